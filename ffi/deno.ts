@@ -1,0 +1,111 @@
+// The only module that names `Deno`: glibc through `Deno.dlopen`, and the process that tcphup itself is.
+// `node.ts` exports the same on koffi; packaging for npm maps this module to that one.
+
+import { LibcUnavailable, type NativeFunctions, type NativeSymbols } from "./native.ts";
+
+/** A bare name is left to the dynamic linker, but Deno allows it only to an unscoped `--allow-ffi`. */
+const LIBC_PATHS = [
+  "libc.so.6",
+  "/lib/x86_64-linux-gnu/libc.so.6",
+  "/lib/aarch64-linux-gnu/libc.so.6",
+  "/lib64/libc.so.6",
+  "/usr/lib/libc.so.6",
+];
+
+let libcPath: string | undefined;
+
+/**
+ * Loads `symbols` from glibc. Each costs about 0.3 ms of compilation, so callers load what a command needs.
+ *
+ * @throws {LibcUnavailable} When no path leads to a glibc that may be loaded.
+ */
+export function load<const S extends NativeSymbols>(symbols: S): NativeFunctions<S> {
+  let reason = "";
+  for (const path of libcPath ? [libcPath] : LIBC_PATHS) {
+    try {
+      const library = Deno.dlopen(path, symbols as unknown as Deno.ForeignLibraryInterface);
+      libcPath = path;
+      return library.symbols as unknown as NativeFunctions<S>;
+    } catch (error) {
+      // A path's own failure matters less than the first: that the whole of FFI is not allowed.
+      reason ||= (error as Error).message;
+    }
+  }
+  throw new LibcUnavailable(
+    /ffi access|NotCapable/i.test(reason)
+      ? "tcphup calls glibc: run it with --allow-ffi"
+      : `tcphup needs glibc on Linux: ${reason}`,
+  );
+}
+
+let errnoView: Int32Array | undefined;
+
+/** Makes `errno()` ready, before the first call whose failure is asked about. */
+export function prepareErrno(): void {
+  if (errnoView) return;
+  const { symbols } = Deno.dlopen(libcPath!, { __errno_location: { parameters: [], result: "pointer" } });
+  errnoView = new Int32Array(Deno.UnsafePointerView.getArrayBuffer(symbols.__errno_location()!, 4));
+}
+
+/**
+ * The calling thread's errno. It holds only directly after a call that returned −1: an allocation in between may
+ * run the garbage collector, which makes system calls of its own.
+ */
+export function errno(): number {
+  return errnoView![0];
+}
+
+const encoder = new TextEncoder();
+
+/** tcphup's own process: arguments, standard streams, signals. */
+export const host = {
+  /** The arguments after the program's name. */
+  args: Deno.args as readonly string[],
+
+  /** `x86_64` or `aarch64`, as uname(2) spells them. */
+  arch: Deno.build.arch as string,
+
+  /**
+   * Writes all of `text` to standard output (1) or standard error (2).
+   * @returns `false` when the reader has closed its end.
+   */
+  write(stream: 1 | 2, text: string): boolean {
+    const file = stream === 1 ? Deno.stdout : Deno.stderr;
+    let bytes = encoder.encode(text);
+    try {
+      while (bytes.length > 0) bytes = bytes.subarray(file.writeSync(bytes));
+      return true;
+    } catch (error) {
+      if (error instanceof Deno.errors.BrokenPipe) return false;
+      throw error;
+    }
+  },
+
+  /** Whether standard input (0), output (1) or error (2) is a terminal. */
+  isTerminal(stream: 0 | 1 | 2): boolean {
+    return [Deno.stdin, Deno.stdout, Deno.stderr][stream].isTerminal();
+  },
+
+  /** The terminal's width and height in characters, or null where there is none. */
+  terminalSize(): { columns: number; rows: number } | null {
+    try {
+      return Deno.consoleSize();
+    } catch {
+      return null;
+    }
+  },
+
+  /** Whether NO_COLOR is set. */
+  noColor: Deno.noColor as boolean,
+
+  /** Calls `listener` on a signal, from the event loop, until the returned function is called. */
+  onSignal(signal: "SIGINT" | "SIGTERM", listener: () => void): () => void {
+    Deno.addSignalListener(signal, listener);
+    return () => Deno.removeSignalListener(signal, listener);
+  },
+
+  /** Ends the process at once. */
+  exit(code: number): never {
+    return Deno.exit(code);
+  },
+};

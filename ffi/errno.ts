@@ -1,0 +1,44 @@
+// Mirrors <asm-generic/errno-base.h> and <asm-generic/errno.h>, which x86-64 and aarch64 share.
+
+const NAMES =
+  "0 EPERM ENOENT ESRCH EINTR EIO ENXIO E2BIG ENOEXEC EBADF ECHILD EAGAIN ENOMEM EACCES EFAULT ENOTBLK EBUSY EEXIST " +
+  "EXDEV ENODEV ENOTDIR EISDIR EINVAL ENFILE EMFILE ENOTTY ETXTBSY EFBIG ENOSPC ESPIPE EROFS EMLINK EPIPE EDOM " +
+  "ERANGE EDEADLK ENAMETOOLONG ENOLCK ENOSYS ENOTEMPTY ELOOP 41 ENOMSG EIDRM ECHRNG EL2NSYNC EL3HLT EL3RST ELNRNG " +
+  "EUNATCH ENOCSI EL2HLT EBADE EBADR EXFULL ENOANO EBADRQC EBADSLT 58 EBFONT ENOSTR ENODATA ETIME ENOSR ENONET " +
+  "ENOPKG EREMOTE ENOLINK EADV ESRMNT ECOMM EPROTO EMULTIHOP EDOTDOT EBADMSG EOVERFLOW ENOTUNIQ EBADFD EREMCHG " +
+  "ELIBACC ELIBBAD ELIBSCN ELIBMAX ELIBEXEC EILSEQ ERESTART ESTRPIPE EUSERS ENOTSOCK EDESTADDRREQ EMSGSIZE " +
+  "EPROTOTYPE ENOPROTOOPT EPROTONOSUPPORT ESOCKTNOSUPPORT EOPNOTSUPP EPFNOSUPPORT EAFNOSUPPORT EADDRINUSE " +
+  "EADDRNOTAVAIL ENETDOWN ENETUNREACH ENETRESET ECONNABORTED ECONNRESET ENOBUFS EISCONN ENOTCONN ESHUTDOWN " +
+  "ETOOMANYREFS ETIMEDOUT ECONNREFUSED EHOSTDOWN EHOSTUNREACH EALREADY EINPROGRESS ESTALE";
+
+const names: readonly string[] = NAMES.split(" ");
+
+/** The symbolic name of an errno, such as `EPERM` for 1; `errno 200` for one that errno(3) does not list. */
+export function errnoName(errno: number): string {
+  const name = names[errno];
+  return name?.startsWith("E") ? name : `errno ${errno}`;
+}
+
+/** A system call that failed. `code` is the errno's name, and what callers compare. */
+export class SyscallError extends Error {
+  override readonly name = "SyscallError";
+  /** The function that failed, as its man page spells it: `pidfd_getfd`. */
+  readonly syscall: string;
+  /** The positive errno. */
+  readonly errno: number;
+  /** The errno's symbolic name: `EPERM`. */
+  readonly code: string;
+
+  constructor(syscall: string, errno: number) {
+    const code = errnoName(errno);
+    super(`${syscall}: ${code}`);
+    this.syscall = syscall;
+    this.errno = errno;
+    this.code = code;
+  }
+}
+
+/** Whether `error` is a failed system call, and, when codes are given, one that failed with one of them. */
+export function isSyscallError(error: unknown, ...codes: string[]): error is SyscallError {
+  return error instanceof SyscallError && (codes.length === 0 || codes.includes(error.code));
+}

@@ -1,0 +1,124 @@
+// IP addresses and prefixes in the one form in which they are compared: 128 bits, IPv4 as ::ffff:a.b.c.d
+// (RFC 4291, section 2.5.5.2). So a v4-mapped IPv6 address is an IPv4 address, everywhere above the codecs.
+
+/** An address as four words of 32 bits, most significant first, in host order. */
+export type Words = readonly [number, number, number, number];
+
+/** An IP address. */
+export interface Address {
+  readonly words: Words;
+}
+
+/** All addresses that begin with the first `length` bits of `address`. IPv4 prefixes count from 96. */
+export interface Prefix extends Address {
+  /** 0 to 128. */
+  readonly length: number;
+}
+
+const MAPPED = 0xffff;
+
+/** Whether the words are those of an IPv4 address. */
+export function isIPv4({ words }: Address): boolean {
+  return words[0] === 0 && words[1] === 0 && words[2] === MAPPED;
+}
+
+/** The IPv4 address whose 32 bits, in host order, are `word`. */
+export function ipv4(word: number): Address {
+  return { words: [0, 0, MAPPED, word >>> 0] };
+}
+
+function parseIPv4(text: string): number | null {
+  const match = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(text);
+  if (!match) return null;
+  let word = 0;
+  for (const octet of match.slice(1)) {
+    // A leading zero means octal to some programs and nothing to others: refused, as inet_pton(3) does.
+    if (Number(octet) > 255 || (octet.length > 1 && octet[0] === "0")) return null;
+    word = word * 256 + Number(octet);
+  }
+  return word;
+}
+
+function parseIPv6(text: string): Words | null {
+  const tail = /^(.*:)([^:]*\.[^:]*)$/.exec(text);
+  if (tail) {
+    const word = parseIPv4(tail[2]);
+    if (word === null) return null;
+    text = `${tail[1]}${(word >>> 16).toString(16)}:${(word & 0xffff).toString(16)}`;
+  }
+  const halves = text.split("::");
+  if (halves.length > 2) return null;
+  const groups = halves.map((half) => half === "" ? [] : half.split(":"));
+  if (!groups.flat().every((group) => /^[0-9a-f]{1,4}$/i.test(group))) return null;
+  const missing = 8 - groups.flat().length;
+  if (halves.length === 1 ? missing !== 0 : missing < 1) return null;
+  const all = halves.length === 1 ? groups[0] : [...groups[0], ...new Array(missing).fill("0"), ...groups[1]];
+  const word = (i: number) => parseInt(all[2 * i], 16) * 0x10000 + parseInt(all[2 * i + 1], 16);
+  return [word(0), word(1), word(2), word(3)];
+}
+
+/** Reads an IPv4 address (four decimal octets) or an IPv6 address (any spelling of RFC 4291); null for neither. */
+export function parseAddress(text: string): Address | null {
+  const word = parseIPv4(text);
+  if (word !== null) return ipv4(word);
+  const words = parseIPv6(text);
+  return words && { words };
+}
+
+/** The prefix that holds `address` alone. */
+export function hostPrefix(address: Address): Prefix {
+  return { words: address.words, length: 128 };
+}
+
+/** Reads `ADDRESS` or `ADDRESS/LENGTH`; null for neither. Bits beyond the length are cleared. */
+export function parsePrefix(text: string): Prefix | null {
+  const [, addressText, lengthText] = /^([^/]*)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
+  const address = addressText === undefined ? null : parseAddress(addressText);
+  if (address === null) return null;
+  if (lengthText === undefined) return hostPrefix(address);
+  // "::ffff:10.0.0.0/104" and "10.0.0.0/8" are the same addresses; which one was meant is in the spelling.
+  const length = Number(lengthText) + (addressText.includes(":") ? 0 : 96);
+  if (length > 128) return null;
+  return { words: maskWords(address.words, length), length };
+}
+
+/** The words with all but the first `length` bits cleared. */
+export function maskWords(words: Words, length: number): Words {
+  const word = (i: number) => (words[i] & prefixMask(length - 32 * i)) >>> 0;
+  return [word(0), word(1), word(2), word(3)];
+}
+
+/** A word whose first `bits` bits are set: none below 1, all above 31. */
+function prefixMask(bits: number): number {
+  return bits <= 0 ? 0 : bits >= 32 ? -1 : -1 << (32 - bits);
+}
+
+/** Writes an IPv4 address as octets, an IPv6 address as RFC 5952 says. */
+export function formatAddress({ words }: Address): string {
+  if (isIPv4({ words })) return formatIPv4(words[3]);
+  const groups = words.flatMap((word) => [word >>> 16, word & 0xffff]);
+  let [start, length] = [-1, 1];
+  for (let i = 0; i < 8; i++) {
+    let zeros = 0;
+    while (i + zeros < 8 && groups[i + zeros] === 0) zeros++;
+    if (zeros > length) [start, length] = [i, zeros];
+  }
+  const hex = (part: number[]) => part.map((group) => group.toString(16)).join(":");
+  return start < 0 ? hex(groups) : `${hex(groups.slice(0, start))}::${hex(groups.slice(start + length))}`;
+}
+
+function formatIPv4(word: number): string {
+  return `${word >>> 24}.${(word >>> 16) & 255}.${(word >>> 8) & 255}.${word & 255}`;
+}
+
+/** Writes a prefix as `ADDRESS/LENGTH`, or as the address alone where it holds one. */
+export function formatPrefix(prefix: Prefix): string {
+  const text = formatAddress(prefix);
+  if (prefix.length === 128) return text;
+  return `${text}/${isIPv4(prefix) ? prefix.length - 96 : prefix.length}`;
+}
+
+/** Writes an endpoint as ss(8) does: `10.0.0.1:443`, `[2001:db8::1]:443`. */
+export function formatEndpoint(address: string, port: number): string {
+  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
+}
