@@ -112,3 +112,9 @@ export function ancestors(): number[] {
   for (let pid = parent(self); pid > 0; pid = parent(pid)) chain.push(pid);
   return chain;
 }
+
+/** A variable of the environment that this process was started with. */
+export function environment(name: string): string | undefined {
+  const entry = readFile("/proc/self/environ")?.split("\0").find((text) => text.startsWith(`${name}=`));
+  return entry?.slice(name.length + 1);
+}
