@@ -12,6 +12,8 @@ export interface Endpoint {
 /** A process, and the descriptor by which it holds a socket. */
 export interface Owner {
   pid: number;
+  /** The thread, where it is one that does not share its process's descriptors. */
+  tid?: number;
   /** The descriptor's number in that process. */
   fd: number;
   /** The process's name, as /proc/PID/comm has it: up to 15 bytes, any bytes. */
