@@ -11,6 +11,11 @@ const NAMES =
   "EADDRNOTAVAIL ENETDOWN ENETUNREACH ENETRESET ECONNABORTED ECONNRESET ENOBUFS EISCONN ENOTCONN ESHUTDOWN " +
   "ETOOMANYREFS ETIMEDOUT ECONNREFUSED EHOSTDOWN EHOSTUNREACH EALREADY EINPROGRESS ESTALE";
 
+export const ENOENT = 2;
+export const ESRCH = 3;
+export const EINTR = 4;
+export const ENOBUFS = 105;
+
 const names: readonly string[] = NAMES.split(" ");
 
 /** The symbolic name of an errno, such as `EPERM` for 1; `errno 200` for one that errno(3) does not list. */

@@ -5,10 +5,10 @@
 // ssize_t are declared i32: no call here moves 2 GiB, and a bigint for each would be waste.
 
 import { errno, host, load, prepareErrno } from "./deno.ts";
-import { SyscallError } from "./errno.ts";
+import { EINTR, ENOENT, ESRCH, SyscallError } from "./errno.ts";
 import type { NativeFunctions, NativeSymbols } from "./native.ts";
 
-export { isSyscallError, SyscallError } from "./errno.ts";
+export { ENOBUFS, isSyscallError, SyscallError } from "./errno.ts";
 export { LibcUnavailable } from "./native.ts";
 
 function lazily<const S extends NativeSymbols>(symbols: S): () => NativeFunctions<S> {
@@ -64,6 +64,7 @@ const comparing = lazily({
 const resolving = lazily({
   getaddrinfo: { parameters: ["buffer", "buffer", "buffer", "buffer"], result: "i32" },
   freeaddrinfo: { parameters: ["usize"], result: "void" },
+  if_nametoindex: { parameters: ["buffer"], result: "u32" },
   memcpy: { parameters: ["buffer", "usize", "usize"], result: "usize" },
 });
 
@@ -146,10 +147,6 @@ function check(syscall: string, result: number): number {
   if (code !== 0) throw new SyscallError(syscall, code);
   return result;
 }
-
-const EINTR = 4;
-const ENOENT = 2;
-const ESRCH = 3;
 
 const encoder = new TextEncoder();
 
@@ -264,9 +261,17 @@ export function accept(socket: Descriptor): Descriptor {
   return new Descriptor(check("accept4", serving().accept4(socket.number, null, null, SOCK_CLOEXEC)));
 }
 
-/** pidfd_open(2): a descriptor that refers to the process and to no later one with its number. Linux ≥ 5.3. */
-export function pidfdOpen(pid: number): Descriptor {
-  return new Descriptor(check("pidfd_open", acting().pidfd_open(SYS_pidfd_open, pid, 0)));
+/** O_EXCL to pidfd_open(2): the task itself, not the process that it leads. Linux ≥ 6.9. */
+const PIDFD_THREAD = 0o200;
+
+/**
+ * pidfd_open(2): a descriptor that refers to the process, or to the single thread, and to no later one with its
+ * number. Linux ≥ 5.3.
+ *
+ * @throws {SyscallError} `ESRCH` when it has gone, `EINVAL` for a thread before Linux 6.9.
+ */
+export function pidfdOpen(task: number, isThread = false): Descriptor {
+  return new Descriptor(check("pidfd_open", acting().pidfd_open(SYS_pidfd_open, task, isThread ? PIDFD_THREAD : 0)));
 }
 
 /**
@@ -357,6 +362,11 @@ const KCMP_FILES = 2;
 /** kcmp(2) with KCMP_FILES: whether two tasks share one table of descriptors. Needs CONFIG_KCMP. */
 export function shareDescriptors(pid: number, other: number): boolean {
   return check("kcmp", comparing().kcmp(SYS_kcmp, pid, other, KCMP_FILES, 0n, 0n)) === 0;
+}
+
+/** if_nametoindex(3): the index of a network interface, 0 when there is none of that name. */
+export function ifNameToIndex(name: string): number {
+  return resolving().if_nametoindex(cString(name));
 }
 
 /** A lookup that getaddrinfo(3) could not answer. `code` is its EAI_ number. */

@@ -12,6 +12,8 @@ export interface Endpoint {
 /** A process, and the descriptor by which it holds a socket. */
 export interface Owner {
   pid: number;
+  /** The thread, where it is one that does not share its process's descriptors. */
+  tid?: number;
   /** The descriptor's number in that process. */
   fd: number;
   /** The process's name, as /proc/PID/comm has it: up to 15 bytes, any bytes. */
@@ -57,6 +59,10 @@ export interface Connection {
   state: State;
   src: Endpoint;
   dst: Endpoint;
+  /** Which directions have been shut down: 1 receiving, 2 sending, 3 both (INET_DIAG_SHUTDOWN). */
+  shutdown: number;
+  /** Of a socket that is a subflow of an MPTCP connection: where that connection goes to. */
+  subflow_of?: string;
   /** Index of the interface that the socket is bound to, 0 for none. */
   interface: number;
   /** Bytes received and not yet read by the application. */

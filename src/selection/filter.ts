@@ -1,16 +1,14 @@
-// Which sockets: an expression over what one `struct inet_diag_msg` says. Made from DEST and PORT, from flags or
-// from ss(8)'s filter language; compiled to the kernel's bytecode (bytecode.ts) and to a function (matcher.ts).
+// Which sockets: an expression over what the kernel says of one. Made from DEST and PORT, from flags or from ss(8)'s
+// filter language (parse.ts); compiled to the kernel's bytecode (bytecode.ts) and to a function (matcher.ts).
 
 import type { Prefix } from "../address.ts";
 
 /** A side of the connection: `src` is this host's end, `dst` the peer's. */
 export type Side = "src" | "dst";
 
-/** An expression; `all` with no terms is true, `any` with none is false. */
-export type Filter =
-  | { readonly op: "all" | "any"; readonly terms: readonly Filter[] }
-  | { readonly op: "not"; readonly term: Filter }
-  /** The address lies in one of the prefixes. */
+/** A condition on one property of a socket. */
+export type Condition =
+  /** The address lies in one of the prefixes. IPv6 prefixes, `::/0` too, hold no IPv4 (v4-mapped) address. */
   | { readonly op: "address"; readonly side: Side; readonly prefixes: readonly Prefix[] }
   /** `from <= port <= to`. */
   | { readonly op: "port"; readonly side: Side; readonly from: number; readonly to: number }
@@ -20,11 +18,47 @@ export type Filter =
   | { readonly op: "mark"; readonly value: number; readonly mask: number }
   /** The inode number of the cgroup v2 directory that the socket was created in. */
   | { readonly op: "cgroup"; readonly id: bigint }
-  /** The kernel chose the local port. */
+  /**
+   * No bind(2) chose the local port: so for most connect()ed sockets and for every accept()ed one. Only the kernel's
+   * bytecode can tell (INET_DIAG_BC_AUTO), no row says it: see `queries` in query.ts.
+   */
   | { readonly op: "autobound" }
   | { readonly op: "uid"; readonly uid: number }
   /** A state's bit (1 << number) is in the mask. */
   | { readonly op: "state"; readonly mask: number };
 
+/** An expression; `all` with no terms is true, `any` with none is false. */
+export type Filter =
+  | { readonly op: "all" | "any"; readonly terms: readonly Filter[] }
+  | { readonly op: "not"; readonly term: Filter }
+  | Condition;
+
 /** The filter that matches every socket. */
 export const EVERYTHING: Filter = { op: "all", terms: [] };
+
+/** The filter that matches no socket. */
+export const NOTHING: Filter = { op: "any", terms: [] };
+
+/**
+ * Walks a filter with every `not` pushed down to the conditions (De Morgan), so that who interprets one has to think
+ * about negation only there. `combine` gets what the terms of an `all` or an `any` came to.
+ */
+export function fold<T>(
+  filter: Filter,
+  condition: (condition: Condition, negated: boolean) => T,
+  combine: (op: "all" | "any", terms: T[]) => T,
+  negated = false,
+): T {
+  switch (filter.op) {
+    case "not":
+      return fold(filter.term, condition, combine, !negated);
+    case "all":
+    case "any":
+      return combine(
+        negated === (filter.op === "any") ? "all" : "any",
+        filter.terms.map((term) => fold(term, condition, combine, negated)),
+      );
+    default:
+      return condition(filter, negated);
+  }
+}

@@ -1,0 +1,202 @@
+// Who holds which socket: one walk over /proc for a whole set of inodes.
+//
+// Reading a descriptor costs the kernel some 5 µs, so the order decides: first the processes of the users whom the
+// sockets belong to, and of them the ranges of descriptors whose inodes are near, then wherever most was found.
+
+import { isSyscallError, shareDescriptors } from "../../ffi/libc.ts";
+import type { Owner } from "../connection.ts";
+import { comm, parent, processes, threads } from "./proc.ts";
+import { BLOCK, DescriptorTable } from "./table.ts";
+
+/** A socket to look for. */
+export interface Wanted {
+  readonly inode: number;
+  readonly uid: number;
+}
+
+/** How to look. */
+export interface FindOptions {
+  /** Read everything, so that every holder is found; else stop when every socket has one. */
+  readonly exhaustive?: boolean;
+  /** Processes to read wholly in any case. */
+  readonly first?: readonly number[];
+  /** A process not to look at: this one, when it holds duplicates. */
+  readonly except?: number;
+}
+
+/** What was found. */
+export interface Found {
+  /** The holders of each inode. */
+  readonly owners: Map<number, Owner[]>;
+  /** How many processes this user may not look into. */
+  readonly unreadable: number;
+}
+
+/** Tables from this size on are sampled before they are read. */
+const SAMPLED = 4 * BLOCK;
+/** How much of what a process holds is compared with its relatives, to learn whether they share any. */
+const SHARED_SAMPLE = 64;
+
+/** Finds the holders of `wanted`, which must not contain inode 0. */
+export function findOwners(wanted: readonly Wanted[], options: FindOptions = {}): Found {
+  const search = new Search(wanted, options);
+  if (search.remaining === 0) return { owners: search.owners, unreadable: 0 };
+  search.lookAtProcesses();
+  search.readFirst(options.first ?? []);
+  search.readByPromise(options.exhaustive ?? false);
+  if (search.remaining > 0 || options.exhaustive) search.readThreads();
+  else search.askRelatives();
+  search.nameOwners();
+  return { owners: search.owners, unreadable: search.unreadable };
+}
+
+class Search {
+  readonly owners = new Map<number, Owner[]>();
+  unreadable = 0;
+  readonly #wanted: Set<number>;
+  readonly #uids: Set<number>;
+  readonly #ascending: Uint32Array;
+  readonly #except: number;
+  #tables: DescriptorTable[] = [];
+
+  constructor(wanted: readonly Wanted[], options: FindOptions) {
+    this.#wanted = new Set(wanted.map(({ inode }) => inode));
+    this.#uids = new Set(wanted.map(({ uid }) => uid));
+    this.#ascending = Uint32Array.from(this.#wanted).sort();
+    this.#except = options.except ?? 0;
+  }
+
+  get remaining(): number {
+    return this.#wanted.size - this.owners.size;
+  }
+
+  lookAtProcesses(): void {
+    for (const pid of processes()) {
+      if (pid === this.#except) continue;
+      const table = DescriptorTable.open(pid);
+      if (table === "unreadable") this.unreadable++;
+      else if (table !== null) this.#tables.push(table);
+    }
+  }
+
+  readFirst(pids: readonly number[]): void {
+    for (const table of this.#tables) {
+      if (pids.includes(table.pid)) this.#readWholly(table);
+    }
+  }
+
+  readByPromise(exhaustive: boolean): void {
+    const queue: DescriptorTable[] = [];
+    for (const table of this.#tables) {
+      if (table.exhausted) continue;
+      const sampled = table.size >= SAMPLED && !exhaustive;
+      if (sampled) table.sample(this.#ascending);
+      table.expect((sampled ? 0.5 : 0.25) * (this.#uids.has(table.uid) ? 1 : 0.5));
+      insert(queue, table);
+    }
+    while (queue.length > 0 && (exhaustive || this.remaining > 0)) {
+      const table = queue.pop()!;
+      this.#readBlock(table);
+      if (!table.exhausted) insert(queue, table);
+    }
+  }
+
+  /** Threads that have unshared their descriptors: rare, and dear to look for. */
+  readThreads(): void {
+    for (const { pid } of this.#tables) {
+      for (const tid of threads(pid)) {
+        if (tid === pid || sharesTable(pid, tid)) continue;
+        const table = DescriptorTable.open(pid, tid);
+        if (table !== null && table !== "unreadable") this.#readWholly(table);
+      }
+    }
+  }
+
+  /**
+   * A forked process has the same descriptors under the same numbers. So what the holders hold is compared with the
+   * tables of their parents, children and siblings that were not read to the end.
+   */
+  askRelatives(): void {
+    const unread = this.#tables.filter((table) => !table.exhausted);
+    if (unread.length === 0) return;
+    const parents = new Map(unread.map((table) => [table.pid, parent(table.pid)]));
+    for (const [holder, sockets] of this.#byHolder()) {
+      const holderParent = parents.get(holder) ?? parent(holder);
+      const step = Math.max(1, Math.floor(sockets.length / SHARED_SAMPLE));
+      const sample = sockets.filter((_, i) => i % step === 0);
+      for (const table of unread) {
+        const tableParent = parents.get(table.pid)!;
+        const related = tableParent === holder || table.pid === holderParent ||
+          (tableParent === holderParent && tableParent > 1);
+        if (table.pid === holder || !related || table.holds(sample).length === 0) continue;
+        for (const { fd, inode } of table.holds(sockets)) this.#record(table, fd, inode);
+      }
+    }
+  }
+
+  nameOwners(): void {
+    const names = new Map<number, string>();
+    for (const owners of this.owners.values()) {
+      for (const owner of owners) {
+        let name = names.get(owner.pid);
+        if (name === undefined) names.set(owner.pid, name = comm(owner.pid));
+        owner.comm = name;
+      }
+    }
+  }
+
+  #byHolder(): Map<number, { fd: number; inode: number }[]> {
+    const holders = new Map<number, { fd: number; inode: number }[]>();
+    for (const [inode, owners] of this.owners) {
+      for (const { pid, fd } of owners) {
+        const sockets = holders.get(pid);
+        if (sockets) sockets.push({ fd, inode });
+        else holders.set(pid, [{ fd, inode }]);
+      }
+    }
+    return holders;
+  }
+
+  #readWholly(table: DescriptorTable): void {
+    while (!table.exhausted) this.#readBlock(table);
+  }
+
+  #readBlock(table: DescriptorTable): void {
+    table.readBlock((fd, inode) => {
+      if (!this.#wanted.has(inode)) return false;
+      this.#record(table, fd, inode);
+      return true;
+    });
+  }
+
+  #record({ pid, tid }: DescriptorTable, fd: number, inode: number): void {
+    const owner: Owner = tid === null ? { pid, fd, comm: "" } : { pid, tid, fd, comm: "" };
+    const owners = this.owners.get(inode);
+    if (owners === undefined) this.owners.set(inode, [owner]);
+    else if (!owners.some((known) => known.pid === pid && known.tid === owner.tid && known.fd === fd)) {
+      owners.push(owner);
+    }
+  }
+}
+
+/** Keeps the queue in ascending order of promise. */
+function insert(queue: DescriptorTable[], table: DescriptorTable): void {
+  const { promise } = table;
+  let [from, to] = [0, queue.length];
+  while (from < to) {
+    const middle = (from + to) >>> 1;
+    if (queue[middle].promise <= promise) from = middle + 1;
+    else to = middle;
+  }
+  queue.splice(from, 0, table);
+}
+
+function sharesTable(pid: number, tid: number): boolean {
+  try {
+    return shareDescriptors(pid, tid);
+  } catch (error) {
+    // Without kcmp(2) (CONFIG_KCMP, CAP_SYS_PTRACE) a thread is taken to be like nearly all threads.
+    if (isSyscallError(error)) return true;
+    throw error;
+  }
+}

@@ -1,0 +1,124 @@
+// proc(5), as far as it says who holds which descriptor. Read through libc: the runtime's own file functions are
+// slower and ask for more permissions. A process may vanish at any moment, which here is never an error.
+
+import { type Descriptor, getdents64, isSyscallError, O_DIRECTORY, open, read } from "../../ffi/libc.ts";
+
+/** What a process that has gone, or is going, answers with. */
+const GONE = ["ENOENT", "ESRCH"];
+
+const buffer = new Uint8Array(32 * 1024);
+const bufferView = new DataView(buffer.buffer);
+const decoder = new TextDecoder();
+
+/** The whole of a small file, null when it is gone. */
+export function readFile(path: string): string | null {
+  let file: Descriptor;
+  try {
+    file = open(null, path);
+  } catch (error) {
+    if (isSyscallError(error, ...GONE)) return null;
+    throw error;
+  }
+  try {
+    return decoder.decode(buffer.subarray(0, read(file, buffer)));
+  } catch (error) {
+    if (isSyscallError(error, ...GONE)) return null;
+    throw error;
+  } finally {
+    file.close();
+  }
+}
+
+/** The entries of an open directory whose names are decimal numbers, in the kernel's order. */
+export function readNumbers(directory: Descriptor): number[] {
+  const numbers: number[] = [];
+  for (;;) {
+    let length: number;
+    try {
+      length = getdents64(directory, buffer);
+    } catch (error) {
+      if (isSyscallError(error, ...GONE)) return numbers;
+      throw error;
+    }
+    if (length === 0) return numbers;
+    // struct linux_dirent64 {u64 ino, s64 off, u16 reclen, u8 type, char name[]}
+    for (let offset = 0; offset < length; offset += bufferView.getUint16(offset + 16, true)) {
+      const number = parseDecimal(buffer, offset + 19);
+      if (number >= 0) numbers.push(number);
+    }
+  }
+}
+
+/** The number that the C string at `offset` spells, −1 when it is not one. */
+function parseDecimal(bytes: Uint8Array, offset: number): number {
+  let number = 0;
+  let i = offset;
+  for (; bytes[i] !== 0; i++) {
+    const digit = bytes[i] - 48;
+    if (digit < 0 || digit > 9) return -1;
+    number = number * 10 + digit;
+  }
+  return i === offset ? -1 : number;
+}
+
+/** Opens a directory of /proc. Returns null when it is gone, `"unreadable"` when this user may not read it. */
+export function openDirectory(path: string): Descriptor | null | "unreadable" {
+  try {
+    return open(null, path, O_DIRECTORY);
+  } catch (error) {
+    if (isSyscallError(error, ...GONE)) return null;
+    if (isSyscallError(error, "EACCES", "EPERM")) return "unreadable";
+    throw error;
+  }
+}
+
+/** The numbers of all processes that this mount of /proc shows. */
+export function processes(): number[] {
+  const directory = open(null, "/proc", O_DIRECTORY);
+  try {
+    return readNumbers(directory);
+  } finally {
+    directory.close();
+  }
+}
+
+/** The threads of a process, its leader's own number among them. */
+export function threads(pid: number): number[] {
+  const directory = openDirectory(`/proc/${pid}/task`);
+  if (directory === null || directory === "unreadable") return [];
+  try {
+    return readNumbers(directory);
+  } finally {
+    directory.close();
+  }
+}
+
+/** The process's name: up to 15 bytes of its program's name, or whatever it has set. Empty when it is gone. */
+export function comm(pid: number): string {
+  return readFile(`/proc/${pid}/comm`)?.replace(/\n$/, "") ?? "";
+}
+
+/** The parent of a process; 0 for none, or none that this pid namespace shows. */
+export function parent(pid: number): number {
+  // The second field is the name in parentheses, which may itself contain parentheses and spaces.
+  const stat = readFile(`/proc/${pid}/stat`);
+  return stat === null ? 0 : Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
+}
+
+/** This process, as this mount of /proc numbers it. */
+export function self(): number {
+  return Number(readFile("/proc/self/stat")?.split(" ")[0]);
+}
+
+/** The ancestors of this process: its parent, that one's parent, and so on. */
+export function ancestors(): number[] {
+  const chain: number[] = [];
+  for (let pid = parent(self()); pid > 0; pid = parent(pid)) chain.push(pid);
+  return chain;
+}
+
+/** A variable of the environment that this process was started with. */
+export function environment(name: string): string | undefined {
+  const entry = readFile("/proc/self/environ")?.split("\0").find((text) => text.startsWith(`${name}=`));
+  return entry?.slice(name.length + 1);
+}

@@ -1,0 +1,193 @@
+// The descriptors of one process, or of one thread that has a table of its own: /proc/PID/fd.
+
+import { type Descriptor, isSyscallError, readlinkat, statx } from "../../ffi/libc.ts";
+import { openDirectory, readNumbers } from "./proc.ts";
+
+/** Descriptors are read in blocks of so many: few enough to stop early, enough to make opening /proc/PID/fd cheap. */
+export const BLOCK = 64;
+
+const link = new Uint8Array(64);
+const LINK_SIZE = BigInt(link.length);
+const name = new Uint8Array(12);
+
+/** "socket:[" */
+const SOCKET = [...new TextEncoder().encode("socket:[")];
+
+/** Writes `number` as a decimal C string. */
+function writeDecimal(number: number): void {
+  let length = 1;
+  for (let rest = number; rest > 9; rest = Math.trunc(rest / 10)) length++;
+  name[length] = 0;
+  for (let i = length - 1, rest = number; i >= 0; i--, rest = Math.trunc(rest / 10)) name[i] = 48 + rest % 10;
+}
+
+/** In place of an inode: the descriptor is not open. */
+const CLOSED = -1;
+
+/** The inode in the `socket:[INODE]` that was read into `link`, 0 for any other target. */
+function linkedInode(length: number): number {
+  if (length === 0) return CLOSED;
+  for (let i = 0; i < SOCKET.length; i++) if (link[i] !== SOCKET[i]) return 0;
+  let inode = 0;
+  for (let i = SOCKET.length; i < length - 1; i++) inode = inode * 10 + link[i] - 48;
+  return inode;
+}
+
+/** A table of descriptors, and how much of it has been read. */
+export class DescriptorTable {
+  readonly pid: number;
+  /** The thread whose table it is, when it is not the whole process's. */
+  readonly tid: number | null;
+  /** The user whom the process runs as; root for one that is not dumpable. */
+  readonly uid: number;
+  /** How many descriptors were open when it was opened. */
+  readonly size: number;
+  /** The numbers that are in use; null while they are taken to be 0 to `size` − 1, as they nearly always are. */
+  #numbers: number[] | null = null;
+  /** Blocks yet to be read, the most promising last. */
+  #blocks: number[] = [];
+  #likely = 0;
+  #read = 0;
+  #open = 0;
+  #hits = 0;
+  #prior = 0;
+
+  private constructor(pid: number, tid: number | null, uid: number, size: number) {
+    this.pid = pid;
+    this.tid = tid;
+    this.uid = uid;
+    this.size = size;
+  }
+
+  /** Looks at a table. Returns null when the process is gone, `"unreadable"` when this user may not look. */
+  static open(pid: number, tid: number | null = null): DescriptorTable | null | "unreadable" {
+    const directory = openDirectory(tablePath(pid, tid));
+    if (directory === null || directory === "unreadable") return directory;
+    try {
+      const { uid, size } = statx(directory);
+      // Since Linux 6.2 the directory's size is the number of descriptors; before, it is 0.
+      const numbers = size <= BLOCK ? readNumbers(directory) : null;
+      const table = new DescriptorTable(pid, tid, uid, numbers?.length ?? size);
+      table.#numbers = numbers;
+      table.#blocks = Array.from({ length: Math.ceil(table.size / BLOCK) }, (_, i) => i).reverse();
+      table.#likely = table.#blocks.length;
+      return table;
+    } catch (error) {
+      if (isSyscallError(error, "ENOENT", "ESRCH")) return null;
+      throw error;
+    } finally {
+      directory.close();
+    }
+  }
+
+  /** Whether all of it has been read. */
+  get exhausted(): boolean {
+    return this.#blocks.length === 0;
+  }
+
+  /** How likely it is that the next block holds a wanted socket: between 0 and 1, by what was read so far. */
+  get promise(): number {
+    if (this.#likely === 0) return 0;
+    return (this.#hits + this.#prior * BLOCK) / (this.#read + BLOCK);
+  }
+
+  /** What to expect of the table before any of it is read. */
+  expect(promise: number): void {
+    this.#prior = promise;
+  }
+
+  /**
+   * Puts those blocks first that may hold one of the `wanted` inodes (ascending). Inode numbers and descriptor
+   * numbers are both handed out in ascending order, so the inodes at a block's two ends tell what lies between.
+   */
+  sample(wanted: Uint32Array): void {
+    const ends = Array.from({ length: this.#blocks.length + 1 }, (_, i) => Math.min(i * BLOCK, this.size - 1));
+    const inodes: number[] = [];
+    this.#readEach(ends, (_, inode) => inodes.push(inode));
+    const likely = (block: number) => {
+      const [a, b] = [inodes[block], inodes[block + 1]];
+      // An end that is no socket says nothing.
+      return a <= 0 || b <= 0 || anyBetween(wanted, Math.min(a, b), Math.max(a, b));
+    };
+    const [first, last] = [this.#blocks.filter(likely), this.#blocks.filter((block) => !likely(block))];
+    this.#blocks = [...last, ...first];
+    this.#likely = first.length;
+  }
+
+  /** Reads the next block: calls `each` with every socket in it, and counts those for which it returns true. */
+  readBlock(each: (fd: number, inode: number) => boolean): void {
+    const block = this.#blocks.pop()!;
+    this.#likely = Math.max(0, this.#likely - 1);
+    const numbers = this.#numbers?.slice(block * BLOCK, (block + 1) * BLOCK) ??
+      Array.from({ length: BLOCK }, (_, i) => block * BLOCK + i);
+    this.#readEach(numbers, (fd, inode) => {
+      if (inode !== CLOSED) this.#open++;
+      if (inode > 0 && each(fd, inode)) this.#hits++;
+    });
+    this.#read += numbers.length;
+    if (this.#blocks.length === 0 && this.#numbers === null && this.#open < this.size) this.#findStragglers();
+  }
+
+  /** Adds the descriptors whose numbers lie above those that a table without holes would have. */
+  #findStragglers(): void {
+    const limit = Math.ceil(this.size / BLOCK) * BLOCK;
+    const directory = openDirectory(tablePath(this.pid, this.tid));
+    if (directory === null || directory === "unreadable") return;
+    this.#numbers = readNumbers(directory).filter((fd) => fd >= limit);
+    directory.close();
+    this.#blocks = Array.from({ length: Math.ceil(this.#numbers.length / BLOCK) }, (_, i) => i);
+  }
+
+  /** Which of these descriptors still are the sockets that they are said to be. */
+  holds(sockets: readonly { fd: number; inode: number }[]): { fd: number; inode: number }[] {
+    const held: { fd: number; inode: number }[] = [];
+    let i = 0;
+    this.#readEach(sockets.map(({ fd }) => fd), (_, inode) => {
+      const socket = sockets[i++];
+      if (inode === socket.inode) held.push(socket);
+    });
+    return held;
+  }
+
+  /** Calls `each` for every number in order, with inode 0 for what is no socket and CLOSED for what is not open. */
+  #readEach(numbers: readonly number[], each: (fd: number, inode: number) => void): void {
+    const directory = openDirectory(tablePath(this.pid, this.tid));
+    if (directory === null || directory === "unreadable") {
+      for (const fd of numbers) each(fd, CLOSED);
+      return;
+    }
+    try {
+      for (const fd of numbers) {
+        writeDecimal(fd);
+        each(fd, linkedInode(readLink(directory)));
+      }
+    } finally {
+      directory.close();
+    }
+  }
+}
+
+function readLink(directory: Descriptor): number {
+  try {
+    return readlinkat(directory, name, link, LINK_SIZE);
+  } catch (error) {
+    // A process that execs a set-uid program becomes unreadable between two descriptors.
+    if (isSyscallError(error, "EACCES", "EPERM")) return 0;
+    throw error;
+  }
+}
+
+function tablePath(pid: number, tid: number | null): string {
+  return tid === null ? `/proc/${pid}/fd` : `/proc/${pid}/task/${tid}/fd`;
+}
+
+/** Whether an ascending array has an element from `low` to `high`. */
+function anyBetween(ascending: Uint32Array, low: number, high: number): boolean {
+  let [from, to] = [0, ascending.length];
+  while (from < to) {
+    const middle = (from + to) >>> 1;
+    if (ascending[middle] < low) from = middle + 1;
+    else to = middle;
+  }
+  return from < ascending.length && ascending[from] <= high;
+}

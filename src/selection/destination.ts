@@ -1,0 +1,89 @@
+// DEST and PORT, as they are typed on the command line.
+
+import { type Address, hostPrefix, isIPv4, parseAddress, parsePrefix, type Prefix } from "../address.ts";
+import { UsageError } from "../usage_error.ts";
+import { EVERYTHING, type Filter, type Side } from "./filter.ts";
+import type { Names } from "./names.ts";
+
+/** Restricts a selection to connections over one of the two versions of IP. */
+export type IpVersion = 4 | 6;
+
+const FORMS = "expected an IPv4 or IPv6 address, a prefix such as 10.0.0.0/8, a host name, or any";
+
+/** Whether a text can only have been meant as an address: no host name looks like it. */
+function looksNumeric(text: string): boolean {
+  return text.includes(":") || text.includes("/") || /^[\d.]+$/.test(text);
+}
+
+/** The addresses of one version. */
+function isVersion(version: IpVersion | undefined, address: Address): boolean {
+  return version === undefined || isIPv4(address) === (version === 4);
+}
+
+/** All IPv4 addresses: ::ffff:0:0/96. */
+const IPV4: Prefix = { words: [0, 0, 0xffff, 0], length: 96 };
+
+/** Connections over one version of IP; v4-mapped ones are IPv4. */
+export function versionFilter(version: IpVersion): Filter {
+  const four: Filter = { op: "address", side: "dst", prefixes: [IPV4] };
+  return version === 4 ? four : { op: "not", term: four };
+}
+
+/**
+ * The connections whose address on `side` is what `text` says: an IPv4 or IPv6 address (in brackets or not, with a
+ * zone as in `fe80::1%eth0`), a prefix, a host name (every address it has), or `any`.
+ *
+ * @throws {UsageError}
+ */
+export function parseDestination(text: string, side: Side, names: Names, version?: IpVersion): Filter {
+  if (text === "any" || text === "*") return version ? versionFilter(version) : EVERYTHING;
+  const bracketed = /^\[([^\]]*)\](.*)$/.exec(text);
+  if (bracketed && (bracketed[2] !== "" || !bracketed[1].includes(":"))) throw malformed(text);
+  const [address, zone] = split(bracketed ? bracketed[1] : text, "%");
+  const prefixes = parsePrefixes(address, text, names);
+  const chosen = prefixes.filter((prefix) => isVersion(version, prefix));
+  if (chosen.length === 0) throw new UsageError(`"${text}" has no IPv${version} address, which -${version} asks for`);
+  const filter: Filter = { op: "address", side, prefixes: chosen };
+  if (zone === undefined) return filter;
+  return { op: "all", terms: [filter, { op: "interface", index: names.interfaceIndex(zone) }] };
+}
+
+function parsePrefixes(address: string, text: string, names: Names): Prefix[] {
+  const prefix = parsePrefix(address);
+  if (prefix) return [prefix];
+  if (address === "" || looksNumeric(address) || /[\s%]/.test(address)) throw malformed(text);
+  return names.addresses(address).map(hostPrefix);
+}
+
+function malformed(text: string): UsageError {
+  const [, host, port] = /^(.*):(\d+)$/.exec(text) ?? [];
+  const hint = host !== undefined && parseAddress(host.replace(/^\[(.*)\]$/, "$1"))
+    ? `: write the port after a space, as in "${host} ${port}"`
+    : `: ${FORMS}`;
+  return new UsageError(`Not an address: "${text}"${hint}`);
+}
+
+function split(text: string, separator: string): [string, string | undefined] {
+  const at = text.indexOf(separator);
+  return at < 0 ? [text, undefined] : [text.slice(0, at), text.slice(at + 1)];
+}
+
+/**
+ * The connections whose port on `side` is what `text` says: a number, a range such as `8000-8100`, a service name; `0`
+ * and `any` are every port.
+ *
+ * @throws {UsageError}
+ */
+export function parsePort(text: string, side: Side, names: Names): Filter {
+  if (text === "0" || text === "any" || text === "*") return EVERYTHING;
+  const range = /^(-?\d+)(?:-(\d+))?$/.exec(text);
+  if (!range) {
+    const port = names.port(text);
+    return { op: "port", side, from: port, to: port };
+  }
+  const from = Number(range[1]);
+  const to = range[2] === undefined ? from : Number(range[2]);
+  if (from < 0 || to > 65535) throw new UsageError(`Port "${text}" is out of range: expected 0 to 65535`);
+  if (from > to) throw new UsageError(`Port range "${text}" is empty: expected the lower port first`);
+  return { op: "port", side, from, to };
+}

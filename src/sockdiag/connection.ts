@@ -1,0 +1,80 @@
+// From `struct inet_diag_msg` to a Connection, and from a Connection back to the id by which the kernel knows it.
+
+import { AF_INET, AF_INET6 } from "../../ffi/libc.ts";
+import { formatAddress, parseAddress, type Words } from "../address.ts";
+import type { Connection, Timer } from "../connection.ts";
+import type { InetDiagMsg, SockId } from "../netlink/inet_diag.ts";
+import { stateName } from "../netlink/states.ts";
+
+const TIMERS = ["off", "on", "keepalive", "timewait", "persist", "delack"] as const;
+
+function timerOf(row: InetDiagMsg): Timer | null {
+  if (row.timer === 0) return null;
+  const name = TIMERS[row.timer] ?? "unknown";
+  return {
+    name: name === "off" ? "unknown" : name,
+    expires_ms: row.expires,
+    retransmits: row.retransmits,
+  };
+}
+
+/** Texts of IPv4 addresses: many connections share few of them, and one string each would fill the memory. */
+const texts = new Map<number, string>();
+
+function addressText(word: (i: number) => number): string {
+  const last = word(3);
+  if (word(0) !== 0 || word(1) !== 0 || word(2) !== 0xffff) {
+    return formatAddress({ words: [word(0), word(1), word(2), last] });
+  }
+  let text = texts.get(last);
+  if (text === undefined) texts.set(last, text = formatAddress({ words: [0, 0, 0xffff, last] }));
+  return text;
+}
+
+/** The connection that a row of a dump describes, with no owners yet. */
+export function connectionOf(row: InetDiagMsg, protocol: "tcp" | "mptcp", netns: number): Connection {
+  return {
+    protocol,
+    family: row.family === AF_INET ? "inet" : "inet6",
+    state: stateName(row.state),
+    src: { address: addressText((i) => row.srcWord(i)), port: row.sport },
+    dst: { address: addressText((i) => row.dstWord(i)), port: row.dport },
+    shutdown: row.shutdown,
+    interface: row.interface,
+    rqueue: row.rqueue,
+    wqueue: row.wqueue,
+    inode: row.inode,
+    cookie: row.cookie.toString(16),
+    uid: row.uid,
+    netns,
+    owners: [],
+    timer: timerOf(row),
+    outcome: null,
+    error: null,
+  };
+}
+
+/** The kernel's id of a connection, cookie included. */
+export function sockIdOf(connection: Connection): SockId {
+  const words = (text: string): Words => parseAddress(text)!.words;
+  return {
+    family: connection.family === "inet" ? AF_INET : AF_INET6,
+    sport: connection.src.port,
+    dport: connection.dst.port,
+    src: words(connection.src.address),
+    dst: words(connection.dst.address),
+    interface: connection.interface,
+    cookie: BigInt(`0x${connection.cookie}`),
+  };
+}
+
+/**
+ * What tells a connection from every other in its namespace, for as long as it lives. An MPTCP connection's cookie
+ * may be its listener's, so there it is the addresses and ports.
+ */
+export function identityOf(connection: Connection): string {
+  const { protocol, netns, src, dst, cookie } = connection;
+  return protocol === "tcp"
+    ? `${netns}/${cookie}`
+    : `${netns}/mptcp/${src.address}/${src.port}/${dst.address}/${dst.port}`;
+}

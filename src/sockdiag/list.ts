@@ -1,0 +1,92 @@
+// Every connection of a network namespace that a query selects: TCP and MPTCP, IPv4 and IPv6.
+
+import { IPPROTO_MPTCP, IPPROTO_TCP, isSyscallError } from "../../ffi/libc.ts";
+import { formatEndpoint } from "../address.ts";
+import type { Connection } from "../connection.ts";
+import { extension, INET_DIAG_SHUTDOWN, type InetDiagMsg } from "../netlink/inet_diag.ts";
+import { connectionOf } from "./connection.ts";
+import type { DumpRequest, SockDiag } from "./sock_diag.ts";
+
+/** Which connections, in the terms of sock_diag. */
+export interface Query {
+  /** The families to list: AF_INET, AF_INET6 or both. */
+  readonly families: readonly number[];
+  /** Mask of 1 << state. */
+  readonly states: number;
+  /** The kernel's filter. It may let more through than `matches`, never less. */
+  readonly bytecode: Uint8Array | null;
+  /** What to ask for where the kernel refuses `bytecode`. */
+  readonly fallback: Uint8Array | null;
+  /** Decides. */
+  matches(row: InetDiagMsg): boolean;
+}
+
+/**
+ * Lists the connections that one of the queries selects, each once. The subflows of an MPTCP connection, which the
+ * kernel lists as TCP sockets too, are left out in favour of the connection itself; one whose connection was not
+ * selected is listed as its `subflow_of`.
+ *
+ * @param extensions Bits of the reply attributes that the queries read.
+ * @throws {SyscallError} `ENOENT` where the kernel has no tcp_diag.
+ */
+export function listConnections(
+  diag: SockDiag,
+  queries: readonly Query[],
+  extensions: number,
+  netns: number,
+): Connection[] {
+  const connections = new Map<string, Connection>();
+  const multipath = new Map<number, Connection>();
+  const asked = extensions | extension(INET_DIAG_SHUTDOWN);
+
+  forEachDump(queries, (family, query) => {
+    // Hardly filtered: a subflow is recognised by its connection's inode, whichever of the two was selected.
+    const request = { family, protocol: IPPROTO_MPTCP, states: query.states, extensions: asked };
+    dumpIfSupported(diag, { ...request, bytecode: query.fallback }, (row) => {
+      const connection = connectionOf(row, "mptcp", netns);
+      if (row.inode !== 0) multipath.set(row.inode, connection);
+      if (query.matches(row)) connections.set(`mptcp/${row.inode}/${connection.dst.port}`, connection);
+    });
+  });
+
+  const selected = new Set(connections.values());
+  forEachDump(queries, (family, query) => {
+    const request = { family, protocol: IPPROTO_TCP, states: query.states, extensions: asked };
+    dumpFiltered(diag, request, query, (row) => {
+      if (!query.matches(row)) return;
+      const parent = row.inode === 0 ? undefined : multipath.get(row.inode);
+      if (parent && selected.has(parent)) return;
+      const connection = connectionOf(row, "tcp", netns);
+      if (parent) connection.subflow_of = formatEndpoint(parent.dst.address, parent.dst.port);
+      connections.set(connection.cookie, connection);
+    });
+  });
+  return [...connections.values()];
+}
+
+function forEachDump(queries: readonly Query[], dump: (family: number, query: Query) => void): void {
+  for (const query of queries) {
+    for (const family of query.families) dump(family, query);
+  }
+}
+
+type Each = (row: InetDiagMsg) => void;
+
+/** A filter that the kernel refuses costs time, never correctness. */
+function dumpFiltered(diag: SockDiag, request: Omit<DumpRequest, "bytecode">, query: Query, each: Each): void {
+  try {
+    diag.dump({ ...request, bytecode: query.bytecode }, each);
+  } catch (error) {
+    if (query.bytecode === query.fallback || !isSyscallError(error, "EINVAL", "EPERM")) throw error;
+    diag.dump({ ...request, bytecode: query.fallback }, each);
+  }
+}
+
+/** A kernel without MPTCP answers ENOENT. */
+function dumpIfSupported(diag: SockDiag, request: DumpRequest, each: Each): void {
+  try {
+    diag.dump(request, each);
+  } catch (error) {
+    if (!isSyscallError(error, "ENOENT")) throw error;
+  }
+}

@@ -1,0 +1,150 @@
+// sock_diag(7) as two operations: list the sockets of a family, destroy one socket.
+
+import { ENOBUFS, isSyscallError, SyscallError } from "../../ffi/libc.ts";
+import {
+  encodeRequest,
+  INET_DIAG_REQ_BYTECODE,
+  INET_DIAG_REQ_PROTOCOL,
+  InetDiagMsg,
+  SOCK_DESTROY,
+  SOCK_DIAG_BY_FAMILY,
+  type SockId,
+} from "../netlink/inet_diag.ts";
+import {
+  align4,
+  encodeAttribute,
+  encodeMessage,
+  messageErrno,
+  NLM_F_ACK,
+  NLM_F_DUMP,
+  NLM_F_DUMP_INTR,
+  NLM_F_REQUEST,
+  NLMSG_DONE,
+  NLMSG_ERROR,
+  NLMSGHDR_SIZE,
+} from "../netlink/message.ts";
+import { openTransport, type Transport } from "./transport.ts";
+
+/** Which sockets to list. */
+export interface DumpRequest {
+  /** AF_INET or AF_INET6. */
+  readonly family: number;
+  /** IPPROTO_TCP or IPPROTO_MPTCP. */
+  readonly protocol: number;
+  /** Mask of 1 << state. */
+  readonly states: number;
+  /** Bits of the reply attributes to ask for: see `extension()`. */
+  readonly extensions: number;
+  /** The kernel's filter, null for none. */
+  readonly bytecode: Uint8Array | null;
+}
+
+/** What the kernel sends at most in one datagram of a dump, and what fits most of its lists in few. */
+const BUFFER_SIZE = 64 * 1024;
+const ATTEMPTS = 4;
+
+/** A connection to the kernel's sock_diag, in the network namespace in which it was first used. */
+export class SockDiag {
+  readonly #open: () => Transport;
+  #transport: Transport | null = null;
+  #buffer = new Uint8Array(BUFFER_SIZE);
+  #sequence = 0;
+  readonly #row = new InetDiagMsg();
+
+  constructor(open: () => Transport = openTransport) {
+    this.#open = open;
+  }
+
+  /**
+   * Calls `each` for every socket that the kernel lists. The row is valid during the call only. A dump that is
+   * disturbed (a lost or truncated datagram) starts anew, so a socket may be given twice.
+   *
+   * @throws {SyscallError} `ENOENT` where the kernel lacks the protocol's diag module, `EINVAL` for a filter that it
+   * refuses, `ENOBUFS` when every attempt was disturbed.
+   */
+  dump(request: DumpRequest, each: (row: InetDiagMsg) => void): void {
+    const attributes = [encodeAttribute(INET_DIAG_REQ_PROTOCOL, u32(request.protocol))];
+    if (request.bytecode) attributes.push(encodeAttribute(INET_DIAG_REQ_BYTECODE, request.bytecode));
+    const payload = encodeRequest(request);
+    for (let attempt = 1;; attempt++) {
+      const sequence = this.#send(SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, payload, attributes);
+      try {
+        if (this.#receiveDump(sequence, each)) return;
+      } catch (error) {
+        this.close();
+        // EAGAIN is the receive timeout: the end of the dump was lost.
+        if (!isSyscallError(error, "ENOBUFS", "EAGAIN") || attempt === ATTEMPTS) throw error;
+        continue;
+      }
+      this.close();
+      if (attempt === ATTEMPTS) throw new SyscallError("sock_diag dump", ENOBUFS);
+    }
+  }
+
+  /** Returns whether the dump arrived whole. */
+  #receiveDump(sequence: number, each: (row: InetDiagMsg) => void): boolean {
+    let whole = true;
+    for (;;) {
+      const received = this.#transport!.receive(this.#buffer);
+      if (received > this.#buffer.length) {
+        this.#buffer = new Uint8Array(align4(received));
+        return false;
+      }
+      // A dump that ends without NLMSG_DONE would be waited for forever.
+      if (received === 0) return false;
+      const view = new DataView(this.#buffer.buffer, 0, received);
+      for (let offset = 0; offset + NLMSGHDR_SIZE <= received;) {
+        const length = view.getUint32(offset, true);
+        if (length < NLMSGHDR_SIZE || offset + length > received) return false;
+        const end = offset + length;
+        if (view.getUint32(offset + 8, true) === sequence) {
+          const type = view.getUint16(offset + 4, true);
+          if (view.getUint16(offset + 6, true) & NLM_F_DUMP_INTR) whole = false;
+          if (type === NLMSG_DONE || type === NLMSG_ERROR) {
+            const errno = messageErrno(view, offset, end);
+            if (errno !== 0) throw new SyscallError("sock_diag dump", errno);
+            return whole;
+          }
+          if (type === SOCK_DIAG_BY_FAMILY) each(this.#row.at(view, offset + NLMSGHDR_SIZE, end));
+        }
+        offset += align4(length);
+      }
+    }
+  }
+
+  /**
+   * Aborts one TCP socket (SOCK_DESTROY): its peer is sent a RST. The id must carry the cookie; without it the
+   * kernel could find the listener in place of a connection that has gone.
+   *
+   * @throws {SyscallError} `ENOENT` when it is gone; `EPERM` without CAP_NET_ADMIN in the user namespace of the network
+   * namespace; `EOPNOTSUPP` where the kernel lacks CONFIG_INET_DIAG_DESTROY, and for MPTCP.
+   */
+  destroy(protocol: number, id: SockId): void {
+    const payload = encodeRequest({ family: id.family, protocol, id });
+    const sequence = this.#send(SOCK_DESTROY, NLM_F_ACK, payload, []);
+    for (;;) {
+      const received = Math.min(this.#transport!.receive(this.#buffer), this.#buffer.length);
+      const view = new DataView(this.#buffer.buffer, 0, received);
+      if (received < NLMSGHDR_SIZE || view.getUint32(8, true) !== sequence) continue;
+      const errno = view.getUint16(4, true) === NLMSG_ERROR ? messageErrno(view, 0, received) : 0;
+      if (errno !== 0) throw new SyscallError("SOCK_DESTROY", errno);
+      return;
+    }
+  }
+
+  #send(type: number, flags: number, payload: Uint8Array, attributes: Uint8Array[]): number {
+    this.#transport ??= this.#open();
+    const sequence = ++this.#sequence;
+    this.#transport.send(encodeMessage(type, NLM_F_REQUEST | flags, sequence, payload, attributes));
+    return sequence;
+  }
+
+  close(): void {
+    this.#transport?.close();
+    this.#transport = null;
+  }
+}
+
+function u32(value: number): Uint8Array {
+  return new Uint8Array(new Uint32Array([value]).buffer);
+}
