@@ -11,7 +11,8 @@ import type { NativeFunctions, NativeSymbols } from "./native.ts";
 export { ENOBUFS, isSyscallError, SyscallError } from "./errno.ts";
 export { LibcUnavailable } from "./native.ts";
 
-function lazily<const S extends NativeSymbols>(symbols: S): () => NativeFunctions<S> {
+/** The functions of `symbols`, loaded at the first use of one of them. */
+export function lazily<const S extends NativeSymbols>(symbols: S): () => NativeFunctions<S> {
   let functions: NativeFunctions<S> | undefined;
   return () => {
     if (functions === undefined) {
@@ -141,7 +142,8 @@ export class Descriptor {
   }
 }
 
-function check(syscall: string, result: number): number {
+/** The result of a call, unless it is −1: that is thrown as the SyscallError that errno says it is. */
+export function check(syscall: string, result: number): number {
   // errno must be read before anything is allocated, so it is the first thing done.
   const code = result === -1 ? errno() : 0;
   if (code !== 0) throw new SyscallError(syscall, code);
