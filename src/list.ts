@@ -4,8 +4,10 @@ import type { Connection } from "./connection.ts";
 import { detection, type KeepaliveSysctls } from "./keepalive/detection.ts";
 import { KeepaliveReader, keepaliveSysctls, type Unread } from "./keepalive_of.ts";
 import { extension, INET_DIAG_INFO } from "./netlink/inet_diag.ts";
+import { stateMask } from "./netlink/states.ts";
 import { Resolver } from "./resolve.ts";
 import { currentNetns, Selector } from "./select.ts";
+import { EVERYTHING } from "./selection/filter.ts";
 import { compileSelection, type Selection } from "./selection/selection.ts";
 
 /** What to say of each connection besides what the kernel lists anyway. */
@@ -86,6 +88,17 @@ export class Lister {
     this.#resolver.resolve(connections, { exhaustive: true });
     const listing = { connections, unreadable_processes: this.#resolver.unreadable };
     return this.#options.keepalive ? { ...listing, ...readKeepalive(connections) } : listing;
+  }
+
+  /** Which ports are listened on: `(netns, port) => boolean`. */
+  listening(): (netns: number, port: number) => boolean {
+    const listeners = new Selector({ filter: EVERYTHING, states: stateMask("LISTEN") });
+    try {
+      const ports = new Set(listeners.select().map(({ netns, src }) => `${netns}/${src.port}`));
+      return (netns, port) => ports.has(`${netns}/${port}`);
+    } finally {
+      listeners.close();
+    }
   }
 
   close(): void {

@@ -1,26 +1,188 @@
 // `tcphup ls`.
 
-import { list } from "../list.ts";
+import { host } from "../../ffi/deno.ts";
+import type { Connection } from "../connection.ts";
+import { formatDuration } from "../keepalive/duration.ts";
+import { Lister, type Listing, type ListOptions } from "../list.ts";
+import { IDLE_AFTER_MS, summarise, type Summary } from "../summarise.ts";
+import { UsageError } from "../usage_error.ts";
 import type { Arguments } from "./arguments.ts";
-import { listTable } from "./connections.ts";
+import { type Column, listTable, type Order, parseColumns, parseOrder, sortConnections } from "./columns.ts";
 import { DONE } from "./exit_codes.ts";
+import { jsonDocument, jsonLines } from "./json.ts";
+import { terminalSize } from "./screen.ts";
 import { selectionOf } from "./selection.ts";
-import { complain, print } from "./terminal.ts";
+import { summaryLines, sysctlLines, unreadLine } from "./summary.ts";
+import { complain, print, write } from "./terminal.ts";
+import { repeat, watch } from "./watch.ts";
+
+/** What to show, and how. */
+interface View {
+  readonly format: "text" | "json" | "json-lines" | "nothing";
+  readonly summary: boolean;
+  readonly columns: readonly Column[];
+  readonly order: Order | null;
+  readonly verbose: boolean;
+  /** null for once. */
+  readonly watch_ms: number | null;
+}
 
 /** Lists. Returns the exit code. */
-export function ls(args: Arguments): number {
-  const start = performance.now();
-  const { connections, unreadable_processes } = list(selectionOf(args));
-  const elapsed_ms = Math.round(performance.now() - start);
-  if (args.has("quiet")) return DONE;
-  if (args.has("json")) {
-    const matched = connections.length;
-    print([JSON.stringify({ schema: 1, command: "ls", matched, unreadable_processes, elapsed_ms, connections })]);
+export async function ls(args: Arguments): Promise<number> {
+  const view = viewOf(args);
+  const list = new List(new Lister(selectionOf(args), needsOf(view)), view);
+  try {
+    await list.show();
     return DONE;
+  } finally {
+    list.close();
   }
-  print(listTable(connections, args.has("verbose")));
+}
+
+/** Looking more often would be a load of its own. */
+const SHORTEST_WATCH_MS = 100;
+
+function viewOf(args: Arguments): View {
+  exclude(args, "json", "json-lines", "one document, or an object a line");
+  for (const other of ["json", "json-lines", "summary"]) exclude(args, "columns", other, "columns are the table's");
+  exclude(args, "sort", "summary", "a summary begins with the largest group");
+  exclude(args, "watch", "json", "--json-lines prints again and again");
+  exclude(args, "watch", "quiet", "there would be nothing to see");
+  const watch_ms = args.duration("watch", "s") ?? null;
+  if (watch_ms !== null && watch_ms < SHORTEST_WATCH_MS) {
+    throw new UsageError(`--watch=${args.value("watch")} is too often: expected ${SHORTEST_WATCH_MS}ms or more`);
+  }
+  if (watch_ms !== null && !args.has("json-lines") && !host.isTerminal(1)) {
+    throw new UsageError("Option --watch shows the list on a terminal: add --json-lines to write to a file or a pipe");
+  }
+  const order = args.value("sort");
+  return {
+    format: args.has("quiet") ? "nothing" : args.has("json") ? "json" : args.has("json-lines") ? "json-lines" : "text",
+    summary: args.has("summary"),
+    columns: parseColumns(args.value("columns"), args.has("keepalive")),
+    order: order === undefined ? null : parseOrder(order),
+    verbose: args.has("verbose"),
+    watch_ms,
+  };
+}
+
+function exclude(args: Arguments, one: string, other: string, why: string): void {
+  if (args.given(one) && args.given(other)) {
+    throw new UsageError(`Options --${one} and --${other} exclude each other: ${why}`);
+  }
+}
+
+/** How closely to look: only as closely as it will be seen, since it takes time. */
+function needsOf({ format, summary, columns, order }: View): ListOptions {
+  if (format === "nothing") return {};
+  if (format !== "text" || summary) return { tcp_info: true, keepalive: true };
+  const needs = [...columns, ...(order ? [order.column] : [])].map((column) => column.needs);
+  return { tcp_info: needs.includes("tcp_info"), keepalive: needs.includes("keepalive") };
+}
+
+/** What a list says, in lines. */
+interface Text {
+  readonly lines: readonly string[];
+  /** What does not belong to the list itself. */
+  readonly remarks: readonly string[];
+}
+
+class List {
+  readonly #lister: Lister;
+  readonly #view: View;
+
+  constructor(lister: Lister, view: View) {
+    this.#lister = lister;
+    this.#view = view;
+  }
+
+  async show(): Promise<void> {
+    const { format, watch_ms } = this.#view;
+    if (format === "nothing") this.#lister.list();
+    else if (format === "json") write(this.#json());
+    else if (format === "json-lines") {
+      if (watch_ms === null) write(this.#jsonLines());
+      else await repeat(watch_ms, () => write(this.#jsonLines({ time: new Date().toISOString() })));
+    } else if (watch_ms === null) this.#printText();
+    else await watch(watch_ms, () => this.#screenful(watch_ms));
+  }
+
+  close(): void {
+    this.#lister.close();
+  }
+
+  #printText(): void {
+    const height = host.isTerminal(1) ? terminalSize().rows : Infinity;
+    const listing = this.#lister.list();
+    const { lines, remarks } = this.#view.summary ? this.#summaryText(listing, height) : this.#tableText(listing);
+    if (print(lines)) remarks.forEach(complain);
+  }
+
+  /** The lines of one look, as many as the terminal shows. */
+  #screenful(watch_ms: number): string[] {
+    const listing = this.#lister.list();
+    const count = listing.connections.length;
+    const time = new Date().toTimeString().slice(0, 8);
+    const title = `${count} connection${count === 1 ? "" : "s"} at ${time}, every ${formatDuration(watch_ms)}`;
+    const room = terminalSize().rows - 2;
+    if (this.#view.summary) {
+      const { lines, remarks } = this.#summaryText(listing, room);
+      return [title, "", ...lines, ...remarks];
+    }
+    const { lines, remarks } = this.#tableText(listing, room);
+    return [title, ...remarks, "", ...lines];
+  }
+
+  #tableText(listing: Listing, height = Infinity): Text {
+    const { columns, verbose } = this.#view;
+    const remarks = [...sysctlLines(listing.sysctls ?? []), ...remarksOn(listing)];
+    const connections = this.#ordered(listing);
+    const room = Math.max(1, height - remarks.length - 2);
+    const shown = connections.slice(0, room);
+    const lines = listTable(shown, columns, verbose);
+    const hidden = connections.length - shown.length;
+    return { lines: hidden > 0 ? [...lines, `and ${hidden} more`] : lines, remarks };
+  }
+
+  #summaryText(listing: Listing, height: number): Text {
+    const sysctls = sysctlLines(listing.sysctls ?? []);
+    const lines = summaryLines(this.#summary(listing), height - sysctls.length);
+    return { lines: [...lines, ...sysctls], remarks: remarksOn(listing) };
+  }
+
+  #summary({ connections }: Listing): Summary {
+    return summarise(connections, this.#lister.listening());
+  }
+
+  #ordered({ connections }: Listing): readonly Connection[] {
+    const { order } = this.#view;
+    return order === null ? connections : sortConnections(connections, order);
+  }
+
+  #json(): Iterable<string> {
+    const start = performance.now();
+    const listing = this.#lister.list();
+    const { connections, ...rest } = listing;
+    const elapsed_ms = Math.round(performance.now() - start);
+    const head = { schema: 1, command: "ls", matched: connections.length, ...rest, elapsed_ms };
+    if (!this.#view.summary) return jsonDocument(head, "connections", this.#ordered(listing));
+    const { total, groups } = this.#summary(listing);
+    return jsonDocument({ ...head, idle_after_ms: IDLE_AFTER_MS, total }, "groups", groups);
+  }
+
+  #jsonLines(common?: object): Iterable<string> {
+    const listing = this.#lister.list();
+    return jsonLines(this.#view.summary ? this.#summary(listing).groups : this.#ordered(listing), common);
+  }
+}
+
+/** What could not be seen, and why. */
+function remarksOn({ connections, unreadable_processes, keepalive_unreadable }: Listing): string[] {
+  const remarks: string[] = [];
   if (unreadable_processes > 0 && connections.some(({ owners }) => owners.length === 0)) {
-    complain(`${unreadable_processes} processes could not be looked into, so some owners are not shown`);
+    remarks.push(`${unreadable_processes} processes could not be looked into, so some owners are not shown`);
   }
-  return DONE;
+  const unread = unreadLine(keepalive_unreadable ?? [], connections.length);
+  if (unread !== null) remarks.push(unread);
+  return remarks;
 }
