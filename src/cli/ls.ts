@@ -13,8 +13,8 @@ import { jsonDocument, jsonLines } from "./json.ts";
 import { terminalSize } from "./screen.ts";
 import { selectionOf } from "./selection.ts";
 import { summaryLines, sysctlLines, unreadLine } from "./summary.ts";
-import { complain, print, write } from "./terminal.ts";
-import { repeat, watch } from "./watch.ts";
+import { complain, print, write as writeAll } from "./terminal.ts";
+import { type Picture, repeat, watch } from "./watch.ts";
 
 /** What to show, and how. */
 interface View {
@@ -90,6 +90,7 @@ interface Text {
 class List {
   readonly #lister: Lister;
   readonly #view: View;
+  #looked = false;
 
   constructor(lister: Lister, view: View) {
     this.#lister = lister;
@@ -99,58 +100,68 @@ class List {
   async show(): Promise<void> {
     const { format, watch_ms } = this.#view;
     if (format === "nothing") this.#lister.list();
-    else if (format === "json") write(this.#json());
+    else if (format === "json") this.#write((listing, ms) => this.#document(listing, ms));
+    else if (format === "json-lines" && watch_ms === null) this.#write((listing) => jsonLines(this.#items(listing)));
     else if (format === "json-lines") {
-      if (watch_ms === null) write(this.#jsonLines());
-      else await repeat(watch_ms, () => write(this.#jsonLines({ time: new Date().toISOString() })));
-    } else if (watch_ms === null) this.#printText();
-    else await watch(watch_ms, () => this.#screenful(watch_ms));
+      await repeat(watch_ms!, () => {
+        const time = new Date().toISOString();
+        return this.#write((listing) => jsonLines(this.#items(listing), { time }));
+      });
+    } else if (watch_ms === null) this.#print();
+    else await watch(watch_ms, () => this.#look(watch_ms));
   }
 
   close(): void {
     this.#lister.close();
   }
 
-  #printText(): void {
-    const height = host.isTerminal(1) ? terminalSize().rows : Infinity;
+  /** Looks, writes what `write` makes of it and, the first time, what could not be seen. */
+  #write(write: (listing: Listing, elapsed_ms: number) => Iterable<string>): boolean {
+    const start = performance.now();
     const listing = this.#lister.list();
-    const { lines, remarks } = this.#view.summary ? this.#summaryText(listing, height) : this.#tableText(listing);
-    if (print(lines)) remarks.forEach(complain);
+    const written = writeAll(write(listing, Math.round(performance.now() - start)));
+    if (written && !this.#looked) remarksOn(listing).forEach(complain);
+    this.#looked = true;
+    return written;
   }
 
-  /** The lines of one look, as many as the terminal shows. */
-  #screenful(watch_ms: number): string[] {
+  #print(): void {
     const listing = this.#lister.list();
-    const count = listing.connections.length;
+    const text = this.#textOf(listing)(host.isTerminal(1) ? terminalSize().rows : Infinity);
+    if (print(text.lines)) text.remarks.forEach(complain);
+  }
+
+  #look(watch_ms: number): Picture {
+    const listing = this.#lister.list();
+    const text = this.#textOf(listing);
     const time = new Date().toTimeString().slice(0, 8);
-    const title = `${count} connection${count === 1 ? "" : "s"} at ${time}, every ${formatDuration(watch_ms)}`;
-    const room = terminalSize().rows - 2;
-    if (this.#view.summary) {
-      const { lines, remarks } = this.#summaryText(listing, room);
-      return [title, "", ...lines, ...remarks];
-    }
-    const { lines, remarks } = this.#tableText(listing, room);
-    return [title, ...remarks, "", ...lines];
+    const title = `${counted(listing.connections.length)} at ${time}, every ${formatDuration(watch_ms)}`;
+    return () => {
+      const { lines, remarks } = text(terminalSize().rows - 2);
+      return this.#view.summary ? [title, "", ...lines, ...remarks] : [title, ...remarks, "", ...lines];
+    };
   }
 
-  #tableText(listing: Listing, height = Infinity): Text {
-    const { columns, verbose } = this.#view;
-    const remarks = [...sysctlLines(listing.sysctls ?? []), ...remarksOn(listing)];
-    const connections = this.#ordered(listing);
-    const room = Math.max(1, height - remarks.length - 2);
-    const shown = connections.slice(0, room);
-    const lines = listTable(shown, columns, verbose);
-    const hidden = connections.length - shown.length;
-    return { lines: hidden > 0 ? [...lines, `and ${hidden} more`] : lines, remarks };
-  }
-
-  #summaryText(listing: Listing, height: number): Text {
+  /** What there is to say, for any height of a terminal. */
+  #textOf(listing: Listing): (height: number) => Text {
     const sysctls = sysctlLines(listing.sysctls ?? []);
-    const lines = summaryLines(this.#summary(listing), height - sysctls.length);
-    return { lines: [...lines, ...sysctls], remarks: remarksOn(listing) };
+    const remarks = remarksOn(listing);
+    if (this.#view.summary) {
+      const summary = this.#summaryOf(listing);
+      return (height) => ({ lines: [...summaryLines(summary, height - sysctls.length), ...sysctls], remarks });
+    }
+    const { columns, verbose, watch_ms } = this.#view;
+    const connections = this.#ordered(listing);
+    const around = [...sysctls, ...remarks];
+    return (height) => {
+      const room = watch_ms === null ? Infinity : Math.max(1, height - around.length - 2);
+      const lines = listTable(connections.slice(0, room), columns, verbose);
+      const hidden = connections.length - room;
+      return { lines: hidden > 0 ? [...lines, `and ${hidden} more`] : lines, remarks: around };
+    };
   }
 
-  #summary({ connections }: Listing): Summary {
+  #summaryOf({ connections }: Listing): Summary {
     return summarise(connections, this.#lister.listening());
   }
 
@@ -159,21 +170,21 @@ class List {
     return order === null ? connections : sortConnections(connections, order);
   }
 
-  #json(): Iterable<string> {
-    const start = performance.now();
-    const listing = this.#lister.list();
+  #document(listing: Listing, elapsed_ms: number): Iterable<string> {
     const { connections, ...rest } = listing;
-    const elapsed_ms = Math.round(performance.now() - start);
     const head = { schema: 1, command: "ls", matched: connections.length, ...rest, elapsed_ms };
     if (!this.#view.summary) return jsonDocument(head, "connections", this.#ordered(listing));
-    const { total, groups } = this.#summary(listing);
+    const { total, groups } = this.#summaryOf(listing);
     return jsonDocument({ ...head, idle_after_ms: IDLE_AFTER_MS, total }, "groups", groups);
   }
 
-  #jsonLines(common?: object): Iterable<string> {
-    const listing = this.#lister.list();
-    return jsonLines(this.#view.summary ? this.#summary(listing).groups : this.#ordered(listing), common);
+  #items(listing: Listing): Iterable<object> {
+    return this.#view.summary ? this.#summaryOf(listing).groups : this.#ordered(listing);
   }
+}
+
+function counted(connections: number): string {
+  return `${connections} connection${connections === 1 ? "" : "s"}`;
 }
 
 /** What could not be seen, and why. */

@@ -16,13 +16,19 @@ export async function repeat(interval_ms: number, look: () => boolean): Promise<
   }
 }
 
-/** Shows the lines that `look` returns on the terminal, anew every so often and when its size changes. */
-export async function watch(interval_ms: number, look: () => readonly string[]): Promise<void> {
-  let lines: readonly string[] = [];
+/** What was seen, as lines for a terminal of the size that it has now. */
+export type Picture = () => readonly string[];
+
+/** Shows what `look` sees on the terminal: anew every so often, and drawn anew when the terminal's size changes. */
+export async function watch(interval_ms: number, look: () => Picture): Promise<void> {
+  let picture: Picture = () => [];
   const screen = new Screen();
-  const restore = host.onSignal("SIGWINCH", () => screen.show(lines));
+  const restore = host.onSignal("SIGWINCH", () => screen.show(picture()));
   try {
-    await repeat(interval_ms, () => screen.show(lines = look()));
+    await repeat(interval_ms, () => {
+      picture = look();
+      return screen.show(picture());
+    });
   } finally {
     restore();
     screen.close();
