@@ -9,7 +9,9 @@
  */
 
 export { list, type Listing } from "./src/list.ts";
-export { DEFAULT_LINGER_MS, hangUp, type HangUpOptions } from "./src/hang_up.ts";
+export { DEFAULT_LINGER_MS, hangUp, type HangUpOptions, type Progress } from "./src/hang_up.ts";
+export type { WhenIdle } from "./src/cuts.ts";
+export type { Spacing } from "./src/pacing/pace.ts";
 export { doctor, type Finding, type Health } from "./src/doctor.ts";
 export type { Phases, Report } from "./src/report.ts";
 export type { Connection, Endpoint, Outcome, Owner, Timer } from "./src/connection.ts";

@@ -93,21 +93,28 @@ export class Passes {
 
   get #takesNew(): boolean {
     if (this.exceeded) return false;
-    if (this.#options.repeat) return this.#count === 0 || performance.now() <= this.#start + this.#options.repeat.for_ms;
+    if (this.#options.repeat) {
+      return this.#count === 0 || performance.now() <= this.#start + this.#options.repeat.for_ms;
+    }
     return this.#count < (this.#onlyFirst ? 1 : PASSES);
   }
 
   /** Looks once. */
   async run(): Promise<void> {
-    const { watch, resolver, cuts } = this.#rooms;
+    const { watch, resolver, cuts, aftermath } = this.#rooms;
     this.#latest = performance.now();
-    for (const connection of cuts.stale.splice(0)) this.#seek(connection);
+    for (const connection of cuts.stale.splice(0)) {
+      this.#seek(connection);
+      if (connection.outcome !== null) aftermath.add(connection);
+    }
     const found = watch.time("select", () => this.#select());
     if (this.refused !== null || found.length === 0) return;
     const { dry_run, hold } = this.#options;
     watch.time("resolve", () => resolver.resolve(found, { exhaustive: dry_run, exceptSelf: hold }));
-    if (!await this.#isConfirmed(found)) return;
-    for (const connection of found) this.#handOn(connection);
+    const wanted = found.filter((connection) => !this.#isLeft(connection));
+    if (!await this.#isConfirmed(wanted)) return;
+    cuts.add(wanted.filter((connection) => this.#isReady(connection)));
+    for (const connection of found) if (connection.outcome !== null) aftermath.add(connection);
   }
 
   /** The connections of this pass: those not seen before, and those whose holder has to be looked for again. */
@@ -173,7 +180,7 @@ export class Passes {
 
   async #isConfirmed(found: readonly Connection[]): Promise<boolean> {
     const { confirm, dry_run } = this.#options;
-    if (confirm === undefined || dry_run || this.#confirmed) return true;
+    if (confirm === undefined || dry_run || this.#confirmed || found.length === 0) return true;
     this.#confirmed = await confirm(found);
     if (!this.#confirmed) this.#refuse("not confirmed");
     return this.#confirmed;
@@ -184,14 +191,16 @@ export class Passes {
     for (const connection of this.known.values()) settle(connection, "skipped", reason);
   }
 
-  #handOn(connection: Connection): void {
-    if (this.#isLeft(connection)) return;
+  /** Whether the connection can be handed on; else its holder is sought again, or it has an outcome. */
+  #isReady(connection: Connection): boolean {
     const { dry_run, destroy } = this.#options;
-    if (dry_run && destroy) return settle(connection, "would-destroy");
-    if (destroy || connection.owners.length > 0) {
-      return dry_run ? settle(connection, "would-hang-up") : this.#rooms.cuts.add(connection);
-    }
-    return dry_run ? this.#reportNoOwner(connection) : this.#seek(connection);
+    const owned = connection.owners.length > 0;
+    if (dry_run) {
+      if (destroy) settle(connection, "would-destroy");
+      else if (owned) settle(connection, "would-hang-up");
+      else this.#reportNoOwner(connection);
+    } else if (!owned && !destroy) this.#seek(connection);
+    return connection.outcome === null && (owned || destroy === true);
   }
 
   /** Whether the connection is not for us to touch, or needs nothing; it has an outcome then. */
@@ -205,7 +214,6 @@ export class Passes {
       settle(connection, "skipped", reason);
     } else if (!destroy && isHungUp(connection, fin_only ?? false)) {
       settle(connection, "already-gone", `already hung up: in ${connection.state}`);
-      this.#rooms.aftermath.add(connection);
     }
     return connection.outcome !== null;
   }
@@ -213,11 +221,8 @@ export class Passes {
   /** Has the holder of a connection looked for again, unless that was in vain often enough. */
   #seek(connection: Connection): void {
     const tries = (this.#tries.get(connection) ?? 0) + 1;
-    const mayBeAcceptedYet = connection.inode === 0 && this.#isRepeating;
-    if (tries >= TRIES && !mayBeAcceptedYet) {
-      this.#reportNoOwner(connection);
-      return this.#rooms.aftermath.add(connection);
-    }
+    const mayYetBeAccepted = connection.inode === 0 && this.#isRepeating;
+    if (tries >= TRIES && !mayYetBeAccepted) return this.#reportNoOwner(connection);
     this.#tries.set(connection, tries);
     this.#sought.add(connection);
   }
