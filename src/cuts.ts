@@ -116,21 +116,19 @@ export class Cuts {
   /** Does what is due, for a while at most. */
   run(): void {
     const { watch } = this.#rooms;
-    const cut = watch.time("act", () => this.#cutThoseDue());
-    if (!cut && this.#size > 0) watch.time("select", () => this.#look());
+    const { when_idle } = this.#options;
+    watch.time("act", () => this.#cutThoseDue());
+    if (when_idle === undefined || this.#size === 0 || this.#idle.length > 0) return;
+    if (this.#nextLook <= performance.now()) watch.time("select", () => this.#look(when_idle.idle_ms));
   }
 
-  /** Returns whether there were any. */
-  #cutThoseDue(): boolean {
+  #cutThoseDue(): void {
     const start = performance.now();
-    let any = false;
     for (let now = start; now < start + SLICE_MS; now = performance.now()) {
       const next = this.#next(now);
-      if (next === undefined) break;
+      if (next === undefined) return;
       this.#cut(next, now);
-      any = true;
     }
-    return any;
   }
 
   #next(now: number): Waiting | undefined {
@@ -177,8 +175,7 @@ export class Cuts {
   }
 
   /** Looks at all that wait at once: one list of the kernel's, however many they are. */
-  #look(): void {
-    const { idle_ms } = this.#options.when_idle!;
+  #look(idle_ms: number): void {
     const start = performance.now();
     const present = new Map(this.#rooms.selector.select().map((now) => [identityOf(now), now]));
     const now = performance.now();
