@@ -19,10 +19,11 @@ class Holder {
     this.#answers = lines(this.#process.stdout);
   }
 
-  async obey(line: string): Promise<void> {
+  async obey(line: string): Promise<string> {
     await this.#writer.write(new TextEncoder().encode(line + "\n"));
-    const { done } = await this.#answers.next();
+    const { done, value } = await this.#answers.next();
     if (done) throw new Error(`a process of the benchmark ended at: ${line}`);
+    return value;
   }
 
   async end(): Promise<void> {
@@ -33,23 +34,31 @@ class Holder {
   }
 }
 
-/** Client processes, and one server process for each address that they connect to. */
+/** Client processes that hold connections, and as many server processes that hold the other ends. */
 export class World {
   readonly #holders: Holder[] = [];
 
   /** Opens `count` connections to each port, spread over `processes` client processes. */
   static async open(ports: Record<number, number>, processes: number): Promise<World> {
     const world = new World();
-    const server = world.#add();
     const clients = Array.from({ length: processes }, () => world.#add());
-    for (const port of Object.keys(ports)) await server.obey(`listen ${port}`);
+    const servers = Array.from({ length: processes }, () => world.#add());
+    for (const server of servers) {
+      for (const port of Object.keys(ports)) await server.obey(`listen ${port}`);
+    }
     await Promise.all(clients.map(async (client, i) => {
       for (const [port, count] of Object.entries(ports)) {
         const share = Math.floor(count / processes) + (i < count % processes ? 1 : 0);
         if (share > 0) await client.obey(`connect 127.0.0.1 ${port} ${share}`);
       }
     }));
-    await server.obey(`await ${Object.values(ports).reduce((a, b) => a + b)}`);
+    // The servers share the ports (SO_REUSEPORT), and no connection may be left in a backlog.
+    let accepted = 0;
+    const expected = Object.values(ports).reduce((a, b) => a + b);
+    while (accepted < expected) {
+      accepted = 0;
+      for (const server of servers) accepted += Number(await server.obey("count"));
+    }
     return world;
   }
 
