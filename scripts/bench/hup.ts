@@ -5,14 +5,16 @@ import { TCPHUP } from "./paths.ts";
 import type { Row } from "./row.ts";
 import { World } from "./world.ts";
 
+/** Where all servers are. */
+const NETWORK = "127.0.0.0/24";
 const PORT = 9000;
 const OTHER_PORT = 9001;
 /** Client processes; the server is one more. The shell's limit of descriptors is the limit of each. */
 const PROCESSES = 4;
 const TIMES = 7;
 
-const hupCommand = [...TCPHUP, "hup", "127.0.0.1", String(PORT), "--verbose"];
-const ssCommand = ["ss", "-K", "-tn", "dst", "127.0.0.1", "dport", "=", `:${PORT}`];
+const hupCommand = [...TCPHUP, "hup", NETWORK, String(PORT), "--verbose"];
+const ssCommand = ["ss", "-K", "-tn", "dst", NETWORK, "dport", "=", `:${PORT}`];
 
 async function inWorld(ports: Record<number, number>, command: readonly string[]): Promise<Run> {
   await using _world = await World.open(ports, PROCESSES);
@@ -52,7 +54,7 @@ async function hangUpFew(n: number, sockets: number): Promise<Row> {
   await using _world = await World.open({ [OTHER_PORT]: sockets / 2 - n }, PROCESSES);
   const [few, none]: Run[][] = [[], []];
   for (let i = 0; i < TIMES; i++) {
-    none.push(await run([...TCPHUP, "hup", "127.0.0.1", "9", "--verbose"]));
+    none.push(await run([...TCPHUP, "hup", NETWORK, "9", "--verbose"]));
     few.push(await inWorld({ [PORT]: n }, hupCommand));
   }
   const middleRun = middle(few);

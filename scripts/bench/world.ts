@@ -34,6 +34,11 @@ class Holder {
   }
 }
 
+/** The address of a server, all of them within 127.0.0.0/24. */
+function address(server: number): string {
+  return `127.0.0.${server + 1}`;
+}
+
 /** Client processes that hold connections, and as many server processes that hold the other ends. */
 export class World {
   readonly #holders: Holder[] = [];
@@ -43,16 +48,17 @@ export class World {
     const world = new World();
     const clients = Array.from({ length: processes }, () => world.#add());
     const servers = Array.from({ length: processes }, () => world.#add());
-    for (const server of servers) {
-      for (const port of Object.keys(ports)) await server.obey(`listen ${port}`);
-    }
+    // Each server has an address of its own: all sockets in one process would be more than it may open.
+    await Promise.all(servers.map(async (server, i) => {
+      for (const port of Object.keys(ports)) await server.obey(`listen ${address(i)} ${port}`);
+    }));
     await Promise.all(clients.map(async (client, i) => {
       for (const [port, count] of Object.entries(ports)) {
         const share = Math.floor(count / processes) + (i < count % processes ? 1 : 0);
-        if (share > 0) await client.obey(`connect 127.0.0.1 ${port} ${share}`);
+        if (share > 0) await client.obey(`connect ${address(i)} ${port} ${share}`);
       }
     }));
-    // The servers share the ports (SO_REUSEPORT), and no connection may be left in a backlog.
+    // No connection may be left in a backlog: it would have no owner.
     let accepted = 0;
     const expected = Object.values(ports).reduce((a, b) => a + b);
     while (accepted < expected) {
