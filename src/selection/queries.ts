@@ -29,6 +29,7 @@ export function queries(filter: Filter, states: number = ALL_STATES): Query[] {
   return splitAutobound(filter).map(({ asked, rest }) => ({
     families: familiesOf(rest),
     states: states & statesOf(rest),
+    // What comes first is never left out.
     bytecode: compileBytecode(all([asked, rest])),
     fallback: compileBytecode(asked),
     matches: compileMatcher(rest),
