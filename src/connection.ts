@@ -59,6 +59,10 @@ export interface Connection {
   state: State;
   src: Endpoint;
   dst: Endpoint;
+  /** Which directions have been shut down: 1 receiving, 2 sending, 3 both (INET_DIAG_SHUTDOWN). */
+  shutdown: number;
+  /** Of a socket that is a subflow of an MPTCP connection: where that connection goes to. */
+  subflow_of?: string;
   /** Index of the interface that the socket is bound to, 0 for none. */
   interface: number;
   /** Bytes received and not yet read by the application. */

@@ -39,6 +39,7 @@ export function connectionOf(row: InetDiagMsg, protocol: "tcp" | "mptcp", netns:
     state: stateName(row.state),
     src: { address: addressText((i) => row.srcWord(i)), port: row.sport },
     dst: { address: addressText((i) => row.dstWord(i)), port: row.dport },
+    shutdown: row.shutdown,
     interface: row.interface,
     rqueue: row.rqueue,
     wqueue: row.wqueue,

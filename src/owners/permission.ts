@@ -1,0 +1,24 @@
+// Why one process may not open another's descriptors: capabilities(7), ptrace(2) and Yama.
+
+import { readFile } from "./proc.ts";
+
+/** Numbers of <linux/capability.h>. */
+const CAPABILITIES = { CAP_NET_ADMIN: 12, CAP_SYS_PTRACE: 19, CAP_SYS_ADMIN: 21 } as const;
+
+/** Whether this process has a capability in its effective set. */
+export function hasCapability(name: keyof typeof CAPABILITIES): boolean {
+  const [, effective] = /^CapEff:\s*([0-9a-f]+)$/m.exec(readFile("/proc/self/status") ?? "") ?? [];
+  return (BigInt(`0x${effective ?? 0}`) >> BigInt(CAPABILITIES[name]) & 1n) === 1n;
+}
+
+/** kernel.yama.ptrace_scope; 0 where there is no Yama. */
+export function yamaScope(): number {
+  return Number(readFile("/proc/sys/kernel/yama/ptrace_scope") ?? 0);
+}
+
+/** What pidfd_getfd(2) wants when it answers EPERM, in the words of a report. */
+export function missingForGetfd(): string {
+  if (yamaScope() === 3) return "kernel.yama.ptrace_scope is 3, which forbids it to everyone";
+  if (!hasCapability("CAP_SYS_PTRACE")) return "needs CAP_SYS_PTRACE";
+  return "forbidden in spite of CAP_SYS_PTRACE: by a seccomp filter, a security module or the process's user namespace";
+}

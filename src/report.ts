@@ -1,0 +1,94 @@
+// The last room of the pipeline: what was done, as one document. Its keys are stable: `schema` changes with them.
+
+import type { Connection, Outcome } from "./connection.ts";
+
+/** What a command did to the connections that it selected. */
+export interface Report {
+  readonly schema: 1;
+  readonly command: string;
+  readonly dry_run: boolean;
+  /** How many connections were selected: the sum of the counts that follow. */
+  matched: number;
+  hung_up: number;
+  destroyed: number;
+  already_gone: number;
+  skipped: number;
+  /** No owner, denied, unsupported, lingering or failed: each connection says which, and why. */
+  failed: number;
+  /** In a dry run: what would have been hung up or destroyed. */
+  would_act?: number;
+  /** Whether a signal, or the caller, ended it early. */
+  interrupted: boolean;
+  /** How many processes this user may not look into. */
+  unreadable_processes: number;
+  elapsed_ms: number;
+  /** How much of that was spent on what. */
+  phases_ms: Phases;
+  connections: Connection[];
+}
+
+/** Milliseconds spent in each room of the pipeline. */
+export interface Phases {
+  select: number;
+  resolve: number;
+  act: number;
+  wait: number;
+}
+
+type Count = "hung_up" | "destroyed" | "already_gone" | "skipped" | "failed" | "would_act";
+
+const COUNTS: Record<Outcome, Count> = {
+  "hung-up": "hung_up",
+  "destroyed": "destroyed",
+  "would-hang-up": "would_act",
+  "would-destroy": "would_act",
+  "already-gone": "already_gone",
+  "skipped": "skipped",
+  "no-owner": "failed",
+  "denied": "failed",
+  "unsupported": "failed",
+  "lingering": "failed",
+  "failed": "failed",
+};
+
+/** Counts outcomes. Every connection has exactly one, so the counts add up to `matched`. */
+export function countOutcomes(connections: readonly Connection[]): Pick<Report, "matched" | Count> {
+  const counts = { matched: connections.length, hung_up: 0, destroyed: 0, already_gone: 0, skipped: 0, failed: 0 };
+  const dry = connections.some(({ outcome }) => outcome !== null && COUNTS[outcome] === "would_act");
+  const all: Pick<Report, "matched" | Count> = dry ? { ...counts, would_act: 0 } : counts;
+  for (const { outcome } of connections) {
+    const count = COUNTS[outcome ?? "failed"];
+    all[count] = (all[count] ?? 0) + 1;
+  }
+  return all;
+}
+
+/** Measures how long the phases of a run take. */
+export class Stopwatch {
+  readonly phases: Phases = { select: 0, resolve: 0, act: 0, wait: 0 };
+  readonly #start = performance.now();
+
+  /** Runs `work` and adds its time to a phase. */
+  time<T>(phase: keyof Phases, work: () => T): T {
+    const start = performance.now();
+    try {
+      return work();
+    } finally {
+      this.phases[phase] += performance.now() - start;
+    }
+  }
+
+  /** The same for work that waits. */
+  async timeAsync<T>(phase: keyof Phases, work: () => Promise<T>): Promise<T> {
+    const start = performance.now();
+    try {
+      return await work();
+    } finally {
+      this.phases[phase] += performance.now() - start;
+    }
+  }
+
+  get elapsed_ms(): number {
+    return Math.round(performance.now() - this.#start);
+  }
+}
