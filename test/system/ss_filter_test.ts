@@ -402,12 +402,6 @@ const SS_IS_WRONG: {
     right: (_, addresses) => addresses,
   },
   {
-    what: "so it does in the negative, where its second look then removes the rest",
-    filter: "not dst several.test:8010",
-    ask: ["dst 10.0.0.1:8010 or dst 10.0.0.2:8010 or dst [2001:db8::1]:8010"],
-    right: minus,
-  },
-  {
     what:
       "with dev, ss takes the 32 bits of an IPv4 address for the first of an IPv6 address: 32.1.13.184 is 2001:db8::",
     filter: "( dst 32.1.13.184 or dst 10.0.0.1 ) and ! dev = lo",
