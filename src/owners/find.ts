@@ -57,7 +57,9 @@ class Search {
   readonly #uids: Set<number>;
   readonly #ascending: Uint32Array;
   readonly #except: number;
-  #tables: DescriptorTable[] = [];
+  readonly #tables: DescriptorTable[] = [];
+  /** What each process was found to hold. */
+  readonly #held = new Map<number, { fd: number; inode: number }[]>();
 
   constructor(wanted: readonly Wanted[], options: FindOptions) {
     this.#wanted = new Set(wanted.map(({ inode }) => inode));
@@ -118,17 +120,14 @@ class Search {
    */
   askRelatives(): void {
     const unread = this.#tables.filter((table) => !table.exhausted);
-    if (unread.length === 0) return;
-    const parents = new Map(unread.map((table) => [table.pid, parent(table.pid)]));
-    for (const [holder, sockets] of this.#byHolder()) {
-      const holderParent = parents.get(holder) ?? parent(holder);
+    const holders = [...this.#held.keys()];
+    const parents = new Map([...holders, ...unread.map(({ pid }) => pid)].map((pid) => [pid, parent(pid)]));
+    for (const [holder, sockets] of [...this.#held]) {
       const step = Math.max(1, Math.floor(sockets.length / SHARED_SAMPLE));
       const sample = sockets.filter((_, i) => i % step === 0);
       for (const table of unread) {
-        const tableParent = parents.get(table.pid)!;
-        const related = tableParent === holder || table.pid === holderParent ||
-          (tableParent === holderParent && tableParent > 1);
-        if (table.pid === holder || !related || table.holds(sample).length === 0) continue;
+        if (table.pid === holder || !areRelated(table.pid, holder, parents)) continue;
+        if (table.holds(sample).length === 0) continue;
         for (const { fd, inode } of table.holds(sockets)) this.#record(table, fd, inode);
       }
     }
@@ -145,18 +144,6 @@ class Search {
     }
   }
 
-  #byHolder(): Map<number, { fd: number; inode: number }[]> {
-    const holders = new Map<number, { fd: number; inode: number }[]>();
-    for (const [inode, owners] of this.owners) {
-      for (const { pid, fd } of owners) {
-        const sockets = holders.get(pid);
-        if (sockets) sockets.push({ fd, inode });
-        else holders.set(pid, [{ fd, inode }]);
-      }
-    }
-    return holders;
-  }
-
   #readWholly(table: DescriptorTable): void {
     while (!table.exhausted) this.#readBlock(table);
   }
@@ -170,6 +157,9 @@ class Search {
   }
 
   #record({ pid, tid }: DescriptorTable, fd: number, inode: number): void {
+    const held = this.#held.get(pid);
+    if (held) held.push({ fd, inode });
+    else this.#held.set(pid, [{ fd, inode }]);
     const owner: Owner = tid === null ? { pid, fd, comm: "" } : { pid, tid, fd, comm: "" };
     const owners = this.owners.get(inode);
     if (owners === undefined) this.owners.set(inode, [owner]);
@@ -177,6 +167,12 @@ class Search {
       owners.push(owner);
     }
   }
+}
+
+/** Whether one process is the other's parent, or both have the same; init's children are not each other's kin. */
+function areRelated(a: number, b: number, parents: ReadonlyMap<number, number>): boolean {
+  const [parentOfA, parentOfB] = [parents.get(a), parents.get(b)];
+  return parentOfA === b || parentOfB === a || (parentOfA === parentOfB && parentOfA !== 1 && parentOfA !== 0);
 }
 
 /** Keeps the queue in ascending order of promise. */

@@ -1,0 +1,94 @@
+// What hanging up costs, beside `ss -K` on as many connections of the same kind, in the same run.
+
+import { median, type Run, run } from "./measure.ts";
+import { TCPHUP } from "./paths.ts";
+import type { Row } from "./row.ts";
+import { World } from "./world.ts";
+
+/** Where all servers are. */
+const NETWORK = "127.0.0.0/24";
+const PORT = 9000;
+const OTHER_PORT = 9001;
+/** Client processes; the server is one more. The shell's limit of descriptors is the limit of each. */
+const PROCESSES = 4;
+const TIMES = 7;
+
+const hupCommand = [...TCPHUP, "hup", NETWORK, String(PORT), "--verbose"];
+const ssCommand = ["ss", "-K", "-tn", "dst", NETWORK, "dport", "=", `:${PORT}`];
+
+async function inWorld(ports: Record<number, number>, command: readonly string[]): Promise<Run> {
+  await using _world = await World.open(ports, PROCESSES);
+  return await run(command);
+}
+
+/** The run whose time is the median. */
+function middle(runs: readonly Run[]): Run {
+  const ms = median(runs.map((run) => run.ms));
+  return runs.find((run) => run.ms === ms)!;
+}
+
+/** Where the time went, and the memory, as --verbose says it. */
+function phases({ stderr }: Run): string {
+  return /\d+ ms: (.*?);/.exec(stderr)?.[1] ?? "";
+}
+
+function memory_kb({ stderr }: Run): number {
+  return Number(/(\d+) kB/.exec(stderr)?.[1]);
+}
+
+/** All of `n` connections. Each has both its ends here, so half of the sockets match. */
+async function hangUpAll(n: number): Promise<Row> {
+  const [ours, theirs]: Run[][] = [[], []];
+  for (let i = 0; i < TIMES; i++) {
+    ours.push(await inWorld({ [PORT]: n }, hupCommand));
+    theirs.push(await inWorld({ [PORT]: n }, ssCommand));
+  }
+  const run = middle(ours);
+  // Pair by pair, so that a machine whose speed drifts does not make the ratio.
+  const ratio = median(ours.map(({ ms }, i) => ms / theirs[i].ms));
+  return { name: "hang up on all", n, median_ms: run.ms, against: "ss -K", ratio, note: phases(run) };
+}
+
+/** A few among many, beside a run that selects none of them. */
+async function hangUpFew(n: number, sockets: number): Promise<Row> {
+  await using _world = await World.open({ [OTHER_PORT]: sockets / 2 - n }, PROCESSES);
+  const [few, none]: Run[][] = [[], []];
+  for (let i = 0; i < TIMES; i++) {
+    none.push(await run([...TCPHUP, "hup", NETWORK, "9", "--verbose"]));
+    few.push(await inWorld({ [PORT]: n }, hupCommand));
+  }
+  const middleRun = middle(few);
+  const extra_ms = middleRun.ms - middle(none).ms;
+  return {
+    name: `hang up on ${n} of ${sockets} sockets`,
+    n,
+    median_ms: middleRun.ms,
+    against: "selecting none",
+    ratio: middleRun.ms / middle(none).ms,
+    note: `${extra_ms.toFixed(0)} ms more; ${phases(middleRun)}`,
+  };
+}
+
+/** How cost and memory grow with the number of connections. */
+async function growth(few: number, many: number): Promise<Row> {
+  const [small, large]: Run[][] = [[], []];
+  for (let i = 0; i < 3; i++) {
+    small.push(await inWorld({ [PORT]: few }, hupCommand));
+    large.push(await inWorld({ [PORT]: many }, hupCommand));
+  }
+  const [a, b] = [middle(small), middle(large)];
+  const bytes = (memory_kb(b) - memory_kb(a)) * 1024 / (many - few);
+  return {
+    name: "hang up on all",
+    n: many,
+    median_ms: b.ms,
+    against: `the same per connection at ${few}`,
+    ratio: b.ms / many / (a.ms / few),
+    note: `${bytes.toFixed(0)} bytes of resident memory a connection; ${phases(b)}`,
+  };
+}
+
+/** Everything about hanging up. */
+export async function hup(): Promise<Row[]> {
+  return [await hangUpAll(10_000), await hangUpFew(10, 50_000), await growth(4_000, 40_000)];
+}
