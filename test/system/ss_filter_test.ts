@@ -86,7 +86,7 @@ class Scene implements AsyncDisposable {
     for (const { families, states, matches, [code]: bytecode } of queries) {
       for (const family of families) {
         this.#diag.dump({ family, protocol: IPPROTO_TCP, states, extensions: 0, bytecode }, (row) => {
-          if (matches(row)) rows.set(row.cookie.toString(16), unsaidBy(row));
+          if (matches(row)) rows.set(row.cookie, unsaidBy(row));
         });
       }
     }
