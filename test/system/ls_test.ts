@@ -236,7 +236,13 @@ systemTest("what it says of traffic is what ss -i says", [], async (netns) => {
     const ofSs = (name: string) => Number(new RegExp(` ${name}:([\\d.]+)`).exec(line)?.[1] ?? 0);
     assertEquals(
       [info?.bytes_acked, info?.bytes_received, info?.unacked, info?.rtt_us, info?.rto_us],
-      [ofSs("bytes_acked"), ofSs("bytes_received"), ofSs("unacked"), ofSs("rtt") * 1000, ofSs("rto") * 1000],
+      [
+        ofSs("bytes_acked"),
+        ofSs("bytes_received"),
+        ofSs("unacked"),
+        Math.round(ofSs("rtt") * 1000),
+        ofSs("rto") * 1000,
+      ],
     );
     // Ours is the earlier look.
     assert(info!.last_data_sent_ms <= ofSs("lastsnd") && info!.last_data_recv_ms <= ofSs("lastrcv"), line);
