@@ -80,7 +80,8 @@ export const FLAGS: readonly Flag[] = [
     name: "fin-only",
     help: "shut down sending alone: the application reads until the peer has ended too",
     more: "TCP_USER_TIMEOUT (--linger) bounds the time until the peer has acknowledged the FIN. What follows, in " +
-      "FIN-WAIT-2, lasts until the peer ends or the application closes, unless --destroy-after says otherwise.",
+      "FIN-WAIT-2, lasts until the peer ends or the application closes, unless --destroy-after says otherwise. Some " +
+      "peers, nginx for one, take a FIN for the end of both ways and break off their answer.",
     group: "Hanging up",
     commands: ["hup"],
   },
