@@ -145,9 +145,11 @@ export const FLAGS: readonly Flag[] = [
     value: "MS",
     help: "cut each when it carries nothing, and no data went for MS milliseconds",
     more:
-      "So that requests under way are finished and only the pauses between them are cut. A request that the server " +
-      "takes longer than that to answer looks like a pause: give a time longer than answers take. Best done at the " +
-      "client's end, where nothing can be on its way unseen; at the server's end a request may arrive behind the FIN.",
+      "So that requests under way are finished and only the pauses between them are cut. One that takes longer than " +
+      "that to be answered looks like a pause: give a time longer than answers take. At the client's end, a request " +
+      "that begins at the moment of the cut is either sent before the FIN, and its answer can be read, or refused " +
+      "with EPIPE before it is sent. At the server's end it may be on its way already, and is lost: cut at the " +
+      "client's end where you can.",
     group: "Pacing",
     commands: ["hup"],
   },

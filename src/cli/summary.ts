@@ -18,7 +18,7 @@ export function summaryLines({ total, groups }: Summary, height = Infinity): str
   if (total.count === 0) return ["no connections match"];
   const room = Math.max(1, height - LINES_AROUND);
   const shown = groups.length > room ? groups.slice(0, room - 1) : groups;
-  const table = columns(HEADER, shown.map(rowOf));
+  const table = [...columns(HEADER, shown.map(rowOf))];
   const hidden = groups.slice(shown.length);
   if (hidden.length > 0) {
     table.push(`${sumOf(hidden)}  in ${counted(hidden.length, "more group")}: --json names them all`);
