@@ -8,7 +8,7 @@ import { errno, host, load, prepareErrno } from "./deno.ts";
 import { EINTR, ENOENT, ESRCH, SyscallError } from "./errno.ts";
 import type { NativeFunctions, NativeSymbols } from "./native.ts";
 
-export { ENOBUFS, isSyscallError, SyscallError } from "./errno.ts";
+export { ENOBUFS, ENOENT, isSyscallError, SyscallError } from "./errno.ts";
 export { LibcUnavailable } from "./native.ts";
 
 function lazily<const S extends NativeSymbols>(symbols: S): () => NativeFunctions<S> {
