@@ -134,7 +134,8 @@ export class SockDiag {
       const received = Math.min(this.#transport!.receive(this.#buffer), this.#buffer.length);
       const view = new DataView(this.#buffer.buffer, 0, received);
       if (received < NLMSGHDR_SIZE || view.getUint32(8, true) !== sequence) continue;
-      const errno = view.getUint16(4, true) === NLMSG_ERROR ? messageErrno(view, 0, received) : 0;
+      if (view.getUint16(4, true) !== NLMSG_ERROR) continue;
+      const errno = messageErrno(view, 0, received);
       if (errno !== 0) throw new SyscallError("SOCK_DESTROY", errno);
       return;
     }

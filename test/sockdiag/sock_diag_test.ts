@@ -216,6 +216,16 @@ Deno.test("SOCK_DESTROY fails as the kernel says", () => {
   }
 });
 
+Deno.test("only an acknowledgement of this very request is one", () => {
+  const kernel = destroying(
+    ({ sequence }) => refusal(sequence - 1, 0),
+    () => new Uint8Array(0),
+    ({ sequence }) => socket(sequence, 1),
+    ({ sequence }) => refusal(sequence, ENOENT),
+  );
+  assertFails(() => kernel.diag.destroy(6, ID), "SOCK_DESTROY", "ENOENT");
+});
+
 Deno.test("SOCK_DESTROY without an answer fails", () => {
   assertFails(() => destroying().diag.destroy(6, ID), "recv", "EAGAIN");
 });
