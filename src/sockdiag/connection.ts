@@ -79,8 +79,11 @@ export function sockIdOf(connection: Connection): SockId {
  * may be its listener's, so there it is the addresses and ports.
  */
 export function identityOf(connection: Connection): string {
-  const { protocol, netns, src, dst, cookie } = connection;
-  return protocol === "tcp"
-    ? `${netns}/${cookie}`
-    : `${netns}/mptcp/${src.address}/${src.port}/${dst.address}/${dst.port}`;
+  const { protocol, netns, cookie } = connection;
+  return protocol === "tcp" ? `${netns}/${cookie}` : `${netns}/mptcp/${endsOf(connection)}`;
+}
+
+/** Both ends of a connection: no two TCP connections of a namespace have the same, nor two MPTCP connections. */
+export function endsOf({ src, dst }: Connection): string {
+  return `${src.address}/${src.port}/${dst.address}/${dst.port}`;
 }
