@@ -142,9 +142,8 @@ export class Descriptor {
 }
 
 function check(syscall: string, result: number): number {
-  // errno must be read before anything is allocated, so it is the first thing done.
-  const code = result === -1 ? errno() : 0;
-  if (code !== 0) throw new SyscallError(syscall, code);
+  // The argument comes before the allocation: errno must be read before anything is allocated.
+  if (result === -1) throw new SyscallError(syscall, errno());
   return result;
 }
 
