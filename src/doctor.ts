@@ -25,6 +25,7 @@ import {
 import { ipv4 } from "./address.ts";
 import type { Connection } from "./connection.ts";
 import { Duplicate } from "./duplicate/duplicate.ts";
+import { formatCookie } from "./netlink/inet_diag.ts";
 import { encodeSockaddr, sockaddrPort } from "./netlink/sockaddr.ts";
 import { hasCapability, missingForGetfd, yamaScope } from "./owners/permission.ts";
 import { processes, self } from "./owners/proc.ts";
@@ -120,7 +121,7 @@ function listedOn(port: number): Connection | undefined {
 
 function listsTcp(): Verdict {
   return withPair(IPPROTO_TCP, (client, listed) => {
-    if (listed?.cookie === socketCookie(client).toString(16)) return ok("works");
+    if (listed?.cookie === formatCookie(...socketCookie(client))) return ok("works");
     return missing("the kernel did not list a connection that was just opened");
   });
 }

@@ -40,7 +40,7 @@ const PASSES = 5;
 /** How often to look again for the holder of one connection. */
 const TRIES = 3;
 /** How long to work before the event loop gets to see whether a signal has come. */
-const SLICE_MS = 25;
+const SLICE_MS = 100;
 /** How often to look whether connections are gone: at first, and at most. */
 const POLL_MS = { first: 10, most: 250 };
 
@@ -110,8 +110,13 @@ class HangUp {
   #select(again: boolean): Connection[] {
     // What was hung up on is closing now, so a later pass need not look at it.
     const listed = this.#selector.select(again ? ~CLOSING : undefined);
-    const pending = listed.filter((connection) => !this.#known.has(identityOf(connection)));
-    for (const connection of pending) this.#known.set(identityOf(connection), connection);
+    const pending: Connection[] = [];
+    for (const connection of listed) {
+      const identity = identityOf(connection);
+      if (this.#known.has(identity)) continue;
+      this.#known.set(identity, connection);
+      pending.push(connection);
+    }
     if (this.#tries.size === 0) return pending;
 
     const present = new Map(listed.map((connection) => [identityOf(connection), connection]));

@@ -8,9 +8,12 @@ const COLOURS = { good: 32, bad: 31, odd: 33, faint: 2 } as const;
 /** A colour's meaning. */
 export type Tone = keyof typeof COLOURS;
 
+let colourful: boolean | undefined;
+
 /** Puts text in colour where standard output is a terminal that may have it. */
 export function paint(tone: Tone, text: string): string {
-  return host.isTerminal(1) && !host.noColor ? `\x1b[${COLOURS[tone]}m${text}\x1b[0m` : text;
+  colourful ??= host.isTerminal(1) && !host.noColor;
+  return colourful ? `\x1b[${COLOURS[tone]}m${text}\x1b[0m` : text;
 }
 
 /** Writes control characters, which could drive the terminal, as `\xNN`. */

@@ -1,0 +1,295 @@
+// The emitted configuration before the programs that it is for: YAML parsed, the rest loaded by the real ones.
+
+import { assert, assertEquals } from "@std/assert";
+// @ts-types="./yaml.d.ts"
+import { parse } from "npm:deno-std@1.4.0/yaml/mod.js";
+import {
+  type ForeignFd,
+  getsockopt,
+  IPPROTO_TCP,
+  pidfdGetfd,
+  pidfdOpen,
+  SO_PROTOCOL,
+  SOL_SOCKET,
+} from "../../ffi/libc.ts";
+import { emit } from "../../src/keepalive/emit.ts";
+import { read } from "../../src/keepalive/options.ts";
+import { type Keepalive, type KeepaliveValues, resolveValues, SYSTEM_VALUES } from "../../src/keepalive/values.ts";
+import { found, missing, Netns, type Run, run } from "./companion.ts";
+
+const LIBKEEPALIVE = resolveValues().values;
+
+const ALL: KeepaliveValues = {
+  idle_s: 11,
+  interval_s: 12,
+  count: 3,
+  user_timeout_ms: 14_000,
+  syncnt: 5,
+  maxseg: 1400,
+  window_clamp: 17_000,
+  defer_accept_s: 7,
+};
+
+/** The ends of the kernel's ranges, and values that are the system's: what a program may take differently. */
+const SAMPLES: KeepaliveValues[] = [
+  LIBKEEPALIVE,
+  ALL,
+  { ...ALL, idle_s: 1, interval_s: 1, count: 1, user_timeout_ms: 1 },
+  { ...ALL, idle_s: 32767, interval_s: 32767, count: 127, user_timeout_ms: 2147483647 },
+  { ...SYSTEM_VALUES, idle_s: 20 },
+  { ...SYSTEM_VALUES, count: 4 },
+];
+
+/** Runs a shell script in a network namespace of its own, which ends with it. */
+function runApart(script: string, ...args: string[]): Run {
+  return run("unshare", "--net", "sh", "-c", script, "sh", ...args);
+}
+
+/** A test that needs programs; where one is missing, the name says why it is skipped. */
+function testWith(programs: string[], name: string, fn: (directory: string) => void | Promise<void>): void {
+  const reason = missing(...programs);
+  Deno.test({
+    name: reason === null ? name : `${name} (skipped: ${reason} is missing)`,
+    ignore: reason !== null,
+    async fn() {
+      const directory = Deno.makeTempDirSync({ prefix: "tcphup-emit-" });
+      try {
+        await fn(directory);
+      } finally {
+        Deno.removeSync(directory, { recursive: true });
+      }
+    },
+  });
+}
+
+function write(directory: string, name: string, text: string): string {
+  const path = `${directory}/${name}`;
+  Deno.writeTextFileSync(path, text);
+  return path;
+}
+
+Deno.test("istio: a DestinationRule with tcpKeepalive", () => {
+  const rule = (values: KeepaliveValues, service?: string) => parse(emit("istio", values, service));
+  assertEquals(rule(LIBKEEPALIVE, "db.shop.svc.cluster.local"), {
+    apiVersion: "networking.istio.io/v1",
+    kind: "DestinationRule",
+    metadata: { name: "tcp-keepalive" },
+    spec: {
+      host: "db.shop.svc.cluster.local",
+      trafficPolicy: { connectionPool: { tcp: { tcpKeepalive: { probes: 9, time: "15s", interval: "15s" } } } },
+    },
+  });
+  const keepalive = (values: Partial<KeepaliveValues>) =>
+    // deno-lint-ignore no-explicit-any
+    (rule({ ...SYSTEM_VALUES, ...values }) as any).spec.trafficPolicy.connectionPool.tcp.tcpKeepalive;
+  assertEquals(keepalive({ idle_s: 20 }), { time: "20s" });
+  assertEquals(keepalive({}), {});
+});
+
+/** A socket option as Envoy has it. */
+function option(description: string, level: number, name: number, int_value: number) {
+  return { description, level, name, int_value, state: "STATE_PREBIND" };
+}
+
+Deno.test("envoyfilter: socket options by level and number, for listeners and for upstreams", () => {
+  const common = [
+    option("TCP_USER_TIMEOUT", 6, 18, 14_000),
+    option("TCP_KEEPINTVL", 6, 5, 12),
+    option("TCP_KEEPCNT", 6, 6, 3),
+    option("TCP_KEEPIDLE", 6, 4, 11),
+    option("SO_KEEPALIVE", 1, 9, 1),
+    option("TCP_WINDOW_CLAMP", 6, 10, 17_000),
+    option("TCP_MAXSEG", 6, 2, 1400),
+  ];
+  const patch = (value: unknown) => ({ operation: "MERGE", value });
+  assertEquals(parse(emit("envoyfilter", ALL)), {
+    apiVersion: "networking.istio.io/v1alpha3",
+    kind: "EnvoyFilter",
+    metadata: { name: "tcp-keepalive" },
+    spec: {
+      configPatches: [
+        {
+          applyTo: "LISTENER",
+          match: { context: "SIDECAR_INBOUND" },
+          patch: patch({ socket_options: [...common, option("TCP_DEFER_ACCEPT", 6, 9, 7)] }),
+        },
+        {
+          applyTo: "CLUSTER",
+          match: { context: "SIDECAR_OUTBOUND" },
+          patch: patch({ upstream_bind_config: { socket_options: [...common, option("TCP_SYNCNT", 6, 7, 5)] } }),
+        },
+      ],
+    },
+  });
+});
+
+Deno.test("kubernetes: sysctls of a pod, whose values are strings", () => {
+  assertEquals(parse(emit("kubernetes", ALL)), {
+    spec: {
+      securityContext: {
+        sysctls: [
+          { name: "net.ipv4.tcp_keepalive_time", value: "11" },
+          { name: "net.ipv4.tcp_keepalive_intvl", value: "12" },
+          { name: "net.ipv4.tcp_keepalive_probes", value: "3" },
+        ],
+      },
+    },
+  });
+});
+
+testWith(["sysctl"], "sysctl -p takes the lines, and the namespace has the values", (directory) => {
+  for (const values of SAMPLES) {
+    const text = emit("sysctl", values);
+    const lines = text.split("\n").filter((line) => /^net/.test(line));
+    const read = runApart(
+      'sysctl -q -p "$1" && shift && sysctl "$@"',
+      write(directory, "tcphup.conf", text),
+      ...lines.map((line) => line.split(" ")[0]),
+    );
+    assertEquals(read, { code: 0, output: lines.join("\n") + "\n" });
+  }
+});
+
+testWith(["nginx"], "nginx -t takes the directives", (directory) => {
+  for (const values of [...SAMPLES, SYSTEM_VALUES]) {
+    const text = emit("nginx", values);
+    const path = write(
+      directory,
+      "nginx.conf",
+      `pid ${directory}/pid; error_log stderr; events {}\nhttp { access_log off; server {\n${text}} }\n`,
+    );
+    const { code, output } = runApart('ip link set lo up; nginx -t -c "$1"', path);
+    assert(code === 0 && /test is successful/.test(output) && !/warn/.test(output), `${output}\n${text}`);
+  }
+});
+
+/** A whole configuration around HAProxy's section: from a port of 127.0.0.1 to the next. */
+function haproxyConfiguration(values: KeepaliveValues, port: number): string {
+  const text = emit("haproxy", values);
+  const words = (line: string) => new RegExp(`^# At the end of each ${line} line: (.*)$`, "m").exec(text)?.[1] ?? "";
+  return text +
+    "    mode tcp\n    timeout client 1m\n    timeout connect 1m\n    timeout server 1m\n" +
+    `frontend f\n    bind 127.0.0.1:${port} ${words("bind")}\n    default_backend b\n` +
+    `backend b\n    server s 127.0.0.1:${port + 1} ${words("server")}\n`;
+}
+
+testWith(["haproxy"], "haproxy -c takes the section, and the words for bind and server lines", (directory) => {
+  for (const values of [...SAMPLES, SYSTEM_VALUES]) {
+    const configuration = haproxyConfiguration(values, 1);
+    const { code, output } = run("haproxy", "-c", "-f", write(directory, "haproxy.cfg", configuration));
+    assert(code === 0 && !/WARNING|ALERT/.test(output), `${output}\n${configuration}`);
+  }
+});
+
+/** What is set on the TCP sockets of a process that have keepalive on. */
+function keepalives(pid: number): Keepalive[] {
+  const pidfd = pidfdOpen(pid);
+  const all: Keepalive[] = [];
+  for (const { name } of Deno.readDirSync(`/proc/${pid}/fd`)) {
+    if (!Deno.readLinkSync(`/proc/${pid}/fd/${name}`).startsWith("socket:")) continue;
+    const duplicate = pidfdGetfd(pidfd, Number(name) as ForeignFd);
+    const isTcp = getsockopt(duplicate, SOL_SOCKET, SO_PROTOCOL) === IPPROTO_TCP;
+    if (isTcp && read(duplicate).enabled) all.push(read(duplicate));
+    duplicate.close();
+  }
+  pidfd.close();
+  return all;
+}
+
+/** Connects to a port of 127.0.0.1, as soon as something listens there, says a word and stays. */
+const CLIENT = `
+import socket, sys, time
+while True:
+    try:
+        client = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+        break
+    except ConnectionRefusedError:
+        time.sleep(0.02)
+client.send(b"word")
+print("connected", flush=True)
+sys.stdin.read()
+`;
+
+/** Listens on a port of 127.0.0.1, and tells when something has connected. */
+const SERVER = `
+import socket, sys
+server = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+print("listening", flush=True)
+client, _ = server.accept()
+print(client.recv(4).decode(), flush=True)
+sys.stdin.read()
+`;
+
+const LIVE = { ...SYSTEM_VALUES, idle_s: 111, interval_s: 12, count: 3, user_timeout_ms: 147_000, maxseg: 1000 };
+const SET = { enabled: true, idle_s: 111, interval_s: 12, count: 3, user_timeout_ms: 147_000 };
+
+testWith(
+  ["haproxy", "python3", "ip"],
+  "haproxy sets the values towards the client and the server",
+  async (directory) => {
+    const path = write(directory, "haproxy.cfg", haproxyConfiguration(LIVE, 8081));
+    await using netns = await Netns.create();
+    await using server = netns.start("python3", "-c", SERVER, "8082");
+    await server.line();
+    await using haproxy = netns.start("haproxy", "-db", "-q", "-f", path);
+    await using client = netns.start("python3", "-c", CLIENT, "8081");
+    assertEquals([await client.line(), await server.line()], ["connected", "word"]);
+    // Data has come through, so that both connections are made.
+    assertEquals(keepalives(haproxy.pid), [SET, SET]);
+  },
+);
+
+testWith(["nginx", "python3", "ip"], "nginx sets the values on what it accepts", async (directory) => {
+  const path = write(
+    directory,
+    "nginx.conf",
+    `pid ${directory}/pid; error_log stderr; daemon off; master_process off; events {}\n` +
+      `http { access_log off; server {\n${emit("nginx", LIVE).replace("443", "127.0.0.1:8081")}} }\n`,
+  );
+  await using netns = await Netns.create();
+  await using nginx = netns.start("nginx", "-c", path);
+  await using client = netns.start("python3", "-c", CLIENT, "8081");
+  await client.line();
+  // The listener has them from the start, and what it accepts inherits them.
+  const set = { ...SET, user_timeout_ms: 0 };
+  assertEquals(new Set(keepalives(nginx.pid).map((one) => JSON.stringify(one))), new Set([JSON.stringify(set)]));
+});
+
+testWith(["gofmt"], "gofmt has nothing to change in the Go source", (directory) => {
+  for (const values of [...SAMPLES, SYSTEM_VALUES]) {
+    const path = write(directory, "keepalive.go", emit("go", values));
+    assertEquals(run("gofmt", "-e", "-d", path), { code: 0, output: "" });
+  }
+});
+
+const goVersion = found("go") ? /go1\.(\d+)/.exec(run("go", "version").output)?.[1] : undefined;
+const goReason = goVersion === undefined ? "go is missing" : `go 1.${goVersion} has no net.KeepAliveConfig`;
+const goFits = goVersion !== undefined && Number(goVersion) >= 23;
+
+Deno.test({
+  name: goFits ? "go vet takes the Go source" : `go vet takes the Go source (skipped: ${goReason})`,
+  ignore: !goFits,
+  fn() {
+    const directory = Deno.makeTempDirSync({ prefix: "tcphup-emit-" });
+    const env = { GOCACHE: `${directory}/cache`, GOTOOLCHAIN: "local" };
+    try {
+      write(directory, "go.mod", "module keepalive\n\ngo 1.23\n");
+      for (const values of [...SAMPLES, SYSTEM_VALUES]) {
+        write(directory, "keepalive.go", emit("go", values));
+        const { code, stderr } = new Deno.Command("go", { args: ["vet", "."], cwd: directory, env }).outputSync();
+        assertEquals(code, 0, new TextDecoder().decode(stderr));
+      }
+    } finally {
+      Deno.removeSync(directory, { recursive: true });
+    }
+  },
+});
+
+testWith(["sh"], "a shell that sources the environment passes it on", (directory) => {
+  for (const values of SAMPLES) {
+    const path = write(directory, "env", emit("env", values));
+    const { output } = run("env", "-i", "sh", "-c", 'set -a; . "$1"; env', "sh", path);
+    const environment = Object.fromEntries(output.trimEnd().split("\n").map((line) => line.split("=")));
+    assertEquals(resolveValues({}, environment).values, values);
+  }
+});
