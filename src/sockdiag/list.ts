@@ -2,8 +2,10 @@
 
 import { IPPROTO_MPTCP, IPPROTO_TCP, isSyscallError } from "../../ffi/libc.ts";
 import { formatEndpoint } from "../address.ts";
-import type { Connection } from "../connection.ts";
-import { extension, INET_DIAG_SHUTDOWN, type InetDiagMsg } from "../netlink/inet_diag.ts";
+import type { Connection, Info } from "../connection.ts";
+import { extension, INET_DIAG_INFO, INET_DIAG_SHUTDOWN, type InetDiagMsg } from "../netlink/inet_diag.ts";
+import { decodeMptcpInfo } from "../netlink/mptcp_info.ts";
+import { decodeTcpInfo } from "../netlink/tcp_info.ts";
 import { connectionOf } from "./connection.ts";
 import type { DumpRequest, SockDiag } from "./sock_diag.ts";
 
@@ -26,7 +28,8 @@ export interface Query {
  * kernel lists as TCP sockets too, are left out in favour of the connection itself; one whose connection was not
  * selected is listed as its `subflow_of`.
  *
- * @param extensions Bits of the reply attributes that the queries read.
+ * @param extensions Bits of the reply attributes that the queries read. With the one of INET_DIAG_INFO, connections get
+ * their `tcp_info`.
  * @throws {SyscallError} `ENOENT` where the kernel has no tcp_diag.
  */
 export function listConnections(
@@ -43,7 +46,7 @@ export function listConnections(
     // Hardly filtered: a subflow is recognised by its connection's inode, whichever of the two was selected.
     const request = { family, protocol: IPPROTO_MPTCP, states: query.states, extensions: asked };
     dumpIfSupported(diag, { ...request, bytecode: query.fallback }, (row) => {
-      const connection = connectionOf(row, "mptcp", netns);
+      const connection = withInfo(connectionOf(row, "mptcp", netns), row, asked);
       if (row.inode !== 0) multipath.set(row.inode, connection);
       if (query.matches(row)) connections.set(`mptcp/${row.inode}/${connection.dst.port}`, connection);
     });
@@ -56,12 +59,24 @@ export function listConnections(
       if (!query.matches(row)) return;
       const parent = row.inode === 0 ? undefined : multipath.get(row.inode);
       if (parent && selected.has(parent)) return;
-      const connection = connectionOf(row, "tcp", netns);
+      const connection = withInfo(connectionOf(row, "tcp", netns), row, asked);
       if (parent) connection.subflow_of = formatEndpoint(parent.dst.address, parent.dst.port);
       connections.set(connection.cookie, connection);
     });
   });
   return [...connections.values()];
+}
+
+function withInfo(connection: Connection, row: InetDiagMsg, asked: number): Connection {
+  if (asked & extension(INET_DIAG_INFO)) connection.tcp_info = infoOf(connection.protocol, row);
+  return connection;
+}
+
+/** How the connection has been; null for one without a full socket (TIME-WAIT, SYN-RECV). */
+function infoOf(protocol: "tcp" | "mptcp", row: InetDiagMsg): Info | null {
+  const info = row.attribute(INET_DIAG_INFO);
+  if (info === null) return null;
+  return protocol === "tcp" ? decodeTcpInfo(info) : decodeMptcpInfo(info);
 }
 
 function forEachDump(queries: readonly Query[], dump: (family: number, query: Query) => void): void {
