@@ -11,7 +11,8 @@ import type { NativeFunctions, NativeSymbols } from "./native.ts";
 export { ENOBUFS, isSyscallError, SyscallError } from "./errno.ts";
 export { LibcUnavailable } from "./native.ts";
 
-function lazily<const S extends NativeSymbols>(symbols: S): () => NativeFunctions<S> {
+/** The functions of `symbols`, loaded at the first use of one of them. */
+export function lazily<const S extends NativeSymbols>(symbols: S): () => NativeFunctions<S> {
   let functions: NativeFunctions<S> | undefined;
   return () => {
     if (functions === undefined) {
@@ -85,6 +86,7 @@ export const SOCK_CLOEXEC = 0o2000000;
 export const SOCK_NONBLOCK = 0o4000;
 export const IPPROTO_TCP = 6;
 export const IPPROTO_MPTCP = 262;
+export const NETLINK_ROUTE = 0;
 export const NETLINK_SOCK_DIAG = 4;
 
 export const MSG_DONTWAIT = 0x40;
@@ -141,7 +143,8 @@ export class Descriptor {
   }
 }
 
-function check(syscall: string, result: number): number {
+/** The result of a call, unless it is −1: that is thrown as the SyscallError that errno says it is. */
+export function check(syscall: string, result: number): number {
   // errno must be read before anything is allocated, so it is the first thing done.
   const code = result === -1 ? errno() : 0;
   if (code !== 0) throw new SyscallError(syscall, code);
@@ -151,7 +154,7 @@ function check(syscall: string, result: number): number {
 const encoder = new TextEncoder();
 
 /** `text` as a C string. */
-function cString(text: string): Uint8Array {
+export function cString(text: string): Uint8Array {
   return encoder.encode(text + "\0");
 }
 
@@ -334,6 +337,8 @@ const statxView = new DataView(statxBuffer.buffer);
 /** What statx(2) says of a file: its inode number, the user that owns it, its size in bytes. */
 export interface FileStatus {
   readonly ino: number;
+  /** The file system that it is in, by its device number: major, then minor, as in `0:4`. */
+  readonly dev: string;
   readonly uid: number;
   readonly size: number;
 }
@@ -345,6 +350,7 @@ export function statx(directory: Descriptor | null, path = ""): FileStatus {
   check("statx", reading().statx(base, cString(path), path === "" ? AT_EMPTY_PATH : 0, mask, statxBuffer));
   return {
     ino: Number(statxView.getBigUint64(32, true)),
+    dev: `${statxView.getUint32(136, true)}:${statxView.getUint32(140, true)}`,
     uid: statxView.getUint32(20, true),
     size: Number(statxView.getBigUint64(40, true)),
   };
