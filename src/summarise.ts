@@ -112,7 +112,7 @@ function commonestFirst(states: Totals["states"]): Totals["states"] {
 
 /**
  * Whether a connection was accepted here. A server that is being drained no longer listens; then it shows in that more
- * connections share its own end than the peer's.
+ * connections share its own end than the peer's. Clients share theirs too, at times, but not on the lower port.
  */
 function acceptance(
   connections: readonly Connection[],
@@ -128,5 +128,6 @@ function acceptance(
   }
   return (connection) =>
     isListening(connection.netns, connection.src.port) ||
-    ends.get(localOf(connection))! > ends.get(remoteOf(connection))!;
+    (connection.src.port < connection.dst.port &&
+      ends.get(localOf(connection))! > ends.get(remoteOf(connection))!);
 }

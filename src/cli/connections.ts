@@ -59,14 +59,15 @@ export function timerText({ timer }: Connection): string {
   return timer === null ? "" : `timer:(${timer.name},${timeText(timer.expires_ms)},${timer.retransmits})`;
 }
 
-/** A time as ss(8) writes it. */
+/** A time as ss(8) writes it, but `2.104sec` where ss has `2.104ms`. */
 export function timeText(milliseconds: number): string {
-  const seconds = Math.trunc(milliseconds / 1000);
-  const [minutes, rest] = [Math.trunc(seconds / 60), seconds % 60];
-  if (minutes > 0) return `${minutes}min${rest > 0 ? `${rest}sec` : ""}`;
-  if (seconds > 9) return `${seconds}sec`;
   const fraction = String(milliseconds % 1000).padStart(3, "0");
-  return seconds > 0 ? `${seconds}.${fraction}sec` : `${milliseconds}ms`;
+  const seconds = Math.trunc(milliseconds / 1000);
+  if (seconds === 0) return `${fraction}ms`;
+  if (seconds < 10) return milliseconds % 1000 === 0 ? `${seconds}sec` : `${seconds}.${fraction}sec`;
+  if (seconds < 60) return `${seconds}sec`;
+  const minutes = Math.trunc(seconds / 60);
+  return minutes > 9 || seconds % 60 === 0 ? `${minutes}min` : `${minutes}min${seconds % 60}sec`;
 }
 
 const SHOWN_REASONS = 3;

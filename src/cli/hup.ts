@@ -1,6 +1,7 @@
 // `tcphup hup`, and `tcphup` without a command.
 
 import { hangUp, type HangUpOptions } from "../hang_up.ts";
+import { readFile } from "../owners/proc.ts";
 import type { Phases, Report } from "../report.ts";
 import { UsageError } from "../usage_error.ts";
 import type { Arguments } from "./arguments.ts";
@@ -54,5 +55,11 @@ function show(report: Report, args: Arguments): void {
 function complainOfTime({ elapsed_ms, phases_ms, unreadable_processes }: Report): void {
   const phases = Object.entries(phases_ms) as [keyof Phases, number][];
   const spent = phases.map(([phase, ms]) => `${phase} ${ms.toFixed(0)}`).join(", ");
-  complain(paint("faint", `${elapsed_ms} ms: ${spent}; ${unreadable_processes} processes could not be looked into`));
+  const unread = `${unreadable_processes} processes could not be looked into`;
+  complain(paint("faint", `${elapsed_ms} ms: ${spent}; ${unread}; ${peakMemory_kb()} kB of memory at the most`));
+}
+
+/** The most memory that this process has had at once: VmHWM of proc(5). */
+function peakMemory_kb(): number {
+  return Number(/^VmHWM:\s*(\d+) kB$/m.exec(readFile("/proc/self/status") ?? "")?.[1]);
 }

@@ -57,7 +57,9 @@ class Search {
   readonly #uids: Set<number>;
   readonly #ascending: Uint32Array;
   readonly #except: number;
-  #tables: DescriptorTable[] = [];
+  readonly #tables: DescriptorTable[] = [];
+  /** What each process was found to hold. */
+  readonly #held = new Map<number, { fd: number; inode: number }[]>();
 
   constructor(wanted: readonly Wanted[], options: FindOptions) {
     this.#wanted = new Set(wanted.map(({ inode }) => inode));
@@ -118,16 +120,13 @@ class Search {
    */
   askRelatives(): void {
     const unread = this.#tables.filter((table) => !table.exhausted);
-    const holders = new Set<number>();
-    for (const owners of this.owners.values()) for (const { pid } of owners) holders.add(pid);
+    const holders = [...this.#held.keys()];
     const parents = new Map([...holders, ...unread.map(({ pid }) => pid)].map((pid) => [pid, parent(pid)]));
-    for (const holder of holders) {
-      const related = unread.filter(({ pid }) => pid !== holder && areRelated(pid, holder, parents));
-      if (related.length === 0) continue;
-      const sockets = this.#heldBy(holder);
+    for (const [holder, sockets] of [...this.#held]) {
       const step = Math.max(1, Math.floor(sockets.length / SHARED_SAMPLE));
       const sample = sockets.filter((_, i) => i % step === 0);
-      for (const table of related) {
+      for (const table of unread) {
+        if (table.pid === holder || !areRelated(table.pid, holder, parents)) continue;
         if (table.holds(sample).length === 0) continue;
         for (const { fd, inode } of table.holds(sockets)) this.#record(table, fd, inode);
       }
@@ -145,14 +144,6 @@ class Search {
     }
   }
 
-  #heldBy(holder: number): { fd: number; inode: number }[] {
-    const sockets: { fd: number; inode: number }[] = [];
-    for (const [inode, owners] of this.owners) {
-      for (const { pid, fd } of owners) if (pid === holder) sockets.push({ fd, inode });
-    }
-    return sockets;
-  }
-
   #readWholly(table: DescriptorTable): void {
     while (!table.exhausted) this.#readBlock(table);
   }
@@ -166,6 +157,9 @@ class Search {
   }
 
   #record({ pid, tid }: DescriptorTable, fd: number, inode: number): void {
+    const held = this.#held.get(pid);
+    if (held) held.push({ fd, inode });
+    else this.#held.set(pid, [{ fd, inode }]);
     const owner: Owner = tid === null ? { pid, fd, comm: "" } : { pid, tid, fd, comm: "" };
     const owners = this.owners.get(inode);
     if (owners === undefined) this.owners.set(inode, [owner]);

@@ -1,6 +1,6 @@
 // Every connection of a network namespace that a query selects: TCP and MPTCP, IPv4 and IPv6.
 
-import { IPPROTO_MPTCP, IPPROTO_TCP, isSyscallError } from "../../ffi/libc.ts";
+import { AF_UNSPEC, IPPROTO_MPTCP, IPPROTO_TCP, isSyscallError } from "../../ffi/libc.ts";
 import { formatEndpoint } from "../address.ts";
 import type { Connection, Info } from "../connection.ts";
 import { extension, INET_DIAG_INFO, INET_DIAG_SHUTDOWN, type InetDiagMsg } from "../netlink/inet_diag.ts";
@@ -42,7 +42,7 @@ export function listConnections(
   const multipath = new Map<number, Connection>();
   const asked = extensions | extension(INET_DIAG_SHUTDOWN);
 
-  forEachDump(queries, (family, query) => {
+  forEachFamily(queries, (family, query) => {
     // Hardly filtered: a subflow is recognised by its connection's inode, whichever of the two was selected.
     const request = { family, protocol: IPPROTO_MPTCP, states: query.states, extensions: asked };
     dumpIfSupported(diag, { ...request, bytecode: query.fallback }, (row) => {
@@ -53,7 +53,9 @@ export function listConnections(
   });
 
   const selected = new Set(connections.values());
-  forEachDump(queries, (family, query) => {
+  for (const query of queries) {
+    if (query.families.length === 0) continue;
+    const family = query.families.length === 2 ? AF_UNSPEC : query.families[0];
     const request = { family, protocol: IPPROTO_TCP, states: query.states, extensions: asked };
     dumpFiltered(diag, request, query, (row) => {
       if (!query.matches(row)) return;
@@ -63,7 +65,7 @@ export function listConnections(
       if (parent) connection.subflow_of = formatEndpoint(parent.dst.address, parent.dst.port);
       connections.set(connection.cookie, connection);
     });
-  });
+  }
   return [...connections.values()];
 }
 
@@ -79,7 +81,7 @@ function infoOf(protocol: "tcp" | "mptcp", row: InetDiagMsg): Info | null {
   return protocol === "tcp" ? decodeTcpInfo(info) : decodeMptcpInfo(info);
 }
 
-function forEachDump(queries: readonly Query[], dump: (family: number, query: Query) => void): void {
+function forEachFamily(queries: readonly Query[], dump: (family: number, query: Query) => void): void {
   for (const query of queries) {
     for (const family of query.families) dump(family, query);
   }
