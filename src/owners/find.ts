@@ -187,7 +187,8 @@ function insert(queue: DescriptorTable[], table: DescriptorTable): void {
   queue.splice(from, 0, table);
 }
 
-function sharesTable(pid: number, tid: number): boolean {
+/** Whether a thread has the same table of descriptors as its process, as nearly all have. */
+export function sharesTable(pid: number, tid: number): boolean {
   try {
     return shareDescriptors(pid, tid);
   } catch (error) {

@@ -21,6 +21,8 @@ export interface Query {
   readonly fallback: Uint8Array | null;
   /** Decides. */
   matches(row: InetDiagMsg): boolean;
+  /** Decides for rows of MPTCP connections. */
+  matchesMptcp(row: InetDiagMsg): boolean;
 }
 
 /**
@@ -48,7 +50,7 @@ export function listConnections(
     dumpIfSupported(diag, { ...request, bytecode: query.fallback }, (row) => {
       const connection = withInfo(connectionOf(row, "mptcp", netns), row, asked);
       if (row.inode !== 0) multipath.set(row.inode, connection);
-      if (query.matches(row)) connections.set(`mptcp/${row.inode}/${connection.dst.port}`, connection);
+      if (query.matchesMptcp(row)) connections.set(`mptcp/${row.inode}/${connection.dst.port}`, connection);
     });
   });
 
