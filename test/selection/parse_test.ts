@@ -8,6 +8,7 @@ import type { FilterNames } from "../../src/selection/operands.ts";
 import { parseFilter } from "../../src/selection/parse.ts";
 import { ALL_STATES } from "../../src/selection/state_names.ts";
 import { UsageError } from "../../src/usage_error.ts";
+import { Random } from "./random.ts";
 
 function known<T>(table: Record<string, T>, what: string): (name: string) => T {
   return (name) => {
@@ -338,6 +339,24 @@ Deno.test("nesting without end is refused, long lists are not", () => {
   }
   const long = Array.from({ length: 5000 }, (_, i) => `( dst 10.0.0.1 and dport ${i} )`).join(" or ");
   assertEquals(understood(long).match(/all\(dst 10.0.0.1, /g)?.length, 5000);
+});
+
+Deno.test("any words in any order are read or refused, within the text", () => {
+  const words =
+    "dst src dport dev fwmark cgroup autobound state not ! ( ) and | = != >= < 22 :22 10.0.0.1 [ ]: inet: %lo / \\ lo *";
+  const random = new Random(9);
+  let read = 0;
+  for (let i = 0; i < 20_000; i++) {
+    const text = random.some(6, () => random.one(words.split(" "))).join(random.one([" ", "", "\t"]));
+    try {
+      parseFilter(text, names);
+      read++;
+    } catch (error) {
+      if (!(error instanceof FilterError)) throw error;
+      assert(error.offset <= text.length && error.offset + error.length <= text.length + 1, text);
+    }
+  }
+  assert(read > 1000, `only ${read} of 20000 were filters: the test does not tell much`);
 });
 
 Deno.test("an error that is not the user's is passed on", () => {

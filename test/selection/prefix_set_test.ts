@@ -51,6 +51,7 @@ Deno.test("families do not hold each other", () => {
   assert(has(everyIPv4, "10.0.0.1"));
   assert(has(everyIPv4, "::ffff:10.0.0.1"));
   assert(!has(everyIPv4, "::10.0.0.1"));
+  assert(!has(everyIPv4, "2001:db8::ffff:10.0.0.1"));
 });
 
 Deno.test("the empty set holds nothing", () => {

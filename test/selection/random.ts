@@ -47,6 +47,7 @@ const ADDRESSES = [
   "2001:db8::1",
   "2001:db8::a00:1",
   "2001:db8:0:1::1",
+  "2001:db8::ffff:10.0.0.1",
   "fe80::1",
   "::fffe:10.0.0.1",
 ].map((text) => parsePrefix(text)!.words);
