@@ -4,6 +4,8 @@
 import { parseArgs } from "@std/cli/parse-args";
 import { UsageError } from "../usage_error.ts";
 import { type Command, type Flag, FLAGS } from "./flags.ts";
+import { foldNegations, spelled } from "./negation.ts";
+import { NEGATED_FLAGS } from "./selection_flags.ts";
 
 /** What was typed. */
 export class Arguments {
@@ -35,6 +37,11 @@ export class Arguments {
     return (this.#values[name] as string[] | undefined)?.at(-1);
   }
 
+  /** All values of a flag, in the order in which they were given. */
+  values(name: string): readonly string[] {
+    return (this.#values[name] as string[] | undefined) ?? [];
+  }
+
   /** A time, in milliseconds. A number without a unit is in the unit that the flag is documented with. */
   duration(name: string, unit: "ms" | "s"): number | undefined {
     const text = this.value(name);
@@ -61,10 +68,11 @@ const COMMANDS: readonly Command[] = ["hup", "ls", "doctor"];
  */
 export function parseArguments(args: readonly string[]): Arguments {
   const unknown: string[] = [];
-  const valued = FLAGS.filter(({ value }) => value !== undefined).map(({ name }) => name);
-  const { _: words, ...values } = parseArgs(spellOut(args), {
+  const flags = [...FLAGS, ...NEGATED_FLAGS];
+  const valued = flags.filter(({ value }) => value !== undefined).map(({ name }) => name);
+  const { _: words, ...values } = parseArgs(spellOut(foldNegations(args, FLAGS)), {
     string: ["_", ...valued],
-    boolean: FLAGS.filter(({ value }) => value === undefined).map(({ name }) => name),
+    boolean: flags.filter(({ value }) => value === undefined).map(({ name }) => name),
     collect: valued,
     alias: Object.fromEntries(FLAGS.flatMap(({ name, short }) => short ? [[short, name]] : [])),
     unknown: (arg, key) => key === undefined || unknown.push(arg),
@@ -73,7 +81,7 @@ export function parseArguments(args: readonly string[]): Arguments {
   const command = named ?? "hup";
   const hint = `see "tcphup${named ? ` ${named}` : ""} --help"`;
   if (unknown.length > 0) throw new UsageError(`Unknown option "${unknown[0]}": ${hint}`);
-  for (const flag of FLAGS) check(flag, values[flag.name], command, hint);
+  for (const flag of flags) check(flag, values[flag.name], command, hint);
   refuseIdleValues(args);
   return new Arguments(command, named !== undefined, named ? words.slice(1) : words, values);
 }
@@ -97,10 +105,10 @@ function isGiven(value: unknown): boolean {
 function check(flag: Flag, value: unknown, command: Command, hint: string): void {
   if (!isGiven(value)) return;
   if (!flag.commands.includes(command)) {
-    throw new UsageError(`"tcphup ${command}" has no option "--${flag.name}": ${hint}`);
+    throw new UsageError(`"tcphup ${command}" has no option "${spelled(flag.name)}": ${hint}`);
   }
   if (Array.isArray(value) && value.includes("")) {
-    throw new UsageError(`Option "--${flag.name}" needs a value: --${flag.name} ${flag.value}`);
+    throw new UsageError(`Option "${spelled(flag.name)}" needs a value: ${spelled(flag.name)} ${flag.value}`);
   }
 }
 
@@ -117,7 +125,7 @@ function refuseIdleValues(args: readonly string[]): void {
 }
 
 /**
- * The DEST and PORT of a command that selects connections.
+ * The DEST and PORT of a command that selects connections, as far as they are given.
  *
  * @throws {UsageError} When there are more words than that.
  */
@@ -125,9 +133,6 @@ export function destination({ command, positionals }: Arguments): { dst?: string
   const [dst, dport, surplus] = positionals;
   if (surplus !== undefined) {
     throw new UsageError(`Surplus argument "${surplus}": expected tcphup ${command} DEST [PORT]`);
-  }
-  if (dst === undefined) {
-    throw new UsageError(`No connections selected: expected tcphup ${command} DEST [PORT], where DEST may be any`);
   }
   return { dst, dport };
 }

@@ -42,16 +42,23 @@ function outcomeText({ outcome, error }: Connection): string {
   return (tone ? paint(tone, text) : text) + (error ? `: ${escapeControls(error)}` : "");
 }
 
-/** The table of what was done. */
+/** What a connection's network namespace is called, or else its inode number. */
+export function netnsText({ netns, netns_name }: Connection): string {
+  return escapeControls(netns_name ?? String(netns));
+}
+
+/** The table of what was done; with the network namespaces, where there are several. */
 export function outcomeTable(connections: readonly Connection[], verbose: boolean): string[] {
+  const several = connections.some(({ netns_name }) => netns_name !== undefined);
   const rows = connections.map((connection) => [
+    ...(several ? [netnsText(connection)] : []),
     connection.state,
     endpointText(connection.src),
     endpointText(connection.dst),
     ownersText(connection, verbose),
     outcomeText(connection),
   ]);
-  return columns(["State", "Local", "Remote", "Process", "Outcome"], rows);
+  return columns([...(several ? ["Netns"] : []), "State", "Local", "Remote", "Process", "Outcome"], rows);
 }
 
 /** ss(8)'s text of a timer: `timer:(keepalive,1min52sec,0)`. */

@@ -10,6 +10,7 @@ import { type SystemNames, systemNames } from "./names.ts";
 import { NamesByNetns } from "./names_by_netns.ts";
 import { readDevice, readMark } from "./operands.ts";
 import { parseFilter } from "./parse.ts";
+import { statesOf } from "./queries.ts";
 import { ALL_STATES, STATE_NAMES, statesNamed } from "./state_names.ts";
 
 /** One, or several of which one suffices. */
@@ -120,7 +121,9 @@ export function compileSelection(selection: Selection, names: SystemNames = syst
   const [heldBy, notHeldBy] = [whoOf(selection), whoOf(excluded)];
   const keepalive = keepaliveOf(selection, excluded);
   if (!compiler.selects && heldBy === undefined && keepalive === undefined) {
-    throw new UsageError('No connections selected: give an address, as in "tcphup 10.0.0.5 443", or say any');
+    throw new UsageError(
+      'No connections selected: give an address, as in "tcphup 10.0.0.5 443", a selection flag such as --pid, or say any',
+    );
   }
   if (children && (heldBy ?? NOBODY).pid.length + (notHeldBy ?? NOBODY).pid.length === 0) {
     throw new UsageError("Descendants of which process? --children goes with --pid");
@@ -132,7 +135,7 @@ export function compileSelection(selection: Selection, names: SystemNames = syst
     heldBy,
     notHeldBy,
     children,
-    netns: netns === undefined ? undefined : list(netns),
+    netns: list(netns).length > 0 ? list(netns) : undefined,
     notNetns: list(excluded.netns),
     keepalive,
   };
@@ -273,6 +276,22 @@ function keepaliveOf(chosen: Criteria, excluded: Criteria): boolean | undefined 
     throw new UsageError("Nothing is both with keepalive and without: give --no-keepalive once");
   }
   return chosen.no_keepalive ? false : excluded.no_keepalive ? true : undefined;
+}
+
+/**
+ * A target without what is not a connection: listeners and sockets that were never connected; and TIME-WAIT, unless it
+ * is to be aborted.
+ *
+ * @throws {UsageError} When nothing else was selected.
+ */
+export function connectionsOnly(target: Target, destroy: boolean): Target {
+  const states = target.states & (destroy ? CONNECTED | stateMask("TIME-WAIT") : CONNECTED);
+  if ((states & statesOf(target.filter)) === 0) {
+    throw new UsageError(
+      "Nothing that can be hung up on is in the states selected: listeners never, time-wait takes --destroy",
+    );
+  }
+  return { ...target, states };
 }
 
 /** Conditions that stay as they are for as long as a connection lives, whatever is done to it. */
