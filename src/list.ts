@@ -1,12 +1,12 @@
 // Listing: select and resolve, look closer where that was asked for, and touch nothing.
 
-import type { Connection } from "./connection.ts";
+import type { Connection, Keepalive, Noticed } from "./connection.ts";
 import { detection, type KeepaliveSysctls } from "./keepalive/detection.ts";
 import { KeepaliveReader, keepaliveSysctls, type Unread } from "./keepalive_of.ts";
 import { extension, INET_DIAG_INFO } from "./netlink/inet_diag.ts";
 import { stateMask } from "./netlink/states.ts";
 import { Resolver } from "./resolve.ts";
-import { currentNetns, Selector } from "./select.ts";
+import { Selector } from "./select.ts";
 import { EVERYTHING } from "./selection/filter.ts";
 import { compileSelection, type Selection, type Target } from "./selection/selection.ts";
 
@@ -92,7 +92,9 @@ export class Lister {
     this.#resolver.resolve(connections, { exhaustive: true, known: this.#selector.owners });
     const { unreadable } = this.#resolver;
     const listing = { connections, unreadable_processes: unreadable, unseen: this.#selector.unseen };
-    return this.#options.keepalive ? { ...listing, ...readKeepalive(connections, this.#selector) } : listing;
+    if (!this.#options.keepalive) return listing;
+    const sysctls = this.#selector.inEachNetns(keepaliveSysctls);
+    return { ...listing, keepalive_unreadable: readKeepalive(connections, sysctls), sysctls: listed(sysctls) };
   }
 
   /** Which ports are listened on: `(netns, port) => boolean`. */
@@ -112,35 +114,29 @@ export class Lister {
   }
 }
 
-function readKeepalive(
-  connections: readonly Connection[],
-  selector: Selector,
-): Pick<Listing, "keepalive_unreadable" | "sysctls"> {
+/** What a network namespace says of keepalive; null where /proc/sys does not show it. */
+type Sysctls = ReadonlyMap<number, KeepaliveSysctls | null>;
+
+/** Fills in the keepalive of connections. Returns why it is null where it is. */
+function readKeepalive(connections: readonly Connection[], sysctls: Sysctls): Unread[] {
   const reader = new KeepaliveReader();
-  const byNetns = sysctlsOf(connections, selector);
   try {
     for (const connection of connections) {
       const keepalive = connection.keepalive = reader.read(connection);
-      connection.dead_peer_noticed = null;
-      const sysctls = byNetns.get(connection.netns);
-      if (keepalive === null || sysctls === undefined) continue;
-      const { idle_ms, in_flight_ms } = detection(keepalive, sysctls);
-      connection.dead_peer_noticed = { idle_ms, in_flight_ms };
+      connection.dead_peer_noticed = noticed(keepalive, sysctls.get(connection.netns) ?? null);
     }
+    return reader.unread;
   } finally {
     reader.close();
   }
-  const sysctls = [...byNetns].map(([netns, values]) => ({ netns, ...values }));
-  return { keepalive_unreadable: reader.unread, sysctls };
 }
 
-/** The settings of the namespaces that connections are in, by inode number; of tcphup's own where there are none. */
-function sysctlsOf(connections: readonly Connection[], selector: Selector): Map<number, KeepaliveSysctls> {
-  const namespaces = new Set(connections.map(({ netns }) => netns));
-  const byNetns = new Map<number, KeepaliveSysctls>();
-  for (const netns of namespaces.size > 0 ? namespaces : [currentNetns()]) {
-    const sysctls = selector.within(netns, keepaliveSysctls);
-    if (sysctls !== null) byNetns.set(netns, sysctls);
-  }
-  return byNetns;
+function noticed(keepalive: Keepalive | null, sysctls: KeepaliveSysctls | null): Noticed | null {
+  if (keepalive === null || sysctls === null) return null;
+  const { idle_ms, in_flight_ms } = detection(keepalive, sysctls);
+  return { idle_ms, in_flight_ms };
+}
+
+function listed(sysctls: Sysctls): NetnsSysctls[] {
+  return [...sysctls].flatMap(([netns, settings]) => settings === null ? [] : [{ netns, ...settings }]);
 }

@@ -92,6 +92,19 @@ export class Places {
     return this.#move(this.#known.get(netns)!);
   }
 
+  /** Does work inside each namespace that was found and can be entered. Returns what came of it, by inode number. */
+  inEach<T>(work: () => T): Map<number, T> {
+    const results = new Map<number, T>();
+    for (const netns of this.#known.values()) {
+      try {
+        results.set(netns.ino, inNetns(netns, work));
+      } catch (error) {
+        if (!(error instanceof NotEntered)) throw error;
+      }
+    }
+    return results;
+  }
+
   /** Does work inside a namespace that was found. @throws {NotEntered} */
   within<T>(netns: number, work: () => T): T {
     return inNetns(this.#known.get(netns)!, work);

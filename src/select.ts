@@ -7,7 +7,6 @@ import { KeepaliveFilter } from "./keepalive_filter.ts";
 import { extension, INET_DIAG_INFO } from "./netlink/inet_diag.ts";
 import { CONNECTED } from "./netlink/states.ts";
 import { localAddresses } from "./netns/addresses.ts";
-import { NotEntered } from "./netns/enter.ts";
 import { hasCapability } from "./owners/permission.ts";
 import { processes } from "./owners/proc.ts";
 import { closedText, Places } from "./places.ts";
@@ -129,14 +128,9 @@ export class Selector {
     return this.#places.diagOf(connection);
   }
 
-  /** Does work inside a namespace in which connections were found; null when it can no longer be entered. */
-  within<T>(netns: number, work: () => T): T | null {
-    try {
-      return this.#places.within(netns, work);
-    } catch (error) {
-      if (error instanceof NotEntered) return null;
-      throw error;
-    }
+  /** Does something inside each namespace in which connections are looked for. Returns what came of it, by inode number. */
+  inEachNetns<T>(work: () => T): Map<number, T> {
+    return this.#places.inEach(work);
   }
 
   close(): void {

@@ -31,7 +31,7 @@ function ownerText({ pid, fd, comm }: Owner, verbose: boolean): string {
 export function ownersText({ owners }: Connection, verbose: boolean): string {
   if (owners.length === 0) return "-";
   if (verbose) return owners.map((owner) => ownerText(owner, true)).join(", ");
-  const others = new Set(owners.map(({ pid }) => pid)).size - 1;
+  const others = owners.length === 1 ? 0 : new Set(owners.map(({ pid }) => pid)).size - 1;
   return ownerText(owners[0], false) + (others > 0 ? ` +${others}` : "");
 }
 
@@ -47,18 +47,28 @@ export function netnsText({ netns, netns_name }: Connection): string {
   return escapeControls(netns_name ?? String(netns));
 }
 
-/** The table of what was done; with the network namespaces, where there are several. */
-export function outcomeTable(connections: readonly Connection[], verbose: boolean): string[] {
+/** The table of what was done, line by line; with the network namespaces, where there are several. */
+export function outcomeTable(connections: readonly Connection[], verbose: boolean): Iterable<string> {
   const several = connections.some(({ netns_name }) => netns_name !== undefined);
-  const rows = connections.map((connection) => [
-    ...(several ? [netnsText(connection)] : []),
-    connection.state,
-    endpointText(connection.src),
-    endpointText(connection.dst),
-    ownersText(connection, verbose),
-    outcomeText(connection),
-  ]);
-  return columns([...(several ? ["Netns"] : []), "State", "Local", "Remote", "Process", "Outcome"], rows);
+  const titles = ["State", "Local", "Remote", "Process", "Outcome"];
+  return columns(several ? ["Netns", ...titles] : titles, outcomeRows(connections, several, verbose));
+}
+
+function* outcomeRows(
+  connections: readonly Connection[],
+  several: boolean,
+  verbose: boolean,
+): Generator<string[]> {
+  for (const connection of connections) {
+    yield [
+      ...(several ? [netnsText(connection)] : []),
+      connection.state,
+      endpointText(connection.src),
+      endpointText(connection.dst),
+      ownersText(connection, verbose),
+      outcomeText(connection),
+    ];
+  }
 }
 
 /** ss(8)'s text of a timer: `timer:(keepalive,1min52sec,0)`. */

@@ -183,9 +183,9 @@ function verifyCgroup(text: string, census: Census): void {
   if (census.all.some((process) => inCgroup(process, matches)) || cgroupExists(text, matches, points)) return;
   throw new UsageError(
     `No cgroup "${text}": expected a path below ${
-      points[0] ?? "/sys/fs/cgroup"
-    }, the name of a cgroup such as that of a ` +
-      "systemd unit, or the id of a pod or container",
+      points[0]
+    }, the name of a cgroup such as that of a systemd unit, or ` +
+      "the id of a pod or container",
   );
 }
 
