@@ -86,6 +86,7 @@ export const SOCK_CLOEXEC = 0o2000000;
 export const SOCK_NONBLOCK = 0o4000;
 export const IPPROTO_TCP = 6;
 export const IPPROTO_MPTCP = 262;
+export const NETLINK_ROUTE = 0;
 export const NETLINK_SOCK_DIAG = 4;
 
 export const MSG_DONTWAIT = 0x40;
@@ -152,7 +153,7 @@ export function check(syscall: string, result: number): number {
 const encoder = new TextEncoder();
 
 /** `text` as a C string. */
-function cString(text: string): Uint8Array {
+export function cString(text: string): Uint8Array {
   return encoder.encode(text + "\0");
 }
 
@@ -335,6 +336,8 @@ const statxView = new DataView(statxBuffer.buffer);
 /** What statx(2) says of a file: its inode number, the user that owns it, its size in bytes. */
 export interface FileStatus {
   readonly ino: number;
+  /** The file system that it is in, by its device number: major, then minor, as in `0:4`. */
+  readonly dev: string;
   readonly uid: number;
   readonly size: number;
 }
@@ -346,6 +349,7 @@ export function statx(directory: Descriptor | null, path = ""): FileStatus {
   check("statx", reading().statx(base, cString(path), path === "" ? AT_EMPTY_PATH : 0, mask, statxBuffer));
   return {
     ino: Number(statxView.getBigUint64(32, true)),
+    dev: `${statxView.getUint32(136, true)}:${statxView.getUint32(140, true)}`,
     uid: statxView.getUint32(20, true),
     size: Number(statxView.getBigUint64(40, true)),
   };

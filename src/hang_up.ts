@@ -14,7 +14,7 @@ import { Passes } from "./passes.ts";
 import { countOutcomes, type Report, Stopwatch } from "./report.ts";
 import { Resolver } from "./resolve.ts";
 import { Selector } from "./select.ts";
-import { compileSelection, type Selection, type Target } from "./selection/selection.ts";
+import { compileSelection, connectionsOnly, type Selection, type Target } from "./selection/selection.ts";
 import { sleep } from "./sleep.ts";
 
 /** How to hang up. */
@@ -112,7 +112,7 @@ const INTERRUPTED = "interrupted before it was touched";
  * @throws {Unsupported} Where the kernel cannot list sockets.
  */
 export async function hangUp(selection: Selection, options: HangUpOptions = {}): Promise<Report> {
-  const run = new HangUp(compileSelection(selection), options);
+  const run = new HangUp(connectionsOnly(compileSelection(selection), options.destroy ?? false), options);
   try {
     return await run.toTheEnd();
   } finally {
@@ -241,6 +241,7 @@ class HangUp {
       interrupted: this.#interrupted,
       error: this.#error,
       unreadable_processes: this.#resolver.unreadable,
+      unseen: this.#selectors[0].unseen,
       elapsed_ms: this.#watch.elapsed_ms,
       phases_ms: this.#watch.phases,
       connections,

@@ -2,6 +2,8 @@
 
 import { UsageError } from "../usage_error.ts";
 import { type Command, type Flag, FLAGS } from "./flags.ts";
+import { foldNegations, spelled } from "./negation.ts";
+import { NEGATED_FLAGS } from "./selection_flags.ts";
 
 /** A flag that was typed. */
 export interface GivenFlag {
@@ -41,6 +43,11 @@ export class Arguments {
     return this.flags.findLast(({ flag }) => flag.name === name)?.value;
   }
 
+  /** All values of a flag, in the order in which they were given. */
+  values(name: string): readonly string[] {
+    return this.flags.flatMap(({ flag, value }) => flag.name === name && value !== undefined ? [value] : []);
+  }
+
   /** A time, in milliseconds. A number without a unit is in the unit that the flag is documented with. */
   duration(name: string, unit: "ms" | "s"): number | undefined {
     const text = this.value(name);
@@ -67,7 +74,7 @@ const COMMANDS: readonly Command[] = ["hup", "ls", "doctor"];
  * value where there can be none.
  */
 export function parseArguments(args: readonly string[]): Arguments {
-  const { words, flags, unknown } = tellApart(args);
+  const { words, flags, unknown } = tellApart(foldNegations(args, FLAGS));
   const named = COMMANDS.find((command) => command === words[0]);
   const command = named ?? "hup";
   const hint = `see "tcphup${named ? ` ${named}` : ""} --help"`;
@@ -95,9 +102,9 @@ function tellApart(args: readonly string[]): { words: string[]; flags: GivenFlag
       words.push(word);
       continue;
     }
-    const spelled = word.startsWith("--") ? longFlag(word) : shortFlags(word);
-    if (spelled === null) unknown.push(word);
-    else flags.push(...spelled.map((given) => withValue(given, rest)));
+    const given = word.startsWith("--") ? longFlag(word) : shortFlags(word);
+    if (given === null) unknown.push(word);
+    else flags.push(...given.map((given) => withValue(given, rest)));
   }
   return { words, flags, unknown };
 }
@@ -110,7 +117,7 @@ function isFlag(word: string): boolean {
 /** `--name` or `--name=VALUE`; null when there is no such flag. */
 function longFlag(word: string): GivenFlag[] | null {
   const [, name, value] = /^--([^=]*)(?:=(.*))?$/s.exec(word)!;
-  const flag = FLAGS.find((flag) => flag.name === name);
+  const flag = [...FLAGS, ...NEGATED_FLAGS].find((flag) => flag.name === name);
   return flag ? [{ flag, value }] : null;
 }
 
@@ -137,16 +144,18 @@ function withValue({ flag, value }: GivenFlag, rest: string[]): GivenFlag {
 
 function check({ flag, value }: GivenFlag, command: Command, hint: string): void {
   if (!flag.commands.includes(command)) {
-    throw new UsageError(`"tcphup ${command}" has no option "--${flag.name}": ${hint}`);
+    throw new UsageError(`"tcphup ${command}" has no option "${spelled(flag.name)}": ${hint}`);
   }
   if (flag.value === undefined && value !== undefined) {
     throw new UsageError(`Option "--${flag.name}" takes no value: write --${flag.name}, not --${flag.name}=${value}`);
   }
-  if (value === "") throw new UsageError(`Option "--${flag.name}" needs a value: --${flag.name} ${flag.value}`);
+  if (value === "") {
+    throw new UsageError(`Option "${spelled(flag.name)}" needs a value: ${spelled(flag.name)} ${flag.value}`);
+  }
 }
 
 /**
- * The DEST and PORT of a command that selects connections.
+ * The DEST and PORT of a command that selects connections, as far as they are given.
  *
  * @throws {UsageError} When there are more words than that.
  */
@@ -154,9 +163,6 @@ export function destination({ command, positionals }: Arguments): { dst?: string
   const [dst, dport, surplus] = positionals;
   if (surplus !== undefined) {
     throw new UsageError(`Surplus argument "${surplus}": expected tcphup ${command} DEST [PORT]`);
-  }
-  if (dst === undefined) {
-    throw new UsageError(`No connections selected: expected tcphup ${command} DEST [PORT], where DEST may be any`);
   }
   return { dst, dport };
 }

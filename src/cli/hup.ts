@@ -48,6 +48,7 @@ export async function hup(args: Arguments): Promise<number> {
 }
 
 function show(report: Report, args: Arguments): void {
+  report.unseen.forEach(complain);
   if (args.has("quiet")) {
     if (exitCode(report) !== DONE) complain(summary(report));
     return;

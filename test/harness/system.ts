@@ -1,5 +1,6 @@
 // Tests that need a host: each gets a network namespace, and is skipped, with the reason in its name, where it cannot run.
 
+import { CGROUP_ROOT } from "./cgroup.ts";
 import { Namespace } from "./namespace.ts";
 import { PYTHON } from "./peer.ts";
 
@@ -45,6 +46,7 @@ const REQUIREMENTS = {
   setpriv: program("setpriv"),
   script: program("script"),
   IPv6: kernel("/proc/sys/net/ipv6"),
+  "cgroup v2": { obtainable: false, present: CGROUP_ROOT !== null },
   MPTCP: kernel("/proc/sys/net/mptcp/enabled"),
   "Linux 6.9": { obtainable: false, present: isAtLeast(6, 9) },
 } satisfies Record<string, Requirement>;
