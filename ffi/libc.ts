@@ -11,7 +11,8 @@ import type { NativeFunctions, NativeSymbols } from "./native.ts";
 export { ENOBUFS, isSyscallError, SyscallError } from "./errno.ts";
 export { LibcUnavailable } from "./native.ts";
 
-function lazily<const S extends NativeSymbols>(symbols: S): () => NativeFunctions<S> {
+/** The functions of `symbols`, loaded at the first use of one of them. */
+export function lazily<const S extends NativeSymbols>(symbols: S): () => NativeFunctions<S> {
   let functions: NativeFunctions<S> | undefined;
   return () => {
     if (functions === undefined) {
@@ -141,7 +142,8 @@ export class Descriptor {
   }
 }
 
-function check(syscall: string, result: number): number {
+/** The result of a call, unless it is −1: that is thrown as the SyscallError that errno says it is. */
+export function check(syscall: string, result: number): number {
   // errno must be read before anything is allocated, so it is the first thing done.
   const code = result === -1 ? errno() : 0;
   if (code !== 0) throw new SyscallError(syscall, code);
@@ -151,7 +153,7 @@ function check(syscall: string, result: number): number {
 const encoder = new TextEncoder();
 
 /** `text` as a C string. */
-function cString(text: string): Uint8Array {
+export function cString(text: string): Uint8Array {
   return encoder.encode(text + "\0");
 }
 
@@ -322,15 +324,17 @@ export function readlinkat(directory: Descriptor, path: Uint8Array, buffer: Uint
 }
 
 const AT_EMPTY_PATH = 0x1000;
+const STATX_TYPE_AND_MODE = 0x3;
 const STATX_UID = 0x8;
 const STATX_INO = 0x100;
 const STATX_SIZE = 0x200;
 const statxBuffer = new Uint8Array(256);
 const statxView = new DataView(statxBuffer.buffer);
 
-/** What statx(2) says of a file: its inode number, the user that owns it, its size in bytes. */
+/** What statx(2) says of a file: its inode number, its type and permissions, its owner, its size in bytes. */
 export interface FileStatus {
   readonly ino: number;
+  readonly mode: number;
   readonly uid: number;
   readonly size: number;
 }
@@ -338,10 +342,11 @@ export interface FileStatus {
 /** statx(2) of an open file (`path` empty), or of a path, which may be a link, below it. */
 export function statx(directory: Descriptor | null, path = ""): FileStatus {
   const base = directory === null ? AT_FDCWD : directory.number;
-  const mask = STATX_INO | STATX_UID | STATX_SIZE;
+  const mask = STATX_TYPE_AND_MODE | STATX_INO | STATX_UID | STATX_SIZE;
   check("statx", reading().statx(base, cString(path), path === "" ? AT_EMPTY_PATH : 0, mask, statxBuffer));
   return {
     ino: Number(statxView.getBigUint64(32, true)),
+    mode: statxView.getUint16(28, true),
     uid: statxView.getUint32(20, true),
     size: Number(statxView.getBigUint64(40, true)),
   };
