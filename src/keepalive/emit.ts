@@ -1,0 +1,310 @@
+// Keepalive values as the configuration of programs that set them themselves: one function a format.
+
+import { TCP_USER_TIMEOUT } from "../../ffi/tcp.ts";
+import { UsageError } from "../usage_error.ts";
+import { type SocketUse, type Step, steps } from "./options.ts";
+import { KEEPALIVE_FIELDS, KEEPALIVE_NAMES, type KeepaliveName, type KeepaliveValues } from "./values.ts";
+
+/** How a format writes values, and which it can write. What it cannot is named in a comment. */
+interface Emitter {
+  readonly can: readonly KeepaliveName[];
+  /** The start of a line of comment. */
+  readonly comment: string;
+  write(values: KeepaliveValues, service: string): string[];
+}
+
+const PROBES: readonly KeepaliveName[] = ["idle_s", "interval_s", "count"];
+
+/** The sysctls of tcp(7) that stand for values, in the order of that page. */
+const SYSCTLS: readonly [KeepaliveName, string][] = [
+  ["idle_s", "net.ipv4.tcp_keepalive_time"],
+  ["interval_s", "net.ipv4.tcp_keepalive_intvl"],
+  ["count", "net.ipv4.tcp_keepalive_probes"],
+  ["syncnt", "net.ipv4.tcp_syn_retries"],
+];
+
+/** The values that are not left to the system, each with its sysctl. */
+function sysctls(values: KeepaliveValues, names: readonly KeepaliveName[], format: string): [string, number][] {
+  const chosen = SYSCTLS.filter(([name]) => names.includes(name) && values[name] !== 0);
+  if (chosen.length > 0) return chosen.map(([name, sysctl]) => [sysctl, values[name]]);
+  const labels = names.map((name) => KEEPALIVE_FIELDS[name].label).join(", ");
+  throw new UsageError(`there is nothing to write as ${format}: ${labels} are all left to the system`);
+}
+
+const sysctl: Emitter = {
+  can: [...PROBES, "syncnt"],
+  comment: "#",
+  write: (values) => [
+    "# For /etc/sysctl.d. Each network namespace has its own, and only sockets whose program sets SO_KEEPALIVE obey.",
+    ...sysctls(values, sysctl.can, "sysctl").map(([name, value]) => `${name} = ${value}`),
+  ],
+};
+
+const kubernetes: Emitter = {
+  can: PROBES,
+  comment: "#",
+  write: (values) => [
+    "# For a pod, or a pod template. These sysctls are safe since Kubernetes 1.29; before, the kubelet must allow them",
+    "# (--allowed-unsafe-sysctls=net.ipv4.tcp_keepalive_*). Only sockets whose program sets SO_KEEPALIVE obey.",
+    "spec:",
+    "  securityContext:",
+    "    sysctls:",
+    ...sysctls(values, PROBES, "kubernetes").flatMap(([name, value]) => [
+      `      - name: ${name}`,
+      `        value: "${value}"`,
+    ]),
+  ],
+};
+
+/** `lines` below `key`, or an empty mapping in its place. */
+function mapping(key: string, lines: string[]): string[] {
+  return lines.length === 0 ? [`${key}: {}`] : [`${key}:`, ...lines.map((line) => `  ${line}`)];
+}
+
+function indent(depth: number, lines: string[]): string[] {
+  return lines.map((line) => " ".repeat(depth) + line);
+}
+
+/** `text` of the value, or nothing where it is left to the system. */
+function unlessSystem(value: number, text: string): string[] {
+  return value === 0 ? [] : [text];
+}
+
+const istio: Emitter = {
+  can: PROBES,
+  comment: "#",
+  write: ({ idle_s, interval_s, count }, service) => [
+    "# Connections that sidecars open to this host. A user timeout takes an EnvoyFilter.",
+    "apiVersion: networking.istio.io/v1",
+    "kind: DestinationRule",
+    "metadata:",
+    "  name: tcp-keepalive",
+    "spec:",
+    `  host: ${JSON.stringify(service)}`,
+    "  trafficPolicy:",
+    "    connectionPool:",
+    "      tcp:",
+    ...indent(
+      8,
+      mapping("tcpKeepalive", [
+        ...unlessSystem(count, `probes: ${count}`),
+        ...unlessSystem(idle_s, `time: ${idle_s}s`),
+        ...unlessSystem(interval_s, `interval: ${interval_s}s`),
+      ]),
+    ),
+  ],
+};
+
+/** Steps as `socket_options` of Envoy, with Linux's numbers. A socket is not bound yet when they are set. */
+function socketOptions(values: KeepaliveValues, use: SocketUse): string[] {
+  return steps(values, use).flatMap(({ option, level, name, value }: Step) => [
+    `- description: ${option}`,
+    `  level: ${level}`,
+    `  name: ${name}`,
+    `  int_value: ${value}`,
+    "  state: STATE_PREBIND",
+  ]);
+}
+
+/** One patch of an EnvoyFilter, which merges `value` into everything that it applies to. */
+function envoyPatch(applyTo: string, context: string, value: string[]): string[] {
+  return [
+    `- applyTo: ${applyTo}`,
+    "  match:",
+    `    context: ${context}`,
+    "  patch:",
+    "    operation: MERGE",
+    "    value:",
+    ...indent(6, value),
+  ];
+}
+
+const envoyfilter: Emitter = {
+  can: KEEPALIVE_NAMES,
+  comment: "#",
+  write: (values) => [
+    "# Levels and names are those of Linux. For a gateway write GATEWAY as the context of both.",
+    "apiVersion: networking.istio.io/v1alpha3",
+    "kind: EnvoyFilter",
+    "metadata:",
+    "  name: tcp-keepalive",
+    "spec:",
+    "  configPatches:",
+    "    # Connections that the sidecar accepts: they inherit what the listener has.",
+    ...indent(4, envoyPatch("LISTENER", "SIDECAR_INBOUND", mapping("socket_options", socketOptions(values, "listen")))),
+    "    # Connections that it opens. Without a source address this needs Envoy 1.25.",
+    ...indent(
+      4,
+      envoyPatch(
+        "CLUSTER",
+        "SIDECAR_OUTBOUND",
+        mapping("upstream_bind_config", mapping("socket_options", socketOptions(values, "connect"))),
+      ),
+    ),
+  ],
+};
+
+/** HAProxy's keepalive keywords for one side, `cli` or `srv`. */
+function haproxySide(side: "cli" | "srv", { idle_s, interval_s, count }: KeepaliveValues): string[] {
+  return [
+    `option ${side}tcpka`,
+    ...unlessSystem(idle_s, `${side}tcpka-idle ${idle_s}s`),
+    ...unlessSystem(interval_s, `${side}tcpka-intvl ${interval_s}s`),
+    ...unlessSystem(count, `${side}tcpka-cnt ${count}`),
+  ];
+}
+
+const haproxy: Emitter = {
+  can: [...PROBES, "user_timeout_ms", "maxseg"],
+  comment: "#",
+  write(values) {
+    const { user_timeout_ms, maxseg } = values;
+    const bind = [
+      ...unlessSystem(user_timeout_ms, `tcp-ut ${user_timeout_ms}ms`),
+      ...unlessSystem(maxseg, `mss ${maxseg}`),
+    ];
+    return [
+      "defaults",
+      ...indent(4, haproxySide("cli", values)),
+      ...indent(4, haproxySide("srv", values)),
+      ...unlessSystem(user_timeout_ms, `    default-server tcp-ut ${user_timeout_ms}ms`),
+      ...(bind.length === 0 ? [] : ["# On each bind line besides:", `#   bind :443 ${bind.join(" ")}`]),
+    ];
+  },
+};
+
+/** A time for nginx; nothing where it is left to the system. */
+function nginxSeconds(value: number): string {
+  return value === 0 ? "" : `${value}s`;
+}
+
+const nginx: Emitter = {
+  can: PROBES,
+  comment: "#",
+  write({ idle_s, interval_s, count }) {
+    const values = [nginxSeconds(idle_s), nginxSeconds(interval_s), count || ""].join(":");
+    return [
+      "# In a server block; so_keepalive may be given once for each address and port.",
+      `listen 443 so_keepalive=${values === "::" ? "on" : values};`,
+      "# Connections to upstreams: on or off, with the values of net.ipv4.tcp_keepalive_*.",
+      "proxy_socket_keepalive on;",
+    ];
+  },
+};
+
+/** A time.Duration; −1 leaves it to the system, where 0 would be Go's own default. */
+function goSeconds(value: number): string {
+  return value === 0 ? "-1" : `${value} * time.Second`;
+}
+
+function goConfig({ idle_s, interval_s, count }: KeepaliveValues): string[] {
+  return [
+    "// Config needs Go 1.23.",
+    "var Config = net.KeepAliveConfig{",
+    "\tEnable:   true,",
+    `\tIdle:     ${goSeconds(idle_s)},`,
+    `\tInterval: ${goSeconds(interval_s)},`,
+    `\tCount:    ${count || -1},`,
+    "}",
+  ];
+}
+
+function goUserTimeout(user_timeout_ms: number): string[] {
+  return [
+    "",
+    "// userTimeout sets TCP_USER_TIMEOUT, in milliseconds.",
+    "func userTimeout(network, _ string, conn syscall.RawConn) error {",
+    '\tif network != "tcp4" && network != "tcp6" {',
+    "\t\treturn nil",
+    "\t}",
+    "\tvar refused error",
+    "\terr := conn.Control(func(fd uintptr) {",
+    `\t\trefused = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, ${TCP_USER_TIMEOUT}, ${user_timeout_ms})`,
+    "\t})",
+    "\tif err != nil {",
+    "\t\treturn err",
+    "\t}",
+    "\treturn refused",
+    "}",
+  ];
+}
+
+const go: Emitter = {
+  can: [...PROBES, "user_timeout_ms"],
+  comment: "//",
+  write(values) {
+    const { idle_s, interval_s, user_timeout_ms } = values;
+    const times = idle_s !== 0 || interval_s !== 0;
+    const control = user_timeout_ms === 0 ? "" : ", Control: userTimeout";
+    return [
+      "package keepalive",
+      "",
+      "import (",
+      '\t"net"',
+      ...unlessSystem(user_timeout_ms, '\t"syscall"'),
+      ...(times ? ['\t"time"'] : []),
+      ")",
+      "",
+      ...goConfig(values),
+      "",
+      "// Dialer opens connections with it, ListenConfig accepts them.",
+      "var (",
+      `\tDialer       = net.Dialer{KeepAliveConfig: Config${control}}`,
+      `\tListenConfig = net.ListenConfig{KeepAliveConfig: Config${control}}`,
+      ")",
+      ...(user_timeout_ms === 0 ? [] : goUserTimeout(user_timeout_ms)),
+    ];
+  },
+};
+
+const env: Emitter = {
+  can: KEEPALIVE_NAMES,
+  comment: "#",
+  // A value whose default is 0 need not be said; for the others 0 means something else than silence.
+  write: (values) =>
+    KEEPALIVE_NAMES
+      .filter((name) => values[name] !== 0 || KEEPALIVE_FIELDS[name].initial !== 0)
+      .map((name) => `${KEEPALIVE_FIELDS[name].variable}=${values[name]}`),
+};
+
+const EMITTERS = { sysctl, istio, envoyfilter, kubernetes, haproxy, nginx, go, env };
+
+/** A configuration that values can be written as. */
+export type EmitFormat = keyof typeof EMITTERS;
+
+/** Every format. */
+export const EMIT_FORMATS = Object.keys(EMITTERS) as readonly EmitFormat[];
+
+/**
+ * The format with this name.
+ *
+ * @throws {UsageError} When there is none.
+ */
+export function parseEmitFormat(text: string): EmitFormat {
+  const format = EMIT_FORMATS.find((format) => format === text);
+  if (format !== undefined) return format;
+  throw new UsageError(`"${text}" is not a format: it is one of ${EMIT_FORMATS.join(", ")}`);
+}
+
+/** The values that are not left to the system, as a line of comment says them: `idle 15 seconds, count 9 probes`. */
+function inWords(values: KeepaliveValues, names: readonly KeepaliveName[]): string {
+  return names
+    .filter((name) => values[name] !== 0)
+    .map((name) => `${KEEPALIVE_FIELDS[name].label} ${values[name]} ${KEEPALIVE_FIELDS[name].unit}`)
+    .join(", ");
+}
+
+/**
+ * Values as configuration text, which ends with a newline. A value of 0 is left to the system; one that the format has
+ * no word for is named in a comment.
+ *
+ * @param service The destination in Istio's DestinationRule.
+ * @throws {UsageError} When the format can express none of what is set.
+ */
+export function emit(format: EmitFormat, values: KeepaliveValues, service = "*.svc.cluster.local"): string {
+  const { can, comment, write } = EMITTERS[format];
+  const cannot = inWords(values, KEEPALIVE_NAMES.filter((name) => !can.includes(name)));
+  const lines = write(values, service);
+  if (cannot !== "") lines.unshift(`${comment} Not expressible here: ${cannot}.`);
+  return lines.join("\n") + "\n";
+}

@@ -1,0 +1,226 @@
+// What keepalive is set to: the options of tcp(7) that bear on it, the ranges that net/ipv4/tcp.c takes, and
+// libkeepalive's defaults and environment variables.
+
+import { UsageError } from "../usage_error.ts";
+import { formatDuration } from "./duration.ts";
+
+/** Values to set. 0 leaves the one that the system, or the program, has chosen. */
+export interface KeepaliveValues {
+  /** TCP_KEEPIDLE: seconds without a sign of the peer before the first probe. */
+  idle_s: number;
+  /** TCP_KEEPINTVL: seconds from one unanswered probe to the next. */
+  interval_s: number;
+  /** TCP_KEEPCNT: unanswered probes after which the connection is dropped. */
+  count: number;
+  /** TCP_USER_TIMEOUT: milliseconds that data, or a probe, may stay unacknowledged. */
+  user_timeout_ms: number;
+  /** TCP_SYNCNT: how often a SYN is sent again before connect(2) fails. */
+  syncnt: number;
+  /** TCP_MAXSEG: bytes in a segment, at most. */
+  maxseg: number;
+  /** TCP_WINDOW_CLAMP: bytes in the advertised window, at most. The kernel raises a small one to its own minimum. */
+  window_clamp: number;
+  /** TCP_DEFER_ACCEPT: seconds that a listener waits for data. The kernel rounds up to 1, 3, 7, 15, … s. */
+  defer_accept_s: number;
+}
+
+/** What a socket has, or would have: nothing is left to the system. */
+export interface Keepalive {
+  /** SO_KEEPALIVE. */
+  enabled: boolean;
+  idle_s: number;
+  interval_s: number;
+  count: number;
+  /** 0 for none, null where the kernel does not say (MPTCP). */
+  user_timeout_ms: number | null;
+}
+
+/** A value's name. */
+export type KeepaliveName = keyof KeepaliveValues;
+
+/** One value: how people call it, and what it may be besides 0. */
+export interface KeepaliveField {
+  /** The name in messages, which is also the flag's. */
+  readonly label: string;
+  /** libkeepalive's environment variable. */
+  readonly variable: string;
+  /** What a number of it counts. */
+  readonly unit: "seconds" | "milliseconds" | "bytes" | "probes" | "SYNs";
+  readonly minimum: number;
+  readonly maximum: number;
+  /** libkeepalive's default; `auto` is (idle + interval × count) × 1000. */
+  readonly initial: number | "auto";
+}
+
+/** The largest int, which is how setsockopt(2) takes these options. */
+const INT_MAX = 2147483647;
+
+/**
+ * Every value. The ranges are MAX_TCP_KEEPIDLE, MAX_TCP_KEEPINTVL, MAX_TCP_KEEPCNT, MAX_TCP_SYNCNT (where tcp(7)
+ * says 255), TCP_MIN_MSS and MAX_TCP_WINDOW of include/net/tcp.h; the rest takes any positive int.
+ */
+export const KEEPALIVE_FIELDS: Readonly<Record<KeepaliveName, KeepaliveField>> = {
+  idle_s: { label: "idle", variable: "TCP_KEEPIDLE", unit: "seconds", minimum: 1, maximum: 32767, initial: 15 },
+  interval_s: {
+    label: "interval",
+    variable: "TCP_KEEPINTVL",
+    unit: "seconds",
+    minimum: 1,
+    maximum: 32767,
+    initial: 15,
+  },
+  count: { label: "count", variable: "TCP_KEEPCNT", unit: "probes", minimum: 1, maximum: 127, initial: 9 },
+  user_timeout_ms: {
+    label: "user-timeout",
+    variable: "TCP_USER_TIMEOUT",
+    unit: "milliseconds",
+    minimum: 1,
+    maximum: INT_MAX,
+    initial: "auto",
+  },
+  syncnt: { label: "syncnt", variable: "TCP_SYNCNT", unit: "SYNs", minimum: 1, maximum: 127, initial: 0 },
+  maxseg: { label: "maxseg", variable: "TCP_MAXSEG", unit: "bytes", minimum: 88, maximum: 32767, initial: 0 },
+  window_clamp: {
+    label: "window-clamp",
+    variable: "TCP_WINDOW_CLAMP",
+    unit: "bytes",
+    minimum: 1,
+    maximum: INT_MAX,
+    initial: 0,
+  },
+  defer_accept_s: {
+    label: "defer-accept",
+    variable: "TCP_DEFER_ACCEPT",
+    unit: "seconds",
+    minimum: 1,
+    maximum: INT_MAX,
+    initial: 0,
+  },
+};
+
+/** The names, in the order in which they are written. */
+export const KEEPALIVE_NAMES = Object.keys(KEEPALIVE_FIELDS) as readonly KeepaliveName[];
+
+/** Values as they are given: what is missing takes its default. */
+export type GivenValues =
+  & Partial<Readonly<Omit<KeepaliveValues, "user_timeout_ms">>>
+  & { readonly user_timeout_ms?: number | "auto" };
+
+/** Sets nothing: every value stays the system's. */
+export const SYSTEM_VALUES: Readonly<KeepaliveValues> = {
+  idle_s: 0,
+  interval_s: 0,
+  count: 0,
+  user_timeout_ms: 0,
+  syncnt: 0,
+  maxseg: 0,
+  window_clamp: 0,
+  defer_accept_s: 0,
+};
+
+/**
+ * Reads one value as a flag gives it: a whole number, 0 for the system's, and for the user timeout also `auto`.
+ *
+ * @throws {UsageError} When it is none of these, or not in the kernel's range.
+ */
+export function parseValue(name: KeepaliveName, text: string): number | "auto" {
+  const { label, unit } = KEEPALIVE_FIELDS[name];
+  if (name === "user_timeout_ms" && text === "auto") return text;
+  if (!/^\d+$/.test(text)) {
+    const or = name === "user_timeout_ms" ? `, "auto" or 0` : "";
+    throw new UsageError(`${label} "${text}" is not a number: it takes a whole number of ${unit}${or}`);
+  }
+  return inRange(name, Number(text), `${label} ${text}`);
+}
+
+/** `value` if the kernel takes it; `given` is how it was written. */
+function inRange(name: KeepaliveName, value: number, given: string): number {
+  const { unit, minimum, maximum } = KEEPALIVE_FIELDS[name];
+  if (value === 0 || (Number.isInteger(value) && value >= minimum && value <= maximum)) return value;
+  throw new UsageError(
+    `${given} is out of range: it takes ${minimum} to ${maximum} ${unit}, or 0 to leave the system's value`,
+  );
+}
+
+/** The variables of an environment, as a program finds them. */
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** What atoi(3) makes of `text`: leading white space, a sign and digits count, the rest does not. */
+function atoi(text: string): number {
+  return Number(/^[ \t\n\v\f\r]*([+-]?\d+)/.exec(text)?.[1] ?? 0);
+}
+
+/**
+ * Reads one of libkeepalive's variables as it does: with atoi(3), so that "15s" is 15 and "" is 0, and with anything
+ * below 0 as 0, except the user timeout, which it derives then. What is not read as it is written gives a warning.
+ */
+function readVariable(name: KeepaliveName, text: string, warnings: string[]): number | "auto" {
+  const { variable } = KEEPALIVE_FIELDS[name];
+  const number = atoi(text);
+  if (name === "user_timeout_ms" && number < 0) return "auto";
+  const value = Math.max(number, 0);
+  if (text !== String(value)) {
+    const meaning = value === 0 ? "0, which leaves the system's value" : String(value);
+    warnings.push(`${variable}="${text}" is read as ${meaning}`);
+  }
+  return inRange(name, value, `${variable}=${text}`);
+}
+
+/** What `resolveValues` has found. */
+export interface ResolvedValues {
+  values: KeepaliveValues;
+  /** LIBKEEPALIVE_DEBUG is set, to whatever: failures to set an option are to be told. */
+  debug: boolean;
+  /** What is allowed, but perhaps not meant: one line each. */
+  warnings: string[];
+}
+
+/**
+ * The values to set: what is given, else what the environment says, else libkeepalive's defaults. The user timeout
+ * `auto` is derived from the other three as they are set, as libkeepalive does. An environment variable that a given
+ * value replaces is not looked at.
+ *
+ * @param system_idle_s `net.ipv4.tcp_keepalive_time`, for the warning when idle is left to the system.
+ * @throws {UsageError} When a value is not in the kernel's range; the message states the range.
+ */
+export function resolveValues(
+  given: GivenValues = {},
+  environment: Environment = {},
+  system_idle_s = 7200,
+): ResolvedValues {
+  const warnings: string[] = [];
+  const values = { ...SYSTEM_VALUES };
+  let derive = false;
+  for (const name of KEEPALIVE_NAMES) {
+    const value = given[name] ?? fromEnvironment(name, environment, warnings) ?? KEEPALIVE_FIELDS[name].initial;
+    if (value === "auto") derive = true;
+    else values[name] = inRange(name, value, `${KEEPALIVE_FIELDS[name].label} ${value}`);
+  }
+  if (derive) values.user_timeout_ms = deriveUserTimeout(values);
+  const warning = warnOfShortTimeout(values, system_idle_s);
+  if (warning !== null) warnings.push(warning);
+  return { values, debug: environment.LIBKEEPALIVE_DEBUG !== undefined, warnings };
+}
+
+function fromEnvironment(name: KeepaliveName, environment: Environment, warnings: string[]): number | "auto" | null {
+  const text = environment[KEEPALIVE_FIELDS[name].variable];
+  return text === undefined ? null : readVariable(name, text, warnings);
+}
+
+/** The user timeout, in milliseconds, at which the count of probes is reached too: neither cuts the other short. */
+export function deriveUserTimeout({ idle_s, interval_s, count }: KeepaliveValues): number {
+  const derived_ms = (idle_s + interval_s * count) * 1000;
+  if (derived_ms <= INT_MAX) return derived_ms;
+  throw new UsageError(
+    `user-timeout auto would be ${derived_ms} milliseconds: it takes at most ${INT_MAX}, so give one, or 0 for none`,
+  );
+}
+
+/** What it means that data may stay unacknowledged for less long than a connection may be idle; null if it may not. */
+function warnOfShortTimeout({ idle_s, user_timeout_ms }: KeepaliveValues, system_idle_s: number): string | null {
+  const idle_ms = (idle_s || system_idle_s) * 1000;
+  if (user_timeout_ms === 0 || user_timeout_ms >= idle_ms) return null;
+  return `user-timeout ${formatDuration(user_timeout_ms)} is shorter than idle ${formatDuration(idle_ms)}: ` +
+    `the count is ignored, an idle connection is dropped after one unanswered probe, ` +
+    `and one with data in flight after ${formatDuration(user_timeout_ms)}`;
+}

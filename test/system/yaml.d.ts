@@ -1,0 +1,2 @@
+/** Reads one YAML document. */
+export function parse(text: string): unknown;
