@@ -68,9 +68,10 @@ export const host = {
   args: Deno.args as readonly string[],
 
   /** The command that starts this program once more: its arguments follow. */
-  self: (Deno.build.standalone
-    ? [Deno.execPath()]
-    : [Deno.execPath(), "run", "--quiet", "--no-prompt", "--allow-ffi", Deno.mainModule]) as readonly string[],
+  self:
+    (Deno.build.standalone
+      ? [Deno.execPath()]
+      : [Deno.execPath(), "run", "--quiet", "--no-prompt", "--allow-ffi", Deno.mainModule]) as readonly string[],
 
   pid: Deno.pid as number,
 

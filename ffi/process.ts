@@ -1,6 +1,6 @@
 // Processes: starting one, turning into one, and what it inherits.
 
-import { check, cString, type Descriptor, lazily, SyscallError } from "./libc.ts";
+import { check, cString, Descriptor, lazily, SyscallError } from "./libc.ts";
 import { allocate, cStrings } from "./memory.ts";
 
 const starting = lazily({
@@ -27,8 +27,8 @@ const becoming = lazily({
 });
 
 const acting = lazily({
-  setfsuid: { parameters: ["u32"], result: "i32" },
-  setfsgid: { parameters: ["u32"], result: "i32" },
+  setfsuid: { parameters: ["u32"], result: "u32" },
+  setfsgid: { parameters: ["u32"], result: "u32" },
 });
 
 export const SIGPIPE = 13;
@@ -118,18 +118,11 @@ export function execute(path: string, args: readonly Uint8Array[], environment: 
   throw new Error("execve has returned");
 }
 
-const F_SETFD = 2;
 const F_DUPFD_CLOEXEC = 1030;
-const FD_CLOEXEC = 1n;
-
-/** fcntl(2) F_SETFD: whether a descriptor ends with the next execve(2). */
-export function setCloseOnExec(fd: number, on: boolean): void {
-  check("fcntl", becoming().fcntl(fd, F_SETFD, on ? FD_CLOEXEC : 0n));
-}
 
 /** fcntl(2) F_DUPFD_CLOEXEC: a duplicate whose number is at least `lowest`. */
-export function duplicateFrom(descriptor: Descriptor, lowest: number): number {
-  return check("fcntl", becoming().fcntl(descriptor.number, F_DUPFD_CLOEXEC, BigInt(lowest)));
+export function duplicateFrom(descriptor: Descriptor, lowest: number): Descriptor {
+  return new Descriptor(check("fcntl", becoming().fcntl(descriptor.number, F_DUPFD_CLOEXEC, BigInt(lowest))));
 }
 
 const PR_SET_NO_NEW_PRIVS = 38;
@@ -156,11 +149,9 @@ export interface Limit {
 
 /** getrlimit(2) RLIMIT_NOFILE. */
 export function descriptorLimit(): Limit {
-  const [soft, hard] = ((rlimit) => {
-    check("getrlimit", becoming().getrlimit(RLIMIT_NOFILE, rlimit));
-    return rlimit;
-  })(new BigUint64Array(2));
-  return { soft, hard };
+  const rlimit = new BigUint64Array(2);
+  check("getrlimit", becoming().getrlimit(RLIMIT_NOFILE, rlimit));
+  return { soft: rlimit[0], hard: rlimit[1] };
 }
 
 /** setrlimit(2) RLIMIT_NOFILE. */

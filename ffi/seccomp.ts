@@ -90,7 +90,7 @@ export function installFilter(program: Uint8Array): Descriptor {
 /** `struct seccomp_notif`: {u64 id; u32 pid, flags; s32 nr; u32 arch; u64 ip, args[6]}. */
 export const NOTIFICATION_SIZE = 80;
 
-/** A call that a program has made and that waits for our answer. */
+/** A call that a program has made and that waits for an answer. */
 export class Notification {
   readonly bytes: Uint8Array;
   readonly #view: DataView;
@@ -99,6 +99,11 @@ export class Notification {
   constructor(bytes: Uint8Array) {
     this.bytes = bytes;
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  }
+
+  /** Leaves no notification here. */
+  clear(): void {
+    this.bytes.fill(0);
   }
 
   /** Names it to the kernel; 0 when there is none here. */
@@ -167,7 +172,8 @@ export function waitForNotification(listener: Descriptor): boolean {
 
 /** Receives into `notification`. Returns `false` when the caller has gone in the meantime. */
 export function receiveNotification(listener: Descriptor, notification: Notification): boolean {
-  notification.bytes.fill(0);
+  // The kernel insists on zeros.
+  notification.clear();
   try {
     check("ioctl", notifying().ioctl(listener.number, SECCOMP_IOCTL_NOTIF_RECV, notification.bytes));
     return true;

@@ -1,7 +1,15 @@
 // unix(7): a pair of sockets, and descriptors that travel over it.
 
-import { check, Descriptor, isSyscallError, lazily, SO_RCVTIMEO, SOCK_CLOEXEC, SOL_SOCKET } from "./libc.ts";
-import { setsockoptBytes } from "./libc.ts";
+import {
+  check,
+  Descriptor,
+  isSyscallError,
+  lazily,
+  setsockoptBytes,
+  SO_RCVTIMEO,
+  SOCK_CLOEXEC,
+  SOL_SOCKET,
+} from "./libc.ts";
 import { addressOf, allocate } from "./memory.ts";
 
 const passing = lazily({

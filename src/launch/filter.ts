@@ -1,12 +1,6 @@
 // The seccomp filter of a launched program: a classic BPF program over `struct seccomp_data`, seccomp(2).
 
-import {
-  AF_INET,
-  AF_INET6,
-  IPPROTO_MPTCP,
-  IPPROTO_TCP,
-  SOCK_STREAM,
-} from "../../ffi/libc.ts";
+import { AF_INET, AF_INET6, IPPROTO_MPTCP, IPPROTO_TCP, SOCK_STREAM } from "../../ffi/libc.ts";
 import {
   type CallNumbers,
   SECCOMP_RET_ALLOW,
@@ -15,7 +9,12 @@ import {
   SYS_LISTEN,
   SYS_SOCKET,
 } from "../../ffi/seccomp.ts";
-import type { Moment } from "./options.ts";
+
+/** The call at which a socket is given its options. */
+export type Moment = "connect" | "listen" | "socket";
+
+/** All of them. */
+export const MOMENTS: readonly Moment[] = ["connect", "listen", "socket"];
 
 /** struct seccomp_data {s32 nr; u32 arch; u64 instruction_pointer, args[6]}. Little endian: an int comes first. */
 const NR = 0;
