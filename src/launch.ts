@@ -40,27 +40,41 @@ export const SUPERVISE = "supervise";
 
 /**
  * Turns this process into `command`, once every TCP socket of it and of its descendants will be given the values. It
- * keeps its process id, its parent, its terminal and its descriptors. Nothing runs on before the supervisor is ready.
+ * keeps its process id, its parent, its terminal and its descriptors.
+ *
+ * The program must answer to `supervise` as its first argument by calling `supervise` with the rest, as tcphup does: that
+ * is how it starts itself once more, as the supervisor.
  *
  * @throws {UsageError} Without a command.
  * @throws {CommandError} When the command is not found, or not executable.
- * @throws {Unsupported} When this host, or this user, cannot supervise a program. Nothing has been started then.
+ * @throws {Unsupported} When this host, or this user, cannot supervise a program. The command has not been started then.
  */
-export function launch({ command, values, on, debug, warn }: LaunchOptions): never {
+export function launch(options: LaunchOptions): never {
+  const { command } = options;
   if (command.length === 0) throw new UsageError("No command to run: write it after --, as in tcphup run -- curl URL");
-  const environment = inheritedEnvironment();
-  const program = findProgram(command[0], lookUp(environment, "PATH"));
-  const [socket, shelf] = socketpair();
-  startBeside(shelf, environment, [...host.self, SUPERVISE, ...encodeDuty({ values, on, debug })], debug);
-  shelf.close();
-  const { listener, noNewPrivs } = install(compileFilter(callers(), on));
-  handOver(socket, listener);
-  if (noNewPrivs) warnOfPrivileges(program, warn);
-  for (const note of restoreHeritage(host.parent)) if (debug) warn(note);
+  const { program, environment } = prepare(options);
   try {
     execute(program, rawArguments(command), environment);
   } catch (error) {
     throw isSyscallError(error) ? cannotExecute(program, error.code) : error;
+  }
+}
+
+/** All that comes before the program: when it returns, this process is as the program is to find it. */
+function prepare({ command, values, on, debug, warn }: LaunchOptions): { program: string; environment: Uint8Array[] } {
+  try {
+    const environment = inheritedEnvironment();
+    const program = findProgram(command[0], lookUp(environment, "PATH"));
+    const [socket, shelf] = socketpair();
+    startBeside(shelf, environment, [...host.self, SUPERVISE, ...encodeDuty({ values, on, debug })], debug);
+    shelf.close();
+    const { listener, noNewPrivs } = install(compileFilter(callers(), on));
+    handOver(socket, listener);
+    if (noNewPrivs) warnOfPrivileges(program, warn);
+    for (const note of restoreHeritage(host.parent)) if (debug) warn(note);
+    return { program, environment };
+  } catch (error) {
+    throw isSyscallError(error) ? new Unsupported(`the command cannot be supervised: ${error.message}`) : error;
   }
 }
 

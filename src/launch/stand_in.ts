@@ -46,6 +46,13 @@ function readLabel(task: number | "self"): string {
   }
 }
 
+/** What keeps one maker from passing for another, null when nothing does. */
+export function insurmountable(self: Maker, caller: Maker): string | null {
+  if (caller.cgroup !== self.cgroup) return "is in another control group than the supervisor";
+  if (caller.label !== self.label) return "has another security label than the supervisor";
+  return null;
+}
+
 /** Makes sockets as this process, or as one that it can pass for. */
 export class StandIn {
   readonly #self = readMaker("self");
@@ -59,8 +66,8 @@ export class StandIn {
    */
   socket(tid: number, domain: number, type: number, protocol: number): Descriptor {
     const caller = readMaker(tid);
-    if (caller.cgroup !== this.#self.cgroup) throw new StandInError("is in another control group");
-    if (caller.label !== this.#self.label) throw new StandInError("has another security label");
+    const difference = insurmountable(this.#self, caller);
+    if (difference !== null) throw new StandInError(difference);
     const make = () => socket(domain, type, protocol);
     return this.#inNamespace(tid, caller, () => this.#asUser(caller, make));
   }

@@ -104,6 +104,7 @@ export class Supervisor {
   #report(error: unknown): void {
     const { tid } = this.#notification;
     const why = isSyscallError(error) || error instanceof StandInError ? error.message : String(error);
-    this.#duty.report(`thread ${tid}: ${why}`);
+    // 0: the thread is in a pid namespace that does not descend from ours.
+    this.#duty.report(tid === 0 ? `a thread that cannot be seen from here: ${why}` : `thread ${tid}: ${why}`);
   }
 }
