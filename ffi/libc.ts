@@ -213,13 +213,16 @@ export function getsockopt(socket: Descriptor, level: number, option: number): n
   return int[0];
 }
 
-const cookie = new BigUint64Array(1);
+const cookie = new Int32Array(2);
 
-/** SO_COOKIE of socket(7): the number that a socket keeps for its life and no other socket has had since boot. */
-export function socketCookie(socket: Descriptor): bigint {
+/**
+ * SO_COOKIE of socket(7): the number that a socket keeps for its life and no other socket has had since boot. Returns its
+ * lower and its upper 32 bits.
+ */
+export function socketCookie(socket: Descriptor): readonly [number, number] {
   optlen[0] = 8;
   check("getsockopt", acting().getsockopt(socket.number, SOL_SOCKET, SO_COOKIE, cookie, optlen));
-  return cookie[0];
+  return [cookie[0] >>> 0, cookie[1] >>> 0];
 }
 
 /** getpeername(2): the peer's `struct sockaddr`. */

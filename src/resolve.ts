@@ -2,20 +2,30 @@
 
 import { formatEndpoint } from "./address.ts";
 import type { Connection } from "./connection.ts";
-import { findOwners, type FindOptions } from "./owners/find.ts";
-import { ancestors, environment } from "./owners/proc.ts";
+import { findOwners } from "./owners/find.ts";
+import { ancestors, environment, self } from "./owners/proc.ts";
 
 /** Finds owners. What concerns this process alone is read once. */
 export class Resolver {
+  readonly #self = self();
   readonly #ancestors = ancestors();
   readonly #session = sshSession();
   /** How many processes could not be looked into, at the last look. */
   unreadable = 0;
 
-  /** Fills in the owners of connections. */
-  resolve(connections: readonly Connection[], options: Omit<FindOptions, "first"> = {}): void {
+  /**
+   * Fills in the owners of connections.
+   *
+   * @param options.exhaustive Find every holder; else stop when every connection has one.
+   * @param options.exceptSelf Leave this process out: it holds duplicates.
+   */
+  resolve(connections: readonly Connection[], options: { exhaustive?: boolean; exceptSelf?: boolean } = {}): void {
     const held = connections.filter(({ inode }) => inode !== 0);
-    const { owners, unreadable } = findOwners(held, { ...options, first: this.#ancestors });
+    const { owners, unreadable } = findOwners(held, {
+      exhaustive: options.exhaustive,
+      first: this.#ancestors,
+      except: options.exceptSelf ? this.#self : undefined,
+    });
     this.unreadable = unreadable;
     for (const connection of held) connection.owners = owners.get(connection.inode) ?? [];
   }

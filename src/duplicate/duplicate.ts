@@ -25,6 +25,7 @@ import {
   TCP_USER_TIMEOUT,
 } from "../../ffi/libc.ts";
 import type { Connection, Owner } from "../connection.ts";
+import { formatCookie } from "../netlink/inet_diag.ts";
 import { decodeSockaddr } from "../netlink/sockaddr.ts";
 
 /** The processes whose descriptors are being duplicated: each is opened once. */
@@ -76,7 +77,7 @@ export class Processes {
  */
 function isConnection(descriptor: Descriptor, connection: Connection): boolean {
   try {
-    if (connection.protocol === "tcp") return socketCookie(descriptor).toString(16) === connection.cookie;
+    if (connection.protocol === "tcp") return formatCookie(...socketCookie(descriptor)) === connection.cookie;
     if (!isProtocol(descriptor, IPPROTO_MPTCP) || statx(descriptor).ino !== connection.inode) return false;
     const ends = [decodeSockaddr(getsockname(descriptor)), decodeSockaddr(getpeername(descriptor))];
     return [connection.src, connection.dst].every(({ address, port }, i) =>

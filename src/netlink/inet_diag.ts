@@ -86,6 +86,11 @@ export function encodeRequest(
   return bytes;
 }
 
+/** A cookie of two words, the lower one first, as ss(8) writes it. */
+export function formatCookie(low: number, high: number): string {
+  return high === 0 ? low.toString(16) : high.toString(16) + low.toString(16).padStart(8, "0");
+}
+
 /**
  * One `struct inet_diag_msg` and its attributes, read in place. A dump moves a single InetDiagMsg from row to row
  * (`at`), so that a row that nobody wants costs no object. Addresses read as canonical words: see ../address.ts.
@@ -142,9 +147,9 @@ export class InetDiagMsg {
   get interface(): number {
     return this.#view.getUint32(this.#offset + 40, true);
   }
-  /** SO_COOKIE of the socket. */
-  get cookie(): bigint {
-    return this.#view.getBigUint64(this.#offset + 44, true);
+  /** SO_COOKIE of the socket, in hexadecimal. */
+  get cookie(): string {
+    return formatCookie(this.#view.getUint32(this.#offset + 44, true), this.#view.getUint32(this.#offset + 48, true));
   }
   /** Milliseconds until the timer fires. */
   get expires(): number {
@@ -168,21 +173,27 @@ export class InetDiagMsg {
 
   /** The value of a reply attribute, in place; null when the kernel sent none. */
   attribute(type: number): DataView | null {
-    const view = this.#view;
-    let offset = this.#offset + MSG_SIZE;
-    while (offset + NLATTR_SIZE <= this.#end) {
-      const length = view.getUint16(offset, true);
-      if (length < NLATTR_SIZE || offset + length > this.#end) return null;
-      if (view.getUint16(offset + 2, true) === type) {
-        return new DataView(view.buffer, view.byteOffset + offset + NLATTR_SIZE, length - NLATTR_SIZE);
-      }
-      offset += align4(length);
-    }
-    return null;
+    const offset = this.#attributeOffset(type);
+    if (offset < 0) return null;
+    const length = this.#view.getUint16(offset, true) - NLATTR_SIZE;
+    return new DataView(this.#view.buffer, this.#view.byteOffset + offset + NLATTR_SIZE, length);
   }
 
   /** INET_DIAG_SHUTDOWN: bit 0 set when receiving, bit 1 when sending, has been shut down; 0 when not asked for. */
   get shutdown(): number {
-    return this.attribute(INET_DIAG_SHUTDOWN)?.getUint8(0) ?? 0;
+    const offset = this.#attributeOffset(INET_DIAG_SHUTDOWN);
+    return offset < 0 ? 0 : this.#view.getUint8(offset + NLATTR_SIZE);
+  }
+
+  /** Where an attribute begins, −1 when there is none. */
+  #attributeOffset(type: number): number {
+    const view = this.#view;
+    for (let offset = this.#offset + MSG_SIZE; offset + NLATTR_SIZE <= this.#end;) {
+      const length = view.getUint16(offset, true);
+      if (length < NLATTR_SIZE || offset + length > this.#end) return -1;
+      if (view.getUint16(offset + 2, true) === type) return offset;
+      offset += align4(length);
+    }
+    return -1;
   }
 }

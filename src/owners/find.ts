@@ -118,17 +118,17 @@ class Search {
    */
   askRelatives(): void {
     const unread = this.#tables.filter((table) => !table.exhausted);
-    if (unread.length === 0) return;
-    const parents = new Map(unread.map((table) => [table.pid, parent(table.pid)]));
-    for (const [holder, sockets] of this.#byHolder()) {
-      const holderParent = parents.get(holder) ?? parent(holder);
+    const holders = new Set<number>();
+    for (const owners of this.owners.values()) for (const { pid } of owners) holders.add(pid);
+    const parents = new Map([...holders, ...unread.map(({ pid }) => pid)].map((pid) => [pid, parent(pid)]));
+    for (const holder of holders) {
+      const related = unread.filter(({ pid }) => pid !== holder && areRelated(pid, holder, parents));
+      if (related.length === 0) continue;
+      const sockets = this.#heldBy(holder);
       const step = Math.max(1, Math.floor(sockets.length / SHARED_SAMPLE));
       const sample = sockets.filter((_, i) => i % step === 0);
-      for (const table of unread) {
-        const tableParent = parents.get(table.pid)!;
-        const related = tableParent === holder || table.pid === holderParent ||
-          (tableParent === holderParent && tableParent > 1);
-        if (table.pid === holder || !related || table.holds(sample).length === 0) continue;
+      for (const table of related) {
+        if (table.holds(sample).length === 0) continue;
         for (const { fd, inode } of table.holds(sockets)) this.#record(table, fd, inode);
       }
     }
@@ -145,16 +145,12 @@ class Search {
     }
   }
 
-  #byHolder(): Map<number, { fd: number; inode: number }[]> {
-    const holders = new Map<number, { fd: number; inode: number }[]>();
+  #heldBy(holder: number): { fd: number; inode: number }[] {
+    const sockets: { fd: number; inode: number }[] = [];
     for (const [inode, owners] of this.owners) {
-      for (const { pid, fd } of owners) {
-        const sockets = holders.get(pid);
-        if (sockets) sockets.push({ fd, inode });
-        else holders.set(pid, [{ fd, inode }]);
-      }
+      for (const { pid, fd } of owners) if (pid === holder) sockets.push({ fd, inode });
     }
-    return holders;
+    return sockets;
   }
 
   #readWholly(table: DescriptorTable): void {
@@ -177,6 +173,12 @@ class Search {
       owners.push(owner);
     }
   }
+}
+
+/** Whether one process is the other's parent, or both have the same; init's children are not each other's kin. */
+function areRelated(a: number, b: number, parents: ReadonlyMap<number, number>): boolean {
+  const [parentOfA, parentOfB] = [parents.get(a), parents.get(b)];
+  return parentOfA === b || parentOfB === a || (parentOfA === parentOfB && parentOfA !== 1 && parentOfA !== 0);
 }
 
 /** Keeps the queue in ascending order of promise. */

@@ -105,11 +105,15 @@ export function parent(pid: number): number {
   return stat === null ? 0 : Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
 }
 
+/** This process, as this mount of /proc numbers it. */
+export function self(): number {
+  return Number(readFile("/proc/self/stat")?.split(" ")[0]);
+}
+
 /** The ancestors of this process: its parent, that one's parent, and so on. */
 export function ancestors(): number[] {
   const chain: number[] = [];
-  const self = Number(readFile("/proc/self/stat")?.split(" ")[0]);
-  for (let pid = parent(self); pid > 0; pid = parent(pid)) chain.push(pid);
+  for (let pid = parent(self()); pid > 0; pid = parent(pid)) chain.push(pid);
   return chain;
 }
 

@@ -31,7 +31,7 @@ export interface Target {
 export function compileSelection(selection: Selection, names: Names = systemNames): Target {
   const { dst, dport = "any", version } = selection;
   if (dst === undefined) {
-    throw new UsageError("No connections selected: give an address, as in \"tcphup 10.0.0.5 443\", or say any");
+    throw new UsageError('No connections selected: give an address, as in "tcphup 10.0.0.5 443", or say any');
   }
   const terms = [parseDestination(dst, "dst", names, version), parsePort(String(dport), "dst", names)];
   return { filter: { op: "all", terms }, states: CONNECTED };

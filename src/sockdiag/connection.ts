@@ -1,7 +1,7 @@
 // From `struct inet_diag_msg` to a Connection, and from a Connection back to the id by which the kernel knows it.
 
 import { AF_INET, AF_INET6 } from "../../ffi/libc.ts";
-import { formatAddress, parseAddress, type Words } from "../address.ts";
+import { formatAddress, ipv4, parseAddress, type Words } from "../address.ts";
 import type { Connection, Timer } from "../connection.ts";
 import type { InetDiagMsg, SockId } from "../netlink/inet_diag.ts";
 import { stateName } from "../netlink/states.ts";
@@ -18,17 +18,23 @@ function timerOf(row: InetDiagMsg): Timer | null {
   };
 }
 
-/** Texts of IPv4 addresses: many connections share few of them, and one string each would fill the memory. */
+/** Texts of IPv4 addresses: many connections share few of them. */
 const texts = new Map<number, string>();
 
-function addressText(word: (i: number) => number): string {
-  const last = word(3);
-  if (word(0) !== 0 || word(1) !== 0 || word(2) !== 0xffff) {
-    return formatAddress({ words: [word(0), word(1), word(2), last] });
-  }
-  let text = texts.get(last);
-  if (text === undefined) texts.set(last, text = formatAddress({ words: [0, 0, 0xffff, last] }));
+function ipv4Text(word: number): string {
+  let text = texts.get(word);
+  if (text === undefined) texts.set(word, text = formatAddress(ipv4(word)));
   return text;
+}
+
+function srcText(row: InetDiagMsg): string {
+  if (row.family === AF_INET) return ipv4Text(row.srcWord(3));
+  return formatAddress({ words: [row.srcWord(0), row.srcWord(1), row.srcWord(2), row.srcWord(3)] });
+}
+
+function dstText(row: InetDiagMsg): string {
+  if (row.family === AF_INET) return ipv4Text(row.dstWord(3));
+  return formatAddress({ words: [row.dstWord(0), row.dstWord(1), row.dstWord(2), row.dstWord(3)] });
 }
 
 /** The connection that a row of a dump describes, with no owners yet. */
@@ -37,14 +43,14 @@ export function connectionOf(row: InetDiagMsg, protocol: "tcp" | "mptcp", netns:
     protocol,
     family: row.family === AF_INET ? "inet" : "inet6",
     state: stateName(row.state),
-    src: { address: addressText((i) => row.srcWord(i)), port: row.sport },
-    dst: { address: addressText((i) => row.dstWord(i)), port: row.dport },
+    src: { address: srcText(row), port: row.sport },
+    dst: { address: dstText(row), port: row.dport },
     shutdown: row.shutdown,
     interface: row.interface,
     rqueue: row.rqueue,
     wqueue: row.wqueue,
     inode: row.inode,
-    cookie: row.cookie.toString(16),
+    cookie: row.cookie,
     uid: row.uid,
     netns,
     owners: [],

@@ -1,0 +1,11 @@
+#!/usr/bin/env -S deno run --allow-ffi
+/**
+ * The command line: `tcphup DEST PORT`. See `tcphup --help`.
+ *
+ * @module
+ */
+
+import { host } from "./ffi/deno.ts";
+import { main } from "./src/cli/main.ts";
+
+host.exit(await main(host.args));

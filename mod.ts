@@ -1,0 +1,21 @@
+/**
+ * Hang up on TCP connections from outside the programs that hold them.
+ *
+ * {@link list} says which connections there are and who holds them; {@link hangUp} ends them as if the applications had
+ * closed them themselves: the peer is sent a FIN, the application reads end-of-file. {@link doctor} says what works on
+ * this host. Linux ≥ 5.10 with glibc; with Deno, `--allow-ffi`.
+ *
+ * @module
+ */
+
+export { list, type Listing } from "./src/list.ts";
+export { DEFAULT_LINGER_MS, hangUp, type HangUpOptions } from "./src/hang_up.ts";
+export { doctor, type Finding, type Health } from "./src/doctor.ts";
+export type { Phases, Report } from "./src/report.ts";
+export type { Connection, Endpoint, Outcome, Owner, Timer } from "./src/connection.ts";
+export type { State } from "./src/netlink/states.ts";
+export type { Selection } from "./src/selection/selection.ts";
+export type { IpVersion } from "./src/selection/destination.ts";
+export { UsageError } from "./src/usage_error.ts";
+export { Unsupported } from "./src/unsupported.ts";
+export { LibcUnavailable, SyscallError } from "./ffi/libc.ts";

@@ -1,0 +1,31 @@
+// Whole commands, timed from start to exit.
+
+/** A command's time and what it wrote to standard error. */
+export interface Run {
+  readonly ms: number;
+  readonly stderr: string;
+}
+
+/** Runs a command to its end, its standard output thrown away. */
+export async function run(command: readonly string[]): Promise<Run> {
+  const [program, ...args] = command;
+  const start = performance.now();
+  const { success, code, stderr } = await new Deno.Command(program, { args, stdout: "null", stderr: "piped" }).output();
+  const ms = performance.now() - start;
+  const text = new TextDecoder().decode(stderr);
+  if (!success) throw new Error(`${command.join(" ")} exited with ${code}: ${text}`);
+  return { ms, stderr: text };
+}
+
+/** The middle one. */
+export function median(values: readonly number[]): number {
+  const ascending = values.toSorted((a, b) => a - b);
+  return ascending[Math.floor(ascending.length / 2)];
+}
+
+/** Runs something so often, one after the other. */
+export async function repeat<T>(times: number, measure: () => Promise<T>): Promise<T[]> {
+  const results: T[] = [];
+  for (let i = 0; i < times; i++) results.push(await measure());
+  return results;
+}

@@ -1,0 +1,65 @@
+// A network namespace full of connections: each run of a tool that ends connections needs a new one.
+
+import { fromFileUrl } from "./paths.ts";
+import { lines } from "./lines.ts";
+
+/** A process that holds connections: see holder.ts. */
+class Holder {
+  readonly #process: Deno.ChildProcess;
+  readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
+  readonly #answers: AsyncGenerator<string>;
+
+  constructor() {
+    this.#process = new Deno.Command(Deno.execPath(), {
+      args: ["run", "--allow-net", fromFileUrl(new URL("./holder.ts", import.meta.url))],
+      stdin: "piped",
+      stdout: "piped",
+    }).spawn();
+    this.#writer = this.#process.stdin.getWriter();
+    this.#answers = lines(this.#process.stdout);
+  }
+
+  async obey(line: string): Promise<void> {
+    await this.#writer.write(new TextEncoder().encode(line + "\n"));
+    const { done } = await this.#answers.next();
+    if (done) throw new Error(`a process of the benchmark ended at: ${line}`);
+  }
+
+  async end(): Promise<void> {
+    this.#process.kill("SIGKILL");
+    await this.#writer.abort().catch(() => {});
+    await this.#answers.return(undefined);
+    await this.#process.status;
+  }
+}
+
+/** Client processes, and one server process for each address that they connect to. */
+export class World {
+  readonly #holders: Holder[] = [];
+
+  /** Opens `count` connections to each port, spread over `processes` client processes. */
+  static async open(ports: Record<number, number>, processes: number): Promise<World> {
+    const world = new World();
+    const server = world.#add();
+    const clients = Array.from({ length: processes }, () => world.#add());
+    for (const port of Object.keys(ports)) await server.obey(`listen ${port}`);
+    await Promise.all(clients.map(async (client, i) => {
+      for (const [port, count] of Object.entries(ports)) {
+        const share = Math.floor(count / processes) + (i < count % processes ? 1 : 0);
+        if (share > 0) await client.obey(`connect 127.0.0.1 ${port} ${share}`);
+      }
+    }));
+    await server.obey(`await ${Object.values(ports).reduce((a, b) => a + b)}`);
+    return world;
+  }
+
+  #add(): Holder {
+    const holder = new Holder();
+    this.#holders.push(holder);
+    return holder;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#holders.map((holder) => holder.end()));
+  }
+}

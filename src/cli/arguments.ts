@@ -1,0 +1,100 @@
+// From the words on the command line to a command, its flags and what is left.
+
+// @ts-types="./parse_args.d.ts"
+import { parseArgs } from "@std/cli/parse-args";
+import { UsageError } from "../usage_error.ts";
+import { type Command, type Flag, FLAGS } from "./flags.ts";
+
+/** What was typed. */
+export class Arguments {
+  readonly command: Command;
+  /** Whether the command was named, and not meant by default. */
+  readonly named: boolean;
+  readonly positionals: readonly string[];
+  readonly #values: Record<string, unknown>;
+
+  constructor(command: Command, named: boolean, positionals: readonly string[], values: Record<string, unknown>) {
+    this.command = command;
+    this.named = named;
+    this.positionals = positionals;
+    this.#values = values;
+  }
+
+  /** Whether a flag without a value was given. */
+  has(name: string): boolean {
+    return this.#values[name] === true;
+  }
+
+  /** The value of a flag, undefined when it was not given. */
+  value(name: string): string | undefined {
+    return (this.#values[name] as string[] | undefined)?.at(-1);
+  }
+
+  /** A time, in milliseconds. A number without a unit is in the unit that the flag is documented with. */
+  duration(name: string, unit: "ms" | "s"): number | undefined {
+    const text = this.value(name);
+    if (text === undefined) return undefined;
+    const [, digits, written = unit] = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/.exec(text) ?? [];
+    const milliseconds = Number(digits) * { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }[written as "ms"];
+    if (digits !== undefined && milliseconds <= MAX_DURATION_MS) return Math.round(milliseconds);
+    throw new UsageError(
+      `Not a time for --${name}: "${text}": expected ${unit === "s" ? "seconds" : "milliseconds"} as a number, or a ` +
+        "number with a unit, such as 500ms, 5s or 2m, up to 24 days",
+    );
+  }
+}
+
+/** What an int of milliseconds holds: TCP_USER_TIMEOUT and timers alike. */
+const MAX_DURATION_MS = 2 ** 31 - 1;
+
+const COMMANDS: readonly Command[] = ["hup", "ls", "doctor"];
+
+/**
+ * Reads the command line. The first word names the command where it is one; else the command is `hup`.
+ *
+ * @throws {UsageError} For a flag that there is not, or that the command does not have, and for a missing value.
+ */
+export function parseArguments(args: readonly string[]): Arguments {
+  const unknown: string[] = [];
+  const valued = FLAGS.filter(({ value }) => value !== undefined).map(({ name }) => name);
+  const { _: words, ...values } = parseArgs(args, {
+    string: ["_", ...valued],
+    boolean: FLAGS.filter(({ value }) => value === undefined).map(({ name }) => name),
+    collect: valued,
+    alias: Object.fromEntries(FLAGS.flatMap(({ name, short }) => short ? [[short, name]] : [])),
+    unknown: (arg, key) => key === undefined || unknown.push(arg),
+  });
+  const named = COMMANDS.find((command) => command === words[0]);
+  const command = named ?? "hup";
+  const hint = `see "tcphup${named ? ` ${named}` : ""} --help"`;
+  if (unknown.length > 0) throw new UsageError(`Unknown option "${unknown[0]}": ${hint}`);
+  for (const flag of FLAGS) check(flag, values[flag.name], command, hint);
+  return new Arguments(command, named !== undefined, named ? words.slice(1) : words, values);
+}
+
+function check(flag: Flag, value: unknown, command: Command, hint: string): void {
+  const given = Array.isArray(value) ? value.length > 0 : value === true;
+  if (!given) return;
+  if (!flag.commands.includes(command)) {
+    throw new UsageError(`"tcphup ${command}" has no option "--${flag.name}": ${hint}`);
+  }
+  if (Array.isArray(value) && value.includes("")) {
+    throw new UsageError(`Option "--${flag.name}" needs a value: --${flag.name} ${flag.value}`);
+  }
+}
+
+/**
+ * The DEST and PORT of a command that selects connections.
+ *
+ * @throws {UsageError} When there are more words than that.
+ */
+export function destination({ command, positionals }: Arguments): { dst?: string; dport?: string } {
+  const [dst, dport, surplus] = positionals;
+  if (surplus !== undefined) {
+    throw new UsageError(`Surplus argument "${surplus}": expected tcphup ${command} DEST [PORT]`);
+  }
+  if (dst === undefined) {
+    throw new UsageError(`No connections selected: expected tcphup ${command} DEST [PORT], where DEST may be any`);
+  }
+  return { dst, dport };
+}

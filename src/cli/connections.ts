@@ -1,0 +1,126 @@
+// Connections in columns, and what became of them in one line.
+
+import { formatEndpoint } from "../address.ts";
+import type { Connection, Endpoint, Outcome, Owner } from "../connection.ts";
+import type { Report } from "../report.ts";
+import { columns, escapeControls, paint, type Tone } from "./terminal.ts";
+
+const TONES: Partial<Record<Outcome, Tone>> = {
+  "hung-up": "good",
+  "destroyed": "good",
+  "already-gone": "faint",
+  "skipped": "odd",
+  "lingering": "odd",
+  "no-owner": "bad",
+  "denied": "bad",
+  "unsupported": "bad",
+  "failed": "bad",
+};
+
+function endpoint({ address, port }: Endpoint): string {
+  return formatEndpoint(address, port);
+}
+
+/** An owner as `PID/NAME`; with `verbose`, and its descriptor. */
+function ownerText({ pid, fd, comm }: Owner, verbose: boolean): string {
+  return escapeControls(verbose ? `${pid}/${comm} fd ${fd}` : `${pid}/${comm}`);
+}
+
+/** Who holds a connection: one owner and how many more, or all of them. */
+function ownersText({ owners }: Connection, verbose: boolean): string {
+  if (owners.length === 0) return "-";
+  if (verbose) return owners.map((owner) => ownerText(owner, true)).join(", ");
+  const others = new Set(owners.map(({ pid }) => pid)).size - 1;
+  return ownerText(owners[0], false) + (others > 0 ? ` +${others}` : "");
+}
+
+function outcomeText({ outcome, error }: Connection): string {
+  if (outcome === null) return "";
+  const tone = TONES[outcome];
+  const text = outcome.replaceAll("-", " ");
+  return (tone ? paint(tone, text) : text) + (error ? `: ${escapeControls(error)}` : "");
+}
+
+/** The table of what was done. */
+export function outcomeTable(connections: readonly Connection[], verbose: boolean): string[] {
+  const rows = connections.map((connection) => [
+    connection.state,
+    endpoint(connection.src),
+    endpoint(connection.dst),
+    ownersText(connection, verbose),
+    outcomeText(connection),
+  ]);
+  return columns(["State", "Local", "Remote", "Process", "Outcome"], rows);
+}
+
+/** ss(8)'s text of a timer: `timer:(keepalive,1min52sec,0)`. */
+function timerText({ timer }: Connection): string {
+  return timer === null ? "" : `timer:(${timer.name},${timeText(timer.expires_ms)},${timer.retransmits})`;
+}
+
+/** A time as ss(8) writes it. */
+function timeText(milliseconds: number): string {
+  const seconds = Math.trunc(milliseconds / 1000);
+  const [minutes, rest] = [Math.trunc(seconds / 60), seconds % 60];
+  if (minutes > 0) return `${minutes}min${rest > 0 ? `${rest}sec` : ""}`;
+  if (seconds > 9) return `${seconds}sec`;
+  const fraction = String(milliseconds % 1000).padStart(3, "0");
+  return seconds > 0 ? `${seconds}.${fraction}sec` : `${milliseconds}ms`;
+}
+
+/** The table of a list: the columns of `ss -tno`, then the owner. */
+export function listTable(connections: readonly Connection[], verbose: boolean): string[] {
+  const rows = connections.map((connection) => [
+    connection.state,
+    String(connection.rqueue),
+    String(connection.wqueue),
+    endpoint(connection.src),
+    endpoint(connection.dst),
+    ownersText(connection, verbose),
+    timerText(connection),
+  ]);
+  return columns(["State", "Recv-Q", "Send-Q", "Local", "Remote", "Process", "Timer"], rows)
+    .map((line) => line.trimEnd());
+}
+
+const SHOWN_REASONS = 3;
+
+/** What was done, in one line: "hung up on 10 of 11 connections; 1 denied: pid 812 (postgres): needs …". */
+export function summary(report: Report): string {
+  const { matched, hung_up, destroyed, dry_run, would_act = 0 } = report;
+  if (matched === 0) return "no connections match";
+  const done = dry_run
+    ? `would act on ${ofAll(would_act, matched)}`
+    : destroyed > 0 && hung_up > 0
+    ? `hung up on ${hung_up} and destroyed ${ofAll(destroyed, matched)}`
+    : destroyed > 0
+    ? `destroyed ${ofAll(destroyed, matched)}`
+    : `hung up on ${ofAll(hung_up, matched)}`;
+  return [report.interrupted ? `interrupted: ${done}` : done, ...reasons(report.connections)].join("; ");
+}
+
+function ofAll(count: number, all: number): string {
+  const noun = all === 1 ? "connection" : "connections";
+  return count === all ? `${all} ${noun}` : `${count} of ${all} ${noun}`;
+}
+
+/** What else became of connections, and the commonest reasons. */
+function reasons(connections: readonly Connection[]): string[] {
+  const byOutcome = new Map<Outcome, Map<string, number>>();
+  for (const { outcome, error } of connections) {
+    if (outcome === null || DONE.includes(outcome)) continue;
+    const errors = byOutcome.get(outcome) ?? new Map<string, number>();
+    byOutcome.set(outcome, errors.set(error ?? "", (errors.get(error ?? "") ?? 0) + 1));
+  }
+  return [...byOutcome].map(([outcome, errors]) => {
+    const total = [...errors.values()].reduce((a, b) => a + b);
+    const common = [...errors].sort(([, a], [, b]) => b - a);
+    const shown = common.slice(0, SHOWN_REASONS).map(([error, count]) =>
+      escapeControls(error) + (common.length > 1 && count > 1 ? ` (${count})` : "")
+    );
+    const more = common.length > SHOWN_REASONS ? `, and ${common.length - SHOWN_REASONS} other reasons` : "";
+    return `${total} ${outcome.replaceAll("-", " ")}: ${shown.join(", ")}${more}`;
+  });
+}
+
+const DONE: readonly Outcome[] = ["hung-up", "destroyed", "would-hang-up", "would-destroy"];

@@ -1,0 +1,28 @@
+// `tcphup doctor`.
+
+import { doctor, type Finding } from "../doctor.ts";
+import type { Arguments } from "./arguments.ts";
+import { DONE, UNABLE } from "./exit_codes.ts";
+import { paint, print, type Tone } from "./terminal.ts";
+import { UsageError } from "../usage_error.ts";
+
+const TONES: Record<Finding["status"], Tone> = { ok: "good", limited: "odd", missing: "bad" };
+
+/** Examines the host. Returns the exit code. */
+export function doctorCommand(args: Arguments): number {
+  const [surplus] = args.positionals;
+  if (surplus !== undefined) throw new UsageError(`Surplus argument "${surplus}": expected tcphup doctor [--json]`);
+  const health = doctor();
+  if (args.has("json")) print([JSON.stringify({ schema: 1, command: "doctor", ...health })]);
+  else print([...health.findings.flatMap(describe), conclusion(health.ok)]);
+  return health.ok ? DONE : UNABLE;
+}
+
+function describe({ name, status, detail, affects }: Finding): string[] {
+  const line = `${paint(TONES[status], status.padEnd(7))}  ${name}: ${detail}`;
+  return status === "ok" ? [line] : [line, `         affects: ${affects.join(", ")}`];
+}
+
+function conclusion(ok: boolean): string {
+  return ok ? "connections can be hung up on" : "connections cannot be hung up on here";
+}

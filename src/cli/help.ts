@@ -1,0 +1,129 @@
+// The help: made from the table of flags.
+
+import { type Command, type Flag, FLAGS } from "./flags.ts";
+
+interface Manual {
+  readonly usage: string;
+  readonly summary: string;
+  readonly text: string;
+  readonly examples: readonly (readonly [string, string])[];
+}
+
+const DESTINATION = `DEST  the peer: an IPv4 or IPv6 address, a prefix (10.0.0.0/8), a host name (each of its
+      addresses), or any
+PORT  the peer's port: a number, a range (8000-8100), a service name; 0 or any for every port
+      (the default)`;
+
+const MANUALS: Record<Command, Manual> = {
+  hup: {
+    usage: "tcphup [hup] DEST [PORT] [OPTIONS]",
+    summary: "hang up on connections",
+    text: `Calls shutdown(2) on each selected connection through a duplicate of its owner's descriptor. The
+peer is sent a FIN after all data in flight, the application reads end-of-file. Listening sockets
+are never touched.
+
+${DESTINATION}`,
+    examples: [
+      ["tcphup 192.0.2.10 5432", "hang up on every connection to a database that has failed over"],
+      ["tcphup --dry-run db.internal", "show what that would be, whatever the port"],
+      ["tcphup --destroy-after 10 2001:db8::/64", "and abort after 10 s what a dead peer does not answer"],
+    ],
+  },
+  ls: {
+    usage: "tcphup ls DEST [PORT] [OPTIONS]",
+    summary: "show connections and who holds them, touch nothing",
+    text: DESTINATION,
+    examples: [
+      ["tcphup ls 192.0.2.10", "who talks to this address"],
+      ["tcphup ls any 443 --json", "everything to port 443, for another program"],
+    ],
+  },
+  doctor: {
+    usage: "tcphup doctor [--json]",
+    summary: "say what works on this host, what does not, and why",
+    text: `Tries what tcphup rests on, with connections of its own on loopback. Exits with 0 when connections
+can be hung up on, with 4 when they cannot.`,
+    examples: [["tcphup doctor", "before relying on it"]],
+  },
+};
+
+const EXIT_CODES = `Exit codes:
+  0  done, or nothing matched          3  a guard refused, nothing touched
+  1  some failed, each is named        4  this host or user cannot do it at all
+  2  wrong usage, nothing touched    130  interrupted`;
+
+/** The help of tcphup as a whole: it fits a screen. */
+export function generalHelp(): string {
+  const commands = Object.entries(MANUALS).map(([name, { summary }]) => `  ${name.padEnd(8)}${summary}`);
+  return `tcphup hangs up on TCP connections from outside the programs that hold them
+
+${examplesOf(MANUALS.hup)}
+
+Usage: ${MANUALS.hup.usage}
+       tcphup COMMAND ...   ("tcphup COMMAND --help" explains it)
+
+Commands:
+${commands.join("\n")}
+
+${flagsOf("hup", false)}
+
+${EXIT_CODES}
+`;
+}
+
+/** The help of one command. */
+export function commandHelp(command: Command): string {
+  const manual = MANUALS[command];
+  return `Usage: ${manual.usage}
+
+${capitalise(manual.summary)}.
+
+${manual.text}
+
+${flagsOf(command, true)}
+
+${examplesOf(manual)}
+
+${EXIT_CODES}
+`;
+}
+
+function capitalise(text: string): string {
+  return text[0].toUpperCase() + text.slice(1);
+}
+
+function examplesOf({ examples }: Manual): string {
+  const width = Math.max(...examples.map(([line]) => line.length));
+  const lines = examples.map(([line, what]) => `  ${line.padEnd(width)}  # ${what}`);
+  return ["Examples:", ...lines].join("\n");
+}
+
+const COLUMN = 24;
+const WIDTH = 100;
+
+function flagsOf(command: Command, long: boolean): string {
+  const flags = FLAGS.filter(({ commands }) => commands.includes(command));
+  const groups = [...new Set(flags.map(({ group }) => group))];
+  return groups.map((group) => {
+    const lines = flags.filter((flag) => flag.group === group).flatMap((flag) => flagHelp(flag, long));
+    return [`${group}:`, ...lines].join("\n");
+  }).join("\n\n");
+}
+
+function flagHelp(flag: Flag, long: boolean): string[] {
+  const { short, name, value, help, more } = flag;
+  const spelling = `  ${short ? `-${short}, ` : "    "}--${name}${value ? ` ${value}` : ""}`;
+  const lines = [`${spelling.padEnd(COLUMN)}  ${help}`];
+  if (long && more) lines.push(...wrap(more, WIDTH - COLUMN - 2).map((line) => " ".repeat(COLUMN + 2) + line));
+  return lines;
+}
+
+function wrap(text: string, width: number): string[] {
+  const lines = [""];
+  for (const word of text.split(" ")) {
+    const line = lines[lines.length - 1];
+    if (line.length + 1 + word.length > width) lines.push(word);
+    else lines[lines.length - 1] = line === "" ? word : `${line} ${word}`;
+  }
+  return lines;
+}

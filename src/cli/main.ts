@@ -1,0 +1,48 @@
+// What tcphup does with a command line. Commands are loaded when they are called for: starting costs milliseconds.
+
+import { host } from "../../ffi/deno.ts";
+import { LibcUnavailable } from "../../ffi/native.ts";
+import { Unsupported } from "../unsupported.ts";
+import { UsageError } from "../usage_error.ts";
+import { FAILED, UNABLE, USAGE } from "./exit_codes.ts";
+import { complain } from "./terminal.ts";
+import { VERSION } from "./version.ts";
+
+/** Runs one command line. Returns the exit code. */
+export async function main(args: readonly string[]): Promise<number> {
+  if (args.length === 1 && args[0] === "--version") return printVersion();
+  try {
+    const { parseArguments } = await import("./arguments.ts");
+    const parsed = parseArguments(args);
+    if (parsed.has("version")) return printVersion();
+    if (parsed.has("help")) {
+      const { commandHelp, generalHelp } = await import("./help.ts");
+      host.write(1, parsed.named ? commandHelp(parsed.command) : generalHelp());
+      return 0;
+    }
+    switch (parsed.command) {
+      case "hup":
+        return await (await import("./hup.ts")).hup(parsed);
+      case "ls":
+        return (await import("./ls.ts")).ls(parsed);
+      case "doctor":
+        return (await import("./doctor.ts")).doctorCommand(parsed);
+    }
+  } catch (error) {
+    return explain(error);
+  }
+}
+
+function printVersion(): number {
+  host.write(1, `tcphup ${VERSION}\n`);
+  return 0;
+}
+
+/** One line for whatever went wrong, and the exit code that it deserves. */
+function explain(error: unknown): number {
+  const { message } = error as Error;
+  complain(message);
+  if (error instanceof UsageError) return USAGE;
+  if (error instanceof Unsupported || error instanceof LibcUnavailable) return UNABLE;
+  return FAILED;
+}
