@@ -1,0 +1,119 @@
+// A network namespace of a test's own, as ip-netns(8) makes them, and the programs that run in it.
+
+import { type Output, run } from "./process.ts";
+
+export interface SpawnOptions {
+  /** The numeric user and group that the program runs as; root when left out. */
+  user?: number;
+  /** Capabilities that the program lacks although it is root's: `net_admin`. */
+  without?: readonly string[];
+  env?: Record<string, string>;
+  cwd?: string;
+}
+
+/** A network namespace with loopback up. Disposing of it ends whatever runs in it. */
+export class Namespace implements AsyncDisposable {
+  readonly name = `tcphup-test-${crypto.randomUUID().slice(0, 8)}`;
+  readonly #children: Deno.ChildProcess[] = [];
+
+  private constructor() {}
+
+  static async create(): Promise<Namespace> {
+    const namespace = new Namespace();
+    await run(["ip", "netns", "add", namespace.name]);
+    await namespace.exec("ip", "link", "set", "lo", "up");
+    return namespace;
+  }
+
+  /** The command that runs `command` in here. The process started is `command` itself: what stands before it execs. */
+  enter(command: readonly string[], { user, without }: SpawnOptions = {}): string[] {
+    const identity = user === undefined ? [] : ["--reuid", `${user}`, "--regid", `${user}`, "--clear-groups"];
+    const lost = without?.map((capability) => `-${capability}`).join(",");
+    const capabilities = lost ? ["--bounding-set", lost, "--inh-caps", lost] : [];
+    const setpriv = user === undefined && !lost ? [] : ["setpriv", ...identity, ...capabilities, "--"];
+    return ["ip", "netns", "exec", this.name, ...setpriv, ...command];
+  }
+
+  /** Runs a program to its end and returns its standard output; throws when it fails. */
+  async exec(...command: string[]): Promise<string> {
+    return (await run(this.enter(command))).stdout;
+  }
+
+  /** Runs a program to its end, whatever that is. */
+  async run(command: readonly string[], options: SpawnOptions = {}): Promise<Output> {
+    return await run(this.enter(command, options), { ...options, mayFail: true });
+  }
+
+  /** Starts a program, with pipes for its three standard streams. It ends with the namespace at the latest. */
+  spawn(command: readonly string[], options: SpawnOptions = {}): Deno.ChildProcess {
+    const [program, ...args] = this.enter(command, options);
+    const { env, cwd } = options;
+    const pipes = { stdin: "piped", stdout: "piped", stderr: "piped" } as const;
+    const child = new Deno.Command(program, { args, env, cwd, ...pipes }).spawn();
+    this.#children.push(child);
+    return child;
+  }
+
+  /** Joins two namespaces by a veth pair, which carries the given addresses, in CIDR notation, of each end. */
+  async link(other: Namespace, here: readonly string[], there: readonly string[]): Promise<void> {
+    await this.exec("ip", "link", "add", "veth", "type", "veth", "peer", "name", "veth", "netns", other.name);
+    for (const [namespace, addresses] of [[this, here], [other, there]] as const) {
+      // Link-local addresses would take a second to come up, and hold back neighbour discovery meanwhile.
+      await namespace.exec("ip", "link", "set", "veth", "addrgenmode", "none");
+      for (const address of addresses) await namespace.exec("ip", "address", "add", address, "dev", "veth", "nodad");
+      await namespace.exec("ip", "link", "set", "veth", "up");
+    }
+  }
+
+  /**
+   * Takes `address` away from `other`, as a virtual IP moves off a host: what is sent to it from here is neither answered
+   * nor refused from then on. Its link-layer address stays known, as to a host that has a router in between.
+   */
+  async silence(address: string, other: Namespace): Promise<void> {
+    const [{ address: lladdr }] = JSON.parse(await other.exec("ip", "-json", "link", "show", "veth"));
+    await this.exec("ip", "neighbour", "replace", address, "lladdr", lladdr, "nud", "permanent", "dev", "veth");
+    await other.exec("ip", "address", "flush", "dev", "veth", "to", address);
+  }
+
+  /** Gives the programs in here a file of their own in place of /etc/hosts. */
+  async hosts(lines: readonly string[]): Promise<void> {
+    await Deno.mkdir(this.#etc, { recursive: true });
+    await Deno.writeTextFile(`${this.#etc}/hosts`, lines.join("\n") + "\n");
+  }
+
+  /** How many TCP segments with RST have left from here so far: OutRsts of /proc/net/snmp. */
+  async resetsSent(): Promise<number> {
+    const snmp = await this.exec("cat", "/proc/net/snmp");
+    const [names, values] = snmp.split("\n").filter((line) => line.startsWith("Tcp:")).map((line) => line.split(" "));
+    return Number(values[names.indexOf("OutRsts")]);
+  }
+
+  /** What `ss -tnH` with these arguments lists, a line a socket. */
+  async ss(...args: string[]): Promise<string[]> {
+    return (await this.exec("ss", "-tnHO", ...args)).split("\n").filter((line) => line !== "");
+  }
+
+  get #etc(): string {
+    return `/etc/netns/${this.name}`;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const { stdout } = await run(["ip", "netns", "pids", this.name]);
+    for (const pid of stdout.split("\n").filter((line) => line !== "")) end(Number(pid));
+    for (const child of this.#children) {
+      if (!child.stdin.locked) await child.stdin.close().catch(() => {});
+      for (const stream of [child.stdout, child.stderr]) if (!stream.locked) await stream.cancel();
+      await child.status;
+    }
+    await run(["ip", "netns", "delete", this.name]);
+    await Deno.remove(this.#etc, { recursive: true }).catch(() => {});
+  }
+}
+
+function end(pid: number): void {
+  try {
+    Deno.kill(pid, "SIGKILL");
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}

@@ -1,0 +1,203 @@
+// An application with TCP connections that a test drives: programs/peer.py, a command a line.
+
+import { assertEquals } from "@std/assert";
+import { TextLineStream } from "./lines.ts";
+import type { Namespace, SpawnOptions } from "./namespace.ts";
+import { type Output, outputOf } from "./process.ts";
+
+/** Debian's own Python, which every user of the host may run. */
+export const PYTHON = "/usr/bin/python3";
+
+/** The command that runs one of our programs. It goes by its text: the file is perhaps not every user's to read. */
+export function pythonProgram(name: string, ...args: (string | number)[]): string[] {
+  const source = Deno.readTextFileSync(new URL(`programs/${name}`, import.meta.url));
+  return [PYTHON, "-c", source, ...args.map(String)];
+}
+
+export type Protocol = "tcp" | "mptcp";
+
+export interface ConnectOptions {
+  count?: number;
+  protocol?: Protocol;
+  /** The local address. */
+  source?: string;
+  /** The number that the first connection's descriptor is to have. */
+  descriptor?: number;
+  /** Whether the application connects anew whenever a connection ends. */
+  reconnect?: boolean;
+}
+
+/** What the application has seen of one connection. */
+export interface Seen {
+  /** Bytes received. */
+  received: number;
+  /** How the connection ended: `EOF` or the name of an errno; several times over for one that reconnects. */
+  ends: string[];
+}
+
+/** Some of an application's connections. */
+export class Connections {
+  readonly #peer: Peer;
+  readonly #numbers: number[];
+  /** The application's port of each; of accepted ones, the other side's. */
+  readonly ports: number[];
+
+  constructor(peer: Peer, pairs: [number, number][]) {
+    this.#peer = peer;
+    this.#numbers = pairs.map(([number]) => number);
+    this.ports = pairs.map(([, port]) => port);
+  }
+
+  /** Those of them that have one of these ports. */
+  only(ports: readonly number[]): Connections {
+    const pairs = this.ports.map((port, i) => [this.#numbers[i], port] as [number, number]);
+    return new Connections(this.#peer, pairs.filter(([, port]) => ports.includes(port)));
+  }
+
+  /** Waits until all have ended; how each did. */
+  async ended(): Promise<string[]> {
+    return await this.#peer.request("ended", { numbers: this.#numbers }) as string[];
+  }
+
+  async seen(): Promise<Seen[]> {
+    return await this.#peer.request("seen", { numbers: this.#numbers }) as Seen[];
+  }
+
+  /** Fails unless each carries data there and back, and has never ended. */
+  async assertAlive(): Promise<void> {
+    const echoes = await this.#peer.request("echo", { numbers: this.#numbers });
+    assertEquals(echoes, this.#numbers.map(() => "alive"));
+  }
+
+  /** Fails unless each ends, or has ended, in this way. */
+  async assertEnded(how: string): Promise<void> {
+    assertEquals(await this.ended(), this.#numbers.map(() => how));
+  }
+
+  /** Sends a text on each; the errno's name, or null, for each. */
+  async send(text: string): Promise<(string | null)[]> {
+    return await this.#peer.request("send", { numbers: this.#numbers, text }) as (string | null)[];
+  }
+
+  /** Leaves what arrives in the socket. */
+  async stopReading(): Promise<void> {
+    await this.#peer.request("stop_reading", { numbers: this.#numbers });
+  }
+
+  async goOnReading(): Promise<void> {
+    await this.#peer.request("go_on_reading", { numbers: this.#numbers });
+  }
+
+  async close(): Promise<void> {
+    await this.#peer.request("close", { numbers: this.#numbers });
+  }
+}
+
+/** A running application: a pool of clients, a server that echoes, or both. */
+export class Peer {
+  readonly #child: Deno.ChildProcess;
+  readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
+  readonly #replies: ReadableStreamDefaultReader<string>;
+  readonly #stderr: Promise<string>;
+
+  private constructor(child: Deno.ChildProcess) {
+    this.#child = child;
+    this.#writer = child.stdin.getWriter();
+    this.#replies = child.stdout.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream()).getReader();
+    this.#stderr = new Response(child.stderr).text();
+  }
+
+  static start(namespace: Namespace, options: SpawnOptions = {}): Peer {
+    return new Peer(namespace.spawn(pythonProgram("peer.py"), options));
+  }
+
+  get pid(): number {
+    return this.#child.pid;
+  }
+
+  /** Sends one command of peer.py and waits for its reply. Throws what the program reports as an error. */
+  async request(command: string, args: Record<string, unknown> = {}): Promise<unknown> {
+    await this.#writer.write(new TextEncoder().encode(JSON.stringify({ do: command, ...args }) + "\n"));
+    const { value, done } = await this.#replies.read();
+    if (done) throw new Error(`peer.py ended: ${await this.#stderr}`);
+    const { reply, error } = JSON.parse(value);
+    if (error) throw new Error(`peer.py, asked to ${command}: ${error}`);
+    return reply;
+  }
+
+  /** Listens, and echoes what it is sent on the connections that it accepts; `[::]` takes IPv4 too. */
+  async listen(
+    address: string,
+    port: number,
+    options: { protocol?: Protocol; accept?: boolean } = {},
+  ): Promise<void> {
+    await this.request("listen", { address, port, ...options });
+  }
+
+  async connect(address: string, port: number, options: ConnectOptions = {}): Promise<Connections> {
+    return this.#connections(await this.request("connect", { address, port, ...options }));
+  }
+
+  /** Opens a connection and does not wait for the other end's answer. */
+  async beginConnect(address: string, port: number): Promise<Connections> {
+    return this.#connections(await this.request("begin_connect", { address, port }));
+  }
+
+  /** Opens a connection in a thread that has a descriptor table of its own. */
+  async connectInThread(address: string, port: number): Promise<Connections> {
+    return this.#connections(await this.request("connect_in_thread", { address, port }));
+  }
+
+  /** The connections that it accepted and that are open, once there are `count`. */
+  async serving(count: number): Promise<Connections> {
+    return this.#connections(await this.request("serving", { count }));
+  }
+
+  /** Forks a child that holds the same sockets; its process id. */
+  async fork(options: { uid?: number; dumpable?: boolean } = {}): Promise<number> {
+    return await this.request("fork", options) as number;
+  }
+
+  /** prctl(PR_SET_DUMPABLE): a process that is not dumpable may be traced by nobody without privilege. */
+  async setDumpable(dumpable: boolean): Promise<void> {
+    await this.request("set_dumpable", { dumpable });
+  }
+
+  /** Gives the process the name that /proc/PID/comm shows. */
+  async setName(name: string): Promise<void> {
+    await this.request("set_name", { name });
+  }
+
+  /** Runs a program as the application's child. */
+  async run(command: readonly string[]): Promise<Output> {
+    return await this.request("run", { command }) as Output;
+  }
+
+  /** Ends the application, and with it its connections. */
+  async end(): Promise<void> {
+    await this.#writer.close();
+    await this.#child.status;
+  }
+
+  #connections(pairs: unknown): Connections {
+    return new Connections(this, pairs as [number, number][]);
+  }
+}
+
+/** A program of ours that runs until it is told to end, and then tells in JSON what it saw. */
+export class Program<Report> {
+  readonly #child: Deno.ChildProcess;
+  readonly #name: string;
+
+  constructor(namespace: Namespace, name: string, ...args: (string | number)[]) {
+    this.#name = name;
+    this.#child = namespace.spawn(pythonProgram(name, ...args));
+  }
+
+  async end(): Promise<Report> {
+    await this.#child.stdin.close();
+    const { code, stdout, stderr } = await outputOf(this.#child, [this.#name]);
+    if (code !== 0) throw new Error(`${this.#name} failed with ${code}: ${stderr}`);
+    return JSON.parse(stdout);
+  }
+}

@@ -1,0 +1,318 @@
+"""An application with TCP connections, as clients, as a server, or both: driven line by line, in JSON.
+
+Each line of standard input is a command, {"do": "connect", ...}; each is answered by one line, {"reply": ...} or
+{"error": "..."}. A connection goes by a number of ours. What its application sees goes on record: how many bytes came,
+and how it ended, "EOF" or the errno's name. When standard input ends, so does the program.
+"""
+
+import ctypes
+import errno
+import json
+import os
+import resource
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+IPPROTO = {"tcp": socket.IPPROTO_TCP, "mptcp": 262}
+CLONE_FILES = 0x400
+PR_SET_PDEATHSIG = 1
+PR_SET_DUMPABLE = 4
+PR_SET_NAME = 15
+
+# How long to wait for what is certain to come unless something is broken.
+PATIENCE_S = 30
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def family_of(address):
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
+class Connection:
+    def __init__(self, sock, serves=False):
+        self.sock = sock
+        # A server sends back what it gets, and closes when its client does.
+        self.serves = serves
+        # Where to connect to anew whenever the connection ends, or nothing.
+        self.reconnects_to = None
+        self.received = 0
+        self.ends = []
+        self.reading = True
+
+    @property
+    def port(self):
+        return self.sock.getsockname()[1]
+
+
+class Peer:
+    def __init__(self):
+        # A connection may be put on descriptor 0, so commands are read elsewhere.
+        self.commands = os.fdopen(os.dup(0), "rb", buffering=0)
+        self.selector = selectors.DefaultSelector()
+        self.listeners = []
+        self.connections = []
+        self.children = []
+
+    # Running
+
+    def serve_commands(self):
+        pending = b""
+        self.selector.register(self.commands, selectors.EVENT_READ)
+        while True:
+            for key, _ in self.selector.select():
+                if key.fileobj is not self.commands:
+                    key.data()
+                    continue
+                chunk = os.read(self.commands.fileno(), 65536)
+                if not chunk:
+                    return
+                *lines, pending = (pending + chunk).split(b"\n")
+                for line in lines:
+                    self.answer(json.loads(line))
+
+    def answer(self, command):
+        try:
+            answer = {"reply": getattr(self, "do_" + command.pop("do"))(**command)}
+        except Exception as error:
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        print(json.dumps(answer), flush=True)
+
+    def run_until(self, done):
+        """Serves sockets, but reads no command, until `done()`."""
+        self.selector.unregister(self.commands)
+        deadline = time.monotonic() + PATIENCE_S
+        try:
+            while not done():
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"nothing for {PATIENCE_S} s")
+                for key, _ in self.selector.select(0.1):
+                    key.data()
+        finally:
+            self.selector.register(self.commands, selectors.EVENT_READ)
+
+    # Sockets
+
+    def add(self, connection):
+        self.connections.append(connection)
+        self.watch(connection)
+        return len(self.connections) - 1
+
+    def watch(self, connection, events=selectors.EVENT_READ):
+        connection.sock.setblocking(False)
+        self.selector.register(connection.sock, events, lambda: self.ready(connection))
+
+    def accept(self, listener):
+        try:
+            sock, _ = listener.accept()
+        except (BlockingIOError, ConnectionError):
+            return
+        self.add(Connection(sock, serves=True))
+
+    def ready(self, connection):
+        try:
+            data = connection.sock.recv(65536)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self.end(connection, errno.errorcode[error.errno])
+            return
+        connection.received += len(data)
+        if not data:
+            self.end(connection, "EOF")
+        elif connection.serves:
+            try:
+                connection.sock.send(data)
+            except OSError:
+                pass  # The next read says how the connection ended.
+
+    def connected(self, connection):
+        """A connect(2) that was not waited for has come to its end."""
+        self.selector.unregister(connection.sock)
+        error = connection.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if error:
+            connection.ends.append(errno.errorcode[error])
+        else:
+            self.watch(connection)
+
+    def end(self, connection, how):
+        self.selector.unregister(connection.sock)
+        connection.ends.append(how)
+        if connection.serves:
+            connection.sock.close()
+        elif connection.reconnects_to:
+            connection.sock.close()
+            connection.sock = self.open(*connection.reconnects_to)
+            self.watch(connection)
+
+    def open(self, address, port, protocol, source):
+        sock = socket.socket(family_of(address), socket.SOCK_STREAM, IPPROTO[protocol])
+        if source:
+            sock.bind((source, 0))
+        sock.connect((address, port))
+        return sock
+
+    # Commands
+
+    def do_listen(self, address, port, protocol="tcp", accept=True):
+        listener = socket.socket(family_of(address), socket.SOCK_STREAM, IPPROTO[protocol])
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if address == "::":
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        listener.bind((address, port))
+        listener.listen(4096)
+        self.listeners.append(listener)
+        if accept:
+            listener.setblocking(False)
+            self.selector.register(listener, selectors.EVENT_READ, lambda: self.accept(listener))
+
+    def do_connect(self, address, port, count=1, protocol="tcp", source=None, descriptor=None, reconnect=False):
+        """Opens connections; the first one on the given descriptor, if any. Returns their numbers and local ports."""
+        numbers = []
+        for _ in range(count):
+            sock = self.open(address, port, protocol, source)
+            if descriptor is not None:
+                os.dup2(sock.fileno(), descriptor)
+                sock.close()
+                sock, descriptor = socket.socket(fileno=descriptor), None
+            connection = Connection(sock)
+            if reconnect:
+                connection.reconnects_to = (address, port, protocol, source)
+            numbers.append(self.add(connection))
+        return [[number, self.connections[number].port] for number in numbers]
+
+    def do_begin_connect(self, address, port):
+        """As connect, but returns while the other end has not answered."""
+        sock = socket.socket(family_of(address), socket.SOCK_STREAM)
+        sock.setblocking(False)
+        sock.connect_ex((address, port))
+        connection = Connection(sock)
+        self.connections.append(connection)
+        self.selector.register(sock, selectors.EVENT_WRITE, lambda: self.connected(connection))
+        return [[len(self.connections) - 1, connection.port]]
+
+    def do_connect_in_thread(self, address, port):
+        """Opens a connection in a thread with a descriptor table of its own, which blocks in recv(2) on it."""
+        started, opened = threading.Event(), []
+
+        def run():
+            if libc.unshare(CLONE_FILES) != 0:
+                raise OSError(ctypes.get_errno(), "unshare")
+            connection = Connection(self.open(address, port, "tcp", None))
+            self.connections.append(connection)
+            opened.append([len(self.connections) - 1, connection.port])
+            started.set()
+            try:
+                while data := connection.sock.recv(65536):
+                    connection.received += len(data)
+                connection.ends.append("EOF")
+            except OSError as error:
+                connection.ends.append(errno.errorcode[error.errno])
+
+        threading.Thread(target=run, daemon=True).start()
+        started.wait(PATIENCE_S)
+        return opened
+
+    def do_serving(self, count):
+        """The numbers and peers' ports of the connections accepted and still open, once there are that many."""
+        def serving():
+            return [(i, c) for i, c in enumerate(self.connections) if c.serves and not c.ends]
+
+        self.run_until(lambda: len(serving()) >= count)
+        return [[i, c.sock.getpeername()[1]] for i, c in serving()]
+
+    def do_send(self, numbers, text):
+        """Sends the text on each; returns null or the errno's name for each."""
+        def send(connection):
+            try:
+                connection.sock.send(text.encode())
+            except OSError as error:
+                return errno.errorcode[error.errno]
+
+        return [send(self.connections[number]) for number in numbers]
+
+    def do_echo(self, numbers):
+        """Sends four bytes on each and waits until they are back; returns "alive", or how it ended, for each."""
+        chosen = [self.connections[number] for number in numbers]
+        wanted = [connection.received + 4 for connection in chosen]
+        ends = [len(connection.ends) for connection in chosen]
+        refused = self.do_send(numbers, "ping")
+
+        def outcome(i):
+            if len(chosen[i].ends) > ends[i] or (ends[i] and not chosen[i].reconnects_to):
+                return chosen[i].ends[-1]
+            return refused[i] or ("alive" if chosen[i].received >= wanted[i] else None)
+
+        self.run_until(lambda: all(outcome(i) for i in range(len(chosen))))
+        return [outcome(i) for i in range(len(chosen))]
+
+    def do_ended(self, numbers):
+        """Waits until each has ended at least once; returns how, for each."""
+        self.run_until(lambda: all(self.connections[number].ends for number in numbers))
+        return [self.connections[number].ends[0] for number in numbers]
+
+    def do_seen(self, numbers):
+        """What each has seen so far."""
+        chosen = [self.connections[number] for number in numbers]
+        return [{"received": connection.received, "ends": connection.ends} for connection in chosen]
+
+    def do_stop_reading(self, numbers):
+        for number in numbers:
+            self.selector.unregister(self.connections[number].sock)
+
+    def do_go_on_reading(self, numbers):
+        for number in numbers:
+            self.watch(self.connections[number])
+
+    def do_close(self, numbers):
+        for number in numbers:
+            connection = self.connections[number]
+            if connection.sock in self.selector.get_map():
+                self.selector.unregister(connection.sock)
+            connection.sock.close()
+
+    def do_fork(self, uid=None, dumpable=True):
+        """Starts a child that holds every socket too, until this process ends; returns its process id."""
+        ready, done = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            if uid is not None:
+                os.setresuid(uid, uid, uid)
+            libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+            libc.prctl(PR_SET_DUMPABLE, int(dumpable))
+            os.write(done, b".")
+            while True:
+                signal.pause()
+        os.read(ready, 1)
+        self.children.append(pid)
+        return pid
+
+    def do_set_dumpable(self, dumpable):
+        libc.prctl(PR_SET_DUMPABLE, int(dumpable))
+
+    def do_set_name(self, name):
+        libc.prctl(PR_SET_NAME, name.encode())
+
+    def do_run(self, command):
+        """Runs a program as a child of this process, which holds its connections meanwhile."""
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=2 * PATIENCE_S)
+        return {"code": done.returncode, "stdout": done.stdout, "stderr": done.stderr}
+
+
+if __name__ == "__main__":
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    peer = Peer()
+    try:
+        peer.serve_commands()
+    finally:
+        for child in peer.children:
+            os.kill(child, signal.SIGKILL)
+        sys.stdout.flush()
+        os._exit(0)

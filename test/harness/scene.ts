@@ -1,0 +1,98 @@
+// The scene of most tests: an application with a pool of connections that are to be cut, and one that is to be kept.
+
+import { assert, assertEquals } from "@std/assert";
+import type { Namespace } from "./namespace.ts";
+import { type Connections, type ConnectOptions, Peer } from "./peer.ts";
+import type { Run } from "./tcphup.ts";
+
+export const DOOMED_PORT = 8000;
+export const KEPT_PORT = 9000;
+
+export interface SceneOptions extends ConnectOptions {
+  /** The server's address. Clients come from 127.0.0.1, so that it stands for the server alone. */
+  address?: string;
+  /** The numeric user that the clients run as; root when left out. */
+  user?: number;
+}
+
+/** A server that echoes on two ports, and its clients, in a process each. */
+export class Scene {
+  readonly netns: Namespace;
+  readonly address: string;
+  readonly server: Peer;
+  readonly client: Peer;
+  /** The clients' connections to `DOOMED_PORT`. */
+  readonly doomed: Connections;
+  /** The clients' connections to `KEPT_PORT`. */
+  readonly kept: Connections;
+
+  private constructor(parts: Pick<Scene, "netns" | "address" | "server" | "client" | "doomed" | "kept">) {
+    this.netns = parts.netns;
+    this.address = parts.address;
+    this.server = parts.server;
+    this.client = parts.client;
+    this.doomed = parts.doomed;
+    this.kept = parts.kept;
+  }
+
+  static async make(netns: Namespace, options: SceneOptions = {}): Promise<Scene> {
+    const { address = "127.0.0.2", user, count = 3, protocol, ...rest } = options;
+    const server = Peer.start(netns);
+    for (const port of [DOOMED_PORT, KEPT_PORT]) {
+      await server.listen(address.includes(":") ? "::" : "0.0.0.0", port, { protocol });
+    }
+    const client = Peer.start(netns, { user });
+    const doomed = await client.connect(address, DOOMED_PORT, { count, protocol, ...rest });
+    const kept = await client.connect(address, KEPT_PORT, { count, protocol });
+    return new Scene({ netns, address, server, client, doomed, kept });
+  }
+
+  /** Fails unless every doomed connection ended as if the peer had hung up, every other one lives, and no RST was sent. */
+  async assertHungUp(): Promise<void> {
+    await this.doomed.assertEnded("EOF");
+    await this.kept.assertAlive();
+    assertEquals(await this.netns.resetsSent(), 0, "segments with RST");
+  }
+
+  /** Fails unless every connection, doomed and kept, still carries data. */
+  async assertUntouched(): Promise<void> {
+    await this.doomed.assertAlive();
+    await this.kept.assertAlive();
+  }
+}
+
+/** Fails unless tcphup ended with this status and, so that a failure explains itself, shows what it said instead. */
+export function assertExit(run: Run, code: number): void {
+  assert(run.code === code, `exit ${run.code} instead of ${code}: ${run.stdout}${run.stderr}`);
+}
+
+/** Fails unless the counts of a report add up, and agree with the outcomes of the single connections. */
+export function assertCountsAddUp(run: Run): void {
+  const { matched, hung_up, destroyed, already_gone, skipped, failed, connections } = run.json();
+  const outcomes = (...wanted: string[]) => connections.filter(({ outcome }) => wanted.includes(outcome!)).length;
+  assertEquals(matched, connections.length);
+  assertEquals(hung_up, outcomes("hung-up"));
+  assertEquals(destroyed, outcomes("destroyed"));
+  assertEquals(already_gone, outcomes("already-gone"));
+  assertEquals(skipped, outcomes("skipped"));
+  assertEquals(failed, outcomes("no-owner", "denied", "unsupported", "lingering", "failed"));
+}
+
+/** Fails unless tcphup refused what was typed: exit 2, and one line on standard error that says what is wrong. */
+export function assertUsageError(run: Run, says: RegExp): void {
+  assertExit(run, 2);
+  assertOneLine(run, says);
+  assertEquals(run.stdout, "");
+}
+
+/** Fails unless standard error is one line for humans that matches. */
+export function assertOneLine({ stderr }: Run, says: RegExp): void {
+  assert(/^[^\n]+\n$/.test(stderr), `not one line: ${JSON.stringify(stderr)}`);
+  assert(says.test(stderr), `${JSON.stringify(stderr)} does not match ${says}`);
+  assertNoStackTrace(stderr);
+}
+
+/** Fails when a text has what a program that broke prints. */
+export function assertNoStackTrace(text: string): void {
+  assert(!/^\s+at |Error:|file:\/\//m.test(text), `a stack trace: ${text}`);
+}

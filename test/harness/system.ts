@@ -1,0 +1,70 @@
+// Tests that need a host: each gets a network namespace, and is skipped, with the reason in its name, where it cannot run.
+
+import { Namespace } from "./namespace.ts";
+import { PYTHON } from "./peer.ts";
+
+/** Something that a test needs, and whether it is at hand. */
+interface Requirement {
+  /** Whether an installation with apt provides it, so that continuous integration has no excuse. */
+  installable: boolean;
+  present: boolean;
+}
+
+const PATH = [...(Deno.env.get("PATH") ?? "").split(":"), "/usr/sbin", "/sbin"];
+
+function exists(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+const program = (name: string): Requirement => ({
+  installable: true,
+  present: PATH.some((directory) => exists(`${directory}/${name}`)),
+});
+
+const kernel = (path: string): Requirement => ({ installable: false, present: exists(path) });
+
+/** Linux 6.9 made descriptor tables of single threads reachable: PIDFD_THREAD. */
+function isAtLeast(major: number, minor: number): boolean {
+  const [ourMajor, ourMinor] = Deno.osRelease().split(".").map(Number);
+  return ourMajor > major || (ourMajor === major && ourMinor >= minor);
+}
+
+const REQUIREMENTS = {
+  root: { installable: true, present: Deno.uid() === 0 },
+  iproute2: program("ip"),
+  python3: { installable: true, present: exists(PYTHON) },
+  nginx: program("nginx"),
+  "redis-server": program("redis-server"),
+  curl: program("curl"),
+  setpriv: program("setpriv"),
+  script: program("script"),
+  IPv6: kernel("/proc/sys/net/ipv6"),
+  MPTCP: kernel("/proc/sys/net/mptcp/enabled"),
+  "Linux 6.9": { installable: false, present: isAtLeast(6, 9) },
+} satisfies Record<string, Requirement>;
+
+/** The name of something that a test may need. */
+export type Need = keyof typeof REQUIREMENTS;
+
+/**
+ * Registers a test that runs in a network namespace of its own. Where something that it needs is missing it is skipped;
+ * in continuous integration (CI=true) it fails instead, if what is missing could have been installed.
+ */
+export function systemTest(name: string, needs: readonly Need[], body: (netns: Namespace) => Promise<void>): void {
+  const missing = (["root", "iproute2", "python3", ...needs] as Need[]).filter((need) => !REQUIREMENTS[need].present);
+  const inexcusable = missing.filter((need) => REQUIREMENTS[need].installable);
+  Deno.test({
+    name: missing.length > 0 ? `${name} (needs ${missing.join(", ")})` : name,
+    ignore: missing.length > 0 && !(Deno.env.get("CI") === "true" && inexcusable.length > 0),
+    async fn() {
+      if (missing.length > 0) throw new Error(`not installed: ${inexcusable.join(", ")}`);
+      await using netns = await Namespace.create();
+      await body(netns);
+    },
+  });
+}

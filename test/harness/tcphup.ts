@@ -1,0 +1,123 @@
+// tcphup as its users start it: from its sources, or the compiled program that the environment variable TCPHUP names.
+
+import type { Connection } from "../../src/connection.ts";
+import type { Namespace, SpawnOptions } from "./namespace.ts";
+import { type Output, outputOf, run } from "./process.ts";
+
+const ROOT = new URL("../../", import.meta.url).pathname;
+const compiled = Deno.env.get("TCPHUP");
+
+/** The command that starts tcphup, whatever the current directory. */
+export const TCPHUP: readonly string[] = compiled
+  ? [await Deno.realPath(compiled)]
+  : [Deno.execPath(), "run", "--allow-ffi", `${ROOT}cli.ts`];
+
+/** The document that `--json` prints. */
+export interface Report {
+  schema: number;
+  command: string;
+  dry_run: boolean;
+  matched: number;
+  hung_up: number;
+  destroyed: number;
+  already_gone: number;
+  skipped: number;
+  failed: number;
+  elapsed_ms: number;
+  connections: Connection[];
+}
+
+/** What tcphup left behind. */
+export class Run implements Output {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+
+  constructor({ code, stdout, stderr }: Output) {
+    this.code = code;
+    this.stdout = stdout;
+    this.stderr = stderr;
+  }
+
+  /** Standard output as JSON, the document of `--json` unless said otherwise. */
+  json<T = Report>(): T {
+    try {
+      return JSON.parse(this.stdout);
+    } catch {
+      throw new Error(`no JSON, but exit ${this.code} and: ${this.stdout}${this.stderr}`);
+    }
+  }
+
+  /** The outcome of each connection, in the order of the report. */
+  outcomes(): (string | null)[] {
+    return this.json().connections.map(({ outcome }) => outcome);
+  }
+}
+
+export interface TcphupOptions extends SpawnOptions {
+  netns: Namespace;
+  /** How tcphup is started, where it differs from `TCPHUP`. */
+  command?: readonly string[];
+}
+
+/** Runs tcphup to its end. */
+export async function tcphup(
+  args: readonly string[],
+  { netns, command = TCPHUP, ...options }: TcphupOptions,
+): Promise<Run> {
+  return new Run(await netns.run([...command, ...args], options));
+}
+
+/** tcphup while it runs. */
+export class Running {
+  readonly #child: Deno.ChildProcess;
+
+  constructor(args: readonly string[], { netns, command = TCPHUP, ...options }: TcphupOptions) {
+    this.#child = netns.spawn([...command, ...args], options);
+  }
+
+  kill(signal: Deno.Signal): void {
+    this.#child.kill(signal);
+  }
+
+  /** Waits for its end. */
+  async end(): Promise<Run> {
+    return new Run(await outputOf(this.#child, ["tcphup"]));
+  }
+}
+
+/** tcphup in a place of its own, where every user of the host may run it. */
+export class PublicCopy implements AsyncDisposable {
+  readonly #directory: string;
+  readonly command: readonly string[];
+  /** What has to be in the environment of those who run it, and the directory to run it in. */
+  readonly env: Record<string, string>;
+  readonly cwd: string;
+
+  private constructor(directory: string) {
+    this.#directory = directory;
+    // Nothing of the project but the program and its modules is there: it needs no configuration and no network.
+    const flags = ["--no-config", "--no-lock", "--cached-only", "--allow-ffi"];
+    this.command = compiled ? [`${directory}/tcphup`] : [`${directory}/deno`, "run", ...flags, `${directory}/cli.ts`];
+    this.cwd = directory;
+    this.env = { HOME: `${directory}/home`, DENO_DIR: `${directory}/home` };
+  }
+
+  static async make(): Promise<PublicCopy> {
+    const directory = await Deno.makeTempDir({ prefix: "tcphup-test-" });
+    const parts = ["cli.ts", "src", "ffi", "deno.json"].map((part) => ROOT + part);
+    if (compiled) await Deno.copyFile(TCPHUP[0], `${directory}/tcphup`);
+    else {
+      await Deno.copyFile(Deno.execPath(), `${directory}/deno`);
+      await run(["cp", "-r", ...parts, directory]);
+    }
+    await Deno.mkdir(`${directory}/home`);
+    await run(["chmod", "-R", "a+rX", directory]);
+    await Deno.chmod(`${directory}/home`, 0o1777);
+    return new PublicCopy(directory);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Deno.remove(this.#directory, { recursive: true });
+  }
+}

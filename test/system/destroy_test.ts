@@ -1,0 +1,157 @@
+// Aborting, only when asked: --destroy and --destroy-after, by SOCK_DESTROY or through the owner's descriptor.
+
+import { assertEquals } from "@std/assert";
+import { Namespace } from "../harness/namespace.ts";
+import { Peer } from "../harness/peer.ts";
+import { assertCountsAddUp, assertExit, DOOMED_PORT, Scene } from "../harness/scene.ts";
+import { type Need, systemTest } from "../harness/system.ts";
+import { PublicCopy, tcphup } from "../harness/tcphup.ts";
+
+/** What the application sees on its next read after SOCK_DESTROY, and after connect(2) with AF_UNSPEC. */
+const SOCK_DESTROY = "ECONNABORTED";
+const AF_UNSPEC = "ECONNRESET";
+
+const sockets: [string, string, Need[]][] = [
+  ["IPv4", "127.0.0.2", []],
+  ["IPv6", "::1", ["IPv6"]],
+  ["v4-mapped", "::ffff:127.0.0.2", ["IPv6"]],
+];
+
+for (const [kind, address, needs] of sockets) {
+  systemTest(`--destroy: ${kind} sockets, with SOCK_DESTROY`, needs, async (netns) => {
+    const scene = await Scene.make(netns, { address });
+    const served = (await scene.server.serving(6)).only(scene.doomed.ports);
+    const run = await tcphup([address, `${DOOMED_PORT}`, "--destroy", "--json"], { netns });
+    assertExit(run, 0);
+    assertEquals(run.outcomes(), ["destroyed", "destroyed", "destroyed"]);
+    assertEquals(run.json().destroyed, 3);
+    assertCountsAddUp(run);
+    await scene.doomed.assertEnded(SOCK_DESTROY);
+    await served.assertEnded("ECONNRESET");
+    await scene.kept.assertAlive();
+  });
+
+  systemTest(`--destroy: ${kind} sockets, without CAP_NET_ADMIN`, ["setpriv", ...needs], async (netns) => {
+    const scene = await Scene.make(netns, { address });
+    const served = (await scene.server.serving(6)).only(scene.doomed.ports);
+    const args = [address, `${DOOMED_PORT}`, "--destroy", "--json"];
+    const run = await tcphup(args, { netns, without: ["net_admin"] });
+    assertExit(run, 0);
+    assertEquals(run.outcomes(), ["destroyed", "destroyed", "destroyed"]);
+    await scene.doomed.assertEnded(AF_UNSPEC);
+    await served.assertEnded("ECONNRESET");
+    await scene.kept.assertAlive();
+  });
+
+  systemTest(`--destroy: ${kind} sockets of an unprivileged user's own`, ["setpriv", ...needs], async (netns) => {
+    await using copy = await PublicCopy.make();
+    const scene = await Scene.make(netns, { address, user: 65534 });
+    const served = (await scene.server.serving(6)).only(scene.doomed.ports);
+    const args = [address, `${DOOMED_PORT}`, "--destroy", "--json"];
+    const run = await tcphup(args, { netns, user: 65534, ...copy });
+    assertExit(run, 0);
+    assertEquals(run.outcomes(), ["destroyed", "destroyed", "destroyed"]);
+    await scene.doomed.assertEnded(AF_UNSPEC);
+    await served.assertEnded("ECONNRESET");
+    await scene.kept.assertAlive();
+  });
+}
+
+systemTest("--destroy: MPTCP, which SOCK_DESTROY cannot abort", ["MPTCP"], async (netns) => {
+  const scene = await Scene.make(netns, { protocol: "mptcp" });
+  const served = (await scene.server.serving(6)).only(scene.doomed.ports);
+  const run = await tcphup(["127.0.0.2", `${DOOMED_PORT}`, "--destroy", "--json"], { netns });
+  assertExit(run, 0);
+  assertEquals(run.outcomes(), ["destroyed", "destroyed", "destroyed"]);
+  assertCountsAddUp(run);
+  await scene.doomed.ended();
+  assertEquals(await scene.doomed.send("too late"), ["EPIPE", "EPIPE", "EPIPE"]);
+  await served.assertEnded("ECONNRESET");
+  await scene.kept.assertAlive();
+});
+
+systemTest("--destroy: a connection that nobody has accepted yet", [], async (netns) => {
+  const server = Peer.start(netns);
+  await server.listen("127.0.0.2", DOOMED_PORT, { accept: false });
+  const client = Peer.start(netns);
+  const waiting = await client.connect("127.0.0.2", DOOMED_PORT, { source: "127.0.0.9" });
+  const other = await client.connect("127.0.0.2", DOOMED_PORT, { source: "127.0.0.8" });
+  const run = await tcphup(["127.0.0.9", "--destroy", "--json"], { netns });
+  assertExit(run, 0);
+  assertEquals(run.outcomes(), ["destroyed"]);
+  await waiting.assertEnded("ECONNRESET");
+  assertEquals((await other.seen())[0].ends, []);
+  assertEquals((await netns.ss("-l")).length, 1, "the listener is still there");
+});
+
+systemTest("--destroy: what a process that is gone has left behind", [], async (netns) => {
+  await using other = await Namespace.create();
+  await netns.link(other, ["10.1.0.1/24"], ["10.1.0.2/24", "10.1.0.9/24"]);
+  const server = Peer.start(other);
+  await server.listen("0.0.0.0", DOOMED_PORT);
+  const client = Peer.start(netns);
+  await (await client.connect("10.1.0.9", DOOMED_PORT)).assertAlive();
+  await netns.silence("10.1.0.9", other);
+  await client.end();
+  assertEquals((await netns.ss("state", "fin-wait-1")).length, 1);
+  const run = await tcphup(["10.1.0.9", "--destroy", "--json"], { netns });
+  assertExit(run, 0);
+  assertEquals(run.json().connections.map(({ state, outcome }) => ({ state, outcome })), [
+    { state: "FIN-WAIT-1", outcome: "destroyed" },
+  ]);
+  assertEquals(await netns.ss("state", "connected"), []);
+});
+
+for (const without of [[], ["net_admin"]]) {
+  const how = without.length > 0 ? ", without CAP_NET_ADMIN" : "";
+  systemTest(`--destroy-after: aborts what a dead peer holds up${how}`, ["setpriv"], async (netns) => {
+    await using other = await Namespace.create();
+    await netns.link(other, ["10.1.0.1/24"], ["10.1.0.2/24", "10.1.0.9/24"]);
+    const server = Peer.start(other);
+    await server.listen("0.0.0.0", DOOMED_PORT);
+    const client = Peer.start(netns);
+    const stuck = await client.connect("10.1.0.9", DOOMED_PORT, { count: 2 });
+    const healthy = await client.connect("10.1.0.2", DOOMED_PORT, { count: 2 });
+    await netns.silence("10.1.0.9", other);
+
+    const args = ["10.1.0.0/24", "--destroy-after", "1", "--linger", "60000", "--json"];
+    const run = await tcphup(args, { netns, without });
+    assertExit(run, 0);
+    assertCountsAddUp(run);
+    const outcomeOf = new Map(run.json().connections.map(({ src, outcome }) => [src.port, outcome]));
+    assertEquals(stuck.ports.map((port) => outcomeOf.get(port)), ["destroyed", "destroyed"]);
+    assertEquals(healthy.ports.map((port) => outcomeOf.get(port)), ["hung-up", "hung-up"]);
+    await stuck.assertEnded("EOF");
+    await healthy.assertEnded("EOF");
+    assertEquals(await netns.ss("state", "connected"), []);
+  });
+}
+
+systemTest("--destroy-after: aborts what has no owner", [], async (netns) => {
+  const server = Peer.start(netns);
+  await server.listen("127.0.0.2", DOOMED_PORT, { accept: false });
+  const client = Peer.start(netns);
+  const waiting = await client.connect("127.0.0.2", DOOMED_PORT, { source: "127.0.0.9" });
+  const run = await tcphup(["127.0.0.9", "--destroy-after", "0", "--json"], { netns });
+  assertExit(run, 0);
+  assertEquals(run.outcomes(), ["destroyed"]);
+  await waiting.assertEnded("ECONNRESET");
+});
+
+systemTest("no owner and no CAP_NET_ADMIN: it says what is missing", ["setpriv"], async (netns) => {
+  const server = Peer.start(netns);
+  await server.listen("127.0.0.2", DOOMED_PORT, { accept: false });
+  const client = Peer.start(netns);
+  const waiting = await client.connect("127.0.0.2", DOOMED_PORT, { source: "127.0.0.9" });
+  const run = await tcphup(["127.0.0.9", "--destroy", "--json"], { netns, without: ["net_admin"] });
+  assertExit(run, 4);
+  assertEquals(run.json().failed, 1);
+  assertEquals(run.json().connections.map(({ error }) => /CAP_NET_ADMIN/.test(error!)), [true]);
+  assertEquals((await waiting.seen())[0].ends, []);
+});
+
+systemTest("without --destroy nothing is ever aborted", [], async (netns) => {
+  const scene = await Scene.make(netns);
+  assertExit(await tcphup(["127.0.0.2", `${DOOMED_PORT}`, "--wait", "5"], { netns }), 0);
+  await scene.assertHungUp();
+});

@@ -1,0 +1,137 @@
+// tcphup and ss(8) asked the same: for random sockets and random destinations they list the same connections.
+
+import { assertEquals } from "@std/assert";
+import type { Namespace } from "../harness/namespace.ts";
+import { Peer } from "../harness/peer.ts";
+import { assertExit } from "../harness/scene.ts";
+import { systemTest } from "../harness/system.ts";
+import { tcphup } from "../harness/tcphup.ts";
+
+const IPV4 = ["127.0.0.2", "127.0.0.3", "127.0.1.2", "127.1.0.2", "127.128.0.2", "127.255.255.254"];
+const IPV6 = ["::1", "2001:db8::1", "2001:db8::ffff", "2001:db8:0:1::1", "2001:db9::1", "fd00:1:2:3:4:5:6:7"];
+const MAPPED = IPV4.map((address) => `::ffff:${address}`);
+const PORTS = [80, 443, 1024, 7999, 8000, 8001, 8080, 65535];
+const SERVICES: Record<string, number> = { http: 80, https: 443, "http-alt": 8080 };
+
+/** A generator of pseudo-random numbers in [0, 1) that a seed determines (mulberry32). */
+function generator(seed: number): () => number {
+  return () => {
+    seed = (seed + 0x6d2b79f5) | 0;
+    let t = Math.imul(seed ^ (seed >>> 15), seed | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** Random choices. The seed can be set, to see a failure again. */
+class Dice {
+  readonly seed = Number(Deno.env.get("SEED") ?? Math.floor(Math.random() * 2 ** 32));
+  readonly #next = generator(this.seed);
+
+  /** A whole number from 0 to n − 1. */
+  below(n: number): number {
+    return Math.floor(this.#next() * n);
+  }
+
+  one<T>(choices: readonly T[]): T {
+    return choices[this.below(choices.length)];
+  }
+}
+
+/** A question, in tcphup's words and in ss's. */
+interface Question {
+  tcphup: string[];
+  ss: string[];
+}
+
+function randomQuestion(dice: Dice): Question {
+  const [dest, destTerms] = dice.one([randomPrefix, randomAddress, () => ["any", []] as const])(dice);
+  const [port, portTerms] = dice.one([randomRange, randomPort, randomService, () => [[], []] as const])(dice);
+  return { tcphup: [dest, ...port], ss: [...destTerms, ...portTerms] };
+}
+
+type Terms = readonly [string, readonly string[]];
+
+function randomAddress(dice: Dice): Terms {
+  const address = dice.one([...IPV4, ...IPV6]);
+  return [address, [`dst ${address}`]];
+}
+
+function randomPrefix(dice: Dice): Terms {
+  const address = dice.one([...IPV4, ...IPV6]);
+  // ss takes a prefix of length 0 for no condition, of either family.
+  const length = 1 + dice.below(address.includes(":") ? 128 : 32);
+  return [`${address}/${length}`, [`dst ${address}/${length}`]];
+}
+
+type PortTerms = readonly [readonly string[], readonly string[]];
+
+function randomPort(dice: Dice): PortTerms {
+  const port = dice.one(PORTS);
+  return [[`${port}`], [`dport = :${port}`]];
+}
+
+function randomRange(dice: Dice): PortTerms {
+  const [from, to] = [dice.one(PORTS), dice.one(PORTS)].sort((a, b) => a - b);
+  return [[`${from}-${to}`], [`dport >= :${from}`, `dport <= :${to}`]];
+}
+
+function randomService(dice: Dice): PortTerms {
+  const [name, port] = dice.one(Object.entries(SERVICES));
+  return [[name], [`dport = :${port}`]];
+}
+
+/** Opens random connections: IPv4, IPv6, v4-mapped and MPTCP; some of them closed by the server. */
+async function openRandomly(dice: Dice, server: Peer, client: Peer): Promise<void> {
+  for (let i = 0; i < 60; i++) {
+    const address = dice.one([...IPV4, ...IPV6, ...MAPPED]);
+    const protocol = dice.below(5) === 0 ? "mptcp" : "tcp";
+    const connection = await client.connect(address, dice.one(PORTS), { protocol });
+    await connection.assertAlive();
+    if (protocol === "tcp" && dice.below(6) === 0) await (await server.serving(1)).only(connection.ports).close();
+  }
+}
+
+/** What identifies a row to both: state, both ends and, for plain TCP, the cookie. */
+async function askTcphup(netns: Namespace, args: string[]): Promise<string[]> {
+  const run = await tcphup(["ls", ...args, "--json"], { netns });
+  assertExit(run, 0);
+  return run.json().connections.map(({ state, src, dst, cookie, protocol }) => {
+    const [from, to] = [src, dst].map(({ address, port }) => `${address} ${port}`);
+    return `${state} ${from} ${to} ${protocol === "tcp" ? cookie : protocol}`;
+  }).sort();
+}
+
+async function askSs(netns: Namespace, terms: string[]): Promise<string[]> {
+  const filter = terms.length > 0 ? [`( ${terms.join(" and ")} )`] : [];
+  const lines = await netns.ss("-ei", "state", "connected", "exclude", "time-wait", ...filter);
+  return lines.map((line) => {
+    const [state, , , src, dst] = line.split(/\s+/);
+    const cookie = line.match(/ sk:([0-9a-f]+)/)?.[1];
+    return `${state} ${canonical(src)} ${canonical(dst)} ${/tcp-ulp-mptcp/.test(line) ? "mptcp" : cookie}`;
+  }).sort();
+}
+
+/** `[::ffff:10.0.0.1]:80`, as ss writes it, as `10.0.0.1 80`. */
+function canonical(endpoint: string): string {
+  const [, address, port] = endpoint.match(/^\[?(?:::ffff:(?=[\d.]+\]))?(.*?)\]?:(\d+)$/)!;
+  return `${address} ${port}`;
+}
+
+systemTest("tcphup ls and ss agree", ["IPv6", "MPTCP"], async (netns) => {
+  const dice = new Dice();
+  for (const address of IPV6.slice(1)) await netns.exec("ip", "address", "add", `${address}/128`, "dev", "lo");
+  const server = Peer.start(netns);
+  for (const port of PORTS) await server.listen("::", port, { protocol: "mptcp" });
+  const client = Peer.start(netns);
+  for (let round = 0; round < 3; round++) {
+    await openRandomly(dice, server, client);
+    for (let i = 0; i < 10; i++) {
+      const questions = Array.from({ length: 4 }, () => randomQuestion(dice));
+      await Promise.all(questions.map(async (question) => {
+        const context = `SEED=${dice.seed}: tcphup ls ${question.tcphup.join(" ")}, ss ${question.ss.join(" and ")}`;
+        assertEquals(await askTcphup(netns, question.tcphup), await askSs(netns, question.ss), context);
+      }));
+    }
+  }
+});

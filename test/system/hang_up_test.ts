@@ -1,0 +1,196 @@
+// What hanging up does to a connection: what the application sees, what the peer sees, and how long the rest remains.
+
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { Namespace } from "../harness/namespace.ts";
+import { type Connections, Peer } from "../harness/peer.ts";
+import { eventually } from "../harness/process.ts";
+import { assertCountsAddUp, assertExit, DOOMED_PORT, Scene } from "../harness/scene.ts";
+import { systemTest } from "../harness/system.ts";
+import { Running, tcphup } from "../harness/tcphup.ts";
+
+/** A client in `netns`, connected to a server on a host of its own that then goes silent. */
+async function deadPeer(netns: Namespace, other: Namespace): Promise<{ stuck: Connections; kept: Connections }> {
+  await netns.link(other, ["10.1.0.1/24"], ["10.1.0.2/24", "10.1.0.9/24"]);
+  const server = Peer.start(other);
+  await server.listen("0.0.0.0", DOOMED_PORT);
+  const client = Peer.start(netns);
+  const stuck = await client.connect("10.1.0.9", DOOMED_PORT, { count: 2 });
+  const kept = await client.connect("10.1.0.2", DOOMED_PORT);
+  await stuck.assertAlive();
+  await netns.silence("10.1.0.9", other);
+  return { stuck, kept };
+}
+
+async function assertGone(netns: Namespace, ...filter: string[]): Promise<void> {
+  await eventually(
+    "the connections are gone",
+    async () => (await netns.ss("state", "connected", ...filter)).length === 0,
+  );
+}
+
+systemTest("both sides see end-of-file, writing fails with EPIPE, no RST is sent", [], async (netns) => {
+  const scene = await Scene.make(netns);
+  await scene.doomed.assertAlive();
+  const served = (await scene.server.serving(6)).only(scene.doomed.ports);
+  const run = await tcphup(["127.0.0.2", `${DOOMED_PORT}`], { netns });
+  assertExit(run, 0);
+  await scene.assertHungUp();
+  assertEquals(await scene.doomed.send("too late"), ["EPIPE", "EPIPE", "EPIPE"]);
+  await served.assertEnded("EOF");
+  assertEquals(await netns.resetsSent(), 0);
+});
+
+systemTest("what had arrived is read before end-of-file", [], async (netns) => {
+  const scene = await Scene.make(netns);
+  await scene.doomed.assertAlive();
+  await scene.doomed.stopReading();
+  await scene.doomed.send("12345");
+  await eventually("data waits to be read", async () => {
+    const lines = await netns.ss("state", "established", "dst", "127.0.0.2", "dport", "=", `:${DOOMED_PORT}`);
+    return lines.length === 3 && lines.every((line) => line.startsWith("5 "));
+  });
+  assertExit(await tcphup(["127.0.0.2", `${DOOMED_PORT}`], { netns }), 0);
+  await scene.doomed.goOnReading();
+  await scene.assertHungUp();
+  assertEquals(await scene.doomed.seen(), Array(3).fill({ received: 4 + 5, ends: ["EOF"] }));
+});
+
+systemTest("what was sent arrives before the FIN", [], async (netns) => {
+  const scene = await Scene.make(netns, { count: 1 });
+  await scene.doomed.assertAlive();
+  const served = (await scene.server.serving(2)).only(scene.doomed.ports);
+  await served.stopReading();
+  const text = "x".repeat(50_000);
+  assertEquals(await scene.doomed.send(text), [null]);
+  assertExit(await tcphup(["127.0.0.2", `${DOOMED_PORT}`], { netns }), 0);
+  await scene.doomed.assertEnded("EOF");
+  await served.goOnReading();
+  await served.assertEnded("EOF");
+  assertEquals(await served.seen(), [{ received: 4 + text.length, ends: ["EOF"] }]);
+});
+
+systemTest("a connection that was hung up on already is already gone", [], async (netns) => {
+  const server = Peer.start(netns);
+  await server.listen("127.0.0.2", DOOMED_PORT, { accept: false });
+  const client = Peer.start(netns);
+  const doomed = await client.connect("127.0.0.2", DOOMED_PORT);
+  const first = await tcphup(["127.0.0.2", "--json"], { netns });
+  assertEquals(first.outcomes(), ["hung-up"]);
+  await doomed.assertEnded("EOF");
+  const second = await tcphup(["127.0.0.2", "--json"], { netns });
+  assertExit(second, 0);
+  assertEquals(second.outcomes(), ["already-gone"]);
+  assertCountsAddUp(second);
+});
+
+systemTest("--linger: a FIN that a dead peer does not acknowledge goes away by itself", [], async (netns) => {
+  await using other = await Namespace.create();
+  const { stuck, kept } = await deadPeer(netns, other);
+  const run = await tcphup(["10.1.0.9", "--linger", "1000", "--json"], { netns });
+  assertExit(run, 0);
+  assertEquals(run.outcomes(), ["hung-up", "hung-up"]);
+  await stuck.assertEnded("EOF");
+  // Without TCP_USER_TIMEOUT this would take two minutes and more.
+  await assertGone(netns, "dst", "10.1.0.9");
+  await kept.assertAlive();
+});
+
+systemTest("--linger: data that a dead peer does not acknowledge goes away with the FIN", [], async (netns) => {
+  await using other = await Namespace.create();
+  const { stuck } = await deadPeer(netns, other);
+  await stuck.send("into the void");
+  assertExit(await tcphup(["10.1.0.9", "--linger=500"], { netns }), 0);
+  await assertGone(netns, "dst", "10.1.0.9");
+});
+
+systemTest("--wait: reports what lingers", [], async (netns) => {
+  await using other = await Namespace.create();
+  const { stuck, kept } = await deadPeer(netns, other);
+  const lingering = await tcphup(["10.1.0.9", "--wait", "1", "--linger", "20000", "--json"], { netns });
+  assertExit(lingering, 1);
+  assertEquals(lingering.outcomes(), ["lingering", "lingering"]);
+  assertCountsAddUp(lingering);
+  await stuck.assertEnded("EOF");
+  await kept.assertAlive();
+});
+
+systemTest("--wait: ends as soon as everything is gone", [], async (netns) => {
+  await using other = await Namespace.create();
+  const { kept } = await deadPeer(netns, other);
+  const run = await tcphup(["10.1.0.9", "--wait", "50", "--linger", "500", "--json"], { netns });
+  assertExit(run, 0);
+  assertEquals(run.outcomes(), ["hung-up", "hung-up"]);
+  assertEquals(await netns.ss("state", "connected", "dst", "10.1.0.9"), []);
+  await kept.assertAlive();
+});
+
+systemTest("--dry-run shows the same connections and touches nothing", [], async (netns) => {
+  const scene = await Scene.make(netns);
+  const dry = await tcphup(["127.0.0.2", `${DOOMED_PORT}`, "--dry-run", "--json"], { netns });
+  assertExit(dry, 0);
+  assertEquals(dry.json().dry_run, true);
+  assertEquals(dry.outcomes(), ["would-hang-up", "would-hang-up", "would-hang-up"]);
+  assertEquals(dry.json().hung_up, 0);
+  const dryDestroy = await tcphup(["127.0.0.2", `${DOOMED_PORT}`, "--dry-run", "--destroy", "--json"], { netns });
+  assertExit(dryDestroy, 0);
+  assertEquals(dryDestroy.outcomes(), ["would-destroy", "would-destroy", "would-destroy"]);
+  await scene.assertUntouched();
+
+  const wet = await tcphup(["127.0.0.2", `${DOOMED_PORT}`, "--json"], { netns });
+  const cookies = (run: typeof wet) => run.json().connections.map(({ cookie }) => cookie).sort();
+  assertEquals(cookies(dry), cookies(wet));
+});
+
+systemTest("ls touches nothing", [], async (netns) => {
+  const scene = await Scene.make(netns);
+  const run = await tcphup(["ls", "127.0.0.2", `${DOOMED_PORT}`, "--json"], { netns });
+  assertExit(run, 0);
+  assertEquals(run.json().command, "ls");
+  assertEquals(run.outcomes(), [null, null, null]);
+  await scene.assertUntouched();
+});
+
+systemTest("SIGINT while waiting: exit 130, with the summary so far", [], async (netns) => {
+  await using other = await Namespace.create();
+  const { stuck, kept } = await deadPeer(netns, other);
+  const running = new Running(["10.1.0.9", "--wait", "300", "--linger", "300000", "--json"], { netns });
+  await stuck.assertEnded("EOF");
+  running.kill("SIGINT");
+  const run = await running.end();
+  assertExit(run, 130);
+  assertEquals(run.json().matched, 2);
+  assertCountsAddUp(run);
+  await kept.assertAlive();
+});
+
+systemTest("SIGINT while hanging up: what the report says is what was done", [], async (netns) => {
+  const server = Peer.start(netns);
+  await server.listen("127.0.0.2", DOOMED_PORT);
+  const first = Peer.start(netns);
+  const early = await first.connect("127.0.0.2", DOOMED_PORT, { count: 10 });
+  const second = Peer.start(netns);
+  const late = await second.connect("127.0.0.2", DOOMED_PORT, { count: 8000 });
+  const running = new Running(["127.0.0.2", `${DOOMED_PORT}`, "--json"], { netns });
+  await Promise.any([
+    early.ended(),
+    eventually("some ended", async () => {
+      return (await late.seen()).some(({ ends }) => ends.length > 0);
+    }),
+  ]);
+  running.kill("SIGINT");
+  const run = await running.end();
+  assert(run.code === 130 || run.code === 0, `exit ${run.code}`);
+  assertEquals(run.json().matched, 8010);
+  assertCountsAddUp(run);
+  const ended = async () => [...await early.seen(), ...await late.seen()].filter(({ ends }) => ends.length > 0).length;
+  const { hung_up } = run.json();
+  await eventually(`${hung_up} ended`, async () => await ended() === hung_up);
+});
+
+systemTest("the summary counts, in the manner of: hung up on 3 of 3 connections", [], async (netns) => {
+  const scene = await Scene.make(netns);
+  const run = await tcphup(["127.0.0.2", `${DOOMED_PORT}`], { netns });
+  assertExit(run, 0);
+  assertMatch(run.stdout + run.stderr, /hung up on 3 of 3 connections/i);
+  await scene.assertHungUp();
+});

@@ -1,0 +1,158 @@
+// What an unprivileged user, a container's seccomp filter or a kernel without a feature leave possible.
+
+import { assert, assertEquals, assertMatch, assertNotMatch } from "@std/assert";
+import type { Namespace } from "../harness/namespace.ts";
+import { Peer, pythonProgram } from "../harness/peer.ts";
+import {
+  assertCountsAddUp,
+  assertExit,
+  assertNoStackTrace,
+  assertOneLine,
+  DOOMED_PORT,
+  Scene,
+} from "../harness/scene.ts";
+import { systemTest } from "../harness/system.ts";
+import { PublicCopy, type Run, TCPHUP, tcphup } from "../harness/tcphup.ts";
+
+/** nobody, and a user who is nobody in particular either. */
+const USER = 65534;
+const OTHER_USER = 64999;
+
+/** System call numbers of this machine, and the protocol number of sock_diag. */
+const [SYS_SOCKET, SYS_PIDFD_OPEN, SYS_PIDFD_GETFD] = Deno.build.arch === "aarch64" ? [198, 434, 438] : [41, 434, 438];
+const NETLINK_SOCK_DIAG = 4;
+
+/** Runs tcphup where a system call fails. */
+async function tcphupWithout(syscall: string | number, errno: string, args: string[], netns: Namespace): Promise<Run> {
+  return await tcphup(args, { netns, command: [...pythonProgram("without_syscall.py", syscall, errno), ...TCPHUP] });
+}
+
+systemTest("an unprivileged user hangs up on connections of their own", ["setpriv"], async (netns) => {
+  await using copy = await PublicCopy.make();
+  const scene = await Scene.make(netns, { user: USER });
+  const run = await tcphup(["127.0.0.2", `${DOOMED_PORT}`, "--json"], { netns, user: USER, ...copy });
+  assertExit(run, 0);
+  assertEquals(run.outcomes(), ["hung-up", "hung-up", "hung-up"]);
+  await scene.assertHungUp();
+});
+
+systemTest("somebody else's connections are denied: exit 4 when there was nothing else", ["setpriv"], async (netns) => {
+  await using copy = await PublicCopy.make();
+  const scene = await Scene.make(netns, { user: OTHER_USER });
+  const run = await tcphup(["127.0.0.2", `${DOOMED_PORT}`, "--json"], { netns, user: USER, ...copy });
+  assertExit(run, 4);
+  assertEquals(run.outcomes(), ["denied", "denied", "denied"]);
+  assertEquals(run.json().failed, 3);
+  assertCountsAddUp(run);
+  for (const { error } of run.json().connections) assertMatch(error!, /CAP_SYS_PTRACE/);
+  await scene.assertUntouched();
+
+  const text = await tcphup(["127.0.0.2", `${DOOMED_PORT}`], { netns, user: USER, ...copy });
+  assertExit(text, 4);
+  assertMatch(text.stdout + text.stderr, /3 denied.*CAP_SYS_PTRACE/);
+  assertNoStackTrace(text.stdout + text.stderr);
+});
+
+systemTest("own connections and somebody else's: exit 1", ["setpriv"], async (netns) => {
+  await using copy = await PublicCopy.make();
+  const scene = await Scene.make(netns, { user: USER });
+  const stranger = Peer.start(netns, { user: OTHER_USER });
+  const theirs = await stranger.connect("127.0.0.2", DOOMED_PORT, { count: 2 });
+  const run = await tcphup(["127.0.0.2", `${DOOMED_PORT}`, "--json"], { netns, user: USER, ...copy });
+  assertExit(run, 1);
+  assertEquals({ hung_up: run.json().hung_up, failed: run.json().failed }, { hung_up: 3, failed: 2 });
+  assertCountsAddUp(run);
+  await scene.assertHungUp();
+  await theirs.assertAlive();
+});
+
+systemTest("a process of one's own that is not dumpable is denied", ["setpriv"], async (netns) => {
+  await using copy = await PublicCopy.make();
+  const scene = await Scene.make(netns, { user: USER });
+  await scene.client.setDumpable(false);
+  const run = await tcphup(["127.0.0.2", `${DOOMED_PORT}`, "--json"], { netns, user: USER, ...copy });
+  assertExit(run, 4);
+  assertEquals(run.outcomes(), ["denied", "denied", "denied"]);
+  await scene.assertUntouched();
+});
+
+systemTest("root without CAP_SYS_PTRACE is denied what is not root's", ["setpriv"], async (netns) => {
+  const scene = await Scene.make(netns, { user: USER });
+  const options = { netns, without: ["sys_ptrace", "dac_override", "dac_read_search"] };
+  const run = await tcphup(["127.0.0.2", `${DOOMED_PORT}`, "--json"], options);
+  assertExit(run, 4);
+  assertEquals(run.outcomes(), ["denied", "denied", "denied"]);
+  for (const { error } of run.json().connections) assertMatch(error!, /CAP_SYS_PTRACE/);
+  await scene.assertUntouched();
+});
+
+systemTest("an unprivileged user lists everybody's connections", ["setpriv"], async (netns) => {
+  await using copy = await PublicCopy.make();
+  const scene = await Scene.make(netns, { user: OTHER_USER });
+  const run = await tcphup(["ls", "127.0.0.2", `${DOOMED_PORT}`, "--json"], { netns, user: USER, ...copy });
+  assertExit(run, 0);
+  assertEquals(
+    run.json().connections.map(({ uid, owners }) => ({ uid, owners })),
+    Array(3).fill({
+      uid: OTHER_USER,
+      owners: [],
+    }),
+  );
+  await scene.assertUntouched();
+});
+
+systemTest("a seccomp filter against pidfd_getfd: denied, and the reason is not a capability", [], async (netns) => {
+  const scene = await Scene.make(netns);
+  const args = ["127.0.0.2", `${DOOMED_PORT}`, "--json"];
+  const run = await tcphupWithout(SYS_PIDFD_GETFD, "EPERM", args, netns);
+  assertExit(run, 4);
+  assertEquals(run.outcomes(), ["denied", "denied", "denied"]);
+  for (const { error } of run.json().connections) {
+    assertMatch(error!, /seccomp/);
+    assertNotMatch(error!, /needs CAP_SYS_PTRACE/);
+  }
+  await scene.assertUntouched();
+  const destroyed = await tcphupWithout(SYS_PIDFD_GETFD, "EPERM", [...args, "--destroy"], netns);
+  assertExit(destroyed, 0);
+  assertEquals(destroyed.json().destroyed, 3);
+});
+
+for (const [name, number] of [["pidfd_open", SYS_PIDFD_OPEN], ["pidfd_getfd", SYS_PIDFD_GETFD]] as const) {
+  systemTest(`a kernel without ${name}: exit 4, nothing touched`, [], async (netns) => {
+    const scene = await Scene.make(netns);
+    const run = await tcphupWithout(number, "ENOSYS", ["127.0.0.2", `${DOOMED_PORT}`, "--json"], netns);
+    assertExit(run, 4);
+    assertEquals(run.outcomes(), ["unsupported", "unsupported", "unsupported"]);
+    for (const { error } of run.json().connections) assertMatch(error!, new RegExp(name));
+    await scene.assertUntouched();
+  });
+}
+
+systemTest("a host without sock_diag: exit 4, one line", [], async (netns) => {
+  const scene = await Scene.make(netns);
+  for (const command of [["hup"], ["ls"]]) {
+    const args = [...command, "127.0.0.2", `${DOOMED_PORT}`];
+    const run = await tcphupWithout(`${SYS_SOCKET}:2=${NETLINK_SOCK_DIAG}`, "EPROTONOSUPPORT", args, netns);
+    assertExit(run, 4);
+    assertOneLine(run, /INET_DIAG/);
+  }
+  await scene.assertUntouched();
+});
+
+// What is compiled has its permissions baked in.
+if (TCPHUP.includes("--allow-ffi")) {
+  systemTest("without --allow-ffi: exit 4, and it names the flag", [], async (netns) => {
+    const command = TCPHUP.filter((arg) => arg !== "--allow-ffi");
+    const run = await tcphup(["127.0.0.2", `${DOOMED_PORT}`], { netns, command });
+    assertExit(run, 4);
+    assertOneLine(run, /--allow-ffi/);
+  });
+}
+
+systemTest("processes that may not be looked into are counted", ["setpriv"], async (netns) => {
+  await using copy = await PublicCopy.make();
+  await Scene.make(netns, { user: OTHER_USER });
+  const run = await tcphup(["127.0.0.2", `${DOOMED_PORT}`, "--json"], { netns, user: USER, ...copy });
+  const { unreadable_processes } = run.json<{ unreadable_processes: number }>();
+  assert(unreadable_processes > 0);
+});

@@ -1,0 +1,176 @@
+// What tcphup prints, to whom: the table, the summary, -q, -v, --json, terminals and pipes.
+
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import type { Namespace } from "../harness/namespace.ts";
+import { Peer } from "../harness/peer.ts";
+import { assertCountsAddUp, assertExit, assertNoStackTrace, DOOMED_PORT, Scene } from "../harness/scene.ts";
+import { systemTest } from "../harness/system.ts";
+import { Run, TCPHUP, tcphup } from "../harness/tcphup.ts";
+
+const ESCAPE = "\x1b";
+
+/** Quotes a command for sh(1). */
+function quote(command: readonly string[]): string {
+  return command.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(" ");
+}
+
+/** Runs tcphup on a terminal, whose output is in `stdout`. */
+async function onTerminal(netns: Namespace, args: string[], env?: Record<string, string>): Promise<Run> {
+  const command = ["script", "--quiet", "--return", "--command", quote([...TCPHUP, ...args]), "/dev/null"];
+  return new Run(await netns.run(command, { env }));
+}
+
+systemTest("a table with state, both ends, owner and outcome, and a summary", [], async (netns) => {
+  const scene = await Scene.make(netns);
+  await scene.client.setName("pool");
+  const run = await tcphup(["127.0.0.2", `${DOOMED_PORT}`], { netns });
+  assertExit(run, 0);
+  for (const port of scene.doomed.ports) {
+    const row = run.stdout.split("\n").find((line) => line.includes(`127.0.0.1:${port}`));
+    assertMatch(row ?? run.stdout, /ESTAB/);
+    assertMatch(row!, new RegExp(`127\\.0\\.0\\.2:${DOOMED_PORT}`));
+    assertMatch(row!, new RegExp(`${scene.client.pid}`));
+    assertMatch(row!, /pool/);
+    assertMatch(row!, /hung[- ]up/);
+  }
+  assertMatch(run.stdout + run.stderr, /hung up on 3 of 3 connections/i);
+  assert(!run.stdout.includes(ESCAPE), "no colour in a pipe");
+});
+
+systemTest("the summary names what failed, and why", [], async (netns) => {
+  const server = Peer.start(netns);
+  await server.listen("127.0.0.2", DOOMED_PORT, { accept: false });
+  const client = Peer.start(netns);
+  await client.connect("127.0.0.2", DOOMED_PORT, { source: "127.0.0.9" });
+  const held = Peer.start(netns);
+  await held.listen("127.0.0.2", 7000);
+  await client.connect("127.0.0.2", 7000, { source: "127.0.0.9" });
+  await held.serving(1);
+  const run = await tcphup(["127.0.0.9"], { netns });
+  assertExit(run, 1);
+  assertMatch(run.stdout + run.stderr, /hung up on 1 of 2 connections; 1 .*owner/i);
+});
+
+systemTest("-q prints nothing but errors", [], async (netns) => {
+  const scene = await Scene.make(netns);
+  const run = await tcphup(["-q", "127.0.0.2", `${DOOMED_PORT}`], { netns });
+  assertExit(run, 0);
+  assertEquals({ stdout: run.stdout, stderr: run.stderr }, { stdout: "", stderr: "" });
+  await scene.assertHungUp();
+});
+
+systemTest("-v says more, and not on standard output", [], async (netns) => {
+  const scene = await Scene.make(netns);
+  const run = await tcphup(["-v", "--json", "127.0.0.2", `${DOOMED_PORT}`], { netns });
+  assertExit(run, 0);
+  assertEquals(run.json().hung_up, 3);
+  assert(run.stderr !== "", "it says something on standard error");
+  assertNoStackTrace(run.stderr);
+  await scene.assertHungUp();
+});
+
+systemTest("--json is one document with the keys that are promised", [], async (netns) => {
+  const scene = await Scene.make(netns, { count: 1 });
+  const run = await tcphup(["127.0.0.2", `${DOOMED_PORT}`, "--json"], { netns });
+  assertExit(run, 0);
+  assertEquals(run.stderr, "");
+  const report = run.json();
+  const { schema, command, dry_run, matched, hung_up, destroyed, already_gone, skipped, failed } = report;
+  assertEquals(
+    { schema, command, dry_run, matched, hung_up, destroyed, already_gone, skipped, failed },
+    {
+      schema: 1,
+      command: "hup",
+      dry_run: false,
+      matched: 1,
+      hung_up: 1,
+      destroyed: 0,
+      already_gone: 0,
+      skipped: 0,
+      failed: 0,
+    },
+  );
+  assertEquals(typeof report.elapsed_ms, "number");
+  assertCountsAddUp(run);
+
+  const [{ protocol, family, state, src, dst, inode, cookie, uid, netns: space, owners, outcome, error }] =
+    report.connections;
+  assertEquals(
+    { protocol, family, state, src, dst, uid, outcome, error },
+    {
+      protocol: "tcp",
+      family: "inet",
+      state: "ESTAB",
+      src: { address: "127.0.0.1", port: scene.doomed.ports[0] },
+      dst: { address: "127.0.0.2", port: DOOMED_PORT },
+      uid: 0,
+      outcome: "hung-up",
+      error: null,
+    },
+  );
+  assert(inode > 0);
+  assertMatch(cookie, /^[0-9a-f]+$/);
+  assertEquals(owners.map(({ pid, comm }) => ({ pid, comm })), [{ pid: scene.client.pid, comm: "python3" }]);
+  assertEquals(`net:[${space}]`, await Deno.readLink(`/proc/${scene.client.pid}/ns/net`));
+});
+
+systemTest("--json in a dry run, for no match, and for ls is a document too", [], async (netns) => {
+  await Scene.make(netns);
+  for (const args of [["--dry-run", "any"], ["127.0.0.77"], ["ls", "127.0.0.77"], ["ls", "any"]]) {
+    const run = await tcphup([...args, "--json"], { netns });
+    assertExit(run, 0);
+    assertEquals(run.json().schema, 1);
+    assertEquals(run.json().matched, run.json().connections.length);
+  }
+});
+
+systemTest("| head -1 is quiet", [], async (netns) => {
+  const scene = await Scene.make(netns, { count: 1000 });
+  const command = quote([...TCPHUP, "ls", "any"]);
+  const run = new Run(await netns.run(["sh", "-c", `${command} | head -1`]));
+  assertExit(run, 0);
+  assertEquals(run.stderr, "");
+  assertEquals(run.stdout.split("\n").length, 2);
+  await scene.assertUntouched();
+});
+
+systemTest("closing standard output early does not keep tcphup from finishing its work", [], async (netns) => {
+  const scene = await Scene.make(netns, { count: 1000 });
+  const command = quote([...TCPHUP, "127.0.0.2", `${DOOMED_PORT}`]);
+  const run = new Run(await netns.run(["sh", "-c", `${command} | true`]));
+  assertNoStackTrace(run.stderr);
+  await scene.assertHungUp();
+});
+
+systemTest("a closed standard output, or none, is no crash", [], async (netns) => {
+  const scene = await Scene.make(netns);
+  for (const redirection of [">&-", "2>&-", ">/dev/full"]) {
+    const command = quote([...TCPHUP, "ls", "any"]);
+    const run = new Run(await netns.run(["sh", "-c", `${command} ${redirection}`]));
+    assertNoStackTrace(run.stderr);
+    assert(run.code < 128, `${redirection}: exit ${run.code}`);
+  }
+  await scene.assertUntouched();
+});
+
+systemTest("colour on a terminal only, and not with NO_COLOR", ["script"], async (netns) => {
+  await Scene.make(netns);
+  const coloured = await onTerminal(netns, ["ls", "127.0.0.2"], { TERM: "xterm" });
+  assertExit(coloured, 0);
+  assert(coloured.stdout.includes(ESCAPE), "there is colour");
+  const plain = await onTerminal(netns, ["ls", "127.0.0.2"], { TERM: "xterm", NO_COLOR: "1" });
+  assertExit(plain, 0);
+  assert(!plain.stdout.includes(ESCAPE), `there is none: ${JSON.stringify(plain.stdout)}`);
+});
+
+systemTest("a process cannot play tricks on the terminal by its name", ["script"], async (netns) => {
+  const scene = await Scene.make(netns);
+  await scene.client.setName(`a${ESCAPE}[31mb\nc\x07`);
+  const run = await onTerminal(netns, ["ls", "127.0.0.2"], { TERM: "xterm", NO_COLOR: "1" });
+  assertExit(run, 0);
+  assert(!run.stdout.includes(ESCAPE) && !run.stdout.includes("\x07"), JSON.stringify(run.stdout));
+  const ports = scene.doomed.ports.filter((port) =>
+    new RegExp(`^.*:${port}\\b.*${scene.client.pid}`, "m").test(run.stdout)
+  );
+  assertEquals(ports, scene.doomed.ports, "each row is still one line");
+});

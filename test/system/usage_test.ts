@@ -1,0 +1,105 @@
+// What is typed wrong is refused: exit 2, one line that says what is wrong and what would be right, nothing touched.
+
+import { assertEquals, assertMatch } from "@std/assert";
+import { assertExit, assertNoStackTrace, assertUsageError, DOOMED_PORT, Scene } from "../harness/scene.ts";
+import { systemTest } from "../harness/system.ts";
+import { tcphup } from "../harness/tcphup.ts";
+
+/** What is typed, and what the one line must say: it quotes what is wrong. */
+const WRONG: Record<string, [args: string[], says: RegExp]> = {
+  "no address at all": [[], /10\.|any/],
+  "an octet out of range": [["127.0.0.256", "8000"], /127\.0\.0\.256/],
+  "three octets": [["127.0.2", "8000"], /127\.0\.2/],
+  "five octets": [["127.0.0.2.1", "8000"], /127\.0\.0\.2\.1/],
+  "an octet with a leading zero": [["127.0.0.02", "8000"], /127\.0\.0\.02/],
+  "IPv6 with two gaps": [["2001::1::2", "8000"], /2001::1::2/],
+  "IPv6 with nine groups": [["1:2:3:4:5:6:7:8:9", "8000"], /1:2:3:4:5:6:7:8:9/],
+  "an unclosed bracket": [["[::1", "8000"], /\[::1/],
+  "an IPv4 prefix too long": [["127.0.0.0/33", "8000"], /127\.0\.0\.0\/33/],
+  "an IPv6 prefix too long": [["2001:db8::/129", "8000"], /2001:db8::\/129/],
+  "a prefix without a length": [["127.0.0.0/", "8000"], /127\.0\.0\.0\//],
+  "a negative prefix": [["127.0.0.0/-1", "8000"], /127\.0\.0\.0\/-1/],
+  "an empty address": [["", "8000"], /""|empty/],
+  "an unknown host": [["no-such-host.invalid", "8000"], /no-such-host\.invalid/],
+  "port 65536": [["127.0.0.2", "65536"], /65536/],
+  "a negative port": [["127.0.0.2", "-1"], /-1/],
+  "an unknown service": [["127.0.0.2", "no-such-service"], /no-such-service/],
+  "half a range": [["127.0.0.2", "8000-"], /8000-/],
+  "a range backwards": [["127.0.0.2", "8100-8000"], /8100-8000/],
+  "a range beyond 65535": [["127.0.0.2", "8000-65536"], /8000-65536|65536/],
+  "a port with a fraction": [["127.0.0.2", "8000.5"], /8000\.5/],
+  "a port in hexadecimal": [["127.0.0.2", "0x1f40"], /0x1f40/],
+  "an empty port": [["127.0.0.2", ""], /""|empty/],
+  "a surplus argument": [["127.0.0.2", "8000", "9000"], /9000/],
+  "an unknown flag": [["127.0.0.2", "8000", "--destory"], /--destory/],
+  "an unknown short flag": [["127.0.0.2", "8000", "-z"], /-z/],
+  "--linger without its value": [["127.0.0.2", "8000", "--linger"], /--linger/],
+  "--linger with a word": [["127.0.0.2", "8000", "--linger", "soon"], /--linger.*soon/],
+  "a negative --linger": [["127.0.0.2", "8000", "--linger", "-5"], /--linger/],
+  "--wait without its value": [["127.0.0.2", "8000", "--wait"], /--wait/],
+  "--wait that takes a flag for its value": [["127.0.0.2", "8000", "--wait", "--json"], /--wait/],
+  "--wait with a word": [["127.0.0.2", "8000", "--wait=soon"], /--wait.*soon/],
+  "--destroy-after without its value": [["127.0.0.2", "8000", "--destroy-after"], /--destroy-after/],
+  "--destroy-after with a word": [["127.0.0.2", "8000", "--destroy-after", "x"], /--destroy-after.*x/],
+  "a value for a flag that takes none": [["127.0.0.2", "8000", "--json=yes"], /--json/],
+  "-4 and -6 at once": [["127.0.0.2", "8000", "-4", "-6"], /-4.*-6|-6.*-4/],
+  "-6 for an IPv4 address": [["127.0.0.2", "8000", "-6"], /127\.0\.0\.2/],
+  "--destroy for ls": [["ls", "127.0.0.2", "8000", "--destroy"], /--destroy/],
+  "an address for doctor": [["doctor", "127.0.0.2"], /127\.0\.0\.2/],
+};
+
+systemTest("wrong usage: exit 2, one line that says so, nothing touched", [], async (netns) => {
+  const scene = await Scene.make(netns);
+  const failures: string[] = [];
+  for (const [what, [args, says]] of Object.entries(WRONG)) {
+    const run = await tcphup(args, { netns });
+    try {
+      assertUsageError(run, says);
+    } catch (error) {
+      failures.push(`${what} (tcphup ${args.join(" ")}): ${(error as Error).message}`);
+    }
+  }
+  assertEquals(failures, []);
+  await scene.assertUntouched();
+});
+
+systemTest("--version, -h and --help", [], async (netns) => {
+  const { version } = JSON.parse(await Deno.readTextFile(new URL("../../deno.json", import.meta.url)));
+  const versions = await tcphup(["--version"], { netns });
+  assertExit(versions, 0);
+  assertEquals(versions.stdout, `tcphup ${version}\n`);
+  for (const args of [["-h"], ["--help"], ["ls", "--help"], ["doctor", "--help"]]) {
+    const help = await tcphup(args, { netns });
+    assertExit(help, 0);
+    assertMatch(help.stdout, /tcphup/);
+    assertEquals(help.stderr, "");
+  }
+  const { stdout: long } = await tcphup(["--help"], { netns });
+  const flags = ["--dry-run", "--json", "--linger", "--wait", "--destroy", "--destroy-after", "--include-session"];
+  assertEquals(flags.filter((flag) => !long.includes(flag)), [], "flags that --help does not name");
+});
+
+systemTest("flags may stand anywhere, and values behind a blank or an equals sign", [], async (netns) => {
+  const scene = await Scene.make(netns);
+  const port = `${DOOMED_PORT}`;
+  const orders = [
+    ["--json", "--linger", "2000", "127.0.0.2", port],
+    ["hup", "--linger=2000", "127.0.0.2", "--json", port],
+    ["127.0.0.2", "--json", port, "--wait", "5"],
+  ];
+  for (const args of orders) {
+    const run = await tcphup([...args, "--dry-run"], { netns });
+    assertExit(run, 0);
+    assertEquals(run.json().matched, 3);
+  }
+  await scene.assertUntouched();
+});
+
+systemTest("an argument of hostile bytes is refused like any other", [], async (netns) => {
+  const hostile = ["\x1b[31mred", "a".repeat(10_000), "127.0.0.2\n8000", "%s%n", "../../etc/passwd"];
+  for (const dest of hostile) {
+    const run = await tcphup([dest, "8000"], { netns });
+    assertExit(run, 2);
+    assertNoStackTrace(run.stderr);
+  }
+});
