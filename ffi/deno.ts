@@ -68,11 +68,12 @@ export const host = {
   args: Deno.args as readonly string[],
 
   /** The command that starts this program once more: its arguments follow. */
-  self:
-    (Deno.build.standalone
-      ? [Deno.execPath()]
-      : [Deno.execPath(), "run", "--quiet", "--no-prompt", "--allow-ffi", Deno.mainModule]) as readonly string[],
+  get self(): readonly string[] {
+    if (Deno.build.standalone) return [Deno.execPath()];
+    return [Deno.execPath(), "run", "--quiet", "--no-prompt", "--allow-ffi", Deno.mainModule];
+  },
 
+  /** This process's id. */
   pid: Deno.pid as number,
 
   /** The parent's process id, 0 for one that our pid namespace does not show. */

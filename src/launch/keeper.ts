@@ -60,7 +60,7 @@ const encoder = new TextEncoder();
 export function startKeeper({ supervisor, environment, shelf, command, open, debug }: Keeper): void {
   // Above what they are copied to, so that one copy does not overwrite the source of the next.
   const sources = [shelf, command].map((descriptor) => duplicateFrom(descriptor, COMMAND_FD + 1));
-  const args = ["sh", "-c", SCRIPT, "sh", ...supervisor].map((arg) => encoder.encode(arg));
+  const args = ["sh", "-c", SCRIPT, "tcphup", ...supervisor].map((arg) => encoder.encode(arg));
   const nothing = (fd: number): FileAction => ({ action: "open", fd, path: "/dev/null", flags: O_RDWR });
   const actions: FileAction[] = [
     nothing(0),

@@ -15,8 +15,8 @@ import { type Call, decodeCall, duplicate, isTcp, openTask } from "./caller.ts";
 import type { Moment } from "./filter.ts";
 import { StandIn, StandInError } from "./stand_in.ts";
 
-/** What a supervisor does, and whom it tells. */
-export interface Duty {
+/** What a supervisor does about a socket, and whom it tells. */
+export interface SupervisorOptions {
   readonly callers: readonly CallNumbers[];
   /** Sets the options of a TCP socket that is about to be used so. A refusal is the callee's to report. */
   readonly setOptions: (socket: Descriptor, moment: Moment) => void;
@@ -28,17 +28,17 @@ export interface Duty {
 export class Supervisor {
   readonly #listener: Descriptor;
   readonly #notification: Notification;
-  readonly #duty: Duty;
+  readonly #options: SupervisorOptions;
   #standIn: StandIn | undefined;
 
   /**
    * @param notification In memory that outlives this process: what is in there at the start was received by a supervisor
    * that did not live to answer it.
    */
-  constructor(listener: Descriptor, notification: Notification, duty: Duty) {
+  constructor(listener: Descriptor, notification: Notification, options: SupervisorOptions) {
     this.#listener = listener;
     this.#notification = notification;
-    this.#duty = duty;
+    this.#options = options;
   }
 
   /** Returns when the last thread under the filter has gone. */
@@ -59,7 +59,7 @@ export class Supervisor {
   /** Returns whether the call has been answered already. */
   #setOptions(id: bigint): boolean {
     try {
-      const call = decodeCall(this.#notification, this.#duty.callers);
+      const call = decodeCall(this.#notification, this.#options.callers);
       if (call === null) return false;
       if (call.moment === "socket") return this.#makeSocket(id, call);
       this.#setOptionsOf(id, call);
@@ -79,7 +79,7 @@ export class Supervisor {
       if (!isWaiting(this.#listener, id)) return;
       const socket = duplicate(pidfd, fd);
       try {
-        if (isTcp(socket)) this.#duty.setOptions(socket, moment);
+        if (isTcp(socket)) this.#options.setOptions(socket, moment);
       } finally {
         socket.close();
       }
@@ -93,7 +93,7 @@ export class Supervisor {
     const socket = this.#standIn.socket(this.#notification.tid, domain, type, protocol);
     try {
       if (!isTcp(socket)) return false;
-      this.#duty.setOptions(socket, moment);
+      this.#options.setOptions(socket, moment);
       answerWithDescriptor(this.#listener, id, socket, (type & SOCK_CLOEXEC) !== 0);
       return true;
     } finally {
@@ -105,6 +105,6 @@ export class Supervisor {
     const { tid } = this.#notification;
     const why = isSyscallError(error) || error instanceof StandInError ? error.message : String(error);
     // 0: the thread is in a pid namespace that does not descend from ours.
-    this.#duty.report(tid === 0 ? `a thread that cannot be seen from here: ${why}` : `thread ${tid}: ${why}`);
+    this.#options.report(tid === 0 ? `a thread that cannot be seen from here: ${why}` : `thread ${tid}: ${why}`);
   }
 }

@@ -1,25 +1,29 @@
 // A command line of two commands, `run` and the supervisor's, until cli.ts has them.
+
 import { host } from "../../ffi/deno.ts";
-import { resolveValues } from "../../src/keepalive/values.ts";
-import { CommandError, launch, type Moment, SUPERVISE, supervise } from "../../src/launch.ts";
-import { Unsupported } from "../../src/unsupported.ts";
-import { UsageError } from "../../src/usage_error.ts";
 
 const [command, ...args] = host.args;
-if (command === SUPERVISE) host.exit(supervise(args));
+if (command === "supervise") host.exit((await import("../../src/supervise.ts")).supervise(args));
+
+const { resolveValues } = await import("../../src/keepalive/values.ts");
+const { CommandError, launch } = await import("../../src/launch.ts");
+const { Unsupported } = await import("../../src/unsupported.ts");
+const { UsageError } = await import("../../src/usage_error.ts");
+
 try {
-  const on = new Set((args[0] ?? "").split(",") as Moment[]);
-  const { values, debug } = resolveValues({}, { LIBKEEPALIVE_DEBUG: args[1] === "debug" ? "1" : undefined });
-  launch({ command: args.slice(2), values, on, debug, warn: (line) => void host.write(2, `tcphup: ${line}\n`) });
+  const end = args.indexOf("--");
+  const flags = args.slice(0, end);
+  const moments = flags.includes("--on") ? flags[flags.indexOf("--on") + 1] : "connect,listen";
+  launch({
+    command: args.slice(end + 1),
+    values: resolveValues().values,
+    // deno-lint-ignore no-explicit-any
+    on: new Set(moments.split(",")) as any,
+    debug: flags.includes("--debug"),
+    warn: (line) => void host.write(2, `tcphup: ${line}\n`),
+  });
 } catch (error) {
   host.write(2, `tcphup: ${(error as Error).message}\n`);
-  host.exit(
-    error instanceof CommandError
-      ? error.status
-      : error instanceof UsageError
-      ? 2
-      : error instanceof Unsupported
-      ? 4
-      : 1,
-  );
+  if (error instanceof CommandError) host.exit(error.status);
+  host.exit(error instanceof UsageError ? 2 : error instanceof Unsupported ? 4 : 1);
 }
