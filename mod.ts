@@ -8,11 +8,14 @@
  * @module
  */
 
-export { list, type Listing } from "./src/list.ts";
+export { list, type Listing, type ListOptions, type NetnsSysctls } from "./src/list.ts";
+export { type Group, idleOf, summarise, type Summary, type Totals } from "./src/summarise.ts";
 export { DEFAULT_LINGER_MS, hangUp, type HangUpOptions } from "./src/hang_up.ts";
 export { doctor, type Finding, type Health } from "./src/doctor.ts";
 export type { Phases, Report } from "./src/report.ts";
-export type { Connection, Endpoint, Outcome, Owner, Timer } from "./src/connection.ts";
+export type { Connection, Endpoint, Info, Keepalive, Noticed, Outcome, Owner, Timer } from "./src/connection.ts";
+export type { Unread } from "./src/keepalive_of.ts";
+export type { TcpInfo } from "./src/netlink/tcp_info.ts";
 export type { State } from "./src/netlink/states.ts";
 export type { Selection } from "./src/selection/selection.ts";
 export type { IpVersion } from "./src/selection/destination.ts";

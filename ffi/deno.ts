@@ -116,7 +116,7 @@ export const host = {
   noColor: Deno.noColor as boolean,
 
   /** Calls `listener` on a signal, from the event loop, until the returned function is called. */
-  onSignal(signal: "SIGINT" | "SIGTERM", listener: () => void): () => void {
+  onSignal(signal: "SIGINT" | "SIGTERM" | "SIGWINCH", listener: () => void): () => void {
     Deno.addSignalListener(signal, listener);
     return () => Deno.removeSignalListener(signal, listener);
   },

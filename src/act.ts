@@ -3,7 +3,8 @@
 import { IPPROTO_TCP, isSyscallError, type SyscallError } from "../ffi/libc.ts";
 import type { Connection, Outcome, Owner } from "./connection.ts";
 import { type Duplicate, Processes } from "./duplicate/duplicate.ts";
-import { hasCapability, missingForGetfd } from "./owners/permission.ts";
+import { hasCapability } from "./owners/permission.ts";
+import { type Refusal, refusalOf } from "./refusal.ts";
 import { sockIdOf } from "./sockdiag/connection.ts";
 import type { SockDiag } from "./sockdiag/sock_diag.ts";
 
@@ -11,12 +12,6 @@ import type { SockDiag } from "./sockdiag/sock_diag.ts";
 export function settle(connection: Connection, outcome: Outcome, error: string | null = null): void {
   connection.outcome = outcome;
   connection.error = error;
-}
-
-/** What kept a duplicate from being taken. */
-interface Refusal {
-  readonly outcome: Outcome;
-  readonly error: string;
 }
 
 /** How to act. */
@@ -92,7 +87,8 @@ export class Actor {
         if (duplicate) return duplicate;
       } catch (error) {
         if (!isSyscallError(error)) throw error;
-        refusal ??= refusalOf(owner, error);
+        const { outcome, error: reason } = refusalOf(error);
+        refusal ??= { outcome, error: `${ownerName(owner)}: ${reason}` };
       }
     }
     return refusal;
@@ -136,28 +132,6 @@ function sockDestroy(connection: Connection, diag: SockDiag): string | null {
     if (error.code === "EPERM") return "SOCK_DESTROY needs CAP_NET_ADMIN";
     if (error.code === "EOPNOTSUPP") return "SOCK_DESTROY needs a kernel with CONFIG_INET_DIAG_DESTROY";
     return error.message;
-  }
-}
-
-function refusalOf(owner: Owner, error: SyscallError): Refusal {
-  switch (error.code) {
-    case "EPERM":
-    case "EACCES":
-      return { outcome: "denied", error: `${ownerName(owner)}: ${missingForGetfd()}` };
-    case "ENOSYS":
-      return {
-        outcome: "unsupported",
-        error: `${
-          ownerName(owner)
-        }: ${error.syscall}(2) is missing: needs Linux 5.6 and a seccomp profile that allows it`,
-      };
-    case "EINVAL":
-      return {
-        outcome: "unsupported",
-        error: `${ownerName(owner)}: its thread ${owner.tid} has descriptors of its own: needs Linux 6.9`,
-      };
-    default:
-      return { outcome: "failed", error: failure(owner, error) };
   }
 }
 

@@ -1,6 +1,7 @@
 // What tcphup says of a connection: the object that goes through the pipeline, and what --json prints.
 
 import type { State } from "./netlink/states.ts";
+import type { TcpInfo } from "./netlink/tcp_info.ts";
 
 /** One end of a connection. */
 export interface Endpoint {
@@ -27,6 +28,33 @@ export interface Timer {
   expires_ms: number;
   /** How often it has fired in a row. */
   retransmits: number;
+}
+
+/** How a connection has been, as far as the kernel says: for MPTCP only when data last went. */
+export type Info =
+  & Pick<TcpInfo, "last_data_sent_ms" | "last_data_recv_ms" | "last_ack_recv_ms">
+  & Partial<TcpInfo>;
+
+/** What a socket's keepalive is set to, the system's part included. */
+export interface Keepalive {
+  /** SO_KEEPALIVE. */
+  enabled: boolean;
+  /** TCP_KEEPIDLE: seconds without a sign of the peer before the first probe. */
+  idle_s: number;
+  /** TCP_KEEPINTVL: seconds from one unanswered probe to the next. */
+  interval_s: number;
+  /** TCP_KEEPCNT: unanswered probes after which the connection is dropped. */
+  count: number;
+  /** TCP_USER_TIMEOUT in milliseconds; 0 for none, null where the kernel does not say (MPTCP). */
+  user_timeout_ms: number | null;
+}
+
+/** After how long a dead peer is noticed, in milliseconds; null is never. */
+export interface Noticed {
+  /** On a connection over which nothing is being sent. */
+  idle_ms: number | null;
+  /** On one with data that the peer has not acknowledged. */
+  in_flight_ms: number;
 }
 
 /** What became of a connection. */
@@ -78,6 +106,12 @@ export interface Connection {
   netns: number;
   owners: Owner[];
   timer: Timer | null;
+  /** Only when it was asked for; null where the kernel says nothing. */
+  tcp_info?: Info | null;
+  /** Only when it was asked for; null where it could not be read. */
+  keepalive?: Keepalive | null;
+  /** What that means for a peer that dies. */
+  dead_peer_noticed?: Noticed | null;
   /** null until something was done, and in a plain list. */
   outcome: Outcome | null;
   /** Why, when the outcome is not what was asked for. */

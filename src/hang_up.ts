@@ -147,7 +147,7 @@ class HangUp {
       if (this.#interrupted) settle(connection, "skipped", INTERRUPTED);
       else this.#actOn(connection);
       if (connection.outcome === null) this.#tries.set(connection, (this.#tries.get(connection) ?? 0) + 1);
-      else this.#tries.delete(connection);
+      else if (this.#tries.size > 0) this.#tries.delete(connection);
     }
   }
 

@@ -1,15 +1,42 @@
-// Listing: select and resolve, and nothing more.
+// Listing: select and resolve, look closer where that was asked for, and touch nothing.
 
 import type { Connection } from "./connection.ts";
+import { detection, type KeepaliveSysctls } from "./keepalive/detection.ts";
+import { KeepaliveReader, keepaliveSysctls, type Unread } from "./keepalive_of.ts";
+import { extension, INET_DIAG_INFO } from "./netlink/inet_diag.ts";
+import { stateMask } from "./netlink/states.ts";
 import { Resolver } from "./resolve.ts";
-import { Selector } from "./select.ts";
+import { currentNetns, Selector } from "./select.ts";
+import { EVERYTHING } from "./selection/filter.ts";
 import { compileSelection, type Selection } from "./selection/selection.ts";
+
+/** What to say of each connection besides what the kernel lists anyway. */
+export interface ListOptions {
+  /** Fill in `tcp_info`. */
+  tcp_info?: boolean;
+  /**
+   * Fill in `keepalive` and `dead_peer_noticed`. This takes a duplicate of each owner's descriptor for some microseconds,
+   * so it costs time, and needs to be the same user as the owner, or CAP_SYS_PTRACE. (Where the net_cls or net_prio
+   * controllers of cgroups v1 are in use, the kernel tags a duplicated socket as this process's.)
+   */
+  keepalive?: boolean;
+}
 
 /** What a list holds. */
 export interface Listing {
   connections: Connection[];
   /** How many processes this user may not look into: their connections show no owners. */
   unreadable_processes: number;
+  /** With `keepalive`: why it is null where it is. */
+  keepalive_unreadable?: Unread[];
+  /** With `keepalive`: what the network namespaces say where a socket does not. */
+  sysctls?: NetnsSysctls[];
+}
+
+/** The settings of keepalive in a network namespace. */
+export interface NetnsSysctls extends KeepaliveSysctls {
+  /** Inode number of the namespace. */
+  netns: number;
 }
 
 /**
@@ -24,17 +51,75 @@ export interface Listing {
  * }
  * ```
  *
+ * @example Which connections to it would never notice that it has died?
+ * ```ts
+ * import { list } from "@tcphup/tcphup";
+ *
+ * const { connections } = list({ dst: "192.0.2.10" }, { keepalive: true });
+ * const blind = connections.filter(({ keepalive }) => keepalive?.enabled === false);
+ * ```
+ *
  * @throws {UsageError} When the selection is empty, malformed, or names something that is not there.
  * @throws {Unsupported} Where the kernel cannot list sockets.
  */
-export function list(selection: Selection): Listing {
-  const selector = new Selector(compileSelection(selection));
+export function list(selection: Selection, options: ListOptions = {}): Listing {
+  const lister = new Lister(selection, options);
   try {
-    const connections = selector.select();
-    const resolver = new Resolver();
-    resolver.resolve(connections, { exhaustive: true });
-    return { connections, unreadable_processes: resolver.unreadable };
+    return lister.list();
   } finally {
-    selector.close();
+    lister.close();
   }
+}
+
+/** Lists the same connections again and again. */
+export class Lister {
+  readonly #selector: Selector;
+  readonly #resolver = new Resolver();
+  readonly #options: ListOptions;
+
+  constructor(selection: Selection, options: ListOptions = {}) {
+    this.#options = options;
+    this.#selector = new Selector(compileSelection(selection), options.tcp_info ? extension(INET_DIAG_INFO) : 0);
+  }
+
+  /** The connections as they are now. */
+  list(): Listing {
+    const connections = this.#selector.select();
+    this.#resolver.resolve(connections, { exhaustive: true });
+    const listing = { connections, unreadable_processes: this.#resolver.unreadable };
+    return this.#options.keepalive ? { ...listing, ...readKeepalive(connections) } : listing;
+  }
+
+  /** Which ports are listened on: `(netns, port) => boolean`. */
+  listening(): (netns: number, port: number) => boolean {
+    const listeners = new Selector({ filter: EVERYTHING, states: stateMask("LISTEN") });
+    try {
+      const ports = new Set(listeners.select().map(({ netns, src }) => `${netns}/${src.port}`));
+      return (netns, port) => ports.has(`${netns}/${port}`);
+    } finally {
+      listeners.close();
+    }
+  }
+
+  close(): void {
+    this.#selector.close();
+  }
+}
+
+function readKeepalive(connections: readonly Connection[]): Pick<Listing, "keepalive_unreadable" | "sysctls"> {
+  const reader = new KeepaliveReader();
+  const sysctls = keepaliveSysctls();
+  try {
+    for (const connection of connections) {
+      const keepalive = connection.keepalive = reader.read(connection);
+      connection.dead_peer_noticed = null;
+      if (keepalive === null || sysctls === null) continue;
+      const { idle_ms, in_flight_ms } = detection(keepalive, sysctls);
+      connection.dead_peer_noticed = { idle_ms, in_flight_ms };
+    }
+  } finally {
+    reader.close();
+  }
+  const namespaces = sysctls === null ? [] : [{ netns: currentNetns(), ...sysctls }];
+  return { keepalive_unreadable: reader.unread, sysctls: namespaces };
 }

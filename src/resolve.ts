@@ -8,7 +8,7 @@ import { ancestors, environment, self } from "./owners/proc.ts";
 /** Finds owners. What concerns this process alone is read once. */
 export class Resolver {
   readonly #self = self();
-  readonly #ancestors = ancestors();
+  readonly #ancestors = new Set(ancestors());
   readonly #session = sshSession();
   /** How many processes could not be looked into, at the last look. */
   unreadable = 0;
@@ -23,7 +23,7 @@ export class Resolver {
     const held = connections.filter(({ inode }) => inode !== 0);
     const { owners, unreadable } = findOwners(held, {
       exhaustive: options.exhaustive,
-      first: this.#ancestors,
+      first: [...this.#ancestors],
       except: options.exceptSelf ? this.#self : undefined,
     });
     this.unreadable = unreadable;
@@ -32,8 +32,10 @@ export class Resolver {
 
   /** Why the connection is part of the operator's own session; null when it is not. */
   sessionOf({ src, dst, owners }: Connection): string | null {
-    const owner = owners.find(({ pid }) => this.#ancestors.includes(pid));
-    if (owner) return `held by an ancestor of this process: pid ${owner.pid} (${owner.comm})`;
+    for (const { pid, comm } of owners) {
+      if (this.#ancestors.has(pid)) return `held by an ancestor of this process: pid ${pid} (${comm})`;
+    }
+    if (this.#session === null) return null;
     const ends = `${formatEndpoint(dst.address, dst.port)} ${formatEndpoint(src.address, src.port)}`;
     return ends === this.#session ? "the ssh connection of this session (SSH_CONNECTION)" : null;
   }

@@ -18,9 +18,12 @@ export class Selector {
   readonly #diag = new SockDiag();
   readonly #netns = currentNetns();
   readonly #target: Target;
+  readonly #extensions: number;
 
-  constructor(target: Target) {
+  /** @param extensions Bits of the reply attributes that connections are to be filled from. */
+  constructor(target: Target, extensions = 0) {
     this.#target = target;
+    this.#extensions = extensions;
   }
 
   /**
@@ -31,7 +34,8 @@ export class Selector {
    */
   select(states: number = this.#target.states): Connection[] {
     try {
-      return listConnections(this.#diag, queries(this.#target.filter, states & this.#target.states), 0, this.#netns);
+      const wanted = queries(this.#target.filter, states & this.#target.states);
+      return listConnections(this.#diag, wanted, this.#extensions, this.#netns);
     } catch (error) {
       if (!isSyscallError(error, "ENOENT", "EPROTONOSUPPORT", "EAFNOSUPPORT")) throw error;
       throw new Unsupported("This kernel cannot list TCP sockets: it needs CONFIG_INET_DIAG and CONFIG_INET_TCP_DIAG");

@@ -1,8 +1,8 @@
 // A process that holds TCP connections and does nothing with them. It obeys lines on standard input:
-//   listen PORT            accepts and keeps everything
-//   connect HOST PORT N    opens N connections and keeps them
-//   await N                waits until it keeps N connections
-// and answers each with a line when it is done.
+//   listen ADDRESS PORT       accepts and keeps everything
+//   connect ADDRESS PORT N    opens N connections and keeps them
+//   count                     says how many it keeps
+// and answers each, when it is done, with the number of connections that it keeps.
 
 import { lines } from "./lines.ts";
 
@@ -15,7 +15,7 @@ async function accept(listener: Deno.Listener): Promise<void> {
 for await (const line of lines(Deno.stdin.readable)) {
   const [verb, ...rest] = line.split(" ");
   if (verb === "listen") {
-    accept(Deno.listen({ hostname: "0.0.0.0", port: Number(rest[0]), tcpBacklog: 4096 }));
+    accept(Deno.listen({ hostname: rest[0], port: Number(rest[1]), tcpBacklog: 4096 }));
   } else if (verb === "connect") {
     const [hostname, port, count] = [rest[0], Number(rest[1]), Number(rest[2])];
     for (let opened = 0; opened < count;) {
@@ -23,8 +23,6 @@ for await (const line of lines(Deno.stdin.readable)) {
       kept.push(...await Promise.all(Array.from({ length: batch }, () => Deno.connect({ hostname, port }))));
       opened += batch;
     }
-  } else if (verb === "await") {
-    while (kept.length < Number(rest[0])) await new Promise((resolve) => setTimeout(resolve, 10));
   }
-  console.log("done");
+  console.log(kept.length);
 }

@@ -1,79 +1,94 @@
-// What hanging up costs, beside `ss -K` on as many connections of the same kind.
+// What hanging up costs, beside `ss -K` on as many connections of the same kind, in the same run.
 
-import { median, repeat, type Run, run } from "./measure.ts";
+import { median, type Run, run } from "./measure.ts";
 import { TCPHUP } from "./paths.ts";
+import type { Row } from "./row.ts";
 import { World } from "./world.ts";
 
-/** A line of the benchmark's table. */
-export interface Row {
-  readonly name: string;
-  /** Connections that match. */
-  readonly n: number;
-  readonly median_ms: number;
-  /** What the median is compared with, and how it compares. */
-  readonly against: string;
-  readonly ratio: number;
-  /** Where the time went, in the tool's own words. */
-  readonly phases: string;
-}
-
+/** Where all servers are. */
+const NETWORK = "127.0.0.0/24";
 const PORT = 9000;
 const OTHER_PORT = 9001;
+/** Client processes; the server is one more. The shell's limit of descriptors is the limit of each. */
 const PROCESSES = 4;
+const TIMES = 7;
+
+const hupCommand = [...TCPHUP, "hup", NETWORK, String(PORT), "--verbose"];
+const ssCommand = ["ss", "-K", "-tn", "dst", NETWORK, "dport", "=", `:${PORT}`];
 
 async function inWorld(ports: Record<number, number>, command: readonly string[]): Promise<Run> {
   await using _world = await World.open(ports, PROCESSES);
   return await run(command);
 }
 
-const hup = [...TCPHUP, "hup", "127.0.0.1", String(PORT), "--verbose"];
-const ssKill = ["ss", "-K", "-tn", "dst", "127.0.0.1", "dport", "=", `:${PORT}`];
-
-function phases({ stderr }: Run): string {
-  return /\d+ ms: (.*?);/.exec(stderr)?.[1] ?? "";
-}
-
+/** The run whose time is the median. */
 function middle(runs: readonly Run[]): Run {
   const ms = median(runs.map((run) => run.ms));
   return runs.find((run) => run.ms === ms)!;
 }
 
-/** All of `n` connections (each has two ends here, so half of the sockets match). */
-export async function hangUpAll(n: number, times: number): Promise<Row> {
-  const ours: Run[] = [];
-  const theirs: Run[] = [];
-  await repeat(times, async () => {
-    ours.push(await inWorld({ [PORT]: n }, hup));
-    theirs.push(await inWorld({ [PORT]: n }, ssKill));
-  });
-  const [our, their] = [middle(ours), middle(theirs)];
+/** Where the time went, and the memory, as --verbose says it. */
+function phases({ stderr }: Run): string {
+  return /\d+ ms: (.*?);/.exec(stderr)?.[1] ?? "";
+}
+
+function memory_kb({ stderr }: Run): number {
+  return Number(/(\d+) kB/.exec(stderr)?.[1]);
+}
+
+/** All of `n` connections. Each has both its ends here, so half of the sockets match. */
+async function hangUpAll(n: number): Promise<Row> {
+  const [ours, theirs]: Run[][] = [[], []];
+  for (let i = 0; i < TIMES; i++) {
+    ours.push(await inWorld({ [PORT]: n }, hupCommand));
+    theirs.push(await inWorld({ [PORT]: n }, ssCommand));
+  }
+  const run = middle(ours);
+  // Pair by pair, so that a machine whose speed drifts does not make the ratio.
+  const ratio = median(ours.map(({ ms }, i) => ms / theirs[i].ms));
+  return { name: "hang up on all", n, median_ms: run.ms, against: "ss -K", ratio, note: phases(run) };
+}
+
+/** A few among many, beside a run that selects none of them. */
+async function hangUpFew(n: number, sockets: number): Promise<Row> {
+  await using _world = await World.open({ [OTHER_PORT]: sockets / 2 - n }, PROCESSES);
+  const [few, none]: Run[][] = [[], []];
+  for (let i = 0; i < TIMES; i++) {
+    none.push(await run([...TCPHUP, "hup", NETWORK, "9", "--verbose"]));
+    few.push(await inWorld({ [PORT]: n }, hupCommand));
+  }
+  const middleRun = middle(few);
+  const extra_ms = middleRun.ms - middle(none).ms;
   return {
-    name: "hang up on all",
+    name: `hang up on ${n} of ${sockets} sockets`,
     n,
-    median_ms: our.ms,
-    against: "ss -K",
-    ratio: our.ms / their.ms,
-    phases: phases(our),
+    median_ms: middleRun.ms,
+    against: "selecting none",
+    ratio: middleRun.ms / middle(none).ms,
+    note: `${extra_ms.toFixed(0)} ms more; ${phases(middleRun)}`,
   };
 }
 
-/** A few among many, beside a run that selects nothing. */
-export async function hangUpFew(n: number, others: number, times: number): Promise<Row & { extra_ms: number }> {
-  await using _world = await World.open({ [OTHER_PORT]: others }, PROCESSES);
-  const empty = median(await repeat(times, async () => (await run([...hup.slice(0, -2), "9", "--verbose"])).ms));
-  const runs = await repeat(times, async () => {
-    await using _few = await World.open({ [PORT]: n }, 1);
-    return await run(hup);
-  });
-  const our = middle(runs);
-  const name = `hang up on ${n} of ${others * 2} sockets`;
+/** How cost and memory grow with the number of connections. */
+async function growth(few: number, many: number): Promise<Row> {
+  const [small, large]: Run[][] = [[], []];
+  for (let i = 0; i < 3; i++) {
+    small.push(await inWorld({ [PORT]: few }, hupCommand));
+    large.push(await inWorld({ [PORT]: many }, hupCommand));
+  }
+  const [a, b] = [middle(small), middle(large)];
+  const bytes = (memory_kb(b) - memory_kb(a)) * 1024 / (many - few);
   return {
-    name,
-    n,
-    median_ms: our.ms,
-    against: "selecting none",
-    ratio: our.ms / empty,
-    extra_ms: our.ms - empty,
-    phases: phases(our),
+    name: "hang up on all",
+    n: many,
+    median_ms: b.ms,
+    against: `the same per connection at ${few}`,
+    ratio: b.ms / many / (a.ms / few),
+    note: `${bytes.toFixed(0)} bytes of resident memory a connection; ${phases(b)}`,
   };
+}
+
+/** Everything about hanging up. */
+export async function hup(): Promise<Row[]> {
+  return [await hangUpAll(10_000), await hangUpFew(10, 50_000), await growth(4_000, 40_000)];
 }

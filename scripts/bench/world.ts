@@ -19,10 +19,11 @@ class Holder {
     this.#answers = lines(this.#process.stdout);
   }
 
-  async obey(line: string): Promise<void> {
+  async obey(line: string): Promise<string> {
     await this.#writer.write(new TextEncoder().encode(line + "\n"));
-    const { done } = await this.#answers.next();
+    const { done, value } = await this.#answers.next();
     if (done) throw new Error(`a process of the benchmark ended at: ${line}`);
+    return value;
   }
 
   async end(): Promise<void> {
@@ -33,23 +34,37 @@ class Holder {
   }
 }
 
-/** Client processes, and one server process for each address that they connect to. */
+/** The address of a server, all of them within 127.0.0.0/24. */
+function address(server: number): string {
+  return `127.0.0.${server + 1}`;
+}
+
+/** Client processes that hold connections, and as many server processes that hold the other ends. */
 export class World {
   readonly #holders: Holder[] = [];
 
   /** Opens `count` connections to each port, spread over `processes` client processes. */
   static async open(ports: Record<number, number>, processes: number): Promise<World> {
     const world = new World();
-    const server = world.#add();
     const clients = Array.from({ length: processes }, () => world.#add());
-    for (const port of Object.keys(ports)) await server.obey(`listen ${port}`);
+    const servers = Array.from({ length: processes }, () => world.#add());
+    // Each server has an address of its own: all sockets in one process would be more than it may open.
+    await Promise.all(servers.map(async (server, i) => {
+      for (const port of Object.keys(ports)) await server.obey(`listen ${address(i)} ${port}`);
+    }));
     await Promise.all(clients.map(async (client, i) => {
       for (const [port, count] of Object.entries(ports)) {
         const share = Math.floor(count / processes) + (i < count % processes ? 1 : 0);
-        if (share > 0) await client.obey(`connect 127.0.0.1 ${port} ${share}`);
+        if (share > 0) await client.obey(`connect ${address(i)} ${port} ${share}`);
       }
     }));
-    await server.obey(`await ${Object.values(ports).reduce((a, b) => a + b)}`);
+    // No connection may be left in a backlog: it would have no owner.
+    let accepted = 0;
+    const expected = Object.values(ports).reduce((a, b) => a + b);
+    while (accepted < expected) {
+      accepted = 0;
+      for (const server of servers) accepted += Number(await server.obey("count"));
+    }
     return world;
   }
 

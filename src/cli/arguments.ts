@@ -25,6 +25,11 @@ export class Arguments {
     return this.#values[name] === true;
   }
 
+  /** Whether a flag was given, with a value or without one. */
+  given(name: string): boolean {
+    return isGiven(this.#values[name]);
+  }
+
   /** The value of a flag, undefined when it was not given. */
   value(name: string): string | undefined {
     return (this.#values[name] as string[] | undefined)?.at(-1);
@@ -57,7 +62,7 @@ const COMMANDS: readonly Command[] = ["hup", "ls", "doctor"];
 export function parseArguments(args: readonly string[]): Arguments {
   const unknown: string[] = [];
   const valued = FLAGS.filter(({ value }) => value !== undefined).map(({ name }) => name);
-  const { _: words, ...values } = parseArgs(args, {
+  const { _: words, ...values } = parseArgs(spellOut(args), {
     string: ["_", ...valued],
     boolean: FLAGS.filter(({ value }) => value === undefined).map(({ name }) => name),
     collect: valued,
@@ -69,17 +74,45 @@ export function parseArguments(args: readonly string[]): Arguments {
   const hint = `see "tcphup${named ? ` ${named}` : ""} --help"`;
   if (unknown.length > 0) throw new UsageError(`Unknown option "${unknown[0]}": ${hint}`);
   for (const flag of FLAGS) check(flag, values[flag.name], command, hint);
+  refuseIdleValues(args);
   return new Arguments(command, named !== undefined, named ? words.slice(1) : words, values);
 }
 
+/** Writes those values after an equals sign that parseArgs would not, or not always, take for values. */
+function spellOut(args: readonly string[]): string[] {
+  const spelled: string[] = [];
+  for (let i = 0; i < args.length; i++) {
+    if (args[i] === "--") return [...spelled, ...args.slice(i)];
+    const flag = FLAGS.find(({ name, alone, signed }) => (alone || signed) && args[i] === `--${name}`);
+    const value = flag?.alone ?? (flag && args[i + 1]?.startsWith("-") ? args[++i] : undefined);
+    spelled.push(value === undefined ? args[i] : `--${flag!.name}=${value}`);
+  }
+  return spelled;
+}
+
+function isGiven(value: unknown): boolean {
+  return Array.isArray(value) ? value.length > 0 : value === true;
+}
+
 function check(flag: Flag, value: unknown, command: Command, hint: string): void {
-  const given = Array.isArray(value) ? value.length > 0 : value === true;
-  if (!given) return;
+  if (!isGiven(value)) return;
   if (!flag.commands.includes(command)) {
     throw new UsageError(`"tcphup ${command}" has no option "--${flag.name}": ${hint}`);
   }
   if (Array.isArray(value) && value.includes("")) {
     throw new UsageError(`Option "--${flag.name}" needs a value: --${flag.name} ${flag.value}`);
+  }
+}
+
+/** parseArgs takes `--json=yes` for `--json`; a person who wrote it meant something else. */
+function refuseIdleValues(args: readonly string[]): void {
+  for (const arg of args) {
+    if (arg === "--") return;
+    const [, name, value] = /^--([^=]+)=(.*)$/.exec(arg) ?? [];
+    const flag = FLAGS.find((flag) => flag.name === name);
+    if (flag && flag.value === undefined) {
+      throw new UsageError(`Option "--${name}" takes no value, but was given "${value}"`);
+    }
   }
 }
 

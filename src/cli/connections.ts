@@ -17,7 +17,8 @@ const TONES: Partial<Record<Outcome, Tone>> = {
   "failed": "bad",
 };
 
-function endpoint({ address, port }: Endpoint): string {
+/** An endpoint as ss(8) writes it. */
+export function endpointText({ address, port }: Endpoint): string {
   return formatEndpoint(address, port);
 }
 
@@ -27,7 +28,7 @@ function ownerText({ pid, fd, comm }: Owner, verbose: boolean): string {
 }
 
 /** Who holds a connection: one owner and how many more, or all of them. */
-function ownersText({ owners }: Connection, verbose: boolean): string {
+export function ownersText({ owners }: Connection, verbose: boolean): string {
   if (owners.length === 0) return "-";
   if (verbose) return owners.map((owner) => ownerText(owner, true)).join(", ");
   const others = new Set(owners.map(({ pid }) => pid)).size - 1;
@@ -45,8 +46,8 @@ function outcomeText({ outcome, error }: Connection): string {
 export function outcomeTable(connections: readonly Connection[], verbose: boolean): string[] {
   const rows = connections.map((connection) => [
     connection.state,
-    endpoint(connection.src),
-    endpoint(connection.dst),
+    endpointText(connection.src),
+    endpointText(connection.dst),
     ownersText(connection, verbose),
     outcomeText(connection),
   ]);
@@ -54,33 +55,19 @@ export function outcomeTable(connections: readonly Connection[], verbose: boolea
 }
 
 /** ss(8)'s text of a timer: `timer:(keepalive,1min52sec,0)`. */
-function timerText({ timer }: Connection): string {
+export function timerText({ timer }: Connection): string {
   return timer === null ? "" : `timer:(${timer.name},${timeText(timer.expires_ms)},${timer.retransmits})`;
 }
 
-/** A time as ss(8) writes it. */
-function timeText(milliseconds: number): string {
-  const seconds = Math.trunc(milliseconds / 1000);
-  const [minutes, rest] = [Math.trunc(seconds / 60), seconds % 60];
-  if (minutes > 0) return `${minutes}min${rest > 0 ? `${rest}sec` : ""}`;
-  if (seconds > 9) return `${seconds}sec`;
+/** A time as ss(8) writes it, but `2.104sec` where ss has `2.104ms`. */
+export function timeText(milliseconds: number): string {
   const fraction = String(milliseconds % 1000).padStart(3, "0");
-  return seconds > 0 ? `${seconds}.${fraction}sec` : `${milliseconds}ms`;
-}
-
-/** The table of a list: the columns of `ss -tno`, then the owner. */
-export function listTable(connections: readonly Connection[], verbose: boolean): string[] {
-  const rows = connections.map((connection) => [
-    connection.state,
-    String(connection.rqueue),
-    String(connection.wqueue),
-    endpoint(connection.src),
-    endpoint(connection.dst),
-    ownersText(connection, verbose),
-    timerText(connection),
-  ]);
-  return columns(["State", "Recv-Q", "Send-Q", "Local", "Remote", "Process", "Timer"], rows)
-    .map((line) => line.trimEnd());
+  const seconds = Math.trunc(milliseconds / 1000);
+  if (seconds === 0) return `${fraction}ms`;
+  if (seconds < 10) return milliseconds % 1000 === 0 ? `${seconds}sec` : `${seconds}.${fraction}sec`;
+  if (seconds < 60) return `${seconds}sec`;
+  const minutes = Math.trunc(seconds / 60);
+  return minutes > 9 || seconds % 60 === 0 ? `${minutes}min` : `${minutes}min${seconds % 60}sec`;
 }
 
 const SHOWN_REASONS = 3;

@@ -11,12 +11,16 @@ export interface Flag {
   readonly short?: string;
   /** What its value is called in the help; a flag without one is on or off. */
   readonly value?: string;
+  /** The value that it has when it stands alone. Such a flag takes another one only after "=": DEST may follow it. */
+  readonly alone?: string;
+  /** Its value may begin with a minus. */
+  readonly signed?: boolean;
   /** One line of help. */
   readonly help: string;
   /** More of it, for a command's own help. */
   readonly more?: string;
   /** The heading it stands under. */
-  readonly group: "Selection" | "Hanging up" | "Output";
+  readonly group: "Selection" | "Hanging up" | "Listing" | "Output";
   readonly commands: readonly Command[];
 }
 
@@ -77,6 +81,54 @@ export const FLAGS: readonly Flag[] = [
     help: "abort at once with a RST instead of hanging up",
     group: "Hanging up",
     commands: ["hup"],
+  },
+  {
+    name: "summary",
+    help: "count them by destination and process, the most first",
+    more: "With how many carried no data either way for 60 s or longer, how many have SO_KEEPALIVE off, and how many " +
+      "bytes wait in their queues. Where this host accepted the connections, the destination is its own end.",
+    group: "Listing",
+    commands: ["ls"],
+  },
+  {
+    name: "columns",
+    value: "A,B,...",
+    help: "show these columns; +A,B,... adds them to the usual ones",
+    group: "Listing",
+    commands: ["ls"],
+  },
+  {
+    name: "sort",
+    value: "COLUMN",
+    signed: true,
+    help: "put them in order; -COLUMN begins with the greatest",
+    group: "Listing",
+    commands: ["ls"],
+  },
+  {
+    name: "keepalive",
+    short: "k",
+    help: "show their keepalive, and after how long a dead peer is noticed",
+    more: "It is read through a duplicate of each owner's descriptor, which takes the same rights as hanging up.",
+    group: "Listing",
+    commands: ["ls"],
+  },
+  {
+    name: "watch",
+    value: "S",
+    alone: "1",
+    help: "show them anew every S seconds, 1 unless said, until interrupted",
+    more: "The time follows an equals sign: --watch=5, --watch=500ms. It needs a terminal, except with --json-lines. " +
+      "An interrupt (^C) is how it ends, so the exit code is 0.",
+    group: "Listing",
+    commands: ["ls"],
+  },
+  {
+    name: "json-lines",
+    help: "print one JSON object a line: a connection, or with --summary a group",
+    more: "With --watch, each has the time at which it was seen.",
+    group: "Output",
+    commands: ["ls"],
   },
   { name: "json", help: "print one JSON document", group: "Output", commands: all },
   { name: "quiet", short: "q", help: "print nothing but errors", group: "Output", commands: selecting },

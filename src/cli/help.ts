@@ -1,5 +1,6 @@
 // The help: made from the table of flags.
 
+import { columnsHelp } from "./columns.ts";
 import { type Command, type Flag, FLAGS } from "./flags.ts";
 
 interface Manual {
@@ -32,9 +33,15 @@ ${DESTINATION}`,
   ls: {
     usage: "tcphup ls DEST [PORT] [OPTIONS]",
     summary: "show connections and who holds them, touch nothing",
-    text: DESTINATION,
+    text: `Columns of the table, those of "ss -tno" and the owner unless --columns says otherwise:
+${columnsHelp()}
+
+${DESTINATION}`,
     examples: [
       ["tcphup ls 192.0.2.10", "who talks to this address"],
+      ["tcphup ls --summary 10.0.0.0/8", "what would be hit, on one screen"],
+      ["tcphup ls --watch -k any 5432", "watch connections to port 5432, with their keepalive"],
+      ["tcphup ls --columns +idle --sort -idle any", "the longest unused first"],
       ["tcphup ls any 443 --json", "everything to port 443, for another program"],
     ],
   },
@@ -111,8 +118,9 @@ function flagsOf(command: Command, long: boolean): string {
 }
 
 function flagHelp(flag: Flag, long: boolean): string[] {
-  const { short, name, value, help, more } = flag;
-  const spelling = `  ${short ? `-${short}, ` : "    "}--${name}${value ? ` ${value}` : ""}`;
+  const { short, name, value, alone, help, more } = flag;
+  const operand = value === undefined ? "" : alone === undefined ? ` ${value}` : `[=${value}]`;
+  const spelling = `  ${short ? `-${short}, ` : "    "}--${name}${operand}`;
   const lines = [`${spelling.padEnd(COLUMN)}  ${help}`];
   if (long && more) lines.push(...wrap(more, WIDTH - COLUMN - 2).map((line) => " ".repeat(COLUMN + 2) + line));
   return lines;

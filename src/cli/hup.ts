@@ -1,12 +1,13 @@
 // `tcphup hup`, and `tcphup` without a command.
 
-import { host } from "../../ffi/deno.ts";
 import { hangUp, type HangUpOptions } from "../hang_up.ts";
+import { readFile } from "../owners/proc.ts";
 import type { Phases, Report } from "../report.ts";
 import { UsageError } from "../usage_error.ts";
 import type { Arguments } from "./arguments.ts";
 import { outcomeTable, summary } from "./connections.ts";
 import { DONE, exitCode } from "./exit_codes.ts";
+import { onInterrupt } from "./interrupt.ts";
 import { selectionOf } from "./selection.ts";
 import { complain, paint, print } from "./terminal.ts";
 
@@ -23,11 +24,6 @@ export async function hup(args: Arguments): Promise<number> {
   } finally {
     restore();
   }
-}
-
-function onInterrupt(listener: () => void): () => void {
-  const restorers = [host.onSignal("SIGINT", listener), host.onSignal("SIGTERM", listener)];
-  return () => restorers.forEach((restore) => restore());
 }
 
 function optionsOf(args: Arguments): HangUpOptions {
@@ -49,7 +45,7 @@ function show(report: Report, args: Arguments): void {
     if (exitCode(report) !== DONE) complain(summary(report));
     return;
   }
-  if (args.has("json")) return print([JSON.stringify(report)]);
+  if (args.has("json")) return void print([JSON.stringify(report)]);
   const verbose = args.has("verbose");
   const table = report.matched > 0 ? outcomeTable(report.connections, verbose) : [];
   print([...table, summary(report)]);
@@ -59,5 +55,11 @@ function show(report: Report, args: Arguments): void {
 function complainOfTime({ elapsed_ms, phases_ms, unreadable_processes }: Report): void {
   const phases = Object.entries(phases_ms) as [keyof Phases, number][];
   const spent = phases.map(([phase, ms]) => `${phase} ${ms.toFixed(0)}`).join(", ");
-  complain(paint("faint", `${elapsed_ms} ms: ${spent}; ${unreadable_processes} processes could not be looked into`));
+  const unread = `${unreadable_processes} processes could not be looked into`;
+  complain(paint("faint", `${elapsed_ms} ms: ${spent}; ${unread}; ${peakMemory_kb()} kB of memory at the most`));
+}
+
+/** The most memory that this process has had at once: VmHWM of proc(5). */
+function peakMemory_kb(): number {
+  return Number(/^VmHWM:\s*(\d+) kB$/m.exec(readFile("/proc/self/status") ?? "")?.[1]);
 }

@@ -24,7 +24,7 @@ export async function main(args: readonly string[]): Promise<number> {
       case "hup":
         return await (await import("./hup.ts")).hup(parsed);
       case "ls":
-        return (await import("./ls.ts")).ls(parsed);
+        return await (await import("./ls.ts")).ls(parsed);
       case "doctor":
         return (await import("./doctor.ts")).doctorCommand(parsed);
     }

@@ -25,20 +25,78 @@ export function escapeControls(text: string): string {
   });
 }
 
+/** Characters that take two places on a terminal: East Asian ones, and pictures. */
+const WIDE =
+  /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]|\p{Emoji_Presentation}/u;
+/** Characters that take none. */
+const COMBINING = /\p{Mn}|\p{Me}|\p{Cf}/u;
+
+function placesOf(character: string): number {
+  return COMBINING.test(character) ? 0 : WIDE.test(character) ? 2 : 1;
+}
+
+/** How many places a text takes on a terminal. */
+export function displayWidth(text: string): number {
+  if (/^[ -~]*$/.test(text)) return text.length;
+  let width = 0;
+  for (const character of text) width += placesOf(character);
+  return width;
+}
+
+/** As much of a text, from its beginning, as fits into `width` places. */
+export function cut(text: string, width: number): string {
+  if (displayWidth(text) <= width) return text;
+  let room = width - 1;
+  let kept = "";
+  for (const character of text) {
+    room -= placesOf(character);
+    if (room < 0) break;
+    kept += character;
+  }
+  return `${kept}…`;
+}
+
+function padTo(text: string, width: number): string {
+  return text + " ".repeat(Math.max(0, width - displayWidth(text)));
+}
+
 /** Rows in columns, each as wide as its widest cell; the last one is not padded. */
 export function columns(header: readonly string[], rows: readonly (readonly string[])[]): string[] {
   const widths = header.map((title) => title.length);
   for (const row of rows) {
-    for (let i = 0; i < row.length - 1; i++) if (row[i].length > widths[i]) widths[i] = row[i].length;
+    for (let i = 0; i < row.length - 1; i++) widths[i] = Math.max(widths[i], displayWidth(row[i]));
   }
   const line = (row: readonly string[]) =>
-    row.map((cell, i) => i === row.length - 1 ? cell : cell.padEnd(widths[i])).join("  ");
+    row.map((cell, i) => i === row.length - 1 ? cell : padTo(cell, widths[i])).join("  ").trimEnd();
   return [line(header), ...rows.map(line)];
 }
 
-/** Lines to standard output. A reader that has gone away (`| head`) is not an error. */
-export function print(lines: readonly string[]): void {
-  if (lines.length > 0) host.write(1, lines.join("\n") + "\n");
+/** How much to write at once: enough to make a call cheap, not so much that a long list fills the memory twice. */
+const CHUNK = 64 * 1024;
+
+/**
+ * Writes pieces of text to standard output.
+ *
+ * @returns `false` when the reader has gone away (`| head`), which is no error.
+ */
+export function write(pieces: Iterable<string>): boolean {
+  let chunk = "";
+  for (const piece of pieces) {
+    chunk += piece;
+    if (chunk.length < CHUNK) continue;
+    if (!host.write(1, chunk)) return false;
+    chunk = "";
+  }
+  return chunk === "" || host.write(1, chunk);
+}
+
+/** Writes lines to standard output; as `write`. */
+export function print(lines: Iterable<string>): boolean {
+  return write(ended(lines));
+}
+
+function* ended(lines: Iterable<string>): Generator<string> {
+  for (const line of lines) yield line + "\n";
 }
 
 /** One line to standard error. */

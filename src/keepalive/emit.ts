@@ -159,16 +159,15 @@ const haproxy: Emitter = {
   comment: "#",
   write(values) {
     const { user_timeout_ms, maxseg } = values;
-    const bind = [
-      ...unlessSystem(user_timeout_ms, `tcp-ut ${user_timeout_ms}ms`),
-      ...unlessSystem(maxseg, `mss ${maxseg}`),
-    ];
+    const timeout = unlessSystem(user_timeout_ms, `tcp-ut ${user_timeout_ms}ms`);
+    const bind = [...timeout, ...unlessSystem(maxseg, `mss ${maxseg}`)];
     return [
       "defaults",
       ...indent(4, haproxySide("cli", values)),
       ...indent(4, haproxySide("srv", values)),
-      ...unlessSystem(user_timeout_ms, `    default-server tcp-ut ${user_timeout_ms}ms`),
-      ...(bind.length === 0 ? [] : ["# On each bind line besides:", `#   bind :443 ${bind.join(" ")}`]),
+      ...(bind.length === 0 ? [] : [`# At the end of each bind line: ${bind.join(" ")}`]),
+      // HAProxy 2.6 takes tcp-ut on a default-server line too, but then sets nothing.
+      ...timeout.map((words) => `# At the end of each server line: ${words}`),
     ];
   },
 };

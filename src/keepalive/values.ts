@@ -24,16 +24,7 @@ export interface KeepaliveValues {
   defer_accept_s: number;
 }
 
-/** What a socket has, or would have: nothing is left to the system. */
-export interface Keepalive {
-  /** SO_KEEPALIVE. */
-  enabled: boolean;
-  idle_s: number;
-  interval_s: number;
-  count: number;
-  /** 0 for none, null where the kernel does not say (MPTCP). */
-  user_timeout_ms: number | null;
-}
+export type { Keepalive } from "../connection.ts";
 
 /** A value's name. */
 export type KeepaliveName = keyof KeepaliveValues;

@@ -4,6 +4,8 @@
 import type { Words } from "../address.ts";
 import { align4, NLATTR_SIZE } from "./message.ts";
 
+/** The older request for TCP: it alone answers for both families at once, and so with one walk over the kernel's table. */
+export const TCPDIAG_GETSOCK = 18;
 export const SOCK_DIAG_BY_FAMILY = 20;
 export const SOCK_DESTROY = 21;
 
@@ -89,6 +91,17 @@ export function encodeRequest(
 /** A cookie of two words, the lower one first, as ss(8) writes it. */
 export function formatCookie(low: number, high: number): string {
   return high === 0 ? low.toString(16) : high.toString(16) + low.toString(16).padStart(8, "0");
+}
+
+/** sizeof(struct inet_diag_req): {u8 family, u8 src_len, u8 dst_len, u8 ext, sockid, u32 states, u32 dbs} */
+const REQ_SIZE = 60;
+
+/** `struct inet_diag_req`, the payload of TCPDIAG_GETSOCK. It asks for every TCP socket of both families. */
+export function encodeTcpRequest({ extensions, states }: { extensions: number; states: number }): Uint8Array {
+  const bytes = new Uint8Array(REQ_SIZE);
+  bytes[3] = extensions;
+  new DataView(bytes.buffer).setUint32(52, states, true);
+  return bytes;
 }
 
 /**

@@ -57,7 +57,9 @@ class Search {
   readonly #uids: Set<number>;
   readonly #ascending: Uint32Array;
   readonly #except: number;
-  #tables: DescriptorTable[] = [];
+  readonly #tables: DescriptorTable[] = [];
+  /** What each process was found to hold: descriptor, inode, descriptor, inode and so on. */
+  readonly #held = new Map<number, number[]>();
 
   constructor(wanted: readonly Wanted[], options: FindOptions) {
     this.#wanted = new Set(wanted.map(({ inode }) => inode));
@@ -118,13 +120,15 @@ class Search {
    */
   askRelatives(): void {
     const unread = this.#tables.filter((table) => !table.exhausted);
-    const holders = new Set<number>();
-    for (const owners of this.owners.values()) for (const { pid } of owners) holders.add(pid);
+    const holders = [...this.#held.keys()];
     const parents = new Map([...holders, ...unread.map(({ pid }) => pid)].map((pid) => [pid, parent(pid)]));
-    for (const holder of holders) {
+    for (const [holder, pairs] of [...this.#held]) {
       const related = unread.filter(({ pid }) => pid !== holder && areRelated(pid, holder, parents));
       if (related.length === 0) continue;
-      const sockets = this.#heldBy(holder);
+      const sockets = Array.from(
+        { length: pairs.length / 2 },
+        (_, i) => ({ fd: pairs[2 * i], inode: pairs[2 * i + 1] }),
+      );
       const step = Math.max(1, Math.floor(sockets.length / SHARED_SAMPLE));
       const sample = sockets.filter((_, i) => i % step === 0);
       for (const table of related) {
@@ -145,14 +149,6 @@ class Search {
     }
   }
 
-  #heldBy(holder: number): { fd: number; inode: number }[] {
-    const sockets: { fd: number; inode: number }[] = [];
-    for (const [inode, owners] of this.owners) {
-      for (const { pid, fd } of owners) if (pid === holder) sockets.push({ fd, inode });
-    }
-    return sockets;
-  }
-
   #readWholly(table: DescriptorTable): void {
     while (!table.exhausted) this.#readBlock(table);
   }
@@ -166,6 +162,9 @@ class Search {
   }
 
   #record({ pid, tid }: DescriptorTable, fd: number, inode: number): void {
+    const held = this.#held.get(pid);
+    if (held) held.push(fd, inode);
+    else this.#held.set(pid, [fd, inode]);
     const owner: Owner = tid === null ? { pid, fd, comm: "" } : { pid, tid, fd, comm: "" };
     const owners = this.owners.get(inode);
     if (owners === undefined) this.owners.set(inode, [owner]);

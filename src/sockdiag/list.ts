@@ -1,10 +1,13 @@
 // Every connection of a network namespace that a query selects: TCP and MPTCP, IPv4 and IPv6.
 
-import { IPPROTO_MPTCP, IPPROTO_TCP, isSyscallError } from "../../ffi/libc.ts";
+import { AF_UNSPEC, IPPROTO_MPTCP, IPPROTO_TCP, isSyscallError } from "../../ffi/libc.ts";
 import { formatEndpoint } from "../address.ts";
-import type { Connection } from "../connection.ts";
-import { extension, INET_DIAG_SHUTDOWN, type InetDiagMsg } from "../netlink/inet_diag.ts";
-import { connectionOf } from "./connection.ts";
+import type { Connection, Info } from "../connection.ts";
+import { extension, INET_DIAG_INFO, INET_DIAG_SHUTDOWN, type InetDiagMsg } from "../netlink/inet_diag.ts";
+import { decodeMptcpInfo } from "../netlink/mptcp_info.ts";
+import { decodeTcpInfo } from "../netlink/tcp_info.ts";
+import { CONNECTED } from "../netlink/states.ts";
+import { connectionOf, identityOf } from "./connection.ts";
 import type { DumpRequest, SockDiag } from "./sock_diag.ts";
 
 /** Which connections, in the terms of sock_diag. */
@@ -26,7 +29,8 @@ export interface Query {
  * kernel lists as TCP sockets too, are left out in favour of the connection itself; one whose connection was not
  * selected is listed as its `subflow_of`.
  *
- * @param extensions Bits of the reply attributes that the queries read.
+ * @param extensions Bits of the reply attributes that the queries read. With the one of INET_DIAG_INFO, connections get
+ * their `tcp_info`.
  * @throws {SyscallError} `ENOENT` where the kernel has no tcp_diag.
  */
 export function listConnections(
@@ -36,35 +40,53 @@ export function listConnections(
   netns: number,
 ): Connection[] {
   const connections = new Map<string, Connection>();
-  const multipath = new Map<number, Connection>();
+  /** The MPTCP connections, by inode, and whether each would be selected if its state were. */
+  const multipath = new Map<number, { connection: Connection; selected: boolean }>();
   const asked = extensions | extension(INET_DIAG_SHUTDOWN);
 
-  forEachDump(queries, (family, query) => {
-    // Hardly filtered: a subflow is recognised by its connection's inode, whichever of the two was selected.
-    const request = { family, protocol: IPPROTO_MPTCP, states: query.states, extensions: asked };
+  forEachFamily(queries, (family, query) => {
+    // Hardly filtered: a subflow is recognised by its connection's inode, whatever was selected and in any state.
+    const request = { family, protocol: IPPROTO_MPTCP, states: CONNECTED, extensions: asked };
     dumpIfSupported(diag, { ...request, bytecode: query.fallback }, (row) => {
-      const connection = connectionOf(row, "mptcp", netns);
-      if (row.inode !== 0) multipath.set(row.inode, connection);
-      if (query.matches(row)) connections.set(`mptcp/${row.inode}/${connection.dst.port}`, connection);
+      const connection = withInfo(connectionOf(row, "mptcp", netns), row, asked);
+      const selected = query.matches(row) || (multipath.get(row.inode)?.selected ?? false);
+      if (row.inode !== 0) multipath.set(row.inode, { connection, selected });
+      if (selected && 1 << row.state & query.states) connections.set(identityOf(connection), connection);
     });
   });
 
-  const selected = new Set(connections.values());
-  forEachDump(queries, (family, query) => {
+  for (const query of queries) {
+    if (query.families.length === 0) continue;
+    const family = query.families.length === 2 ? AF_UNSPEC : query.families[0];
     const request = { family, protocol: IPPROTO_TCP, states: query.states, extensions: asked };
     dumpFiltered(diag, request, query, (row) => {
       if (!query.matches(row)) return;
       const parent = row.inode === 0 ? undefined : multipath.get(row.inode);
-      if (parent && selected.has(parent)) return;
-      const connection = connectionOf(row, "tcp", netns);
-      if (parent) connection.subflow_of = formatEndpoint(parent.dst.address, parent.dst.port);
-      connections.set(connection.cookie, connection);
+      if (parent?.selected) return;
+      const connection = withInfo(connectionOf(row, "tcp", netns), row, asked);
+      if (parent) {
+        const { address, port } = parent.connection.dst;
+        connection.subflow_of = formatEndpoint(address, port);
+      }
+      connections.set(identityOf(connection), connection);
     });
-  });
+  }
   return [...connections.values()];
 }
 
-function forEachDump(queries: readonly Query[], dump: (family: number, query: Query) => void): void {
+function withInfo(connection: Connection, row: InetDiagMsg, asked: number): Connection {
+  if (asked & extension(INET_DIAG_INFO)) connection.tcp_info = infoOf(connection.protocol, row);
+  return connection;
+}
+
+/** How the connection has been; null for one without a full socket (TIME-WAIT, SYN-RECV). */
+function infoOf(protocol: "tcp" | "mptcp", row: InetDiagMsg): Info | null {
+  const info = row.attribute(INET_DIAG_INFO);
+  if (info === null) return null;
+  return protocol === "tcp" ? decodeTcpInfo(info) : decodeMptcpInfo(info);
+}
+
+function forEachFamily(queries: readonly Query[], dump: (family: number, query: Query) => void): void {
   for (const query of queries) {
     for (const family of query.families) dump(family, query);
   }

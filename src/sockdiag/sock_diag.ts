@@ -1,14 +1,16 @@
 // sock_diag(7) as two operations: list the sockets of a family, destroy one socket.
 
-import { ENOBUFS, isSyscallError, SyscallError } from "../../ffi/libc.ts";
+import { AF_UNSPEC, ENOBUFS, isSyscallError, SyscallError } from "../../ffi/libc.ts";
 import {
   encodeRequest,
+  encodeTcpRequest,
   INET_DIAG_REQ_BYTECODE,
   INET_DIAG_REQ_PROTOCOL,
   InetDiagMsg,
   SOCK_DESTROY,
   SOCK_DIAG_BY_FAMILY,
   type SockId,
+  TCPDIAG_GETSOCK,
 } from "../netlink/inet_diag.ts";
 import {
   align4,
@@ -27,7 +29,7 @@ import { openTransport, type Transport } from "./transport.ts";
 
 /** Which sockets to list. */
 export interface DumpRequest {
-  /** AF_INET or AF_INET6. */
+  /** AF_INET, AF_INET6, or AF_UNSPEC for both: that only for TCP. */
   readonly family: number;
   /** IPPROTO_TCP or IPPROTO_MPTCP. */
   readonly protocol: number;
@@ -63,11 +65,13 @@ export class SockDiag {
    * refuses, `ENOBUFS` when every attempt was disturbed.
    */
   dump(request: DumpRequest, each: (row: InetDiagMsg) => void): void {
-    const attributes = [encodeAttribute(INET_DIAG_REQ_PROTOCOL, u32(request.protocol))];
+    const both = request.family === AF_UNSPEC;
+    const type = both ? TCPDIAG_GETSOCK : SOCK_DIAG_BY_FAMILY;
+    const payload = both ? encodeTcpRequest(request) : encodeRequest(request);
+    const attributes = both ? [] : [encodeAttribute(INET_DIAG_REQ_PROTOCOL, u32(request.protocol))];
     if (request.bytecode) attributes.push(encodeAttribute(INET_DIAG_REQ_BYTECODE, request.bytecode));
-    const payload = encodeRequest(request);
     for (let attempt = 1;; attempt++) {
-      const sequence = this.#send(SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, payload, attributes);
+      const sequence = this.#send(type, NLM_F_DUMP, payload, attributes);
       try {
         if (this.#receiveDump(sequence, each)) return;
       } catch (error) {
@@ -105,7 +109,9 @@ export class SockDiag {
             if (errno !== 0) throw new SyscallError("sock_diag dump", errno);
             return whole;
           }
-          if (type === SOCK_DIAG_BY_FAMILY) each(this.#row.at(view, offset + NLMSGHDR_SIZE, end));
+          if (type === SOCK_DIAG_BY_FAMILY || type === TCPDIAG_GETSOCK) {
+            each(this.#row.at(view, offset + NLMSGHDR_SIZE, end));
+          }
         }
         offset += align4(length);
       }

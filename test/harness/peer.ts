@@ -69,6 +69,11 @@ export class Connections {
     assertEquals(echoes, this.#numbers.map(() => "alive"));
   }
 
+  /** Fails if one of them has ended: for those that cannot carry data. */
+  async assertUnended(): Promise<void> {
+    assertEquals((await this.seen()).map(({ ends }) => ends), this.#numbers.map(() => []));
+  }
+
   /** Fails unless each ends, or has ended, in this way. */
   async assertEnded(how: string): Promise<void> {
     assertEquals(await this.ended(), this.#numbers.map(() => how));
@@ -90,6 +95,11 @@ export class Connections {
 
   async close(): Promise<void> {
     await this.#peer.request("close", { numbers: this.#numbers });
+  }
+
+  /** Sends the descriptors over a local socket (SCM_RIGHTS), out of which nobody takes them. */
+  async putInFlight(): Promise<void> {
+    await this.#peer.request("put_in_flight", { numbers: this.#numbers });
   }
 }
 

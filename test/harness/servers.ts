@@ -60,6 +60,18 @@ export async function nginx(netns: Namespace, listening: string, http: string): 
 /** Starts a Redis server without persistence on port 6379 of `address`. */
 export async function redis(netns: Namespace, address: string): Promise<Server> {
   return await start(netns, `${address}:6379`, (directory) => {
-    return ["redis-server", "--bind", address, "--save", "", "--dir", directory, "--logfile", "log"];
+    return [
+      "redis-server",
+      "--bind",
+      address,
+      "--protected-mode",
+      "no",
+      "--save",
+      "",
+      "--dir",
+      directory,
+      "--logfile",
+      "log",
+    ];
   });
 }

@@ -86,38 +86,47 @@ export class Running {
   }
 }
 
-/** tcphup in a place of its own, where every user of the host may run it. */
+/** tcphup in a place of its own, where every user of the host may run it. Its fields are options of `tcphup`. */
 export class PublicCopy implements AsyncDisposable {
-  readonly #directory: string;
   readonly command: readonly string[];
-  /** What has to be in the environment of those who run it, and the directory to run it in. */
   readonly env: Record<string, string>;
   readonly cwd: string;
 
   private constructor(directory: string) {
-    this.#directory = directory;
-    // Nothing of the project but the program and its modules is there: it needs no configuration and no network.
-    const flags = ["--no-config", "--no-lock", "--cached-only", "--allow-ffi"];
-    this.command = compiled ? [`${directory}/tcphup`] : [`${directory}/deno`, "run", ...flags, `${directory}/cli.ts`];
+    this.command = compiled
+      ? [`${directory}/tcphup`]
+      : [`${directory}/deno`, "run", "--no-lock", "--cached-only", "--allow-ffi", `${directory}/cli.ts`];
+    this.env = { HOME: directory, DENO_DIR: `${directory}/deno_dir` };
     this.cwd = directory;
-    this.env = { HOME: `${directory}/home`, DENO_DIR: `${directory}/home` };
   }
 
   static async make(): Promise<PublicCopy> {
     const directory = await Deno.makeTempDir({ prefix: "tcphup-test-" });
-    const parts = ["cli.ts", "src", "ffi", "deno.json"].map((part) => ROOT + part);
+    await Deno.mkdir(`${directory}/deno_dir`);
     if (compiled) await Deno.copyFile(TCPHUP[0], `${directory}/tcphup`);
-    else {
-      await Deno.copyFile(Deno.execPath(), `${directory}/deno`);
-      await run(["cp", "-r", ...parts, directory]);
-    }
-    await Deno.mkdir(`${directory}/home`);
+    else await copySources(directory);
     await run(["chmod", "-R", "a+rX", directory]);
-    await Deno.chmod(`${directory}/home`, 0o1777);
+    await run(["chmod", "-R", "a+w", `${directory}/deno_dir`]);
     return new PublicCopy(directory);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Deno.remove(this.#directory, { recursive: true });
+    await Deno.remove(this.cwd, { recursive: true });
+  }
+}
+
+/** Copies Deno, the program, and what it imports from npm and Deno has in its cache. */
+async function copySources(directory: string): Promise<void> {
+  await Deno.copyFile(Deno.execPath(), `${directory}/deno`);
+  await run(["cp", "-r", ...["deno.json", "cli.ts", "src", "ffi"].map((part) => ROOT + part), directory]);
+  const info = async (...args: string[]) =>
+    JSON.parse((await run([Deno.execPath(), "info", "--json", ...args])).stdout);
+  const { npmCache } = await info();
+  const { npmPackages = {} } = await info(`${ROOT}cli.ts`);
+  for (const { name, registryUrl } of Object.values<{ name: string; registryUrl: string }>(npmPackages)) {
+    const host = new URL(registryUrl).host;
+    const cache = `${directory}/deno_dir/npm/${host}`;
+    await run(["mkdir", "-p", cache]);
+    await run(["cp", "-r", `${npmCache}/${host}/${name}`, cache]);
   }
 }

@@ -3,6 +3,7 @@
 import { assertEquals } from "@std/assert";
 import { Namespace } from "../harness/namespace.ts";
 import { Peer } from "../harness/peer.ts";
+import { eventually } from "../harness/process.ts";
 import { assertCountsAddUp, assertExit, DOOMED_PORT, Scene } from "../harness/scene.ts";
 import { type Need, systemTest } from "../harness/system.ts";
 import { PublicCopy, tcphup } from "../harness/tcphup.ts";
@@ -28,6 +29,8 @@ for (const [kind, address, needs] of sockets) {
     assertCountsAddUp(run);
     await scene.doomed.assertEnded(SOCK_DESTROY);
     await served.assertEnded("ECONNRESET");
+    assertEquals(await netns.resetsSent(), 3);
+    assertEquals(await netns.connectionsReset(), 6, "both ends of three");
     await scene.kept.assertAlive();
   });
 
@@ -80,7 +83,7 @@ systemTest("--destroy: a connection that nobody has accepted yet", [], async (ne
   assertExit(run, 0);
   assertEquals(run.outcomes(), ["destroyed"]);
   await waiting.assertEnded("ECONNRESET");
-  assertEquals((await other.seen())[0].ends, []);
+  await other.assertUnended();
   assertEquals((await netns.ss("-l")).length, 1, "the listener is still there");
 });
 
@@ -100,6 +103,26 @@ systemTest("--destroy: what a process that is gone has left behind", [], async (
     { state: "FIN-WAIT-1", outcome: "destroyed" },
   ]);
   assertEquals(await netns.ss("state", "connected"), []);
+});
+
+systemTest("--destroy: a connection whose handshake is not over (SYN-RECV)", [], async (netns) => {
+  await using other = await Namespace.create();
+  await netns.link(other, ["10.1.0.1/24"], ["10.1.0.2/24"]);
+  const server = Peer.start(netns);
+  await server.listen("10.1.0.1", DOOMED_PORT);
+  // The server's answers go to nobody.
+  await netns.exec("ip", "neighbour", "replace", "10.1.0.2", "lladdr", "02:00:00:00:00:01", "dev", "veth");
+  await Peer.start(other).beginConnect("10.1.0.1", DOOMED_PORT);
+  await eventually("SYN-RECV", async () => (await netns.ss("state", "syn-recv")).length === 1);
+  const hangUp = await tcphup(["10.1.0.2", "--json"], { netns });
+  assertExit(hangUp, 1);
+  assertEquals(hangUp.json().connections.map(({ state, outcome }) => ({ state, outcome })), [
+    { state: "SYN-RECV", outcome: "no-owner" },
+  ]);
+  const destroy = await tcphup(["10.1.0.2", "--destroy", "--json"], { netns });
+  assertExit(destroy, 0);
+  assertEquals(destroy.outcomes(), ["destroyed"]);
+  assertEquals((await netns.ss("-l")).length, 1, "the listener is still there");
 });
 
 for (const without of [[], ["net_admin"]]) {
@@ -123,7 +146,7 @@ for (const without of [[], ["net_admin"]]) {
     assertEquals(healthy.ports.map((port) => outcomeOf.get(port)), ["hung-up", "hung-up"]);
     await stuck.assertEnded("EOF");
     await healthy.assertEnded("EOF");
-    assertEquals(await netns.ss("state", "connected"), []);
+    assertEquals(await netns.ss("state", "connected", "exclude", "time-wait"), []);
   });
 }
 
@@ -147,7 +170,7 @@ systemTest("no owner and no CAP_NET_ADMIN: it says what is missing", ["setpriv"]
   assertExit(run, 4);
   assertEquals(run.json().failed, 1);
   assertEquals(run.json().connections.map(({ error }) => /CAP_NET_ADMIN/.test(error!)), [true]);
-  assertEquals((await waiting.seen())[0].ends, []);
+  await waiting.assertUnended();
 });
 
 systemTest("without --destroy nothing is ever aborted", [], async (netns) => {

@@ -54,13 +54,15 @@ type Terms = readonly [string, readonly string[]];
 
 function randomAddress(dice: Dice): Terms {
   const address = dice.one([...IPV4, ...IPV6]);
-  return [address, [`dst ${address}`]];
+  // Without its length, ss would take the last group of an IPv6 address for a port.
+  return [address, [`dst ${address}/${address.includes(":") ? 128 : 32}`]];
 }
 
 function randomPrefix(dice: Dice): Terms {
   const address = dice.one([...IPV4, ...IPV6]);
-  // ss takes a prefix of length 0 for no condition, of either family.
-  const length = 1 + dice.below(address.includes(":") ? 128 : 32);
+  // To ss v4-mapped addresses are IPv6: it lets a prefix that covers ::ffff:0:0/96 take them. To us they are IPv4.
+  const shortest = !address.includes(":") ? 1 : address.startsWith("::") ? 81 : 3;
+  const length = shortest + dice.below((address.includes(":") ? 128 : 32) - shortest + 1);
   return [`${address}/${length}`, [`dst ${address}/${length}`]];
 }
 

@@ -3,8 +3,19 @@
 import { assert, assertEquals } from "@std/assert";
 // @ts-types="./yaml.d.ts"
 import { parse } from "npm:deno-std@1.4.0/yaml/mod.js";
+import {
+  type ForeignFd,
+  getsockopt,
+  IPPROTO_TCP,
+  pidfdGetfd,
+  pidfdOpen,
+  SO_PROTOCOL,
+  SOL_SOCKET,
+} from "../../ffi/libc.ts";
 import { emit } from "../../src/keepalive/emit.ts";
-import { type KeepaliveValues, resolveValues, SYSTEM_VALUES } from "../../src/keepalive/values.ts";
+import { read } from "../../src/keepalive/options.ts";
+import { type Keepalive, type KeepaliveValues, resolveValues, SYSTEM_VALUES } from "../../src/keepalive/values.ts";
+import { found, missing, Netns, type Run, run } from "./companion.ts";
 
 const LIBKEEPALIVE = resolveValues().values;
 
@@ -29,38 +40,21 @@ const SAMPLES: KeepaliveValues[] = [
   { ...SYSTEM_VALUES, count: 4 },
 ];
 
-interface Run {
-  code: number;
-  output: string;
-}
-
-function run(command: string, ...args: string[]): Run {
-  const { code, stdout, stderr } = new Deno.Command(command, { args }).outputSync();
-  const decoder = new TextDecoder();
-  return { code, output: decoder.decode(stdout) + decoder.decode(stderr) };
-}
-
 /** Runs a shell script in a network namespace of its own, which ends with it. */
 function runApart(script: string, ...args: string[]): Run {
   return run("unshare", "--net", "sh", "-c", script, "sh", ...args);
 }
 
-function found(program: string): boolean {
-  return run("sh", "-c", `command -v ${program}`).code === 0;
-}
-
-const apart = found("unshare") && runApart("true").code === 0;
-
-/** A test that needs a program; where that is missing, the name says why it is skipped. */
-function testWith(program: string, name: string, fn: (directory: string) => void, needsApart = true): void {
-  const missing = !found(program) ? program : needsApart && !apart ? "a network namespace of its own" : null;
+/** A test that needs programs; where one is missing, the name says why it is skipped. */
+function testWith(programs: string[], name: string, fn: (directory: string) => void | Promise<void>): void {
+  const reason = missing(...programs);
   Deno.test({
-    name: missing === null ? name : `${name} (skipped: ${missing} is missing)`,
-    ignore: missing !== null,
-    fn() {
+    name: reason === null ? name : `${name} (skipped: ${reason} is missing)`,
+    ignore: reason !== null,
+    async fn() {
       const directory = Deno.makeTempDirSync({ prefix: "tcphup-emit-" });
       try {
-        fn(directory);
+        await fn(directory);
       } finally {
         Deno.removeSync(directory, { recursive: true });
       }
@@ -143,7 +137,7 @@ Deno.test("kubernetes: sysctls of a pod, whose values are strings", () => {
   });
 });
 
-testWith("sysctl", "sysctl -p takes the lines, and the namespace has the values", (directory) => {
+testWith(["sysctl"], "sysctl -p takes the lines, and the namespace has the values", (directory) => {
   for (const values of SAMPLES) {
     const text = emit("sysctl", values);
     const lines = text.split("\n").filter((line) => /^net/.test(line));
@@ -156,7 +150,7 @@ testWith("sysctl", "sysctl -p takes the lines, and the namespace has the values"
   }
 });
 
-testWith("nginx", "nginx -t takes the directives", (directory) => {
+testWith(["nginx"], "nginx -t takes the directives", (directory) => {
   for (const values of [...SAMPLES, SYSTEM_VALUES]) {
     const text = emit("nginx", values);
     const path = write(
@@ -169,26 +163,104 @@ testWith("nginx", "nginx -t takes the directives", (directory) => {
   }
 });
 
-testWith("haproxy", "haproxy -c takes the section, and the words for bind lines", (directory) => {
-  const timeouts = "    timeout client 1m\n    timeout connect 1m\n    timeout server 1m\n";
-  for (const values of [...SAMPLES, SYSTEM_VALUES]) {
-    const text = emit("haproxy", values);
-    const bind = /^# +bind :443 (.*)$/m.exec(text)?.[1] ?? "";
-    assertEquals(bind === "", values.user_timeout_ms === 0 && values.maxseg === 0);
-    const rest =
-      `frontend f\n    bind 127.0.0.1:1 ${bind}\n    default_backend b\nbackend b\n    server s 127.0.0.1:2\n`;
-    const path = write(directory, "haproxy.cfg", `${text}${timeouts}${rest}`);
-    const { code, output } = run("haproxy", "-c", "-f", path);
-    assert(code === 0 && !/WARNING|ALERT/.test(output), `${output}\n${text}`);
-  }
-}, false);
+/** A whole configuration around HAProxy's section: from a port of 127.0.0.1 to the next. */
+function haproxyConfiguration(values: KeepaliveValues, port: number): string {
+  const text = emit("haproxy", values);
+  const words = (line: string) => new RegExp(`^# At the end of each ${line} line: (.*)$`, "m").exec(text)?.[1] ?? "";
+  return text +
+    "    mode tcp\n    timeout client 1m\n    timeout connect 1m\n    timeout server 1m\n" +
+    `frontend f\n    bind 127.0.0.1:${port} ${words("bind")}\n    default_backend b\n` +
+    `backend b\n    server s 127.0.0.1:${port + 1} ${words("server")}\n`;
+}
 
-testWith("gofmt", "gofmt has nothing to change in the Go source", (directory) => {
+testWith(["haproxy"], "haproxy -c takes the section, and the words for bind and server lines", (directory) => {
+  for (const values of [...SAMPLES, SYSTEM_VALUES]) {
+    const configuration = haproxyConfiguration(values, 1);
+    const { code, output } = run("haproxy", "-c", "-f", write(directory, "haproxy.cfg", configuration));
+    assert(code === 0 && !/WARNING|ALERT/.test(output), `${output}\n${configuration}`);
+  }
+});
+
+/** What is set on the TCP sockets of a process that have keepalive on. */
+function keepalives(pid: number): Keepalive[] {
+  const pidfd = pidfdOpen(pid);
+  const all: Keepalive[] = [];
+  for (const { name } of Deno.readDirSync(`/proc/${pid}/fd`)) {
+    if (!Deno.readLinkSync(`/proc/${pid}/fd/${name}`).startsWith("socket:")) continue;
+    const duplicate = pidfdGetfd(pidfd, Number(name) as ForeignFd);
+    const isTcp = getsockopt(duplicate, SOL_SOCKET, SO_PROTOCOL) === IPPROTO_TCP;
+    if (isTcp && read(duplicate).enabled) all.push(read(duplicate));
+    duplicate.close();
+  }
+  pidfd.close();
+  return all;
+}
+
+/** Connects to a port of 127.0.0.1, as soon as something listens there, says a word and stays. */
+const CLIENT = `
+import socket, sys, time
+while True:
+    try:
+        client = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+        break
+    except ConnectionRefusedError:
+        time.sleep(0.02)
+client.send(b"word")
+print("connected", flush=True)
+sys.stdin.read()
+`;
+
+/** Listens on a port of 127.0.0.1, and tells when something has connected. */
+const SERVER = `
+import socket, sys
+server = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+print("listening", flush=True)
+client, _ = server.accept()
+print(client.recv(4).decode(), flush=True)
+sys.stdin.read()
+`;
+
+const LIVE = { ...SYSTEM_VALUES, idle_s: 111, interval_s: 12, count: 3, user_timeout_ms: 147_000, maxseg: 1000 };
+const SET = { enabled: true, idle_s: 111, interval_s: 12, count: 3, user_timeout_ms: 147_000 };
+
+testWith(
+  ["haproxy", "python3", "ip"],
+  "haproxy sets the values towards the client and the server",
+  async (directory) => {
+    const path = write(directory, "haproxy.cfg", haproxyConfiguration(LIVE, 8081));
+    await using netns = await Netns.create();
+    await using server = netns.start("python3", "-c", SERVER, "8082");
+    await server.line();
+    await using haproxy = netns.start("haproxy", "-db", "-q", "-f", path);
+    await using client = netns.start("python3", "-c", CLIENT, "8081");
+    assertEquals([await client.line(), await server.line()], ["connected", "word"]);
+    // Data has come through, so that both connections are made.
+    assertEquals(keepalives(haproxy.pid), [SET, SET]);
+  },
+);
+
+testWith(["nginx", "python3", "ip"], "nginx sets the values on what it accepts", async (directory) => {
+  const path = write(
+    directory,
+    "nginx.conf",
+    `pid ${directory}/pid; error_log stderr; daemon off; master_process off; events {}\n` +
+      `http { access_log off; server {\n${emit("nginx", LIVE).replace("443", "127.0.0.1:8081")}} }\n`,
+  );
+  await using netns = await Netns.create();
+  await using nginx = netns.start("nginx", "-c", path);
+  await using client = netns.start("python3", "-c", CLIENT, "8081");
+  await client.line();
+  // The listener has them from the start, and what it accepts inherits them.
+  const set = { ...SET, user_timeout_ms: 0 };
+  assertEquals(new Set(keepalives(nginx.pid).map((one) => JSON.stringify(one))), new Set([JSON.stringify(set)]));
+});
+
+testWith(["gofmt"], "gofmt has nothing to change in the Go source", (directory) => {
   for (const values of [...SAMPLES, SYSTEM_VALUES]) {
     const path = write(directory, "keepalive.go", emit("go", values));
     assertEquals(run("gofmt", "-e", "-d", path), { code: 0, output: "" });
   }
-}, false);
+});
 
 const goVersion = found("go") ? /go1\.(\d+)/.exec(run("go", "version").output)?.[1] : undefined;
 const goReason = goVersion === undefined ? "go is missing" : `go 1.${goVersion} has no net.KeepAliveConfig`;
@@ -199,11 +271,11 @@ Deno.test({
   ignore: !goFits,
   fn() {
     const directory = Deno.makeTempDirSync({ prefix: "tcphup-emit-" });
+    const env = { GOCACHE: `${directory}/cache`, GOTOOLCHAIN: "local" };
     try {
       write(directory, "go.mod", "module keepalive\n\ngo 1.23\n");
       for (const values of [...SAMPLES, SYSTEM_VALUES]) {
         write(directory, "keepalive.go", emit("go", values));
-        const env = { GOFLAGS: "-mod=mod", GOCACHE: `${directory}/cache`, GOTOOLCHAIN: "local" };
         const { code, stderr } = new Deno.Command("go", { args: ["vet", "."], cwd: directory, env }).outputSync();
         assertEquals(code, 0, new TextDecoder().decode(stderr));
       }
@@ -213,11 +285,11 @@ Deno.test({
   },
 });
 
-testWith("sh", "a shell that sources the environment passes it on", (directory) => {
+testWith(["sh"], "a shell that sources the environment passes it on", (directory) => {
   for (const values of SAMPLES) {
     const path = write(directory, "env", emit("env", values));
     const { output } = run("env", "-i", "sh", "-c", 'set -a; . "$1"; env', "sh", path);
     const environment = Object.fromEntries(output.trimEnd().split("\n").map((line) => line.split("=")));
     assertEquals(resolveValues({}, environment).values, values);
   }
-}, false);
+});

@@ -1,6 +1,7 @@
 // Whoever holds a connection, and however: tcphup finds it, and hits nothing else while holders come and go.
 
 import { assert, assertEquals } from "@std/assert";
+import { Namespace } from "../harness/namespace.ts";
 import { Peer, Program } from "../harness/peer.ts";
 import { assertExit, DOOMED_PORT, KEPT_PORT, Scene } from "../harness/scene.ts";
 import { systemTest } from "../harness/system.ts";
@@ -58,7 +59,7 @@ systemTest("a thread that has a descriptor table of its own", ["Linux 6.9"], asy
   assertExit(run, 0);
   assertEquals(run.json().hung_up, 4);
   await doomed.assertEnded("EOF");
-  assertEquals((await kept.seen())[0].ends, []);
+  await kept.assertUnended();
   await scene.assertHungUp();
 });
 
@@ -71,7 +72,32 @@ systemTest("a connection that nobody has accepted yet has no owner", [], async (
   assertExit(run, 1);
   assertEquals(run.outcomes(), ["no-owner"]);
   assert(run.json().connections[0].error, "it says why");
-  assertEquals((await waiting.seen())[0].ends, []);
+  await waiting.assertUnended();
+});
+
+systemTest("descriptors on their way from one process to another have no owner", [], async (netns) => {
+  const scene = await Scene.make(netns);
+  await scene.doomed.putInFlight();
+  const args = ["127.0.0.2", `${DOOMED_PORT}`, "--json"];
+  const run = await tcphup(args, { netns });
+  assertExit(run, 1);
+  assertEquals(run.outcomes(), ["no-owner", "no-owner", "no-owner"]);
+  await (await scene.server.serving(6)).assertUnended();
+  const destroyed = await tcphup([...args, "--destroy"], { netns });
+  assertExit(destroyed, 0);
+  assertEquals(destroyed.outcomes(), ["destroyed", "destroyed", "destroyed"]);
+  await scene.kept.assertAlive();
+});
+
+systemTest("the same addresses in another network namespace are other connections", [], async (netns) => {
+  await using other = await Namespace.create();
+  const here = await Scene.make(netns);
+  const there = await Scene.make(other);
+  const run = await tcphup(["127.0.0.2", `${DOOMED_PORT}`, "--json"], { netns });
+  assertExit(run, 0);
+  assertEquals(run.json().hung_up, 3);
+  await here.assertHungUp();
+  await there.assertUntouched();
 });
 
 systemTest("two thousand connections of four processes, among as many others", [], async (netns) => {

@@ -375,27 +375,53 @@ print(os.WTERMSIG(os.waitpid(pid, 0)[1]))`,
 });
 
 systemTest("run: the command finds what it would have found", [], async (netns) => {
-  // What a program inherits, without what is of this process or this moment.
-  const look = [
-    "ps -o pgid=,sid=,tpgid= -p $$ | tr -d ' '",
-    "grep -E '^(Umask|PPid|Uid|Gid|Groups|Sig(Ign|Blk|Cgt|Pnd)|ShdPnd|Cap|NoNewPrivs|Threads|Cpus_allowed)' /proc/$$/status",
-    "cat /proc/$$/limits /proc/$$/oom_score_adj /proc/$$/cgroup /proc/$$/timerslack_ns",
-    "ls /proc/$$/fd; grep -h flags: /proc/$$/fdinfo/[0-2]; readlink /proc/$$/fd/7 /proc/$$/cwd",
-    "tr '\\0' '\\n' </proc/$$/environ; nice",
-  ].join("; ");
-  const caller = 'exec 7</dev/zero; trap "" USR1 $1; ulimit -Sn $2; umask 027; shift 2; nice -n 3 "$@"; true';
-  const under = async (command: string[], pipe: string, limit: string) => {
-    const seen = await netns.exec("bash", "-c", caller, "bash", pipe, limit, ...command);
-    // The shells are different ones each time, and glibc keeps signals 32 and 33 for itself.
-    return seen.replaceAll(/^(PPid:.*|\d+)\n/gm, "").replaceAll(/^(Sig\w+:\t).*$/gm, (line, name) => {
-      return name + (BigInt(`0x${line.slice(name.length)}`) & ~0x180000000n).toString(16);
-    });
-  };
-  for (const [pipe, limit] of [["USR2", "300"], ["PIPE", "400"]]) {
-    const command = ["sh", "-c", look];
-    assertEquals(await under(launching(command), pipe, limit), await under(command, pipe, limit));
+  const caller = `
+import os, resource, signal, subprocess, sys
+pipe, limit = sys.argv[1] == "ignored", int(sys.argv[2])
+signal.signal(signal.SIGPIPE, signal.SIG_IGN if pipe else signal.SIG_DFL)
+signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+signal.pthread_sigmask(signal.SIG_SETMASK, {signal.SIGWINCH})
+resource.setrlimit(resource.RLIMIT_NOFILE, (limit, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+os.dup2(os.open("/dev/zero", os.O_RDONLY), 7)
+os.umask(0o27)
+os.nice(3)
+subprocess.run(sys.argv[3:], restore_signals=False, pass_fds=[7], check=True)`;
+  const under = async (command: string[], pipe: string) => await netns.exec(...python(caller, pipe, 300, ...command));
+  const self = (...names: string[]) => ["cat", ...names.map((name) => `/proc/self/${name}`)];
+  for (const pipe of ["ignored", "default"]) {
+    for (
+      const command of [
+        self("limits", "environ", "cgroup", "oom_score_adj", "timerslack_ns", "fdinfo/0", "fdinfo/1", "fdinfo/2"),
+        ["ls", "-l", "/proc/self/cwd", "/proc/self/root", "/proc/self/ns/net", "/proc/self/ns/pid", "/proc/self/fd/7"],
+        ["ls", "/proc/self/fd"],
+        ["nice"],
+      ]
+    ) {
+      const seen = await under(launching(command), pipe);
+      assertEquals(comparable(seen), comparable(await under(command, pipe)));
+    }
+    const status = self("status");
+    assertEquals(inherited(await under(launching(status), pipe)), inherited(await under(status, pipe)));
+    const groups = async (command: string[]) => (await under(command, pipe)).split(" ").slice(4, 8);
+    assertEquals(await groups(launching(self("stat"))), await groups(self("stat")), "pgrp, session, tty, tpgid");
   }
 });
+
+/** What programs print, without the times of `ls -l` and the inodes of pipes. */
+function comparable(listing: string): string {
+  return listing.replaceAll(/ \w{3} +\d+ \d\d:\d\d /g, " ").replaceAll(/^ino:.*$/gm, "");
+}
+
+/** The lines of /proc/PID/status about what a program inherits; glibc keeps signals 32 and 33 for itself. */
+function inherited(status: string): string[] {
+  const lines = status.split("\n").filter((line) =>
+    /^(Umask|Uid|Gid|Groups|Threads|Sig|ShdPnd|Cap|NoNewPrivs|Cpus_allowed|Mems_allowed)/.test(line)
+  );
+  assert(lines.some((line) => line.startsWith("SigBlk:\t0000000008000000")), "SIGWINCH was to be blocked");
+  return lines.filter((line) => !line.startsWith("SigQ")).map((line) =>
+    line.startsWith("Sig") ? line.replace(/\S+$/, (mask) => (BigInt(`0x${mask}`) & ~0x180000000n).toString(16)) : line
+  );
+}
 
 systemTest("run: arguments and variables that are not UTF-8 arrive as they are", [], async (netns) => {
   const script = `BYTES=$(printf 'a\\377b') && export BYTES && "$@" "$BYTES"`;

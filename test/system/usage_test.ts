@@ -35,7 +35,7 @@ const WRONG: Record<string, [args: string[], says: RegExp]> = {
   "an unknown short flag": [["127.0.0.2", "8000", "-z"], /-z/],
   "--linger without its value": [["127.0.0.2", "8000", "--linger"], /--linger/],
   "--linger with a word": [["127.0.0.2", "8000", "--linger", "soon"], /--linger.*soon/],
-  "a negative --linger": [["127.0.0.2", "8000", "--linger", "-5"], /--linger/],
+  "a negative --linger": [["127.0.0.2", "8000", "--linger", "-5"], /--linger|-5/],
   "--wait without its value": [["127.0.0.2", "8000", "--wait"], /--wait/],
   "--wait that takes a flag for its value": [["127.0.0.2", "8000", "--wait", "--json"], /--wait/],
   "--wait with a word": [["127.0.0.2", "8000", "--wait=soon"], /--wait.*soon/],

@@ -14,9 +14,9 @@ import selectors
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
+import traceback
 
 IPPROTO = {"tcp": socket.IPPROTO_TCP, "mptcp": 262}
 CLONE_FILES = 0x400
@@ -26,6 +26,11 @@ PR_SET_NAME = 15
 
 # How long to wait for what is certain to come unless something is broken.
 PATIENCE_S = 30
+
+# How long after its client a server closes. At once would be too soon: when the FINs of both sides cross the loopback on
+# two processors at a time, Linux 6.18 acknowledges the second one twice, and the server's side, gone by then, answers
+# that with a RST. It does so after any close(2), a few times in a hundred, and then nobody could tell a RST of tcphup's.
+CLOSING_DELAY_S = 0.1
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -37,7 +42,7 @@ def family_of(address):
 class Connection:
     def __init__(self, sock, serves=False):
         self.sock = sock
-        # A server sends back what it gets, and closes when its client does.
+        # A server sends back what it gets, and closes soon after its client does.
         self.serves = serves
         # Where to connect to anew whenever the connection ends, or nothing.
         self.reconnects_to = None
@@ -57,6 +62,9 @@ class Peer:
         self.selector = selectors.DefaultSelector()
         self.listeners = []
         self.connections = []
+        # Connections that are to be closed, and when, in that order.
+        self.closing = []
+        self.in_flight = []
         self.children = []
 
     # Running
@@ -65,10 +73,12 @@ class Peer:
         pending = b""
         self.selector.register(self.commands, selectors.EVENT_READ)
         while True:
-            for key, _ in self.selector.select():
+            ready = self.ready_sockets()
+            for key in ready:
                 if key.fileobj is not self.commands:
                     key.data()
-                    continue
+            # Last, since a command may serve sockets meanwhile, and what is said of the others is out of date then.
+            if any(key.fileobj is self.commands for key in ready):
                 chunk = os.read(self.commands.fileno(), 65536)
                 if not chunk:
                     return
@@ -91,10 +101,17 @@ class Peer:
             while not done():
                 if time.monotonic() > deadline:
                     raise TimeoutError(f"nothing for {PATIENCE_S} s")
-                for key, _ in self.selector.select(0.1):
+                for key in self.ready_sockets():
                     key.data()
         finally:
             self.selector.register(self.commands, selectors.EVENT_READ)
+
+    def ready_sockets(self):
+        """Waits until sockets can be served, or a little while; closes those whose time has come."""
+        ready = [key for key, _ in self.selector.select(CLOSING_DELAY_S)]
+        while self.closing and self.closing[0][0] < time.monotonic():
+            self.closing.pop(0)[1].close()
+        return ready
 
     # Sockets
 
@@ -144,7 +161,7 @@ class Peer:
         self.selector.unregister(connection.sock)
         connection.ends.append(how)
         if connection.serves:
-            connection.sock.close()
+            self.closing.append((time.monotonic() + CLOSING_DELAY_S, connection.sock))
         elif connection.reconnects_to:
             connection.sock.close()
             connection.sock = self.open(*connection.reconnects_to)
@@ -221,7 +238,7 @@ class Peer:
     def do_serving(self, count):
         """The numbers and peers' ports of the connections accepted and still open, once there are that many."""
         def serving():
-            return [(i, c) for i, c in enumerate(self.connections) if c.serves and not c.ends]
+            return [(i, c) for i, c in enumerate(self.connections) if c.serves and not c.ends and c.sock.fileno() >= 0]
 
         self.run_until(lambda: len(serving()) >= count)
         return [[i, c.sock.getpeername()[1]] for i, c in serving()]
@@ -272,9 +289,16 @@ class Peer:
     def do_close(self, numbers):
         for number in numbers:
             connection = self.connections[number]
-            if connection.sock in self.selector.get_map():
+            if connection.sock.fileno() in self.selector.get_map():
                 self.selector.unregister(connection.sock)
             connection.sock.close()
+
+    def do_put_in_flight(self, numbers):
+        """Sends the descriptors to a local socket whose other end never receives them, and closes its own."""
+        here, there = socket.socketpair()
+        socket.send_fds(here, [b"."], [self.connections[number].sock.fileno() for number in numbers])
+        self.do_close(numbers)
+        self.in_flight += [here, there]
 
     def do_fork(self, uid=None, dumpable=True):
         """Starts a child that holds every socket too, until this process ends; returns its process id."""
@@ -311,8 +335,11 @@ if __name__ == "__main__":
     peer = Peer()
     try:
         peer.serve_commands()
-    finally:
-        for child in peer.children:
-            os.kill(child, signal.SIGKILL)
-        sys.stdout.flush()
-        os._exit(0)
+        code = 0
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    for child in peer.children:
+        os.kill(child, signal.SIGKILL)
+    # At once: a thread may still be in recv(2).
+    os._exit(code)

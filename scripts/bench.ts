@@ -1,0 +1,43 @@
+// The figures that README.md quotes, measured here and now: deno task bench [NAME...]
+//
+// Every measurement runs whole commands from start to exit, in a network namespace of its own (so it needs root), and is
+// a ratio to something else that ran beside it: absolute times tell about the machine. Each NAME is a file in bench/.
+
+import type { Row } from "./bench/row.ts";
+
+const BENCHMARKS: Record<string, () => Promise<Row[]>> = {
+  startup: async () => (await import("./bench/startup.ts")).startup(),
+  hup: async () => (await import("./bench/hup.ts")).hup(),
+};
+
+/** Starts this script again in a namespace of its own; without one the figures would be about the host's traffic. */
+async function inNamespace(): Promise<number> {
+  const script = import.meta.filename!;
+  const setup = 'ip link set lo up && sysctl -qw net.ipv4.ip_local_port_range="10000 65535" && exec "$@"';
+  const { code } = await new Deno.Command("unshare", {
+    args: ["-n", "sh", "-c", setup, "sh", Deno.execPath(), "run", "-A", script, "--here", ...Deno.args],
+  }).spawn().status;
+  return code;
+}
+
+function format(row: Row): string[] {
+  return [row.name, String(row.n), row.median_ms.toFixed(0), row.ratio.toFixed(2), row.against, row.note];
+}
+
+async function measure(names: readonly string[]): Promise<void> {
+  const table = [["what", "N", "median ms", "ratio", "to", ""], ["---", "--:", "--:", "--:", "---", "---"]];
+  for (const name of names) {
+    console.error(`measuring ${name} …`);
+    table.push(...(await BENCHMARKS[name]()).map(format));
+  }
+  for (const row of table) console.log(`| ${row.join(" | ")} |`);
+}
+
+const [first, ...rest] = Deno.args;
+if (first !== "--here") Deno.exit(await inNamespace());
+const unknown = rest.find((name) => !(name in BENCHMARKS));
+if (unknown !== undefined) {
+  console.error(`no benchmark "${unknown}": expected ${Object.keys(BENCHMARKS).join(", ")}`);
+  Deno.exit(2);
+}
+await measure(rest.length > 0 ? rest : Object.keys(BENCHMARKS));

@@ -1,0 +1,121 @@
+// A demonstration that brings everything it needs: a server and a client with a pool of keep-alive connections, each a
+// process of its own, on loopback, and tcphup in this one. It needs no privileges: a user may act on processes of their
+// own and, where Yama is at its default, a process on its descendants, which these two are.
+
+import { hangUp, list } from "../mod.ts";
+
+const CONNECTIONS = 8;
+
+/** A server that answers each line with the same line, on a port of the kernel's choice. */
+async function serve(): Promise<void> {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  console.log((listener.addr as Deno.NetAddr).port);
+  for await (const connection of listener) {
+    connection.readable.pipeTo(connection.writable, { preventClose: false })
+      .then(() => console.log("read end-of-file: the peer sent a FIN"))
+      .catch((error: Error) => console.log(`read ${error.name}`));
+  }
+}
+
+/** A client with a pool of idle connections, which says what becomes of them. */
+async function connect(port: number): Promise<void> {
+  const buffer = new Uint8Array(64);
+  const pool = await Promise.all(Array.from({ length: CONNECTIONS }, () => Deno.connect({ port })));
+  for (const connection of pool) {
+    await connection.write(new TextEncoder().encode("ping\n"));
+    await connection.read(buffer);
+  }
+  console.log("ready");
+  const read = async (connection: Deno.Conn) =>
+    (await connection.read(buffer)) === null ? "read end-of-file" : "read data";
+  await Promise.all(pool.map(async (connection) => {
+    console.log(await read(connection).catch((error: Error) => `read ${error.name}`));
+    connection.close();
+  }));
+}
+
+/** One of the two above, as a process of its own. */
+class Actor {
+  readonly process: Deno.ChildProcess;
+  readonly #lines: ReadableStreamDefaultReader<string>;
+  #rest: string[] = [];
+
+  constructor(role: string, ...args: string[]) {
+    this.process = new Deno.Command(Deno.execPath(), {
+      args: ["run", "--allow-net=127.0.0.1", import.meta.filename!, role, ...args],
+      stdin: "null",
+      stdout: "piped",
+    }).spawn();
+    this.#lines = this.process.stdout.pipeThrough(new TextDecoderStream() as TransformStream<Uint8Array, string>)
+      .getReader();
+  }
+
+  /** The next line that it says. */
+  async says(): Promise<string> {
+    while (this.#rest.length < 2) {
+      const { value, done } = await this.#lines.read();
+      if (done) throw new Error("a process of the demonstration ended early");
+      const parts = value.split("\n");
+      this.#rest = [...this.#rest.slice(0, -1), (this.#rest.at(-1) ?? "") + parts[0], ...parts.slice(1)];
+    }
+    return this.#rest.shift()!;
+  }
+
+  async end(): Promise<void> {
+    await this.#lines.cancel();
+    try {
+      this.process.kill("SIGKILL");
+    } catch {
+      // It has ended by itself.
+    }
+    await this.process.status;
+  }
+}
+
+/** How often each line was said. */
+function tally(lines: readonly string[]): string {
+  const counts = new Map<string, number>();
+  for (const line of lines) counts.set(line, (counts.get(line) ?? 0) + 1);
+  return [...counts].map(([line, count]) => `${count} × ${line}`).join(", ");
+}
+
+async function demonstrate(): Promise<boolean> {
+  const server = new Actor("server");
+  let client: Actor | undefined;
+  try {
+    const port = await server.says();
+    client = new Actor("client", port);
+    await client.says();
+    const [clientPid, serverPid] = [client.process.pid, server.process.pid];
+    console.log(`A server (pid ${serverPid}) listens on 127.0.0.1 port ${port}.`);
+    console.log(
+      `A client (pid ${clientPid}) keeps ${CONNECTIONS} idle connections to it. tcphup ls 127.0.0.1 ${port}:\n`,
+    );
+    for (const { state, src, dst, owners } of list({ dst: "127.0.0.1", dport: port }).connections) {
+      const [{ pid, fd, comm }] = owners;
+      console.log(`  ${state}  ${src.address}:${src.port} → ${dst.address}:${dst.port}  ${pid}/${comm} fd ${fd}`);
+    }
+
+    console.log(`\nNow: tcphup 127.0.0.1 ${port}\n`);
+    const start = performance.now();
+    const report = await hangUp({ dst: "127.0.0.1", dport: port });
+    const [ofClient, ofServer]: string[][] = [[], []];
+    for (let i = 0; i < report.matched; i++) ofClient.push(await client.says());
+    const noticed_ms = performance.now() - start;
+    for (let i = 0; i < report.matched; i++) ofServer.push(await server.says());
+
+    console.log(`  hung up on ${report.hung_up} of ${report.matched} connections in ${report.elapsed_ms} ms`);
+    console.log(`  the client: ${tally(ofClient)} (all of them after ${noticed_ms.toFixed(0)} ms)`);
+    console.log(`  the server: ${tally(ofServer)}`);
+    console.log("\nNeither program was changed, restarted or sent a reset.");
+    return report.hung_up === CONNECTIONS && ofClient.every((line) => line === "read end-of-file");
+  } finally {
+    await client?.end();
+    await server.end();
+  }
+}
+
+const [role, port] = Deno.args;
+if (role === "server") await serve();
+else if (role === "client") await connect(Number(port));
+else Deno.exit(await demonstrate() ? 0 : 1);

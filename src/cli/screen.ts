@@ -1,0 +1,44 @@
+// A terminal that a list is shown on again and again: the alternate screen of xterm, which leaves what was there before
+// as it was.
+
+import { host } from "../../ffi/deno.ts";
+import { cut } from "./terminal.ts";
+
+const ENTER = "\x1b[?1049h\x1b[?25l";
+const LEAVE = "\x1b[?25h\x1b[?1049l";
+const HOME = "\x1b[H";
+const CLEAR_LINE = "\x1b[K";
+const CLEAR_BELOW = "\x1b[J";
+
+/** What a terminal has at least, when it does not say. */
+const ASSUMED = { columns: 80, rows: 24 };
+
+/** Width and height of the terminal, in characters. */
+export function terminalSize(): { columns: number; rows: number } {
+  return host.terminalSize() ?? ASSUMED;
+}
+
+/** The terminal on standard output, until `close`. */
+export class Screen {
+  constructor() {
+    host.write(1, ENTER);
+  }
+
+  /**
+   * Shows as much of the lines as fits, in place of what was shown before.
+   *
+   * @returns `false` when the terminal has gone.
+   */
+  show(lines: readonly string[]): boolean {
+    const { columns, rows } = terminalSize();
+    // Clearing after a line that fills the width would take its last character away.
+    const visible = lines.slice(0, rows).map((line) => CLEAR_LINE + cut(line, columns));
+    const below = visible.length < rows ? `\r\n${CLEAR_BELOW}` : "";
+    return host.write(1, HOME + visible.join("\r\n") + below);
+  }
+
+  /** Shows again what was there before. */
+  close(): void {
+    host.write(1, LEAVE);
+  }
+}

@@ -1,0 +1,73 @@
+// Which keepalive a connection has. No list of the kernel says it, so it is asked of a duplicate of the owner's
+// descriptor.
+
+import { isSyscallError } from "../ffi/libc.ts";
+import type { Connection, Keepalive } from "./connection.ts";
+import { Processes } from "./duplicate/duplicate.ts";
+import { type KeepaliveSysctls, readSysctls } from "./keepalive/detection.ts";
+import { read } from "./keepalive/options.ts";
+import { refusalOf } from "./refusal.ts";
+
+/** Why some connections' keepalive could not be read. */
+export interface Unread {
+  reason: string;
+  /** Of how many connections. */
+  count: number;
+}
+
+/** Reads the keepalive of connections whose owners are known. */
+export class KeepaliveReader {
+  readonly #processes = new Processes();
+  readonly #unread = new Map<string, number>();
+
+  /**
+   * Returns null when it cannot be read; `unread` then says why. The duplicate lives for some microseconds: as long as
+   * it is open, the application's own close(2) would not end the connection.
+   */
+  read(connection: Connection): Keepalive | null {
+    let reason = withoutHolder(connection);
+    for (const owner of connection.owners) {
+      try {
+        const duplicate = this.#processes.duplicate(connection, owner);
+        if (duplicate === null) continue;
+        try {
+          return read(duplicate.descriptor);
+        } finally {
+          duplicate.close();
+        }
+      } catch (error) {
+        if (!isSyscallError(error)) throw error;
+        reason = refusalOf(error).error;
+      }
+    }
+    this.#unread.set(reason, (this.#unread.get(reason) ?? 0) + 1);
+    return null;
+  }
+
+  /** What could not be read so far, and why, the commonest reason first. */
+  get unread(): Unread[] {
+    const unread = [...this.#unread].map(([reason, count]) => ({ reason, count }));
+    return unread.sort((a, b) => b.count - a.count);
+  }
+
+  close(): void {
+    this.#processes.close();
+  }
+}
+
+/** Why there is no descriptor to ask. */
+function withoutHolder({ inode, state, owners }: Connection): string {
+  if (owners.length > 0) return "closed meanwhile";
+  if (inode !== 0) return "no process that may be looked into holds it";
+  return state === "ESTAB" || state === "CLOSE-WAIT" ? "not yet accepted by the application" : "held by no application";
+}
+
+/** A network namespace's own settings of keepalive, null where /proc/sys does not show them. */
+export function keepaliveSysctls(): KeepaliveSysctls | null {
+  try {
+    return readSysctls();
+  } catch (error) {
+    if (isSyscallError(error)) return null;
+    throw error;
+  }
+}

@@ -1,0 +1,84 @@
+// `struct tcp_info` of <linux/tcp.h>, as INET_DIAG_INFO and getsockopt(2) with TCP_INFO give it: how a TCP connection has
+// been. All integers are in host order. The kernel appends fields from version to version and says how far it got by
+// the length alone. For an MPTCP connection INET_DIAG_INFO is another struct: see ./mptcp_info.ts.
+
+/** The option of tcp(7) that reads the struct from a descriptor. */
+export const TCP_INFO = 11;
+
+/** How a connection has been. `null` is what the kernel is too old to say. */
+export interface TcpInfo {
+  /** The state's number: see ./states.ts. */
+  readonly state: number;
+  /** Retransmission timeouts in a row (icsk_retransmits); 0 again when the peer acknowledges something. */
+  readonly retransmits: number;
+  /** Window or keepalive probes that have not been answered yet. */
+  readonly probes: number;
+  /** By how many powers of two the retransmission timeout, or the wait between window probes, has grown. */
+  readonly backoff: number;
+  /** The retransmission timeout, backed off, in microseconds. */
+  readonly rto_us: number;
+  /** Segments sent and not acknowledged; of a listener, connections waiting for accept(2). */
+  readonly unacked: number;
+  /**
+   * Milliseconds since data was last sent: since the connection was established when none was, and since the last
+   * retransmission when one was. Before it is established the number means nothing.
+   */
+  readonly last_data_sent_ms: number;
+  /** Milliseconds since data last arrived, or since the connection was established. */
+  readonly last_data_recv_ms: number;
+  /** Milliseconds since the last acknowledgement, which the answer to a keepalive probe is too. */
+  readonly last_ack_recv_ms: number;
+  /** The smoothed round-trip time, in microseconds; 0 before it was measured. */
+  readonly rtt_us: number;
+  /** Segments sent again in the connection's whole life. */
+  readonly total_retrans: number;
+  /** Bytes that the peer has acknowledged, its SYN and FIN counted as one each. Linux ≥ 4.1. */
+  readonly bytes_acked: number | null;
+  /** Bytes received in order. Linux ≥ 4.1. */
+  readonly bytes_received: number | null;
+  /** Bytes in the send queue that have not been sent even once. Linux ≥ 4.6. */
+  readonly notsent_bytes: number | null;
+}
+
+/** Up to where the struct has reached since tcpi_total_retrans was added, in Linux 2.6. */
+const OLDEST_SIZE = 104;
+
+/** Reads the struct, as much of it as there is; null for fewer bytes than any kernel writes. */
+export function decodeTcpInfo(view: DataView): TcpInfo | null {
+  if (view.byteLength < OLDEST_SIZE) return null;
+  return {
+    state: view.getUint8(0),
+    retransmits: view.getUint8(2),
+    probes: view.getUint8(3),
+    backoff: view.getUint8(4),
+    rto_us: view.getUint32(8, true),
+    unacked: view.getUint32(24, true),
+    last_data_sent_ms: view.getUint32(44, true),
+    // tcpi_last_ack_sent, at 48, is always 0.
+    last_data_recv_ms: view.getUint32(52, true),
+    last_ack_recv_ms: view.getUint32(56, true),
+    rtt_us: view.getUint32(68, true),
+    total_retrans: view.getUint32(100, true),
+    bytes_acked: u64(view, 120),
+    bytes_received: u64(view, 128),
+    notsent_bytes: u32(view, 144),
+  };
+}
+
+function u32(view: DataView, offset: number): number | null {
+  return offset + 4 <= view.byteLength ? view.getUint32(offset, true) : null;
+}
+
+/** A counter of 64 bits as a number: exact up to 9 PB. */
+function u64(view: DataView, offset: number): number | null {
+  if (offset + 8 > view.byteLength) return null;
+  return view.getUint32(offset + 4, true) * 2 ** 32 + view.getUint32(offset, true);
+}
+
+/**
+ * For how long no data has gone either way, in milliseconds. Acknowledgements and keepalive probes are no data;
+ * retransmissions are. Holds for connections that have been established.
+ */
+export function idleTime(info: Pick<TcpInfo, "last_data_sent_ms" | "last_data_recv_ms">): number {
+  return Math.min(info.last_data_sent_ms, info.last_data_recv_ms);
+}

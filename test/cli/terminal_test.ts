@@ -1,0 +1,35 @@
+// Text on a terminal: its width, its columns, its end.
+
+import { assertEquals } from "@std/assert";
+import { columns, cut, displayWidth, escapeControls } from "../../src/cli/terminal.ts";
+
+Deno.test("a text is as wide as the places that it takes", () => {
+  assertEquals(displayWidth("ESTAB"), 5);
+  assertEquals(displayWidth("日本"), 4);
+  assertEquals(displayWidth("é"), 1);
+  assertEquals(displayWidth("e\u0301"), 1);
+  assertEquals(displayWidth("🦕"), 2);
+  assertEquals(displayWidth(""), 0);
+});
+
+Deno.test("columns line up under wide characters", () => {
+  assertEquals(columns(["A", "B"], [["日本", "1"], ["abc", "2"]]), ["A     B", "日本  1", "abc   2"]);
+});
+
+Deno.test("the last column is not padded, and no line ends in spaces", () => {
+  assertEquals(columns(["A", "B"], [["a", ""], ["b", "bbb"]]), ["A  B", "a", "b  bbb"]);
+});
+
+Deno.test("a text is cut where it does not fit, with a sign of it", () => {
+  assertEquals(cut("ESTAB", 5), "ESTAB");
+  assertEquals(cut("ESTAB", 4), "EST…");
+  assertEquals(cut("ESTAB", 1), "…");
+  assertEquals(cut("日本語", 6), "日本語");
+  assertEquals(cut("日本語", 5), "日本…");
+  assertEquals(cut("日本語", 4), "日…");
+});
+
+Deno.test("control characters are written out", () => {
+  assertEquals(escapeControls("a\x07b\x9bc\u2028d"), "a\\x07b\\x9bc\\u2028d");
+  assertEquals(escapeControls("nginx: 日本"), "nginx: 日本");
+});

@@ -1,0 +1,37 @@
+// Connections for tests that need no kernel.
+
+import type { Connection, Info, Keepalive } from "../../src/connection.ts";
+
+/** An established connection from 10.0.0.7:51234 to 10.0.0.5:443, except for what is said. */
+export function sampleConnection(given: Partial<Connection> = {}): Connection {
+  return {
+    protocol: "tcp",
+    family: "inet",
+    state: "ESTAB",
+    src: { address: "10.0.0.7", port: 51234 },
+    dst: { address: "10.0.0.5", port: 443 },
+    shutdown: 0,
+    interface: 0,
+    rqueue: 0,
+    wqueue: 0,
+    inode: 176593,
+    cookie: "c6f9",
+    uid: 1000,
+    netns: 4026531840,
+    owners: [{ pid: 4242, fd: 17, comm: "java" }],
+    timer: null,
+    outcome: null,
+    error: null,
+    ...given,
+  };
+}
+
+/** What the kernel says of a connection that last sent, and last received, so long ago. */
+export function sampleInfo(last_data_sent_ms: number, last_data_recv_ms: number): Info {
+  return { last_data_sent_ms, last_data_recv_ms, last_ack_recv_ms: 0 };
+}
+
+/** The kernel's own keepalive, switched on, except for what is said. */
+export function sampleKeepalive(given: Partial<Keepalive> = {}): Keepalive {
+  return { enabled: true, idle_s: 7200, interval_s: 75, count: 9, user_timeout_ms: 0, ...given };
+}

@@ -1,0 +1,145 @@
+// A peer that falls silent, behind a veth: the application's read fails when detection() says, and not without keepalive.
+
+import { assert, assertEquals } from "@std/assert";
+import { type ForeignFd, pidfdGetfd, pidfdOpen } from "../../ffi/libc.ts";
+import { detection, KERNEL_DEFAULTS } from "../../src/keepalive/detection.ts";
+import { apply, read } from "../../src/keepalive/options.ts";
+import { type GivenValues, type Keepalive, resolveValues } from "../../src/keepalive/values.ts";
+import { type Companion, missing, Netns } from "./companion.ts";
+
+const CLIENT_ADDRESS = "192.0.2.1";
+const SERVER_ADDRESS = "192.0.2.2";
+
+/** Accepts connections, and keeps them. */
+const SERVER = `
+import socket, sys, threading
+server = socket.create_server((sys.argv[1], 7000))
+print("listening", flush=True)
+kept = []
+def accept():
+    while True:
+        kept.append(server.accept())
+threading.Thread(target=accept, daemon=True).start()
+sys.stdin.read()
+`;
+
+/**
+ * Connects and prints its descriptor. Told to "read" or to "write", it writes or does not, says so, and reads. It prints
+ * how that ended, and how many milliseconds after the last sign of the peer (tcpi_last_ack_recv) or after the write.
+ */
+const CLIENT = `
+import errno, signal, socket, struct, sys, time
+signal.alarm(60)  # What has not come by then never will.
+client = socket.create_connection((sys.argv[1], 7000))
+print(client.fileno(), flush=True)
+order = sys.stdin.readline().strip()
+info = client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 64)
+begin = time.monotonic() - struct.unpack_from("I", info, 56)[0] / 1000
+if order == "write":
+    begin = time.monotonic()
+    client.send(b"word")
+print("reading", flush=True)
+try:
+    end = repr(client.recv(1))
+except OSError as error:
+    end = errno.errorcode[error.errno]
+print(end, round((time.monotonic() - begin) * 1000), flush=True)
+sys.stdin.read()
+`;
+
+/** Joins two namespaces by a veth. */
+function join(client: Netns, server: Netns): void {
+  client.run("ip", "link", "add", "veth", "type", "veth", "peer", "name", "veth", "netns", String(server.pid));
+  for (const [netns, address] of [[client, CLIENT_ADDRESS], [server, SERVER_ADDRESS]] as const) {
+    netns.run("ip", "address", "add", `${address}/24`, "dev", "veth");
+    netns.run("ip", "link", "set", "veth", "up");
+  }
+  // As to a host that has a router in between, the way to the server stays open when it no longer answers.
+  const [{ address }] = JSON.parse(server.run("ip", "-json", "link", "show", "veth"));
+  client.run("ip", "neighbour", "replace", SERVER_ADDRESS, "lladdr", address, "nud", "permanent", "dev", "veth");
+}
+
+/** From now on nothing that the server sends arrives. */
+function silence(server: Netns): void {
+  server.run("ip", "route", "add", "blackhole", `${CLIENT_ADDRESS}/32`);
+}
+
+/** Sets values on a socket of another process, from outside; what it has then. */
+function setFromOutside(pid: number, fd: number, given: GivenValues): Keepalive {
+  const pidfd = pidfdOpen(pid);
+  const duplicate = pidfdGetfd(pidfd, fd as ForeignFd);
+  pidfd.close();
+  try {
+    const refused = apply(duplicate, resolveValues(given).values, "established").filter(({ error }) => error !== null);
+    assertEquals(refused, []);
+    return read(duplicate);
+  } finally {
+    duplicate.close();
+  }
+}
+
+interface Drill {
+  name: string;
+  given: GivenValues;
+  /** Whether there is data in flight when the peer falls silent. */
+  order: "read" | "write";
+}
+
+const DRILLS: Drill[] = [
+  { name: "idle", given: { idle_s: 1, interval_s: 1, count: 3 }, order: "read" },
+  { name: "idle, no user timeout", given: { idle_s: 1, interval_s: 1, count: 2, user_timeout_ms: 0 }, order: "read" },
+  {
+    name: "idle, user timeout shorter than idle",
+    given: { idle_s: 2, interval_s: 1, count: 9, user_timeout_ms: 1000 },
+    order: "read",
+  },
+  { name: "data in flight", given: { idle_s: 1, interval_s: 1, count: 3 }, order: "write" },
+];
+
+/** Fails unless the client's read failed at the planned time, within one interval, and a second for the machine. */
+async function assertNoticed(client: Companion, keepalive: Keepalive, { name, order }: Drill): Promise<void> {
+  const { idle_ms, in_flight_ms } = detection(keepalive, KERNEL_DEFAULTS);
+  const planned_ms = order === "read" ? idle_ms! : in_flight_ms;
+  const interval_ms = keepalive.interval_s * 1000;
+  const [end, measured_ms] = (await client.line()).split(" ");
+  assertEquals(end, "ETIMEDOUT", name);
+  assert(
+    Number(measured_ms) >= planned_ms - interval_ms && Number(measured_ms) <= planned_ms + interval_ms + 1000,
+    `${name}: planned ${planned_ms} ms, measured ${measured_ms} ms`,
+  );
+}
+
+const reason = missing("ip", "python3", "nsenter");
+
+Deno.test({
+  name: "a read from a peer that fell silent fails at the planned time" +
+    (reason === null ? "" : ` (skipped: ${reason} is missing)`),
+  ignore: reason !== null,
+  async fn() {
+    await using stack = new AsyncDisposableStack();
+    const [clients, servers] = [stack.use(await Netns.create()), stack.use(await Netns.create())];
+    join(clients, servers);
+    const server = stack.use(servers.start("python3", "-c", SERVER, SERVER_ADDRESS));
+    await server.line();
+
+    const connect = () => stack.use(clients.start("python3", "-c", CLIENT, SERVER_ADDRESS));
+    const untouched = connect();
+    await untouched.line();
+    const drills = await Promise.all(DRILLS.map(async (drill) => {
+      const client = connect();
+      const fd = Number(await client.line());
+      return { drill, client, keepalive: setFromOutside(client.pid, fd, drill.given) };
+    }));
+
+    silence(servers);
+    for (const { client, drill } of drills) await client.tell(drill.order);
+    await untouched.tell("read");
+    for (const client of [untouched, ...drills.map(({ client }) => client)]) {
+      assertEquals(await client.line(), "reading");
+    }
+    for (const { client, keepalive, drill } of drills) await assertNoticed(client, keepalive, drill);
+
+    const longer = new Promise((resolve) => setTimeout(resolve, 1000, "still reading"));
+    assertEquals(await Promise.race([untouched.line(), longer]), "still reading");
+  },
+});
