@@ -38,9 +38,12 @@ const reading = lazily({
   geteuid: { parameters: [], result: "u32" },
 });
 
+const naming = lazily({
+  pidfd_open: { name: "syscall", parameters: ["usize", "i32", "u32"], result: "i32" },
+});
+
 /** What acting on a socket of another process needs. */
 const acting = lazily({
-  pidfd_open: { name: "syscall", parameters: ["usize", "i32", "u32"], result: "i32" },
   pidfd_getfd: { name: "syscall", parameters: ["usize", "i32", "i32", "u32"], result: "i32" },
   getsockopt: { parameters: ["i32", "i32", "i32", "buffer", "buffer"], result: "i32" },
   getpeername: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
@@ -276,7 +279,7 @@ const PIDFD_THREAD = 0o200;
  * @throws {SyscallError} `ESRCH` when it has gone, `EINVAL` for a thread before Linux 6.9.
  */
 export function pidfdOpen(task: number, isThread = false): Descriptor {
-  return new Descriptor(check("pidfd_open", acting().pidfd_open(SYS_pidfd_open, task, isThread ? PIDFD_THREAD : 0)));
+  return new Descriptor(check("pidfd_open", naming().pidfd_open(SYS_pidfd_open, task, isThread ? PIDFD_THREAD : 0)));
 }
 
 /**

@@ -4,6 +4,7 @@ import { check, cString, Descriptor, lazily, SyscallError } from "./libc.ts";
 import { allocate, cStrings } from "./memory.ts";
 
 const starting = lazily({
+  fcntl: { parameters: ["i32", "i32", "usize"], result: "i32" },
   posix_spawn: { parameters: ["buffer", "buffer", "buffer", "buffer", "buffer", "buffer"], result: "i32" },
   posix_spawn_file_actions_init: { parameters: ["buffer"], result: "i32" },
   posix_spawn_file_actions_addopen: { parameters: ["buffer", "i32", "buffer", "i32", "u32"], result: "i32" },
@@ -19,7 +20,6 @@ const starting = lazily({
 
 const becoming = lazily({
   execvpe: { parameters: ["buffer", "buffer", "buffer"], result: "i32" },
-  fcntl: { parameters: ["i32", "i32", "usize"], result: "i32" },
   prctl: { parameters: ["i32", "usize", "usize", "usize", "usize"], result: "i32" },
   signal: { parameters: ["i32", "usize"], result: "isize" },
   getrlimit: { parameters: ["i32", "buffer"], result: "i32" },
@@ -122,7 +122,7 @@ const F_DUPFD_CLOEXEC = 1030;
 
 /** fcntl(2) F_DUPFD_CLOEXEC: a duplicate whose number is at least `lowest`. */
 export function duplicateFrom(descriptor: Descriptor, lowest: number): Descriptor {
-  return new Descriptor(check("fcntl", becoming().fcntl(descriptor.number, F_DUPFD_CLOEXEC, BigInt(lowest))));
+  return new Descriptor(check("fcntl", starting().fcntl(descriptor.number, F_DUPFD_CLOEXEC, BigInt(lowest))));
 }
 
 const PR_SET_NO_NEW_PRIVS = 38;

@@ -5,6 +5,7 @@ import { host } from "../../ffi/deno.ts";
 const [command, ...args] = host.args;
 if (command === "supervise") host.exit((await import("../../src/supervise.ts")).supervise(args));
 
+const { inheritedEnvironment } = await import("../../src/launch/heritage.ts");
 const { resolveValues } = await import("../../src/keepalive/values.ts");
 const { CommandError, launch } = await import("../../src/launch.ts");
 const { Unsupported } = await import("../../src/unsupported.ts");
@@ -14,12 +15,14 @@ try {
   const end = args.indexOf("--");
   const flags = args.slice(0, end);
   const moments = flags.includes("--on") ? flags[flags.indexOf("--on") + 1] : "connect,listen";
+  const environment = inheritedEnvironment().map((entry) => new TextDecoder().decode(entry).split("="));
+  const { values, debug } = resolveValues({}, Object.fromEntries(environment));
   launch({
     command: args.slice(end + 1),
-    values: resolveValues().values,
+    values,
     // deno-lint-ignore no-explicit-any
     on: new Set(moments.split(",")) as any,
-    debug: flags.includes("--debug"),
+    debug: debug || flags.includes("--debug"),
     warn: (line) => void host.write(2, `tcphup: ${line}\n`),
   });
 } catch (error) {

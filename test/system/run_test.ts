@@ -2,7 +2,7 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { beside, launching, supervised, TCPHUP, unsupervised } from "../harness/launched.ts";
-import type { Namespace, SpawnOptions } from "../harness/namespace.ts";
+import { Namespace, type SpawnOptions } from "../harness/namespace.ts";
 import { Peer, PYTHON, pythonProgram } from "../harness/peer.ts";
 import { eventually, type Output, outputOf } from "../harness/process.ts";
 import { type Need, systemTest } from "../harness/system.ts";
@@ -332,6 +332,40 @@ servedTest("run: a 32-bit program, static, that makes its calls in a child of vf
   } finally {
     await Deno.remove(file);
   }
+});
+
+servedTest("run: libkeepalive's variables, and LIBKEEPALIVE_DEBUG", ["MPTCP"], async (netns) => {
+  const env = { TCP_KEEPIDLE: "7", TCP_KEEPCNT: "3", TCP_KEEPINTVL: "5", TCP_USER_TIMEOUT: "0", TCP_SYNCNT: "2" };
+  const { stdout } = await launch(netns, pythonProgram("options.py", "127.0.0.1", PORT), [], { env });
+  assertEquals(JSON.parse(stdout), [[1, 7, 5, 3, 0]]);
+  const mptcp = python(
+    `import socket; socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262).connect(("127.0.0.1", ${PORT}))`,
+  );
+  const { stderr } = await launch(netns, mptcp, [], { env: { LIBKEEPALIVE_DEBUG: "" } });
+  assertEquals(stderr, "tcphup: connect: TCP_USER_TIMEOUT 150000: ENOPROTOOPT\n");
+});
+
+systemTest("run: with the values, a program's read from a silent peer fails; without, it waits", [], async (netns) => {
+  await using other = await Namespace.create();
+  await netns.link(other, ["10.1.0.1/24"], ["10.1.0.2/24", "10.1.0.9/24"]);
+  await Peer.start(other).listen("0.0.0.0", PORT);
+  const program = python(`
+import socket
+s = socket.create_connection(("10.1.0.9", ${PORT}))
+print("connected", flush=True)
+try:
+    s.recv(1)
+except OSError as error:
+    print(error.strerror)`);
+  const env = { TCP_KEEPIDLE: "1", TCP_KEEPINTVL: "1", TCP_KEEPCNT: "2" };
+  const without = netns.spawn(program);
+  const under = netns.spawn(launching(program), { env });
+  await eventually("two connections", async () => (await netns.ss("state", "established")).length === 2);
+  await netns.silence("10.1.0.9", other);
+  assertEquals((await outputOf(under, program)).stdout, "connected\nConnection timed out\n");
+  assertEquals((await netns.ss("state", "established")).length, 1);
+  without.kill("SIGTERM");
+  assertEquals((await outputOf(without, program)).stdout, "connected\n");
 });
 
 // The command is tcphup's process.
