@@ -474,6 +474,20 @@ systemTest("run: standard output ends with the command, whoever of its family li
   await unsupervised(netns);
 });
 
+systemTest("run: a pipe that the command has inherited ends when the command closes it", [], async (netns) => {
+  const caller = `
+import os, subprocess, sys
+reading, writing = os.pipe()
+os.dup2(writing, 9)
+os.close(writing)
+child = subprocess.Popen([*sys.argv[1:], "exec 9>&-; exec sleep 1000"], pass_fds=[9])
+os.close(9)
+print(os.read(reading, 1))
+child.kill()`;
+  assertEquals(await netns.exec(...python(caller, ...launching(["sh", "-c"]))), "b''\n");
+  await unsupervised(netns);
+});
+
 systemTest("run: a script without an interpreter goes to /bin/sh", [], async (netns) => {
   const file = await Deno.makeTempFile({ prefix: "tcphup-test-" });
   try {
