@@ -21,31 +21,38 @@ const seeking = lazily({
   pread: { name: "pread64", parameters: ["i32", "buffer", "usize", "isize"], result: "i32" },
 });
 
-/** All bytes of a file, such as one of /proc, that does not tell its size. */
-export function readFile(path: string): Uint8Array {
+/** What most files of /proc fit in, kept from one to the next. */
+let scratch = new Uint8Array(16 * 1024);
+
+/** Reads a file, such as one of /proc, that does not tell its size. The result is overwritten by the next one. */
+function readIntoScratch(path: string): Uint8Array {
   const file = open(null, path);
   try {
-    let bytes = new Uint8Array(16 * 1024);
     let length = 0;
     for (;;) {
-      const count = read(file, bytes.subarray(length));
-      if (count === 0) return bytes.subarray(0, length);
+      const count = read(file, scratch.subarray(length));
+      if (count === 0) return scratch.subarray(0, length);
       length += count;
-      if (length < bytes.length) continue;
-      const larger = new Uint8Array(bytes.length * 2);
-      larger.set(bytes);
-      bytes = larger;
+      if (length < scratch.length) continue;
+      const larger = new Uint8Array(scratch.length * 2);
+      larger.set(scratch);
+      scratch = larger;
     }
   } finally {
     file.close();
   }
 }
 
+/** All bytes of a file. */
+export function readFile(path: string): Uint8Array {
+  return readIntoScratch(path).slice();
+}
+
 const decoder = new TextDecoder();
 
-/** The same, as text. */
+/** All of a file, as text. */
 export function readTextFile(path: string): string {
-  return decoder.decode(readFile(path));
+  return decoder.decode(readIntoScratch(path));
 }
 
 /** pread(2). Returns the bytes read. */

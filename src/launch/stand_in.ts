@@ -20,21 +20,27 @@ export interface Maker {
   readonly label: string;
 }
 
-/** @param task A thread id, or `self`. */
-export function readMaker(task: number | "self"): Maker {
+/**
+ * @param task A thread id, or `self`.
+ * @param hasLabel Whether there is a label to read, which takes as long as all the rest.
+ */
+export function readMaker(task: number | "self", hasLabel = true): Maker {
   const status = readTextFile(`/proc/${task}/status`);
   return {
     netns: statx(null, `/proc/${task}/ns/net`).ino,
-    uid: lastId(status, "Uid"),
-    gid: lastId(status, "Gid"),
+    uid: lastId(UIDS, status),
+    gid: lastId(GIDS, status),
     cgroup: readTextFile(`/proc/${task}/cgroup`),
-    label: readLabel(task),
+    label: hasLabel ? readLabel(task) : "",
   };
 }
 
-/** The last of four ids (real, effective, saved, file system): the one that files, and sockets, are made with. */
-function lastId(status: string, name: "Uid" | "Gid"): number {
-  return Number(new RegExp(`^${name}:.*\\s(\\d+)$`, "m").exec(status)?.[1]);
+/** The last of four ids (real, effective, saved, file system) is the one that files, and sockets, are made with. */
+const UIDS = /^Uid:.*\t(\d+)$/m;
+const GIDS = /^Gid:.*\t(\d+)$/m;
+
+function lastId(ids: RegExp, status: string): number {
+  return Number(ids.exec(status)?.[1]);
 }
 
 function readLabel(task: number | "self"): string {
@@ -65,7 +71,8 @@ export class StandIn {
    * @throws {SyscallError} What socket(2) would tell the thread too.
    */
   socket(tid: number, domain: number, type: number, protocol: number): Descriptor {
-    const caller = readMaker(tid);
+    // Where no security module labels tasks, this process has no label either.
+    const caller = readMaker(tid, this.#self.label !== "");
     const difference = insurmountable(this.#self, caller);
     if (difference !== null) throw new StandInError(difference);
     const make = () => socket(domain, type, protocol);
