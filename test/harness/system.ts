@@ -43,8 +43,12 @@ const REQUIREMENTS = {
   curl: program("curl"),
   setpriv: program("setpriv"),
   script: program("script"),
+  strace: program("strace"),
+  unshare: program("unshare"),
+  busybox: program("busybox"),
   IPv6: kernel("/proc/sys/net/ipv6"),
   MPTCP: kernel("/proc/sys/net/mptcp/enabled"),
+  "IA-32": kernel("/proc/sys/abi/vsyscall32"),
   "Linux 6.9": { obtainable: false, present: isAtLeast(6, 9) },
 } satisfies Record<string, Requirement>;
 
