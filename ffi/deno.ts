@@ -98,6 +98,18 @@ export const host = {
     }
   },
 
+  /** Reads a line from standard input, without its end; null where there is none. */
+  readLine(): string | null {
+    const byte = new Uint8Array(1);
+    const bytes: number[] = [];
+    for (;;) {
+      const count = Deno.stdin.readSync(byte);
+      if (count === null && bytes.length === 0) return null;
+      if (count === null || byte[0] === 10) return new TextDecoder().decode(new Uint8Array(bytes));
+      bytes.push(byte[0]);
+    }
+  },
+
   /** Whether standard input (0), output (1) or error (2) is a terminal. */
   isTerminal(stream: 0 | 1 | 2): boolean {
     return [Deno.stdin, Deno.stdout, Deno.stderr][stream].isTerminal();

@@ -186,7 +186,7 @@ function hangsUp(): Verdict {
   return withPair(IPPROTO_TCP, (client) => {
     const duplicate = duplicateOf(client);
     try {
-      return duplicate.hangUp(1000) ? ok("works") : missing("the connection had ended by itself");
+      return duplicate.hangUp({ linger_ms: 1000 }) ? ok("works") : missing("the connection had ended by itself");
     } finally {
       duplicate.close();
     }

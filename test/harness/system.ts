@@ -41,6 +41,7 @@ const REQUIREMENTS = {
   nginx: program("nginx"),
   "redis-server": program("redis-server"),
   curl: program("curl"),
+  wrk: program("wrk"),
   setpriv: program("setpriv"),
   script: program("script"),
   strace: program("strace"),
