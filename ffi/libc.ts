@@ -8,7 +8,7 @@ import { errno, host, load, prepareErrno } from "./deno.ts";
 import { EINTR, ENOENT, ESRCH, SyscallError } from "./errno.ts";
 import type { NativeFunctions, NativeSymbols } from "./native.ts";
 
-export { ENOBUFS, isSyscallError, SyscallError } from "./errno.ts";
+export { ENOBUFS, ENOENT, isSyscallError, SyscallError } from "./errno.ts";
 export { LibcUnavailable } from "./native.ts";
 
 /** The functions of `symbols`, loaded at the first use of one of them. */
@@ -145,9 +145,8 @@ export class Descriptor {
 
 /** The result of a call, unless it is −1: that is thrown as the SyscallError that errno says it is. */
 export function check(syscall: string, result: number): number {
-  // errno must be read before anything is allocated, so it is the first thing done.
-  const code = result === -1 ? errno() : 0;
-  if (code !== 0) throw new SyscallError(syscall, code);
+  // The argument comes before the allocation: errno must be read before anything is allocated.
+  if (result === -1) throw new SyscallError(syscall, errno());
   return result;
 }
 

@@ -40,8 +40,8 @@ export interface Rooms {
 
 /** How long to work before the event loop gets to see whether a signal has come. */
 const SLICE_MS = 100;
-/** How long to wait at least from one list of what is busy to the next; and how many times longer than it took. */
-const POLL = { least_ms: 5, times: 5 };
+/** How long to wait from one list of what is busy to the next: at least, at most, and how many times as long as it took. */
+const POLL = { least_ms: 5, most_ms: 1000, times: 5 };
 /** A list of sockets that come and go may miss one, so it takes two to say that a connection is gone. */
 const MISSED_OFTEN = 2;
 
@@ -185,7 +185,7 @@ export class Cuts {
     for (const waiting of this.#queue) this.#update(waiting, present.get(identityOf(waiting.connection)), idle_ms, now);
     const waits = this.#queue.filter(({ waits }) => waits);
     this.#idle = waits.filter(({ idle_at }) => idle_at <= now).reverse();
-    const soonest = waits.reduce((least, { idle_at }) => Math.min(least, idle_at), now + idle_ms);
+    const soonest = waits.reduce((least, { idle_at }) => Math.min(least, idle_at), now + POLL.most_ms);
     this.#nextLook = Math.max(soonest, now + POLL.least_ms, now + POLL.times * (now - start));
   }
 

@@ -80,8 +80,8 @@ const VERIFY_MARGIN_MS = 1000;
 /** How long to work before the event loop gets to see whether a signal has come. */
 const SLICE_MS = 100;
 
-/** What timers can wait for. */
-const LONGEST_SLEEP_MS = 2 ** 31 - 1;
+/** How long nothing may be said of how far it has got. */
+const LONGEST_SLEEP_MS = 1000;
 
 const INTERRUPTED = "interrupted before it was touched";
 

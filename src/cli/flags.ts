@@ -94,7 +94,8 @@ export const FLAGS: readonly Flag[] = [
     name: "fin-only",
     help: "shut down sending alone: the application reads until the peer has ended too",
     more: "TCP_USER_TIMEOUT (--linger) bounds the time until the peer has acknowledged the FIN. What follows, in " +
-      "FIN-WAIT-2, lasts until the peer ends or the application closes, unless --destroy-after says otherwise.",
+      "FIN-WAIT-2, lasts until the peer ends or the application closes, unless --destroy-after says otherwise. Some " +
+      "peers, nginx for one, take a FIN for the end of both ways and break off their answer.",
     group: "Hanging up",
     commands: ["hup"],
   },
@@ -158,9 +159,11 @@ export const FLAGS: readonly Flag[] = [
     value: "MS",
     help: "cut each when it carries nothing, and no data went for MS milliseconds",
     more:
-      "So that requests under way are finished and only the pauses between them are cut. A request that the server " +
-      "takes longer than that to answer looks like a pause: give a time longer than answers take. Best done at the " +
-      "client's end, where nothing can be on its way unseen; at the server's end a request may arrive behind the FIN.",
+      "So that requests under way are finished and only the pauses between them are cut. One that takes longer than " +
+      "that to be answered looks like a pause: give a time longer than answers take. At the client's end, a request " +
+      "that begins at the moment of the cut is either sent before the FIN, and its answer can be read, or refused " +
+      "with EPIPE before it is sent. At the server's end it may be on its way already, and is lost: cut at the " +
+      "client's end where you can.",
     group: "Pacing",
     commands: ["hup"],
   },

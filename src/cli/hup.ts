@@ -55,7 +55,7 @@ function show(report: Report, args: Arguments): void {
   }
   if (args.has("json")) return void print([JSON.stringify(report)]);
   const verbose = args.has("verbose");
-  if (report.matched > 0) print(outcomeTable(report.connections, verbose));
+  if (report.matched > 0 && report.refused === null) print(outcomeTable(report.connections, verbose));
   print([summary(report)]);
   if (verbose) complainOfTime(report);
 }

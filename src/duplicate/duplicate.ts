@@ -171,7 +171,7 @@ export class Duplicate {
     if (busy !== null) return { busy };
     if (!this.#shutdown(SHUT_WR)) return "already-gone";
     if (!fin_only && !slippedThrough(before, this.#traffic())) this.#shutdown(SHUT_RD);
-    // Set no earlier than this, so that a busy connection keeps its own; the FIN is waited for longer than it took.
+    // No earlier, so that a busy connection keeps its own. The timer of the FIN, which looks at it, takes far longer.
     if (linger_ms > 0) this.#setUserTimeout(linger_ms);
     return "hung-up";
   }

@@ -42,6 +42,7 @@ const REQUIREMENTS = {
   nginx: program("nginx"),
   "redis-server": program("redis-server"),
   curl: program("curl"),
+  wrk: program("wrk"),
   setpriv: program("setpriv"),
   script: program("script"),
   IPv6: kernel("/proc/sys/net/ipv6"),

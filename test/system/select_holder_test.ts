@@ -53,7 +53,7 @@ systemTest("--pid: one holder of several is enough to select, and enough to leav
   const run = await tcphup(["--pid", `${client.pid}`, "--json"], { netns });
   assertExit(run, 0);
   await doomed.assertEnded("EOF");
-  await assertSelects(netns, ["--pid", `${child}`], kept.ports);
+  await assertSelects(netns, ["--pid", `${child}`, "--state", "established"], kept.ports);
 });
 
 systemTest("--children reaches the descendants of descendants", [], async (netns) => {

@@ -1,8 +1,9 @@
 """Clients of an HTTP server, each with a connection that it keeps alive and thinks for a while between two requests.
 
-Before a client uses its connection again it looks whether the server has ended it, as pools do (urllib3, for one), and
-connects anew if so. It never sends a request twice: whatever goes wrong with one is on record. When standard input ends
-they finish, and the record is printed in JSON.
+Before a client uses its connection again it looks whether that has ended, as pools do (urllib3, for one), and connects
+anew if so; and if it ends in between, so that nothing of the request can be written. It never sends a request twice:
+whatever goes wrong with one that was sent is on record. When standard input ends they finish, and the record is printed
+in JSON.
 """
 
 import http.client
@@ -23,14 +24,25 @@ def has_ended(connection):
     return connection.sock is not None and bool(select.select([connection.sock], [], [], 0)[0])
 
 
+def connect(connection):
+    connection.close()
+    connection.connect()
+    with lock:
+        record["connects"] += 1
+
+
+def send(connection):
+    if connection.sock is None or has_ended(connection):
+        connect(connection)
+    try:
+        connection.request("GET", "/")
+    except BrokenPipeError:
+        connect(connection)
+        connection.request("GET", "/")
+
+
 def request(connection):
-    if has_ended(connection):
-        connection.close()
-    if connection.sock is None:
-        connection.connect()
-        with lock:
-            record["connects"] += 1
-    connection.request("GET", "/")
+    send(connection)
     response = connection.getresponse()
     body = response.read()
     if response.status != 200 or body != b"done":
