@@ -2,12 +2,12 @@
 
 import { UsageError } from "../usage_error.ts";
 import { type Command, type Flag, FLAGS } from "./flags.ts";
-import { foldNegations, spelled } from "./negation.ts";
-import { NEGATED_FLAGS } from "./selection_flags.ts";
 
 /** A flag that was typed. */
 export interface GivenFlag {
   readonly flag: Flag;
+  /** Whether --not stands before it. */
+  readonly negated?: boolean;
   /** Empty where one is missing, undefined for a flag that is on or off. */
   readonly value: string | undefined;
 }
@@ -20,12 +20,20 @@ export class Arguments {
   readonly positionals: readonly string[];
   /** The flags, in the order in which they were typed. */
   readonly flags: readonly GivenFlag[];
+  readonly #negated: readonly GivenFlag[];
 
   constructor(command: Command, named: boolean, positionals: readonly string[], flags: readonly GivenFlag[]) {
     this.command = command;
     this.named = named;
     this.positionals = positionals;
-    this.flags = flags;
+    this.flags = flags.filter(({ negated }) => !negated);
+    this.#negated = flags.filter(({ negated }) => negated);
+  }
+
+  /** The flags that --not stands before, as if they had been typed without it. */
+  get negated(): Arguments {
+    const flags = this.#negated.map(({ flag, value }) => ({ flag, value }));
+    return new Arguments(this.command, this.named, [], flags);
   }
 
   /** Whether a flag without a value was given. */
@@ -43,9 +51,9 @@ export class Arguments {
     return this.flags.findLast(({ flag }) => flag.name === name)?.value;
   }
 
-  /** All values of a flag, in the order in which they were given. */
+  /** All values of a flag, in the order in which they were typed. */
   values(name: string): readonly string[] {
-    return this.flags.flatMap(({ flag, value }) => flag.name === name && value !== undefined ? [value] : []);
+    return this.flags.filter(({ flag }) => flag.name === name).map(({ value }) => value!);
   }
 
   /** A time, in milliseconds. A number without a unit is in the unit that the flag is documented with. */
@@ -74,7 +82,7 @@ const COMMANDS: readonly Command[] = ["hup", "ls", "doctor"];
  * value where there can be none.
  */
 export function parseArguments(args: readonly string[]): Arguments {
-  const { words, flags, unknown } = tellApart(foldNegations(args, FLAGS));
+  const { words, flags, unknown } = tellApart(args);
   const named = COMMANDS.find((command) => command === words[0]);
   const command = named ?? "hup";
   const hint = `see "tcphup${named ? ` ${named}` : ""} --help"`;
@@ -102,11 +110,24 @@ function tellApart(args: readonly string[]): { words: string[]; flags: GivenFlag
       words.push(word);
       continue;
     }
-    const given = word.startsWith("--") ? longFlag(word) : shortFlags(word);
-    if (given === null) unknown.push(word);
-    else flags.push(...given.map((given) => withValue(given, rest)));
+    const negated = word === "--not";
+    const spelled = flagsIn(negated ? wordAfterNot(rest.shift()) : word);
+    if (spelled === null) unknown.push(word);
+    else flags.push(...spelled.map((given) => ({ ...withValue(given, rest), negated })));
   }
   return { words, flags, unknown };
+}
+
+function flagsIn(word: string): GivenFlag[] | null {
+  return word.startsWith("--") ? longFlag(word) : shortFlags(word);
+}
+
+/** @throws {UsageError} When it is not one flag that selects. */
+function wordAfterNot(word: string | undefined): string {
+  const flags = word !== undefined && isFlag(word) ? flagsIn(word) : null;
+  if (flags?.length === 1 && flags[0].flag.negatable) return word!;
+  const wrong = word === undefined ? "stands at the end" : `cannot stand before "${word}"`;
+  throw new UsageError(`Option "--not" ${wrong}: expected a selection flag after it, as in --not --dst 10.0.0.0/8`);
 }
 
 /** A minus alone is a word like any other: to many programs it means standard input. */
@@ -117,7 +138,7 @@ function isFlag(word: string): boolean {
 /** `--name` or `--name=VALUE`; null when there is no such flag. */
 function longFlag(word: string): GivenFlag[] | null {
   const [, name, value] = /^--([^=]*)(?:=(.*))?$/s.exec(word)!;
-  const flag = [...FLAGS, ...NEGATED_FLAGS].find((flag) => flag.name === name);
+  const flag = FLAGS.find((flag) => flag.name === name);
   return flag ? [{ flag, value }] : null;
 }
 
@@ -142,16 +163,15 @@ function withValue({ flag, value }: GivenFlag, rest: string[]): GivenFlag {
   return { flag, value: missing ? "" : rest.shift() };
 }
 
-function check({ flag, value }: GivenFlag, command: Command, hint: string): void {
+function check({ flag, value, negated }: GivenFlag, command: Command, hint: string): void {
+  const spelled = `${negated ? "--not " : ""}--${flag.name}`;
   if (!flag.commands.includes(command)) {
-    throw new UsageError(`"tcphup ${command}" has no option "${spelled(flag.name)}": ${hint}`);
+    throw new UsageError(`"tcphup ${command}" has no option "${spelled}": ${hint}`);
   }
   if (flag.value === undefined && value !== undefined) {
-    throw new UsageError(`Option "--${flag.name}" takes no value: write --${flag.name}, not --${flag.name}=${value}`);
+    throw new UsageError(`Option "${spelled}" takes no value: write ${spelled}, not ${spelled}=${value}`);
   }
-  if (value === "") {
-    throw new UsageError(`Option "${spelled(flag.name)}" needs a value: ${spelled(flag.name)} ${flag.value}`);
-  }
+  if (value === "") throw new UsageError(`Option "${spelled}" needs a value: ${spelled} ${flag.value}`);
 }
 
 /**

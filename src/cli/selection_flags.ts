@@ -160,19 +160,7 @@ const CRITERIA: readonly Criterion[] = [
   },
 ];
 
-/** What precedes the name of a flag that --not has been folded into: see `foldNegations`. */
-export const NEGATED = "not-";
-
 const criteria: readonly Flag[] = CRITERIA.map((criterion) => ({ ...criterion, commands: selecting, negatable: true }));
-
-/** Those that --not goes before, as the parser gets them then. No help shows them. */
-export const NEGATED_FLAGS: readonly Flag[] = criteria.map(({ name, value, help, group, commands }) => ({
-  name: NEGATED + name,
-  value,
-  help,
-  group,
-  commands,
-}));
 
 function withName(name: string): Flag {
   return criteria.find((flag) => flag.name === name)!;

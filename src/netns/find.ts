@@ -171,6 +171,20 @@ function named(): Netns[] {
   return paths.map(at).filter((netns) => typeof netns === "object");
 }
 
+/** Whether a file of /proc/PID/ns is not `net`. A file that one is mounted on does not tell what it is. */
+function isOfAnotherKind(path: string): boolean {
+  const root = open(null, "/", O_DIRECTORY);
+  try {
+    const length = readlinkat(root, encoder.encode(`${path}\0`), link, LINK_SIZE);
+    return /^(?!net:)\w+:\[\d+\]$/.test(decoder.decode(link.subarray(0, length)));
+  } catch (error) {
+    if (isSyscallError(error, "EINVAL")) return false;
+    throw error;
+  } finally {
+    root.close();
+  }
+}
+
 function namesIn(directory: string): string[] {
   try {
     return entriesOf(directory).map(({ name }) => name);
@@ -184,7 +198,7 @@ function namesIn(directory: string): string[] {
 function at(path: string): Netns | "missing" | "closed" | "other" {
   try {
     const { ino, dev } = statx(null, path);
-    if (dev !== statx(null, OWN).dev) return "other";
+    if (dev !== statx(null, OWN).dev || isOfAnotherKind(path)) return "other";
     const [, name = null] = /^(?:\/var)?\/run\/netns\/([^/]+)$/.exec(path) ?? [];
     return { ino, paths: [path], name, pid: null };
   } catch (error) {

@@ -66,13 +66,13 @@ function belowMount(text: string, mountPoints: readonly string[]): string {
   return trimmed.slice(mount.length) || "/";
 }
 
-/** Where they are mounted everywhere; `ip netns exec` hides it from what it starts. */
-const USUAL_POINT = "/sys/fs/cgroup";
+/** Where they are mounted everywhere; `ip netns exec` hides that from what it starts. */
+const USUAL_POINTS = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
 
 /** Where the hierarchies of control groups are mounted. */
 export function mountPoints(): string[] {
   const mounts = cgroupMounts(new TextDecoder().decode(readWhole("/proc/self/mountinfo")));
-  return [...mounts.map(({ point }) => point), USUAL_POINT];
+  return [...new Set([...USUAL_POINTS, ...mounts.map(({ point }) => point)])];
 }
 
 /** Whether there is such a cgroup, with or without processes in it. A pattern is allowed to mean none. */

@@ -49,7 +49,7 @@ export function findOwners(wanted: readonly Wanted[], options: FindOptions = {})
   if (search.remaining > 0 || options.exhaustive) search.readThreads();
   else search.askRelatives();
   search.nameOwners();
-  return { owners: search.owners, unreadable: search.unreadable };
+  return { owners: search.owners, unreadable: search.unreadable + search.denied };
 }
 
 class Search {
@@ -75,6 +75,11 @@ class Search {
     for (const inode of this.#wanted) {
       for (const owner of known.get(inode) ?? []) this.#add(owner, inode);
     }
+  }
+
+  /** How many processes turned out to be closed to this user. */
+  get denied(): number {
+    return this.#tables.filter(({ denied }) => denied).length;
   }
 
   get remaining(): number {

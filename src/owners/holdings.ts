@@ -22,8 +22,9 @@ export function holdingsOf(pids: readonly number[]): Holdings {
     if (table === "unreadable") unreadable.push(pid);
     if (table === "unreadable" || table === null) continue;
     let name: string | undefined;
-    const tables = [table, ...threadTables(pid)];
-    for (const { tid, ...holder } of tables.flatMap(readWholly)) {
+    const held = [table, ...threadTables(pid)].flatMap(readWholly);
+    if (table.denied) unreadable.push(pid);
+    for (const { tid, ...holder } of held) {
       name ??= comm(pid);
       const owner = tid === null ? { pid, fd: holder.fd, comm: name } : { pid, tid, fd: holder.fd, comm: name };
       const known = owners.get(holder.inode);

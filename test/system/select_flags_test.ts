@@ -200,7 +200,7 @@ const WRONG: Record<string, [args: string[], says: RegExp]> = {
   "--not before a flag that does not select": [["any", "--not", "--json"], /--not.*--json/],
   "--not before --not": [["any", "--not", "--not", "--dst", "::1"], /--not/],
   "--not before -4": [["any", "--not", "-4"], /--not.*-4/],
-  "--not and its flag in one word": [["any", "--not-dst", "::1"], /--not-dst/],
+  "--not and its flag in one word": [["any", "--not-dst", "::1"], /Unknown.*--not-dst/],
   "--not without the value": [["any", "--not", "--dst"], /--not --dst/],
   "a value for --not": [["any", "--not=--dst", "::1"], /--not/],
   "a value for a flag that takes none": [["any", "--stalled=yes"], /--stalled/],
