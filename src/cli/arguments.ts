@@ -74,6 +74,7 @@ export function parseArguments(args: readonly string[]): Arguments {
   const hint = `see "tcphup${named ? ` ${named}` : ""} --help"`;
   if (unknown.length > 0) throw new UsageError(`Unknown option "${unknown[0]}": ${hint}`);
   for (const flag of FLAGS) check(flag, values[flag.name], command, hint);
+  refuseIdleValues(args);
   return new Arguments(command, named !== undefined, named ? words.slice(1) : words, values);
 }
 
@@ -100,6 +101,18 @@ function check(flag: Flag, value: unknown, command: Command, hint: string): void
   }
   if (Array.isArray(value) && value.includes("")) {
     throw new UsageError(`Option "--${flag.name}" needs a value: --${flag.name} ${flag.value}`);
+  }
+}
+
+/** parseArgs takes `--json=yes` for `--json`; a person who wrote it meant something else. */
+function refuseIdleValues(args: readonly string[]): void {
+  for (const arg of args) {
+    if (arg === "--") return;
+    const [, name, value] = /^--([^=]+)=(.*)$/.exec(arg) ?? [];
+    const flag = FLAGS.find((flag) => flag.name === name);
+    if (flag && flag.value === undefined) {
+      throw new UsageError(`Option "--${name}" takes no value, but was given "${value}"`);
+    }
   }
 }
 

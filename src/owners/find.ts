@@ -58,8 +58,8 @@ class Search {
   readonly #ascending: Uint32Array;
   readonly #except: number;
   readonly #tables: DescriptorTable[] = [];
-  /** What each process was found to hold. */
-  readonly #held = new Map<number, { fd: number; inode: number }[]>();
+  /** What each process was found to hold: descriptor, inode, descriptor, inode and so on. */
+  readonly #held = new Map<number, number[]>();
 
   constructor(wanted: readonly Wanted[], options: FindOptions) {
     this.#wanted = new Set(wanted.map(({ inode }) => inode));
@@ -122,11 +122,16 @@ class Search {
     const unread = this.#tables.filter((table) => !table.exhausted);
     const holders = [...this.#held.keys()];
     const parents = new Map([...holders, ...unread.map(({ pid }) => pid)].map((pid) => [pid, parent(pid)]));
-    for (const [holder, sockets] of [...this.#held]) {
+    for (const [holder, pairs] of [...this.#held]) {
+      const related = unread.filter(({ pid }) => pid !== holder && areRelated(pid, holder, parents));
+      if (related.length === 0) continue;
+      const sockets = Array.from(
+        { length: pairs.length / 2 },
+        (_, i) => ({ fd: pairs[2 * i], inode: pairs[2 * i + 1] }),
+      );
       const step = Math.max(1, Math.floor(sockets.length / SHARED_SAMPLE));
       const sample = sockets.filter((_, i) => i % step === 0);
-      for (const table of unread) {
-        if (table.pid === holder || !areRelated(table.pid, holder, parents)) continue;
+      for (const table of related) {
         if (table.holds(sample).length === 0) continue;
         for (const { fd, inode } of table.holds(sockets)) this.#record(table, fd, inode);
       }
@@ -158,8 +163,8 @@ class Search {
 
   #record({ pid, tid }: DescriptorTable, fd: number, inode: number): void {
     const held = this.#held.get(pid);
-    if (held) held.push({ fd, inode });
-    else this.#held.set(pid, [{ fd, inode }]);
+    if (held) held.push(fd, inode);
+    else this.#held.set(pid, [fd, inode]);
     const owner: Owner = tid === null ? { pid, fd, comm: "" } : { pid, tid, fd, comm: "" };
     const owners = this.owners.get(inode);
     if (owners === undefined) this.owners.set(inode, [owner]);

@@ -21,9 +21,9 @@ import {
   REJECT,
   setNo,
 } from "../netlink/inet_diag_bc.ts";
-import { ipv4, type Prefix } from "../address.ts";
+import { ipv4, maskWords, type Prefix } from "../address.ts";
 import { cover } from "./cover.ts";
-import { type Condition, EVERYTHING, type Filter, fold, NOTHING, type Side } from "./filter.ts";
+import { all, any, type Condition, EVERYTHING, type Filter, fold, not, NOTHING, type Side } from "./filter.ts";
 import { isIPv4Prefix } from "./prefix_set.ts";
 
 /** More prefixes than these cost the kernel more, on each socket, than sending a row costs: they are merged. */
@@ -59,7 +59,7 @@ function relax(filter: Filter): Filter {
   return fold<Filter>(filter, relaxCondition, (op, terms) => op === "all" ? relaxAll(terms) : relaxAny(terms));
 }
 
-/** Terms of an `all` may be left out: it then matches more. */
+/** The last terms of an `all` may be left out: it then matches more. */
 function relaxAll(terms: readonly Filter[]): Filter {
   const kept: Filter[] = [];
   let bytes = 0;
@@ -77,8 +77,8 @@ function relaxAll(terms: readonly Filter[]): Filter {
 function relaxAny(terms: readonly Filter[]): Filter {
   const kept = terms.flatMap((term) => term.op === "any" ? term.terms : [term]);
   if (kept.some((term) => isConstant(term, "all"))) return EVERYTHING;
-  const any: Filter = kept.length === 1 ? kept[0] : { op: "any", terms: kept };
-  return codeLength(any) > MAX_BYTES ? EVERYTHING : any;
+  const relaxed: Filter = kept.length === 1 ? kept[0] : { op: "any", terms: kept };
+  return codeLength(relaxed) > MAX_BYTES ? EVERYTHING : relaxed;
 }
 
 function relaxCondition(condition: Condition, negated: boolean): Filter {
@@ -90,7 +90,7 @@ function relaxCondition(condition: Condition, negated: boolean): Filter {
       // No operation asks for these. The request itself has a mask of states.
       return EVERYTHING;
     default:
-      return negated ? { op: "not", term: condition } : condition;
+      return negated ? not(condition) : condition;
   }
 }
 
@@ -102,18 +102,22 @@ function relaxAddress(side: Side, prefixes: readonly Prefix[], negated: boolean)
   return relaxAny(cover(prefixes, MAX_PREFIXES).map((prefix) => hostCondition(side, prefix, false)));
 }
 
-/** One prefix, as the kernel has to be asked for it. */
+/**
+ * One prefix, as the kernel has to be asked for it: to the kernel a v4-mapped address lies in ::/0 and in other
+ * prefixes whose bits fit it, to the matcher it does not.
+ */
 function hostCondition(side: Side, prefix: Prefix, negated: boolean): Filter {
   const condition: Filter = { op: "address", side, prefixes: [prefix] };
-  if (!negated) return condition;
-  // To the kernel a v4-mapped address lies in ::/0 and other prefixes whose bits fit it, to the matcher it does not.
-  const mapped: Filter[] = holdsMapped(prefix) ? [{ op: "address", side, prefixes: [IPV4_PREFIX] }] : [];
-  return { op: "any", terms: [{ op: "not", term: condition }, ...mapped] };
+  const ipv4: Filter = { op: "address", side, prefixes: [IPV4_PREFIX] };
+  if (!holdsMapped(prefix)) return negated ? not(condition) : condition;
+  return negated ? any([not(condition), ipv4]) : all([condition, not(ipv4)]);
 }
 
 /** Whether the v4-mapped addresses are among those that begin with the prefix's bits. */
 function holdsMapped(prefix: Prefix): boolean {
-  return !isIPv4Prefix(prefix) && cover([prefix, IPV4_PREFIX], 1)[0].length === prefix.length;
+  const words = maskWords(prefix.words, prefix.length);
+  const mapped = maskWords(IPV4_PREFIX.words, prefix.length);
+  return !isIPv4Prefix(prefix) && words.every((word, i) => word === mapped[i]);
 }
 
 function codeLength(filter: Filter): number {

@@ -39,6 +39,36 @@ export const EVERYTHING: Filter = { op: "all", terms: [] };
 /** The filter that matches no socket. */
 export const NOTHING: Filter = { op: "any", terms: [] };
 
+/** The filter that matches what every one of `terms` matches. */
+export function all(terms: readonly Filter[]): Filter {
+  const flat = terms.flatMap((term) => term.op === "all" ? term.terms : [term]);
+  return flat.length === 1 ? flat[0] : { op: "all", terms: flat };
+}
+
+/**
+ * The filter that matches what at least one of `terms` matches. Addresses of one side become one condition, since a
+ * set of thousands is asked as fast as a single one.
+ */
+export function any(terms: readonly Filter[]): Filter {
+  const flat = terms.flatMap((term) => term.op === "any" ? term.terms : [term]);
+  const rest = flat.filter((term) => term.op !== "address");
+  const addresses = (["src", "dst"] as const).flatMap((side) => {
+    const conditions = flat.filter((term) => term.op === "address").filter((term) => term.side === side);
+    return conditions.length < 2 ? conditions : [mergeAddresses(side, conditions)];
+  });
+  const merged = [...addresses, ...rest];
+  return merged.length === 1 ? merged[0] : { op: "any", terms: merged };
+}
+
+function mergeAddresses(side: Side, conditions: readonly { readonly prefixes: readonly Prefix[] }[]): Filter {
+  return { op: "address", side, prefixes: conditions.flatMap(({ prefixes }) => prefixes) };
+}
+
+/** The filter that matches what `term` does not. */
+export function not(term: Filter): Filter {
+  return { op: "not", term };
+}
+
 /**
  * Walks a filter with every `not` pushed down to the conditions (De Morgan), so that who interprets one has to think
  * about negation only there. `combine` gets what the terms of an `all` or an `any` came to.

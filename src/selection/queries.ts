@@ -2,11 +2,11 @@
 
 import { AF_INET, AF_INET6 } from "../../ffi/libc.ts";
 import type { Prefix } from "../address.ts";
-import { STATES } from "../netlink/states.ts";
 import { compileBytecode } from "./bytecode.ts";
-import { type Condition, EVERYTHING, type Filter, fold, NOTHING } from "./filter.ts";
+import { all, any, type Condition, EVERYTHING, type Filter, fold, not, NOTHING } from "./filter.ts";
 import { compileMatcher, type Matcher } from "./matcher.ts";
 import { isIPv4Prefix } from "./prefix_set.ts";
+import { ALL_STATES } from "./state_names.ts";
 
 /** What to dump, and which of the rows are selected. */
 export interface Query {
@@ -24,15 +24,13 @@ export interface Query {
   readonly matches: Matcher;
 }
 
-/** The mask of every state that a request can ask for. */
-export const ALL_STATES: number = Object.values(STATES).reduce((mask, state) => mask | 1 << state, 0);
-
 /** The queries whose selected rows are the sockets in one of `states` that the filter matches, each socket once. None where nothing can match. */
 export function queries(filter: Filter, states: number = ALL_STATES): Query[] {
   return splitAutobound(filter).map(({ asked, rest }) => ({
     families: familiesOf(rest),
     states: states & statesOf(rest),
-    bytecode: compileBytecode({ op: "all", terms: [asked, rest] }),
+    // What comes first is never left out.
+    bytecode: compileBytecode(all([asked, rest])),
     fallback: compileBytecode(asked),
     matches: compileMatcher(rest),
   })).filter((query) => query.families.length > 0 && query.states !== 0);
@@ -47,7 +45,7 @@ function splitAutobound(filter: Filter): { asked: Filter; rest: Filter }[] {
   const autobound: Filter = { op: "autobound" };
   return [
     { asked: autobound, rest: assumeAutobound(filter, true) },
-    { asked: { op: "not", term: autobound }, rest: assumeAutobound(filter, false) },
+    { asked: not(autobound), rest: assumeAutobound(filter, false) },
   ];
 }
 
@@ -56,9 +54,9 @@ function assumeAutobound(filter: Filter, assumed: boolean): Filter {
     filter,
     (condition, negated) => {
       if (condition.op === "autobound") return assumed === negated ? NOTHING : EVERYTHING;
-      return negated ? { op: "not", term: condition } : condition;
+      return negated ? not(condition) : condition;
     },
-    (op, terms) => ({ op, terms }),
+    (op, terms) => op === "all" ? all(terms) : any(terms),
   );
 }
 

@@ -6,7 +6,8 @@ import type { Connection, Info } from "../connection.ts";
 import { extension, INET_DIAG_INFO, INET_DIAG_SHUTDOWN, type InetDiagMsg } from "../netlink/inet_diag.ts";
 import { decodeMptcpInfo } from "../netlink/mptcp_info.ts";
 import { decodeTcpInfo } from "../netlink/tcp_info.ts";
-import { connectionOf } from "./connection.ts";
+import { CONNECTED } from "../netlink/states.ts";
+import { connectionOf, identityOf } from "./connection.ts";
 import type { DumpRequest, SockDiag } from "./sock_diag.ts";
 
 /** Which connections, in the terms of sock_diag. */
@@ -39,20 +40,21 @@ export function listConnections(
   netns: number,
 ): Connection[] {
   const connections = new Map<string, Connection>();
-  const multipath = new Map<number, Connection>();
+  /** The MPTCP connections, by inode, and whether each would be selected if its state were. */
+  const multipath = new Map<number, { connection: Connection; selected: boolean }>();
   const asked = extensions | extension(INET_DIAG_SHUTDOWN);
 
   forEachFamily(queries, (family, query) => {
-    // Hardly filtered: a subflow is recognised by its connection's inode, whichever of the two was selected.
-    const request = { family, protocol: IPPROTO_MPTCP, states: query.states, extensions: asked };
+    // Hardly filtered: a subflow is recognised by its connection's inode, whatever was selected and in any state.
+    const request = { family, protocol: IPPROTO_MPTCP, states: CONNECTED, extensions: asked };
     dumpIfSupported(diag, { ...request, bytecode: query.fallback }, (row) => {
       const connection = withInfo(connectionOf(row, "mptcp", netns), row, asked);
-      if (row.inode !== 0) multipath.set(row.inode, connection);
-      if (query.matches(row)) connections.set(`mptcp/${row.inode}/${connection.dst.port}`, connection);
+      const selected = query.matches(row) || (multipath.get(row.inode)?.selected ?? false);
+      if (row.inode !== 0) multipath.set(row.inode, { connection, selected });
+      if (selected && 1 << row.state & query.states) connections.set(identityOf(connection), connection);
     });
   });
 
-  const selected = new Set(connections.values());
   for (const query of queries) {
     if (query.families.length === 0) continue;
     const family = query.families.length === 2 ? AF_UNSPEC : query.families[0];
@@ -60,10 +62,13 @@ export function listConnections(
     dumpFiltered(diag, request, query, (row) => {
       if (!query.matches(row)) return;
       const parent = row.inode === 0 ? undefined : multipath.get(row.inode);
-      if (parent && selected.has(parent)) return;
+      if (parent?.selected) return;
       const connection = withInfo(connectionOf(row, "tcp", netns), row, asked);
-      if (parent) connection.subflow_of = formatEndpoint(parent.dst.address, parent.dst.port);
-      connections.set(connection.cookie, connection);
+      if (parent) {
+        const { address, port } = parent.connection.dst;
+        connection.subflow_of = formatEndpoint(address, port);
+      }
+      connections.set(identityOf(connection), connection);
     });
   }
   return [...connections.values()];

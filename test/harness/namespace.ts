@@ -81,11 +81,21 @@ export class Namespace implements AsyncDisposable {
     await Deno.writeTextFile(`${this.#etc}/hosts`, lines.join("\n") + "\n");
   }
 
-  /** How many TCP segments with RST have left from here so far: OutRsts of /proc/net/snmp. */
+  /** How many TCP segments with RST have left from here so far: OutRsts. */
   async resetsSent(): Promise<number> {
+    return await this.#counter("OutRsts");
+  }
+
+  /** How many connections, on this host, came to an end by a RST before they were closed: EstabResets. */
+  async connectionsReset(): Promise<number> {
+    return await this.#counter("EstabResets");
+  }
+
+  /** A counter of /proc/net/snmp. */
+  async #counter(name: string): Promise<number> {
     const snmp = await this.exec("cat", "/proc/net/snmp");
     const [names, values] = snmp.split("\n").filter((line) => line.startsWith("Tcp:")).map((line) => line.split(" "));
-    return Number(values[names.indexOf("OutRsts")]);
+    return Number(values[names.indexOf(name)]);
   }
 
   /** What `ss -tnH` with these arguments lists, a line a socket. */

@@ -5,8 +5,8 @@ import { PYTHON } from "./peer.ts";
 
 /** Something that a test needs, and whether it is at hand. */
 interface Requirement {
-  /** Whether an installation with apt provides it, so that continuous integration has no excuse. */
-  installable: boolean;
+  /** Whether root on any machine can have it, so that continuous integration has no excuse. */
+  obtainable: boolean;
   present: boolean;
 }
 
@@ -22,11 +22,11 @@ function exists(path: string): boolean {
 }
 
 const program = (name: string): Requirement => ({
-  installable: true,
+  obtainable: true,
   present: PATH.some((directory) => exists(`${directory}/${name}`)),
 });
 
-const kernel = (path: string): Requirement => ({ installable: false, present: exists(path) });
+const kernel = (path: string): Requirement => ({ obtainable: false, present: exists(path) });
 
 /** Linux 6.9 made descriptor tables of single threads reachable: PIDFD_THREAD. */
 function isAtLeast(major: number, minor: number): boolean {
@@ -35,9 +35,9 @@ function isAtLeast(major: number, minor: number): boolean {
 }
 
 const REQUIREMENTS = {
-  root: { installable: true, present: Deno.uid() === 0 },
+  root: { obtainable: true, present: Deno.uid() === 0 },
   iproute2: program("ip"),
-  python3: { installable: true, present: exists(PYTHON) },
+  python3: { obtainable: true, present: exists(PYTHON) },
   nginx: program("nginx"),
   "redis-server": program("redis-server"),
   curl: program("curl"),
@@ -45,7 +45,7 @@ const REQUIREMENTS = {
   script: program("script"),
   IPv6: kernel("/proc/sys/net/ipv6"),
   MPTCP: kernel("/proc/sys/net/mptcp/enabled"),
-  "Linux 6.9": { installable: false, present: isAtLeast(6, 9) },
+  "Linux 6.9": { obtainable: false, present: isAtLeast(6, 9) },
 } satisfies Record<string, Requirement>;
 
 /** The name of something that a test may need. */
@@ -53,16 +53,16 @@ export type Need = keyof typeof REQUIREMENTS;
 
 /**
  * Registers a test that runs in a network namespace of its own. Where something that it needs is missing it is skipped;
- * in continuous integration (CI=true) it fails instead, if what is missing could have been installed.
+ * in continuous integration (CI=true) it fails instead, if what is missing could be there.
  */
 export function systemTest(name: string, needs: readonly Need[], body: (netns: Namespace) => Promise<void>): void {
   const missing = (["root", "iproute2", "python3", ...needs] as Need[]).filter((need) => !REQUIREMENTS[need].present);
-  const inexcusable = missing.filter((need) => REQUIREMENTS[need].installable);
+  const inexcusable = missing.filter((need) => REQUIREMENTS[need].obtainable);
   Deno.test({
     name: missing.length > 0 ? `${name} (needs ${missing.join(", ")})` : name,
     ignore: missing.length > 0 && !(Deno.env.get("CI") === "true" && inexcusable.length > 0),
     async fn() {
-      if (missing.length > 0) throw new Error(`not installed: ${inexcusable.join(", ")}`);
+      if (missing.length > 0) throw new Error(`not here, although it could be: ${inexcusable.join(", ")}`);
       await using netns = await Namespace.create();
       await body(netns);
     },

@@ -29,6 +29,8 @@ for (const [kind, address, needs] of sockets) {
     assertCountsAddUp(run);
     await scene.doomed.assertEnded(SOCK_DESTROY);
     await served.assertEnded("ECONNRESET");
+    assertEquals(await netns.resetsSent(), 3);
+    assertEquals(await netns.connectionsReset(), 6, "both ends of three");
     await scene.kept.assertAlive();
   });
 

@@ -1,4 +1,6 @@
-// Programs that people run: curl, nginx and Redis get over a hang-up as over any end-of-file.
+// Programs that people run: curl, nginx and Redis get over a hang-up as over any end-of-file. No connection of theirs may
+// be reset. Segments with RST are not counted here: these servers close so soon that the kernel sends one now and then
+// after both ends have closed (see CLOSING_DELAY_S in peer.py).
 
 import { assertEquals, assertMatch, assertNotMatch } from "@std/assert";
 import type { Namespace } from "../harness/namespace.ts";
@@ -50,7 +52,7 @@ systemTest(
     assertEquals(run.json().connections.map(({ owners, outcome }) => [owners[0].comm, outcome]), [["curl", "hung-up"]]);
     assertEquals(await doomed, RECONNECTED);
     assertEquals(await kept, UNDISTURBED);
-    assertEquals(await netns.resetsSent(), 0);
+    assertEquals(await netns.connectionsReset(), 0);
     assertNotMatch(await server.log(), /\[(error|crit|alert|emerg)\]/);
   },
 );
@@ -73,7 +75,7 @@ systemTest("nginx's keep-alive connections to its upstream: nginx opens others",
   assertEquals(run.json().connections.map(({ owners, outcome }) => [owners[0].comm, outcome]), [["nginx", "hung-up"]]);
   assertEquals(await client, UNDISTURBED);
   await idleConnectionTo(netns, "127.0.0.2");
-  assertEquals(await netns.resetsSent(), 0);
+  assertEquals(await netns.connectionsReset(), 0);
   assertNotMatch(await server.log(), /\[(error|crit|alert|emerg)\]/);
 });
 
@@ -96,7 +98,7 @@ systemTest("clients of Redis that are idle: hung up on from the client's side", 
   assertEquals(run.outcomes(), ["hung-up", "hung-up", "hung-up"]);
   await doomed.assertEnded("EOF");
   await ping(kept, 2);
-  assertEquals(await netns.resetsSent(), 0);
+  assertEquals(await netns.connectionsReset(), 0);
   await eventually("Redis has let its clients go", async () => {
     return /connected_clients:1\r/.test(await netns.exec("redis-cli", "-h", "127.0.0.2", "INFO", "clients"));
   });
@@ -116,7 +118,7 @@ systemTest("a client of Redis: hung up on from the server's side", ["redis-serve
   await doomed.assertEnded("EOF");
   await kept.send("PING\r\n");
   await eventually("+PONG", async () => (await kept.seen())[0].received > 0);
-  assertEquals(await netns.resetsSent(), 0);
+  assertEquals(await netns.connectionsReset(), 0);
 });
 
 systemTest("redis-cli in the middle of a session: the next command says so", ["redis-server"], async (netns) => {

@@ -1,0 +1,111 @@
+// The words of ss(8)'s filter language. ss wants blanks around each; here operators and parentheses may also touch
+// their neighbours, as in "(dport>=8000|sport=:22)".
+
+import { FilterError } from "./filter_error.ts";
+
+/** The words that mean something by themselves, each by the one of its spellings that stands for all. */
+const SPELLINGS = {
+  "and": ["&", "&&", "and"],
+  "or": ["|", "||", "or"],
+  "not": ["!", "not"],
+  "(": ["("],
+  ")": [")"],
+  "=": ["=", "==", "eq"],
+  "!=": ["!=", "ne", "neq"],
+  ">=": [">=", "ge", "geq"],
+  "<=": ["<=", "le", "leq"],
+  ">": [">", "gt"],
+  "<": ["<", "lt"],
+  "dst": ["dst"],
+  "src": ["src"],
+  "dport": ["dport"],
+  "sport": ["sport"],
+  "dev": ["dev"],
+  "fwmark": ["fwmark"],
+  "cgroup": ["cgroup"],
+  "autobound": ["autobound"],
+  "state": ["state"],
+  "exclude": ["exclude", "excl"],
+} as const;
+
+type Reserved = keyof typeof SPELLINGS;
+
+const RESERVED: ReadonlyMap<string, Reserved> = new Map(
+  (Object.keys(SPELLINGS) as Reserved[]).flatMap((kind) => SPELLINGS[kind].map((spelling) => [spelling, kind])),
+);
+
+/** A word of the filter. */
+export interface Token {
+  /** An `operand` is what is not reserved: an address, a port, a name. */
+  readonly kind: Reserved | "operand" | "end";
+  /** The word without the backslashes that took a character's meaning from it. */
+  readonly value: string;
+  readonly offset: number;
+  readonly length: number;
+}
+
+const BLANK = /\s*/y;
+const SYMBOL = /&&?|\|\|?|==?|!=?|>=?|<=?|[()]/y;
+const WORD = /(?:\\[^]|[^\s\\()&|=!<>])+|\\$/y;
+/** In an operand only a blank and what can follow it have a meaning: cgroups and interfaces may be named "a=b". */
+const OPERAND = /(?:\\[^]|[^\s\\)&|])+|\\$/y;
+
+/** Reads a filter word by word. */
+export class Lexer {
+  readonly text: string;
+  #offset = 0;
+
+  constructor(text: string) {
+    this.text = text;
+  }
+
+  /** The next word, which stays the next. */
+  peek(): Token {
+    this.#take(BLANK);
+    const offset = this.#offset;
+    const raw = this.#take(SYMBOL) ?? this.#take(WORD) ?? "";
+    this.#offset = offset;
+    const kind = raw === "" ? "end" : RESERVED.get(raw) ?? "operand";
+    return { kind, value: unescape(raw), offset, length: raw.length };
+  }
+
+  next(): Token {
+    const token = this.peek();
+    this.#offset += token.length;
+    return token;
+  }
+
+  /** The next word where an operand has to be; a reserved word is returned as what it is. */
+  nextOperand(): Token {
+    const token = this.peek();
+    if (token.kind !== "operand") return this.next();
+    const raw = this.#take(OPERAND) ?? "";
+    return { ...token, value: unescape(raw), length: raw.length };
+  }
+
+  #take(pattern: RegExp): string | undefined {
+    pattern.lastIndex = this.#offset;
+    const found = pattern.exec(this.text)?.[0];
+    if (found) this.#offset += found.length;
+    return found;
+  }
+
+  /** The error that `token` is not what it should be. */
+  expected(what: string, token: Token): FilterError {
+    const found = token.kind === "end" ? "the end of the filter" : `"${this.#raw(token)}"`;
+    return this.problem(`Expected ${what}, found ${found}`, token);
+  }
+
+  /** The error that there is something wrong about `token`. */
+  problem(problem: string, { offset, length }: Token): FilterError {
+    return new FilterError(problem, this.text, offset, length);
+  }
+
+  #raw({ offset, length }: Token): string {
+    return this.text.slice(offset, offset + length);
+  }
+}
+
+function unescape(raw: string): string {
+  return raw.replaceAll(/\\([^]?)/g, "$1");
+}

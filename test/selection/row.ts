@@ -1,0 +1,56 @@
+// Sockets as a test makes them up, and as the kernel would send them.
+
+import type { Words } from "../../src/address.ts";
+import { INET_DIAG_CGROUP_ID, INET_DIAG_MARK, InetDiagMsg, MSG_SIZE } from "../../src/netlink/inet_diag.ts";
+import { encodeAttribute } from "../../src/netlink/message.ts";
+
+/** A socket, by all that a filter can ask for. */
+export interface Socket {
+  /** AF_INET or AF_INET6. */
+  family: number;
+  state: number;
+  /** Canonical: of an AF_INET6 socket with v4-mapped addresses too. */
+  src: Words;
+  dst: Words;
+  sport: number;
+  dport: number;
+  interface: number;
+  uid: number;
+  /** null where the kernel does not tell. */
+  mark: number | null;
+  /** null where the kernel does not tell. */
+  cgroup: bigint | null;
+  /** What no row tells: no bind(2) chose the port. */
+  autobound: boolean;
+}
+
+export const AF_INET = 2;
+export const AF_INET6 = 10;
+
+/** The row of a dump that describes a socket. */
+export function rowOf(socket: Socket): InetDiagMsg {
+  const attributes: Uint8Array[] = [];
+  if (socket.mark !== null) {
+    attributes.push(encodeAttribute(INET_DIAG_MARK, new Uint8Array(new Uint32Array([socket.mark]).buffer)));
+  }
+  if (socket.cgroup !== null) {
+    attributes.push(encodeAttribute(INET_DIAG_CGROUP_ID, new Uint8Array(new BigUint64Array([socket.cgroup]).buffer)));
+  }
+  // Where a row lies in its buffer must make no difference.
+  const start = 16;
+  const bytes = new Uint8Array([...new Array(start + MSG_SIZE).fill(0), ...attributes.flatMap((a) => [...a])]);
+  const view = new DataView(bytes.buffer);
+  const address = (offset: number, words: Words) => {
+    if (socket.family === AF_INET) view.setUint32(offset, words[3]);
+    else words.forEach((word, i) => view.setUint32(offset + 4 * i, word));
+  };
+  view.setUint8(start, socket.family);
+  view.setUint8(start + 1, socket.state);
+  view.setUint16(start + 4, socket.sport);
+  view.setUint16(start + 6, socket.dport);
+  address(start + 8, socket.src);
+  address(start + 24, socket.dst);
+  view.setUint32(start + 40, socket.interface, true);
+  view.setUint32(start + 64, socket.uid, true);
+  return new InetDiagMsg().at(view, start, bytes.length);
+}
