@@ -2,6 +2,7 @@
 
 import { Namespace } from "./namespace.ts";
 import { PYTHON } from "./peer.ts";
+import { COMPILED } from "./tcphup.ts";
 
 /** Something that a test needs, and whether it is at hand. */
 interface Requirement {
@@ -45,6 +46,7 @@ const REQUIREMENTS = {
   script: program("script"),
   IPv6: kernel("/proc/sys/net/ipv6"),
   MPTCP: kernel("/proc/sys/net/mptcp/enabled"),
+  "TCPHUP=the compiled program": { obtainable: false, present: COMPILED !== undefined },
   "Linux 6.9": { obtainable: false, present: isAtLeast(6, 9) },
 } satisfies Record<string, Requirement>;
 
