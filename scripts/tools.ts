@@ -28,7 +28,11 @@ export async function run(
   const output = await command.output();
   const [stdout, stderr] = shown ? ["", ""] : [output.stdout, output.stderr].map((b) => new TextDecoder().decode(b));
   if (output.success) return stdout;
-  throw new Error(`${[program, ...args].join(" ")} exited with ${output.code}${shown ? "" : `: ${stderr}${stdout}`}`);
+  throw new Error(
+    shown
+      ? `${program} exited with ${output.code}`
+      : `${[program, ...args].join(" ")} exited with ${output.code}: ${stderr}${stdout}`,
+  );
 }
 
 /** Ends the script with one line that says why. */

@@ -44,6 +44,7 @@ const REQUIREMENTS = {
   curl: program("curl"),
   setpriv: program("setpriv"),
   script: program("script"),
+  strace: program("strace"),
   IPv6: kernel("/proc/sys/net/ipv6"),
   MPTCP: kernel("/proc/sys/net/mptcp/enabled"),
   "TCPHUP=the compiled program": { obtainable: false, present: COMPILED !== undefined },
