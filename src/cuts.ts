@@ -156,7 +156,7 @@ export class Cuts {
 
   #destroy(connection: Connection): true {
     const { actor, selector } = this.#rooms;
-    actor.destroy(connection, selector.diag);
+    actor.destroy(connection, selector.diagOf(connection));
     return true;
   }
 
@@ -180,7 +180,8 @@ export class Cuts {
   /** Looks at all that wait at once: one list of the kernel's, however many they are. */
   #look(idle_ms: number): void {
     const start = performance.now();
-    const present = new Map(this.#rooms.selector.select().map((now) => [identityOf(now), now]));
+    const waited = this.#queue.map(({ connection }) => connection);
+    const present = new Map(this.#rooms.selector.remaining(waited).map((now) => [identityOf(now), now]));
     const now = performance.now();
     this.#queue = this.#queue.filter(({ waits }) => waits);
     this.#head = 0;

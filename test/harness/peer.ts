@@ -104,6 +104,16 @@ export class Connections {
     return await this.#peer.request("keepalive", { numbers: this.#numbers }) as Keepalive[];
   }
 
+  /** SO_MARK. */
+  async setMark(mark: number): Promise<void> {
+    await this.#peer.request("set_mark", { numbers: this.#numbers, mark });
+  }
+
+  /** SO_BINDTODEVICE. */
+  async bindToDevice(device: string): Promise<void> {
+    await this.#peer.request("bind_to_device", { numbers: this.#numbers, device });
+  }
+
   async close(): Promise<void> {
     await this.#peer.request("close", { numbers: this.#numbers });
   }
@@ -177,6 +187,11 @@ export class Peer {
   /** Forks a child that holds the same sockets; its process id. */
   async fork(options: { uid?: number; dumpable?: boolean } = {}): Promise<number> {
     return await this.request("fork", options) as number;
+  }
+
+  /** Has the application live in a network namespace of its own. Its sockets stay where they were opened. */
+  async leaveNetns(): Promise<void> {
+    await this.request("leave_netns");
   }
 
   /** prctl(PR_SET_DUMPABLE): a process that is not dumpable may be traced by nobody without privilege. */

@@ -26,6 +26,7 @@ KEEPALIVE = {
     "user_timeout_ms": socket.TCP_USER_TIMEOUT,
 }
 CLONE_FILES = 0x400
+CLONE_NEWNET = 0x40000000
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
 PR_SET_NAME = 15
@@ -315,6 +316,15 @@ class Peer:
             if enabled is not None:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, enabled)
 
+    def do_set_mark(self, numbers, mark):
+        for number in numbers:
+            self.connections[number].sock.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, mark)
+
+    def do_bind_to_device(self, numbers, device):
+        for number in numbers:
+            sock = self.connections[number].sock
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode() + b"\0")
+
     def do_keepalive(self, numbers):
         """What getsockopt(2) says to the application itself, for each."""
         def keepalive(sock):
@@ -339,6 +349,11 @@ class Peer:
         os.read(ready, 1)
         self.children.append(pid)
         return pid
+
+    def do_leave_netns(self):
+        """Goes into a network namespace of its own; the sockets stay where they are."""
+        if libc.unshare(CLONE_NEWNET) != 0:
+            raise OSError(ctypes.get_errno(), "unshare")
 
     def do_set_dumpable(self, dumpable):
         libc.prctl(PR_SET_DUMPABLE, int(dumpable))
