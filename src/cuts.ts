@@ -12,7 +12,10 @@ import { identityOf } from "./sockdiag/connection.ts";
 
 /** How to wait for idle moments. */
 export interface WhenIdle {
-  /** For how long no data must have gone either way. */
+  /**
+   * For how long no data must have gone either way. A request that takes longer than that to be answered looks like a
+   * pause between two: nothing of it shows on the connection.
+   */
   readonly idle_ms: number;
   /** How long to wait for that, from when it is the connection's turn. Default 30 s. */
   readonly deadline_ms?: number;
