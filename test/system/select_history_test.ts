@@ -207,7 +207,7 @@ systemTest(
   async (netns) => {
     await netns.exec("ip", "route", "add", "local", "10.77.0.0/16", "dev", "lo");
     await netns.exec("ip", "-6", "route", "add", "local", "fd77::/64", "dev", "lo");
-  await netns.exec("sysctl", "-qw", "net.ipv6.ip_nonlocal_bind=1");
+    await netns.exec("sysctl", "-qw", "net.ipv6.ip_nonlocal_bind=1");
     const server = Peer.start(netns);
     await server.listen("::", 8000);
     const client = Peer.start(netns);
