@@ -55,12 +55,29 @@ export function errno(): number {
   return errnoView![0];
 }
 
+/** The memory at `address`, which must stay mapped for as long as the result is used. */
+export function memoryAt(address: bigint, length: number): ArrayBuffer {
+  return Deno.UnsafePointerView.getArrayBuffer(Deno.UnsafePointer.create(address)!, length);
+}
+
 const encoder = new TextEncoder();
 
 /** tcphup's own process: arguments, standard streams, signals. */
 export const host = {
   /** The arguments after the program's name. */
   args: Deno.args as readonly string[],
+
+  /** The command that starts this program once more: its arguments follow. */
+  get self(): readonly string[] {
+    if (Deno.build.standalone) return [Deno.execPath()];
+    return [Deno.execPath(), "run", "--quiet", "--no-prompt", "--allow-ffi", Deno.mainModule];
+  },
+
+  /** This process's id. */
+  pid: Deno.pid as number,
+
+  /** The parent's process id, 0 for one that our pid namespace does not show. */
+  parent: Deno.ppid as number,
 
   /** `x86_64` or `aarch64`, as uname(2) spells them. */
   arch: Deno.build.arch as string,

@@ -45,9 +45,13 @@ const REQUIREMENTS = {
   wrk: program("wrk"),
   setpriv: program("setpriv"),
   script: program("script"),
+  strace: program("strace"),
+  unshare: program("unshare"),
+  busybox: program("busybox"),
   IPv6: kernel("/proc/sys/net/ipv6"),
   "cgroup v2": { obtainable: false, present: CGROUP_ROOT !== null },
   MPTCP: kernel("/proc/sys/net/mptcp/enabled"),
+  "IA-32": kernel("/proc/sys/abi/vsyscall32"),
   "Linux 6.9": { obtainable: false, present: isAtLeast(6, 9) },
 } satisfies Record<string, Requirement>;
 
