@@ -1,7 +1,7 @@
 // The flags of the command line, as data: the parser and the help are made from this table.
 
 /** A command of tcphup. */
-export type Command = "hup" | "ls" | "doctor";
+export type Command = "hup" | "ls" | "doctor" | "completions";
 
 /** A flag. */
 export interface Flag {
@@ -24,7 +24,8 @@ export interface Flag {
   readonly commands: readonly Command[];
 }
 
-const all: readonly Command[] = ["hup", "ls", "doctor"];
+const all: readonly Command[] = ["hup", "ls", "doctor", "completions"];
+const reporting: readonly Command[] = ["hup", "ls", "doctor"];
 const selecting: readonly Command[] = ["hup", "ls"];
 
 /** Every flag, in the order of the help. */
@@ -130,7 +131,7 @@ export const FLAGS: readonly Flag[] = [
     group: "Output",
     commands: ["ls"],
   },
-  { name: "json", help: "print one JSON document", group: "Output", commands: all },
+  { name: "json", help: "print one JSON document", group: "Output", commands: reporting },
   { name: "quiet", short: "q", help: "print nothing but errors", group: "Output", commands: selecting },
   {
     name: "verbose",
