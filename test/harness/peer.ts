@@ -1,6 +1,7 @@
 // An application with TCP connections that a test drives: programs/peer.py, a command a line.
 
 import { assertEquals } from "@std/assert";
+import type { Keepalive } from "../../src/connection.ts";
 import { TextLineStream } from "./lines.ts";
 import type { Namespace, SpawnOptions } from "./namespace.ts";
 import { type Output, outputOf } from "./process.ts";
@@ -93,6 +94,26 @@ export class Connections {
     await this.#peer.request("go_on_reading", { numbers: this.#numbers });
   }
 
+  /** Has the application set keepalive. */
+  async setKeepalive(values: Partial<Keepalive>): Promise<void> {
+    await this.#peer.request("set_keepalive", { numbers: this.#numbers, ...values });
+  }
+
+  /** What getsockopt(2) says to the application itself. */
+  async keepalive(): Promise<Keepalive[]> {
+    return await this.#peer.request("keepalive", { numbers: this.#numbers }) as Keepalive[];
+  }
+
+  /** SO_MARK. */
+  async setMark(mark: number): Promise<void> {
+    await this.#peer.request("set_mark", { numbers: this.#numbers, mark });
+  }
+
+  /** SO_BINDTODEVICE. */
+  async bindToDevice(device: string): Promise<void> {
+    await this.#peer.request("bind_to_device", { numbers: this.#numbers, device });
+  }
+
   async close(): Promise<void> {
     await this.#peer.request("close", { numbers: this.#numbers });
   }
@@ -166,6 +187,11 @@ export class Peer {
   /** Forks a child that holds the same sockets; its process id. */
   async fork(options: { uid?: number; dumpable?: boolean } = {}): Promise<number> {
     return await this.request("fork", options) as number;
+  }
+
+  /** Has the application live in a network namespace of its own. Its sockets stay where they were opened. */
+  async leaveNetns(): Promise<void> {
+    await this.request("leave_netns");
   }
 
   /** prctl(PR_SET_DUMPABLE): a process that is not dumpable may be traced by nobody without privilege. */

@@ -19,7 +19,14 @@ import time
 import traceback
 
 IPPROTO = {"tcp": socket.IPPROTO_TCP, "mptcp": 262}
+KEEPALIVE = {
+    "idle_s": socket.TCP_KEEPIDLE,
+    "interval_s": socket.TCP_KEEPINTVL,
+    "count": socket.TCP_KEEPCNT,
+    "user_timeout_ms": socket.TCP_USER_TIMEOUT,
+}
 CLONE_FILES = 0x400
+CLONE_NEWNET = 0x40000000
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
 PR_SET_NAME = 15
@@ -300,6 +307,33 @@ class Peer:
         self.do_close(numbers)
         self.in_flight += [here, there]
 
+    def do_set_keepalive(self, numbers, enabled=None, **values):
+        """Sets those values of KEEPALIVE that are given."""
+        for number in numbers:
+            sock = self.connections[number].sock
+            for name, value in values.items():
+                sock.setsockopt(socket.IPPROTO_TCP, KEEPALIVE[name], value)
+            if enabled is not None:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, enabled)
+
+    def do_set_mark(self, numbers, mark):
+        for number in numbers:
+            self.connections[number].sock.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, mark)
+
+    def do_bind_to_device(self, numbers, device):
+        for number in numbers:
+            sock = self.connections[number].sock
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode() + b"\0")
+
+    def do_keepalive(self, numbers):
+        """What getsockopt(2) says to the application itself, for each."""
+        def keepalive(sock):
+            enabled = sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) != 0
+            values = {name: sock.getsockopt(socket.IPPROTO_TCP, option) for name, option in KEEPALIVE.items()}
+            return {"enabled": enabled, **values}
+
+        return [keepalive(self.connections[number].sock) for number in numbers]
+
     def do_fork(self, uid=None, dumpable=True):
         """Starts a child that holds every socket too, until this process ends; returns its process id."""
         ready, done = os.pipe()
@@ -315,6 +349,11 @@ class Peer:
         os.read(ready, 1)
         self.children.append(pid)
         return pid
+
+    def do_leave_netns(self):
+        """Goes into a network namespace of its own; the sockets stay where they are."""
+        if libc.unshare(CLONE_NEWNET) != 0:
+            raise OSError(ctypes.get_errno(), "unshare")
 
     def do_set_dumpable(self, dumpable):
         libc.prctl(PR_SET_DUMPABLE, int(dumpable))
