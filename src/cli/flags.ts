@@ -3,7 +3,7 @@
 import { SELECTION_FLAGS } from "./selection_flags.ts";
 
 /** A command of tcphup. */
-export type Command = "hup" | "ls" | "doctor";
+export type Command = "hup" | "ls" | "doctor" | "completions";
 
 /** A flag. */
 export interface Flag {
@@ -37,7 +37,8 @@ export interface Flag {
   readonly commands: readonly Command[];
 }
 
-const all: readonly Command[] = ["hup", "ls", "doctor"];
+const all: readonly Command[] = ["hup", "ls", "doctor", "completions"];
+const reporting: readonly Command[] = ["hup", "ls", "doctor"];
 const selecting: readonly Command[] = ["hup", "ls"];
 
 /** Every flag, in the order of the help. */
@@ -243,7 +244,7 @@ export const FLAGS: readonly Flag[] = [
     group: "Output",
     commands: ["ls"],
   },
-  { name: "json", help: "print one JSON document", group: "Output", commands: all },
+  { name: "json", help: "print one JSON document", group: "Output", commands: reporting },
   { name: "quiet", short: "q", help: "print nothing but errors", group: "Output", commands: selecting },
   {
     name: "verbose",
