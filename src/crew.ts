@@ -100,6 +100,11 @@ export class Crew {
     return this.#helpers.some(({ connections }) => connections.length > 0);
   }
 
+  /** Has the helpers stop, each between two connections of its share. */
+  stop(): void {
+    for (const { share } of this.#helpers) share.stop();
+  }
+
   /** Waits for the helpers, and tells for each connection of theirs whether it was hung up on. */
   collect(each: (connection: Connection, done: boolean) => void): void {
     for (const helper of this.#helpers) {
@@ -131,7 +136,7 @@ export function helpOut(): void {
   const processes = new Processes();
   while (receive(socket) !== null) {
     const share = new Share(mapMemory(memory, statx(memory).size));
-    for (let i = 0; i < share.count; i++) if (hangUp(share, i, processes)) share.setDone(i);
+    for (let i = 0; i < share.count && !share.isStopped; i++) if (hangUp(share, i, processes)) share.setDone(i);
     processes.close();
     send({ text: "done", descriptors: [] }, socket);
   }

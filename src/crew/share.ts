@@ -1,7 +1,7 @@
 // The list of connections that one process hands to another to hang up on, in memory that both have mapped.
 //
-// {u32 count, u32 linger_ms, u32 pad[2]}, then for each {u32 pid, u32 fd, u32 cookie[2]}, then for each {u8 done}. All in
-// host order; the done bytes are zero until the other process sets them.
+// {u32 count, u32 linger_ms, u32 stop, u32 pad}, then for each {u32 pid, u32 fd, u32 cookie[2]}, then for each {u8 done}. All
+// in host order; the done bytes are zero until the other process sets them.
 
 const HEADER_SIZE = 16;
 const ENTRY_SIZE = 16;
@@ -49,6 +49,15 @@ export class Share {
   /** TCP_USER_TIMEOUT in milliseconds. */
   get linger_ms(): number {
     return this.#view.getUint32(4, true);
+  }
+
+  /** Asks the other process to stop between two connections. */
+  stop(): void {
+    this.#view.setUint32(8, 1, true);
+  }
+
+  get isStopped(): boolean {
+    return this.#view.getUint32(8, true) === 1;
   }
 
   pid(i: number): number {
