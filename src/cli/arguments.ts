@@ -6,6 +6,8 @@ import { type Command, type Flag, FLAGS } from "./flags.ts";
 /** A flag that was typed. */
 export interface GivenFlag {
   readonly flag: Flag;
+  /** Whether --not stands before it. */
+  readonly negated?: boolean;
   /** Empty where one is missing, undefined for a flag that is on or off. */
   readonly value: string | undefined;
 }
@@ -18,12 +20,20 @@ export class Arguments {
   readonly positionals: readonly string[];
   /** The flags, in the order in which they were typed. */
   readonly flags: readonly GivenFlag[];
+  readonly #negated: readonly GivenFlag[];
 
   constructor(command: Command, named: boolean, positionals: readonly string[], flags: readonly GivenFlag[]) {
     this.command = command;
     this.named = named;
     this.positionals = positionals;
-    this.flags = flags;
+    this.flags = flags.filter(({ negated }) => !negated);
+    this.#negated = flags.filter(({ negated }) => negated);
+  }
+
+  /** The flags that --not stands before, as if they had been typed without it. */
+  get negated(): Arguments {
+    const flags = this.#negated.map(({ flag, value }) => ({ flag, value }));
+    return new Arguments(this.command, this.named, [], flags);
   }
 
   /** Whether a flag without a value was given. */
@@ -39,6 +49,11 @@ export class Arguments {
   /** The value of a flag, the last one where there are several; undefined when it was not given. */
   value(name: string): string | undefined {
     return this.flags.findLast(({ flag }) => flag.name === name)?.value;
+  }
+
+  /** All values of a flag, in the order in which they were typed. */
+  values(name: string): readonly string[] {
+    return this.flags.filter(({ flag }) => flag.name === name).map(({ value }) => value!);
   }
 
   /** A time, in milliseconds. A number without a unit is in the unit that the flag is documented with. */
@@ -58,7 +73,7 @@ export class Arguments {
 /** What an int of milliseconds holds: TCP_USER_TIMEOUT and timers alike. */
 const MAX_DURATION_MS = 2 ** 31 - 1;
 
-const COMMANDS: readonly Command[] = ["hup", "ls", "doctor"];
+const COMMANDS: readonly Command[] = ["hup", "ls", "doctor", "completions"];
 
 /**
  * Reads the command line. The first word that is no flag names the command where it is one; else the command is `hup`.
@@ -95,11 +110,24 @@ function tellApart(args: readonly string[]): { words: string[]; flags: GivenFlag
       words.push(word);
       continue;
     }
-    const spelled = word.startsWith("--") ? longFlag(word) : shortFlags(word);
+    const negated = word === "--not";
+    const spelled = flagsIn(negated ? wordAfterNot(rest.shift()) : word);
     if (spelled === null) unknown.push(word);
-    else flags.push(...spelled.map((given) => withValue(given, rest)));
+    else flags.push(...spelled.map((given) => ({ ...withValue(given, rest), negated })));
   }
   return { words, flags, unknown };
+}
+
+function flagsIn(word: string): GivenFlag[] | null {
+  return word.startsWith("--") ? longFlag(word) : shortFlags(word);
+}
+
+/** @throws {UsageError} When it is not one flag that selects. */
+function wordAfterNot(word: string | undefined): string {
+  const flags = word !== undefined && isFlag(word) ? flagsIn(word) : null;
+  if (flags?.length === 1 && flags[0].flag.negatable) return word!;
+  const wrong = word === undefined ? "stands at the end" : `cannot stand before "${word}"`;
+  throw new UsageError(`Option "--not" ${wrong}: expected a selection flag after it, as in --not --dst 10.0.0.0/8`);
 }
 
 /** A minus alone is a word like any other: to many programs it means standard input. */
@@ -135,18 +163,19 @@ function withValue({ flag, value }: GivenFlag, rest: string[]): GivenFlag {
   return { flag, value: missing ? "" : rest.shift() };
 }
 
-function check({ flag, value }: GivenFlag, command: Command, hint: string): void {
+function check({ flag, value, negated }: GivenFlag, command: Command, hint: string): void {
+  const spelled = `${negated ? "--not " : ""}--${flag.name}`;
   if (!flag.commands.includes(command)) {
-    throw new UsageError(`"tcphup ${command}" has no option "--${flag.name}": ${hint}`);
+    throw new UsageError(`"tcphup ${command}" has no option "${spelled}": ${hint}`);
   }
   if (flag.value === undefined && value !== undefined) {
-    throw new UsageError(`Option "--${flag.name}" takes no value: write --${flag.name}, not --${flag.name}=${value}`);
+    throw new UsageError(`Option "${spelled}" takes no value: write ${spelled}, not ${spelled}=${value}`);
   }
-  if (value === "") throw new UsageError(`Option "--${flag.name}" needs a value: --${flag.name} ${flag.value}`);
+  if (value === "") throw new UsageError(`Option "${spelled}" needs a value: ${spelled} ${flag.value}`);
 }
 
 /**
- * The DEST and PORT of a command that selects connections.
+ * The DEST and PORT of a command that selects connections, as far as they are given.
  *
  * @throws {UsageError} When there are more words than that.
  */
@@ -154,9 +183,6 @@ export function destination({ command, positionals }: Arguments): { dst?: string
   const [dst, dport, surplus] = positionals;
   if (surplus !== undefined) {
     throw new UsageError(`Surplus argument "${surplus}": expected tcphup ${command} DEST [PORT]`);
-  }
-  if (dst === undefined) {
-    throw new UsageError(`No connections selected: expected tcphup ${command} DEST [PORT], where DEST may be any`);
   }
   return { dst, dport };
 }

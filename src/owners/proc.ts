@@ -116,6 +116,12 @@ export function self(): number {
   return Number(readFile("/proc/self/stat")?.split(" ")[0]);
 }
 
+/** How many descriptors this process may have open: the soft limit of RLIMIT_NOFILE. */
+export function descriptorLimit(): number {
+  const [, soft] = /^Max open files +(\d+)/m.exec(readFile("/proc/self/limits") ?? "") ?? [];
+  return soft === undefined ? Infinity : Number(soft);
+}
+
 /** The ancestors of this process: its parent, that one's parent, and so on. */
 export function ancestors(): number[] {
   const chain: number[] = [];

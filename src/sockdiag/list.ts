@@ -21,6 +21,8 @@ export interface Query {
   readonly fallback: Uint8Array | null;
   /** Decides. */
   matches(row: InetDiagMsg): boolean;
+  /** Decides for rows of MPTCP connections, where that is another question. */
+  matchesMptcp?(row: InetDiagMsg): boolean;
 }
 
 const EVERY_STATE = 0xffffffff;
@@ -49,7 +51,7 @@ export function listConnections(
     const request = { family, protocol: IPPROTO_MPTCP, states: EVERY_STATE, extensions: asked };
     dumpIfSupported(diag, { ...request, bytecode: query.fallback }, (row) => {
       const connection = withInfo(connectionOf(row, "mptcp", netns), row, asked);
-      const matches = query.matches(row);
+      const matches = query.matchesMptcp?.(row) ?? query.matches(row);
       multipath.add(connection, matches);
       if (matches && query.states >>> row.state & 1) connections.set(identityOf(connection), connection);
     });

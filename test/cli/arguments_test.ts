@@ -32,6 +32,8 @@ Deno.test("the first word names the command where it is one, wherever flags stan
 
 Deno.test("each flag is known by its name, and by its letter", () => {
   for (const { name, short, value, alone, commands } of FLAGS) {
+    // It is no flag of its own, but a part of the one after it.
+    if (name === "not") continue;
     const operand = value !== undefined && alone === undefined ? ["7"] : [];
     const expected = [value === undefined ? name : `${name}=${alone ?? "7"}`];
     assertEquals(flags(commands[0], `--${name}`, ...operand), expected);
@@ -112,15 +114,34 @@ Deno.test("a flag of another command is not this one's", () => {
   assertRefused(["any", "--sort", "idle"], '"tcphup hup" has no option "--sort": see "tcphup --help"');
 });
 
-Deno.test("DEST and PORT are two words at most, and one at least", () => {
+Deno.test("DEST and PORT are two words at most, and none where flags select", () => {
   const of = (...words: string[]) => destination(parseArguments(words));
   assertEquals(of("10.0.0.5"), { dst: "10.0.0.5", dport: undefined });
   assertEquals(of("ls", "10.0.0.5", "443"), { dst: "10.0.0.5", dport: "443" });
   assertThrows(() => of("10.0.0.5", "443", "x"), UsageError, 'Surplus argument "x": expected tcphup hup DEST [PORT]');
-  assertThrows(
-    () => of("ls"),
-    UsageError,
-    "No connections selected: expected tcphup ls DEST [PORT], where DEST may be",
+  assertEquals(of("ls", "--pid", "1"), { dst: undefined, dport: undefined });
+});
+
+Deno.test("flags that select may be given again, and are alternatives; DEST and PORT are two more", () => {
+  const selection = selectionOf(parseArguments(["10.0.0.5", "443", "--dst=::1", "--dport", "80", "--dst", "::2"]));
+  assertEquals([selection.dst, selection.dport], [["10.0.0.5", "::1", "::2"], ["443", "80"]]);
+  const { idle_for_ms } = selectionOf(parseArguments(["--idle-for=5m", "--idle-for", "90s"]));
+  assertEquals(idle_for_ms, 90_000);
+});
+
+Deno.test("--not turns the one flag around that follows it", () => {
+  const { not, ...chosen } = selectionOf(parseArguments([
+    ...["any", "--not", "--dst", "::1", "--dst", "::2", "--not", "--dst=::3", "--not", "-f", "x", "--not", "--stalled"],
+  ]));
+  assertEquals([chosen.dst, chosen.filter, chosen.stalled], [["any", "::2"], [], false]);
+  assertEquals([not?.dst, not?.filter, not?.stalled], [["::1", "::3"], ["x"], true]);
+  for (const before of [[], ["443"], ["--json"], ["-4"], ["-n4"], ["--not", "--dst", "::1"], ["--"], ["--dots", "1"]]) {
+    assertThrows(() => parseArguments(["any", "--not", ...before]), UsageError, 'Option "--not"');
+  }
+  assertRefused(["any", "--not", "--dst"], 'Option "--not --dst" needs a value: --not --dst ADDR');
+  assertRefused(
+    ["any", "--not", "--stalled=1"],
+    'Option "--not --stalled" takes no value: write --not --stalled, not --not --stalled=1',
   );
 });
 

@@ -19,6 +19,7 @@ function query(given: Partial<Query> = {}): Query {
     bytecode: null,
     fallback: null,
     matches: () => true,
+    matchesMptcp: given.matches ?? (() => true),
     ...given,
   };
 }
