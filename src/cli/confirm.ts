@@ -1,10 +1,9 @@
 // `--interactive`: what would be hit, and a question.
 
 import { host } from "../../ffi/deno.ts";
-import type { Connection } from "../connection.ts";
+import { type Connection, identityOf } from "../connection.ts";
 import { Lister } from "../list.ts";
 import type { Selection } from "../selection/selection.ts";
-import { identityOf } from "../sockdiag/connection.ts";
 import { summarise } from "../summarise.ts";
 import { UsageError } from "../usage_error.ts";
 import { terminalSize } from "./screen.ts";
