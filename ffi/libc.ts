@@ -8,7 +8,7 @@ import { errno, host, load, prepareErrno } from "./deno.ts";
 import { EINTR, ENOENT, ESRCH, SyscallError } from "./errno.ts";
 import type { NativeFunctions, NativeSymbols } from "./native.ts";
 
-export { ENOBUFS, isSyscallError, SyscallError } from "./errno.ts";
+export { ENOBUFS, ENOENT, isSyscallError, SyscallError } from "./errno.ts";
 export { LibcUnavailable } from "./native.ts";
 
 /** The functions of `symbols`, loaded at the first use of one of them. */
@@ -89,6 +89,7 @@ export const SOCK_CLOEXEC = 0o2000000;
 export const SOCK_NONBLOCK = 0o4000;
 export const IPPROTO_TCP = 6;
 export const IPPROTO_MPTCP = 262;
+export const NETLINK_ROUTE = 0;
 export const NETLINK_SOCK_DIAG = 4;
 
 export const MSG_DONTWAIT = 0x40;
@@ -147,9 +148,8 @@ export class Descriptor {
 
 /** The result of a call, unless it is −1: that is thrown as the SyscallError that errno says it is. */
 export function check(syscall: string, result: number): number {
-  // errno must be read before anything is allocated, so it is the first thing done.
-  const code = result === -1 ? errno() : 0;
-  if (code !== 0) throw new SyscallError(syscall, code);
+  // The argument comes before the allocation: errno must be read before anything is allocated.
+  if (result === -1) throw new SyscallError(syscall, errno());
   return result;
 }
 
@@ -337,9 +337,11 @@ const STATX_SIZE = 0x200;
 const statxBuffer = new Uint8Array(256);
 const statxView = new DataView(statxBuffer.buffer);
 
-/** What statx(2) says of a file: its inode number, its type and permissions, its owner, its size in bytes. */
+/** What statx(2) says of a file: its inode number, its device, its type and permissions, its owner, its size in bytes. */
 export interface FileStatus {
   readonly ino: number;
+  /** The file system that it is in, by its device number: major, then minor, as in `0:4`. */
+  readonly dev: string;
   readonly mode: number;
   readonly uid: number;
   readonly size: number;
@@ -352,6 +354,7 @@ export function statx(directory: Descriptor | null, path = ""): FileStatus {
   check("statx", reading().statx(base, cString(path), path === "" ? AT_EMPTY_PATH : 0, mask, statxBuffer));
   return {
     ino: Number(statxView.getBigUint64(32, true)),
+    dev: `${statxView.getUint32(136, true)}:${statxView.getUint32(140, true)}`,
     mode: statxView.getUint16(28, true),
     uid: statxView.getUint32(20, true),
     size: Number(statxView.getBigUint64(40, true)),

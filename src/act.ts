@@ -3,6 +3,7 @@
 import { IPPROTO_TCP, isSyscallError, type SyscallError } from "../ffi/libc.ts";
 import type { Connection, Outcome, Owner } from "./connection.ts";
 import { type Duplicate, type Manner, Processes } from "./duplicate/duplicate.ts";
+import { NotEntered } from "./netns/enter.ts";
 import { hasCapability } from "./owners/permission.ts";
 import { descriptorLimit } from "./owners/proc.ts";
 import { type Refusal, refusalOf } from "./refusal.ts";
@@ -179,12 +180,12 @@ function sockDestroy(connection: Connection, diag: SockDiag): string | null {
     settle(connection, "destroyed");
     return null;
   } catch (error) {
-    if (!isSyscallError(error)) throw error;
-    if (error.code === "ENOENT") {
+    if (isSyscallError(error, "ENOENT") || (error instanceof NotEntered && error.reason === "gone")) {
       // What was hung up on has ended because of that.
       if (connection.outcome !== "hung-up") settle(connection, "already-gone", ENDED);
       return null;
     }
+    if (!isSyscallError(error)) throw error;
     if (error.code === "EPERM") return "SOCK_DESTROY needs CAP_NET_ADMIN";
     if (error.code === "EOPNOTSUPP") return "SOCK_DESTROY needs a kernel with CONFIG_INET_DIAG_DESTROY";
     return error.message;

@@ -62,7 +62,7 @@ export class Aftermath {
 
   /** Lets go of those that have gone, and aborts those whose time is over. */
   run(): void {
-    const present = this.#present();
+    const present = this.#present(this.#pending.keys());
     const now = performance.now();
     for (const [connection, pending] of this.#pending) {
       const row = present.get(identityOf(connection));
@@ -73,7 +73,7 @@ export class Aftermath {
         pending.missed = 0;
         connection.state = row.state;
         if (pending.deadline > now) continue;
-        this.#actor.destroy(connection, this.#selector.diag);
+        this.#actor.destroy(connection, this.#selector.diagOf(connection));
       }
       this.#pending.delete(connection);
     }
@@ -117,7 +117,7 @@ export class Aftermath {
 
   #left(known: ReadonlyMap<string, Connection>): Set<Connection> {
     const left = new Set<Connection>();
-    for (const [identity, { state }] of this.#present()) {
+    for (const [identity, { state }] of this.#present(known.values())) {
       const connection = known.get(identity);
       if (connection === undefined || connection.outcome === "skipped") continue;
       connection.state = state;
@@ -126,7 +126,7 @@ export class Aftermath {
     return left;
   }
 
-  #present(): Map<string, Connection> {
-    return new Map(this.#selector.select().map((connection) => [identityOf(connection), connection]));
+  #present(known: Iterable<Connection>): Map<string, Connection> {
+    return new Map(this.#selector.remaining(known).map((connection) => [identityOf(connection), connection]));
   }
 }

@@ -12,7 +12,10 @@ import { identityOf } from "./sockdiag/connection.ts";
 
 /** How to wait for idle moments. */
 export interface WhenIdle {
-  /** For how long no data must have gone either way. */
+  /**
+   * For how long no data must have gone either way. A request that takes longer than that to be answered looks like a
+   * pause between two: nothing of it shows on the connection.
+   */
   readonly idle_ms: number;
   /** How long to wait for that, from when it is the connection's turn. Default 30 s. */
   readonly deadline_ms?: number;
@@ -153,7 +156,7 @@ export class Cuts {
 
   #destroy(connection: Connection): true {
     const { actor, selector } = this.#rooms;
-    actor.destroy(connection, selector.diag);
+    actor.destroy(connection, selector.diagOf(connection));
     return true;
   }
 
@@ -177,7 +180,8 @@ export class Cuts {
   /** Looks at all that wait at once: one list of the kernel's, however many they are. */
   #look(idle_ms: number): void {
     const start = performance.now();
-    const present = new Map(this.#rooms.selector.select().map((now) => [identityOf(now), now]));
+    const waited = this.#queue.map(({ connection }) => connection);
+    const present = new Map(this.#rooms.selector.remaining(waited).map((now) => [identityOf(now), now]));
     const now = performance.now();
     this.#queue = this.#queue.filter(({ waits }) => waits);
     this.#head = 0;

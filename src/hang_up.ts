@@ -7,6 +7,7 @@ import { isSyscallError } from "../ffi/libc.ts";
 import { Actor, settle } from "./act.ts";
 import { Aftermath } from "./aftermath.ts";
 import type { Connection } from "./connection.ts";
+import { Crew } from "./crew.ts";
 import { Cuts, type WhenIdle } from "./cuts.ts";
 import { extension, INET_DIAG_INFO } from "./netlink/inet_diag.ts";
 import type { Spacing } from "./pacing/pace.ts";
@@ -14,7 +15,7 @@ import { Passes } from "./passes.ts";
 import { countOutcomes, type Report, Stopwatch } from "./report.ts";
 import { Resolver } from "./resolve.ts";
 import { Selector } from "./select.ts";
-import { compileSelection, type Selection, type Target } from "./selection/selection.ts";
+import { compileSelection, connectionsOnly, type Selection, type Target } from "./selection/selection.ts";
 import { sleep } from "./sleep.ts";
 
 /** How to hang up. */
@@ -58,6 +59,8 @@ export interface HangUpOptions {
   repeat?: { readonly for_ms: number; readonly every_ms?: number };
   /** Called now and then while it takes time. */
   on_progress?: (progress: Progress) => void;
+  /** A command line that runs `helpOut` of crew.ts, for helpers that share the work of thousands of connections. */
+  helper?: readonly string[];
   /** Stops between two connections. */
   signal?: AbortSignal;
 }
@@ -112,7 +115,7 @@ const INTERRUPTED = "interrupted before it was touched";
  * @throws {Unsupported} Where the kernel cannot list sockets.
  */
 export async function hangUp(selection: Selection, options: HangUpOptions = {}): Promise<Report> {
-  const run = new HangUp(compileSelection(selection), options);
+  const run = new HangUp(connectionsOnly(compileSelection(selection), options.destroy ?? false), options);
   try {
     return await run.toTheEnd();
   } finally {
@@ -136,6 +139,7 @@ class HangUp {
   readonly #passes: Passes;
   readonly #cuts: Cuts;
   readonly #aftermath: Aftermath;
+  readonly #crew: Crew | null;
   /** When the event loop is to have its turn. */
   #sliceEnd = performance.now() + SLICE_MS;
   #error: string | null = null;
@@ -152,7 +156,9 @@ class HangUp {
     const actor = new Actor({ linger_ms, fin_only, hold });
     const aftermath = new Aftermath(actor, selector, { destroy_after_ms, wait_ms, signal });
     const cuts = new Cuts({ actor, selector: closer, aftermath, watch }, options);
-    const rooms = { selector, resolver: this.#resolver, cuts, aftermath, watch };
+    const plain = !(dry_run || options.destroy || hold || fin_only || spacing || when_idle);
+    const crew = options.helper && plain ? new Crew({ command: options.helper, linger_ms }) : null;
+    const rooms = { selector, resolver: this.#resolver, cuts, aftermath, watch, crew };
     const onlyFirst = spacing !== undefined || when_idle !== undefined;
     this.#options = options;
     this.#selectors = [selector, closer];
@@ -160,6 +166,7 @@ class HangUp {
     this.#passes = new Passes(rooms, { ...options, hold }, onlyFirst);
     this.#cuts = cuts;
     this.#aftermath = aftermath;
+    this.#crew = crew;
   }
 
   async toTheEnd(): Promise<Report> {
@@ -172,15 +179,22 @@ class HangUp {
       if (!isSyscallError(error) || !this.#hasActed) throw error;
       this.#error = error.message;
     }
+    this.#collect();
     this.#settleRest();
     return this.#report(gone);
   }
 
   /** Gives each room its turn, until there is nothing left to do. */
   async #work(): Promise<void> {
+    const helpers: Room = {
+      due: 0,
+      run: () => this.#watch.time("act", () => this.#collect()),
+    };
     const rooms: Room[] = [this.#passes, this.#cuts, this.#aftermath];
     for (;;) {
-      const next = rooms.reduce((first, room) => room.due < first.due ? room : first);
+      // While helpers work, so does this process; then it waits for them.
+      const waiting = this.#crew?.isBusy && this.#cuts.size === 0;
+      const next = waiting ? helpers : rooms.reduce((first, room) => room.due < first.due ? room : first);
       if (next.due === Infinity) return;
       await this.#until(next.due);
       if (this.#interrupted) return;
@@ -196,6 +210,17 @@ class HangUp {
     this.#reportProgress();
     await this.#watch.timeAsync("wait", () => sleep(Math.max(0, wait_ms), this.#options.signal));
     this.#sliceEnd = performance.now() + SLICE_MS;
+  }
+
+  /** Takes over what the helpers have done, and does what they have not. */
+  #collect(): void {
+    const undone: Connection[] = [];
+    this.#crew?.collect((connection, done) => {
+      if (!done) return undone.push(connection);
+      settle(connection, "hung-up");
+      this.#aftermath.add(connection);
+    });
+    this.#cuts.add(undone);
   }
 
   #reportProgress(): void {
@@ -241,6 +266,7 @@ class HangUp {
       interrupted: this.#interrupted,
       error: this.#error,
       unreadable_processes: this.#resolver.unreadable,
+      unseen: this.#selectors[0].unseen,
       elapsed_ms: this.#watch.elapsed_ms,
       phases_ms: this.#watch.phases,
       connections,
@@ -248,6 +274,7 @@ class HangUp {
   }
 
   close(): void {
+    this.#crew?.close();
     this.#actor.close();
     for (const selector of this.#selectors) selector.close();
   }

@@ -3,6 +3,7 @@
 import { ENDED, ownerName, settle } from "./act.ts";
 import type { Aftermath } from "./aftermath.ts";
 import type { Connection } from "./connection.ts";
+import type { Crew } from "./crew.ts";
 import type { Cuts } from "./cuts.ts";
 import { CLOSING, stateMask } from "./netlink/states.ts";
 import { hasCapability } from "./owners/permission.ts";
@@ -42,6 +43,7 @@ export interface Rooms {
   readonly cuts: Cuts;
   readonly aftermath: Aftermath;
   readonly watch: Stopwatch;
+  readonly crew: Crew | null;
 }
 
 /** Finds what is to be cut. */
@@ -101,7 +103,7 @@ export class Passes {
 
   /** Looks once. */
   async run(): Promise<void> {
-    const { watch, resolver, cuts, aftermath } = this.#rooms;
+    const { watch, selector, resolver, cuts, aftermath, crew } = this.#rooms;
     this.#latest = performance.now();
     for (const connection of cuts.stale.splice(0)) {
       this.#seek(connection);
@@ -110,10 +112,13 @@ export class Passes {
     const found = watch.time("select", () => this.#select());
     if (this.refused !== null || found.length === 0) return;
     const { dry_run, hold } = this.#options;
-    watch.time("resolve", () => resolver.resolve(found, { exhaustive: dry_run, exceptSelf: hold }));
+    crew?.call(found.length);
+    const options = { exhaustive: dry_run, exceptSelf: hold, known: selector.owners };
+    watch.time("resolve", () => resolver.resolve(found, options));
     const wanted = found.filter((connection) => !this.#isLeft(connection));
     if (!await this.#isConfirmed(wanted)) return;
-    cuts.add(wanted.filter((connection) => this.#isReady(connection)));
+    const ready = wanted.filter((connection) => this.#isReady(connection));
+    cuts.add(crew ? crew.share(ready) : ready);
     for (const connection of found) if (connection.outcome !== null) aftermath.add(connection);
   }
 
@@ -162,12 +167,16 @@ export class Passes {
   /** Those whose holder is sought, with what is known of them now. */
   #stillThere(listed: readonly Connection[]): Connection[] {
     if (this.#sought.size === 0) return [];
-    const present = new Map(listed.map((connection) => [identityOf(connection), connection]));
+    const byIdentity = (connections: readonly Connection[]) =>
+      new Map(connections.map((connection) => [identityOf(connection), connection]));
+    const present = byIdentity(listed);
+    const remaining = byIdentity(this.#rooms.selector.remaining(this.#sought));
     const there: Connection[] = [];
     for (const connection of this.#sought) {
       const now = present.get(identityOf(connection));
       if (now === undefined) {
-        settle(connection, "already-gone", ENDED);
+        if (remaining.has(identityOf(connection))) settle(connection, "skipped", "no longer selected");
+        else settle(connection, "already-gone", ENDED);
         continue;
       }
       // One that has just been accepted has an inode now.

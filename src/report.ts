@@ -29,6 +29,8 @@ export interface Report {
   error: string | null;
   /** How many processes this user may not look into. */
   unreadable_processes: number;
+  /** Why connections may have been missed: namespaces or processes that the selection is about and that may not be seen. */
+  unseen: string[];
   elapsed_ms: number;
   /** How much of that was spent on what. */
   phases_ms: Phases;

@@ -42,14 +42,26 @@ function outcomeText({ outcome, error }: Connection): string {
   return (tone ? paint(tone, text) : text) + (error ? `: ${escapeControls(error)}` : "");
 }
 
-/** The table of what was done, line by line. */
-export function outcomeTable(connections: readonly Connection[], verbose: boolean): Iterable<string> {
-  return columns(["State", "Local", "Remote", "Process", "Outcome"], outcomeRows(connections, verbose));
+/** What a connection's network namespace is called, or else its inode number. */
+export function netnsText({ netns, netns_name }: Connection): string {
+  return escapeControls(netns_name ?? String(netns));
 }
 
-function* outcomeRows(connections: readonly Connection[], verbose: boolean): Generator<string[]> {
+/** The table of what was done, line by line; with the network namespaces, where there are several. */
+export function outcomeTable(connections: readonly Connection[], verbose: boolean): Iterable<string> {
+  const several = connections.some(({ netns_name }) => netns_name !== undefined);
+  const titles = ["State", "Local", "Remote", "Process", "Outcome"];
+  return columns(several ? ["Netns", ...titles] : titles, outcomeRows(connections, several, verbose));
+}
+
+function* outcomeRows(
+  connections: readonly Connection[],
+  several: boolean,
+  verbose: boolean,
+): Generator<string[]> {
   for (const connection of connections) {
     yield [
+      ...(several ? [netnsText(connection)] : []),
       connection.state,
       endpointText(connection.src),
       endpointText(connection.dst),

@@ -24,6 +24,6 @@ export function exitCode(report: Report): number {
     const unable = connections.filter(({ outcome }) => outcome === "denied" || outcome === "unsupported").length;
     return acted + already_gone === 0 && unable === failed ? UNABLE : FAILED;
   }
-  if (report.error !== null || report.max_reached) return FAILED;
+  if (report.error !== null || report.max_reached || report.unseen.length > 0) return FAILED;
   return matched > 0 && skipped === matched ? REFUSED : DONE;
 }

@@ -1,5 +1,6 @@
 // `tcphup hup`, and `tcphup` without a command.
 
+import { host } from "../../ffi/deno.ts";
 import { hangUp } from "../hang_up.ts";
 import { readFile } from "../owners/proc.ts";
 import type { Phases, Report } from "../report.ts";
@@ -7,6 +8,7 @@ import type { Arguments } from "./arguments.ts";
 import { checkTerminal, confirm } from "./confirm.ts";
 import { outcomeTable, summary } from "./connections.ts";
 import { DONE, exitCode } from "./exit_codes.ts";
+import { HELP_OUT } from "./help_out.ts";
 import { hangUpOptions } from "./hup_options.ts";
 import { onInterrupt } from "./interrupt.ts";
 import { ProgressLine } from "./progress.ts";
@@ -29,6 +31,7 @@ export async function hup(args: Arguments): Promise<number> {
     const report = await hangUp(selection, {
       ...options,
       signal: interrupt.signal,
+      helper: [...host.self, HELP_OUT],
       on_progress: args.has("quiet") ? undefined : (state) => progress.show(state),
       confirm: asks
         ? (connections) => {
@@ -48,6 +51,7 @@ export async function hup(args: Arguments): Promise<number> {
 }
 
 function show(report: Report, args: Arguments): void {
+  report.unseen.forEach(complain);
   if (args.has("quiet")) {
     if (exitCode(report) !== DONE) complain(summary(report));
     return;

@@ -38,6 +38,9 @@ import { busyWith, slippedThrough, type Traffic } from "./traffic.ts";
 /** How many processes are kept open: each takes a descriptor, of which there may be no more than 1024. */
 const MAX_PROCESSES = 256;
 
+/** What proves that a descriptor is a connection. */
+export type Listed = Pick<Connection, "protocol" | "cookie" | "inode" | "src" | "dst">;
+
 /** The processes whose descriptors are being duplicated: each is opened once, not for each of its descriptors. */
 export class Processes {
   readonly #pidfds = new Map<number, Descriptor>();
@@ -49,7 +52,7 @@ export class Processes {
    * @throws {SyscallError} `EPERM` when this user may not open it, `ENOSYS` where pidfd_getfd(2) is missing or a
    * seccomp filter hides it, `EMFILE` when this process has no descriptor left.
    */
-  duplicate(connection: Connection, owner: Owner): Duplicate | null {
+  duplicate(connection: Listed, owner: Omit<Owner, "comm">): Duplicate | null {
     const descriptor = this.#getfd(owner);
     if (descriptor === null) return null;
     let same = false;
@@ -61,7 +64,7 @@ export class Processes {
     return same ? new Duplicate(descriptor, connection.protocol) : null;
   }
 
-  #getfd({ pid, tid, fd }: Owner): Descriptor | null {
+  #getfd({ pid, tid, fd }: Omit<Owner, "comm">): Descriptor | null {
     const task = tid ?? pid;
     try {
       return pidfdGetfd(this.#pidfd(task, tid !== undefined), fd as ForeignFd);
@@ -99,7 +102,7 @@ export class Processes {
  * Whether the descriptor is the listed socket. For TCP the cookie says so. An MPTCP connection may show its listener's
  * cookie, so there it is the protocol, the inode and both ends; the duplicate keeps all of them from changing.
  */
-function isConnection(descriptor: Descriptor, connection: Connection): boolean {
+function isConnection(descriptor: Descriptor, connection: Listed): boolean {
   try {
     if (connection.protocol === "tcp") return formatCookie(...socketCookie(descriptor)) === connection.cookie;
     if (!isProtocol(descriptor, IPPROTO_MPTCP) || statx(descriptor).ino !== connection.inode) return false;

@@ -747,5 +747,5 @@ async function publicEntry({ cwd }: PublicCopy): Promise<string[]> {
   await Deno.chmod(`${cwd}/test`, 0o755);
   await Deno.chmod(`${cwd}/test/system`, 0o755);
   await Deno.chmod(entry, 0o644);
-  return [`${cwd}/deno`, "run", "--no-lock", "--cached-only", "--allow-ffi", entry];
+  return [`${cwd}/program`, "run", "--no-lock", "--cached-only", "--allow-ffi", entry];
 }
