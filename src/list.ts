@@ -9,7 +9,6 @@ import { Resolver } from "./resolve.ts";
 import { Selector } from "./select.ts";
 import { EVERYTHING } from "./selection/filter.ts";
 import { compileSelection, type Selection, type Target } from "./selection/selection.ts";
-import { identityOf } from "./sockdiag/connection.ts";
 import { summarise, type Summary } from "./summarise.ts";
 
 /** What to say of each connection besides what the kernel lists anyway. */
