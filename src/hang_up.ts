@@ -241,7 +241,7 @@ class HangUp {
       schema: 1,
       command: "hup",
       dry_run: this.#options.dry_run ?? false,
-      ...countOutcomes(connections),
+      ...countOutcomes(connections, ["hung_up", "destroyed"]),
       interrupted: this.#interrupted,
       unreadable_processes: this.#resolver.unreadable,
       elapsed_ms: this.#watch.elapsed_ms,

@@ -1,6 +1,6 @@
 // The exit codes, which playbooks rely on.
 
-import type { Report } from "../report.ts";
+import type { Connection } from "../connection.ts";
 
 /** All that matched was done, or nothing matched. */
 export const DONE = 0;
@@ -15,15 +15,21 @@ export const UNABLE = 4;
 /** Ended early by a signal. */
 export const INTERRUPTED = 130;
 
+/** What any command reports that acts on connections. */
+export interface Result {
+  readonly matched: number;
+  readonly skipped: number;
+  readonly failed: number;
+  readonly interrupted: boolean;
+  readonly connections: readonly Connection[];
+}
+
 /** The exit code that says what became of the connections. */
-export function exitCode(report: Report): number {
-  const { matched, hung_up, destroyed, already_gone, would_act = 0, skipped, failed, interrupted, connections } =
-    report;
+export function exitCode({ matched, skipped, failed, interrupted, connections }: Result): number {
   if (interrupted) return INTERRUPTED;
-  const acted = hung_up + destroyed + would_act;
   if (failed > 0) {
     const unable = connections.filter(({ outcome }) => outcome === "denied" || outcome === "unsupported").length;
-    return acted + already_gone === 0 && unable === failed ? UNABLE : FAILED;
+    return skipped + failed === matched && unable === failed ? UNABLE : FAILED;
   }
   return matched > 0 && skipped === matched ? REFUSED : DONE;
 }

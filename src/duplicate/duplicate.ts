@@ -24,7 +24,7 @@ import {
   statx,
   TCP_USER_TIMEOUT,
 } from "../../ffi/libc.ts";
-import type { Connection, Owner } from "../connection.ts";
+import type { Connection, Endpoint, Owner } from "../connection.ts";
 import { formatCookie } from "../netlink/inet_diag.ts";
 import { decodeSockaddr } from "../netlink/sockaddr.ts";
 
@@ -79,15 +79,18 @@ function isConnection(descriptor: Descriptor, connection: Connection): boolean {
   try {
     if (connection.protocol === "tcp") return formatCookie(...socketCookie(descriptor)) === connection.cookie;
     if (!isProtocol(descriptor, IPPROTO_MPTCP) || statx(descriptor).ino !== connection.inode) return false;
-    const ends = [decodeSockaddr(getsockname(descriptor)), decodeSockaddr(getpeername(descriptor))];
-    return [connection.src, connection.dst].every(({ address, port }, i) =>
-      ends[i].address === address && ends[i].port === port
-    );
+    return isEnd(getsockname(descriptor), connection.src) &&
+      (connection.state === "LISTEN" || isEnd(getpeername(descriptor), connection.dst));
   } catch (error) {
     // Not a socket, or one that has no peer any more.
     if (isSyscallError(error, "ENOTSOCK", "ENOTCONN", "EINVAL", "EOPNOTSUPP")) return false;
     throw error;
   }
+}
+
+function isEnd(sockaddr: Uint8Array, { address, port }: Endpoint): boolean {
+  const end = decodeSockaddr(sockaddr);
+  return end.address === address && end.port === port;
 }
 
 function isProtocol(descriptor: Descriptor, protocol: number): boolean {

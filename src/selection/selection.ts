@@ -1,9 +1,10 @@
 // A selection as a person or a program writes it, and the filter that it means.
 
-import { CONNECTED } from "../netlink/states.ts";
+import { CONNECTED, stateMask } from "../netlink/states.ts";
 import { UsageError } from "../usage_error.ts";
 import { type IpVersion, parseDestination, parsePort } from "./destination.ts";
-import type { Filter } from "./filter.ts";
+import { all, type Filter } from "./filter.ts";
+import { requireLocal } from "./listeners.ts";
 import { type Names, systemNames } from "./names.ts";
 
 /** Which connections: all that is given must hold. */
@@ -26,13 +27,16 @@ export interface Target {
 /**
  * Works out what a selection means.
  *
- * @throws {UsageError} When it selects nothing, or names something that is not there.
+ * @param listeners Whether listening sockets are meant too.
+ * @throws {UsageError} When it selects nothing, or names something that is not there; when listeners are meant, and it
+ * says something about peers.
  */
-export function compileSelection(selection: Selection, names: Names = systemNames): Target {
+export function compileSelection(selection: Selection, names: Names = systemNames, listeners = false): Target {
   const { dst, dport = "any", version } = selection;
   if (dst === undefined) {
     throw new UsageError('No connections selected: give an address, as in "tcphup 10.0.0.5 443", or say any');
   }
-  const terms = [parseDestination(dst, "dst", names, version), parsePort(String(dport), "dst", names)];
-  return { filter: { op: "all", terms }, states: CONNECTED };
+  const filter = all([parseDestination(dst, "dst", names, version), parsePort(String(dport), "dst", names)]);
+  if (listeners) requireLocal(filter);
+  return { filter, states: listeners ? CONNECTED | stateMask("LISTEN") : CONNECTED };
 }

@@ -75,10 +75,10 @@ export function sockIdOf(connection: Connection): SockId {
 }
 
 /**
- * What tells a connection from every other, in all namespaces, for as long as it lives: its cookie. An MPTCP
- * connection's cookie may be its listener's, so there it is the namespace, the addresses and the ports.
+ * What tells a connection, or a listener, from every other, in all namespaces, for as long as it lives: its cookie. An
+ * MPTCP connection's cookie may be its listener's, so there it is the namespace, the addresses and the ports.
  */
-export function identityOf(connection: Connection): string {
-  const { protocol, netns, src, dst, cookie } = connection;
-  return protocol === "tcp" ? cookie : `${netns}/${src.address}/${src.port}/${dst.address}/${dst.port}`;
+export function identityOf({ protocol, state, netns, src, dst, cookie }: Connection): string {
+  if (protocol === "tcp" || state === "LISTEN") return cookie;
+  return `${netns}/${src.address}/${src.port}/${dst.address}/${dst.port}`;
 }

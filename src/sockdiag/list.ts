@@ -46,7 +46,8 @@ export function listConnections(
 
   forEachFamily(queries, (family, query) => {
     // Hardly filtered: a subflow is recognised by its connection's inode, whatever was selected and in any state.
-    const request = { family, protocol: IPPROTO_MPTCP, states: CONNECTED, extensions: asked };
+    const states = CONNECTED | query.states;
+    const request = { family, protocol: IPPROTO_MPTCP, states, extensions: asked };
     dumpIfSupported(diag, { ...request, bytecode: query.fallback }, (row) => {
       const connection = withInfo(connectionOf(row, "mptcp", netns), row, asked);
       const selected = query.matches(row) || (multipath.get(row.inode)?.selected ?? false);
