@@ -1,14 +1,14 @@
 // Listing: select and resolve, look closer where that was asked for, and touch nothing.
 
-import type { Connection } from "./connection.ts";
+import type { Connection, Keepalive, Noticed } from "./connection.ts";
 import { detection, type KeepaliveSysctls } from "./keepalive/detection.ts";
 import { KeepaliveReader, keepaliveSysctls, type Unread } from "./keepalive_of.ts";
 import { extension, INET_DIAG_INFO } from "./netlink/inet_diag.ts";
 import { stateMask } from "./netlink/states.ts";
 import { Resolver } from "./resolve.ts";
-import { currentNetns, Selector } from "./select.ts";
+import { Selector } from "./select.ts";
 import { EVERYTHING } from "./selection/filter.ts";
-import { compileSelection, type Selection } from "./selection/selection.ts";
+import { compileSelection, type Selection, type Target } from "./selection/selection.ts";
 
 /** What to say of each connection besides what the kernel lists anyway. */
 export interface ListOptions {
@@ -73,13 +73,15 @@ export function list(selection: Selection, options: ListOptions = {}): Listing {
 
 /** Lists the same connections again and again. */
 export class Lister {
+  readonly #target: Target;
   readonly #selector: Selector;
   readonly #resolver = new Resolver();
   readonly #options: ListOptions;
 
   constructor(selection: Selection, options: ListOptions = {}) {
     this.#options = options;
-    this.#selector = new Selector(compileSelection(selection), options.tcp_info ? extension(INET_DIAG_INFO) : 0);
+    this.#target = compileSelection(selection);
+    this.#selector = new Selector(this.#target, options.tcp_info ? extension(INET_DIAG_INFO) : 0);
   }
 
   /** The connections as they are now. */
@@ -87,12 +89,14 @@ export class Lister {
     const connections = this.#selector.select();
     this.#resolver.resolve(connections, { exhaustive: true });
     const listing = { connections, unreadable_processes: this.#resolver.unreadable };
-    return this.#options.keepalive ? { ...listing, ...readKeepalive(connections) } : listing;
+    if (!this.#options.keepalive) return listing;
+    const sysctls = this.#selector.inEachNetns(keepaliveSysctls);
+    return { ...listing, keepalive_unreadable: readKeepalive(connections, sysctls), sysctls: listed(sysctls) };
   }
 
   /** Which ports are listened on: `(netns, port) => boolean`. */
   listening(): (netns: number, port: number) => boolean {
-    const listeners = new Selector({ filter: EVERYTHING, states: stateMask("LISTEN") });
+    const listeners = new Selector({ ...this.#target, filter: EVERYTHING, states: stateMask("LISTEN") });
     try {
       const ports = new Set(listeners.select().map(({ netns, src }) => `${netns}/${src.port}`));
       return (netns, port) => ports.has(`${netns}/${port}`);
@@ -106,20 +110,29 @@ export class Lister {
   }
 }
 
-function readKeepalive(connections: readonly Connection[]): Pick<Listing, "keepalive_unreadable" | "sysctls"> {
+/** What a network namespace says of keepalive; null where /proc/sys does not show it. */
+type Sysctls = ReadonlyMap<number, KeepaliveSysctls | null>;
+
+/** Fills in the keepalive of connections. Returns why it is null where it is. */
+function readKeepalive(connections: readonly Connection[], sysctls: Sysctls): Unread[] {
   const reader = new KeepaliveReader();
-  const sysctls = keepaliveSysctls();
   try {
     for (const connection of connections) {
       const keepalive = connection.keepalive = reader.read(connection);
-      connection.dead_peer_noticed = null;
-      if (keepalive === null || sysctls === null) continue;
-      const { idle_ms, in_flight_ms } = detection(keepalive, sysctls);
-      connection.dead_peer_noticed = { idle_ms, in_flight_ms };
+      connection.dead_peer_noticed = noticed(keepalive, sysctls.get(connection.netns) ?? null);
     }
+    return reader.unread;
   } finally {
     reader.close();
   }
-  const namespaces = sysctls === null ? [] : [{ netns: currentNetns(), ...sysctls }];
-  return { keepalive_unreadable: reader.unread, sysctls: namespaces };
+}
+
+function noticed(keepalive: Keepalive | null, sysctls: KeepaliveSysctls | null): Noticed | null {
+  if (keepalive === null || sysctls === null) return null;
+  const { idle_ms, in_flight_ms } = detection(keepalive, sysctls);
+  return { idle_ms, in_flight_ms };
+}
+
+function listed(sysctls: Sysctls): NetnsSysctls[] {
+  return [...sysctls].flatMap(([netns, settings]) => settings === null ? [] : [{ netns, ...settings }]);
 }

@@ -42,6 +42,11 @@ export class Selector {
     }
   }
 
+  /** Does something inside each namespace in which connections are looked for. Returns what came of it, by inode number. */
+  inEachNetns<T>(work: () => T): Map<number, T> {
+    return new Map([[this.#netns, work()]]);
+  }
+
   /** sock_diag of the namespace in which connections are looked for. */
   get diag(): SockDiag {
     return this.#diag;

@@ -193,7 +193,7 @@ export function sortConnections(connections: readonly Connection[], { column, de
 /** The table of a list. */
 export function listTable(connections: readonly Connection[], shown: readonly Column[], verbose: boolean): string[] {
   const rows = connections.map((connection) => shown.map((column) => column.text(connection, verbose)));
-  return columns(shown.map(({ title }) => title), rows);
+  return [...columns(shown.map(({ title }) => title), rows)];
 }
 
 /** The names of all columns, for the help. */

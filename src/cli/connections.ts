@@ -33,7 +33,7 @@ function ownerText({ pid, fd, comm }: Owner, verbose: boolean): string {
 export function ownersText({ owners }: Connection, verbose: boolean): string {
   if (owners.length === 0) return "-";
   if (verbose) return owners.map((owner) => ownerText(owner, true)).join(", ");
-  const others = new Set(owners.map(({ pid }) => pid)).size - 1;
+  const others = owners.length === 1 ? 0 : new Set(owners.map(({ pid }) => pid)).size - 1;
   return ownerText(owners[0], false) + (others > 0 ? ` +${others}` : "");
 }
 
@@ -45,16 +45,21 @@ export function outcomeText({ outcome, error }: Connection): string {
   return (tone ? paint(tone, text) : text) + (error ? `: ${escapeControls(error)}` : "");
 }
 
-/** The table of what was done. */
-export function outcomeTable(connections: readonly Connection[], verbose: boolean): string[] {
-  const rows = connections.map((connection) => [
-    connection.state,
-    endpointText(connection.src),
-    endpointText(connection.dst),
-    ownersText(connection, verbose),
-    outcomeText(connection),
-  ]);
-  return columns(["State", "Local", "Remote", "Process", "Outcome"], rows);
+/** The table of what was done, line by line. */
+export function outcomeTable(connections: readonly Connection[], verbose: boolean): Iterable<string> {
+  return columns(["State", "Local", "Remote", "Process", "Outcome"], outcomeRows(connections, verbose));
+}
+
+function* outcomeRows(connections: readonly Connection[], verbose: boolean): Generator<string[]> {
+  for (const connection of connections) {
+    yield [
+      connection.state,
+      endpointText(connection.src),
+      endpointText(connection.dst),
+      ownersText(connection, verbose),
+      outcomeText(connection),
+    ];
+  }
 }
 
 /** ss(8)'s text of a timer: `timer:(keepalive,1min52sec,0)`. */

@@ -33,10 +33,10 @@ ${DESTINATION}`,
   ls: {
     usage: "tcphup ls DEST [PORT] [OPTIONS]",
     summary: "show connections and who holds them, touch nothing",
-    text: `Columns of the table, those of "ss -tno" and the owner unless --columns says otherwise:
-${columnsHelp()}
+    text: `${DESTINATION}
 
-${DESTINATION}`,
+Columns of the table, those of "ss -tno" and the owner unless --columns says otherwise:
+${columnsHelp()}`,
     examples: [
       ["tcphup ls 192.0.2.10", "who talks to this address"],
       ["tcphup ls --summary 10.0.0.0/8", "what would be hit, on one screen"],

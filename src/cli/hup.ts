@@ -47,8 +47,8 @@ function show(report: Report, args: Arguments): void {
   }
   if (args.has("json")) return void print([JSON.stringify(report)]);
   const verbose = args.has("verbose");
-  const table = report.matched > 0 ? outcomeTable(report.connections, verbose) : [];
-  print([...table, summary(report)]);
+  if (report.matched > 0) print(outcomeTable(report.connections, verbose));
+  print([summary(report)]);
   if (verbose) complainOfTime(report);
 }
 

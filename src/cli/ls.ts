@@ -3,29 +3,18 @@
 import { host } from "../../ffi/deno.ts";
 import type { Connection } from "../connection.ts";
 import { formatDuration } from "../keepalive/duration.ts";
-import { Lister, type Listing, type ListOptions } from "../list.ts";
+import { Lister, type Listing } from "../list.ts";
 import { IDLE_AFTER_MS, summarise, type Summary } from "../summarise.ts";
-import { UsageError } from "../usage_error.ts";
 import type { Arguments } from "./arguments.ts";
-import { type Column, listTable, type Order, parseColumns, parseOrder, sortConnections } from "./columns.ts";
+import { listTable, sortConnections } from "./columns.ts";
 import { DONE } from "./exit_codes.ts";
 import { jsonDocument, jsonLines } from "./json.ts";
+import { needsOf, type View, viewOf } from "./ls_options.ts";
 import { terminalSize } from "./screen.ts";
 import { selectionOf } from "./selection.ts";
 import { summaryLines, sysctlLines, unreadLine } from "./summary.ts";
 import { complain, print, write as writeAll } from "./terminal.ts";
 import { type Picture, repeat, watch } from "./watch.ts";
-
-/** What to show, and how. */
-interface View {
-  readonly format: "text" | "json" | "json-lines" | "nothing";
-  readonly summary: boolean;
-  readonly columns: readonly Column[];
-  readonly order: Order | null;
-  readonly verbose: boolean;
-  /** null for once. */
-  readonly watch_ms: number | null;
-}
 
 /** Lists. Returns the exit code. */
 export async function ls(args: Arguments): Promise<number> {
@@ -37,47 +26,6 @@ export async function ls(args: Arguments): Promise<number> {
   } finally {
     list.close();
   }
-}
-
-/** Looking more often would be a load of its own. */
-const SHORTEST_WATCH_MS = 100;
-
-function viewOf(args: Arguments): View {
-  exclude(args, "json", "json-lines", "one document, or an object a line");
-  for (const other of ["json", "json-lines", "summary"]) exclude(args, "columns", other, "columns are the table's");
-  exclude(args, "sort", "summary", "a summary begins with the largest group");
-  exclude(args, "watch", "json", "--json-lines prints again and again");
-  exclude(args, "watch", "quiet", "there would be nothing to see");
-  const watch_ms = args.duration("watch", "s") ?? null;
-  if (watch_ms !== null && watch_ms < SHORTEST_WATCH_MS) {
-    throw new UsageError(`--watch=${args.value("watch")} is too often: expected ${SHORTEST_WATCH_MS}ms or more`);
-  }
-  if (watch_ms !== null && !args.has("json-lines") && !host.isTerminal(1)) {
-    throw new UsageError("Option --watch shows the list on a terminal: add --json-lines to write to a file or a pipe");
-  }
-  const order = args.value("sort");
-  return {
-    format: args.has("quiet") ? "nothing" : args.has("json") ? "json" : args.has("json-lines") ? "json-lines" : "text",
-    summary: args.has("summary"),
-    columns: parseColumns(args.value("columns"), args.has("keepalive")),
-    order: order === undefined ? null : parseOrder(order),
-    verbose: args.has("verbose"),
-    watch_ms,
-  };
-}
-
-function exclude(args: Arguments, one: string, other: string, why: string): void {
-  if (args.given(one) && args.given(other)) {
-    throw new UsageError(`Options --${one} and --${other} exclude each other: ${why}`);
-  }
-}
-
-/** How closely to look: only as closely as it will be seen, since it takes time. */
-function needsOf({ format, summary, columns, order }: View): ListOptions {
-  if (format === "nothing") return {};
-  if (format !== "text" || summary) return { tcp_info: true, keepalive: true };
-  const needs = [...columns, ...(order ? [order.column] : [])].map((column) => column.needs);
-  return { tcp_info: needs.includes("tcp_info"), keepalive: needs.includes("keepalive") };
 }
 
 /** What a list says, in lines. */
@@ -100,15 +48,19 @@ class List {
   async show(): Promise<void> {
     const { format, watch_ms } = this.#view;
     if (format === "nothing") this.#lister.list();
-    else if (format === "json") this.#write((listing, ms) => this.#document(listing, ms));
-    else if (format === "json-lines" && watch_ms === null) this.#write((listing) => jsonLines(this.#items(listing)));
-    else if (format === "json-lines") {
-      await repeat(watch_ms!, () => {
-        const time = new Date().toISOString();
-        return this.#write((listing) => jsonLines(this.#items(listing), { time }));
-      });
-    } else if (watch_ms === null) this.#print();
+    else if (format === "json") this.#write((listing, elapsed_ms) => this.#document(listing, elapsed_ms));
+    else if (format === "json-lines") await this.#writeLines();
+    else if (watch_ms === null) this.#print();
     else await watch(watch_ms, () => this.#look(watch_ms));
+  }
+
+  async #writeLines(): Promise<void> {
+    const { watch_ms } = this.#view;
+    if (watch_ms === null) return void this.#write((listing) => jsonLines(this.#items(listing)));
+    await repeat(watch_ms, () => {
+      const time = new Date().toISOString();
+      return this.#write((listing) => jsonLines(this.#items(listing), { time }));
+    });
   }
 
   close(): void {
@@ -148,7 +100,8 @@ class List {
     const remarks = remarksOn(listing);
     if (this.#view.summary) {
       const summary = this.#summaryOf(listing);
-      return (height) => ({ lines: [...summaryLines(summary, height - sysctls.length), ...sysctls], remarks });
+      const around = sysctls.length + remarks.length;
+      return (height) => ({ lines: [...summaryLines(summary, height - around), ...sysctls], remarks });
     }
     const { columns, verbose, watch_ms } = this.#view;
     const connections = this.#ordered(listing);

@@ -33,8 +33,8 @@ export class Screen {
     const { columns, rows } = terminalSize();
     // Clearing after a line that fills the width would take its last character away.
     const visible = lines.slice(0, rows).map((line) => CLEAR_LINE + cut(line, columns));
-    const below = visible.length < rows ? `\r\n${CLEAR_BELOW}` : "";
-    return host.write(1, HOME + visible.join("\r\n") + below);
+    const below = visible.length < rows ? `\n${CLEAR_BELOW}` : "";
+    return host.write(1, HOME + visible.join("\n") + below);
   }
 
   /** Shows again what was there before. */

@@ -1,7 +1,7 @@
 // `--summary`: what would be hit, on one screen.
 
 import type { Unread } from "../keepalive_of.ts";
-import { detection } from "../keepalive/detection.ts";
+import { detection, type KeepaliveSysctls } from "../keepalive/detection.ts";
 import { formatDuration } from "../keepalive/duration.ts";
 import type { NetnsSysctls } from "../list.ts";
 import { type Group, IDLE_AFTER_MS, type Summary, type Totals } from "../summarise.ts";
@@ -18,7 +18,7 @@ export function summaryLines({ total, groups }: Summary, height = Infinity): str
   if (total.count === 0) return ["no connections match"];
   const room = Math.max(1, height - LINES_AROUND);
   const shown = groups.length > room ? groups.slice(0, room - 1) : groups;
-  const table = columns(HEADER, shown.map(rowOf));
+  const table = [...columns(HEADER, shown.map(rowOf))];
   const hidden = groups.slice(shown.length);
   if (hidden.length > 0) {
     table.push(`${sumOf(hidden)}  in ${counted(hidden.length, "more group")}: --json names them all`);
@@ -72,23 +72,32 @@ function counted(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? "" : "s"}`;
 }
 
-/** What the namespaces say of keepalive, and what comes of it for a peer that dies. */
+/** What the namespaces say of keepalive, and what comes of it for a peer that dies; those that agree are one line. */
 export function sysctlLines(sysctls: readonly NetnsSysctls[]): string[] {
-  return sysctls.map((settings) => {
-    const { netns, tcp_keepalive_time, tcp_keepalive_intvl, tcp_keepalive_probes } = settings;
-    const keepalive = {
-      enabled: true,
-      idle_s: tcp_keepalive_time,
-      interval_s: tcp_keepalive_intvl,
-      count: tcp_keepalive_probes,
-      user_timeout_ms: 0,
-    };
-    const { idle_ms, in_flight_ms } = detection(keepalive, settings);
-    const where = sysctls.length > 1 ? `network namespace ${netns}: ` : "";
-    return `${where}net.ipv4.tcp_keepalive_{time,intvl,probes} = ${tcp_keepalive_time}, ${tcp_keepalive_intvl}, ` +
-      `${tcp_keepalive_probes}: a dead peer is noticed after ${formatDuration(idle_ms)} with SO_KEEPALIVE alone, ` +
-      `never without it, and with data unacknowledged after ${formatDuration(in_flight_ms)}`;
+  const namespaces = new Map<string, number[]>();
+  for (const { netns, ...settings } of sysctls) {
+    const line = sysctlLine(settings);
+    namespaces.set(line, [...namespaces.get(line) ?? [], netns]);
+  }
+  if (sysctls.length <= 1) return [...namespaces.keys()];
+  return [...namespaces].map(([line, { length, 0: first }]) => {
+    return `${length === 1 ? `network namespace ${first}` : counted(length, "network namespace")}: ${line}`;
   });
+}
+
+function sysctlLine(settings: KeepaliveSysctls): string {
+  const { tcp_keepalive_time, tcp_keepalive_intvl, tcp_keepalive_probes } = settings;
+  const keepalive = {
+    enabled: true,
+    idle_s: tcp_keepalive_time,
+    interval_s: tcp_keepalive_intvl,
+    count: tcp_keepalive_probes,
+    user_timeout_ms: 0,
+  };
+  const { idle_ms, in_flight_ms } = detection(keepalive, settings);
+  return `net.ipv4.tcp_keepalive_{time,intvl,probes} = ${tcp_keepalive_time}, ${tcp_keepalive_intvl}, ` +
+    `${tcp_keepalive_probes}: a dead peer is noticed after ${formatDuration(idle_ms)} with SO_KEEPALIVE alone, ` +
+    `never without it, and with data unacknowledged after ${formatDuration(in_flight_ms)}`;
 }
 
 /** Why some keepalive is not known; null when all is. */

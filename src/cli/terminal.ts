@@ -60,15 +60,31 @@ function padTo(text: string, width: number): string {
   return text + " ".repeat(Math.max(0, width - displayWidth(text)));
 }
 
-/** Rows in columns, each as wide as its widest cell; the last one is not padded. */
-export function columns(header: readonly string[], rows: readonly (readonly string[])[]): string[] {
-  const widths = header.map((title) => title.length);
+/** How many rows are laid out together: a long table is not held in memory as text. */
+const BLOCK = 1000;
+
+/**
+ * Rows in columns, each as wide as its widest cell so far (they are laid out a thousand at a time); the last one is not
+ * padded.
+ */
+export function* columns(header: readonly string[], rows: Iterable<readonly string[]>): Generator<string> {
+  const widths = header.map(displayWidth);
+  let block: (readonly string[])[] = [header];
   for (const row of rows) {
     for (let i = 0; i < row.length - 1; i++) widths[i] = Math.max(widths[i], displayWidth(row[i]));
+    if (block.push(row) < BLOCK) continue;
+    yield* lay(block, widths);
+    block = [];
   }
-  const line = (row: readonly string[]) =>
-    row.map((cell, i) => i === row.length - 1 ? cell : padTo(cell, widths[i])).join("  ").trimEnd();
-  return [line(header), ...rows.map(line)];
+  yield* lay(block, widths);
+}
+
+function* lay(rows: readonly (readonly string[])[], widths: readonly number[]): Generator<string> {
+  for (const row of rows) {
+    let line = "";
+    for (let i = 0; i < row.length - 1; i++) line += padTo(row[i], widths[i]) + "  ";
+    yield (line + row[row.length - 1]).trimEnd();
+  }
 }
 
 /** How much to write at once: enough to make a call cheap, not so much that a long list fills the memory twice. */

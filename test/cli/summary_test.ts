@@ -71,6 +71,12 @@ Deno.test("the settings of a namespace, and what comes of them", () => {
   assertEquals(sysctlLines([]), []);
 });
 
+Deno.test("namespaces with the same settings are one line", () => {
+  const many = [7, 8, 9].map((netns) => ({ netns, ...KERNEL_DEFAULTS }));
+  const lines = sysctlLines([...many, { netns: 10, ...KERNEL_DEFAULTS, tcp_keepalive_time: 60 }]);
+  assertEquals(lines.map((line) => line.split(": ")[0]), ["3 network namespaces", "network namespace 10"]);
+});
+
 Deno.test("why keepalive is not known is said in one line", () => {
   assertEquals(unreadLine([], 5), null);
   const denied = { reason: "needs CAP_SYS_PTRACE", count: 3 };

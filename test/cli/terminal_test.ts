@@ -13,11 +13,11 @@ Deno.test("a text is as wide as the places that it takes", () => {
 });
 
 Deno.test("columns line up under wide characters", () => {
-  assertEquals(columns(["A", "B"], [["日本", "1"], ["abc", "2"]]), ["A     B", "日本  1", "abc   2"]);
+  assertEquals([...columns(["A", "B"], [["日本", "1"], ["abc", "2"]])], ["A     B", "日本  1", "abc   2"]);
 });
 
 Deno.test("the last column is not padded, and no line ends in spaces", () => {
-  assertEquals(columns(["A", "B"], [["a", ""], ["b", "bbb"]]), ["A  B", "a", "b  bbb"]);
+  assertEquals([...columns(["A", "B"], [["a", ""], ["b", "bbb"]])], ["A  B", "a", "b  bbb"]);
 });
 
 Deno.test("a text is cut where it does not fit, with a sign of it", () => {

@@ -1,6 +1,7 @@
 // An application with TCP connections that a test drives: programs/peer.py, a command a line.
 
 import { assertEquals } from "@std/assert";
+import type { Keepalive } from "../../src/connection.ts";
 import { TextLineStream } from "./lines.ts";
 import type { Namespace, SpawnOptions } from "./namespace.ts";
 import { type Output, outputOf } from "./process.ts";
@@ -91,6 +92,16 @@ export class Connections {
 
   async goOnReading(): Promise<void> {
     await this.#peer.request("go_on_reading", { numbers: this.#numbers });
+  }
+
+  /** Has the application set keepalive. */
+  async setKeepalive(values: Partial<Keepalive>): Promise<void> {
+    await this.#peer.request("set_keepalive", { numbers: this.#numbers, ...values });
+  }
+
+  /** What getsockopt(2) says to the application itself. */
+  async keepalive(): Promise<Keepalive[]> {
+    return await this.#peer.request("keepalive", { numbers: this.#numbers }) as Keepalive[];
   }
 
   async close(): Promise<void> {

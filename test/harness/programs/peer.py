@@ -19,6 +19,12 @@ import time
 import traceback
 
 IPPROTO = {"tcp": socket.IPPROTO_TCP, "mptcp": 262}
+KEEPALIVE = {
+    "idle_s": socket.TCP_KEEPIDLE,
+    "interval_s": socket.TCP_KEEPINTVL,
+    "count": socket.TCP_KEEPCNT,
+    "user_timeout_ms": socket.TCP_USER_TIMEOUT,
+}
 CLONE_FILES = 0x400
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
@@ -299,6 +305,24 @@ class Peer:
         socket.send_fds(here, [b"."], [self.connections[number].sock.fileno() for number in numbers])
         self.do_close(numbers)
         self.in_flight += [here, there]
+
+    def do_set_keepalive(self, numbers, enabled=None, **values):
+        """Sets those values of KEEPALIVE that are given."""
+        for number in numbers:
+            sock = self.connections[number].sock
+            for name, value in values.items():
+                sock.setsockopt(socket.IPPROTO_TCP, KEEPALIVE[name], value)
+            if enabled is not None:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, enabled)
+
+    def do_keepalive(self, numbers):
+        """What getsockopt(2) says to the application itself, for each."""
+        def keepalive(sock):
+            enabled = sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) != 0
+            values = {name: sock.getsockopt(socket.IPPROTO_TCP, option) for name, option in KEEPALIVE.items()}
+            return {"enabled": enabled, **values}
+
+        return [keepalive(self.connections[number].sock) for number in numbers]
 
     def do_fork(self, uid=None, dumpable=True):
         """Starts a child that holds every socket too, until this process ends; returns its process id."""

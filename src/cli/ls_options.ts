@@ -1,0 +1,64 @@
+// The flags of `tcphup ls` that say what to show of the connections, and how.
+
+import { host } from "../../ffi/deno.ts";
+import type { ListOptions } from "../list.ts";
+import { UsageError } from "../usage_error.ts";
+import type { Arguments } from "./arguments.ts";
+import { type Column, type Order, parseColumns, parseOrder } from "./columns.ts";
+
+/** What to show, and how. */
+export interface View {
+  readonly format: "text" | "json" | "json-lines" | "nothing";
+  readonly summary: boolean;
+  readonly columns: readonly Column[];
+  readonly order: Order | null;
+  readonly verbose: boolean;
+  /** null for once. */
+  readonly watch_ms: number | null;
+}
+
+/** Looking more often would be a load of its own. */
+const SHORTEST_WATCH_MS = 100;
+
+/**
+ * Reads the flags.
+ *
+ * @throws {UsageError} For what is not there, or cannot be shown together, or not here.
+ */
+export function viewOf(args: Arguments): View {
+  exclude(args, "json", "json-lines", "one document, or an object a line");
+  for (const other of ["json", "json-lines", "summary"]) exclude(args, "columns", other, "columns are the table's");
+  exclude(args, "sort", "summary", "a summary begins with the largest group");
+  exclude(args, "watch", "json", "--json-lines prints again and again");
+  exclude(args, "watch", "quiet", "there would be nothing to see");
+  const watch_ms = args.duration("watch", "s") ?? null;
+  if (watch_ms !== null && watch_ms < SHORTEST_WATCH_MS) {
+    throw new UsageError(`--watch=${args.value("watch")} is too often: expected ${SHORTEST_WATCH_MS}ms or more`);
+  }
+  if (watch_ms !== null && !args.has("json-lines") && !host.isTerminal(1)) {
+    throw new UsageError("Option --watch shows the list on a terminal: add --json-lines to write to a file or a pipe");
+  }
+  const order = args.value("sort");
+  return {
+    format: args.has("quiet") ? "nothing" : args.has("json") ? "json" : args.has("json-lines") ? "json-lines" : "text",
+    summary: args.has("summary"),
+    columns: parseColumns(args.value("columns"), args.has("keepalive")),
+    order: order === undefined ? null : parseOrder(order),
+    verbose: args.has("verbose"),
+    watch_ms,
+  };
+}
+
+function exclude(args: Arguments, one: string, other: string, why: string): void {
+  if (args.given(one) && args.given(other)) {
+    throw new UsageError(`Options --${one} and --${other} exclude each other: ${why}`);
+  }
+}
+
+/** How closely to look: only as closely as it will be seen, since it takes time. */
+export function needsOf({ format, summary, columns, order }: View): ListOptions {
+  if (format === "nothing") return {};
+  if (format !== "text" || summary) return { tcp_info: true, keepalive: true };
+  const needs = [...columns, ...(order ? [order.column] : [])].map((column) => column.needs);
+  return { tcp_info: needs.includes("tcp_info"), keepalive: needs.includes("keepalive") };
+}
