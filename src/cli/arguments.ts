@@ -116,6 +116,27 @@ function refuseIdleValues(args: readonly string[]): void {
   }
 }
 
+/** @throws {UsageError} When both of two flags were given that cannot be meant together. */
+export function exclude(args: Arguments, one: string, other: string, why: string): void {
+  if (args.given(one) && args.given(other)) {
+    throw new UsageError(`Options --${one} and --${other} exclude each other: ${why}`);
+  }
+}
+
+/** Looking more often would be a load of its own. */
+const SHORTEST_WATCH_MS = 100;
+
+/**
+ * How often --watch looks; null without it.
+ *
+ * @throws {UsageError} When that is too often.
+ */
+export function watchInterval(args: Arguments): number | null {
+  const watch_ms = args.duration("watch", "s") ?? null;
+  if (watch_ms === null || watch_ms >= SHORTEST_WATCH_MS) return watch_ms;
+  throw new UsageError(`--watch=${args.value("watch")} is too often: expected ${SHORTEST_WATCH_MS}ms or more`);
+}
+
 /**
  * The DEST and PORT of a command that selects connections.
  *
