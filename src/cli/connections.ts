@@ -95,9 +95,9 @@ export function summary(report: Report): string {
 }
 
 /** `3 of 4 connections`. */
-export function ofAll(count: number, all: number): string {
-  const noun = all === 1 ? "connection" : "connections";
-  return count === all ? `${all} ${noun}` : `${count} of ${all} ${noun}`;
+export function ofAll(count: number, all: number, noun = "connection"): string {
+  const nouns = all === 1 ? noun : `${noun}s`;
+  return count === all ? `${all} ${nouns}` : `${count} of ${all} ${nouns}`;
 }
 
 /** What else became of connections, and the commonest reasons. */

@@ -3,7 +3,14 @@
 import type { Connection } from "../connection.ts";
 import { keepaliveSysctls } from "../keepalive_of.ts";
 import { KEEPALIVE_NAMES, resolveValues } from "../keepalive/values.ts";
-import { type KeepaliveReport, setKeepalive, type SetKeepaliveOptions, watchKeepalive } from "../set_keepalive.ts";
+import type { Selection } from "../selection/selection.ts";
+import {
+  type KeepaliveReport,
+  setKeepalive,
+  type SetKeepaliveOptions,
+  watchKeepalive,
+  type WatchKeepaliveOptions,
+} from "../set_keepalive.ts";
 import { type Arguments, exclude, watchInterval } from "./arguments.ts";
 import { keepaliveText } from "./columns.ts";
 import { endpointText, ofAll, outcomeText, ownersText, reasons } from "./connections.ts";
@@ -24,9 +31,7 @@ export async function keepalive(args: Arguments): Promise<number> {
   const restore = onInterrupt(() => interrupt.abort());
   try {
     const { signal } = interrupt;
-    if (watch_ms !== null) {
-      return await watch(args, watchKeepalive(selection, { ...options, every_ms: watch_ms, signal }));
-    }
+    if (watch_ms !== null) return await watch(args, selection, { ...options, every_ms: watch_ms, signal });
     const report = await setKeepalive(selection, { ...options, signal });
     show(report, args);
     return exitCode(report);
@@ -90,7 +95,7 @@ function cellsOf(connection: Connection, verbose: boolean): string[] {
     ownersText(connection, verbose),
     before ? keepaliveText(before) : "?",
     after ? keepaliveText(after) : "?",
-    outcomeText(connection),
+    outcomeText(connection).replace("keepalive set", after?.enabled === false ? "keepalive off" : "keepalive set"),
   ];
 }
 
@@ -104,10 +109,10 @@ function summary(report: KeepaliveReport): string {
   );
 }
 
-function doneText({ matched, keepalive_set, would_act = 0, dry_run, values }: KeepaliveReport): string {
-  const what = values === null ? "turn off keepalive" : "set keepalive";
-  const did = values === null ? "turned off keepalive" : "set keepalive";
-  return dry_run ? `would ${what} on ${ofAll(would_act, matched)}` : `${did} on ${ofAll(keepalive_set, matched)}`;
+function doneText({ matched, keepalive_set, would_act = 0, dry_run, values, connections }: KeepaliveReport): string {
+  const noun = connections.some(({ state }) => state === "LISTEN") ? "socket" : "connection";
+  if (dry_run) return `would ${values === null ? "turn off" : "set"} keepalive on ${ofAll(would_act, matched, noun)}`;
+  return `${values === null ? "turned off" : "set"} keepalive on ${ofAll(keepalive_set, matched, noun)}`;
 }
 
 function complainOfTime({ elapsed_ms, phases_ms, unreadable_processes }: KeepaliveReport): void {
@@ -117,15 +122,22 @@ function complainOfTime({ elapsed_ms, phases_ms, unreadable_processes }: Keepali
 }
 
 /** Prints what happens as it happens, until an interrupt, or until nobody reads it any more. That is no failure. */
-async function watch(args: Arguments, changes: AsyncIterable<Connection>): Promise<number> {
-  for await (const connection of changes) {
+async function watch(args: Arguments, selection: Selection, options: WatchKeepaliveOptions): Promise<number> {
+  let [looks, changes] = [0, 0];
+  for await (const connection of watchKeepalive(selection, { ...options, on_look: () => looks++ })) {
+    if (isChanged(connection)) changes++;
     if (!tell(connection, args)) break;
   }
+  if (args.has("verbose")) complain(paint("faint", `looked ${looks} times, set keepalive on ${changes}`));
   return DONE;
 }
 
+function isChanged({ outcome }: Connection): boolean {
+  return outcome === "keepalive-set" || outcome === "would-set-keepalive";
+}
+
 function tell(connection: Connection, args: Arguments): boolean {
-  const changed = connection.outcome === "keepalive-set" || connection.outcome === "would-set-keepalive";
+  const changed = isChanged(connection);
   if (args.has("json-lines")) return write(jsonLines([connection], { time: new Date().toISOString() }));
   const line = lineOf(connection, args.has("verbose"));
   if (!changed) complain(line);
@@ -134,6 +146,6 @@ function tell(connection: Connection, args: Arguments): boolean {
 
 function lineOf(connection: Connection, verbose: boolean): string {
   const [state, local, remote, owners, before, after, outcome] = cellsOf(connection, verbose);
-  const change = connection.after ? ` ${before} to ${after}` : "";
+  const change = connection.after ? ` ${before} → ${after}` : "";
   return `${state} ${local} ${remote} ${owners}${change} ${outcome}`;
 }
