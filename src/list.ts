@@ -27,6 +27,8 @@ export interface Listing {
   connections: Connection[];
   /** How many processes this user may not look into: their connections show no owners. */
   unreadable_processes: number;
+  /** Why connections may have been missed: namespaces or processes that the selection is about and that may not be seen. */
+  unseen: string[];
   /** With `keepalive`: why it is null where it is. */
   keepalive_unreadable?: Unread[];
   /** With `keepalive`: what the network namespaces say where a socket does not. */
@@ -87,8 +89,9 @@ export class Lister {
   /** The connections as they are now. */
   list(): Listing {
     const connections = this.#selector.select();
-    this.#resolver.resolve(connections, { exhaustive: true });
-    const listing = { connections, unreadable_processes: this.#resolver.unreadable };
+    this.#resolver.resolve(connections, { exhaustive: true, known: this.#selector.owners });
+    const { unreadable } = this.#resolver;
+    const listing = { connections, unreadable_processes: unreadable, unseen: this.#selector.unseen };
     if (!this.#options.keepalive) return listing;
     const sysctls = this.#selector.inEachNetns(keepaliveSysctls);
     return { ...listing, keepalive_unreadable: readKeepalive(connections, sysctls), sysctls: listed(sysctls) };
@@ -96,7 +99,8 @@ export class Lister {
 
   /** Which ports are listened on: `(netns, port) => boolean`. */
   listening(): (netns: number, port: number) => boolean {
-    const listeners = new Selector({ ...this.#target, filter: EVERYTHING, states: stateMask("LISTEN") });
+    const { netns, notNetns } = this.#target;
+    const listeners = new Selector({ filter: EVERYTHING, states: stateMask("LISTEN"), netns, notNetns });
     try {
       const ports = new Set(listeners.select().map(({ netns, src }) => `${netns}/${src.port}`));
       return (netns, port) => ports.has(`${netns}/${port}`);

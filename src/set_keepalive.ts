@@ -12,7 +12,8 @@ import { CLOSING, stateMask } from "./netlink/states.ts";
 import { countOutcomes, type Counts, type Phases, Stopwatch } from "./report.ts";
 import { Resolver } from "./resolve.ts";
 import { Selector } from "./select.ts";
-import { compileSelection, type Selection } from "./selection/selection.ts";
+import { compileWithListeners } from "./selection/listeners.ts";
+import type { Selection } from "./selection/selection.ts";
 import { sleep } from "./sleep.ts";
 import { identityOf } from "./sockdiag/connection.ts";
 import { settleUnowned } from "./unowned.ts";
@@ -49,8 +50,8 @@ export interface SetKeepaliveOptions {
 export interface WatchKeepaliveOptions extends SetKeepaliveOptions {
   /** How long to wait between two looks. Default 1000. */
   every_ms?: number;
-  /** Called after each look. */
-  on_look?: () => void;
+  /** Called after each look, with why connections may have been missed. */
+  on_look?: (unseen: readonly string[]) => void;
 }
 
 /** What became of the selected connections. */
@@ -64,6 +65,8 @@ export interface KeepaliveReport extends Counts<"keepalive_set" | "unchanged"> {
   interrupted: boolean;
   /** How many processes this user may not look into. */
   unreadable_processes: number;
+  /** Why connections may have been missed: namespaces and processes that may not be looked into, each named. */
+  unseen: string[];
   elapsed_ms: number;
   /** How much of that was spent on what. */
   phases_ms: Phases;
@@ -162,7 +165,7 @@ class Setter {
     this.#options = options;
     this.#patient = patient;
     this.#wish = wishOf(options);
-    this.#selector = new Selector(compileSelection(selection, undefined, options.listeners));
+    this.#selector = new Selector(compileWithListeners(selection, options.listeners ?? false));
   }
 
   async once(): Promise<KeepaliveReport> {
@@ -191,7 +194,7 @@ class Setter {
         this.#set(connection);
         if (!NO_NEWS.includes(connection.outcome)) yield connection;
       }
-      on_look?.();
+      on_look?.(this.#selector.unseen);
       await sleep(every_ms, signal);
     }
   }
@@ -200,7 +203,9 @@ class Setter {
   #look(): Connection[] {
     const found = this.#watch.time("select", () => this.#select());
     if (found.length === 0) return found;
-    this.#watch.time("resolve", () => this.#resolver.resolve(found, { exhaustive: this.#options.dry_run }));
+    const options = { exhaustive: this.#options.dry_run, known: this.#selector.owners };
+    const held = found.filter(({ outcome }) => outcome === null);
+    this.#watch.time("resolve", () => this.#resolver.resolve(held, options));
     // A number may be another process's by now.
     this.#processes.close();
     return found;
@@ -208,20 +213,19 @@ class Setter {
 
   #select(): Connection[] {
     const look = ++this.#looks;
-    const found: Connection[] = [];
     const sought = new Map(this.#sought);
-    let known = 0;
-    for (const connection of this.#selector.select()) {
+    const isDone = (identity: string) => {
+      if (!this.#done.has(identity)) return false;
+      this.#done.set(identity, look);
+      return true;
+    };
+    const listed = look === 1 ? this.#selector.select() : this.#selector.selectNew(isDone);
+    const found = listed.filter((connection) => {
       const identity = identityOf(connection);
       sought.delete(identity);
-      if (this.#done.has(identity)) {
-        this.#done.set(identity, look);
-        known++;
-      } else if (!this.#patient || !mayBeAccepted(connection)) {
-        found.push(connection);
-      }
-    }
-    this.#forget(known);
+      return !isDone(identity) && !(this.#patient && mayBeAccepted(connection));
+    });
+    this.#forget();
     for (const [identity, { connection }] of sought) {
       this.#sought.delete(identity);
       settle(connection, "already-gone", "ended by itself");
@@ -231,8 +235,7 @@ class Setter {
   }
 
   /** Lets go of those that are gone. */
-  #forget(known: number): void {
-    if (this.#done.size === known) return;
+  #forget(): void {
     for (const [identity, look] of this.#done) {
       if (look <= this.#looks - MISSED_OFTEN) this.#done.delete(identity);
     }
@@ -316,6 +319,7 @@ class Setter {
       ...countOutcomes(connections, ["keepalive_set", "unchanged"]),
       interrupted: this.#interrupted,
       unreadable_processes: this.#resolver.unreadable,
+      unseen: this.#selector.unseen,
       elapsed_ms: this.#watch.elapsed_ms,
       phases_ms: this.#watch.phases,
       connections,

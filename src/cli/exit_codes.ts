@@ -21,15 +21,23 @@ export interface Result {
   readonly skipped: number;
   readonly failed: number;
   readonly interrupted: boolean;
+  /** What broke when something was done already. */
+  readonly error?: string | null;
+  /** Whether more connections appeared than a guard allowed. */
+  readonly max_reached?: boolean;
+  /** Why connections may have been missed. */
+  readonly unseen: readonly string[];
   readonly connections: readonly Connection[];
 }
 
 /** The exit code that says what became of the connections. */
-export function exitCode({ matched, skipped, failed, interrupted, connections }: Result): number {
-  if (interrupted) return INTERRUPTED;
+export function exitCode(report: Result): number {
+  const { matched, skipped, failed, connections, error = null, max_reached = false, unseen } = report;
+  if (report.interrupted) return INTERRUPTED;
   if (failed > 0) {
     const unable = connections.filter(({ outcome }) => outcome === "denied" || outcome === "unsupported").length;
     return skipped + failed === matched && unable === failed ? UNABLE : FAILED;
   }
+  if (error !== null || max_reached || unseen.length > 0) return FAILED;
   return matched > 0 && skipped === matched ? REFUSED : DONE;
 }

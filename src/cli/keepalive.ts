@@ -13,12 +13,13 @@ import {
 } from "../set_keepalive.ts";
 import { type Arguments, exclude, watchInterval } from "./arguments.ts";
 import { keepaliveText } from "./columns.ts";
-import { endpointText, ofAll, outcomeText, ownersText, reasons } from "./connections.ts";
+import { endpointText, netnsText, ofAll, outcomeText, ownersText, reasons } from "./connections.ts";
 import { DONE, exitCode } from "./exit_codes.ts";
 import { onInterrupt } from "./interrupt.ts";
 import { jsonDocument, jsonLines } from "./json.ts";
 import { flagOf, givenValues, warnOfNoEffect } from "./keepalive_values.ts";
 import { selectionOf } from "./selection.ts";
+import { complainOfTime } from "./spent.ts";
 import { columns, complain, paint, print, write } from "./terminal.ts";
 
 /** Sets keepalive, once or for as long as it is wanted. Returns the exit code. */
@@ -67,6 +68,7 @@ function optionsOf(args: Arguments): SetKeepaliveOptions {
 
 function show(report: KeepaliveReport, args: Arguments): void {
   const { connections, ...head } = report;
+  report.unseen.forEach(complain);
   if (args.has("quiet")) {
     if (exitCode(report) !== DONE) complain(summary(report));
   } else if (args.has("json")) {
@@ -74,29 +76,43 @@ function show(report: KeepaliveReport, args: Arguments): void {
   } else if (args.has("json-lines")) {
     write(jsonLines(connections));
   } else {
-    print([...table(connections, args.has("verbose")), summary(report)]);
+    if (report.matched > 0) print(table(connections, args.has("verbose")));
+    print([summary(report)]);
   }
   if (args.has("verbose") && !args.has("quiet")) complainOfTime(report);
 }
 
-function* table(connections: readonly Connection[], verbose: boolean): Generator<string> {
-  if (connections.length === 0) return;
-  const header = ["State", "Local", "Remote", "Process", "Before", "After", "Outcome"];
-  yield* columns(header, connections.map((connection) => cellsOf(connection, verbose)));
+/** The table of what was done; with the network namespaces, where there are several. */
+function table(connections: readonly Connection[], verbose: boolean): Iterable<string> {
+  const several = connections.some(({ netns_name }) => netns_name !== undefined);
+  const titles = ["State", "Local", "Remote", "Process", "Before", "After", "Outcome"];
+  return columns(several ? ["Netns", ...titles] : titles, rows(connections, several, verbose));
 }
 
-function cellsOf(connection: Connection, verbose: boolean): string[] {
-  const { state, src, dst, before, after } = connection;
-  return [
-    state,
-    endpointText(src),
-    // As ss(8) writes the peer that a listener does not have.
-    state === "LISTEN" ? endpointText(dst).replace(/0$/, "*") : endpointText(dst),
-    ownersText(connection, verbose),
-    before ? keepaliveText(before) : "?",
-    after ? keepaliveText(after) : "?",
-    outcomeText(connection).replace("keepalive set", after?.enabled === false ? "keepalive off" : "keepalive set"),
-  ];
+function* rows(connections: readonly Connection[], several: boolean, verbose: boolean): Generator<string[]> {
+  for (const connection of connections) {
+    const { before, after } = connection;
+    yield [
+      ...(several ? [netnsText(connection)] : []),
+      connection.state,
+      endpointText(connection.src),
+      peerText(connection),
+      ownersText(connection, verbose),
+      before ? keepaliveText(before) : "?",
+      after ? keepaliveText(after) : "?",
+      doneOf(connection),
+    ];
+  }
+}
+
+/** As ss(8) has it also for a listener, which has no peer. */
+function peerText({ state, dst }: Connection): string {
+  return state === "LISTEN" ? endpointText(dst).replace(/0$/, "*") : endpointText(dst);
+}
+
+function doneOf(connection: Connection): string {
+  const text = outcomeText(connection);
+  return connection.after?.enabled ? text : text.replace("keepalive set", "keepalive off");
 }
 
 /** What was done, in one line: "set keepalive on 10 of 11 connections; 1 denied: pid 812 (postgres): needs …". */
@@ -115,18 +131,17 @@ function doneText({ matched, keepalive_set, would_act = 0, dry_run, values, conn
   return `${values === null ? "turned off" : "set"} keepalive on ${ofAll(keepalive_set, matched, noun)}`;
 }
 
-function complainOfTime({ elapsed_ms, phases_ms, unreadable_processes }: KeepaliveReport): void {
-  const spent = (["select", "resolve", "act"] as const).map((phase) => `${phase} ${phases_ms[phase].toFixed(0)}`);
-  const unread = `${unreadable_processes} processes could not be looked into`;
-  complain(paint("faint", `${elapsed_ms} ms: ${spent.join(", ")}; ${unread}`));
-}
-
 /** Prints what happens as it happens, until an interrupt, or until nobody reads it any more. That is no failure. */
 async function watch(args: Arguments, selection: Selection, options: WatchKeepaliveOptions): Promise<number> {
   let [looks, changes] = [0, 0];
-  for await (const connection of watchKeepalive(selection, { ...options, on_look: () => looks++ })) {
+  const teller = new Teller(args);
+  const on_look = (unseen: readonly string[]) => {
+    looks++;
+    for (const text of unseen) teller.complainOnce(text);
+  };
+  for await (const connection of watchKeepalive(selection, { ...options, on_look })) {
     if (isChanged(connection)) changes++;
-    if (!tell(connection, args)) break;
+    if (!teller.tell(connection)) break;
   }
   if (args.has("verbose")) complain(paint("faint", `looked ${looks} times, set keepalive on ${changes}`));
   return DONE;
@@ -136,16 +151,48 @@ function isChanged({ outcome }: Connection): boolean {
   return outcome === "keepalive-set" || outcome === "would-set-keepalive";
 }
 
-function tell(connection: Connection, args: Arguments): boolean {
-  const changed = isChanged(connection);
-  if (args.has("json-lines")) return write(jsonLines([connection], { time: new Date().toISOString() }));
-  const line = lineOf(connection, args.has("verbose"));
-  if (!changed) complain(line);
-  return !changed || args.has("quiet") || print([line]);
-}
+/** Says what happens, a line each. */
+class Teller {
+  readonly #quiet: boolean;
+  readonly #json: boolean;
+  readonly #verbose: boolean;
+  readonly #complaints = new Set<string>();
 
-function lineOf(connection: Connection, verbose: boolean): string {
-  const [state, local, remote, owners, before, after, outcome] = cellsOf(connection, verbose);
-  const change = connection.after ? ` ${before} → ${after}` : "";
-  return `${state} ${local} ${remote} ${owners}${change} ${outcome}`;
+  constructor(args: Arguments) {
+    this.#quiet = args.has("quiet");
+    this.#json = args.has("json-lines");
+    this.#verbose = args.has("verbose");
+  }
+
+  /** Returns `false` when nobody reads it any more. */
+  tell(connection: Connection): boolean {
+    if (this.#json && !this.#quiet) return write(jsonLines([connection], { time: new Date().toISOString() }));
+    if (isChanged(connection)) return this.#quiet || print([this.#lineOf(connection)]);
+    // A thousand connections of one process need no thousand lines.
+    this.#complainOnce(`${connection.outcome} ${connection.error}`, this.#lineOf(connection));
+    return true;
+  }
+
+  complainOnce(text: string): void {
+    this.#complainOnce(text, text);
+  }
+
+  #complainOnce(what: string, text: string): void {
+    if (this.#complaints.has(what)) return;
+    this.#complaints.add(what);
+    complain(text);
+  }
+
+  #lineOf(connection: Connection): string {
+    const { state, src, before, after, netns_name } = connection;
+    return [
+      ...(netns_name === undefined ? [] : [netnsText(connection)]),
+      state,
+      endpointText(src),
+      peerText(connection),
+      ownersText(connection, this.#verbose),
+      ...(before && after ? [`${keepaliveText(before)} → ${keepaliveText(after)}`] : []),
+      doneOf(connection),
+    ].join(" ");
+  }
 }

@@ -78,7 +78,12 @@ export function sockIdOf(connection: Connection): SockId {
  * What tells a connection, or a listener, from every other, in all namespaces, for as long as it lives: its cookie. An
  * MPTCP connection's cookie may be its listener's, so there it is the namespace, the addresses and the ports.
  */
-export function identityOf({ protocol, state, netns, src, dst, cookie }: Connection): string {
-  if (protocol === "tcp" || state === "LISTEN") return cookie;
-  return `${netns}/${src.address}/${src.port}/${dst.address}/${dst.port}`;
+export function identityOf(connection: Connection): string {
+  const { protocol, state, netns, cookie } = connection;
+  return protocol === "tcp" || state === "LISTEN" ? cookie : `${netns}/${endsOf(connection)}`;
+}
+
+/** Both ends of a connection: no two TCP connections of a namespace have the same, nor two MPTCP connections. */
+export function endsOf({ src, dst }: Connection): string {
+  return `${src.address}/${src.port}/${dst.address}/${dst.port}`;
 }
