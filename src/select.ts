@@ -13,7 +13,7 @@ import { closedText, Places } from "./places.ts";
 import { asksForInfo, mentions, queries, type Query } from "./selection/queries.ts";
 import { lasting, type Target } from "./selection/selection.ts";
 import { identityOf } from "./sockdiag/connection.ts";
-import { listConnections } from "./sockdiag/list.ts";
+import { listConnections, tcpRequest } from "./sockdiag/list.ts";
 import type { SockDiag } from "./sockdiag/sock_diag.ts";
 import { Unsupported } from "./unsupported.ts";
 
@@ -84,10 +84,19 @@ export class Selector {
 
   #list(queriesIn: (netns: number) => readonly Query[]): Connection[] {
     const lists: Connection[][] = [];
+    const known = new Map<number, readonly Query[]>();
+    const wantedIn = (netns: number): readonly Query[] => {
+      const wanted = known.get(netns) ?? queriesIn(netns);
+      known.set(netns, wanted);
+      return wanted;
+    };
     try {
       this.#places.forEach((netns, diag) => {
-        const wanted = queriesIn(netns);
+        const wanted = wantedIn(netns);
         if (wanted.length > 0) lists.push(listConnections(diag, wanted, this.#extensions, netns));
+      }, (netns) => {
+        const wanted = wantedIn(netns);
+        return wanted.length === 1 ? tcpRequest(wanted[0], this.#extensions) : null;
       });
     } catch (error) {
       if (!isSyscallError(error, "ENOENT", "EPROTONOSUPPORT", "EAFNOSUPPORT")) throw error;

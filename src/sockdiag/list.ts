@@ -6,8 +6,10 @@ import type { Connection, Info } from "../connection.ts";
 import { extension, INET_DIAG_INFO, INET_DIAG_SHUTDOWN, type InetDiagMsg } from "../netlink/inet_diag.ts";
 import { decodeMptcpInfo } from "../netlink/mptcp_info.ts";
 import { decodeTcpInfo } from "../netlink/tcp_info.ts";
+import { stateMask } from "../netlink/states.ts";
 import { connectionOf, endsOf, identityOf } from "./connection.ts";
-import type { DumpRequest, SockDiag } from "./sock_diag.ts";
+import type { Dumper } from "./ahead.ts";
+import type { DumpRequest } from "./sock_diag.ts";
 
 /** Which connections, in the terms of sock_diag. */
 export interface Query {
@@ -25,7 +27,8 @@ export interface Query {
   matchesMptcp?(row: InetDiagMsg): boolean;
 }
 
-const EVERY_STATE = 0xffffffff;
+/** Every state but that of listeners, which the kernel looks for in a table of their own. */
+const OPEN_STATES = ~stateMask("LISTEN") >>> 0;
 
 /**
  * Lists the connections that one of the queries selects, each once. The subflows of an MPTCP connection, which the
@@ -37,7 +40,7 @@ const EVERY_STATE = 0xffffffff;
  * @throws {SyscallError} `ENOENT` where the kernel has no tcp_diag.
  */
 export function listConnections(
-  diag: SockDiag,
+  diag: Dumper,
   queries: readonly Query[],
   extensions: number,
   netns: number,
@@ -47,8 +50,9 @@ export function listConnections(
   const asked = extensions | extension(INET_DIAG_SHUTDOWN);
 
   forEachFamily(queries, (family, query) => {
-    // Hardly filtered, and in every state: a subflow is recognised by its connection, selected or not, open or closing.
-    const request = { family, protocol: IPPROTO_MPTCP, states: EVERY_STATE, extensions: asked };
+    // Hardly filtered, and in every state but where listeners do not matter: a subflow is recognised by its connection, selected or not, open or closing.
+    const states = (OPEN_STATES | query.states) >>> 0;
+    const request = { family, protocol: IPPROTO_MPTCP, states, extensions: asked };
     dumpIfSupported(diag, { ...request, bytecode: query.fallback }, (row) => {
       const connection = withInfo(connectionOf(row, "mptcp", netns), row, asked);
       const matches = query.matchesMptcp?.(row) ?? query.matches(row);
@@ -59,9 +63,7 @@ export function listConnections(
 
   for (const query of queries) {
     if (query.families.length === 0) continue;
-    const family = query.families.length === 2 ? AF_UNSPEC : query.families[0];
-    const request = { family, protocol: IPPROTO_TCP, states: query.states, extensions: asked };
-    dumpFiltered(diag, request, query, (row) => {
+    dumpFiltered(diag, tcpRequest(query, extensions), query, (row) => {
       if (!query.matches(row)) return;
       const connection = withInfo(connectionOf(row, "tcp", netns), row, asked);
       const parent = multipath.parentOf(connection);
@@ -71,6 +73,17 @@ export function listConnections(
     });
   }
   return [...connections.values()];
+}
+
+/** What is asked for a query's TCP sockets, at first. */
+export function tcpRequest(query: Query, extensions: number): DumpRequest {
+  return {
+    family: query.families.length === 2 ? AF_UNSPEC : query.families[0],
+    protocol: IPPROTO_TCP,
+    states: query.states,
+    extensions: extensions | extension(INET_DIAG_SHUTDOWN),
+    bytecode: query.bytecode,
+  };
 }
 
 /** An MPTCP connection, and whether a query's matcher takes it: then it stands for its subflows, in whatever state. */
@@ -119,9 +132,9 @@ function forEachFamily(queries: readonly Query[], dump: (family: number, query: 
 type Each = (row: InetDiagMsg) => void;
 
 /** A filter that the kernel refuses costs time, never correctness. */
-function dumpFiltered(diag: SockDiag, request: Omit<DumpRequest, "bytecode">, query: Query, each: Each): void {
+function dumpFiltered(diag: Dumper, request: DumpRequest, query: Query, each: Each): void {
   try {
-    diag.dump({ ...request, bytecode: query.bytecode }, each);
+    diag.dump(request, each);
   } catch (error) {
     if (query.bytecode === query.fallback || !isSyscallError(error, "EINVAL", "EPERM")) throw error;
     diag.dump({ ...request, bytecode: query.fallback }, each);
@@ -129,7 +142,7 @@ function dumpFiltered(diag: SockDiag, request: Omit<DumpRequest, "bytecode">, qu
 }
 
 /** A kernel without MPTCP answers ENOENT. */
-function dumpIfSupported(diag: SockDiag, request: DumpRequest, each: Each): void {
+function dumpIfSupported(diag: Dumper, request: DumpRequest, each: Each): void {
   try {
     diag.dump(request, each);
   } catch (error) {
