@@ -13,7 +13,7 @@ import { closedText, Places } from "./places.ts";
 import { asksForInfo, mentions, queries, type Query } from "./selection/queries.ts";
 import { lasting, type Target } from "./selection/selection.ts";
 import { identityOf } from "./sockdiag/connection.ts";
-import { listConnections, tcpRequest } from "./sockdiag/list.ts";
+import { listConnections, requestsOf } from "./sockdiag/list.ts";
 import type { SockDiag } from "./sockdiag/sock_diag.ts";
 import { Unsupported } from "./unsupported.ts";
 
@@ -94,10 +94,7 @@ export class Selector {
       this.#places.forEach((netns, diag) => {
         const wanted = wantedIn(netns);
         if (wanted.length > 0) lists.push(listConnections(diag, wanted, this.#extensions, netns));
-      }, (netns) => {
-        const wanted = wantedIn(netns);
-        return wanted.length === 1 ? tcpRequest(wanted[0], this.#extensions) : null;
-      });
+      }, (netns) => requestsOf(wantedIn(netns), this.#extensions));
     } catch (error) {
       if (!isSyscallError(error, "ENOENT", "EPROTONOSUPPORT", "EAFNOSUPPORT")) throw error;
       throw new Unsupported("This kernel cannot list TCP sockets: it needs CONFIG_INET_DIAG and CONFIG_INET_TCP_DIAG");

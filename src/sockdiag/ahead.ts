@@ -15,6 +15,9 @@ export type Dumper = Pick<SockDiag, "dump">;
 /** The kernel sends no longer datagrams to a reader of so many bytes. */
 const BUFFER_SIZE = 32 * 1024;
 
+/** Memory for as many datagrams as were ever waited for at once. */
+const buffers: Uint8Array[] = [];
+
 const SEQUENCE = 1;
 
 /** A dump that was asked for. */
@@ -37,9 +40,9 @@ interface Asked {
 export function collect(
   asked: readonly { readonly netlink: Descriptor; readonly request: DumpRequest }[],
 ): (Uint8Array[] | null)[] {
-  const dumps: Asked[] = asked.map((one) => ({
+  const dumps: Asked[] = asked.map((one, i) => ({
     ...one,
-    buffer: allocate(BUFFER_SIZE),
+    buffer: buffers[i] ??= allocate(BUFFER_SIZE),
     datagrams: [],
     over: false,
     failed: false,
@@ -95,23 +98,28 @@ function isLast(view: DataView): boolean {
   return false;
 }
 
-/** A namespace of which one dump has been collected; for all others it is asked anew. */
+/** A dump that was collected: what was asked, and the datagrams that came. */
+export interface Collection {
+  readonly request: DumpRequest;
+  readonly datagrams: readonly Uint8Array[];
+}
+
+/** A namespace of which some dumps have been collected; for all others it is asked anew. */
 export class Collected implements Dumper {
-  readonly #request: DumpRequest;
-  readonly #datagrams: readonly Uint8Array[];
+  readonly #collections: readonly Collection[];
   readonly #diag: Dumper;
   readonly #row = new InetDiagMsg();
 
-  constructor(request: DumpRequest, datagrams: readonly Uint8Array[], diag: Dumper) {
-    this.#request = request;
-    this.#datagrams = datagrams;
+  constructor(collections: readonly Collection[], diag: Dumper) {
+    this.#collections = collections;
     this.#diag = diag;
   }
 
   /** As SockDiag has it: a dump that turns out to have been disturbed, or to have failed, is asked for anew. */
   dump(request: DumpRequest, each: (row: InetDiagMsg) => void): void {
+    const collection = this.#collections.find((collection) => isSame(request, collection.request));
     try {
-      if (isSame(request, this.#request) && this.#replay(each)) return;
+      if (collection && this.#replay(collection, each)) return;
     } catch (error) {
       if (!isSyscallError(error)) throw error;
     }
@@ -119,9 +127,9 @@ export class Collected implements Dumper {
   }
 
   /** Returns whether the dump was whole. */
-  #replay(each: (row: InetDiagMsg) => void): boolean {
+  #replay({ datagrams }: Collection, each: (row: InetDiagMsg) => void): boolean {
     let whole = true;
-    for (const { buffer, byteOffset, length } of this.#datagrams) {
+    for (const { buffer, byteOffset, length } of datagrams) {
       const left = readDatagram(new DataView(buffer, byteOffset, length), SEQUENCE, this.#row, each);
       if (left === "end") return whole;
       if (left !== "more") whole = false;

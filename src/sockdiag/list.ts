@@ -27,7 +27,6 @@ export interface Query {
   matchesMptcp?(row: InetDiagMsg): boolean;
 }
 
-/** Every state but that of listeners, which the kernel looks for in a table of their own. */
 const OPEN_STATES = ~stateMask("LISTEN") >>> 0;
 
 /**
@@ -47,25 +46,23 @@ export function listConnections(
 ): Connection[] {
   const connections = new Map<string, Connection>();
   const multipath = new Multipath();
-  const asked = extensions | extension(INET_DIAG_SHUTDOWN);
 
-  forEachFamily(queries, (family, query) => {
-    // Hardly filtered, and in every state but where listeners do not matter: a subflow is recognised by its connection, selected or not, open or closing.
-    const states = (OPEN_STATES | query.states) >>> 0;
-    const request = { family, protocol: IPPROTO_MPTCP, states, extensions: asked };
-    dumpIfSupported(diag, { ...request, bytecode: query.fallback }, (row) => {
-      const connection = withInfo(connectionOf(row, "mptcp", netns), row, asked);
-      const matches = query.matchesMptcp?.(row) ?? query.matches(row);
-      multipath.add(connection, matches);
-      if (matches && query.states >>> row.state & 1) connections.set(identityOf(connection), connection);
-    });
-  });
+  for (const query of queries) {
+    for (const request of mptcpRequests(query, extensions)) {
+      dumpIfSupported(diag, request, (row) => {
+        const connection = withInfo(connectionOf(row, "mptcp", netns), row, extensions);
+        const matches = query.matchesMptcp?.(row) ?? query.matches(row);
+        multipath.add(connection, matches);
+        if (matches && query.states >>> row.state & 1) connections.set(identityOf(connection), connection);
+      });
+    }
+  }
 
   for (const query of queries) {
     if (query.families.length === 0) continue;
     dumpFiltered(diag, tcpRequest(query, extensions), query, (row) => {
       if (!query.matches(row)) return;
-      const connection = withInfo(connectionOf(row, "tcp", netns), row, asked);
+      const connection = withInfo(connectionOf(row, "tcp", netns), row, extensions);
       const parent = multipath.parentOf(connection);
       if (parent?.matches) return;
       if (parent) connection.subflow_of = formatEndpoint(parent.connection.dst.address, parent.connection.dst.port);
@@ -75,8 +72,29 @@ export function listConnections(
   return [...connections.values()];
 }
 
-/** What is asked for a query's TCP sockets, at first. */
-export function tcpRequest(query: Query, extensions: number): DumpRequest {
+/** The dumps that a list consists of, unless the kernel refuses one. */
+export function requestsOf(queries: readonly Query[], extensions: number): DumpRequest[] {
+  return queries.filter(({ families }) => families.length > 0).flatMap((query) => [
+    ...mptcpRequests(query, extensions),
+    tcpRequest(query, extensions),
+  ]);
+}
+
+/**
+ * Hardly filtered, and in every state: a subflow is recognised by its connection, selected or not, open or closing. Only
+ * where listeners do not matter they are left out, since the kernel looks for them in a table of their own.
+ */
+function mptcpRequests({ families, states, fallback }: Query, extensions: number): DumpRequest[] {
+  return families.map((family) => ({
+    family,
+    protocol: IPPROTO_MPTCP,
+    states: (OPEN_STATES | states) >>> 0,
+    extensions: extensions | extension(INET_DIAG_SHUTDOWN),
+    bytecode: fallback,
+  }));
+}
+
+function tcpRequest(query: Query, extensions: number): DumpRequest {
   return {
     family: query.families.length === 2 ? AF_UNSPEC : query.families[0],
     protocol: IPPROTO_TCP,
@@ -121,12 +139,6 @@ function infoOf(protocol: "tcp" | "mptcp", row: InetDiagMsg): Info | null {
   const info = row.attribute(INET_DIAG_INFO);
   if (info === null) return null;
   return protocol === "tcp" ? decodeTcpInfo(info) : decodeMptcpInfo(info);
-}
-
-function forEachFamily(queries: readonly Query[], dump: (family: number, query: Query) => void): void {
-  for (const query of queries) {
-    for (const family of query.families) dump(family, query);
-  }
 }
 
 type Each = (row: InetDiagMsg) => void;
