@@ -47,6 +47,42 @@ ${columnsHelp()}`,
       ["tcphup ls any 443 --json", "everything to port 443, for another program"],
     ],
   },
+  keepalive: {
+    usage: "tcphup keepalive DEST [PORT] [VALUES] [OPTIONS]",
+    summary: "set keepalive on open connections",
+    text: `Sets SO_KEEPALIVE and its values on each selected connection through a duplicate of its owner's
+descriptor, reads them back, and says what there was before and is now. A connection that has
+them already is not touched.
+
+${DESTINATION}`,
+    examples: [
+      ["tcphup keepalive 192.0.2.10 5432", "notice within 150 s that this database is gone"],
+      ["tcphup keepalive --idle 20 --interval 5 --count 2 any", "all connections: within 30 s"],
+      ["tcphup keepalive --listeners any", "and all that will be accepted, until a program restarts"],
+      ["tcphup keepalive --watch --only-missing any", "and all that will be opened, as a service"],
+    ],
+  },
+  plan: {
+    usage: "tcphup plan [VALUES] [OPTIONS]",
+    summary: "say what keepalive values cost and how soon they notice a dead peer",
+    text: `Without VALUES or --within, the values are this network namespace's own (net.ipv4.tcp_keepalive_*).
+With some of them, the others have the defaults that follow.
+
+Formats of --emit:
+  sysctl        a file for /etc/sysctl.d
+  istio         a DestinationRule with tcpKeepalive
+  envoyfilter   an EnvoyFilter with socket options
+  kubernetes    a pod's securityContext
+  haproxy       a defaults section
+  nginx         so_keepalive of a listen directive
+  go            a net.KeepAliveConfig, and what uses it
+  env           libkeepalive's variables`,
+    examples: [
+      ["tcphup plan", "today's values"],
+      ["tcphup plan --within 30s --hosts 200", "what it takes to notice within 30 s, and what it costs"],
+      ["tcphup plan --idle 20 --interval 5 --count 2 --emit sysctl", "as configuration"],
+    ],
+  },
   doctor: {
     usage: "tcphup doctor [--json]",
     summary: "say what works on this host, what does not, and why",

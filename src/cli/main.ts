@@ -27,6 +27,10 @@ export async function main(args: readonly string[]): Promise<number> {
         return await (await import("./hup.ts")).hup(parsed);
       case "ls":
         return await (await import("./ls.ts")).ls(parsed);
+      case "keepalive":
+        return await (await import("./keepalive.ts")).keepalive(parsed);
+      case "plan":
+        return (await import("./plan.ts")).planCommand(parsed);
       case "doctor":
         return (await import("./doctor.ts")).doctorCommand(parsed);
       case "completions":
