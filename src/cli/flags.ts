@@ -210,7 +210,7 @@ export const FLAGS: readonly Flag[] = [
   {
     name: "destroy-after",
     value: "S",
-    help: "S seconds after each was hung up on, abort it if it is still there; and what has no owner",
+    help: "S seconds later, abort what is still there, and what has no owner",
     more: "Aborting sends a RST. It uses SOCK_DESTROY (CAP_NET_ADMIN, CONFIG_INET_DIAG_DESTROY) or, without that, " +
       "connect(AF_UNSPEC) on a duplicate of the owner's descriptor.",
     group: "Hanging up",
