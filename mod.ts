@@ -10,7 +10,9 @@
 
 export { list, type Listing, type ListOptions, type NetnsSysctls } from "./src/list.ts";
 export { type Group, idleOf, summarise, type Summary, type Totals } from "./src/summarise.ts";
-export { DEFAULT_LINGER_MS, hangUp, type HangUpOptions } from "./src/hang_up.ts";
+export { DEFAULT_LINGER_MS, hangUp, type HangUpOptions, type Progress } from "./src/hang_up.ts";
+export type { WhenIdle } from "./src/cuts.ts";
+export type { Spacing } from "./src/pacing/pace.ts";
 export { doctor, type Finding, type Health } from "./src/doctor.ts";
 export type { Phases, Report } from "./src/report.ts";
 export type { Connection, Endpoint, Info, Keepalive, Noticed, Outcome, Owner, Timer } from "./src/connection.ts";

@@ -55,12 +55,29 @@ export function errno(): number {
   return errnoView![0];
 }
 
+/** The memory at `address`, which must stay mapped for as long as the result is used. */
+export function memoryAt(address: bigint, length: number): ArrayBuffer {
+  return Deno.UnsafePointerView.getArrayBuffer(Deno.UnsafePointer.create(address)!, length);
+}
+
 const encoder = new TextEncoder();
 
 /** tcphup's own process: arguments, standard streams, signals. */
 export const host = {
   /** The arguments after the program's name. */
   args: Deno.args as readonly string[],
+
+  /** The command that starts this program once more: its arguments follow. */
+  get self(): readonly string[] {
+    if (Deno.build.standalone) return [Deno.execPath()];
+    return [Deno.execPath(), "run", "--quiet", "--no-prompt", "--allow-ffi", Deno.mainModule];
+  },
+
+  /** This process's id. */
+  pid: Deno.pid as number,
+
+  /** The parent's process id, 0 for one that our pid namespace does not show. */
+  parent: Deno.ppid as number,
 
   /** `x86_64` or `aarch64`, as uname(2) spells them. */
   arch: Deno.build.arch as string,
@@ -78,6 +95,18 @@ export const host = {
     } catch (error) {
       if (error instanceof Deno.errors.BrokenPipe) return false;
       throw error;
+    }
+  },
+
+  /** Reads a line from standard input, without its end; null where there is none. */
+  readLine(): string | null {
+    const byte = new Uint8Array(1);
+    const bytes: number[] = [];
+    for (;;) {
+      const count = Deno.stdin.readSync(byte);
+      if (count === null && bytes.length === 0) return null;
+      if (count === null || byte[0] === 10) return new TextDecoder().decode(new Uint8Array(bytes));
+      bytes.push(byte[0]);
     }
   },
 

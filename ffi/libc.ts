@@ -8,10 +8,11 @@ import { errno, host, load, prepareErrno } from "./deno.ts";
 import { EINTR, ENOENT, ESRCH, SyscallError } from "./errno.ts";
 import type { NativeFunctions, NativeSymbols } from "./native.ts";
 
-export { ENOBUFS, isSyscallError, SyscallError } from "./errno.ts";
+export { ENOBUFS, ENOENT, isSyscallError, SyscallError } from "./errno.ts";
 export { LibcUnavailable } from "./native.ts";
 
-function lazily<const S extends NativeSymbols>(symbols: S): () => NativeFunctions<S> {
+/** The functions of `symbols`, loaded at the first use of one of them. */
+export function lazily<const S extends NativeSymbols>(symbols: S): () => NativeFunctions<S> {
   let functions: NativeFunctions<S> | undefined;
   return () => {
     if (functions === undefined) {
@@ -37,9 +38,12 @@ const reading = lazily({
   geteuid: { parameters: [], result: "u32" },
 });
 
+const naming = lazily({
+  pidfd_open: { name: "syscall", parameters: ["usize", "i32", "u32"], result: "i32" },
+});
+
 /** What acting on a socket of another process needs. */
 const acting = lazily({
-  pidfd_open: { name: "syscall", parameters: ["usize", "i32", "u32"], result: "i32" },
   pidfd_getfd: { name: "syscall", parameters: ["usize", "i32", "i32", "u32"], result: "i32" },
   getsockopt: { parameters: ["i32", "i32", "i32", "buffer", "buffer"], result: "i32" },
   getpeername: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
@@ -85,6 +89,7 @@ export const SOCK_CLOEXEC = 0o2000000;
 export const SOCK_NONBLOCK = 0o4000;
 export const IPPROTO_TCP = 6;
 export const IPPROTO_MPTCP = 262;
+export const NETLINK_ROUTE = 0;
 export const NETLINK_SOCK_DIAG = 4;
 
 export const MSG_DONTWAIT = 0x40;
@@ -141,17 +146,17 @@ export class Descriptor {
   }
 }
 
-function check(syscall: string, result: number): number {
-  // errno must be read before anything is allocated, so it is the first thing done.
-  const code = result === -1 ? errno() : 0;
-  if (code !== 0) throw new SyscallError(syscall, code);
+/** The result of a call, unless it is −1: that is thrown as the SyscallError that errno says it is. */
+export function check(syscall: string, result: number): number {
+  // The argument comes before the allocation: errno must be read before anything is allocated.
+  if (result === -1) throw new SyscallError(syscall, errno());
   return result;
 }
 
 const encoder = new TextEncoder();
 
 /** `text` as a C string. */
-function cString(text: string): Uint8Array {
+export function cString(text: string): Uint8Array {
   return encoder.encode(text + "\0");
 }
 
@@ -274,7 +279,7 @@ const PIDFD_THREAD = 0o200;
  * @throws {SyscallError} `ESRCH` when it has gone, `EINVAL` for a thread before Linux 6.9.
  */
 export function pidfdOpen(task: number, isThread = false): Descriptor {
-  return new Descriptor(check("pidfd_open", acting().pidfd_open(SYS_pidfd_open, task, isThread ? PIDFD_THREAD : 0)));
+  return new Descriptor(check("pidfd_open", naming().pidfd_open(SYS_pidfd_open, task, isThread ? PIDFD_THREAD : 0)));
 }
 
 /**
@@ -325,15 +330,19 @@ export function readlinkat(directory: Descriptor, path: Uint8Array, buffer: Uint
 }
 
 const AT_EMPTY_PATH = 0x1000;
+const STATX_TYPE_AND_MODE = 0x3;
 const STATX_UID = 0x8;
 const STATX_INO = 0x100;
 const STATX_SIZE = 0x200;
 const statxBuffer = new Uint8Array(256);
 const statxView = new DataView(statxBuffer.buffer);
 
-/** What statx(2) says of a file: its inode number, the user that owns it, its size in bytes. */
+/** What statx(2) says of a file: its inode number, its device, its type and permissions, its owner, its size in bytes. */
 export interface FileStatus {
   readonly ino: number;
+  /** The file system that it is in, by its device number: major, then minor, as in `0:4`. */
+  readonly dev: string;
+  readonly mode: number;
   readonly uid: number;
   readonly size: number;
 }
@@ -341,10 +350,12 @@ export interface FileStatus {
 /** statx(2) of an open file (`path` empty), or of a path, which may be a link, below it. */
 export function statx(directory: Descriptor | null, path = ""): FileStatus {
   const base = directory === null ? AT_FDCWD : directory.number;
-  const mask = STATX_INO | STATX_UID | STATX_SIZE;
+  const mask = STATX_TYPE_AND_MODE | STATX_INO | STATX_UID | STATX_SIZE;
   check("statx", reading().statx(base, cString(path), path === "" ? AT_EMPTY_PATH : 0, mask, statxBuffer));
   return {
     ino: Number(statxView.getBigUint64(32, true)),
+    dev: `${statxView.getUint32(136, true)}:${statxView.getUint32(140, true)}`,
+    mode: statxView.getUint16(28, true),
     uid: statxView.getUint32(20, true),
     size: Number(statxView.getBigUint64(40, true)),
   };

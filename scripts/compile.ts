@@ -3,7 +3,7 @@
 // The program is bundled first and that one module is compiled, so that nothing else is embedded. The file has no code
 // cache, which would be read from a predictable name in $TMPDIR, where any user could leave one for root to run.
 
-// @ts-types="../src/cli/parse_args.d.ts"
+// @ts-types="./parse_args.d.ts"
 import { parseArgs } from "@std/cli/parse-args";
 import { VERSION } from "../src/cli/version.ts";
 import { BUILD, fail, ROOT, run, sha256 } from "./tools.ts";

@@ -2,8 +2,10 @@
 
 import { IPPROTO_TCP, isSyscallError, type SyscallError } from "../ffi/libc.ts";
 import type { Connection, Outcome, Owner } from "./connection.ts";
-import { type Duplicate, Processes } from "./duplicate/duplicate.ts";
+import { type Duplicate, type Manner, Processes } from "./duplicate/duplicate.ts";
+import { NotEntered } from "./netns/enter.ts";
 import { hasCapability } from "./owners/permission.ts";
+import { descriptorLimit } from "./owners/proc.ts";
 import { type Refusal, refusalOf } from "./refusal.ts";
 import { sockIdOf } from "./sockdiag/connection.ts";
 import type { SockDiag } from "./sockdiag/sock_diag.ts";
@@ -14,77 +16,125 @@ export function settle(connection: Connection, outcome: Outcome, error: string |
   connection.error = error;
 }
 
+/** Why a connection is gone without our doing. */
+export const ENDED = "ended by itself";
+
+/** How many descriptors to leave to those who look for connections and their owners. */
+const RESERVE = 64;
+
+/** A duplicate, and whose descriptor it is one of. */
+interface Taken {
+  readonly duplicate: Duplicate;
+  readonly owner: Owner;
+}
+
 /** How to act. */
-export interface ActorOptions {
-  /** TCP_USER_TIMEOUT of what is hung up on, in milliseconds; 0 leaves the socket's own. */
-  readonly linger_ms: number;
+export interface ActorOptions extends Manner {
   /** Keep the duplicates, so that what has no owner any more can still be aborted. */
   readonly hold: boolean;
 }
 
-/** Acts on connections whose owners are known. Each method leaves an outcome in the connection. */
+/**
+ * What an attempt to hang up came to: an outcome is in the connection; none of its owners holds it any more, so that they
+ * have to be looked for again; or it is not idle, and why.
+ */
+export type Attempt = "settled" | "stale" | { readonly busy: string };
+
+/** Acts on connections whose owners are known. */
 export class Actor {
-  readonly #options: ActorOptions;
+  readonly #manner: Manner;
   readonly #processes = new Processes();
   readonly #held = new Map<Connection, Duplicate>();
+  /** The highest number that a held descriptor may have. */
+  readonly #highest = descriptorLimit() - RESERVE;
+  #hold: boolean;
 
-  constructor(options: ActorOptions) {
-    this.#options = options;
+  constructor({ hold, ...manner }: ActorOptions) {
+    this.#manner = manner;
+    this.#hold = hold;
   }
 
   /**
-   * Shuts a connection down through the first owner whose descriptor may be opened. The outcome stays null when none
-   * of the owners holds the socket any more: then they have to be looked for again.
+   * Shuts a connection down through the first owner whose descriptor may be opened.
+   *
+   * @param idle_ms Only when nothing is under way on it and nothing was for so long.
    */
-  hangUp(connection: Connection): void {
+  hangUp(connection: Connection, idle_ms?: number): Attempt {
     const taken = this.#take(connection);
-    if (taken === null) return;
-    if ("error" in taken) return settle(connection, taken.outcome, taken.error);
+    if (taken === null) return "stale";
+    if ("error" in taken) {
+      settle(connection, taken.outcome, taken.error);
+      return "settled";
+    }
     try {
-      const open = taken.hangUp(this.#options.linger_ms);
-      if (open) settle(connection, "hung-up");
-      else settle(connection, "already-gone", "ended by itself");
+      return this.#shutDown(connection, taken, idle_ms);
+    } finally {
+      if (this.#hold && connection.outcome === "hung-up") this.#keep(connection, taken.duplicate);
+      else taken.duplicate.close();
+    }
+  }
+
+  #shutDown(connection: Connection, { duplicate, owner }: Taken, idle_ms?: number): Attempt {
+    try {
+      const done = idle_ms === undefined
+        ? (duplicate.hangUp(this.#manner) ? "hung-up" : "already-gone")
+        : duplicate.hangUpIfIdle(idle_ms, this.#manner);
+      if (typeof done === "object") return done;
+      settle(connection, done, done === "already-gone" ? ENDED : null);
     } catch (error) {
       if (!isSyscallError(error)) throw error;
-      settle(connection, "failed", failure(connection.owners[0], error));
+      settle(connection, "failed", failure(owner, error));
     }
-    if (this.#options.hold && connection.outcome === "hung-up") this.#held.set(connection, taken);
-    else taken.close();
+    return "settled";
+  }
+
+  /** Holding is a convenience for later. Where descriptors run out, those that are needed now matter more. */
+  #keep(connection: Connection, duplicate: Duplicate): void {
+    this.#held.set(connection, duplicate);
+    if (duplicate.descriptor.number > this.#highest) this.#holdNoMore();
+  }
+
+  #holdNoMore(): void {
+    this.#hold = false;
+    this.releaseHeld();
   }
 
   /** Aborts a connection: with SOCK_DESTROY, or where that is not to be had through a duplicate. */
   destroy(connection: Connection, diag: SockDiag): void {
-    const refusal = connection.protocol === "mptcp" ? "SOCK_DESTROY cannot end MPTCP" : sockDestroy(connection, diag);
-    if (refusal !== null) this.#abort(connection, refusal);
-    this.#held.get(connection)?.close();
-    this.#held.delete(connection);
+    try {
+      const refusal = connection.protocol === "mptcp" ? "SOCK_DESTROY cannot end MPTCP" : sockDestroy(connection, diag);
+      if (refusal !== null) this.#abort(connection, refusal);
+    } finally {
+      this.release(connection);
+    }
   }
 
   #abort(connection: Connection, refusal: string): void {
-    const taken = this.#held.get(connection) ?? this.#take(connection);
+    const held = this.#held.get(connection);
+    const taken = held ? { duplicate: held } : this.#take(connection);
     if (taken === null) {
       const outcome = hasCapability("CAP_NET_ADMIN") ? "unsupported" : "denied";
       return settle(connection, outcome, `${refusal}, and no process holds it whose descriptor could be used instead`);
     }
     if ("error" in taken) return settle(connection, taken.outcome, `${refusal}; ${taken.error}`);
     try {
-      taken.abort();
+      taken.duplicate.abort();
       settle(connection, "destroyed");
     } catch (error) {
       if (!isSyscallError(error)) throw error;
       settle(connection, error.code === "EOPNOTSUPP" ? "unsupported" : "failed", `${refusal}; ${error.message}`);
     } finally {
-      taken.close();
+      taken.duplicate.close();
     }
   }
 
   /** A verified duplicate, what refused it, or null when none of the owners holds the socket any more. */
-  #take(connection: Connection): Duplicate | Refusal | null {
+  #take(connection: Connection): Taken | Refusal | null {
     let refusal: Refusal | null = null;
     for (const owner of connection.owners) {
       try {
         const duplicate = this.#duplicate(connection, owner);
-        if (duplicate) return duplicate;
+        if (duplicate) return { duplicate, owner };
       } catch (error) {
         if (!isSyscallError(error)) throw error;
         const { outcome, error: reason } = refusalOf(error);
@@ -98,14 +148,20 @@ export class Actor {
     try {
       return this.#processes.duplicate(connection, owner);
     } catch (error) {
-      if (!isSyscallError(error, "EMFILE") || this.#held.size === 0) throw error;
-      // Holding is a convenience for later; acting now matters more.
-      this.releaseHeld();
+      if (!isSyscallError(error, "EMFILE", "ENFILE")) throw error;
+      this.#holdNoMore();
+      this.#processes.close();
       return this.#processes.duplicate(connection, owner);
     }
   }
 
-  /** Closes the duplicates that are held. Their connections live on, or end, without us. */
+  /** Closes the duplicate of a connection, if it is held. The connection lives on, or ends, without us. */
+  release(connection: Connection): void {
+    this.#held.get(connection)?.close();
+    this.#held.delete(connection);
+  }
+
+  /** Closes all duplicates that are held. */
   releaseHeld(): void {
     for (const duplicate of this.#held.values()) duplicate.close();
     this.#held.clear();
@@ -124,11 +180,12 @@ function sockDestroy(connection: Connection, diag: SockDiag): string | null {
     settle(connection, "destroyed");
     return null;
   } catch (error) {
-    if (!isSyscallError(error)) throw error;
-    if (error.code === "ENOENT") {
-      settle(connection, "already-gone", "ended by itself");
+    if (isSyscallError(error, "ENOENT") || (error instanceof NotEntered && error.reason === "gone")) {
+      // What was hung up on has ended because of that.
+      if (connection.outcome !== "hung-up") settle(connection, "already-gone", ENDED);
       return null;
     }
+    if (!isSyscallError(error)) throw error;
     if (error.code === "EPERM") return "SOCK_DESTROY needs CAP_NET_ADMIN";
     if (error.code === "EOPNOTSUPP") return "SOCK_DESTROY needs a kernel with CONFIG_INET_DIAG_DESTROY";
     return error.message;

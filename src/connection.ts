@@ -104,6 +104,8 @@ export interface Connection {
   uid: number;
   /** Inode number of the network namespace. */
   netns: number;
+  /** What the namespace is called, or who lives in it; only where several were looked at. */
+  netns_name?: string;
   owners: Owner[];
   timer: Timer | null;
   /** Only when it was asked for; null where the kernel says nothing. */

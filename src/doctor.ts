@@ -186,7 +186,7 @@ function hangsUp(): Verdict {
   return withPair(IPPROTO_TCP, (client) => {
     const duplicate = duplicateOf(client);
     try {
-      return duplicate.hangUp(1000) ? ok("works") : missing("the connection had ended by itself");
+      return duplicate.hangUp({ linger_ms: 1000 }) ? ok("works") : missing("the connection had ended by itself");
     } finally {
       duplicate.close();
     }
@@ -198,7 +198,7 @@ function destroys(): Verdict {
     if (!listed) return limited("not tried: the connection to try it on was not listed");
     const selector = new Selector(compileSelection({ dst: "any" }));
     try {
-      selector.diag.destroy(IPPROTO_TCP, sockIdOf(listed));
+      selector.diagOf(listed).destroy(IPPROTO_TCP, sockIdOf(listed));
       return ok("works");
     } catch (error) {
       if (!isSyscallError(error, "EPERM", "EOPNOTSUPP")) throw error;

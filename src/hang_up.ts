@@ -1,15 +1,24 @@
-// Hanging up: select, resolve, act, and again until nothing new is found; then wait, and abort what is left, if asked.
+// Hanging up: the rooms of the pipeline, and what leads from one to the next.
+//
+// Three of them work over time: passes look for connections, cuts end them one by one, and the aftermath deals with those
+// that do not go. Each says when it has something to do next; whichever is first gets its turn.
 
-import { Actor, ownerName, settle } from "./act.ts";
+import { isSyscallError } from "../ffi/libc.ts";
+import { Actor, settle } from "./act.ts";
+import { Aftermath } from "./aftermath.ts";
 import type { Connection } from "./connection.ts";
-import { CLOSING, stateMask } from "./netlink/states.ts";
-import { hasCapability } from "./owners/permission.ts";
+import { Crew } from "./crew.ts";
+import { Cuts, type WhenIdle } from "./cuts.ts";
+import { closeSummary } from "./list.ts";
+import { extension, INET_DIAG_INFO } from "./netlink/inet_diag.ts";
+import type { Spacing } from "./pacing/pace.ts";
+import { Passes } from "./passes.ts";
 import { countOutcomes, type Report, Stopwatch } from "./report.ts";
 import { Resolver } from "./resolve.ts";
 import { Selector } from "./select.ts";
-import { compileSelection, type Selection } from "./selection/selection.ts";
+import { compileSelection, connectionsOnly, type Selection, type Target } from "./selection/selection.ts";
 import { sleep } from "./sleep.ts";
-import { identityOf } from "./sockdiag/connection.ts";
+import type { Summary } from "./summarise.ts";
 
 /** How to hang up. */
 export interface HangUpOptions {
@@ -20,29 +29,65 @@ export interface HangUpOptions {
    * What a slow but living peer has not acknowledged by then is lost. 0 leaves the socket's own. Default 5000.
    */
   linger_ms?: number;
+  /**
+   * Shut down sending alone: the application can read until the peer has ended too. Nothing bounds that time: TCP_USER_TIMEOUT
+   * counts only until the peer has acknowledged the FIN.
+   */
+  fin_only?: boolean;
   /** Wait up to so long for the connections to be gone, and report those that are not as `lingering`. */
   wait_ms?: number;
+  /** The same for as long as TCP itself may take: a second more than `linger_ms`, where `wait_ms` says nothing else. */
+  verify?: boolean;
   /** Abort with a RST instead of hanging up. */
   destroy?: boolean;
-  /** Hang up, wait so long, then abort what is still there and what has no owner. */
+  /** Hang up and, of each connection, so long after that, abort what is still there or has no owner. */
   destroy_after_ms?: number;
   /** Do not spare the connections that an ancestor of this process holds. */
   include_session?: boolean;
+  /** When more match, touch none of them; of those that appear later, take so many in all. */
+  max?: number;
+  /**
+   * Asked once, before anything is touched, about the connections that would be cut; anything but true leaves them alone.
+   * `summary` takes a closer look at them, which costs time.
+   */
+  confirm?: (connections: readonly Connection[], summary: () => Summary) => boolean | Promise<boolean>;
+  /**
+   * Spread the cuts over time. Connections that appear meanwhile are those that were made anew, and are left alone unless
+   * `repeat` says otherwise.
+   */
+  spacing?: Spacing;
+  /** Hang up on each connection at a moment when it carries nothing. Like `spacing`, this leaves new ones alone. */
+  when_idle?: WhenIdle;
+  /** Go on hanging up on what appears for so long, looking so often (every 500 ms when nothing else is said). */
+  repeat?: { readonly for_ms: number; readonly every_ms?: number };
+  /** Called now and then while it takes time. */
+  on_progress?: (progress: Progress) => void;
+  /** A command line that runs `helpOut` of crew.ts, for helpers that share the work of thousands of connections. */
+  helper?: readonly string[];
   /** Stops between two connections. */
   signal?: AbortSignal;
+}
+
+/** How far it has got. */
+export interface Progress {
+  /** How many connections were found. */
+  readonly matched: number;
+  /** How many of them wait to be cut. */
+  readonly waiting: number;
+  readonly elapsed_ms: number;
 }
 
 /** tcp(7)'s TCP_USER_TIMEOUT for connections that were hung up on. */
 export const DEFAULT_LINGER_MS = 5000;
 
-/** How often to look again for connections that appeared meanwhile, at most. */
-const PASSES = 5;
-/** How often to look again for the holder of one connection. */
-const TRIES = 3;
+/** How much longer than TCP_USER_TIMEOUT a connection may take to go: the timer that ends it may be late by so much. */
+const VERIFY_MARGIN_MS = 1000;
+
 /** How long to work before the event loop gets to see whether a signal has come. */
 const SLICE_MS = 100;
-/** How often to look whether connections are gone: at first, and at most. */
-const POLL_MS = { first: 10, most: 250 };
+
+/** How long nothing may be said of how far it has got. */
+const LONGEST_SLEEP_MS = 1000;
 
 const INTERRUPTED = "interrupted before it was touched";
 
@@ -58,192 +103,177 @@ const INTERRUPTED = "interrupted before it was touched";
  * console.log(`${report.hung_up} of ${report.matched} connections hung up`);
  * ```
  *
+ * @example Have a pool connect anew within a minute, one connection after another, each between two requests
+ * ```ts
+ * import { hangUp } from "@tcphup/tcphup";
+ *
+ * await hangUp({ dst: "192.0.2.10", dport: 443 }, {
+ *   spacing: { over_ms: 60_000 },
+ *   when_idle: { idle_ms: 200, leave_busy: true },
+ * });
+ * ```
+ *
  * @returns What became of each connection. One that could not be hung up on is no error.
  * @throws {UsageError} When the selection is empty, malformed, or names something that is not there.
  * @throws {Unsupported} Where the kernel cannot list sockets.
  */
 export async function hangUp(selection: Selection, options: HangUpOptions = {}): Promise<Report> {
-  const run = new HangUp(new Selector(compileSelection(selection)), options);
+  const run = new HangUp(connectionsOnly(compileSelection(selection), options.destroy ?? false), options);
   try {
-    await run.passes();
-    await run.settle();
-    return run.report();
+    return await run.toTheEnd();
   } finally {
     run.close();
   }
 }
 
+/** A room that works over time. */
+interface Room {
+  /** When it has something to do next, as performance.now() has it; Infinity for never. */
+  readonly due: number;
+  run(): void | Promise<void>;
+}
+
 class HangUp {
-  readonly #selector: Selector;
   readonly #options: HangUpOptions;
   readonly #watch = new Stopwatch();
+  readonly #selectors: Selector[];
   readonly #resolver = new Resolver();
   readonly #actor: Actor;
-  /** Every connection that was selected so far, by identity. */
-  readonly #known = new Map<string, Connection>();
-  /** Those without an outcome, and how often their holder was looked for. */
-  readonly #tries = new Map<Connection, number>();
+  readonly #passes: Passes;
+  readonly #cuts: Cuts;
+  readonly #aftermath: Aftermath;
+  readonly #crew: Crew | null;
+  /** When the event loop is to have its turn. */
   #sliceEnd = performance.now() + SLICE_MS;
+  #error: string | null = null;
 
-  constructor(selector: Selector, options: HangUpOptions) {
-    this.#selector = selector;
+  constructor(target: Target, options: HangUpOptions) {
+    const { dry_run, linger_ms = DEFAULT_LINGER_MS, fin_only, spacing, when_idle, verify, signal } = options;
+    const destroy_after_ms = dry_run ? undefined : options.destroy_after_ms;
+    const wait_ms = options.wait_ms ?? (verify ? linger_ms + VERIFY_MARGIN_MS : undefined);
+    const hold = destroy_after_ms !== undefined;
+    const watch = this.#watch;
+    const selector = new Selector(target);
+    // Seeing when data last went takes the kernel longer, so that is only asked for where it is looked at.
+    const closer = when_idle ? new Selector(target, extension(INET_DIAG_INFO)) : selector;
+    const actor = new Actor({ linger_ms, fin_only, hold });
+    const aftermath = new Aftermath(actor, selector, { destroy_after_ms, wait_ms, signal });
+    const cuts = new Cuts({ actor, selector: closer, aftermath, watch }, options);
+    const plain = !(dry_run || options.destroy || hold || fin_only || spacing || when_idle);
+    const crew = options.helper && plain ? new Crew({ command: options.helper, linger_ms }) : null;
+    const rooms = { selector, resolver: this.#resolver, cuts, aftermath, watch, crew };
+    const onlyFirst = spacing !== undefined || when_idle !== undefined;
     this.#options = options;
-    this.#actor = new Actor({
-      linger_ms: options.linger_ms ?? DEFAULT_LINGER_MS,
-      hold: options.destroy_after_ms !== undefined,
-    });
+    this.#selectors = [selector, closer];
+    this.#actor = actor;
+    const { confirm } = options;
+    const asked = confirm && ((found: readonly Connection[]) => confirm(found, () => closeSummary(target, found)));
+    this.#passes = new Passes(rooms, { ...options, hold, confirm: asked }, onlyFirst);
+    this.#cuts = cuts;
+    this.#aftermath = aftermath;
+    this.#crew = crew;
   }
 
-  /** Selects, resolves and acts until a pass finds nothing new. */
-  async passes(): Promise<void> {
-    for (let pass = 1; pass <= PASSES; pass++) {
-      const pending = this.#watch.time("select", () => this.#select(pass > 1));
-      if (pending.length === 0) break;
-      this.#watch.time("resolve", () => this.#resolve(pending));
-      await this.#watch.timeAsync("act", () => this.#act(pending));
-      if (this.#options.dry_run || this.#interrupted) break;
+  async toTheEnd(): Promise<Report> {
+    let gone: number | null = null;
+    try {
+      await this.#work();
+      if (this.#isWhole) gone = await this.#watch.timeAsync("wait", () => this.#aftermath.end(this.#passes.known));
+    } catch (error) {
+      this.#collect();
+      // While nothing was done it is the caller's; later it must not take from the caller what was.
+      if (!isSyscallError(error) || !this.#hasActed) throw error;
+      this.#error = error.message;
     }
-    for (const connection of this.#tries.keys()) this.#reportNoOwner(connection);
+    this.#collect();
+    this.#settleRest();
+    return this.#report(gone);
   }
 
-  /** The connections of this pass: those not seen before, and those whose holder was not found before. */
-  #select(again: boolean): Connection[] {
-    // What was hung up on is closing now, so a later pass need not look at it.
-    const listed = this.#selector.select(again ? ~CLOSING : undefined);
-    const pending: Connection[] = [];
-    for (const connection of listed) {
-      const identity = identityOf(connection);
-      if (this.#known.has(identity)) continue;
-      this.#known.set(identity, connection);
-      pending.push(connection);
-    }
-    if (this.#tries.size === 0) return pending;
-
-    const present = new Map(listed.map((connection) => [identityOf(connection), connection]));
-    for (const [connection, tries] of this.#tries) {
-      const now = present.get(identityOf(connection));
-      if (now === undefined) {
-        settle(connection, "already-gone", "ended by itself");
-        this.#tries.delete(connection);
-      } else if (tries < TRIES) {
-        // One that has just been accepted has an inode now.
-        connection.inode = now.inode;
-        pending.push(connection);
-      }
-    }
-    return pending;
-  }
-
-  #resolve(pending: readonly Connection[]): void {
-    this.#resolver.resolve(pending, {
-      exhaustive: this.#options.dry_run,
-      exceptSelf: this.#options.destroy_after_ms !== undefined,
-    });
-  }
-
-  async #act(pending: readonly Connection[]): Promise<void> {
-    for (const connection of pending) {
-      if (performance.now() > this.#sliceEnd) await this.#yield();
-      if (this.#interrupted) settle(connection, "skipped", INTERRUPTED);
-      else this.#actOn(connection);
-      if (connection.outcome === null) this.#tries.set(connection, (this.#tries.get(connection) ?? 0) + 1);
-      else if (this.#tries.size > 0) this.#tries.delete(connection);
+  /** Gives each room its turn, until there is nothing left to do. */
+  async #work(): Promise<void> {
+    const helpers: Room = {
+      due: 0,
+      run: () => this.#watch.time("act", () => this.#collect()),
+    };
+    const rooms: Room[] = [this.#passes, this.#cuts, this.#aftermath];
+    for (;;) {
+      // While helpers work, so does this process; then it waits for them.
+      const waiting = this.#crew?.isBusy && this.#cuts.size === 0;
+      const next = waiting ? helpers : rooms.reduce((first, room) => room.due < first.due ? room : first);
+      if (next.due === Infinity) return;
+      await this.#until(next.due);
+      if (this.#interrupted) return;
+      // A timer may be early.
+      if (next.due <= performance.now()) await next.run();
     }
   }
 
-  /** Leaves the outcome null where the holder has to be looked for again. */
-  #actOn(connection: Connection): void {
-    const { dry_run, destroy, include_session } = this.#options;
-    const session = include_session ? null : this.#resolver.sessionOf(connection);
-    if (session !== null) return settle(connection, "skipped", `${session}; --include-session takes it too`);
-    if (connection.subflow_of !== undefined) {
-      const reason = `a subflow of the MPTCP connection to ${connection.subflow_of}, which was not selected`;
-      return settle(connection, "skipped", reason);
-    }
-    if (destroy) {
-      if (dry_run) return settle(connection, "would-destroy");
-      return this.#actor.destroy(connection, this.#selector.diag);
-    }
-    if (isHungUp(connection)) return settle(connection, "already-gone", `already hung up: in ${connection.state}`);
-    if (dry_run) {
-      return connection.owners.length > 0 ? settle(connection, "would-hang-up") : this.#reportNoOwner(connection);
-    }
-    this.#actor.hangUp(connection);
-  }
-
-  #reportNoOwner(connection: Connection): void {
-    const { inode, uid } = connection;
-    if (inode === 0) return settle(connection, "no-owner", "not yet accepted by the application");
-    if (connection.owners.length > 0) {
-      return settle(connection, "failed", `${ownerName(connection.owners[0])} opens and closes it too fast to follow`);
-    }
-    const unread = this.#resolver.unreadable;
-    if (unread > 0 && !hasCapability("CAP_SYS_PTRACE")) {
-      return settle(connection, "denied", `a process of uid ${uid} that may not be looked into: needs CAP_SYS_PTRACE`);
-    }
-    const where = unread > 0 ? ` (${unread} could not be looked into)` : "";
-    settle(connection, "no-owner", `no process in this /proc holds it${where}`);
-  }
-
-  /** Waits for connections to be gone, as far as that was asked for, and aborts those that are not. */
-  async settle(): Promise<void> {
-    const { dry_run, destroy_after_ms, wait_ms } = this.#options;
-    if (dry_run || this.#interrupted) return;
-    await this.#watch.timeAsync("wait", async () => {
-      if (destroy_after_ms !== undefined) {
-        const left = await this.#waitUntilGone(destroy_after_ms);
-        for (const connection of this.#interrupted ? [] : left) {
-          this.#actor.destroy(connection, this.#selector.diag);
-        }
-        this.#actor.releaseHeld();
-      }
-      if (wait_ms !== undefined) {
-        for (const connection of await this.#waitUntilGone(wait_ms)) {
-          const { outcome } = connection;
-          if (outcome === "hung-up" || outcome === "already-gone" || outcome === "destroyed") {
-            settle(connection, "lingering", `still there after ${wait_ms / 1000} s, in ${connection.state}`);
-          }
-        }
-      }
-    });
-  }
-
-  /** Returns those known connections, the spared ones apart, that are still there after `ms`. */
-  async #waitUntilGone(ms: number): Promise<Connection[]> {
-    const deadline = performance.now() + ms;
-    for (let poll_ms = POLL_MS.first;; poll_ms = Math.min(2 * poll_ms, POLL_MS.most)) {
-      const left: Connection[] = [];
-      for (const now of this.#selector.select()) {
-        const connection = this.#known.get(identityOf(now));
-        if (connection === undefined || connection.outcome === "skipped") continue;
-        connection.state = now.state;
-        left.push(connection);
-      }
-      const remaining_ms = deadline - performance.now();
-      if (left.length === 0 || remaining_ms <= 0 || this.#interrupted) return left;
-      await sleep(Math.min(poll_ms, remaining_ms), this.#options.signal);
-    }
-  }
-
-  /** Lets the event loop deliver a signal. */
-  async #yield(): Promise<void> {
-    await sleep(0);
+  /** Waits until then, and at least now and then lets the event loop deliver a signal. */
+  async #until(due: number): Promise<void> {
+    const wait_ms = Math.min(due - performance.now(), LONGEST_SLEEP_MS);
+    if (wait_ms <= 0 && performance.now() < this.#sliceEnd) return;
+    this.#reportProgress();
+    await this.#watch.timeAsync("wait", () => sleep(Math.max(0, wait_ms), this.#options.signal));
     this.#sliceEnd = performance.now() + SLICE_MS;
+  }
+
+  /** Takes over what the helpers have done, and what they have not. */
+  #collect(): void {
+    if (this.#interrupted) this.#crew?.stop();
+    const undone: Connection[] = [];
+    this.#crew?.collect((connection, done) => {
+      if (!done) return undone.push(connection);
+      settle(connection, "hung-up");
+      this.#aftermath.add(connection);
+    });
+    this.#cuts.add(undone);
+  }
+
+  #reportProgress(): void {
+    const { size: matched } = this.#passes.known;
+    this.#options.on_progress?.({ matched, waiting: this.#cuts.size, elapsed_ms: this.#watch.elapsed_ms });
   }
 
   get #interrupted(): boolean {
     return this.#options.signal?.aborted ?? false;
   }
 
-  report(): Report {
-    const connections = [...this.#known.values()];
+  /** Whether everything was done, so that it makes sense to see what came of it. */
+  get #isWhole(): boolean {
+    return !this.#options.dry_run && !this.#interrupted && this.#passes.refused === null;
+  }
+
+  get #hasActed(): boolean {
+    for (const { outcome } of this.#passes.known.values()) {
+      if (outcome === "hung-up" || outcome === "destroyed") return true;
+    }
+    return false;
+  }
+
+  /** Gives an outcome to those that it did not come to. */
+  #settleRest(): void {
+    for (const connection of this.#passes.known.values()) {
+      if (connection.outcome !== null) continue;
+      if (this.#error === null) settle(connection, "skipped", INTERRUPTED);
+      else settle(connection, "failed", `not reached: ${this.#error}`);
+    }
+  }
+
+  #report(gone: number | null): Report {
+    const connections = [...this.#passes.known.values()];
     return {
       schema: 1,
       command: "hup",
       dry_run: this.#options.dry_run ?? false,
       ...countOutcomes(connections),
+      gone,
+      refused: this.#passes.refused,
+      max_reached: this.#passes.exceeded,
       interrupted: this.#interrupted,
+      error: this.#error,
       unreadable_processes: this.#resolver.unreadable,
+      unseen: this.#selectors[0].unseen,
       elapsed_ms: this.#watch.elapsed_ms,
       phases_ms: this.#watch.phases,
       connections,
@@ -251,12 +281,8 @@ class HangUp {
   }
 
   close(): void {
+    this.#crew?.close();
     this.#actor.close();
-    this.#selector.close();
+    for (const selector of this.#selectors) selector.close();
   }
-}
-
-/** Whether this end has sent its FIN already and reads no more. */
-function isHungUp({ state, inode, shutdown }: Connection): boolean {
-  return (stateMask(state) & CLOSING) !== 0 && (inode === 0 || shutdown === 3);
 }

@@ -9,6 +9,8 @@ import { Resolver } from "./resolve.ts";
 import { Selector } from "./select.ts";
 import { EVERYTHING } from "./selection/filter.ts";
 import { compileSelection, type Selection, type Target } from "./selection/selection.ts";
+import { identityOf } from "./sockdiag/connection.ts";
+import { summarise, type Summary } from "./summarise.ts";
 
 /** What to say of each connection besides what the kernel lists anyway. */
 export interface ListOptions {
@@ -27,6 +29,8 @@ export interface Listing {
   connections: Connection[];
   /** How many processes this user may not look into: their connections show no owners. */
   unreadable_processes: number;
+  /** Why connections may have been missed: namespaces or processes that the selection is about and that may not be seen. */
+  unseen: string[];
   /** With `keepalive`: why it is null where it is. */
   keepalive_unreadable?: Unread[];
   /** With `keepalive`: what the network namespaces say where a socket does not. */
@@ -87,8 +91,9 @@ export class Lister {
   /** The connections as they are now. */
   list(): Listing {
     const connections = this.#selector.select();
-    this.#resolver.resolve(connections, { exhaustive: true });
-    const listing = { connections, unreadable_processes: this.#resolver.unreadable };
+    this.#resolver.resolve(connections, { exhaustive: true, known: this.#selector.owners });
+    const { unreadable } = this.#resolver;
+    const listing = { connections, unreadable_processes: unreadable, unseen: this.#selector.unseen };
     if (!this.#options.keepalive) return listing;
     const sysctls = this.#selector.inEachNetns(keepaliveSysctls);
     return { ...listing, keepalive_unreadable: readKeepalive(connections, sysctls), sysctls: listed(sysctls) };
@@ -96,17 +101,37 @@ export class Lister {
 
   /** Which ports are listened on: `(netns, port) => boolean`. */
   listening(): (netns: number, port: number) => boolean {
-    const listeners = new Selector({ ...this.#target, filter: EVERYTHING, states: stateMask("LISTEN") });
-    try {
-      const ports = new Set(listeners.select().map(({ netns, src }) => `${netns}/${src.port}`));
-      return (netns, port) => ports.has(`${netns}/${port}`);
-    } finally {
-      listeners.close();
-    }
+    return listeningWhere(this.#target);
   }
 
   close(): void {
     this.#selector.close();
+  }
+}
+
+function listeningWhere({ netns, notNetns }: Target): (netns: number, port: number) => boolean {
+  const listeners = new Selector({ filter: EVERYTHING, states: stateMask("LISTEN"), netns, notNetns });
+  try {
+    const ports = new Set(listeners.select().map(({ netns, src }) => `${netns}/${src.port}`));
+    return (netns, port) => ports.has(`${netns}/${port}`);
+  } finally {
+    listeners.close();
+  }
+}
+
+/** What connections of a target, whose owners are known, come to. They themselves stay as they are. */
+export function closeSummary(target: Target, connections: readonly Connection[]): Summary {
+  const selector = new Selector(target, extension(INET_DIAG_INFO));
+  try {
+    const now = new Map(selector.remaining(connections).map((row) => [identityOf(row), row.tcp_info]));
+    const looked = connections.map((connection) => ({
+      ...connection,
+      tcp_info: now.get(identityOf(connection)) ?? null,
+    }));
+    readKeepalive(looked, new Map());
+    return summarise(looked, listeningWhere(target));
+  } finally {
+    selector.close();
   }
 }
 

@@ -17,10 +17,20 @@ export interface Report {
   failed: number;
   /** In a dry run: what would have been hung up or destroyed. */
   would_act?: number;
+  /** How many, those skipped apart, were gone when it looked for the last time; null when that was not asked for. */
+  gone: number | null;
+  /** Why a guard refused, so that every connection was skipped and nothing touched; null when none did. */
+  refused: string | null;
+  /** Whether more connections appeared than the guard allowed. Those beyond were skipped. */
+  max_reached: boolean;
   /** Whether a signal, or the caller, ended it early. */
   interrupted: boolean;
+  /** What broke when something was done already, so that it ended early; null when nothing did. */
+  error: string | null;
   /** How many processes this user may not look into. */
   unreadable_processes: number;
+  /** Why connections may have been missed: namespaces or processes that the selection is about and that may not be seen. */
+  unseen: string[];
   elapsed_ms: number;
   /** How much of that was spent on what. */
   phases_ms: Phases;

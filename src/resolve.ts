@@ -1,9 +1,16 @@
 // The second room of the pipeline: who holds the connections, and which of them carry the operator's own session.
 
 import { formatEndpoint } from "./address.ts";
-import type { Connection } from "./connection.ts";
+import type { Connection, Owner } from "./connection.ts";
 import { findOwners } from "./owners/find.ts";
 import { ancestors, environment, self } from "./owners/proc.ts";
+
+/** How to look for owners. */
+export interface ResolveOptions {
+  readonly exhaustive?: boolean;
+  readonly exceptSelf?: boolean;
+  readonly known?: ReadonlyMap<number, readonly Owner[]>;
+}
 
 /** Finds owners. What concerns this process alone is read once. */
 export class Resolver {
@@ -18,13 +25,15 @@ export class Resolver {
    *
    * @param options.exhaustive Find every holder; else stop when every connection has one.
    * @param options.exceptSelf Leave this process out: it holds duplicates.
+   * @param options.known Owners that have just been found, by inode.
    */
-  resolve(connections: readonly Connection[], options: { exhaustive?: boolean; exceptSelf?: boolean } = {}): void {
+  resolve(connections: readonly Connection[], options: ResolveOptions = {}): void {
     const held = connections.filter(({ inode }) => inode !== 0);
     const { owners, unreadable } = findOwners(held, {
       exhaustive: options.exhaustive,
       first: [...this.#ancestors],
       except: options.exceptSelf ? this.#self : undefined,
+      known: options.known,
     });
     this.unreadable = unreadable;
     for (const connection of held) connection.owners = owners.get(connection.inode) ?? [];

@@ -1,58 +1,149 @@
 // The first room of the pipeline: which connections there are.
 
-import { isSyscallError, statx } from "../ffi/libc.ts";
-import type { Connection } from "./connection.ts";
-import { queries } from "./selection/queries.ts";
-import type { Target } from "./selection/selection.ts";
+import { isSyscallError } from "../ffi/libc.ts";
+import type { Connection, Owner } from "./connection.ts";
+import { HolderFilter } from "./held_by.ts";
+import { KeepaliveFilter } from "./keepalive_filter.ts";
+import { extension, INET_DIAG_INFO } from "./netlink/inet_diag.ts";
+import { CONNECTED } from "./netlink/states.ts";
+import { localAddresses } from "./netns/addresses.ts";
+import { hasCapability } from "./owners/permission.ts";
+import { processes } from "./owners/proc.ts";
+import { closedText, Places } from "./places.ts";
+import { asksForInfo, mentions, queries, type Query } from "./selection/queries.ts";
+import { lasting, type Target } from "./selection/selection.ts";
+import { identityOf } from "./sockdiag/connection.ts";
 import { listConnections } from "./sockdiag/list.ts";
-import { SockDiag } from "./sockdiag/sock_diag.ts";
+import type { SockDiag } from "./sockdiag/sock_diag.ts";
 import { Unsupported } from "./unsupported.ts";
 
-/** Inode number of the network namespace that this thread is in. */
-export function currentNetns(): number {
-  return statx(null, "/proc/thread-self/ns/net").ino;
-}
+export { currentNetns } from "./netns/enter.ts";
 
 /** Looks for the connections of a target, as often as it is asked to. */
 export class Selector {
-  readonly #diag = new SockDiag();
-  readonly #netns = currentNetns();
   readonly #target: Target;
   readonly #extensions: number;
+  readonly #places: Places;
+  readonly #holders: HolderFilter | null;
+  readonly #keepalive: KeepaliveFilter | null;
+  readonly #queries = new Map<number, readonly Query[]>();
+  #owners: ReadonlyMap<number, Owner[]> | undefined;
 
-  /** @param extensions Bits of the reply attributes that connections are to be filled from. */
+  /**
+   * @param extensions Bits of the reply attributes that connections are to be filled from.
+   * @throws {Unsupported} When what the selection rests on is hidden from this user.
+   */
   constructor(target: Target, extensions = 0) {
     this.#target = target;
-    this.#extensions = extensions;
+    this.#extensions = extensions | (asksForInfo(target.filter) ? extension(INET_DIAG_INFO) : 0);
+    this.#places = new Places(target.netns, target.notNetns ?? [], processes);
+    this.#holders = HolderFilter.of(target);
+    this.#keepalive = target.keepalive === undefined ? null : new KeepaliveFilter(target.keepalive);
+    if (mentions(target.filter, "mark") && !hasCapability("CAP_NET_ADMIN")) {
+      throw new Unsupported("Marks of sockets are shown to CAP_NET_ADMIN only: run it as root");
+    }
   }
 
   /**
-   * The connections that match now.
+   * The connections that match now. Where it had to be found out who holds them, they have owners; else not yet.
    *
    * @param states Mask of the states to look in, of those that the target has.
-   * @throws {Unsupported} Where the kernel has no sock_diag.
+   * @throws {UsageError} When a namespace, process, cgroup or container is not there, the first time.
+   * @throws {Unsupported} Where the kernel has no sock_diag, or no namespace may be entered.
    */
   select(states: number = this.#target.states): Connection[] {
+    const mask = states & this.#target.states;
+    const owners = this.#owners = this.#holders?.look().owners;
+    const connections = this.#list((netns) => {
+      const wanted = this.#queriesIn(netns, mask);
+      return owners === undefined ? wanted : wanted.map((query) => heldBy(owners, query));
+    });
+    this.#target.local?.verify();
+    for (const connection of owners === undefined ? [] : connections) {
+      connection.owners = [...owners!.get(connection.inode)!];
+    }
+    if (this.#keepalive === null) return connections;
+    const chosen = this.#keepalive.filter(connections, owners !== undefined);
+    this.#owners ??= new Map(chosen.map((connection) => [connection.inode, connection.owners]));
+    return chosen;
+  }
+
+  /**
+   * Those of `known` that are still there, in whatever state, whether they still match or not, as they are now. One that
+   * has gone into TIME-WAIT is gone: all that is left is a note of it.
+   */
+  remaining(known: Iterable<Connection>): Connection[] {
+    const byIdentity = new Map([...known].map((connection) => [identityOf(connection), connection]));
+    const spaces = new Set([...byIdentity.values()].map(({ netns }) => netns));
+    const wanted = queries(lasting(this.#target.filter), CONNECTED | this.#target.states);
+    return this.#list((netns) => spaces.has(netns) ? wanted : []).filter((now) => {
+      const then = byIdentity.get(identityOf(now));
+      return then !== undefined && (now.state !== "TIME-WAIT" || then.state === "TIME-WAIT");
+    });
+  }
+
+  #list(queriesIn: (netns: number) => readonly Query[]): Connection[] {
+    const lists: Connection[][] = [];
     try {
-      const wanted = queries(this.#target.filter, states & this.#target.states);
-      return listConnections(this.#diag, wanted, this.#extensions, this.#netns);
+      this.#places.forEach((netns, diag) => {
+        const wanted = queriesIn(netns);
+        if (wanted.length > 0) lists.push(listConnections(diag, wanted, this.#extensions, netns));
+      });
     } catch (error) {
       if (!isSyscallError(error, "ENOENT", "EPROTONOSUPPORT", "EAFNOSUPPORT")) throw error;
       throw new Unsupported("This kernel cannot list TCP sockets: it needs CONFIG_INET_DIAG and CONFIG_INET_TCP_DIAG");
     }
+    const connections = lists.length === 1 ? lists[0] : lists.flat();
+    if (this.#places.areSeveral) {
+      for (const connection of connections) connection.netns_name = this.#places.nameOf(connection.netns);
+    }
+    return connections;
+  }
+
+  #queriesIn(netns: number, states: number): readonly Query[] {
+    const { filter, local } = this.#target;
+    if (local) return queries(this.#places.within(netns, () => local.compile(localAddresses)), states);
+    let wanted = this.#queries.get(states);
+    if (wanted === undefined) this.#queries.set(states, wanted = queries(filter, states));
+    return wanted;
+  }
+
+  /** Who holds the connections that were selected last, by inode, as far as that had to be found out. */
+  get owners(): ReadonlyMap<number, readonly Owner[]> | undefined {
+    return this.#owners;
+  }
+
+  /** Why connections may have been missed: namespaces and processes that may not be looked into, each named. */
+  get unseen(): string[] {
+    const { closed } = this.#places;
+    return [
+      ...(closed.length > 0 ? [closedText(closed)] : []),
+      ...(this.#holders?.unseen ?? []),
+      ...(this.#keepalive?.unseen ?? []),
+    ];
+  }
+
+  /** sock_diag of the namespace that a connection is in. */
+  diagOf(connection: Pick<Connection, "netns">): SockDiag {
+    return this.#places.diagOf(connection);
   }
 
   /** Does something inside each namespace in which connections are looked for. Returns what came of it, by inode number. */
   inEachNetns<T>(work: () => T): Map<number, T> {
-    return new Map([[this.#netns, work()]]);
-  }
-
-  /** sock_diag of the namespace in which connections are looked for. */
-  get diag(): SockDiag {
-    return this.#diag;
+    return this.#places.inEach(work);
   }
 
   close(): void {
-    this.#diag.close();
+    this.#places.close();
+    this.#keepalive?.close();
   }
+}
+
+/** A query for those of its rows that one of `owners` holds. */
+function heldBy(owners: ReadonlyMap<number, unknown>, query: Query): Query {
+  return {
+    ...query,
+    matches: (row) => owners.has(row.inode) && query.matches(row),
+    matchesMptcp: (row) => owners.has(row.inode) && query.matchesMptcp(row),
+  };
 }

@@ -1,9 +1,16 @@
 // From the words on the command line to a command, its flags and what is left.
 
-// @ts-types="./parse_args.d.ts"
-import { parseArgs } from "@std/cli/parse-args";
 import { UsageError } from "../usage_error.ts";
 import { type Command, type Flag, FLAGS } from "./flags.ts";
+
+/** A flag that was typed. */
+export interface GivenFlag {
+  readonly flag: Flag;
+  /** Whether --not stands before it. */
+  readonly negated?: boolean;
+  /** Empty where one is missing, undefined for a flag that is on or off. */
+  readonly value: string | undefined;
+}
 
 /** What was typed. */
 export class Arguments {
@@ -11,28 +18,42 @@ export class Arguments {
   /** Whether the command was named, and not meant by default. */
   readonly named: boolean;
   readonly positionals: readonly string[];
-  readonly #values: Record<string, unknown>;
+  /** The flags, in the order in which they were typed. */
+  readonly flags: readonly GivenFlag[];
+  readonly #negated: readonly GivenFlag[];
 
-  constructor(command: Command, named: boolean, positionals: readonly string[], values: Record<string, unknown>) {
+  constructor(command: Command, named: boolean, positionals: readonly string[], flags: readonly GivenFlag[]) {
     this.command = command;
     this.named = named;
     this.positionals = positionals;
-    this.#values = values;
+    this.flags = flags.filter(({ negated }) => !negated);
+    this.#negated = flags.filter(({ negated }) => negated);
+  }
+
+  /** The flags that --not stands before, as if they had been typed without it. */
+  get negated(): Arguments {
+    const flags = this.#negated.map(({ flag, value }) => ({ flag, value }));
+    return new Arguments(this.command, this.named, [], flags);
   }
 
   /** Whether a flag without a value was given. */
   has(name: string): boolean {
-    return this.#values[name] === true;
+    return this.flags.some(({ flag, value }) => flag.name === name && value === undefined);
   }
 
   /** Whether a flag was given, with a value or without one. */
   given(name: string): boolean {
-    return isGiven(this.#values[name]);
+    return this.flags.some(({ flag }) => flag.name === name);
   }
 
-  /** The value of a flag, undefined when it was not given. */
+  /** The value of a flag, the last one where there are several; undefined when it was not given. */
   value(name: string): string | undefined {
-    return (this.#values[name] as string[] | undefined)?.at(-1);
+    return this.flags.findLast(({ flag }) => flag.name === name)?.value;
+  }
+
+  /** All values of a flag, in the order in which they were typed. */
+  values(name: string): readonly string[] {
+    return this.flags.filter(({ flag }) => flag.name === name).map(({ value }) => value!);
   }
 
   /** A time, in milliseconds. A number without a unit is in the unit that the flag is documented with. */
@@ -52,72 +73,109 @@ export class Arguments {
 /** What an int of milliseconds holds: TCP_USER_TIMEOUT and timers alike. */
 const MAX_DURATION_MS = 2 ** 31 - 1;
 
-const COMMANDS: readonly Command[] = ["hup", "ls", "doctor"];
+const COMMANDS: readonly Command[] = ["hup", "ls", "doctor", "completions"];
 
 /**
- * Reads the command line. The first word names the command where it is one; else the command is `hup`.
+ * Reads the command line. The first word that is no flag names the command where it is one; else the command is `hup`.
  *
- * @throws {UsageError} For a flag that there is not, or that the command does not have, and for a missing value.
+ * @throws {UsageError} For a flag that there is not, or that the command does not have, for a missing value, and for a
+ * value where there can be none.
  */
 export function parseArguments(args: readonly string[]): Arguments {
-  const unknown: string[] = [];
-  const valued = FLAGS.filter(({ value }) => value !== undefined).map(({ name }) => name);
-  const { _: words, ...values } = parseArgs(spellOut(args), {
-    string: ["_", ...valued],
-    boolean: FLAGS.filter(({ value }) => value === undefined).map(({ name }) => name),
-    collect: valued,
-    alias: Object.fromEntries(FLAGS.flatMap(({ name, short }) => short ? [[short, name]] : [])),
-    unknown: (arg, key) => key === undefined || unknown.push(arg),
-  });
+  const { words, flags, unknown } = tellApart(args);
   const named = COMMANDS.find((command) => command === words[0]);
   const command = named ?? "hup";
   const hint = `see "tcphup${named ? ` ${named}` : ""} --help"`;
   if (unknown.length > 0) throw new UsageError(`Unknown option "${unknown[0]}": ${hint}`);
-  for (const flag of FLAGS) check(flag, values[flag.name], command, hint);
-  refuseIdleValues(args);
-  return new Arguments(command, named !== undefined, named ? words.slice(1) : words, values);
-}
-
-/** Writes those values after an equals sign that parseArgs would not, or not always, take for values. */
-function spellOut(args: readonly string[]): string[] {
-  const spelled: string[] = [];
-  for (let i = 0; i < args.length; i++) {
-    if (args[i] === "--") return [...spelled, ...args.slice(i)];
-    const flag = FLAGS.find(({ name, alone, signed }) => (alone || signed) && args[i] === `--${name}`);
-    const value = flag?.alone ?? (flag && args[i + 1]?.startsWith("-") ? args[++i] : undefined);
-    spelled.push(value === undefined ? args[i] : `--${flag!.name}=${value}`);
-  }
-  return spelled;
-}
-
-function isGiven(value: unknown): boolean {
-  return Array.isArray(value) ? value.length > 0 : value === true;
-}
-
-function check(flag: Flag, value: unknown, command: Command, hint: string): void {
-  if (!isGiven(value)) return;
-  if (!flag.commands.includes(command)) {
-    throw new UsageError(`"tcphup ${command}" has no option "--${flag.name}": ${hint}`);
-  }
-  if (Array.isArray(value) && value.includes("")) {
-    throw new UsageError(`Option "--${flag.name}" needs a value: --${flag.name} ${flag.value}`);
-  }
-}
-
-/** parseArgs takes `--json=yes` for `--json`; a person who wrote it meant something else. */
-function refuseIdleValues(args: readonly string[]): void {
-  for (const arg of args) {
-    if (arg === "--") return;
-    const [, name, value] = /^--([^=]+)=(.*)$/.exec(arg) ?? [];
-    const flag = FLAGS.find((flag) => flag.name === name);
-    if (flag && flag.value === undefined) {
-      throw new UsageError(`Option "--${name}" takes no value, but was given "${value}"`);
-    }
-  }
+  for (const given of flags) check(given, command, hint);
+  return new Arguments(command, named !== undefined, named ? words.slice(1) : words, flags);
 }
 
 /**
- * The DEST and PORT of a command that selects connections.
+ * Tells flags from other words, as getopt_long(3) does: `--name`, `--name=VALUE`, `--name VALUE`, `-x`, `-xy`,
+ * `-xVALUE`, and none after `--`. parseArgs of @std/cli will not do for a tool that acts: there `-n4` and
+ * `--dry-run false` are no dry run.
+ */
+function tellApart(args: readonly string[]): { words: string[]; flags: GivenFlag[]; unknown: string[] } {
+  const words: string[] = [];
+  const flags: GivenFlag[] = [];
+  const unknown: string[] = [];
+  const rest = [...args];
+  for (let word = rest.shift(); word !== undefined; word = rest.shift()) {
+    if (word === "--") {
+      words.push(...rest);
+      break;
+    }
+    if (!isFlag(word)) {
+      words.push(word);
+      continue;
+    }
+    const negated = word === "--not";
+    const spelled = flagsIn(negated ? wordAfterNot(rest.shift()) : word);
+    if (spelled === null) unknown.push(word);
+    else flags.push(...spelled.map((given) => ({ ...withValue(given, rest), negated })));
+  }
+  return { words, flags, unknown };
+}
+
+function flagsIn(word: string): GivenFlag[] | null {
+  return word.startsWith("--") ? longFlag(word) : shortFlags(word);
+}
+
+/** @throws {UsageError} When it is not one flag that selects. */
+function wordAfterNot(word: string | undefined): string {
+  const flags = word !== undefined && isFlag(word) ? flagsIn(word) : null;
+  if (flags?.length === 1 && flags[0].flag.negatable) return word!;
+  const wrong = word === undefined ? "stands at the end" : `cannot stand before "${word}"`;
+  throw new UsageError(`Option "--not" ${wrong}: expected a selection flag after it, as in --not --dst 10.0.0.0/8`);
+}
+
+/** A minus alone is a word like any other: to many programs it means standard input. */
+function isFlag(word: string): boolean {
+  return word.startsWith("-") && word !== "-";
+}
+
+/** `--name` or `--name=VALUE`; null when there is no such flag. */
+function longFlag(word: string): GivenFlag[] | null {
+  const [, name, value] = /^--([^=]*)(?:=(.*))?$/s.exec(word)!;
+  const flag = FLAGS.find((flag) => flag.name === name);
+  return flag ? [{ flag, value }] : null;
+}
+
+/** `-x`, or `-xyz` for `-x -y -z`; what follows the letter of a flag with a value is the value. null as above. */
+function shortFlags(word: string): GivenFlag[] | null {
+  const flags: GivenFlag[] = [];
+  for (let i = 1; i < word.length; i++) {
+    const flag = FLAGS.find(({ short }) => short === word[i]);
+    if (flag === undefined) return null;
+    if (flag.value !== undefined && i + 1 < word.length) return [...flags, { flag, value: word.slice(i + 1) }];
+    flags.push({ flag, value: undefined });
+  }
+  return flags;
+}
+
+/** Takes a value from the words that follow, where the flag has to have one and has none yet. */
+function withValue({ flag, value }: GivenFlag, rest: string[]): GivenFlag {
+  if (value !== undefined || flag.value === undefined) return { flag, value };
+  if (flag.alone !== undefined) return { flag, value: flag.alone };
+  const [next] = rest;
+  const missing = next === undefined || (isFlag(next) && (!flag.signed || next.startsWith("--")));
+  return { flag, value: missing ? "" : rest.shift() };
+}
+
+function check({ flag, value, negated }: GivenFlag, command: Command, hint: string): void {
+  const spelled = `${negated ? "--not " : ""}--${flag.name}`;
+  if (!flag.commands.includes(command)) {
+    throw new UsageError(`"tcphup ${command}" has no option "${spelled}": ${hint}`);
+  }
+  if (flag.value === undefined && value !== undefined) {
+    throw new UsageError(`Option "${spelled}" takes no value: write ${spelled}, not ${spelled}=${value}`);
+  }
+  if (value === "") throw new UsageError(`Option "${spelled}" needs a value: ${spelled} ${flag.value}`);
+}
+
+/**
+ * The DEST and PORT of a command that selects connections, as far as they are given.
  *
  * @throws {UsageError} When there are more words than that.
  */
@@ -125,9 +183,6 @@ export function destination({ command, positionals }: Arguments): { dst?: string
   const [dst, dport, surplus] = positionals;
   if (surplus !== undefined) {
     throw new UsageError(`Surplus argument "${surplus}": expected tcphup ${command} DEST [PORT]`);
-  }
-  if (dst === undefined) {
-    throw new UsageError(`No connections selected: expected tcphup ${command} DEST [PORT], where DEST may be any`);
   }
   return { dst, dport };
 }

@@ -7,7 +7,7 @@ import { formatDuration } from "../keepalive/duration.ts";
 import type { ListOptions } from "../list.ts";
 import { idleOf } from "../summarise.ts";
 import { UsageError } from "../usage_error.ts";
-import { endpointText, ownersText, timerText, timeText } from "./connections.ts";
+import { endpointText, netnsText, ownersText, timerText, timeText } from "./connections.ts";
 import { columns } from "./terminal.ts";
 
 /** What one row is put in order by; null sorts last, in either direction. */
@@ -89,7 +89,7 @@ export const COLUMNS: readonly Column[] = [
   plain("protocol", "Protocol", "tcp or mptcp", ({ protocol }) => protocol),
   plain("family", "Family", "the socket's: inet6 may carry IPv4", ({ family }) => family),
   plain("uid", "UID", "the user who opened it", ({ uid }) => uid),
-  plain("netns", "Netns", "inode number of its network namespace", ({ netns }) => netns),
+  plain("netns", "Netns", "its network namespace: name, who lives there, or inode", netnsText),
   plain("inode", "Inode", "inode number of the socket", ({ inode }) => inode),
   {
     name: "cookie",
@@ -159,6 +159,12 @@ export function parseColumns(text = DEFAULT_COLUMNS, withKeepalive = false): Col
   const listed = text.startsWith("+") ? `${DEFAULT_COLUMNS},${text.slice(1)}` : text;
   const names = (withKeepalive ? `${listed},${KEEPALIVE_COLUMNS}` : listed).split(",");
   return [...new Set(names.map((name) => columnNamed(name, "columns")))];
+}
+
+/** With the column of the network namespace, where connections are from several. */
+export function withNetns(columns: readonly Column[], connections: readonly Connection[]): readonly Column[] {
+  if (!connections.some(({ netns_name }) => netns_name !== undefined)) return columns;
+  return [...new Set([columnNamed("netns", "columns"), ...columns])];
 }
 
 /** An order of connections. */

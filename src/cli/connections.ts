@@ -42,14 +42,26 @@ function outcomeText({ outcome, error }: Connection): string {
   return (tone ? paint(tone, text) : text) + (error ? `: ${escapeControls(error)}` : "");
 }
 
-/** The table of what was done, line by line. */
-export function outcomeTable(connections: readonly Connection[], verbose: boolean): Iterable<string> {
-  return columns(["State", "Local", "Remote", "Process", "Outcome"], outcomeRows(connections, verbose));
+/** What a connection's network namespace is called, or else its inode number. */
+export function netnsText({ netns, netns_name }: Connection): string {
+  return escapeControls(netns_name ?? String(netns));
 }
 
-function* outcomeRows(connections: readonly Connection[], verbose: boolean): Generator<string[]> {
+/** The table of what was done, line by line; with the network namespaces, where there are several. */
+export function outcomeTable(connections: readonly Connection[], verbose: boolean): Iterable<string> {
+  const several = connections.some(({ netns_name }) => netns_name !== undefined);
+  const titles = ["State", "Local", "Remote", "Process", "Outcome"];
+  return columns(several ? ["Netns", ...titles] : titles, outcomeRows(connections, several, verbose));
+}
+
+function* outcomeRows(
+  connections: readonly Connection[],
+  several: boolean,
+  verbose: boolean,
+): Generator<string[]> {
   for (const connection of connections) {
     yield [
+      ...(several ? [netnsText(connection)] : []),
       connection.state,
       endpointText(connection.src),
       endpointText(connection.dst),
@@ -79,16 +91,20 @@ const SHOWN_REASONS = 3;
 
 /** What was done, in one line: "hung up on 10 of 11 connections; 1 denied: pid 812 (postgres): needs …". */
 export function summary(report: Report): string {
-  const { matched, hung_up, destroyed, dry_run, would_act = 0 } = report;
-  if (matched === 0) return "no connections match";
-  const done = dry_run
-    ? `would act on ${ofAll(would_act, matched)}`
-    : destroyed > 0 && hung_up > 0
-    ? `hung up on ${hung_up} and destroyed ${ofAll(destroyed, matched)}`
-    : destroyed > 0
-    ? `destroyed ${ofAll(destroyed, matched)}`
-    : `hung up on ${ofAll(hung_up, matched)}`;
-  return [report.interrupted ? `interrupted: ${done}` : done, ...reasons(report.connections)].join("; ");
+  const { matched, skipped, gone, refused, error } = report;
+  if (matched === 0) return report.interrupted ? "interrupted: no connections matched" : "no connections match";
+  if (refused !== null) return `nothing touched: ${refused}`;
+  const parts = [report.interrupted ? `interrupted: ${doneText(report)}` : doneText(report)];
+  parts.push(...reasons(report.connections));
+  if (gone !== null) parts.push(gone === matched - skipped ? "all gone" : `${gone} of ${matched - skipped} gone`);
+  if (error !== null) parts.push(`ended early: ${error}`);
+  return parts.join("; ");
+}
+
+function doneText({ matched, hung_up, destroyed, dry_run, would_act = 0 }: Report): string {
+  if (dry_run) return `would act on ${ofAll(would_act, matched)}`;
+  if (destroyed === 0) return `hung up on ${ofAll(hung_up, matched)}`;
+  return `${hung_up > 0 ? `hung up on ${hung_up} and ` : ""}destroyed ${ofAll(destroyed, matched)}`;
 }
 
 function ofAll(count: number, all: number): string {

@@ -17,13 +17,13 @@ export const INTERRUPTED = 130;
 
 /** The exit code that says what became of the connections. */
 export function exitCode(report: Report): number {
-  const { matched, hung_up, destroyed, already_gone, would_act = 0, skipped, failed, interrupted, connections } =
-    report;
-  if (interrupted) return INTERRUPTED;
+  const { matched, hung_up, destroyed, already_gone, would_act = 0, skipped, failed, connections } = report;
+  if (report.interrupted) return INTERRUPTED;
   const acted = hung_up + destroyed + would_act;
   if (failed > 0) {
     const unable = connections.filter(({ outcome }) => outcome === "denied" || outcome === "unsupported").length;
     return acted + already_gone === 0 && unable === failed ? UNABLE : FAILED;
   }
+  if (report.error !== null || report.max_reached || report.unseen.length > 0) return FAILED;
   return matched > 0 && skipped === matched ? REFUSED : DONE;
 }

@@ -1,7 +1,9 @@
 // The flags of the command line, as data: the parser and the help are made from this table.
 
+import { SELECTION_FLAGS } from "./selection_flags.ts";
+
 /** A command of tcphup. */
-export type Command = "hup" | "ls" | "doctor";
+export type Command = "hup" | "ls" | "doctor" | "completions";
 
 /** A flag. */
 export interface Flag {
@@ -15,20 +17,33 @@ export interface Flag {
   readonly alone?: string;
   /** Its value may begin with a minus. */
   readonly signed?: boolean;
+  /** Whether --not may stand before it. */
+  readonly negatable?: boolean;
   /** One line of help. */
   readonly help: string;
   /** More of it, for a command's own help. */
   readonly more?: string;
   /** The heading it stands under. */
-  readonly group: "Selection" | "Hanging up" | "Listing" | "Output";
+  readonly group:
+    | "Selection"
+    | "Selection by holder"
+    | "Selection by namespace"
+    | "Selection by history"
+    | "Guards"
+    | "Hanging up"
+    | "Pacing"
+    | "Listing"
+    | "Output";
   readonly commands: readonly Command[];
 }
 
-const all: readonly Command[] = ["hup", "ls", "doctor"];
+const all: readonly Command[] = ["hup", "ls", "doctor", "completions"];
+const reporting: readonly Command[] = ["hup", "ls", "doctor"];
 const selecting: readonly Command[] = ["hup", "ls"];
 
 /** Every flag, in the order of the help. */
 export const FLAGS: readonly Flag[] = [
+  ...SELECTION_FLAGS,
   {
     name: "ipv4",
     short: "4",
@@ -47,7 +62,23 @@ export const FLAGS: readonly Flag[] = [
     name: "dry-run",
     short: "n",
     help: "show what would be done, touch nothing",
-    group: "Hanging up",
+    group: "Guards",
+    commands: ["hup"],
+  },
+  {
+    name: "max",
+    value: "N",
+    help: "when more than N match, touch nothing (exit 3)",
+    more: "Connections that appear while it works count too: those beyond N are left alone, and the exit code is 1.",
+    group: "Guards",
+    commands: ["hup"],
+  },
+  {
+    name: "interactive",
+    short: "i",
+    help: "show a summary and ask before anything is touched",
+    more: "On a terminal only. Anything but y touches nothing (exit 3).",
+    group: "Guards",
     commands: ["hup"],
   },
   {
@@ -61,6 +92,15 @@ export const FLAGS: readonly Flag[] = [
     commands: ["hup"],
   },
   {
+    name: "fin-only",
+    help: "shut down sending alone: the application reads until the peer has ended too",
+    more: "TCP_USER_TIMEOUT (--linger) bounds the time until the peer has acknowledged the FIN. What follows, in " +
+      "FIN-WAIT-2, lasts until the peer ends or the application closes, unless --destroy-after says otherwise. Some " +
+      "peers, nginx for one, take a FIN for the end of both ways and break off their answer.",
+    group: "Hanging up",
+    commands: ["hup"],
+  },
+  {
     name: "wait",
     value: "S",
     help: "wait up to S seconds until they are gone, report what lingers",
@@ -68,9 +108,17 @@ export const FLAGS: readonly Flag[] = [
     commands: ["hup"],
   },
   {
+    name: "verify",
+    help: "look again in the end, and report what lingers (exit 1)",
+    more:
+      "It waits for what --wait says or, without it, a second longer than --linger; no longer than until all are gone.",
+    group: "Hanging up",
+    commands: ["hup"],
+  },
+  {
     name: "destroy-after",
     value: "S",
-    help: "hang up, wait S seconds, then abort what is left or has no owner",
+    help: "S seconds after each was hung up on, abort it if it is still there; and what has no owner",
     more: "Aborting sends a RST. It uses SOCK_DESTROY (CAP_NET_ADMIN, CONFIG_INET_DIAG_DESTROY) or, without that, " +
       "connect(AF_UNSPEC) on a duplicate of the owner's descriptor.",
     group: "Hanging up",
@@ -80,6 +128,72 @@ export const FLAGS: readonly Flag[] = [
     name: "destroy",
     help: "abort at once with a RST instead of hanging up",
     group: "Hanging up",
+    commands: ["hup"],
+  },
+  {
+    name: "rate",
+    value: "N/s",
+    help: "cut at most N a second; N/m and N/h are a minute and an hour",
+    more:
+      "Connections that appear meanwhile are those that were made anew: they are left alone, except with --for. So " +
+      "it is with --over and --when-idle.",
+    group: "Pacing",
+    commands: ["hup"],
+  },
+  {
+    name: "over",
+    value: "S",
+    help: "spread the cuts evenly over S seconds",
+    group: "Pacing",
+    commands: ["hup"],
+  },
+  {
+    name: "jitter",
+    value: "PERCENT",
+    help: "how much of the time between two cuts chance may move each, default 50",
+    more: "0 makes them regular. 100 makes each moment equally likely.",
+    group: "Pacing",
+    commands: ["hup"],
+  },
+  {
+    name: "when-idle",
+    value: "MS",
+    help: "cut each when it carries nothing, and no data went for MS milliseconds",
+    more:
+      "So that requests under way are finished and only the pauses between them are cut. One that takes longer than " +
+      "that to be answered looks like a pause: give a time longer than answers take. At the client's end, a request " +
+      "that begins at the moment of the cut is either sent before the FIN, and its answer can be read, or refused " +
+      "with EPIPE before it is sent. At the server's end it may be on its way already, and is lost: cut at the " +
+      "client's end where you can.",
+    group: "Pacing",
+    commands: ["hup"],
+  },
+  {
+    name: "deadline",
+    value: "S",
+    help: "with --when-idle: cut after S seconds what was never idle, default 30",
+    group: "Pacing",
+    commands: ["hup"],
+  },
+  {
+    name: "leave-busy",
+    help: "with --when-idle: leave alone what was never idle, and say so",
+    group: "Pacing",
+    commands: ["hup"],
+  },
+  {
+    name: "for",
+    value: "S",
+    help: "go on for S seconds: cut what appears, too",
+    more: "For clients that still find the old address and connect to it again.",
+    group: "Pacing",
+    commands: ["hup"],
+  },
+  {
+    name: "every",
+    value: "MS",
+    help: "with --for: how often to look, default 500 ms",
+    group: "Pacing",
     commands: ["hup"],
   },
   {
@@ -130,7 +244,7 @@ export const FLAGS: readonly Flag[] = [
     group: "Output",
     commands: ["ls"],
   },
-  { name: "json", help: "print one JSON document", group: "Output", commands: all },
+  { name: "json", help: "print one JSON document", group: "Output", commands: reporting },
   { name: "quiet", short: "q", help: "print nothing but errors", group: "Output", commands: selecting },
   {
     name: "verbose",

@@ -1,53 +1,64 @@
 // `tcphup hup`, and `tcphup` without a command.
 
-import { hangUp, type HangUpOptions } from "../hang_up.ts";
+import { host } from "../../ffi/deno.ts";
+import { hangUp } from "../hang_up.ts";
 import { readFile } from "../owners/proc.ts";
 import type { Phases, Report } from "../report.ts";
-import { UsageError } from "../usage_error.ts";
 import type { Arguments } from "./arguments.ts";
+import { checkTerminal, confirm } from "./confirm.ts";
 import { outcomeTable, summary } from "./connections.ts";
 import { DONE, exitCode } from "./exit_codes.ts";
+import { HELP_OUT } from "./help_out.ts";
+import { hangUpOptions } from "./hup_options.ts";
 import { onInterrupt } from "./interrupt.ts";
+import { ProgressLine } from "./progress.ts";
 import { selectionOf } from "./selection.ts";
 import { complain, paint, print } from "./terminal.ts";
 
 /** Hangs up. Returns the exit code. */
 export async function hup(args: Arguments): Promise<number> {
   const selection = selectionOf(args);
-  const options = optionsOf(args);
+  const options = hangUpOptions(args);
+  const asks = args.has("interactive") && !options.dry_run;
+  if (asks) checkTerminal();
+  const progress = new ProgressLine();
   const interrupt = new AbortController();
-  const restore = onInterrupt(() => interrupt.abort());
+  let restore: (() => void) | undefined;
+  const listen = () => restore ??= onInterrupt(() => interrupt.abort());
+  // While the question stands, ^C ends the program as it ends any other.
+  if (!asks) listen();
   try {
-    const report = await hangUp(selection, { ...options, signal: interrupt.signal });
+    const report = await hangUp(selection, {
+      ...options,
+      signal: interrupt.signal,
+      helper: [...host.self, HELP_OUT],
+      on_progress: args.has("quiet") ? undefined : (state) => progress.show(state),
+      confirm: asks
+        ? (_, summary) => {
+          const confirmed = confirm(summary(), options.destroy ? "Abort" : "Hang up on");
+          if (confirmed) listen();
+          return confirmed;
+        }
+        : undefined,
+    });
+    progress.clear();
     show(report, args);
     return exitCode(report);
   } finally {
-    restore();
+    progress.clear();
+    restore?.();
   }
-}
-
-function optionsOf(args: Arguments): HangUpOptions {
-  if (args.has("destroy") && args.value("destroy-after") !== undefined) {
-    throw new UsageError("Options --destroy and --destroy-after exclude each other: at once, or after a while");
-  }
-  return {
-    dry_run: args.has("dry-run"),
-    linger_ms: args.duration("linger", "ms"),
-    wait_ms: args.duration("wait", "s"),
-    destroy: args.has("destroy"),
-    destroy_after_ms: args.duration("destroy-after", "s"),
-    include_session: args.has("include-session"),
-  };
 }
 
 function show(report: Report, args: Arguments): void {
+  report.unseen.forEach(complain);
   if (args.has("quiet")) {
     if (exitCode(report) !== DONE) complain(summary(report));
     return;
   }
   if (args.has("json")) return void print([JSON.stringify(report)]);
   const verbose = args.has("verbose");
-  if (report.matched > 0) print(outcomeTable(report.connections, verbose));
+  if (report.matched > 0 && report.refused === null) print(outcomeTable(report.connections, verbose));
   print([summary(report)]);
   if (verbose) complainOfTime(report);
 }

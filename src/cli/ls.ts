@@ -6,8 +6,8 @@ import { formatDuration } from "../keepalive/duration.ts";
 import { Lister, type Listing } from "../list.ts";
 import { IDLE_AFTER_MS, summarise, type Summary } from "../summarise.ts";
 import type { Arguments } from "./arguments.ts";
-import { listTable, sortConnections } from "./columns.ts";
-import { DONE } from "./exit_codes.ts";
+import { listTable, sortConnections, withNetns } from "./columns.ts";
+import { DONE, FAILED } from "./exit_codes.ts";
 import { jsonDocument, jsonLines } from "./json.ts";
 import { needsOf, type View, viewOf } from "./ls_options.ts";
 import { terminalSize } from "./screen.ts";
@@ -22,7 +22,7 @@ export async function ls(args: Arguments): Promise<number> {
   const list = new List(new Lister(selectionOf(args), needsOf(view)), view);
   try {
     await list.show();
-    return DONE;
+    return list.hasMissed ? FAILED : DONE;
   } finally {
     list.close();
   }
@@ -39,6 +39,8 @@ class List {
   readonly #lister: Lister;
   readonly #view: View;
   #looked = false;
+  /** Whether connections may have been missed. */
+  hasMissed = false;
 
   constructor(lister: Lister, view: View) {
     this.#lister = lister;
@@ -47,7 +49,7 @@ class List {
 
   async show(): Promise<void> {
     const { format, watch_ms } = this.#view;
-    if (format === "nothing") this.#lister.list();
+    if (format === "nothing") this.#list();
     else if (format === "json") this.#write((listing, elapsed_ms) => this.#document(listing, elapsed_ms));
     else if (format === "json-lines") await this.#writeLines();
     else if (watch_ms === null) this.#print();
@@ -67,10 +69,16 @@ class List {
     this.#lister.close();
   }
 
+  #list(): Listing {
+    const listing = this.#lister.list();
+    if (listing.unseen.length > 0) this.hasMissed = true;
+    return listing;
+  }
+
   /** Looks, writes what `write` makes of it and, the first time, what could not be seen. */
   #write(write: (listing: Listing, elapsed_ms: number) => Iterable<string>): boolean {
     const start = performance.now();
-    const listing = this.#lister.list();
+    const listing = this.#list();
     const written = writeAll(write(listing, Math.round(performance.now() - start)));
     if (written && !this.#looked) remarksOn(listing).forEach(complain);
     this.#looked = true;
@@ -78,13 +86,13 @@ class List {
   }
 
   #print(): void {
-    const listing = this.#lister.list();
+    const listing = this.#list();
     const text = this.#textOf(listing)(host.isTerminal(1) ? terminalSize().rows : Infinity);
     if (print(text.lines)) text.remarks.forEach(complain);
   }
 
   #look(watch_ms: number): Picture {
-    const listing = this.#lister.list();
+    const listing = this.#list();
     const text = this.#textOf(listing);
     const time = new Date().toTimeString().slice(0, 8);
     const title = `${counted(listing.connections.length)} at ${time}, every ${formatDuration(watch_ms)}`;
@@ -103,8 +111,9 @@ class List {
       const around = sysctls.length + remarks.length;
       return (height) => ({ lines: [...summaryLines(summary, height - around), ...sysctls], remarks });
     }
-    const { columns, verbose, watch_ms } = this.#view;
+    const { verbose, watch_ms } = this.#view;
     const connections = this.#ordered(listing);
+    const columns = this.#view.addsNetns ? withNetns(this.#view.columns, connections) : this.#view.columns;
     const around = [...sysctls, ...remarks];
     return (height) => {
       const room = watch_ms === null ? Infinity : Math.max(1, height - around.length - 2);
@@ -141,8 +150,8 @@ function counted(connections: number): string {
 }
 
 /** What could not be seen, and why. */
-function remarksOn({ connections, unreadable_processes, keepalive_unreadable }: Listing): string[] {
-  const remarks: string[] = [];
+function remarksOn({ connections, unreadable_processes, unseen, keepalive_unreadable }: Listing): string[] {
+  const remarks = [...unseen];
   if (unreadable_processes > 0 && connections.some(({ owners }) => owners.length === 0)) {
     remarks.push(`${unreadable_processes} processes could not be looked into, so some owners are not shown`);
   }

@@ -11,6 +11,8 @@ export interface View {
   readonly format: "text" | "json" | "json-lines" | "nothing";
   readonly summary: boolean;
   readonly columns: readonly Column[];
+  /** Whether the network namespace is a column too, where there are several. */
+  readonly addsNetns: boolean;
   readonly order: Order | null;
   readonly verbose: boolean;
   /** null for once. */
@@ -43,6 +45,7 @@ export function viewOf(args: Arguments): View {
     format: args.has("quiet") ? "nothing" : args.has("json") ? "json" : args.has("json-lines") ? "json-lines" : "text",
     summary: args.has("summary"),
     columns: parseColumns(args.value("columns"), args.has("keepalive")),
+    addsNetns: args.value("columns")?.startsWith("+") ?? true,
     order: order === undefined ? null : parseOrder(order),
     verbose: args.has("verbose"),
     watch_ms,

@@ -4,13 +4,15 @@ import { host } from "../../ffi/deno.ts";
 import { LibcUnavailable } from "../../ffi/native.ts";
 import { Unsupported } from "../unsupported.ts";
 import { UsageError } from "../usage_error.ts";
-import { FAILED, UNABLE, USAGE } from "./exit_codes.ts";
+import { DONE, FAILED, UNABLE, USAGE } from "./exit_codes.ts";
+import { HELP_OUT } from "./help_out.ts";
 import { complain } from "./terminal.ts";
 import { VERSION } from "./version.ts";
 
 /** Runs one command line. Returns the exit code. */
 export async function main(args: readonly string[]): Promise<number> {
   if (args.length === 1 && args[0] === "--version") return printVersion();
+  if (args.length === 1 && args[0] === HELP_OUT) return await helpOut();
   try {
     const { parseArguments } = await import("./arguments.ts");
     const parsed = parseArguments(args);
@@ -27,10 +29,18 @@ export async function main(args: readonly string[]): Promise<number> {
         return await (await import("./ls.ts")).ls(parsed);
       case "doctor":
         return (await import("./doctor.ts")).doctorCommand(parsed);
+      case "completions":
+        return (await import("./completions.ts")).completions(parsed);
     }
   } catch (error) {
     return explain(error);
   }
+}
+
+/** As a helper of another tcphup: see ../crew.ts. */
+async function helpOut(): Promise<number> {
+  (await import("../crew.ts")).helpOut();
+  return DONE;
 }
 
 function printVersion(): number {

@@ -1,6 +1,6 @@
 // The words and flags that select connections.
 
-import type { Selection } from "../selection/selection.ts";
+import type { Criteria, Selection } from "../selection/selection.ts";
 import { UsageError } from "../usage_error.ts";
 import { type Arguments, destination } from "./arguments.ts";
 
@@ -8,5 +8,60 @@ import { type Arguments, destination } from "./arguments.ts";
 export function selectionOf(args: Arguments): Selection {
   const [four, six] = [args.has("ipv4"), args.has("ipv6")];
   if (four && six) throw new UsageError("Options -4 and -6 together select nothing: give one, or neither for both");
-  return { ...destination(args), version: four ? 4 : six ? 6 : undefined };
+  const { dst, dport } = destination(args);
+  const chosen = criteriaOf(args);
+  return {
+    ...chosen,
+    dst: dst === undefined ? chosen.dst : [dst, ...chosen.dst],
+    dport: dport === undefined ? chosen.dport : [dport, ...chosen.dport],
+    version: four ? 4 : six ? 6 : undefined,
+    children: args.has("children"),
+    not: criteriaOf(args.negated),
+  };
+}
+
+function criteriaOf(args: Arguments): Criteria & { dst: readonly string[]; dport: readonly string[] } {
+  const values = (name: string) => args.values(name);
+  const has = (name: string) => args.has(name);
+  return {
+    filter: values("filter"),
+    dst: values("dst"),
+    src: values("src"),
+    dport: values("dport"),
+    sport: values("sport"),
+    dst_file: values("dst-file"),
+    state: values("state"),
+    interface: values("interface"),
+    mark: values("mark"),
+    user: values("user"),
+    pid: values("pid"),
+    comm: values("comm"),
+    exe: values("exe"),
+    cgroup: values("cgroup"),
+    container: values("container"),
+    netns: values("netns"),
+    idle_for_ms: idleTime(values("idle-for")),
+    stalled: has("stalled"),
+    close_wait: has("close-wait"),
+    no_keepalive: has("no-keepalive"),
+    src_gone: has("src-gone"),
+  };
+}
+
+const UNITS_MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+
+/** tcp_info has a u32 of milliseconds. */
+const LONGEST_MS = 2 ** 32 - 1;
+
+/** Of several times the shortest, since each is an alternative. Seconds or minutes? It has to be said. */
+function idleTime(texts: readonly string[]): number | undefined {
+  const times = texts.map((text) => {
+    const [, digits, unit] = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text) ?? [];
+    const ms = Math.round(Number(digits) * UNITS_MS[unit as keyof typeof UNITS_MS]);
+    if (ms > 0 && ms <= LONGEST_MS) return ms;
+    throw new UsageError(
+      `Not a time for --idle-for: "${text}": expected a number with a unit, such as 500ms, 30s, 5m, 2h or 1d, up to 49 days`,
+    );
+  });
+  return times.length === 0 ? undefined : Math.min(...times);
 }

@@ -1,5 +1,6 @@
 // A duplicate of a descriptor that another process holds (pidfd_getfd), proved to be the socket that was listed.
 
+import { receiveQueue, sendQueue } from "../../ffi/ioctl.ts";
 import {
   AF_INET,
   AF_INET6,
@@ -9,13 +10,16 @@ import {
   getpeername,
   getsockname,
   getsockopt,
+  getsockoptBytes,
   IPPROTO_MPTCP,
   IPPROTO_TCP,
   isSyscallError,
   pidfdGetfd,
   pidfdOpen,
   setsockopt,
+  SHUT_RD,
   SHUT_RDWR,
+  SHUT_WR,
   shutdown,
   SO_DOMAIN,
   SO_PROTOCOL,
@@ -26,9 +30,18 @@ import {
 } from "../../ffi/libc.ts";
 import type { Connection, Owner } from "../connection.ts";
 import { formatCookie } from "../netlink/inet_diag.ts";
+import { decodeMptcpInfo } from "../netlink/mptcp_info.ts";
 import { decodeSockaddr } from "../netlink/sockaddr.ts";
+import { decodeTcpInfo, idleTime, TCP_INFO } from "../netlink/tcp_info.ts";
+import { busyWith, slippedThrough, type Traffic } from "./traffic.ts";
 
-/** The processes whose descriptors are being duplicated: each is opened once. */
+/** How many processes are kept open: each takes a descriptor, of which there may be no more than 1024. */
+const MAX_PROCESSES = 256;
+
+/** What proves that a descriptor is a connection. */
+export type Listed = Pick<Connection, "protocol" | "cookie" | "inode" | "src" | "dst">;
+
+/** The processes whose descriptors are being duplicated: each is opened once, not for each of its descriptors. */
 export class Processes {
   readonly #pidfds = new Map<number, Descriptor>();
 
@@ -39,28 +52,42 @@ export class Processes {
    * @throws {SyscallError} `EPERM` when this user may not open it, `ENOSYS` where pidfd_getfd(2) is missing or a
    * seccomp filter hides it, `EMFILE` when this process has no descriptor left.
    */
-  duplicate(connection: Connection, owner: Owner): Duplicate | null {
+  duplicate(connection: Listed, owner: Omit<Owner, "comm">): Duplicate | null {
+    const descriptor = this.#getfd(owner);
+    if (descriptor === null) return null;
+    let same = false;
     try {
-      const descriptor = pidfdGetfd(
-        this.#pidfd(owner.tid ?? owner.pid, owner.tid !== undefined),
-        owner.fd as ForeignFd,
-      );
-      const same = isConnection(descriptor, connection);
-      if (same) return new Duplicate(descriptor, connection.protocol);
-      descriptor.close();
-      return null;
+      same = isConnection(descriptor, connection);
+    } finally {
+      if (!same) descriptor.close();
+    }
+    return same ? new Duplicate(descriptor, connection.protocol) : null;
+  }
+
+  #getfd({ pid, tid, fd }: Omit<Owner, "comm">): Descriptor | null {
+    const task = tid ?? pid;
+    try {
+      return pidfdGetfd(this.#pidfd(task, tid !== undefined), fd as ForeignFd);
     } catch (error) {
-      if (isSyscallError(error, "ESRCH", "EBADF")) return null;
-      throw error;
+      if (isSyscallError(error, "EBADF")) return null;
+      if (!isSyscallError(error, "ESRCH")) throw error;
+      // It has gone; what has its number when it is looked for again is another one.
+      this.#pidfds.get(task)?.close();
+      this.#pidfds.delete(task);
+      return null;
     }
   }
 
   #pidfd(task: number, isThread: boolean): Descriptor {
     let pidfd = this.#pidfds.get(task);
-    if (pidfd === undefined) this.#pidfds.set(task, pidfd = pidfdOpen(task, isThread));
+    if (pidfd === undefined) {
+      if (this.#pidfds.size >= MAX_PROCESSES) this.close();
+      this.#pidfds.set(task, pidfd = pidfdOpen(task, isThread));
+    }
     return pidfd;
   }
 
+  /** Closes the processes. They are opened again when they are needed again. */
   close(): void {
     for (const pidfd of this.#pidfds.values()) pidfd.close();
     this.#pidfds.clear();
@@ -75,7 +102,7 @@ export class Processes {
  * Whether the descriptor is the listed socket. For TCP the cookie says so. An MPTCP connection may show its listener's
  * cookie, so there it is the protocol, the inode and both ends; the duplicate keeps all of them from changing.
  */
-function isConnection(descriptor: Descriptor, connection: Connection): boolean {
+function isConnection(descriptor: Descriptor, connection: Listed): boolean {
   try {
     if (connection.protocol === "tcp") return formatCookie(...socketCookie(descriptor)) === connection.cookie;
     if (!isProtocol(descriptor, IPPROTO_MPTCP) || statx(descriptor).ino !== connection.inode) return false;
@@ -98,6 +125,23 @@ function isProtocol(descriptor: Descriptor, protocol: number): boolean {
 /** `struct sockaddr` with AF_UNSPEC: connect(2) to it dissolves the association, which for TCP is an abort. */
 const UNSPEC = new Uint8Array(16);
 
+/** How to hang up. */
+export interface Manner {
+  /** TCP_USER_TIMEOUT in milliseconds, which bounds how long a silent peer can keep the connection; 0 for the socket's. */
+  readonly linger_ms: number;
+  /** Shut down sending alone, so that the application can read until the peer has ended too. */
+  readonly fin_only?: boolean;
+}
+
+/** What became of an attempt to hang up at an idle moment: done, too late, or not done, and why. */
+export type IdleHangUp = "hung-up" | "already-gone" | { readonly busy: string };
+
+/** `struct tcp_info` and `struct mptcp_info`, with room for what kernels to come will add. */
+const info = new Uint8Array(512);
+
+const SOL_MPTCP = 284;
+const MPTCP_INFO = 1;
+
 /** A verified duplicate. It keeps the socket, and so its identity, until it is closed. */
 export class Duplicate {
   readonly descriptor: Descriptor;
@@ -109,16 +153,50 @@ export class Duplicate {
   }
 
   /**
-   * shutdown(2), both ways. The application reads what has arrived, then end-of-file; the peer gets what was written,
-   * then a FIN. Unless `linger_ms` is 0, TCP_USER_TIMEOUT bounds how long a silent peer can keep the connection.
+   * shutdown(2). The application reads what has arrived, then end-of-file; the peer gets what was written, then a FIN.
    *
    * @returns `false` when the connection had already ended.
    * @throws {SyscallError} `EBUSY` on Linux 6.1.32 to 6.5 for a connect that another thread waits for.
    */
-  hangUp(linger_ms: number): boolean {
+  hangUp({ linger_ms, fin_only }: Manner): boolean {
     if (linger_ms > 0) this.#setUserTimeout(linger_ms);
+    return this.#shutdown(fin_only ? SHUT_WR : SHUT_RDWR);
+  }
+
+  /**
+   * The same, if the connection carries nothing and has carried nothing for `idle_ms`. Some microseconds lie between
+   * looking and shutting down, in which the application may still send a request. So sending is shut down first, after
+   * which nothing more can slip in; and receiving only when nothing did, so that a request that did is answered.
+   */
+  hangUpIfIdle(idle_ms: number, { linger_ms, fin_only }: Manner): IdleHangUp {
+    const before = this.#traffic();
+    const busy = busyWith(before, idle_ms);
+    if (busy !== null) return { busy };
+    if (!this.#shutdown(SHUT_WR)) return "already-gone";
+    if (!fin_only && !slippedThrough(before, this.#traffic())) this.#shutdown(SHUT_RD);
+    // No earlier, so that a busy connection keeps its own. The timer of the FIN, which looks at it, takes far longer.
+    if (linger_ms > 0) this.#setUserTimeout(linger_ms);
+    return "hung-up";
+  }
+
+  /** What is under way. When data last went is asked last: it tells what came after the queues were looked at. */
+  #traffic(): Traffic {
+    const rqueue = receiveQueue(this.descriptor);
+    const wqueue = sendQueue(this.descriptor);
+    return { rqueue, wqueue, idle_ms: this.#idle_ms() };
+  }
+
+  #idle_ms(): number | null {
+    const [level, option] = this.#protocol === "tcp" ? [IPPROTO_TCP, TCP_INFO] : [SOL_MPTCP, MPTCP_INFO];
+    const length = getsockoptBytes(this.descriptor, level, option, info);
+    const view = new DataView(info.buffer, 0, length);
+    const decoded = this.#protocol === "tcp" ? decodeTcpInfo(view) : decodeMptcpInfo(view);
+    return decoded && idleTime(decoded);
+  }
+
+  #shutdown(how: number): boolean {
     try {
-      shutdown(this.descriptor, SHUT_RDWR);
+      shutdown(this.descriptor, how);
       return true;
     } catch (error) {
       if (isSyscallError(error, "ENOTCONN")) return false;

@@ -22,6 +22,8 @@ export interface FindOptions {
   readonly first?: readonly number[];
   /** A process not to look at: this one, when it holds duplicates. */
   readonly except?: number;
+  /** Holders that have just been found, by inode; more of them are looked for as if they were found here. */
+  readonly known?: ReadonlyMap<number, readonly Owner[]>;
 }
 
 /** What was found. */
@@ -40,14 +42,14 @@ const SHARED_SAMPLE = 64;
 /** Finds the holders of `wanted`, which must not contain inode 0. */
 export function findOwners(wanted: readonly Wanted[], options: FindOptions = {}): Found {
   const search = new Search(wanted, options);
-  if (search.remaining === 0) return { owners: search.owners, unreadable: 0 };
+  if (wanted.length === 0) return { owners: search.owners, unreadable: 0 };
   search.lookAtProcesses();
   search.readFirst(options.first ?? []);
   search.readByPromise(options.exhaustive ?? false);
   if (search.remaining > 0 || options.exhaustive) search.readThreads();
   else search.askRelatives();
   search.nameOwners();
-  return { owners: search.owners, unreadable: search.unreadable };
+  return { owners: search.owners, unreadable: search.unreadable + search.denied };
 }
 
 class Search {
@@ -66,6 +68,18 @@ class Search {
     this.#uids = new Set(wanted.map(({ uid }) => uid));
     this.#ascending = Uint32Array.from(this.#wanted).sort();
     this.#except = options.except ?? 0;
+    if (options.known) this.#take(options.known);
+  }
+
+  #take(known: ReadonlyMap<number, readonly Owner[]>): void {
+    for (const inode of this.#wanted) {
+      for (const owner of known.get(inode) ?? []) this.#add(owner, inode);
+    }
+  }
+
+  /** How many processes turned out to be closed to this user. */
+  get denied(): number {
+    return this.#tables.filter(({ denied }) => denied).length;
   }
 
   get remaining(): number {
@@ -88,6 +102,7 @@ class Search {
   }
 
   readByPromise(exhaustive: boolean): void {
+    if (this.remaining === 0 && !exhaustive) return;
     const queue: DescriptorTable[] = [];
     for (const table of this.#tables) {
       if (table.exhausted) continue;
@@ -162,10 +177,14 @@ class Search {
   }
 
   #record({ pid, tid }: DescriptorTable, fd: number, inode: number): void {
+    this.#add(tid === null ? { pid, fd, comm: "" } : { pid, tid, fd, comm: "" }, inode);
+  }
+
+  #add(owner: Owner, inode: number): void {
+    const { pid, fd } = owner;
     const held = this.#held.get(pid);
     if (held) held.push(fd, inode);
     else this.#held.set(pid, [fd, inode]);
-    const owner: Owner = tid === null ? { pid, fd, comm: "" } : { pid, tid, fd, comm: "" };
     const owners = this.owners.get(inode);
     if (owners === undefined) this.owners.set(inode, [owner]);
     else if (!owners.some((known) => known.pid === pid && known.tid === owner.tid && known.fd === fd)) {
@@ -192,7 +211,8 @@ function insert(queue: DescriptorTable[], table: DescriptorTable): void {
   queue.splice(from, 0, table);
 }
 
-function sharesTable(pid: number, tid: number): boolean {
+/** Whether a thread has the same table of descriptors as its process, as nearly all have. */
+export function sharesTable(pid: number, tid: number): boolean {
   try {
     return shareDescriptors(pid, tid);
   } catch (error) {

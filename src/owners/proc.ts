@@ -5,28 +5,34 @@ import { type Descriptor, getdents64, isSyscallError, O_DIRECTORY, open, read } 
 
 /** What a process that has gone, or is going, answers with. */
 const GONE = ["ENOENT", "ESRCH"];
+/** What answers for another user's process: EACCES, or with the mount option hidepid=1 EPERM. */
+const DENIED = ["EACCES", "EPERM"];
 
 const buffer = new Uint8Array(32 * 1024);
 const bufferView = new DataView(buffer.buffer);
-const decoder = new TextDecoder();
 
-/** The whole of a small file, null when it is gone. */
+/** The whole of a file; null when it is gone, or not this user's to read. */
 export function readFile(path: string): string | null {
-  let file: Descriptor;
+  let file: Descriptor | undefined;
   try {
     file = open(null, path);
+    return readToEnd(file);
   } catch (error) {
-    if (isSyscallError(error, ...GONE)) return null;
-    throw error;
-  }
-  try {
-    return decoder.decode(buffer.subarray(0, read(file, buffer)));
-  } catch (error) {
-    if (isSyscallError(error, ...GONE)) return null;
+    if (isSyscallError(error, ...GONE, ...DENIED)) return null;
     throw error;
   } finally {
-    file.close();
+    file?.close();
   }
+}
+
+/** A file of /proc may come in pieces of a page, so only 0 is the end. */
+function readToEnd(file: Descriptor): string {
+  const decoder = new TextDecoder();
+  let text = "";
+  for (let length = read(file, buffer); length > 0; length = read(file, buffer)) {
+    text += decoder.decode(buffer.subarray(0, length), { stream: true });
+  }
+  return text + decoder.decode();
 }
 
 /** The entries of an open directory whose names are decimal numbers, in the kernel's order. */
@@ -67,7 +73,7 @@ export function openDirectory(path: string): Descriptor | null | "unreadable" {
     return open(null, path, O_DIRECTORY);
   } catch (error) {
     if (isSyscallError(error, ...GONE)) return null;
-    if (isSyscallError(error, "EACCES", "EPERM")) return "unreadable";
+    if (isSyscallError(error, ...DENIED)) return "unreadable";
     throw error;
   }
 }
@@ -108,6 +114,12 @@ export function parent(pid: number): number {
 /** This process, as this mount of /proc numbers it. */
 export function self(): number {
   return Number(readFile("/proc/self/stat")?.split(" ")[0]);
+}
+
+/** How many descriptors this process may have open: the soft limit of RLIMIT_NOFILE. */
+export function descriptorLimit(): number {
+  const [, soft] = /^Max open files +(\d+)/m.exec(readFile("/proc/self/limits") ?? "") ?? [];
+  return soft === undefined ? Infinity : Number(soft);
 }
 
 /** The ancestors of this process: its parent, that one's parent, and so on. */

@@ -44,6 +44,8 @@ export class DescriptorTable {
   readonly size: number;
   /** The numbers that are in use; null while they are taken to be 0 to `size` − 1, as they nearly always are. */
   #numbers: number[] | null = null;
+  /** Whether this user was kept from seeing what a descriptor is. */
+  denied = false;
   /** Blocks yet to be read, the most promising last. */
   #blocks: number[] = [];
   #likely = 0;
@@ -159,21 +161,22 @@ export class DescriptorTable {
     try {
       for (const fd of numbers) {
         writeDecimal(fd);
-        each(fd, linkedInode(readLink(directory)));
+        each(fd, linkedInode(this.#readLink(directory)));
       }
     } finally {
       directory.close();
     }
   }
-}
 
-function readLink(directory: Descriptor): number {
-  try {
-    return readlinkat(directory, name, link, LINK_SIZE);
-  } catch (error) {
-    // A process that execs a set-uid program becomes unreadable between two descriptors.
-    if (isSyscallError(error, "EACCES", "EPERM")) return 0;
-    throw error;
+  /** Listing descriptors takes less than seeing what they are: root without CAP_SYS_PTRACE may do only the first. */
+  #readLink(directory: Descriptor): number {
+    try {
+      return readlinkat(directory, name, link, LINK_SIZE);
+    } catch (error) {
+      if (!isSyscallError(error, "EACCES", "EPERM")) throw error;
+      this.denied = true;
+      return 0;
+    }
   }
 }
 

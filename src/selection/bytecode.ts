@@ -87,6 +87,9 @@ function relaxCondition(condition: Condition, negated: boolean): Filter {
       return relaxAddress(condition.side, condition.prefixes, negated);
     case "uid":
     case "state":
+    case "idle":
+    case "stalled":
+    case "transparent":
       // No operation asks for these. The request itself has a mask of states.
       return EVERYTHING;
     default:
@@ -198,6 +201,9 @@ function encodeCondition(condition: Condition): Uint8Array[] {
       return [encodeAutoCondition()];
     case "uid":
     case "state":
+    case "idle":
+    case "stalled":
+    case "transparent":
       throw new TypeError(`The kernel has no operation for ${condition.op}`);
   }
 }

@@ -78,7 +78,9 @@ export function parsePort(text: string, side: Side, names: Names): Filter {
   if (text === "0" || text === "any" || text === "*") return EVERYTHING;
   const range = /^(-?\d+)(?:-(\d+))?$/.exec(text);
   if (!range) {
-    if (text.trim() === "") throw new UsageError("Empty port: expected a number, a range, a service name, or any");
+    if (text.trim() === "") {
+      throw new UsageError('Port "" is empty: expected a number, a range, a service name, or any');
+    }
     const port = names.port(text);
     return { op: "port", side, from: port, to: port };
   }

@@ -25,7 +25,13 @@ export type Condition =
   | { readonly op: "autobound" }
   | { readonly op: "uid"; readonly uid: number }
   /** A state's bit (1 << number) is in the mask. */
-  | { readonly op: "state"; readonly mask: number };
+  | { readonly op: "state"; readonly mask: number }
+  /** No data for so many milliseconds, either way (tcpi_last_data_sent, tcpi_last_data_recv). */
+  | { readonly op: "idle"; readonly ms: number }
+  /** Data, a SYN or a FIN that the peer does not acknowledge although it was sent again: see `isStalled`. */
+  | { readonly op: "stalled" }
+  /** IP_TRANSPARENT: its local address is another host's on purpose (INET_DIAG_SOCKOPT). */
+  | { readonly op: "transparent" };
 
 /** An expression; `all` with no terms is true, `any` with none is false. */
 export type Filter =

@@ -1,22 +1,38 @@
 // Whether a filter matches a row of a dump. This is the authority: the kernel's own filter (bytecode.ts) only saves
 // rows from being sent.
 
-import { INET_DIAG_CGROUP_ID, INET_DIAG_MARK, type InetDiagMsg } from "../netlink/inet_diag.ts";
+import {
+  INET_DIAG_CGROUP_ID,
+  INET_DIAG_INFO,
+  INET_DIAG_MARK,
+  INET_DIAG_SOCKOPT,
+  type InetDiagMsg,
+} from "../netlink/inet_diag.ts";
+import { decodeMptcpInfo } from "../netlink/mptcp_info.ts";
+import { STATES } from "../netlink/states.ts";
+import { decodeTcpInfo, idleTime, type TcpInfo } from "../netlink/tcp_info.ts";
 import { type Condition, type Filter, fold } from "./filter.ts";
 import { PrefixSet } from "./prefix_set.ts";
 
 /** Whether a row is selected. */
 export type Matcher = (row: InetDiagMsg) => boolean;
 
+/** What a row is of: the INET_DIAG_INFO of an MPTCP connection is another struct. */
+export type Protocol = "tcp" | "mptcp";
+
 /**
  * A function that decides whether `filter` matches a row.
  *
  * What a row does not say is matched neither by a condition nor by its negation, since a row must not be acted upon
- * for what is not known of it: marks without CAP_NET_ADMIN, marks and cgroups of sockets that are not full ones
- * (TIME-WAIT and SYN-RECV), and `autobound` always.
+ * for what is not known of it: marks without CAP_NET_ADMIN, marks, cgroups and tcp_info of sockets that are not full
+ * ones (TIME-WAIT and SYN-RECV), `autobound` always, and of MPTCP connections whether they are stalled.
  */
-export function compileMatcher(filter: Filter): Matcher {
-  return fold<Matcher>(filter, matchCondition, (op, terms) => op === "all" ? matchAll(terms) : matchAny(terms));
+export function compileMatcher(filter: Filter, protocol: Protocol = "tcp"): Matcher {
+  return fold<Matcher>(
+    filter,
+    (condition, negated) => matchCondition(condition, negated, protocol),
+    (op, terms) => op === "all" ? matchAll(terms) : matchAny(terms),
+  );
 }
 
 function matchAll(terms: readonly Matcher[]): Matcher {
@@ -47,7 +63,7 @@ function matchAny(terms: readonly Matcher[]): Matcher {
   };
 }
 
-function matchCondition(condition: Condition, negated: boolean): Matcher {
+function matchCondition(condition: Condition, negated: boolean, protocol: Protocol): Matcher {
   switch (condition.op) {
     case "address": {
       const set = new PrefixSet(condition.prefixes);
@@ -81,5 +97,45 @@ function matchCondition(condition: Condition, negated: boolean): Matcher {
       return (row) => (row.uid === condition.uid) !== negated;
     case "state":
       return (row) => ((condition.mask >>> row.state & 1) === 1) !== negated;
+    case "idle":
+      return (row) => {
+        const idle_ms = idleTimeOf(row, protocol);
+        return idle_ms !== null && (idle_ms >= condition.ms) !== negated;
+      };
+    case "stalled":
+      return (row) => {
+        const info = protocol === "tcp" ? tcpInfoOf(row) : null;
+        return info !== null && isStalled(info, row.wqueue) !== negated;
+      };
+    case "transparent":
+      return (row) => {
+        const options = row.attribute(INET_DIAG_SOCKOPT);
+        return options !== null && ((options.getUint8(0) & TRANSPARENT) !== 0) !== negated;
+      };
   }
+}
+
+/** The bit of `struct inet_diag_sockopt`: {recverr, is_icsk, freebind, hdrincl, mc_loop, transparent, …}, a bit each. */
+const TRANSPARENT = 1 << 5;
+
+function tcpInfoOf(row: InetDiagMsg): TcpInfo | null {
+  const info = row.attribute(INET_DIAG_INFO);
+  return info && decodeTcpInfo(info);
+}
+
+/** null where there is no saying: before a connection is established its times mean nothing. */
+function idleTimeOf(row: InetDiagMsg, protocol: Protocol): number | null {
+  if (row.state === STATES["SYN-SENT"]) return null;
+  const info = row.attribute(INET_DIAG_INFO);
+  const times = info && (protocol === "tcp" ? decodeTcpInfo(info) : decodeMptcpInfo(info));
+  return times && idleTime(times);
+}
+
+/**
+ * Whether something waits for the peer's acknowledgement (tcpi_unacked, idiag_wqueue), and it was sent again by the
+ * retransmission timer (tcpi_retransmits) or, where the peer's window is closed, more than one window probe has not been
+ * answered (tcpi_probes). A peer that is slow but alive answers probes, and acknowledgements end retransmission.
+ */
+export function isStalled({ unacked, retransmits, probes }: TcpInfo, wqueue: number): boolean {
+  return (unacked > 0 || wqueue > 0) && (retransmits > 0 || probes > 1);
 }

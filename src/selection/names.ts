@@ -1,9 +1,14 @@
-// What this host makes of a name: getaddrinfo(3) for hosts and services, if_nametoindex(3) for interfaces.
+// What this host makes of a name: getaddrinfo(3) for hosts and services, if_nametoindex(3) for interfaces, getpwnam(3) for
+// users, the mount of cgroup v2 for cgroups.
 
-import { getaddrinfo, ifNameToIndex, LookupError } from "../../ffi/libc.ts";
+import { readWhole } from "../../ffi/files.ts";
+import { getaddrinfo, ifNameToIndex, isSyscallError, LookupError, statx } from "../../ffi/libc.ts";
+import { userId } from "../../ffi/passwd.ts";
 import type { Address } from "../address.ts";
+import { cgroupMounts } from "../mountinfo.ts";
 import { sockaddrAddress, sockaddrPort } from "../netlink/sockaddr.ts";
 import { UsageError } from "../usage_error.ts";
+import type { FilterNames } from "./operands.ts";
 
 /** Looks names up. Parsers are given one, so that tests need no resolver. */
 export interface Names {
@@ -18,8 +23,16 @@ export interface Names {
 /** EAI_NONAME, EAI_NODATA: there is no such name. Any other failure may be a passing one. */
 const UNKNOWN = [-2, -5];
 
-/** The names that this host knows. */
-export const systemNames: Names = {
+/** All that a selection may refer to. */
+export interface SystemNames extends FilterNames {
+  /** The number of a user. @throws {UsageError} When there is no such user. */
+  uid(user: string): number;
+}
+
+const decoder = new TextDecoder();
+
+/** The names that this host knows. Those of interfaces are the ones of the network namespace that the thread is in. */
+export const systemNames: SystemNames = {
   addresses(host) {
     try {
       const addresses = getaddrinfo(host, null).map(sockaddrAddress);
@@ -50,4 +63,31 @@ export const systemNames: Names = {
     if (index === 0) throw new UsageError(`No network interface "${name}" here: see "ip link"`);
     return index;
   },
+
+  uid(user) {
+    const uid = userId(user);
+    if (uid === null) throw new UsageError(`Unknown user "${user}": expected a name that this host knows, or a number`);
+    return uid;
+  },
+
+  cgroupId(path) {
+    const [mount] = cgroupMounts(text("/proc/self/mountinfo")).filter(({ unified }) => unified);
+    if (mount === undefined) throw new UsageError(`No cgroup "${path}": cgroup v2 is not mounted here`);
+    const below = path.startsWith(`${mount.point}/`) || path === mount.point ? path.slice(mount.point.length) : path;
+    try {
+      return BigInt(statx(null, `${mount.point}/${below}`).ino);
+    } catch (error) {
+      if (!isSyscallError(error)) throw error;
+      throw new UsageError(`No cgroup "${path}": expected a directory below ${mount.point}`);
+    }
+  },
+
+  localPorts() {
+    const [from, to] = text("/proc/sys/net/ipv4/ip_local_port_range").trim().split(/\s+/).map(Number);
+    return { from, to };
+  },
 };
+
+function text(path: string): string {
+  return decoder.decode(readWhole(path));
+}

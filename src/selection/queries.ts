@@ -22,18 +22,29 @@ export interface Query {
    */
   readonly fallback: Uint8Array | null;
   readonly matches: Matcher;
+  /** The same for rows of MPTCP connections. */
+  readonly matchesMptcp: Matcher;
 }
 
 /** The queries whose selected rows are the sockets in one of `states` that the filter matches, each socket once. None where nothing can match. */
 export function queries(filter: Filter, states: number = ALL_STATES): Query[] {
-  return splitAutobound(filter).map(({ asked, rest }) => ({
-    families: familiesOf(rest),
-    states: states & statesOf(rest),
-    // What comes first is never left out.
-    bytecode: compileBytecode(all([asked, rest])),
-    fallback: compileBytecode(asked),
-    matches: compileMatcher(rest),
-  })).filter((query) => query.families.length > 0 && query.states !== 0);
+  return splitAutobound(filter).map(({ asked, rest }) => {
+    const matches = compileMatcher(rest);
+    return {
+      families: familiesOf(rest),
+      states: states & statesOf(rest),
+      // What comes first is never left out.
+      bytecode: compileBytecode(all([asked, rest])),
+      fallback: compileBytecode(asked),
+      matches,
+      matchesMptcp: asksForInfo(rest) ? compileMatcher(rest, "mptcp") : matches,
+    };
+  }).filter((query) => query.families.length > 0 && query.states !== 0);
+}
+
+/** Whether a filter reads INET_DIAG_INFO, which has to be asked for. */
+export function asksForInfo(filter: Filter): boolean {
+  return mentions(filter, "idle") || mentions(filter, "stalled");
 }
 
 /**

@@ -79,6 +79,11 @@ export function sockIdOf(connection: Connection): SockId {
  * connection's cookie may be its listener's, so there it is the namespace, the addresses and the ports.
  */
 export function identityOf(connection: Connection): string {
-  const { protocol, netns, src, dst, cookie } = connection;
-  return protocol === "tcp" ? cookie : `${netns}/${src.address}/${src.port}/${dst.address}/${dst.port}`;
+  const { protocol, netns, cookie } = connection;
+  return protocol === "tcp" ? cookie : `${netns}/${endsOf(connection)}`;
+}
+
+/** Both ends of a connection: no two TCP connections of a namespace have the same, nor two MPTCP connections. */
+export function endsOf({ src, dst }: Connection): string {
+  return `${src.address}/${src.port}/${dst.address}/${dst.port}`;
 }

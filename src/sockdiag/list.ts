@@ -6,8 +6,7 @@ import type { Connection, Info } from "../connection.ts";
 import { extension, INET_DIAG_INFO, INET_DIAG_SHUTDOWN, type InetDiagMsg } from "../netlink/inet_diag.ts";
 import { decodeMptcpInfo } from "../netlink/mptcp_info.ts";
 import { decodeTcpInfo } from "../netlink/tcp_info.ts";
-import { CONNECTED } from "../netlink/states.ts";
-import { connectionOf, identityOf } from "./connection.ts";
+import { connectionOf, endsOf, identityOf } from "./connection.ts";
 import type { DumpRequest, SockDiag } from "./sock_diag.ts";
 
 /** Which connections, in the terms of sock_diag. */
@@ -22,7 +21,11 @@ export interface Query {
   readonly fallback: Uint8Array | null;
   /** Decides. */
   matches(row: InetDiagMsg): boolean;
+  /** Decides for rows of MPTCP connections, where that is another question. */
+  matchesMptcp?(row: InetDiagMsg): boolean;
 }
+
+const EVERY_STATE = 0xffffffff;
 
 /**
  * Lists the connections that one of the queries selects, each once. The subflows of an MPTCP connection, which the
@@ -40,18 +43,17 @@ export function listConnections(
   netns: number,
 ): Connection[] {
   const connections = new Map<string, Connection>();
-  /** The MPTCP connections, by inode, and whether each would be selected if its state were. */
-  const multipath = new Map<number, { connection: Connection; selected: boolean }>();
+  const multipath = new Multipath();
   const asked = extensions | extension(INET_DIAG_SHUTDOWN);
 
   forEachFamily(queries, (family, query) => {
-    // Hardly filtered: a subflow is recognised by its connection's inode, whatever was selected and in any state.
-    const request = { family, protocol: IPPROTO_MPTCP, states: CONNECTED, extensions: asked };
+    // Hardly filtered, and in every state: a subflow is recognised by its connection, selected or not, open or closing.
+    const request = { family, protocol: IPPROTO_MPTCP, states: EVERY_STATE, extensions: asked };
     dumpIfSupported(diag, { ...request, bytecode: query.fallback }, (row) => {
       const connection = withInfo(connectionOf(row, "mptcp", netns), row, asked);
-      const selected = query.matches(row) || (multipath.get(row.inode)?.selected ?? false);
-      if (row.inode !== 0) multipath.set(row.inode, { connection, selected });
-      if (selected && 1 << row.state & query.states) connections.set(identityOf(connection), connection);
+      const matches = query.matchesMptcp?.(row) ?? query.matches(row);
+      multipath.add(connection, matches);
+      if (matches && query.states >>> row.state & 1) connections.set(identityOf(connection), connection);
     });
   });
 
@@ -61,17 +63,39 @@ export function listConnections(
     const request = { family, protocol: IPPROTO_TCP, states: query.states, extensions: asked };
     dumpFiltered(diag, request, query, (row) => {
       if (!query.matches(row)) return;
-      const parent = row.inode === 0 ? undefined : multipath.get(row.inode);
-      if (parent?.selected) return;
       const connection = withInfo(connectionOf(row, "tcp", netns), row, asked);
-      if (parent) {
-        const { address, port } = parent.connection.dst;
-        connection.subflow_of = formatEndpoint(address, port);
-      }
-      connections.set(identityOf(connection), connection);
+      const parent = multipath.parentOf(connection);
+      if (parent?.matches) return;
+      if (parent) connection.subflow_of = formatEndpoint(parent.connection.dst.address, parent.connection.dst.port);
+      connections.set(connection.cookie, connection);
     });
   }
   return [...connections.values()];
+}
+
+/** An MPTCP connection, and whether a query's matcher takes it: then it stands for its subflows, in whatever state. */
+interface Parent {
+  readonly connection: Connection;
+  readonly matches: boolean;
+}
+
+/** The MPTCP connections of a namespace, by what tells that a TCP socket is a subflow of one. */
+class Multipath {
+  /** While a descriptor refers to the connection, all of its subflows have its inode. */
+  readonly #byInode = new Map<number, Parent>();
+  /** Before and after, the first subflow has the ends that the connection has. */
+  readonly #byEnds = new Map<string, Parent>();
+
+  add(connection: Connection, matches: boolean): void {
+    const parent = { connection, matches: matches || (this.parentOf(connection)?.matches ?? false) };
+    if (connection.inode !== 0) this.#byInode.set(connection.inode, parent);
+    else this.#byEnds.set(endsOf(connection), parent);
+  }
+
+  parentOf(connection: Connection): Parent | undefined {
+    const parent = connection.inode === 0 ? undefined : this.#byInode.get(connection.inode);
+    return parent ?? (this.#byEnds.size === 0 ? undefined : this.#byEnds.get(endsOf(connection)));
+  }
 }
 
 function withInfo(connection: Connection, row: InetDiagMsg, asked: number): Connection {

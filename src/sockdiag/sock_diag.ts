@@ -1,6 +1,6 @@
 // sock_diag(7) as two operations: list the sockets of a family, destroy one socket.
 
-import { AF_UNSPEC, ENOBUFS, isSyscallError, SyscallError } from "../../ffi/libc.ts";
+import { AF_UNSPEC, ENOBUFS, ENOENT, isSyscallError, SyscallError } from "../../ffi/libc.ts";
 import {
   encodeRequest,
   encodeTcpRequest,
@@ -76,6 +76,8 @@ export class SockDiag {
         if (this.#receiveDump(sequence, each)) return;
       } catch (error) {
         this.close();
+        // What is said of a missing module depends on the request.
+        if (both && isSyscallError(error, "EOPNOTSUPP")) throw new SyscallError(error.syscall, ENOENT);
         // EAGAIN is the receive timeout: the end of the dump was lost.
         if (!isSyscallError(error, "ENOBUFS", "EAGAIN") || attempt === ATTEMPTS) throw error;
         continue;
@@ -132,7 +134,8 @@ export class SockDiag {
       const received = Math.min(this.#transport!.receive(this.#buffer), this.#buffer.length);
       const view = new DataView(this.#buffer.buffer, 0, received);
       if (received < NLMSGHDR_SIZE || view.getUint32(8, true) !== sequence) continue;
-      const errno = view.getUint16(4, true) === NLMSG_ERROR ? messageErrno(view, 0, received) : 0;
+      if (view.getUint16(4, true) !== NLMSG_ERROR) continue;
+      const errno = messageErrno(view, 0, received);
       if (errno !== 0) throw new SyscallError("SOCK_DESTROY", errno);
       return;
     }

@@ -1,8 +1,168 @@
-// Flags whose values need care: one that may be left out, one that may begin with a minus.
+// The words on the command line: what they come to, and what is said of those that come to nothing.
 
 import { assertEquals, assertThrows } from "@std/assert";
-import { parseArguments } from "../../src/cli/arguments.ts";
+import { destination, parseArguments } from "../../src/cli/arguments.ts";
+import { FLAGS } from "../../src/cli/flags.ts";
+import { selectionOf } from "../../src/cli/selection.ts";
 import { UsageError } from "../../src/usage_error.ts";
+
+/** The flags that a command line gives, in their order, those with a value as `name=value`. */
+function flags(...words: string[]): string[] {
+  return parseArguments(words).flags.map(({ flag, value }) =>
+    value === undefined ? flag.name : `${flag.name}=${value}`
+  );
+}
+
+/** Fails unless this is all that is said of a command line. */
+function assertRefused(words: string[], message: string): void {
+  const error = assertThrows(() => parseArguments(words), UsageError);
+  assertEquals(error.message, message);
+}
+
+Deno.test("the first word names the command where it is one, wherever flags stand", () => {
+  for (const words of [["ls", "any"], ["-4", "ls", "any"], ["ls", "-4", "any"], ["--", "ls", "any"]]) {
+    const { command, named, positionals } = parseArguments(words);
+    assertEquals({ command, named, positionals }, { command: "ls", named: true, positionals: ["any"] });
+  }
+  const { command, named, positionals } = parseArguments(["10.0.0.5", "ls"]);
+  assertEquals({ command, named, positionals }, { command: "hup", named: false, positionals: ["10.0.0.5", "ls"] });
+  assertEquals(parseArguments(["hup", "hup"]).positionals, ["hup"]);
+  assertEquals(parseArguments([]).positionals, []);
+});
+
+Deno.test("each flag is known by its name, and by its letter", () => {
+  for (const { name, short, value, alone, commands } of FLAGS) {
+    // It is no flag of its own, but a part of the one after it.
+    if (name === "not") continue;
+    const operand = value !== undefined && alone === undefined ? ["7"] : [];
+    const expected = [value === undefined ? name : `${name}=${alone ?? "7"}`];
+    assertEquals(flags(commands[0], `--${name}`, ...operand), expected);
+    if (short) assertEquals(flags(commands[0], `-${short}`, ...operand), expected);
+  }
+});
+
+Deno.test("no two flags have the same name or letter", () => {
+  for (const spellings of [FLAGS.map(({ name }) => name), FLAGS.flatMap(({ short }) => short ?? [])]) {
+    assertEquals(spellings.length, new Set(spellings).size);
+  }
+});
+
+Deno.test("letters may stand together, digits too", () => {
+  assertEquals(flags("-n4", "any"), ["dry-run", "ipv4"]);
+  assertEquals(flags("-4n", "any"), ["ipv4", "dry-run"]);
+  assertEquals(flags("-vqn6", "any"), ["verbose", "quiet", "dry-run", "ipv6"]);
+});
+
+Deno.test("a flag without a value leaves the word behind it alone", () => {
+  for (const word of ["true", "false", "5", "any"]) {
+    for (const flag of ["-n", "--dry-run"]) {
+      const args = parseArguments([flag, word]);
+      assertEquals(args.has("dry-run"), true);
+      assertEquals(args.positionals, [word]);
+    }
+  }
+});
+
+Deno.test("a value for a flag that has none is refused, rather than taken for its negation", () => {
+  for (const value of ["false", "true", "0", ""]) {
+    const message = `Option "--dry-run" takes no value: write --dry-run, not --dry-run=${value}`;
+    assertRefused([`--dry-run=${value}`, "any"], message);
+  }
+  assertRefused(["-n=false", "any"], 'Unknown option "-n=false": see "tcphup --help"');
+});
+
+Deno.test("a value stands behind its flag or behind an equals sign, and the last one counts", () => {
+  assertEquals(flags("--linger", "5", "any"), ["linger=5"]);
+  assertEquals(flags("--linger=a=b", "any"), ["linger=a=b"]);
+  assertEquals(flags("--linger=-5", "any"), ["linger=-5"]);
+  assertEquals(flags("--linger", "-", "any"), ["linger=-"]);
+  assertEquals(parseArguments(["--linger=5", "--linger", "6"]).value("linger"), "6");
+});
+
+Deno.test("a missing value is said, and no flag is taken for one", () => {
+  const message = 'Option "--linger" needs a value: --linger MS';
+  for (const words of [["--linger"], ["--linger="], ["--linger", ""], ["--linger", "--json"]]) {
+    assertRefused(["any", ...words], message);
+  }
+  assertRefused(["any", "--linger", "--"], message);
+});
+
+Deno.test("what is no flag of ours is quoted as it was typed", () => {
+  const odd = [
+    "--destory",
+    "-z",
+    "-nz",
+    "---n",
+    "--=3",
+    "--no-json",
+    "--_",
+    "--_=any",
+    "--constructor",
+    "--__proto__=1",
+  ];
+  for (const word of odd) {
+    assertRefused([word, "any"], `Unknown option "${word}": see "tcphup --help"`);
+    assertRefused(["ls", word], `Unknown option "${word}": see "tcphup ls --help"`);
+  }
+  assertRefused(["10.0.0.5", "-1"], 'Unknown option "-1": see "tcphup --help"');
+});
+
+Deno.test("a flag of another command is not this one's", () => {
+  assertRefused(["ls", "--dry-run", "any"], '"tcphup ls" has no option "--dry-run": see "tcphup ls --help"');
+  assertRefused(["-n", "ls", "any"], '"tcphup ls" has no option "--dry-run": see "tcphup ls --help"');
+  assertRefused(["doctor", "-4"], '"tcphup doctor" has no option "--ipv4": see "tcphup doctor --help"');
+  assertRefused(["any", "--sort", "idle"], '"tcphup hup" has no option "--sort": see "tcphup --help"');
+});
+
+Deno.test("DEST and PORT are two words at most, and none where flags select", () => {
+  const of = (...words: string[]) => destination(parseArguments(words));
+  assertEquals(of("10.0.0.5"), { dst: "10.0.0.5", dport: undefined });
+  assertEquals(of("ls", "10.0.0.5", "443"), { dst: "10.0.0.5", dport: "443" });
+  assertThrows(() => of("10.0.0.5", "443", "x"), UsageError, 'Surplus argument "x": expected tcphup hup DEST [PORT]');
+  assertEquals(of("ls", "--pid", "1"), { dst: undefined, dport: undefined });
+});
+
+Deno.test("flags that select may be given again, and are alternatives; DEST and PORT are two more", () => {
+  const selection = selectionOf(parseArguments(["10.0.0.5", "443", "--dst=::1", "--dport", "80", "--dst", "::2"]));
+  assertEquals([selection.dst, selection.dport], [["10.0.0.5", "::1", "::2"], ["443", "80"]]);
+  const { idle_for_ms } = selectionOf(parseArguments(["--idle-for=5m", "--idle-for", "90s"]));
+  assertEquals(idle_for_ms, 90_000);
+});
+
+Deno.test("--not turns the one flag around that follows it", () => {
+  const { not, ...chosen } = selectionOf(parseArguments([
+    ...["any", "--not", "--dst", "::1", "--dst", "::2", "--not", "--dst=::3", "--not", "-f", "x", "--not", "--stalled"],
+  ]));
+  assertEquals([chosen.dst, chosen.filter, chosen.stalled], [["any", "::2"], [], false]);
+  assertEquals([not?.dst, not?.filter, not?.stalled], [["::1", "::3"], ["x"], true]);
+  for (const before of [[], ["443"], ["--json"], ["-4"], ["-n4"], ["--not", "--dst", "::1"], ["--"], ["--dots", "1"]]) {
+    assertThrows(() => parseArguments(["any", "--not", ...before]), UsageError, 'Option "--not"');
+  }
+  assertRefused(["any", "--not", "--dst"], 'Option "--not --dst" needs a value: --not --dst ADDR');
+  assertRefused(
+    ["any", "--not", "--stalled=1"],
+    'Option "--not --stalled" takes no value: write --not --stalled, not --not --stalled=1',
+  );
+});
+
+Deno.test("-4 and -6 choose a version, and exclude each other", () => {
+  const version = (...words: string[]) => selectionOf(parseArguments([...words, "any"])).version;
+  assertEquals([version(), version("-4"), version("--ipv6")], [undefined, 4, 6]);
+  assertThrows(() => version("-46"), UsageError, "Options -4 and -6 together select nothing");
+});
+
+Deno.test("a time has a unit, or the flag's own, and fits an int of milliseconds", () => {
+  const linger = (text: string) => parseArguments([`--linger=${text}`]).duration("linger", "ms");
+  const times = { "0": 0, "250": 250, "1.5s": 1500, "2m": 120_000, "1h": 3_600_000, "2147483647": 2 ** 31 - 1 };
+  for (const [text, ms] of Object.entries(times)) assertEquals(linger(text), ms, text);
+  assertEquals(parseArguments(["--wait=1.5"]).duration("wait", "s"), 1500);
+  for (
+    const text of ["soon", "-5", "+5", "1e3", "0x10", "5 s", " 5", ".5", "5.", "1d", "2147483648", "25000h", "NaN"]
+  ) {
+    const error = assertThrows(() => linger(text), UsageError, `Not a time for --linger: "${text}"`);
+    assertEquals(/500ms, 5s or 2m, up to 24 days$/.test(error.message), true);
+  }
+});
 
 Deno.test("--watch alone has a value, and does not take DEST for it", () => {
   const args = parseArguments(["ls", "--watch", "10.0.0.5", "443"]);

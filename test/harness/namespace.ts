@@ -111,6 +111,8 @@ export class Namespace implements AsyncDisposable {
     const { stdout } = await run(["ip", "netns", "pids", this.name]);
     for (const pid of stdout.split("\n").filter((line) => line !== "")) end(Number(pid));
     for (const child of this.#children) {
+      // One that has gone to live in another namespace.
+      end(child.pid);
       if (!child.stdin.locked) await child.stdin.close().catch(() => {});
       for (const stream of [child.stdout, child.stderr]) if (!stream.locked) await stream.cancel();
       await child.status;

@@ -104,6 +104,16 @@ export class Connections {
     return await this.#peer.request("keepalive", { numbers: this.#numbers }) as Keepalive[];
   }
 
+  /** SO_MARK. */
+  async setMark(mark: number): Promise<void> {
+    await this.#peer.request("set_mark", { numbers: this.#numbers, mark });
+  }
+
+  /** SO_BINDTODEVICE. */
+  async bindToDevice(device: string): Promise<void> {
+    await this.#peer.request("bind_to_device", { numbers: this.#numbers, device });
+  }
+
   async close(): Promise<void> {
     await this.#peer.request("close", { numbers: this.#numbers });
   }
@@ -164,6 +174,11 @@ export class Peer {
     return this.#connections(await this.request("begin_connect", { address, port }));
   }
 
+  /** Begins a connection from an address that is not the host's, with IP_TRANSPARENT. */
+  async connectTransparently(address: string, port: number, source: string): Promise<Connections> {
+    return this.#connections(await this.request("connect_transparently", { address, port, source }));
+  }
+
   /** Opens a connection in a thread that has a descriptor table of its own. */
   async connectInThread(address: string, port: number): Promise<Connections> {
     return this.#connections(await this.request("connect_in_thread", { address, port }));
@@ -177,6 +192,11 @@ export class Peer {
   /** Forks a child that holds the same sockets; its process id. */
   async fork(options: { uid?: number; dumpable?: boolean } = {}): Promise<number> {
     return await this.request("fork", options) as number;
+  }
+
+  /** Has the application live in a network namespace of its own. Its sockets stay where they were opened. */
+  async leaveNetns(): Promise<void> {
+    await this.request("leave_netns");
   }
 
   /** prctl(PR_SET_DUMPABLE): a process that is not dumpable may be traced by nobody without privilege. */

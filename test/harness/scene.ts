@@ -61,6 +61,19 @@ export class Scene {
   }
 }
 
+/** A client in `netns`, connected to a server on a host of its own that then goes silent on one of its two addresses. */
+export async function deadPeer(netns: Namespace, other: Namespace): Promise<{ stuck: Connections; kept: Connections }> {
+  await netns.link(other, ["10.1.0.1/24"], ["10.1.0.2/24", "10.1.0.9/24"]);
+  const server = Peer.start(other);
+  await server.listen("0.0.0.0", DOOMED_PORT);
+  const client = Peer.start(netns);
+  const stuck = await client.connect("10.1.0.9", DOOMED_PORT, { count: 2 });
+  const kept = await client.connect("10.1.0.2", DOOMED_PORT);
+  await stuck.assertAlive();
+  await netns.silence("10.1.0.9", other);
+  return { stuck, kept };
+}
+
 /** Fails unless tcphup ended with this status and, so that a failure explains itself, shows what it said instead. */
 export function assertExit(run: Run, code: number): void {
   assert(run.code === code, `exit ${run.code} instead of ${code}: ${run.stdout}${run.stderr}`);

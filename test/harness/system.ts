@@ -1,5 +1,6 @@
 // Tests that need a host: each gets a network namespace, and is skipped, with the reason in its name, where it cannot run.
 
+import { CGROUP_ROOT } from "./cgroup.ts";
 import { Namespace } from "./namespace.ts";
 import { PYTHON } from "./peer.ts";
 import { COMPILED } from "./tcphup.ts";
@@ -42,11 +43,16 @@ const REQUIREMENTS = {
   nginx: program("nginx"),
   "redis-server": program("redis-server"),
   curl: program("curl"),
+  wrk: program("wrk"),
   setpriv: program("setpriv"),
   script: program("script"),
   strace: program("strace"),
+  unshare: program("unshare"),
+  busybox: program("busybox"),
   IPv6: kernel("/proc/sys/net/ipv6"),
+  "cgroup v2": { obtainable: false, present: CGROUP_ROOT !== null },
   MPTCP: kernel("/proc/sys/net/mptcp/enabled"),
+  "IA-32": kernel("/proc/sys/abi/vsyscall32"),
   "TCPHUP=the compiled program": { obtainable: false, present: COMPILED !== undefined },
   "Linux 6.9": { obtainable: false, present: isAtLeast(6, 9) },
 } satisfies Record<string, Requirement>;

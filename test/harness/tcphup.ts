@@ -80,6 +80,10 @@ export class Running {
     this.#child = netns.spawn([...command, ...args], options);
   }
 
+  get pid(): number {
+    return this.#child.pid;
+  }
+
   kill(signal: Deno.Signal): void {
     this.#child.kill(signal);
   }

@@ -11,7 +11,7 @@ import { Random, randomFilter, randomSocket } from "./random.ts";
 import { rowOf, type Socket } from "./row.ts";
 
 const DECIDABLE = ["address", "port", "interface", "mark", "cgroup"] as const;
-const CONDITIONS = [...DECIDABLE, "uid", "state", "autobound"] as const;
+const CONDITIONS = [...DECIDABLE, "uid", "state", "autobound", "idle", "stalled", "transparent"] as const;
 
 /** Like assertEquals, but describes the case only when it has failed: there are many. */
 function assertSame<T>(actual: T, expected: T, filter: Filter, socket: Socket): void {
@@ -43,6 +43,19 @@ Deno.test("the matcher matches what is known to be meant", () => {
     for (const socket of sockets) {
       const expected = meaning(filter, socket, false) === true;
       assertSame(matches(rowOf(socket)), expected, filter, socket);
+      if (expected) matched++;
+    }
+  });
+  assert(matched > 10_000 && matched < 50_000, `${matched} of 60000 matched: the test does not tell much`);
+});
+
+Deno.test("the matcher of MPTCP connections reads what the kernel says of those", () => {
+  let matched = 0;
+  forMany(6, ["idle", "stalled", "port"], (filter, sockets) => {
+    const matches = compileMatcher(filter, "mptcp");
+    for (const socket of sockets) {
+      const expected = meaning(filter, socket, false, "mptcp") === true;
+      assertSame(matches(rowOf(socket, "mptcp")), expected, filter, socket);
       if (expected) matched++;
     }
   });

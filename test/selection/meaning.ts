@@ -4,9 +4,16 @@ import { formatAddress, type Prefix, type Words } from "../../src/address.ts";
 import type { Filter } from "../../src/selection/filter.ts";
 import type { Socket } from "./row.ts";
 
+const SYN_SENT = 2;
+
 /** Whether the filter holds for the socket; null where that is not known. */
-export function meaning(filter: Filter, socket: Socket, knowsAutobound: boolean): boolean | null {
-  const term = (term: Filter) => meaning(term, socket, knowsAutobound);
+export function meaning(
+  filter: Filter,
+  socket: Socket,
+  knowsAutobound: boolean,
+  protocol: "tcp" | "mptcp" = "tcp",
+): boolean | null {
+  const term = (term: Filter) => meaning(term, socket, knowsAutobound, protocol);
   switch (filter.op) {
     case "all": {
       const terms = filter.terms.map(term);
@@ -34,6 +41,20 @@ export function meaning(filter: Filter, socket: Socket, knowsAutobound: boolean)
       return socket.cgroup === null ? null : socket.cgroup === filter.id;
     case "autobound":
       return knowsAutobound ? socket.autobound : null;
+    case "idle": {
+      // What the kernel says of a connection before it is established is nonsense.
+      if (socket.past === null || socket.state === SYN_SENT) return null;
+      return socket.past.sent_ms >= filter.ms && socket.past.received_ms >= filter.ms;
+    }
+    case "stalled": {
+      if (socket.past === null || protocol === "mptcp") return null;
+      const { unacked, retransmits, probes } = socket.past;
+      const waits = unacked > 0 || socket.wqueue > 0;
+      const unanswered = retransmits > 0 || probes > 1;
+      return waits && unanswered;
+    }
+    case "transparent":
+      return socket.transparent;
     case "uid":
       return socket.uid === filter.uid;
     case "state":

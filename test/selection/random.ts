@@ -2,7 +2,7 @@
 
 import { maskWords, parsePrefix, type Prefix, type Words } from "../../src/address.ts";
 import type { Filter, Side } from "../../src/selection/filter.ts";
-import { AF_INET, AF_INET6, type Socket } from "./row.ts";
+import { AF_INET, AF_INET6, type Past, type Socket } from "./row.ts";
 
 /** Random numbers that are the same in every run. */
 export class Random {
@@ -73,7 +73,22 @@ export function randomSocket(random: Random): Socket {
     uid: random.one([0, 1000]),
     mark: full ? random.one(MARKS) : null,
     cgroup: full ? random.one([1n, 2n, 2n ** 63n]) : null,
+    wqueue: random.one([0, 0, 10]),
+    past: full ? randomPast(random) : null,
+    transparent: full ? random.chance(0.2) : null,
     autobound: random.chance(0.5),
+  };
+}
+
+const TIMES_MS = [0, 999, 1000, 60_000, 2 ** 32 - 1];
+
+function randomPast(random: Random): Past {
+  return {
+    unacked: random.one([0, 0, 3]),
+    retransmits: random.one([0, 0, 2]),
+    probes: random.one([0, 1, 2]),
+    sent_ms: random.one(TIMES_MS),
+    received_ms: random.one(TIMES_MS),
   };
 }
 
@@ -106,6 +121,12 @@ export function randomFilter(random: Random, conditions: readonly Filter["op"][]
       return { op: "autobound" };
     case "uid":
       return { op: "uid", uid: random.one([0, 1000]) };
+    case "idle":
+      return { op: "idle", ms: random.one([1, 1000, 60_000]) };
+    case "stalled":
+      return { op: "stalled" };
+    case "transparent":
+      return { op: "transparent" };
     case "state":
       return { op: "state", mask: random.below(1 << 14) };
     default:

@@ -2,24 +2,11 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { Namespace } from "../harness/namespace.ts";
-import { type Connections, Peer } from "../harness/peer.ts";
+import { Peer } from "../harness/peer.ts";
 import { eventually } from "../harness/process.ts";
-import { assertCountsAddUp, assertExit, DOOMED_PORT, Scene } from "../harness/scene.ts";
+import { assertCountsAddUp, assertExit, deadPeer, DOOMED_PORT, Scene } from "../harness/scene.ts";
 import { systemTest } from "../harness/system.ts";
 import { Running, tcphup } from "../harness/tcphup.ts";
-
-/** A client in `netns`, connected to a server on a host of its own that then goes silent. */
-async function deadPeer(netns: Namespace, other: Namespace): Promise<{ stuck: Connections; kept: Connections }> {
-  await netns.link(other, ["10.1.0.1/24"], ["10.1.0.2/24", "10.1.0.9/24"]);
-  const server = Peer.start(other);
-  await server.listen("0.0.0.0", DOOMED_PORT);
-  const client = Peer.start(netns);
-  const stuck = await client.connect("10.1.0.9", DOOMED_PORT, { count: 2 });
-  const kept = await client.connect("10.1.0.2", DOOMED_PORT);
-  await stuck.assertAlive();
-  await netns.silence("10.1.0.9", other);
-  return { stuck, kept };
-}
 
 async function assertGone(netns: Namespace, ...filter: string[]): Promise<void> {
   await eventually(

@@ -25,7 +25,9 @@ KEEPALIVE = {
     "count": socket.TCP_KEEPCNT,
     "user_timeout_ms": socket.TCP_USER_TIMEOUT,
 }
+IP_TRANSPARENT = 19
 CLONE_FILES = 0x400
+CLONE_NEWNET = 0x40000000
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
 PR_SET_NAME = 15
@@ -219,6 +221,17 @@ class Peer:
         self.selector.register(sock, selectors.EVENT_WRITE, lambda: self.connected(connection))
         return [[len(self.connections) - 1, connection.port]]
 
+    def do_connect_transparently(self, address, port, source):
+        """Connects from an address that is not this host's, as a transparent proxy does."""
+        sock = socket.socket(family_of(address), socket.SOCK_STREAM)
+        sock.setsockopt(socket.IPPROTO_IP, IP_TRANSPARENT, 1)
+        sock.bind((source, 0))
+        # There is no way back to there, so nobody answers.
+        sock.setblocking(False)
+        sock.connect_ex((address, port))
+        self.connections.append(Connection(sock))
+        return [[len(self.connections) - 1, sock.getsockname()[1]]]
+
     def do_connect_in_thread(self, address, port):
         """Opens a connection in a thread with a descriptor table of its own, which blocks in recv(2) on it."""
         started, opened = threading.Event(), []
@@ -315,6 +328,15 @@ class Peer:
             if enabled is not None:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, enabled)
 
+    def do_set_mark(self, numbers, mark):
+        for number in numbers:
+            self.connections[number].sock.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, mark)
+
+    def do_bind_to_device(self, numbers, device):
+        for number in numbers:
+            sock = self.connections[number].sock
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode() + b"\0")
+
     def do_keepalive(self, numbers):
         """What getsockopt(2) says to the application itself, for each."""
         def keepalive(sock):
@@ -339,6 +361,11 @@ class Peer:
         os.read(ready, 1)
         self.children.append(pid)
         return pid
+
+    def do_leave_netns(self):
+        """Goes into a network namespace of its own; the sockets stay where they are."""
+        if libc.unshare(CLONE_NEWNET) != 0:
+            raise OSError(ctypes.get_errno(), "unshare")
 
     def do_set_dumpable(self, dumpable):
         libc.prctl(PR_SET_DUMPABLE, int(dumpable))

@@ -1,0 +1,98 @@
+// Files: whole ones, pieces of them, and memory that is one.
+
+import { AT_FDCWD, check, cString, Descriptor, lazily, open, read } from "./libc.ts";
+import { memoryAt } from "./memory.ts";
+
+const looking = lazily({
+  faccessat: { parameters: ["i32", "buffer", "i32", "i32"], result: "i32" },
+  getxattr: { parameters: ["buffer", "buffer", "buffer", "usize"], result: "i32" },
+});
+
+const remembering = lazily({
+  memfd_create: { parameters: ["buffer", "u32"], result: "i32" },
+  ftruncate: { parameters: ["i32", "isize"], result: "i32" },
+});
+
+const mapping = lazily({
+  mmap: { parameters: ["usize", "usize", "i32", "i32", "i32", "isize"], result: "usize" },
+});
+
+const seeking = lazily({
+  pread: { name: "pread64", parameters: ["i32", "buffer", "usize", "isize"], result: "i32" },
+});
+
+/** What most files of /proc fit in, kept from one to the next. */
+let scratch = new Uint8Array(16 * 1024);
+
+/** Reads a file, such as one of /proc, that does not tell its size. The result is overwritten by the next one. */
+function readIntoScratch(path: string): Uint8Array {
+  const file = open(null, path);
+  try {
+    let length = 0;
+    for (;;) {
+      const count = read(file, scratch.subarray(length));
+      if (count === 0) return scratch.subarray(0, length);
+      length += count;
+      if (length < scratch.length) continue;
+      const larger = new Uint8Array(scratch.length * 2);
+      larger.set(scratch);
+      scratch = larger;
+    }
+  } finally {
+    file.close();
+  }
+}
+
+/** All bytes of a file. */
+export function readFile(path: string): Uint8Array {
+  return readIntoScratch(path).slice();
+}
+
+const decoder = new TextDecoder();
+
+/** All of a file, as text. */
+export function readTextFile(path: string): string {
+  return decoder.decode(readIntoScratch(path));
+}
+
+/** pread(2). Returns the bytes read. */
+export function readAt(file: Descriptor, buffer: Uint8Array, offset: bigint): number {
+  return check("pread", seeking().pread(file.number, buffer, BigInt(buffer.length), offset));
+}
+
+const X_OK = 1;
+const AT_EACCESS = 0x200;
+
+/**
+ * faccessat(2) with X_OK and AT_EACCESS: that this process could execute, or search, `path`.
+ *
+ * @throws {SyscallError} `EACCES` when it could not, `ENOENT` when there is no such file.
+ */
+export function checkExecutable(path: string): void {
+  check("faccessat", looking().faccessat(AT_FDCWD, cString(path), X_OK, AT_EACCESS));
+}
+
+/** The length of an extended attribute, as getxattr(2) has it. */
+export function attributeLength(path: string, name: string): number {
+  return check("getxattr", looking().getxattr(cString(path), cString(name), null, 0n));
+}
+
+const MFD_CLOEXEC = 1;
+
+/** memfd_create(2) and ftruncate(2): `size` bytes of zeros that live for as long as a descriptor of them. */
+export function createMemory(name: string, size: number): Descriptor {
+  const memory = new Descriptor(check("memfd_create", remembering().memfd_create(cString(name), MFD_CLOEXEC)));
+  check("ftruncate", remembering().ftruncate(memory.number, BigInt(size)));
+  return memory;
+}
+
+const PROT_READ_WRITE = 3;
+const MAP_SHARED = 1;
+const MAP_FAILED = 0xffffffffffffffffn;
+
+/** mmap(2) with MAP_SHARED: what is written there is in the file at once. It stays mapped for good. */
+export function mapMemory(memory: Descriptor, size: number): Uint8Array {
+  const address = mapping().mmap(0n, BigInt(size), PROT_READ_WRITE, MAP_SHARED, memory.number, 0n);
+  check("mmap", address === MAP_FAILED ? -1 : 0);
+  return new Uint8Array(memoryAt(address, size));
+}

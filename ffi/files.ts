@@ -1,0 +1,61 @@
+// Files and directories as a whole. Read through libc, since the runtime's own functions want more permissions.
+
+import { getdents64, O_DIRECTORY, open, read } from "./libc.ts";
+
+const CHUNK = 64 * 1024;
+
+/** The whole of a file, or of whatever else can be read to its end. @throws {SyscallError} */
+export function readWhole(path: string): Uint8Array {
+  const file = open(null, path);
+  try {
+    const chunks: Uint8Array[] = [];
+    for (;;) {
+      const chunk = new Uint8Array(CHUNK);
+      const length = read(file, chunk);
+      if (length === 0) break;
+      chunks.push(chunk.subarray(0, length));
+    }
+    return concatenate(chunks);
+  } finally {
+    file.close();
+  }
+}
+
+function concatenate(chunks: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(chunks.reduce((sum, { length }) => sum + length, 0));
+  let offset = 0;
+  for (const chunk of chunks) {
+    whole.set(chunk, offset);
+    offset += chunk.length;
+  }
+  return whole;
+}
+
+/** An entry of a directory. */
+export interface Entry {
+  readonly name: string;
+  readonly isDirectory: boolean;
+}
+
+const DT_DIR = 4;
+const decoder = new TextDecoder();
+
+/** The entries of a directory, `.` and `..` left out. @throws {SyscallError} */
+export function entriesOf(path: string): Entry[] {
+  const directory = open(null, path, O_DIRECTORY);
+  const buffer = new Uint8Array(CHUNK);
+  const view = new DataView(buffer.buffer);
+  const entries: Entry[] = [];
+  try {
+    for (let length; (length = getdents64(directory, buffer)) > 0;) {
+      // struct linux_dirent64 {u64 ino, s64 off, u16 reclen, u8 type, char name[]}
+      for (let offset = 0; offset < length; offset += view.getUint16(offset + 16, true)) {
+        const name = decoder.decode(buffer.subarray(offset + 19, buffer.indexOf(0, offset + 19)));
+        if (name !== "." && name !== "..") entries.push({ name, isDirectory: buffer[offset + 18] === DT_DIR });
+      }
+    }
+    return entries;
+  } finally {
+    directory.close();
+  }
+}

@@ -1,0 +1,169 @@
+// Processes: starting one, turning into one, and what it inherits.
+
+import { check, cString, Descriptor, lazily, SyscallError } from "./libc.ts";
+import { allocate, cStrings } from "./memory.ts";
+
+const starting = lazily({
+  fcntl: { parameters: ["i32", "i32", "usize"], result: "i32" },
+  posix_spawn: { parameters: ["buffer", "buffer", "buffer", "buffer", "buffer", "buffer"], result: "i32" },
+  posix_spawn_file_actions_init: { parameters: ["buffer"], result: "i32" },
+  posix_spawn_file_actions_addopen: { parameters: ["buffer", "i32", "buffer", "i32", "u32"], result: "i32" },
+  posix_spawn_file_actions_adddup2: { parameters: ["buffer", "i32", "i32"], result: "i32" },
+  posix_spawn_file_actions_addclose: { parameters: ["buffer", "i32"], result: "i32" },
+  posix_spawn_file_actions_destroy: { parameters: ["buffer"], result: "i32" },
+  posix_spawnattr_init: { parameters: ["buffer"], result: "i32" },
+  posix_spawnattr_setflags: { parameters: ["buffer", "i32"], result: "i32" },
+  posix_spawnattr_setsigdefault: { parameters: ["buffer", "buffer"], result: "i32" },
+  posix_spawnattr_destroy: { parameters: ["buffer"], result: "i32" },
+  waitpid: { parameters: ["i32", "buffer", "i32"], result: "i32" },
+});
+
+const becoming = lazily({
+  execvpe: { parameters: ["buffer", "buffer", "buffer"], result: "i32" },
+  prctl: { parameters: ["i32", "usize", "usize", "usize", "usize"], result: "i32" },
+  signal: { parameters: ["i32", "usize"], result: "isize" },
+  getrlimit: { parameters: ["i32", "buffer"], result: "i32" },
+  setrlimit: { parameters: ["i32", "buffer"], result: "i32" },
+});
+
+const acting = lazily({
+  setfsuid: { parameters: ["u32"], result: "u32" },
+  setfsgid: { parameters: ["u32"], result: "u32" },
+});
+
+export const SIGPIPE = 13;
+export const SIGCHLD = 17;
+
+export const O_RDWR = 2;
+
+/** What a new process does to its descriptors before its program starts, in this order. */
+export type FileAction =
+  | { readonly action: "open"; readonly fd: number; readonly path: string; readonly flags: number }
+  | { readonly action: "duplicate"; readonly from: Descriptor; readonly to: number }
+  | { readonly action: "close"; readonly fd: number };
+
+const POSIX_SPAWN_SETSIGDEF = 0x04;
+const POSIX_SPAWN_SETSIGMASK = 0x08;
+const POSIX_SPAWN_SETSID = 0x80;
+/** More than posix_spawnattr_t, the larger of the two opaque types, takes (336 bytes). */
+const OPAQUE_SIZE = 512;
+const SIGSET_SIZE = 128;
+
+/** posix_spawn(3) answers with an errno. */
+function checkSpawn(error: number): void {
+  if (error !== 0) throw new SyscallError("posix_spawn", error);
+}
+
+/**
+ * posix_spawn(3) of a child in a session of its own, with no signal blocked and SIGCHLD not ignored.
+ *
+ * @param path The program, absolute.
+ * @returns The child's process id.
+ */
+export function spawn(
+  path: string,
+  args: readonly Uint8Array[],
+  environment: readonly Uint8Array[],
+  actions: readonly FileAction[],
+): number {
+  const c = starting();
+  const files = allocate(OPAQUE_SIZE);
+  const attributes = allocate(OPAQUE_SIZE);
+  checkSpawn(c.posix_spawn_file_actions_init(files));
+  checkSpawn(c.posix_spawnattr_init(attributes));
+  try {
+    for (const action of actions) addFileAction(files, action);
+    const signals = allocate(SIGSET_SIZE);
+    signals[(SIGCHLD - 1) >> 3] = 1 << ((SIGCHLD - 1) & 7);
+    checkSpawn(c.posix_spawnattr_setsigdefault(attributes, signals));
+    // The mask that SETSIGMASK sets is the empty one that init has put there.
+    const flags = POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK;
+    checkSpawn(c.posix_spawnattr_setflags(attributes, flags));
+    const pid = new Int32Array(1);
+    checkSpawn(c.posix_spawn(pid, cString(path), files, attributes, cStrings(args), cStrings(environment)));
+    return pid[0];
+  } finally {
+    c.posix_spawn_file_actions_destroy(files);
+    c.posix_spawnattr_destroy(attributes);
+  }
+}
+
+function addFileAction(files: Uint8Array, action: FileAction): void {
+  const c = starting();
+  switch (action.action) {
+    case "open":
+      return checkSpawn(c.posix_spawn_file_actions_addopen(files, action.fd, cString(action.path), action.flags, 0));
+    case "duplicate":
+      return checkSpawn(c.posix_spawn_file_actions_adddup2(files, action.from.number, action.to));
+    case "close":
+      return checkSpawn(c.posix_spawn_file_actions_addclose(files, action.fd));
+  }
+}
+
+/** waitpid(2) for a child that ends by itself. Returns its wait status. */
+export function wait(pid: number): number {
+  const status = new Int32Array(1);
+  check("waitpid", starting().waitpid(pid, status, 0));
+  return status[0];
+}
+
+/**
+ * execve(2): this process becomes `path`. A file that the kernel does not know how to run goes to /bin/sh, as
+ * execvpe(3) and shells have it.
+ *
+ * @throws {SyscallError} It returns only by failing.
+ */
+export function execute(path: string, args: readonly Uint8Array[], environment: readonly Uint8Array[]): never {
+  check("execve", becoming().execvpe(cString(path), cStrings(args), cStrings(environment)));
+  throw new Error("execve has returned");
+}
+
+const F_DUPFD_CLOEXEC = 1030;
+
+/** fcntl(2) F_DUPFD_CLOEXEC: a duplicate whose number is at least `lowest`. */
+export function duplicateFrom(descriptor: Descriptor, lowest: number): Descriptor {
+  return new Descriptor(check("fcntl", starting().fcntl(descriptor.number, F_DUPFD_CLOEXEC, BigInt(lowest))));
+}
+
+const PR_SET_NO_NEW_PRIVS = 38;
+
+/** prctl(2) PR_SET_NO_NEW_PRIVS, for the calling thread: no program gives it rights that it has not got. */
+export function setNoNewPrivs(): void {
+  check("prctl", becoming().prctl(PR_SET_NO_NEW_PRIVS, 1n, 0n, 0n, 0n));
+}
+
+const SIG_DFL = 0n;
+
+/** signal(2) with SIG_DFL. */
+export function restoreDefault(signal: number): void {
+  if (becoming().signal(signal, SIG_DFL) === -1n) throw new Error(`signal ${signal} does not exist`);
+}
+
+const RLIMIT_NOFILE = 7;
+
+/** One resource limit: the soft one, which counts, and the hard one, up to which a process may raise it. */
+export interface Limit {
+  readonly soft: bigint;
+  readonly hard: bigint;
+}
+
+/** getrlimit(2) RLIMIT_NOFILE. */
+export function descriptorLimit(): Limit {
+  const rlimit = new BigUint64Array(2);
+  check("getrlimit", becoming().getrlimit(RLIMIT_NOFILE, rlimit));
+  return { soft: rlimit[0], hard: rlimit[1] };
+}
+
+/** setrlimit(2) RLIMIT_NOFILE. */
+export function setDescriptorLimit({ soft, hard }: Limit): void {
+  check("setrlimit", becoming().setrlimit(RLIMIT_NOFILE, new BigUint64Array([soft, hard])));
+}
+
+/** setfsuid(2) and setfsgid(2): the user that files, and so sockets, are made for. Returns whether it is so now. */
+export function actAs(uid: number, gid: number): boolean {
+  const { setfsuid, setfsgid } = acting();
+  setfsgid(gid);
+  setfsuid(uid);
+  // They do not fail, but return what was set before; a second call tells what the first has done.
+  return setfsgid(gid) === gid && setfsuid(uid) === uid;
+}

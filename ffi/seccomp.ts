@@ -1,0 +1,261 @@
+// <linux/seccomp.h> and <linux/audit.h>: filters that have a listener, and the notifications it is sent. The protocol
+// is that of seccomp_unotify(2).
+
+import { host } from "./deno.ts";
+import { check, Descriptor, isSyscallError, lazily } from "./libc.ts";
+import { addressOf, allocate } from "./memory.ts";
+
+const filtering = lazily({
+  seccomp: { name: "syscall", parameters: ["usize", "u32", "u32", "buffer"], result: "i32" },
+});
+
+const notifying = lazily({
+  ioctl: { parameters: ["i32", "usize", "buffer"], result: "i32" },
+  ioctlValue: { name: "ioctl", parameters: ["i32", "usize", "usize"], result: "i32" },
+  poll: { parameters: ["buffer", "usize", "i32"], result: "i32" },
+});
+
+const SYS_seccomp = host.arch === "x86_64" ? 317n : 277n;
+
+/** How one kind of program calls the kernel: its AUDIT_ARCH_, and its numbers of the calls that make a socket work. */
+export interface CallNumbers {
+  readonly arch: number;
+  /** Bits of the number that only say which of several tables with the same numbers is meant. */
+  readonly ignored_bits: number;
+  readonly socket: number;
+  readonly connect: number;
+  readonly listen: number;
+  /** The one call that on i386 stands for them all: its first argument says which. */
+  readonly socketcall?: number;
+}
+
+/** __X32_SYSCALL_BIT: a call of the x32 kind, which has the numbers of x86-64 for what concerns us. */
+const X32_BIT = 0x40000000;
+
+const CALLERS: Record<string, readonly CallNumbers[]> = {
+  x86_64: [
+    { arch: 0xc000003e, ignored_bits: X32_BIT, socket: 41, connect: 42, listen: 50 },
+    { arch: 0x40000003, ignored_bits: 0, socket: 359, connect: 362, listen: 363, socketcall: 102 },
+  ],
+  aarch64: [
+    { arch: 0xc00000b7, ignored_bits: 0, socket: 198, connect: 203, listen: 201 },
+    { arch: 0x40000028, ignored_bits: 0, socket: 281, connect: 283, listen: 284 },
+  ],
+};
+
+/** Every kind of program that a kernel of this machine runs, the native one first. */
+export function callers(machine: string = host.arch): readonly CallNumbers[] {
+  return CALLERS[machine];
+}
+
+/** The first argument of socketcall(2), from <linux/net.h>. */
+export const SYS_SOCKET = 1;
+export const SYS_CONNECT = 3;
+export const SYS_LISTEN = 4;
+
+export const SECCOMP_RET_USER_NOTIF = 0x7fc00000;
+export const SECCOMP_RET_ALLOW = 0x7fff0000;
+
+const SECCOMP_SET_MODE_FILTER = 1;
+/** Do not slow the program down by turning off speculation, which kernels before 5.16 do to filtered programs. */
+const SECCOMP_FILTER_FLAG_SPEC_ALLOW = 1 << 2;
+const SECCOMP_FILTER_FLAG_NEW_LISTENER = 1 << 3;
+/** A caller whose notification was received is not woken by a signal, except to die. Linux ≥ 5.19. */
+const SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV = 1 << 5;
+
+/**
+ * Puts a filter, an array of `struct sock_filter`, on the calling thread and on what it starts or turns into.
+ *
+ * @returns The listener.
+ * @throws {SyscallError} `EACCES` without CAP_SYS_ADMIN or no_new_privs, `EBUSY` where a filter with a listener is
+ * already in place, `EINVAL` before Linux 5.0.
+ */
+export function installFilter(program: Uint8Array): Descriptor {
+  // struct sock_fprog {u16 len; struct sock_filter *filter}
+  const fprog = new DataView(allocate(16).buffer);
+  fprog.setUint16(0, program.length / 8, true);
+  fprog.setBigUint64(8, addressOf(program), true);
+  const bytes = new Uint8Array(fprog.buffer);
+  const flags = SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_SPEC_ALLOW;
+  const install = (flags: number) =>
+    new Descriptor(check("seccomp", filtering().seccomp(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, bytes)));
+  try {
+    return install(flags | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV);
+  } catch (error) {
+    if (!isSyscallError(error, "EINVAL")) throw error;
+    return install(flags);
+  }
+}
+
+/** `struct seccomp_notif`: {u64 id; u32 pid, flags; s32 nr; u32 arch; u64 ip, args[6]}. */
+export const NOTIFICATION_SIZE = 80;
+
+/** A call that a program has made and that waits for an answer. */
+export class Notification {
+  readonly bytes: Uint8Array;
+  readonly #view: DataView;
+
+  /** @param bytes NOTIFICATION_SIZE bytes, which are read anew each time. */
+  constructor(bytes: Uint8Array) {
+    this.bytes = bytes;
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  }
+
+  /** Leaves no notification here. */
+  clear(): void {
+    this.bytes.fill(0);
+  }
+
+  /** Names it to the kernel; 0 when there is none here. */
+  get id(): bigint {
+    return this.#view.getBigUint64(0, true);
+  }
+
+  /** The thread that made the call; 0 when our pid namespace does not show it. */
+  get tid(): number {
+    return this.#view.getUint32(8, true);
+  }
+
+  get nr(): number {
+    return this.#view.getInt32(16, true);
+  }
+
+  get arch(): number {
+    return this.#view.getUint32(20, true);
+  }
+
+  /** One of the six arguments, of which an int takes the lower half. */
+  argument(index: number): number {
+    return this.#view.getInt32(32 + index * 8, true);
+  }
+
+  /** One of the six arguments, where it is an address. */
+  address(index: number): bigint {
+    return this.#view.getBigUint64(32 + index * 8, true);
+  }
+}
+
+const SECCOMP_IOCTL_NOTIF_RECV = 0xc0502100n;
+const SECCOMP_IOCTL_NOTIF_SEND = 0xc0182101n;
+/** The number that every kernel takes; <linux/seccomp.h> had the direction wrong until 5.17. */
+const SECCOMP_IOCTL_NOTIF_ID_VALID = 0x80082102n;
+const SECCOMP_IOCTL_NOTIF_ADDFD = 0x40182103n;
+const SECCOMP_IOCTL_NOTIF_SET_FLAGS = 0x40082104n;
+
+const POLLIN = 1;
+const POLLERR = 8;
+const POLLHUP = 16;
+
+const pollfd = new Int32Array(2);
+
+/**
+ * poll(2) until a notification can be received.
+ *
+ * @returns `false` when none will ever come, because the last thread under the filter has gone. Linux ≥ 5.9.
+ */
+export function waitForNotification(listener: Descriptor): boolean {
+  for (;;) {
+    // struct pollfd {int fd; short events, revents}
+    pollfd[0] = listener.number;
+    pollfd[1] = POLLIN;
+    try {
+      check("poll", notifying().poll(pollfd, 1n, -1));
+    } catch (error) {
+      if (isSyscallError(error, "EINTR")) continue;
+      throw error;
+    }
+    const events = pollfd[1] >> 16;
+    if (events & POLLIN) return true;
+    if (events & (POLLHUP | POLLERR)) return false;
+  }
+}
+
+/** Receives into `notification`. Returns `false` when the caller has gone in the meantime. */
+export function receiveNotification(listener: Descriptor, notification: Notification): boolean {
+  // The kernel insists on zeros.
+  notification.clear();
+  try {
+    check("ioctl", notifying().ioctl(listener.number, SECCOMP_IOCTL_NOTIF_RECV, notification.bytes));
+    return true;
+  } catch (error) {
+    if (isSyscallError(error, "ENOENT", "EINTR")) return false;
+    throw error;
+  }
+}
+
+/** SECCOMP_USER_NOTIF_FLAG_CONTINUE: the kernel makes the call as if nothing had been in the way. */
+const FLAG_CONTINUE = 1;
+const id64 = new BigUint64Array(1);
+/** `struct seccomp_notif_resp`: {u64 id; s64 val; s32 error; u32 flags}. */
+const response = new BigUint64Array(3);
+
+/** Lets the call proceed. Nothing happens when it was answered before, or the caller has gone. */
+export function letProceed(listener: Descriptor, id: bigint): void {
+  response[0] = id;
+  response[2] = BigInt(FLAG_CONTINUE) << 32n;
+  try {
+    check("ioctl", notifying().ioctl(listener.number, SECCOMP_IOCTL_NOTIF_SEND, response));
+  } catch (error) {
+    if (!isSyscallError(error, "ENOENT")) throw error;
+  }
+}
+
+/** Whether the caller still waits, so that its thread number is still its own. */
+export function isWaiting(listener: Descriptor, id: bigint): boolean {
+  id64[0] = id;
+  return notifying().ioctl(listener.number, SECCOMP_IOCTL_NOTIF_ID_VALID, id64) === 0;
+}
+
+const SECCOMP_ADDFD_FLAG_SEND = 2;
+const O_CLOEXEC = 0o2000000;
+/** `struct seccomp_notif_addfd`: {u64 id; u32 flags, srcfd, newfd, newfd_flags}. */
+const addfd = new Int32Array(6);
+
+function addDescriptor(listener: Descriptor, id: bigint, flags: number, source: number, newFlags: number): void {
+  addfd[0] = Number(BigInt.asIntN(32, id));
+  addfd[1] = Number(BigInt.asIntN(32, id >> 32n));
+  addfd[2] = flags;
+  addfd[3] = source;
+  addfd[4] = 0;
+  addfd[5] = newFlags;
+  check("ioctl", notifying().ioctl(listener.number, SECCOMP_IOCTL_NOTIF_ADDFD, addfd));
+}
+
+/**
+ * Gives the caller a duplicate of `source`, whose number its call returns. Linux ≥ 5.14.
+ *
+ * @throws {SyscallError} `ENOENT` when the caller has gone, `EMFILE` when it has no descriptor left.
+ */
+export function answerWithDescriptor(listener: Descriptor, id: bigint, source: Descriptor, closeOnExec: boolean): void {
+  addDescriptor(listener, id, SECCOMP_ADDFD_FLAG_SEND, source.number, closeOnExec ? O_CLOEXEC : 0);
+}
+
+/** No notification has it: ids count up from a random number. */
+const NO_ID = 0n;
+
+function addDescriptorFails(listener: Descriptor, flags: number): string {
+  try {
+    addDescriptor(listener, NO_ID, flags, listener.number, 0);
+    return "";
+  } catch (error) {
+    if (isSyscallError(error)) return error.code;
+    throw error;
+  }
+}
+
+/** Whether this kernel has what is needed to end with the last filtered thread (5.9). It came together with ADDFD. */
+export function hasHangup(listener: Descriptor): boolean {
+  return addDescriptorFails(listener, 0) === "ENOENT";
+}
+
+/** Whether this kernel can answer a call with a descriptor in one step (5.14). */
+export function hasAnswerWithDescriptor(listener: Descriptor): boolean {
+  return addDescriptorFails(listener, SECCOMP_ADDFD_FLAG_SEND) === "ENOENT";
+}
+
+const SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP = 1n;
+
+/** Lets caller and supervisor take turns on one processor, where the kernel can (6.6): less time a notification. */
+export function takeTurns(listener: Descriptor): void {
+  notifying().ioctlValue(listener.number, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);
+}

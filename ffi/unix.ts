@@ -1,0 +1,126 @@
+// unix(7): a pair of sockets, and descriptors that travel over it.
+
+import {
+  check,
+  Descriptor,
+  isSyscallError,
+  lazily,
+  setsockoptBytes,
+  SO_RCVTIMEO,
+  SOCK_CLOEXEC,
+  SOL_SOCKET,
+} from "./libc.ts";
+import { addressOf, allocate } from "./memory.ts";
+
+const passing = lazily({
+  socketpair: { parameters: ["i32", "i32", "i32", "buffer"], result: "i32" },
+  sendmsg: { parameters: ["i32", "buffer", "i32"], result: "i32" },
+  recvmsg: { parameters: ["i32", "buffer", "i32"], result: "i32" },
+});
+
+const AF_UNIX = 1;
+const SOCK_SEQPACKET = 5;
+const SCM_RIGHTS = 1;
+const MSG_PEEK = 2;
+const MSG_NOSIGNAL = 0x4000;
+const MSG_CMSG_CLOEXEC = 0x40000000;
+
+/** socketpair(2): two connected sockets that keep messages apart. */
+export function socketpair(): [Descriptor, Descriptor] {
+  const pair = new Int32Array(2);
+  check("socketpair", passing().socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair));
+  return [new Descriptor(pair[0]), new Descriptor(pair[1])];
+}
+
+/** SO_RCVTIMEO: how long a receiving call waits before it fails with EAGAIN. */
+export function setReceiveTimeout(socket: Descriptor, seconds: number): void {
+  const timeval = new BigInt64Array([BigInt(seconds), 0n]);
+  setsockoptBytes(socket, SOL_SOCKET, SO_RCVTIMEO, new Uint8Array(timeval.buffer));
+}
+
+const HEADER = 56;
+const IOVEC = 16;
+const CMSG_HEADER = 16;
+const TEXT_SIZE = 1024;
+const MAX_DESCRIPTORS = 4;
+
+/** A `struct msghdr` with what it points at: one buffer of text, and room for descriptors. */
+class Message {
+  readonly bytes = allocate(HEADER + IOVEC + CMSG_HEADER + MAX_DESCRIPTORS * 4 + TEXT_SIZE);
+  readonly view = new DataView(this.bytes.buffer);
+  readonly control = HEADER + IOVEC;
+  readonly text = this.bytes.subarray(this.control + CMSG_HEADER + MAX_DESCRIPTORS * 4);
+
+  constructor(textLength: number, controlLength: number) {
+    const { view } = this;
+    const base = addressOf(this.bytes);
+    // msghdr {name @0, namelen @8, iov @16, iovlen @24, control @32, controllen @40, flags @48}
+    view.setBigUint64(16, base + BigInt(HEADER), true);
+    view.setBigUint64(24, 1n, true);
+    view.setBigUint64(32, base + BigInt(this.control), true);
+    view.setBigUint64(40, BigInt(controlLength), true);
+    view.setBigUint64(HEADER, base + BigInt(this.text.byteOffset), true);
+    view.setBigUint64(HEADER + 8, BigInt(textLength), true);
+  }
+}
+
+/** A message of up to 1024 bytes of text, with descriptors. */
+export interface Parcel {
+  readonly text: string;
+  readonly descriptors: readonly Descriptor[];
+}
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+/**
+ * sendmsg(2) with SCM_RIGHTS: duplicates of the descriptors are in the message from now on, and stay open in it.
+ *
+ * @throws {SyscallError} `EPIPE` when the other end is closed.
+ */
+export function send({ text, descriptors }: Parcel, socket: Descriptor): void {
+  const bytes = encoder.encode(text).subarray(0, TEXT_SIZE);
+  const controlLength = descriptors.length === 0 ? 0 : CMSG_HEADER + descriptors.length * 4;
+  const message = new Message(bytes.length, controlLength);
+  const { view, control } = message;
+  message.text.set(bytes);
+  // cmsghdr {u64 len; s32 level, type}
+  view.setBigUint64(control, BigInt(controlLength), true);
+  view.setInt32(control + 8, SOL_SOCKET, true);
+  view.setInt32(control + 12, SCM_RIGHTS, true);
+  descriptors.forEach(({ number }, i) => view.setInt32(control + CMSG_HEADER + i * 4, number, true));
+  check("sendmsg", passing().sendmsg(socket.number, message.bytes, MSG_NOSIGNAL));
+}
+
+/** recvmsg(2). Returns null when the other end is closed and nothing is left of what it has sent. */
+export function receive(socket: Descriptor): Parcel | null {
+  return receiveWith(socket, 0);
+}
+
+/** The same, with MSG_PEEK: the message stays where it is, and new descriptors are made at each call. */
+export function peek(socket: Descriptor): Parcel | null {
+  return receiveWith(socket, MSG_PEEK);
+}
+
+function receiveWith(socket: Descriptor, flags: number): Parcel | null {
+  const message = new Message(TEXT_SIZE, CMSG_HEADER + MAX_DESCRIPTORS * 4);
+  const length = receiveUninterrupted(socket, message.bytes, flags | MSG_CMSG_CLOEXEC);
+  if (length === 0) return null;
+  const { view, control } = message;
+  const controlLength = Number(view.getBigUint64(40, true));
+  const descriptors: Descriptor[] = [];
+  for (let offset = CMSG_HEADER; offset + 4 <= controlLength; offset += 4) {
+    descriptors.push(new Descriptor(view.getInt32(control + offset, true)));
+  }
+  return { text: decoder.decode(message.text.subarray(0, length)), descriptors };
+}
+
+function receiveUninterrupted(socket: Descriptor, message: Uint8Array, flags: number): number {
+  for (;;) {
+    try {
+      return check("recvmsg", passing().recvmsg(socket.number, message, flags));
+    } catch (error) {
+      if (!isSyscallError(error, "EINTR")) throw error;
+    }
+  }
+}

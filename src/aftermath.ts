@@ -1,0 +1,132 @@
+// What comes after a connection was hung up on: it is aborted where it does not go, and looked for in the end.
+
+import { type Actor, settle } from "./act.ts";
+import type { Connection } from "./connection.ts";
+import type { Selector } from "./select.ts";
+import { sleep } from "./sleep.ts";
+import { identityOf } from "./sockdiag/connection.ts";
+
+/** What is to be done about connections that do not go. */
+export interface AftermathOptions {
+  /** Abort what is still there so long after it was hung up on, and what has no owner. */
+  readonly destroy_after_ms?: number;
+  /** In the end, wait up to so long until all are gone. */
+  readonly wait_ms?: number;
+  readonly signal?: AbortSignal;
+}
+
+/** How often to look whether connections are gone: at first, and at most. */
+const POLL_MS = { first: 10, most: 250 };
+/** A list of sockets that come and go may miss one, so it takes two to say that a connection is gone. */
+const MISSED_OFTEN = 2;
+
+interface Pending {
+  readonly deadline: number;
+  /** In how many lists in a row it was missing. */
+  missed: number;
+}
+
+/** Sees to it that connections go. */
+export class Aftermath {
+  readonly #actor: Actor;
+  readonly #selector: Selector;
+  readonly #options: AftermathOptions;
+  /** Those that are to be aborted unless they go, the first to be aborted first. */
+  readonly #pending = new Map<Connection, Pending>();
+  #poll_ms = POLL_MS.first;
+  #nextLook = 0;
+
+  constructor(actor: Actor, selector: Selector, options: AftermathOptions) {
+    this.#actor = actor;
+    this.#selector = selector;
+    this.#options = options;
+  }
+
+  /** Takes a connection to which something was done just now, or could not be done. */
+  add(connection: Connection): void {
+    const { destroy_after_ms } = this.#options;
+    if (destroy_after_ms === undefined || connection.outcome === "skipped") return;
+    const now = performance.now();
+    if (this.#pending.size === 0) {
+      this.#poll_ms = POLL_MS.first;
+      this.#nextLook = now + this.#poll_ms;
+    }
+    this.#pending.set(connection, { deadline: now + destroy_after_ms, missed: 0 });
+  }
+
+  /** When there is something to do next; Infinity when nothing is pending. */
+  get due(): number {
+    for (const { deadline } of this.#pending.values()) return Math.min(deadline, this.#nextLook);
+    return Infinity;
+  }
+
+  /** Lets go of those that have gone, and aborts those whose time is over. */
+  run(): void {
+    const present = this.#present(this.#pending.keys());
+    const now = performance.now();
+    for (const [connection, pending] of this.#pending) {
+      const row = present.get(identityOf(connection));
+      if (row === undefined) {
+        if (++pending.missed < MISSED_OFTEN) continue;
+        this.#actor.release(connection);
+      } else {
+        pending.missed = 0;
+        connection.state = row.state;
+        if (pending.deadline > now) continue;
+        this.#actor.destroy(connection, this.#selector.diagOf(connection));
+      }
+      this.#pending.delete(connection);
+    }
+    this.#nextLook = now + this.#poll_ms;
+    this.#poll_ms = Math.min(2 * this.#poll_ms, POLL_MS.most);
+  }
+
+  /**
+   * Waits, if that was asked for, and reports those that are still there as lingering.
+   *
+   * @returns How many of the connections, those left alone apart, are gone; null when it was not asked for.
+   */
+  async end(known: ReadonlyMap<string, Connection>): Promise<number | null> {
+    const { wait_ms } = this.#options;
+    if (wait_ms === undefined) return null;
+    const touched = [...known.values()].filter(({ outcome }) => outcome !== "skipped").length;
+    const left = await this.#waitUntilGone(known, wait_ms);
+    for (const connection of left) {
+      const { outcome, state } = connection;
+      if (outcome === "hung-up" || outcome === "already-gone" || outcome === "destroyed") {
+        settle(connection, "lingering", `still there after ${wait_ms / 1000} s, in ${state}`);
+      }
+    }
+    return touched - left.size;
+  }
+
+  /** Returns those that are still there after `ms`. */
+  async #waitUntilGone(known: ReadonlyMap<string, Connection>, ms: number): Promise<Set<Connection>> {
+    const deadline = performance.now() + ms;
+    for (let poll_ms = POLL_MS.first;; poll_ms = Math.min(2 * poll_ms, POLL_MS.most)) {
+      const left = this.#left(known);
+      const remaining_ms = deadline - performance.now();
+      const over = remaining_ms <= 0 || this.#options.signal?.aborted === true;
+      if (left.size === 0 || over) {
+        for (const connection of this.#left(known)) left.add(connection);
+        if (left.size === 0 || over) return left;
+      }
+      await sleep(Math.min(poll_ms, remaining_ms), this.#options.signal);
+    }
+  }
+
+  #left(known: ReadonlyMap<string, Connection>): Set<Connection> {
+    const left = new Set<Connection>();
+    for (const [identity, { state }] of this.#present(known.values())) {
+      const connection = known.get(identity);
+      if (connection === undefined || connection.outcome === "skipped") continue;
+      connection.state = state;
+      left.add(connection);
+    }
+    return left;
+  }
+
+  #present(known: Iterable<Connection>): Map<string, Connection> {
+    return new Map(this.#selector.remaining(known).map((connection) => [identityOf(connection), connection]));
+  }
+}

@@ -1,0 +1,84 @@
+// How the listener gets from the command's process to the supervisor: through a pair of unix sockets, where the message
+// with it stays lying for the next supervisor, should the first be killed.
+
+import { createMemory, mapMemory } from "../../ffi/file.ts";
+import { type Descriptor, type ForeignFd, isSyscallError, pidfdGetfd } from "../../ffi/libc.ts";
+import { Notification, NOTIFICATION_SIZE } from "../../ffi/seccomp.ts";
+import { peek, receive, send, setReceiveTimeout } from "../../ffi/unix.ts";
+import { Unsupported } from "../unsupported.ts";
+
+/** How long a supervisor may take to start. */
+const PATIENCE_S = 30;
+
+const READY = "ready";
+
+/**
+ * Gives the supervisor the listener, and memory for the notification that it is working on.
+ *
+ * @param socket This process's end of the pair. The text of the message is its number, for the supervisor's trial.
+ * @throws {Unsupported} When the supervisor says that it cannot work here, or does not say anything.
+ */
+export function handOver(socket: Descriptor, listener: Descriptor): void {
+  const memory = createMemory("tcphup notification", NOTIFICATION_SIZE);
+  try {
+    send({ text: String(socket.number), descriptors: [listener, memory] }, socket);
+  } finally {
+    memory.close();
+  }
+  const answer = awaitAnswer(socket);
+  if (answer !== READY) throw new Unsupported(answer);
+}
+
+function awaitAnswer(socket: Descriptor): string {
+  setReceiveTimeout(socket, PATIENCE_S);
+  try {
+    return receive(socket)?.text ?? "the supervisor did not start: --debug shows what it says";
+  } catch (error) {
+    if (isSyscallError(error, "EAGAIN")) return `the supervisor did not start within ${PATIENCE_S} s`;
+    throw error;
+  }
+}
+
+/** What a supervisor has been given. */
+export interface Handover {
+  readonly listener: Descriptor;
+  readonly notification: Notification;
+  /** A descriptor of the command's process, from before it became the command. */
+  readonly fd: ForeignFd;
+}
+
+/** Fetches what `handOver` has sent, and leaves it there. Null when the command's process has gone before it sent it. */
+export function takeOver(shelf: Descriptor): Handover | null {
+  const parcel = peek(shelf);
+  if (parcel === null) return null;
+  const [listener, memory] = parcel.descriptors;
+  const notification = new Notification(mapMemory(memory, NOTIFICATION_SIZE));
+  memory.close();
+  return { listener, notification, fd: Number(parcel.text) as ForeignFd };
+}
+
+/**
+ * Tells tcphup that the command may start, or with `why` that it may not.
+ *
+ * @returns `false` when the command has started long ago: this supervisor is not the first.
+ */
+export function answer(shelf: Descriptor, why: string | null): boolean {
+  try {
+    send({ text: why ?? READY, descriptors: [] }, shelf);
+    return true;
+  } catch (error) {
+    if (isSyscallError(error, "EPIPE", "ECONNRESET")) return false;
+    throw error;
+  }
+}
+
+/** Whether this process may duplicate a descriptor of that one, which the command's processes resemble. */
+export function mayDuplicate(command: Descriptor, fd: ForeignFd): boolean {
+  try {
+    pidfdGetfd(command, fd).close();
+    return true;
+  } catch (error) {
+    // EBADF, ESRCH: it has closed it, or gone, but it was allowed.
+    return !isSyscallError(error, "EPERM", "ENOSYS");
+  }
+}

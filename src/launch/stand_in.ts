@@ -1,0 +1,121 @@
+// Making a socket in the place of a program, so that it has its options before the program ever sees it (--on socket).
+//
+// A socket keeps what its maker was: its network namespace, the user of its inode, its control group and its security
+// label. So one is made only for a caller that these do not distinguish from the supervisor, or once the supervisor has
+// taken on the caller's user and network namespace.
+
+import { readTextFile } from "../../ffi/file.ts";
+import { CLONE_NEWNET, type Descriptor, isSyscallError, open, setns, socket, statx } from "../../ffi/libc.ts";
+import { actAs } from "../../ffi/process.ts";
+
+/** What a new socket takes from the task that makes it. */
+export interface Maker {
+  /** The inode of the network namespace. */
+  readonly netns: number;
+  readonly uid: number;
+  readonly gid: number;
+  /** /proc/TASK/cgroup, all hierarchies. */
+  readonly cgroup: string;
+  /** /proc/TASK/attr/current; empty without a security module that labels. */
+  readonly label: string;
+}
+
+/**
+ * @param task A thread id, or `self`.
+ * @param hasLabel Whether there is a label to read, which takes as long as all the rest.
+ */
+export function readMaker(task: number | "self", hasLabel = true): Maker {
+  const status = readTextFile(`/proc/${task}/status`);
+  return {
+    netns: statx(null, `/proc/${task}/ns/net`).ino,
+    uid: lastId(UIDS, status),
+    gid: lastId(GIDS, status),
+    cgroup: readTextFile(`/proc/${task}/cgroup`),
+    label: hasLabel ? readLabel(task) : "",
+  };
+}
+
+/** The last of four ids (real, effective, saved, file system) is the one that files, and sockets, are made with. */
+const UIDS = /^Uid:.*\t(\d+)$/m;
+const GIDS = /^Gid:.*\t(\d+)$/m;
+
+function lastId(ids: RegExp, status: string): number {
+  return Number(ids.exec(status)?.[1]);
+}
+
+function readLabel(task: number | "self"): string {
+  try {
+    return readTextFile(`/proc/${task}/attr/current`);
+  } catch (error) {
+    if (isSyscallError(error, "ENOENT", "EINVAL")) return "";
+    throw error;
+  }
+}
+
+/** What keeps one maker from passing for another, null when nothing does. */
+export function insurmountable(self: Maker, caller: Maker): string | null {
+  if (caller.cgroup !== self.cgroup) return "is in another control group than the supervisor";
+  if (caller.label !== self.label) return "has another security label than the supervisor";
+  return null;
+}
+
+/** Makes sockets as this process, or as one that it can pass for. */
+export class StandIn {
+  readonly #self = readMaker("self");
+  readonly #netns = open(null, "/proc/self/ns/net");
+
+  /**
+   * socket(2) as the thread `tid` would have made it, with SOCK_CLOEXEC.
+   *
+   * @throws {StandInError} When this process cannot pass for it.
+   * @throws {SyscallError} What socket(2) would tell the thread too.
+   */
+  socket(tid: number, domain: number, type: number, protocol: number): Descriptor {
+    // Where no security module labels tasks, this process has no label either.
+    const caller = readMaker(tid, this.#self.label !== "");
+    const difference = insurmountable(this.#self, caller);
+    if (difference !== null) throw new StandInError(difference);
+    const make = () => socket(domain, type, protocol);
+    return this.#inNamespace(tid, caller, () => this.#asUser(caller, make));
+  }
+
+  #asUser({ uid, gid }: Maker, make: () => Descriptor): Descriptor {
+    const self = this.#self;
+    if (uid === self.uid && gid === self.gid) return make();
+    try {
+      if (!actAs(uid, gid)) throw new StandInError(`runs as user ${uid}, which needs CAP_SETUID and CAP_SETGID`);
+      return make();
+    } finally {
+      actAs(self.uid, self.gid);
+    }
+  }
+
+  #inNamespace(tid: number, caller: Maker, make: () => Descriptor): Descriptor {
+    if (caller.netns === this.#self.netns) return make();
+    const namespace = open(null, `/proc/${tid}/ns/net`);
+    try {
+      enter(namespace);
+    } finally {
+      namespace.close();
+    }
+    try {
+      return make();
+    } finally {
+      setns(this.#netns, CLONE_NEWNET);
+    }
+  }
+}
+
+function enter(namespace: Descriptor): void {
+  try {
+    setns(namespace, CLONE_NEWNET);
+  } catch (error) {
+    if (isSyscallError(error, "EPERM")) throw new StandInError("is in another network namespace: needs CAP_SYS_ADMIN");
+    throw error;
+  }
+}
+
+/** Why a socket cannot be made in the place of a program. */
+export class StandInError extends Error {
+  override readonly name = "StandInError";
+}

@@ -1,0 +1,127 @@
+// Which addresses are a network namespace's own, asked of rtnetlink(7).
+
+import {
+  AF_INET,
+  AF_INET6,
+  AF_NETLINK,
+  type Descriptor,
+  isSyscallError,
+  MSG_TRUNC,
+  NETLINK_ROUTE,
+  recv,
+  send,
+  setsockopt,
+  setsockoptBytes,
+  SO_RCVTIMEO,
+  SOCK_RAW,
+  socket,
+  SOL_SOCKET,
+  SyscallError,
+} from "../../ffi/libc.ts";
+import { hostPrefix, ipv4, type Prefix } from "../address.ts";
+import {
+  align4,
+  encodeMessage,
+  messageErrno,
+  NLM_F_DUMP,
+  NLM_F_DUMP_INTR,
+  NLM_F_REQUEST,
+  NLMSG_DONE,
+  NLMSG_ERROR,
+  NLMSGHDR_SIZE,
+} from "../netlink/message.ts";
+import {
+  decodeAddress,
+  decodeLocalRoute,
+  encodeAddressRequest,
+  encodeRouteRequest,
+  RTM_GETADDR,
+  RTM_GETROUTE,
+  RTM_NEWADDR,
+  RTM_NEWROUTE,
+} from "../netlink/rtnetlink.ts";
+
+/** What is an end of a connection on this very host whatever is configured: loopback, and no address at all. */
+const ALWAYS: readonly Prefix[] = [
+  { words: [0, 0, 0xffff, 0x7f000000], length: 96 + 8 },
+  hostPrefix(ipv4(0)),
+  hostPrefix({ words: [0, 0, 0, 1] }),
+  hostPrefix({ words: [0, 0, 0, 0] }),
+];
+
+/**
+ * The addresses that the namespace this thread is in has now: those of its interfaces, whichever routing table they
+ * serve (VRF), and what else its `local` table delivers to itself (whole prefixes, anycast); loopback always.
+ */
+export function localAddresses(): Prefix[] {
+  const route = openRoute();
+  try {
+    const lists = [AF_INET, AF_INET6].flatMap((family) => [
+      list(route, RTM_GETADDR, encodeAddressRequest(family), RTM_NEWADDR, decodeAddress),
+      list(route, RTM_GETROUTE, encodeRouteRequest(family), RTM_NEWROUTE, decodeLocalRoute),
+    ]);
+    return [...ALWAYS, ...lists.flat()];
+  } finally {
+    route.close();
+  }
+}
+
+const SOL_NETLINK = 270;
+/** The kernel then sends only the routing table that was asked for, and not a whole Internet of routes. Linux ≥ 4.20. */
+const NETLINK_GET_STRICT_CHK = 12;
+const RECEIVE_TIMEOUT_S = 10n;
+
+function openRoute(): Descriptor {
+  const route = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
+  setsockoptBytes(route, SOL_SOCKET, SO_RCVTIMEO, new Uint8Array(new BigInt64Array([RECEIVE_TIMEOUT_S, 0n]).buffer));
+  setsockopt(route, SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1);
+  return route;
+}
+
+type Decode = (view: DataView, offset: number, end: number) => Prefix | null;
+
+const ATTEMPTS = 4;
+
+/** A dump; once more when it was disturbed by a change. */
+function list(route: Descriptor, request: number, payload: Uint8Array, reply: number, decode: Decode): Prefix[] {
+  for (let attempt = 1;; attempt++) {
+    send(route, encodeMessage(request, NLM_F_REQUEST | NLM_F_DUMP, attempt, payload));
+    try {
+      const prefixes = receive(route, attempt, reply, decode);
+      if (prefixes !== null || attempt === ATTEMPTS) return prefixes ?? [];
+    } catch (error) {
+      // A family that is switched off, or a table that has nothing in it yet.
+      if (isSyscallError(error, "ENOENT", "EAFNOSUPPORT", "EOPNOTSUPP")) return [];
+      throw error;
+    }
+  }
+}
+
+/** Returns null for a dump that was disturbed. */
+function receive(route: Descriptor, sequence: number, reply: number, decode: Decode): Prefix[] | null {
+  const buffer = new Uint8Array(64 * 1024);
+  const view = new DataView(buffer.buffer);
+  const prefixes: Prefix[] = [];
+  let whole = true;
+  for (;;) {
+    const received = recv(route, buffer, MSG_TRUNC);
+    if (received > buffer.length) throw new SyscallError("recv", 90);
+    for (let offset = 0; offset + NLMSGHDR_SIZE <= received;) {
+      const length = view.getUint32(offset, true);
+      const end = offset + length;
+      if (length < NLMSGHDR_SIZE || end > received) break;
+      const [type, flags] = [view.getUint16(offset + 4, true), view.getUint16(offset + 6, true)];
+      if (view.getUint32(offset + 8, true) === sequence) {
+        if (flags & NLM_F_DUMP_INTR) whole = false;
+        if (type === NLMSG_DONE || type === NLMSG_ERROR) {
+          const errno = messageErrno(view, offset, end);
+          if (errno !== 0) throw new SyscallError("rtnetlink dump", errno);
+          return whole ? prefixes : null;
+        }
+        const prefix = type === reply ? decode(view, offset + NLMSGHDR_SIZE, end) : null;
+        if (prefix !== null) prefixes.push(prefix);
+      }
+      offset += align4(length);
+    }
+  }
+}

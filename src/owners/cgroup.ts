@@ -1,0 +1,94 @@
+// Control groups, as /proc/PID/cgroup names them: of cgroup v2 and of every hierarchy of v1.
+
+import { entriesOf, readWhole } from "../../ffi/files.ts";
+import { isSyscallError } from "../../ffi/libc.ts";
+import { cgroupMounts } from "../mountinfo.ts";
+import { globExpression, globSource, isGlob } from "./glob.ts";
+
+/** The paths in a /proc/PID/cgroup, one for each hierarchy, without those that are the root. */
+export function cgroupPaths(text: string): string[] {
+  return text.split("\n").flatMap((line) => {
+    // ID:CONTROLLERS:PATH, where ID is 0 for cgroup v2
+    const [, path] = /^\d+:[^:]*:(\/.+)$/.exec(line) ?? [];
+    return path === undefined ? [] : [path.replace(/ \(deleted\)$/, "")];
+  });
+}
+
+/**
+ * The id of the container that a cgroup is of, as Docker, containerd, CRI-O and Podman name cgroups: 64 hexadecimal
+ * digits, alone or as in `docker-….scope`. null for a cgroup of none, and for that of a container's monitor.
+ */
+export function containerOf(paths: readonly string[]): string | null {
+  for (const path of paths) {
+    for (const name of path.split("/").toReversed()) {
+      const [, prefix, id] = /^(?:([a-z][a-z-]*)-)?([0-9a-f]{64})(?:\.scope)?$/.exec(name) ?? [];
+      if (id !== undefined && !prefix?.endsWith("conmon")) return id;
+    }
+  }
+  return null;
+}
+
+/** Whether a cgroup's path, from the root of its hierarchy, is selected. */
+export type CgroupMatcher = (path: string) => boolean;
+
+const POD = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+const CONTAINER = /^[0-9a-f]{12,64}$/;
+
+/**
+ * Reads what is said of a cgroup. All that lies below it is meant too:
+ *
+ * - `/system.slice/nginx.service`, a path from the root of a hierarchy, or from where that is mounted;
+ * - `nginx.service`, `kubepods.slice/*`: a name, or several, wherever in the tree;
+ * - the UID of a Kubernetes pod, the id of a container or 12 digits of its start.
+ */
+export function cgroupMatcher(text: string, mountPoints: readonly string[]): CgroupMatcher {
+  const pattern = belowMount(text, mountPoints);
+  if (pattern === "/") return () => true;
+  const source = pattern.startsWith("/") ? `^${globSource(pattern)}` : `/${nameSource(pattern)}`;
+  const expression = globExpression(`${source}(?:/|$)`, text);
+  return (path) => expression.test(path);
+}
+
+function nameSource(name: string): string {
+  // systemd's names separate levels with "-", so there the UID has "_" in place of it.
+  if (POD.test(name)) return `[^/]*pod${name.toLowerCase().replaceAll("-", "[-_]")}[^/]*`;
+  if (CONTAINER.test(name)) return `(?:[a-z][a-z-]*-)?${name}[0-9a-f]*(?:\\.scope)?`;
+  return globSource(name);
+}
+
+function belowMount(text: string, mountPoints: readonly string[]): string {
+  const trimmed = text.replace(/(.)\/+$/, "$1");
+  const [mount = ""] = mountPoints.filter((point) => trimmed === point || trimmed.startsWith(`${point}/`))
+    .sort((a, b) => b.length - a.length);
+  return trimmed.slice(mount.length) || "/";
+}
+
+/** Where they are mounted everywhere; `ip netns exec` hides that from what it starts. */
+const USUAL_POINTS = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
+
+/** Where the hierarchies of control groups are mounted. */
+export function mountPoints(): string[] {
+  const mounts = cgroupMounts(new TextDecoder().decode(readWhole("/proc/self/mountinfo")));
+  return [...new Set([...USUAL_POINTS, ...mounts.map(({ point }) => point)])];
+}
+
+/** Whether there is such a cgroup, with or without processes in it. A pattern is allowed to mean none. */
+export function cgroupExists(text: string, matches: CgroupMatcher, mountPoints: readonly string[]): boolean {
+  return isGlob(text) || mountPoints.some((point) => search(point, "", matches));
+}
+
+function search(point: string, path: string, matches: CgroupMatcher): boolean {
+  return directories(point + path).some((name) =>
+    matches(`${path}/${name}`) || search(point, `${path}/${name}`, matches)
+  );
+}
+
+function directories(path: string): string[] {
+  try {
+    return entriesOf(path).filter(({ isDirectory }) => isDirectory).map(({ name }) => name);
+  } catch (error) {
+    // A cgroup may be removed at any moment.
+    if (isSyscallError(error)) return [];
+    throw error;
+  }
+}

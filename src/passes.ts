@@ -1,0 +1,258 @@
+// Looking for connections, as often as it takes: select, resolve, keep to the guards, hand on what is to be cut.
+
+import { ENDED, ownerName, settle } from "./act.ts";
+import type { Aftermath } from "./aftermath.ts";
+import type { Connection } from "./connection.ts";
+import type { Crew } from "./crew.ts";
+import type { Cuts } from "./cuts.ts";
+import { CLOSING, stateMask } from "./netlink/states.ts";
+import { hasCapability } from "./owners/permission.ts";
+import type { Stopwatch } from "./report.ts";
+import type { Resolver } from "./resolve.ts";
+import type { Selector } from "./select.ts";
+import { identityOf } from "./sockdiag/connection.ts";
+
+/** How often to look again for connections that appeared meanwhile, at most. */
+const PASSES = 5;
+/** How often to look again for the holder of one connection. */
+const TRIES = 3;
+/** How often to look while new matches are hung up on for a time. */
+export const DEFAULT_EVERY_MS = 500;
+
+/** Which connections to hand on, and how long to look for them. */
+export interface PassOptions {
+  readonly dry_run?: boolean;
+  readonly destroy?: boolean;
+  readonly fin_only?: boolean;
+  /** Whether this process holds duplicates, so that it is no owner of anything. */
+  readonly hold?: boolean;
+  /** Do not spare the connections that an ancestor of this process holds. */
+  readonly include_session?: boolean;
+  /** Refuse when more match, before anything is touched; of those that appear later, take so many in all. */
+  readonly max?: number;
+  /** Asked once, before anything is touched. */
+  readonly confirm?: (connections: readonly Connection[]) => boolean | Promise<boolean>;
+  /** Go on taking what appears for so long, looking so often. */
+  readonly repeat?: { readonly for_ms: number; readonly every_ms?: number };
+}
+
+/** The rooms that a pass goes through, and the one that it leads to. */
+export interface Rooms {
+  readonly selector: Selector;
+  readonly resolver: Resolver;
+  readonly cuts: Cuts;
+  readonly aftermath: Aftermath;
+  readonly watch: Stopwatch;
+  readonly crew: Crew | null;
+}
+
+/** Finds what is to be cut. */
+export class Passes {
+  /** Every connection that was selected so far, by identity. */
+  readonly known = new Map<string, Connection>();
+  /** Why a guard refused, before anything was touched. */
+  refused: string | null = null;
+  /** Whether there were more than `max` in the end. */
+  exceeded = false;
+  readonly #rooms: Rooms;
+  readonly #options: PassOptions;
+  /** Whether what was not there at the first pass is left alone: it is what connected anew. */
+  readonly #onlyFirst: boolean;
+  /** Those whose holder has to be looked for again. */
+  readonly #sought = new Set<Connection>();
+  /** How often it was looked for in vain. */
+  readonly #tries = new Map<Connection, number>();
+  readonly #start = performance.now();
+  #latest = 0;
+  #count = 0;
+  #foundNew = false;
+  #confirmed = false;
+
+  /** @param onlyFirst Leave alone what appears after the first pass, unless `repeat` asks for it. */
+  constructor(rooms: Rooms, options: PassOptions, onlyFirst: boolean) {
+    this.#rooms = rooms;
+    this.#options = options;
+    this.#onlyFirst = onlyFirst;
+  }
+
+  /** When to look next; Infinity for never again. */
+  get due(): number {
+    if (this.#count === 0) return this.#start;
+    if (this.#options.dry_run || this.refused !== null) return Infinity;
+    if (this.#isRepeating) return this.#latest + (this.#options.repeat?.every_ms ?? DEFAULT_EVERY_MS);
+    const { cuts } = this.#rooms;
+    if (cuts.size > 0) return Infinity;
+    const again = this.#sought.size > 0 || cuts.stale.length > 0 || (this.#foundNew && this.#takesNew);
+    return again ? this.#latest : Infinity;
+  }
+
+  /** Whether the time of `repeat` will not be over when the next look is due. */
+  get #isRepeating(): boolean {
+    const { repeat } = this.#options;
+    if (repeat === undefined || this.exceeded) return false;
+    return this.#latest + (repeat.every_ms ?? DEFAULT_EVERY_MS) <= this.#start + repeat.for_ms;
+  }
+
+  get #takesNew(): boolean {
+    if (this.exceeded) return false;
+    if (this.#options.repeat) {
+      return this.#count === 0 || performance.now() <= this.#start + this.#options.repeat.for_ms;
+    }
+    return this.#count < (this.#onlyFirst ? 1 : PASSES);
+  }
+
+  /** Looks once. */
+  async run(): Promise<void> {
+    const { watch, selector, resolver, cuts, aftermath, crew } = this.#rooms;
+    this.#latest = performance.now();
+    for (const connection of cuts.stale.splice(0)) {
+      this.#seek(connection);
+      if (connection.outcome !== null) aftermath.add(connection);
+    }
+    const found = watch.time("select", () => this.#select());
+    if (this.refused !== null || found.length === 0) return;
+    const { dry_run, hold } = this.#options;
+    crew?.call(found.length);
+    const options = { exhaustive: dry_run, exceptSelf: hold, known: selector.owners };
+    watch.time("resolve", () => resolver.resolve(found, options));
+    const wanted = found.filter((connection) => !this.#isLeft(connection));
+    if (!await this.#isConfirmed(wanted)) return;
+    const ready = wanted.filter((connection) => this.#isReady(connection));
+    cuts.add(crew ? crew.share(ready) : ready);
+    for (const connection of found) if (connection.outcome !== null) aftermath.add(connection);
+  }
+
+  /** The connections of this pass: those not seen before, and those whose holder has to be looked for again. */
+  #select(): Connection[] {
+    const { selector } = this.#rooms;
+    const [first, takesNew] = [this.#count === 0, this.#takesNew];
+    this.#count++;
+    // What was hung up on is closing now, so a later pass need not look at it.
+    const listed = selector.select(first ? undefined : ~CLOSING);
+    // A dump of many sockets that come and go may miss one, so the only look is two.
+    if (first && this.#onlyFirst) listed.push(...selector.select());
+    const found = takesNew ? this.#unknown(listed) : [];
+    this.#foundNew = found.length > 0;
+    return [...this.#withinMax(found), ...this.#stillThere(listed)];
+  }
+
+  #unknown(listed: readonly Connection[]): Connection[] {
+    const found: Connection[] = [];
+    for (const connection of listed) {
+      const identity = identityOf(connection);
+      if (this.known.has(identity)) continue;
+      this.known.set(identity, connection);
+      found.push(connection);
+    }
+    return found;
+  }
+
+  #withinMax(found: Connection[]): Connection[] {
+    const { max = Infinity } = this.#options;
+    const surplus = this.known.size - max;
+    if (surplus <= 0) return found;
+    if (found.length === this.known.size) {
+      const are = found.length === 1 ? "connection matches" : "connections match";
+      this.#refuse(`${found.length} ${are}, more than the ${max} allowed`);
+      return [];
+    }
+    this.exceeded = true;
+    const kept = found.slice(0, Math.max(0, found.length - surplus));
+    for (const connection of found.slice(kept.length)) {
+      settle(connection, "skipped", `appeared when the ${max} allowed were reached`);
+    }
+    return kept;
+  }
+
+  /** Those whose holder is sought, with what is known of them now. */
+  #stillThere(listed: readonly Connection[]): Connection[] {
+    if (this.#sought.size === 0) return [];
+    const byIdentity = (connections: readonly Connection[]) =>
+      new Map(connections.map((connection) => [identityOf(connection), connection]));
+    const present = byIdentity(listed);
+    const remaining = byIdentity(this.#rooms.selector.remaining(this.#sought));
+    const there: Connection[] = [];
+    for (const connection of this.#sought) {
+      const now = present.get(identityOf(connection));
+      if (now === undefined) {
+        if (remaining.has(identityOf(connection))) settle(connection, "skipped", "no longer selected");
+        else settle(connection, "already-gone", ENDED);
+        continue;
+      }
+      // One that has just been accepted has an inode now.
+      connection.inode = now.inode;
+      there.push(connection);
+    }
+    this.#sought.clear();
+    return there;
+  }
+
+  async #isConfirmed(found: readonly Connection[]): Promise<boolean> {
+    const { confirm, dry_run } = this.#options;
+    if (confirm === undefined || dry_run || this.#confirmed || found.length === 0) return true;
+    this.#confirmed = await confirm(found);
+    if (!this.#confirmed) this.#refuse("not confirmed");
+    return this.#confirmed;
+  }
+
+  #refuse(reason: string): void {
+    this.refused = reason;
+    for (const connection of this.known.values()) settle(connection, "skipped", reason);
+  }
+
+  /** Whether the connection can be handed on; else its holder is sought again, or it has an outcome. */
+  #isReady(connection: Connection): boolean {
+    const { dry_run, destroy } = this.#options;
+    const owned = connection.owners.length > 0;
+    if (dry_run) {
+      if (destroy) settle(connection, "would-destroy");
+      else if (owned) settle(connection, "would-hang-up");
+      else this.#reportNoOwner(connection);
+    } else if (!owned && !destroy) this.#seek(connection);
+    return connection.outcome === null && (owned || destroy === true);
+  }
+
+  /** Whether the connection is not for us to touch, or needs nothing; it has an outcome then. */
+  #isLeft(connection: Connection): boolean {
+    const { include_session, destroy, fin_only } = this.#options;
+    const session = include_session ? null : this.#rooms.resolver.sessionOf(connection);
+    if (session !== null) {
+      settle(connection, "skipped", `${session}; --include-session takes it too`);
+    } else if (connection.subflow_of !== undefined) {
+      const reason = `a subflow of the MPTCP connection to ${connection.subflow_of}, which was not selected`;
+      settle(connection, "skipped", reason);
+    } else if (!destroy && isHungUp(connection, fin_only ?? false)) {
+      settle(connection, "already-gone", `already hung up: in ${connection.state}`);
+    }
+    return connection.outcome !== null;
+  }
+
+  /** Has the holder of a connection looked for again, unless that was in vain often enough. */
+  #seek(connection: Connection): void {
+    const tries = (this.#tries.get(connection) ?? 0) + 1;
+    const mayYetBeAccepted = connection.inode === 0 && this.#isRepeating;
+    if (tries >= TRIES && !mayYetBeAccepted) return this.#reportNoOwner(connection);
+    this.#tries.set(connection, tries);
+    this.#sought.add(connection);
+  }
+
+  #reportNoOwner(connection: Connection): void {
+    const { inode, uid, owners } = connection;
+    if (inode === 0) return settle(connection, "no-owner", "not yet accepted by the application");
+    if (owners.length > 0) {
+      return settle(connection, "failed", `${ownerName(owners[0])} opens and closes it too fast to follow`);
+    }
+    const { unreadable } = this.#rooms.resolver;
+    if (unreadable > 0 && !hasCapability("CAP_SYS_PTRACE")) {
+      return settle(connection, "denied", `a process of uid ${uid} that may not be looked into: needs CAP_SYS_PTRACE`);
+    }
+    const where = unreadable > 0 ? ` (${unreadable} could not be looked into)` : "";
+    settle(connection, "no-owner", `no process in this /proc holds it${where}`);
+  }
+}
+
+/** Whether this end has sent its FIN already and, unless that is all that is wanted, reads no more. */
+function isHungUp({ state, inode, shutdown }: Connection, fin_only: boolean): boolean {
+  if ((stateMask(state) & CLOSING) === 0) return false;
+  return inode === 0 || shutdown === 3 || (fin_only && (shutdown & 2) !== 0);
+}

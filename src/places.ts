@@ -1,0 +1,148 @@
+// Where connections are looked for: one network namespace, several by name, or all that there are.
+
+import type { Connection } from "./connection.ts";
+import { currentNetns, inNetns, NotEntered } from "./netns/enter.ts";
+import { findNetns, mustExist, type Netns, ownNetns } from "./netns/find.ts";
+import { Process } from "./owners/who.ts";
+import { SockDiag } from "./sockdiag/sock_diag.ts";
+import { openTransport } from "./sockdiag/transport.ts";
+import { Unsupported } from "./unsupported.ts";
+import { UsageError } from "./usage_error.ts";
+
+/** How much of a container's id is shown, as docker(1) does. */
+const SHOWN_ID = 12;
+
+/** The network namespaces of a selection. sock_diag is spoken to in one of them at a time. */
+export class Places {
+  readonly #texts: readonly string[] | undefined;
+  readonly #excluded: readonly string[];
+  readonly #pids: () => readonly number[];
+  readonly #diag = new SockDiag(() => inNetns(this.#at, openTransport));
+  readonly #closed = new Set<string>();
+  readonly #names = new Map<number, string>();
+  #at = ownNetns();
+  #known = new Map<number, Netns>([[this.#at.ino, this.#at]]);
+  #looked = false;
+
+  /**
+   * @param texts What names the namespaces; undefined for the one that tcphup runs in.
+   * @param excluded What names those to be left out.
+   * @param pids The processes that there are.
+   * @throws {UsageError} When one of them is not there.
+   */
+  constructor(texts: readonly string[] | undefined, excluded: readonly string[], pids: () => readonly number[]) {
+    this.#texts = texts;
+    this.#excluded = excluded;
+    this.#pids = pids;
+  }
+
+  /** Those that were asked for and may not be entered, each by a name or by a process in it. */
+  get closed(): readonly string[] {
+    return [...this.#closed];
+  }
+
+  /**
+   * Does work in one namespace after the other, as they are now: it is given the inode number, and the sock_diag of it.
+   *
+   * @throws {UsageError} For a namespace that is not there, the first time.
+   * @throws {Unsupported} When none of them may be entered.
+   */
+  forEach(work: (netns: number, diag: SockDiag) => void): void {
+    const namespaces = this.#find();
+    let entered = 0;
+    for (const netns of namespaces) {
+      try {
+        work(netns.ino, this.#move(netns));
+        entered++;
+      } catch (error) {
+        if (!(error instanceof NotEntered)) throw error;
+        this.#leaveOut(netns, error);
+      }
+    }
+    if (entered === 0 && this.#closed.size > 0) throw new Unsupported(closedText(this.closed));
+  }
+
+  #find(): readonly Netns[] {
+    if (this.#texts === undefined && this.#excluded.length === 0) return [...this.#known.values()];
+    const pids = this.#pids();
+    // What was there at first may go later.
+    const missing = this.#looked ? () => {} : mustExist;
+    this.#looked = true;
+    const found = this.#texts ? findNetns(this.#texts, pids, missing) : { namespaces: [ownNetns()], closed: [] };
+    for (const name of found.closed) this.#closed.add(name);
+    const excluded = new Set(findNetns(this.#excluded, pids, missing).namespaces.map(({ ino }) => ino));
+    const namespaces = found.namespaces.filter(({ ino }) => !excluded.has(ino));
+    for (const netns of namespaces) this.#known.set(netns.ino, netns);
+    return namespaces;
+  }
+
+  #leaveOut(netns: Netns, { reason }: NotEntered): void {
+    if (reason === "forbidden") this.#closed.add(this.nameOf(netns.ino));
+    if (reason === "of another kind") throw new UsageError(`Not a network namespace: "${netns.paths[0]}"`);
+  }
+
+  #move(netns: Netns): SockDiag {
+    if (this.#at.ino !== netns.ino) this.#diag.close();
+    this.#at = netns;
+    return this.#diag;
+  }
+
+  /** sock_diag of the namespace that a connection is in. */
+  diagOf({ netns }: Pick<Connection, "netns">): SockDiag {
+    return this.#move(this.#known.get(netns)!);
+  }
+
+  /** Does work inside each namespace that was found and can be entered. Returns what came of it, by inode number. */
+  inEach<T>(work: () => T): Map<number, T> {
+    const results = new Map<number, T>();
+    for (const netns of this.#known.values()) {
+      try {
+        results.set(netns.ino, inNetns(netns, work));
+      } catch (error) {
+        if (!(error instanceof NotEntered)) throw error;
+      }
+    }
+    return results;
+  }
+
+  /** Does work inside a namespace that was found. @throws {NotEntered} */
+  within<T>(netns: number, work: () => T): T {
+    return inNetns(this.#known.get(netns)!, work);
+  }
+
+  /** Whether connections of several namespaces can be among those found. */
+  get areSeveral(): boolean {
+    return this.#known.size > 1;
+  }
+
+  /**
+   * What to call a namespace: the name that ip-netns(8) has for it; else the container that a process in it belongs to;
+   * else that process, as `PID/NAME`.
+   */
+  nameOf(netns: number): string {
+    let name = this.#names.get(netns);
+    if (name === undefined) this.#names.set(netns, name = describe(this.#known.get(netns)!));
+    return name;
+  }
+
+  close(): void {
+    this.#diag.close();
+  }
+}
+
+function describe({ ino, name, pid, paths }: Netns): string {
+  if (name !== null) return name;
+  if (pid === null) return ino === currentNetns() ? "this one" : paths[0];
+  const process = new Process(pid);
+  return process.container?.slice(0, SHOWN_ID) ?? `${pid}/${process.comm}`;
+}
+
+const SHOWN = 5;
+
+/** Says which namespaces may not be entered. */
+export function closedText(closed: readonly string[]): string {
+  const more = closed.length > SHOWN ? ` and ${closed.length - SHOWN} more` : "";
+  const some = closed.slice(0, SHOWN).join(", ") + more;
+  const are = closed.length === 1 ? "1 network namespace" : `${closed.length} network namespaces`;
+  return `${are} may not be entered: ${some}: needs CAP_SYS_ADMIN`;
+}

@@ -1,0 +1,242 @@
+// Calls of libc, on descriptors of the test's own.
+
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import {
+  accept,
+  AF_INET,
+  AF_INET6,
+  bind,
+  connect,
+  type Descriptor,
+  getaddrinfo,
+  getdents64,
+  getpeername,
+  getsockname,
+  getsockopt,
+  ifNameToIndex,
+  listen,
+  LookupError,
+  MSG_DONTWAIT,
+  MSG_TRUNC,
+  O_DIRECTORY,
+  open,
+  pidfdOpen,
+  read,
+  readlinkat,
+  recv,
+  send,
+  setsockopt,
+  setsockoptBytes,
+  shareDescriptors,
+  SHUT_RDWR,
+  shutdown,
+  SO_DOMAIN,
+  SO_KEEPALIVE,
+  SO_PROTOCOL,
+  SO_RCVTIMEO,
+  SOCK_STREAM,
+  socket,
+  socketCookie,
+  SOL_SOCKET,
+  statx,
+  SyscallError,
+} from "../../ffi/libc.ts";
+
+const LOOPBACK = Uint8Array.of(2, 0, 0, 0, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0);
+const SOCK_DGRAM = 2;
+
+function assertFails(call: () => unknown, message: string): void {
+  assertEquals(assertThrows(call, SyscallError).message, message);
+}
+
+/** Calls `use` with descriptors that it need not close. */
+function withDescriptors(use: (track: (descriptor: Descriptor) => Descriptor) => void): void {
+  const opened: Descriptor[] = [];
+  try {
+    use((descriptor) => {
+      opened.push(descriptor);
+      return descriptor;
+    });
+  } finally {
+    for (const descriptor of opened) descriptor.close();
+  }
+}
+
+Deno.test("a failing call names itself and the reason", () => {
+  assertFails(() => socket(AF_INET, SOCK_STREAM, 17), "socket: EPROTONOSUPPORT");
+  assertFails(() => socket(9999, SOCK_STREAM, 0), "socket: EAFNOSUPPORT");
+  assertFails(() => open(null, "/no/such/file"), "openat: ENOENT");
+  assertFails(() => open(null, "/dev/null", O_DIRECTORY), "openat: ENOTDIR");
+  assertFails(() => pidfdOpen(2 ** 31 - 1), "pidfd_open: ESRCH");
+  withDescriptors((track) => {
+    const tcp = track(socket(AF_INET, SOCK_STREAM, 0));
+    assertFails(() => shutdown(tcp, SHUT_RDWR), "shutdown: ENOTCONN");
+    assertFails(() => getpeername(tcp), "getpeername: ENOTCONN");
+    assertFails(() => getsockopt(tcp, SOL_SOCKET, 9999), "getsockopt: ENOPROTOOPT");
+    const file = track(open(null, "/dev/null"));
+    assertFails(() => socketCookie(file), "getsockopt: ENOTSOCK");
+  });
+});
+
+Deno.test("a closed descriptor is no descriptor, and is not closed again when its number has another owner", () => {
+  const first = open(null, "/dev/null");
+  const { number } = first;
+  first.close();
+  assertEquals(first.number, -1);
+  assertFails(() => read(first, new Uint8Array(1)), "read: EBADF");
+  withDescriptors((track) => {
+    const second = track(open(null, "/dev/null"));
+    assertEquals(second.number, number);
+    first.close();
+    first[Symbol.dispose]();
+    assertEquals(read(second, new Uint8Array(1)), 0);
+  });
+});
+
+Deno.test("descriptors are not inherited by programs that are started meanwhile", () => {
+  withDescriptors((track) => {
+    const listener = track(socket(AF_INET, SOCK_STREAM, 0));
+    bind(listener, LOOPBACK);
+    listen(listener, 1);
+    const client = track(socket(AF_INET, SOCK_STREAM, 0));
+    connect(client, getsockname(listener));
+    const opened = [
+      listener,
+      client,
+      track(accept(listener)),
+      track(open(null, "/proc", O_DIRECTORY)),
+      track(pidfdOpen(Deno.pid)),
+    ];
+    for (const { number } of opened) {
+      const flags = /^flags:\s*([0-7]+)$/m.exec(Deno.readTextFileSync(`/proc/self/fdinfo/${number}`))![1];
+      assert(parseInt(flags, 8) & 0o2000000, `descriptor ${number} has flags ${flags}`);
+    }
+  });
+});
+
+Deno.test("a file is read to its end, and its status is what the runtime says", () => {
+  withDescriptors((track) => {
+    const path = new URL(import.meta.url).pathname;
+    const { ino, mode, uid, size, dev } = Deno.statSync(path);
+    const status = { ino: ino!, mode: mode!, uid: uid!, size, dev: `${dev >> 8 & 0xfff}:${dev & 0xff}` };
+    assertEquals(statx(null, path), status);
+    const file = track(open(null, path));
+    assertEquals(statx(file), status);
+    const bytes = new Uint8Array(size + 10);
+    assertEquals([read(file, bytes), read(file, bytes)], [size, 0]);
+    assertEquals(bytes.subarray(0, size), Deno.readFileSync(path));
+  });
+});
+
+Deno.test("a link that has gone has no target, which is no error; any other failure is", () => {
+  withDescriptors((track) => {
+    const directory = track(open(null, "/proc/self/fd", O_DIRECTORY));
+    const target = new Uint8Array(64);
+    const path = (text: string) => new TextEncoder().encode(`${text}\0`);
+    const length = readlinkat(directory, path(String(directory.number)), target, 64n);
+    assertEquals(new TextDecoder().decode(target.subarray(0, length)), `/proc/${Deno.pid}/fd`);
+    assertEquals(readlinkat(directory, path("999999"), target, 64n), 0);
+    assertFails(() => readlinkat(track(open(null, "/dev/null")), path("x"), target, 64n), "readlinkat: ENOTDIR");
+  });
+});
+
+Deno.test("a directory's entries come until there are none", () => {
+  withDescriptors((track) => {
+    const directory = track(open(null, "/proc/self/task", O_DIRECTORY));
+    const buffer = new Uint8Array(4096);
+    assert(getdents64(directory, buffer) > 0);
+    assertEquals(getdents64(directory, buffer), 0);
+    assertFails(() => getdents64(track(open(null, "/proc", O_DIRECTORY)), buffer.subarray(0, 8)), "getdents64: EINVAL");
+  });
+});
+
+Deno.test("two ends of a connection: options, names, cookies, data", () => {
+  withDescriptors((track) => {
+    const listener = track(socket(AF_INET, SOCK_STREAM, 0));
+    bind(listener, LOOPBACK);
+    listen(listener, 1);
+    const client = track(socket(AF_INET, SOCK_STREAM, 0));
+    connect(client, getsockname(listener));
+    const server = track(accept(listener));
+    assertEquals(getpeername(client), getsockname(listener));
+    assertEquals(getpeername(server), getsockname(client));
+    assertEquals([SO_DOMAIN, SO_PROTOCOL, SO_KEEPALIVE].map((option) => getsockopt(client, SOL_SOCKET, option)), [
+      2,
+      6,
+      0,
+    ]);
+    setsockopt(client, SOL_SOCKET, SO_KEEPALIVE, 1);
+    assertEquals(getsockopt(client, SOL_SOCKET, SO_KEEPALIVE), 1);
+    const [low, high] = socketCookie(client);
+    assertEquals(socketCookie(client), [low, high]);
+    assert(low !== socketCookie(server)[0] && low >= 0 && high >= 0);
+
+    const buffer = new Uint8Array(8);
+    assertFails(() => recv(server, buffer, MSG_DONTWAIT), "recv: EAGAIN");
+    assertEquals(send(client, Uint8Array.of(1, 2, 3)), 3);
+    assertEquals(recv(server, buffer, 0), 3);
+    assertEquals(buffer, Uint8Array.of(1, 2, 3, 0, 0, 0, 0, 0));
+    shutdown(client, SHUT_RDWR);
+    assertEquals(recv(server, buffer, 0), 0);
+  });
+});
+
+Deno.test("MSG_TRUNC tells how long a datagram was that was cut short", () => {
+  withDescriptors((track) => {
+    const receiver = track(socket(AF_INET, SOCK_DGRAM, 0));
+    bind(receiver, LOOPBACK);
+    const sender = track(socket(AF_INET, SOCK_DGRAM, 0));
+    connect(sender, getsockname(receiver));
+    send(sender, new Uint8Array(100));
+    assertEquals(recv(receiver, new Uint8Array(8), MSG_TRUNC), 100);
+  });
+});
+
+/** Sends SIGUSR1 to one thread, five times; tgkill(2), since kill(2) leaves the choice of thread to the kernel. */
+const SIGNAL_THREAD = `
+import ctypes, sys, time
+for _ in range(5):
+    time.sleep(0.05)
+    ctypes.CDLL(None).tgkill(int(sys.argv[1]), int(sys.argv[2]), 10)
+`;
+
+Deno.test("a signal that comes while a call waits does not end the call", async () => {
+  let signals = 0;
+  const count = () => void signals++;
+  Deno.addSignalListener("SIGUSR1", count);
+  const [pid, , tid] = Deno.readLinkSync("/proc/thread-self").split("/");
+  const child = new Deno.Command("/usr/bin/python3", { args: ["-c", SIGNAL_THREAD, pid, tid] }).spawn();
+  withDescriptors((track) => {
+    const receiver = track(socket(AF_INET, SOCK_DGRAM, 0));
+    bind(receiver, LOOPBACK);
+    // struct timeval: without it signal(7) would have the kernel go on by itself.
+    setsockoptBytes(receiver, SOL_SOCKET, SO_RCVTIMEO, new Uint8Array(new BigInt64Array([1n, 0n]).buffer));
+    assertFails(() => recv(receiver, new Uint8Array(8), 0), "recv: EAGAIN");
+  });
+  assert((await child.status).success);
+  while (signals === 0) await new Promise((resolve) => setTimeout(resolve, 10));
+  Deno.removeSignalListener("SIGUSR1", count);
+});
+
+Deno.test("names are looked up by the host's resolver", () => {
+  const families = getaddrinfo("127.0.0.1", null).map((address) => address[0]);
+  assertEquals(families, [AF_INET]);
+  const [six] = getaddrinfo("::1", "443");
+  assertEquals([six[0], six[2] << 8 | six[3], six.length], [AF_INET6, 443, 28]);
+  assertEquals([...six.subarray(8, 24)], [...new Array(15).fill(0), 1]);
+  // EAI_NONAME, EAI_SERVICE
+  assertEquals(assertThrows(() => getaddrinfo("no such host", null), LookupError).code, -2);
+  assertEquals(assertThrows(() => getaddrinfo(null, "no such service"), LookupError).code, -8);
+});
+
+Deno.test("interfaces have numbers, and 0 is none", () => {
+  assertEquals(ifNameToIndex("lo"), Number(Deno.readTextFileSync("/sys/class/net/lo/ifindex")));
+  assertEquals(ifNameToIndex("no-such-interface-anywhere"), 0);
+});
+
+Deno.test("threads of a process share its descriptors, other processes do not", () => {
+  const threads = [...Deno.readDirSync("/proc/self/task")].map(({ name }) => Number(name));
+  assert(threads.length > 1);
+  for (const tid of threads) assert(shareDescriptors(Deno.pid, tid));
+  assert(!shareDescriptors(Deno.pid, Deno.ppid));
+});

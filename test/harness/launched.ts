@@ -1,0 +1,56 @@
+// Programs under `tcphup run`, and the supervisor beside them.
+
+import type { Namespace } from "./namespace.ts";
+import { eventually, run } from "./process.ts";
+
+const ENTRY = new URL("../system/run_entry.ts", import.meta.url).pathname;
+
+/** The command that starts tcphup. */
+export const TCPHUP = [Deno.execPath(), "run", "--allow-ffi", ENTRY];
+
+/** The command that launches `command`. */
+export function launching(command: readonly string[], flags: readonly string[] = [], tcphup = TCPHUP): string[] {
+  return [...tcphup, "run", ...flags, "--", ...command];
+}
+
+/** The processes beside a command. */
+export interface Beside {
+  /** The shell. */
+  keeper: number;
+  supervisor: number;
+}
+
+/** The words of a process's command line; none when it has gone. */
+function commandLine(pid: number): string[] {
+  try {
+    return Deno.readTextFileSync(`/proc/${pid}/cmdline`).split("\0");
+  } catch {
+    return [];
+  }
+}
+
+/** Those of the one command that runs in the namespace; null as long as, or once, there are none. */
+export async function beside(netns: Namespace): Promise<Beside | null> {
+  const { stdout } = await run(["ip", "netns", "pids", netns.name]);
+  const pids = stdout.split("\n").filter((line) => line !== "").map(Number)
+    .filter((pid) => commandLine(pid).includes("supervise"));
+  const keeper = pids.find((pid) => commandLine(pid)[0] === "sh");
+  const supervisor = pids.find((pid) => commandLine(pid)[0] !== "sh");
+  return keeper === undefined || supervisor === undefined ? null : { keeper, supervisor };
+}
+
+/** Waits until there is a supervisor, another one than `before`. */
+export async function supervised(netns: Namespace, before?: Beside): Promise<Beside> {
+  return await eventually("a supervisor", async () => {
+    const found = await beside(netns);
+    return found !== null && found.supervisor !== before?.supervisor && found;
+  });
+}
+
+/** Waits until nothing of tcphup's is left. */
+export async function unsupervised(netns: Namespace): Promise<void> {
+  await eventually("the end of the supervisor", async () => {
+    const { stdout } = await run(["ip", "netns", "pids", netns.name]);
+    return !stdout.split("\n").some((pid) => pid !== "" && commandLine(Number(pid)).includes("supervise"));
+  });
+}

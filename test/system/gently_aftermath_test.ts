@@ -1,0 +1,148 @@
+// What comes after a hang-up: --fin-only, --verify, and descriptors that run out.
+
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import type { Report } from "../../src/report.ts";
+import { Namespace } from "../harness/namespace.ts";
+import { Peer, PYTHON } from "../harness/peer.ts";
+import { eventually, outputOf, run } from "../harness/process.ts";
+import { assertCountsAddUp, assertExit, deadPeer, DOOMED_PORT, Scene } from "../harness/scene.ts";
+import { systemTest } from "../harness/system.ts";
+import { Running, TCPHUP, tcphup } from "../harness/tcphup.ts";
+
+const STUBBORN_PORT = DOOMED_PORT + 1;
+
+const SIZE = 20_000_000;
+
+/**
+ * Downloads a file from Python's own HTTP server, which takes a half-closed connection for what it is (nginx would think
+ * that the client has gone). curl takes some seconds over it. Its result is what curl says of it.
+ */
+async function download(netns: Namespace, cut: () => Promise<void>): Promise<string> {
+  const directory = await Deno.makeTempDir({ prefix: "tcphup-test-" });
+  try {
+    await Deno.writeFile(`${directory}/file`, new Uint8Array(SIZE));
+    netns.spawn([PYTHON, "-m", "http.server", "80", "--bind", "127.0.0.3", "--directory", directory]);
+    await eventually("it listens", async () => (await netns.ss("-l", "src", "127.0.0.3:80")).length > 0);
+    const write = ["--output", "/dev/null", "--write-out", "%{size_download}"];
+    const command = ["curl", "--silent", "--limit-rate", "7M", ...write, "http://127.0.0.3/file"];
+    const curl = netns.spawn(command);
+    await eventually("data arrives", async () => {
+      const [line = ""] = await netns.ss("-i", "state", "established", "dst", "127.0.0.3");
+      return Number(/bytes_received:(\d+)/.exec(line)?.[1] ?? 0) > 100_000;
+    });
+    await cut();
+    const { code, stdout } = await outputOf(curl, command);
+    return `exit ${code}, ${stdout} bytes`;
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+}
+
+systemTest("--fin-only: a download goes on to its end", ["curl"], async (netns) => {
+  const whole = await download(netns, async () => {
+    const run = await tcphup(["127.0.0.3", "--fin-only", "--json"], { netns });
+    assertExit(run, 0);
+    assertEquals(run.outcomes(), ["hung-up"]);
+    const again = await tcphup(["127.0.0.3", "--fin-only", "--json"], { netns });
+    assertEquals(again.outcomes(), ["already-gone"]);
+  });
+  assertEquals(whole, `exit 0, ${SIZE} bytes`);
+  assertEquals(await netns.resetsSent(), 0);
+});
+
+systemTest("the same download without --fin-only breaks off", ["curl"], async (netns) => {
+  const part = await download(netns, async () => assertExit(await tcphup(["127.0.0.3"], { netns }), 0));
+  assertMatch(part, /^exit (18|56), \d+ bytes$/);
+});
+
+systemTest("--fin-only, then a hang-up: the application need not wait for the peer any longer", [], async (netns) => {
+  const server = Peer.start(netns);
+  await server.listen("127.0.0.2", DOOMED_PORT, { accept: false });
+  const client = Peer.start(netns);
+  const pool = await client.connect("127.0.0.2", DOOMED_PORT, { count: 2 });
+  assertEquals((await tcphup(["127.0.0.2", "--fin-only", "--json"], { netns })).outcomes(), ["hung-up", "hung-up"]);
+  assertEquals(await pool.send("x"), ["EPIPE", "EPIPE"]);
+  await pool.assertUnended();
+  assertEquals((await tcphup(["127.0.0.2", "--json"], { netns })).outcomes(), ["hung-up", "hung-up"]);
+  await pool.assertEnded("EOF");
+});
+
+systemTest("--verify: all are gone", [], async (netns) => {
+  const scene = await Scene.make(netns);
+  const run = await tcphup(["127.0.0.2", `${DOOMED_PORT}`, "--verify"], { netns });
+  assertExit(run, 0);
+  assertMatch(run.stdout, /\nhung up on 3 connections; all gone\n$/);
+  assertEquals(await netns.ss("state", "connected", "exclude", "time-wait", "dport", "=", `:${DOOMED_PORT}`), []);
+  await scene.assertHungUp();
+});
+
+systemTest("--verify: what lingers is named, exit 1", [], async (netns) => {
+  const scene = await Scene.make(netns);
+  const server = Peer.start(netns);
+  await server.listen("127.0.0.3", STUBBORN_PORT, { accept: false });
+  // The peer never closes its end.
+  const stubborn = await scene.client.connect("127.0.0.3", STUBBORN_PORT);
+  const run = await tcphup(["any", `${DOOMED_PORT}-${STUBBORN_PORT}`, "--verify", "--wait", "500ms", "--json"], {
+    netns,
+  });
+  assertExit(run, 1);
+  assertCountsAddUp(run);
+  const { hung_up, failed, gone, connections } = run.json<Report>();
+  assertEquals([hung_up, failed, gone], [3, 1, 3]);
+  const [lingering] = connections.filter(({ outcome }) => outcome === "lingering");
+  assertEquals(lingering.src.port, stubborn.ports[0]);
+  assertEquals(lingering.error, "still there after 0.5 s, in FIN-WAIT-2");
+  await scene.assertHungUp();
+});
+
+systemTest("--verify waits as long as --linger may take, and a second", [], async (netns) => {
+  await using other = await Namespace.create();
+  const { kept } = await deadPeer(netns, other);
+  const run = await tcphup(["10.1.0.9", "--verify", "--linger", "1000", "--json"], { netns });
+  assertExit(run, 0);
+  assertEquals(run.json<Report>().gone, 2);
+  assertEquals(run.outcomes(), ["hung-up", "hung-up"]);
+  await kept.assertAlive();
+});
+
+systemTest("--destroy-after and --verify: what lingered is destroyed, and gone", [], async (netns) => {
+  const server = Peer.start(netns);
+  await server.listen("127.0.0.3", DOOMED_PORT, { accept: false });
+  const client = Peer.start(netns);
+  await client.connect("127.0.0.3", DOOMED_PORT, { count: 2 });
+  const run = await tcphup(["127.0.0.3", "--destroy-after", "200ms", "--verify", "--json"], { netns });
+  assertExit(run, 0);
+  assertEquals(run.outcomes(), ["destroyed", "destroyed"]);
+  assertEquals(run.json<Report>().gone, 2);
+});
+
+systemTest("more connections than descriptors: what is held for later is let go", [], async (netns) => {
+  const server = Peer.start(netns);
+  await server.listen("127.0.0.3", DOOMED_PORT, { accept: false });
+  const client = Peer.start(netns);
+  const pool = await client.connect("127.0.0.3", DOOMED_PORT, { count: 300 });
+  const command = ["prlimit", "--nofile=200:200", ...TCPHUP];
+  const run = await tcphup(["127.0.0.3", "--destroy-after", "200ms", "--json"], { netns, command });
+  assertExit(run, 0);
+  assertEquals(run.json().destroyed, 300);
+  await pool.ended();
+  assertEquals(await netns.ss("state", "connected", "dst", "127.0.0.3"), []);
+});
+
+systemTest("what breaks half-way does not take away the report of what was done", [], async (netns) => {
+  const server = Peer.start(netns);
+  await server.listen("127.0.0.3", DOOMED_PORT);
+  const client = Peer.start(netns);
+  const pool = await client.connect("127.0.0.3", DOOMED_PORT, { count: 3, reconnect: true });
+  const running = new Running(["127.0.0.3", "--for", "1h", "--every", "100ms", "--json"], { netns });
+  await pool.ended();
+  // From now on it can open nothing.
+  await run(["prlimit", `--pid=${running.pid}`, "--nofile=3:"]);
+  const broken = await running.end();
+  assertExit(broken, 1);
+  assertCountsAddUp(broken);
+  const { hung_up, error } = broken.json<Report>();
+  assert(hung_up >= 3, `${hung_up}`);
+  assertMatch(error!, /EMFILE/);
+  await pool.assertAlive();
+});

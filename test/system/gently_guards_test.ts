@@ -1,0 +1,130 @@
+// Guards: --max and --interactive keep tcphup from cutting more than was meant.
+
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import type { Report } from "../../src/report.ts";
+import type { Namespace } from "../harness/namespace.ts";
+import { Peer } from "../harness/peer.ts";
+import { assertCountsAddUp, assertExit, assertUsageError, DOOMED_PORT, Scene } from "../harness/scene.ts";
+import { systemTest } from "../harness/system.ts";
+import { TCPHUP, tcphup } from "../harness/tcphup.ts";
+import { Terminal } from "../harness/terminal.ts";
+
+const DOOMED = ["127.0.0.2", `${DOOMED_PORT}`];
+const QUESTION = "Hang up on these 3 connections? [y/N] ";
+const INTERRUPT = "\x03";
+const END_OF_FILE = "\x04";
+
+systemTest("--max: as many as that are cut", [], async (netns) => {
+  const scene = await Scene.make(netns);
+  const run = await tcphup([...DOOMED, "--max", "3", "--json"], { netns });
+  assertExit(run, 0);
+  assertEquals(run.json<Report>().refused, null);
+  await scene.assertHungUp();
+});
+
+systemTest("--max: more than that are refused: exit 3, nothing touched", [], async (netns) => {
+  const scene = await Scene.make(netns);
+  for (const more of [[], ["--dry-run"], ["--destroy"], ["--destroy-after", "0"], ["--rate", "9/s"]]) {
+    const run = await tcphup([...DOOMED, "--max", "2", "--json", ...more], { netns });
+    assertExit(run, 3);
+    const { matched, skipped, refused, max_reached } = run.json<Report>();
+    assertEquals([matched, skipped, max_reached], [3, 3, false]);
+    assertMatch(refused!, /^3 connections match, more than the 2 allowed$/);
+    assertCountsAddUp(run);
+  }
+  const run = await tcphup([...DOOMED, "--max", "2"], { netns });
+  assertExit(run, 3);
+  assertEquals(run.stdout, "nothing touched: 3 connections match, more than the 2 allowed\n");
+  await scene.assertUntouched();
+});
+
+systemTest("--max counts those that appear later: it stops there and says so", [], async (netns) => {
+  const server = Peer.start(netns);
+  await server.listen("127.0.0.2", DOOMED_PORT);
+  const client = Peer.start(netns);
+  await client.connect("127.0.0.2", DOOMED_PORT, { count: 3, reconnect: true });
+  const run = await tcphup([...DOOMED, "--max", "5", "--for", "600", "--every", "50ms", "--json"], { netns });
+  assertExit(run, 1);
+  assertCountsAddUp(run);
+  const { hung_up, already_gone, skipped, max_reached, connections } = run.json<Report>();
+  assertEquals(hung_up + already_gone, 5);
+  assert(skipped > 0);
+  assertEquals(max_reached, true);
+  for (const { outcome, error } of connections.slice(5)) {
+    assertEquals([outcome, error], ["skipped", "appeared when the 5 allowed were reached"]);
+  }
+});
+
+systemTest("--interactive without a terminal is refused: exit 2", [], async (netns) => {
+  const scene = await Scene.make(netns);
+  assertUsageError(await tcphup([...DOOMED, "--interactive"], { netns }), /--interactive.*terminal/);
+  await scene.assertUntouched();
+});
+
+systemTest("--interactive in a dry run asks nothing", [], async (netns) => {
+  const scene = await Scene.make(netns);
+  assertExit(await tcphup([...DOOMED, "-i", "-n"], { netns }), 0);
+  await scene.assertUntouched();
+});
+
+function ask(netns: Namespace, ...more: string[]): Terminal {
+  return Terminal.start(netns, [...TCPHUP, ...DOOMED, "--interactive", ...more]);
+}
+
+systemTest("--interactive shows a summary and, on y, cuts", [], async (netns) => {
+  const scene = await Scene.make(netns);
+  await scene.client.setName("pool");
+  const terminal = ask(netns);
+  const shown = await terminal.expect(QUESTION);
+  assertMatch(shown, new RegExp(`3 +127\\.0\\.0\\.2:${DOOMED_PORT} +${scene.client.pid}/pool +ESTAB`));
+  await scene.assertUntouched();
+  await terminal.type("y\n");
+  const { code, output } = await terminal.end();
+  assertEquals(code, 0, output);
+  assertMatch(output, /hung up on 3 connections/);
+  await scene.assertHungUp();
+});
+
+systemTest("--interactive with a list of addresses that can be read only once", [], async (netns) => {
+  const scene = await Scene.make(netns);
+  const line = `"$@" --dst-file <(echo 127.0.0.2) --dport ${DOOMED_PORT} --interactive`;
+  const terminal = Terminal.start(netns, ["bash", "-c", line, "bash", ...TCPHUP]);
+  const shown = await terminal.expect(QUESTION);
+  assertMatch(shown, new RegExp(`3 +127\\.0\\.0\\.2:${DOOMED_PORT} `));
+  await terminal.type("y\n");
+  assertEquals((await terminal.end()).code, 0);
+  await scene.assertHungUp();
+});
+
+for (const [what, answer] of [["n", "n\n"], ["an empty line", "\n"], ["anything", "yeah\n"], ["^D", END_OF_FILE]]) {
+  systemTest(`--interactive: on ${what} nothing is touched, exit 3`, [], async (netns) => {
+    const scene = await Scene.make(netns);
+    const terminal = ask(netns, "--destroy-after", "0");
+    await terminal.expect("[y/N] ");
+    await terminal.type(answer);
+    const { code, output } = await terminal.end();
+    assertEquals(code, 3, output);
+    assertMatch(output, /nothing touched: not confirmed/);
+    await scene.assertUntouched();
+  });
+}
+
+systemTest("--interactive: ^C at the question touches nothing", [], async (netns) => {
+  const scene = await Scene.make(netns);
+  const terminal = ask(netns);
+  await terminal.expect(QUESTION);
+  await terminal.type(INTERRUPT);
+  const { code } = await terminal.end();
+  assert(code !== 0, `exit ${code}`);
+  await scene.assertUntouched();
+});
+
+systemTest("--interactive asks nothing where nothing matches, or --max has refused", [], async (netns) => {
+  const scene = await Scene.make(netns);
+  for (const [args, code] of [[["127.0.0.77"], 0], [["any", "--max", "1"], 3]] as const) {
+    const end = await Terminal.start(netns, [...TCPHUP, ...args, "--interactive"]).end();
+    assertEquals(end.code, code, end.output);
+    assert(!end.output.includes("[y/N]"), end.output);
+  }
+  await scene.assertUntouched();
+});

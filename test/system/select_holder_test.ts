@@ -1,0 +1,300 @@
+// Selecting by who holds a connection: process, name, program, control group, container.
+
+import { assert, assertEquals } from "@std/assert";
+import { Cgroup } from "../harness/cgroup.ts";
+import { Namespace } from "../harness/namespace.ts";
+import { Peer, PYTHON, pythonProgram } from "../harness/peer.ts";
+import { eventually, run } from "../harness/process.ts";
+import { assertExit, assertOneLine, assertUsageError, Scene } from "../harness/scene.ts";
+import { assertSelects, selected } from "../harness/selected.ts";
+import { nginx, redis } from "../harness/servers.ts";
+import { systemTest } from "../harness/system.ts";
+import { TCPHUP, tcphup } from "../harness/tcphup.ts";
+
+/** No process has this number: it is beyond PID_MAX_LIMIT. */
+const NO_PROCESS = "4194305";
+
+/** In some sandboxes not even root may know the program of process 1, so that --exe may miss something. */
+async function exeCode(): Promise<number> {
+  return await Deno.readLink("/proc/1/exe").then(() => 0, () => 1);
+}
+
+systemTest("--pid: the connections of a process, and no others", [], async (netns) => {
+  const scene = await Scene.make(netns);
+  const { client, doomed, kept } = scene;
+  const other = Peer.start(netns);
+  const others = await other.connect("127.0.0.2", 8000, { count: 2 });
+  await assertSelects(netns, ["--pid", `${client.pid}`], [...doomed.ports, ...kept.ports]);
+  await assertSelects(netns, ["--pid", `${client.pid}`, "--dport", "8000"], doomed.ports);
+  await assertSelects(netns, ["--pid", `${other.pid}`, `--pid=${client.pid}`, "127.0.0.2", "8000"], [
+    ...doomed.ports,
+    ...others.ports,
+  ]);
+  await assertSelects(netns, ["127.0.0.2", "8000", "--not", "--pid", `${client.pid}`], others.ports);
+  const run = await tcphup(["--pid", `${other.pid}`, "--json"], { netns });
+  assertExit(run, 0);
+  assertEquals(run.json().connections.map(({ owners }) => owners.map(({ pid }) => pid)), [[other.pid], [other.pid]]);
+  await others.assertEnded("EOF");
+  await scene.assertUntouched();
+});
+
+systemTest("--pid: one holder of several is enough to select, and enough to leave out", [], async (netns) => {
+  const { client, doomed, kept } = await Scene.make(netns);
+  const child = await client.fork();
+  for (const pid of [client.pid, child]) {
+    await assertSelects(netns, ["--pid", `${pid}`, "--dport", "8000"], doomed.ports);
+    await assertSelects(netns, ["--dst", "127.0.0.2", "--not", "--pid", `${pid}`], []);
+  }
+  const [connection] = await selected(netns, ["--pid", `${child}`, "--dport", "8000"]);
+  assertEquals(connection.owners.map(({ pid }) => pid).sort(), [client.pid, child].sort());
+  await kept.close();
+  await assertSelects(netns, ["--pid", `${client.pid}`], doomed.ports);
+  await assertSelects(netns, ["--pid", `${client.pid}`, "--children"], [...doomed.ports, ...kept.ports]);
+  const run = await tcphup(["--pid", `${client.pid}`, "--json"], { netns });
+  assertExit(run, 0);
+  await doomed.assertEnded("EOF");
+  await assertSelects(netns, ["--pid", `${child}`, "--state", "established"], kept.ports);
+});
+
+systemTest("--children reaches the descendants of descendants", [], async (netns) => {
+  const { server } = await Scene.make(netns);
+  const shell = netns.spawn([
+    "sh",
+    "-c",
+    'sh -c "$@; true"; true',
+    "sh",
+    `${PYTHON} -c '
+import socket, time
+s = socket.create_connection(("127.0.0.2", 8000))
+time.sleep(1000)'`,
+  ]);
+  await server.serving(7);
+  const [{ src }] = await eventually("the descendant is connected", async () => {
+    const found = await selected(netns, ["--pid", `${shell.pid}`, "--children"]);
+    return found.length > 0 && found;
+  });
+  await assertSelects(netns, ["--pid", `${shell.pid}`], []);
+  await assertSelects(netns, ["127.0.0.2", "--not", "--pid", `${shell.pid}`, "--children", "--src-gone"], []);
+  const left = await selected(netns, ["127.0.0.2", "--not", "--pid", `${shell.pid}`, "--children"]);
+  assert(left.length === 6 && left.every(({ src: { port } }) => port !== src.port), "what descends is left out");
+});
+
+systemTest(
+  "--pid: a thread that has its descriptors to itself is a part of its process",
+  ["Linux 6.9"],
+  async (netns) => {
+    const { client } = await Scene.make(netns);
+    const alone = await client.connectInThread("127.0.0.3", 8000);
+    await assertSelects(netns, ["--pid", `${client.pid}`, "--dst", "127.0.0.3"], alone.ports);
+  },
+);
+
+systemTest("--comm: names and patterns", [], async (netns) => {
+  const { client, doomed, kept } = await Scene.make(netns);
+  await client.setName("worker [1]/x:0");
+  const ports = [...doomed.ports, ...kept.ports];
+  await assertSelects(netns, ["--comm", "worker [[]1]/x:0"], ports);
+  await assertSelects(netns, ["--comm", "work*"], ports);
+  await assertSelects(netns, ["--comm", "*/x:?"], ports);
+  await assertSelects(netns, ["--comm", "no-such-name", "--comm", "[a-w]orker*"], ports);
+  await assertSelects(netns, ["--comm", "worker"], []);
+  await assertSelects(netns, ["--comm", "[!w]orker*", "--dst", "127.0.0.2"], []);
+  await assertSelects(netns, ["--dst", "127.0.0.2", "--not", "--comm", "worker*"], []);
+  await client.setName("a-name-that-is-too-long");
+  await assertSelects(netns, ["--comm", "a-name-that-is-too-long"], ports);
+});
+
+systemTest("--exe: the program's path, or its last part", [], async (netns) => {
+  const { doomed, client } = await Scene.make(netns);
+  const code = await exeCode();
+  const exe = await Deno.readLink(`/proc/${client.pid}/exe`);
+  const base = exe.slice(exe.lastIndexOf("/") + 1);
+  for (const pattern of [exe, base, "python*", "/usr/**", exe.replace(/[^/]+$/, "*")]) {
+    await assertSelects(netns, ["--exe", pattern, "--dport", "8000"], doomed.ports, { code });
+  }
+  for (const pattern of ["/usr/*", "ython*", `${base}x`]) {
+    await assertSelects(netns, ["--exe", pattern, "--dport", "8000"], [], { code });
+  }
+});
+
+systemTest("all that is said of a holder must hold for one and the same", [], async (netns) => {
+  const { client, doomed } = await Scene.make(netns);
+  const child = await client.fork();
+  await client.setName("parent");
+  await assertSelects(netns, ["--comm", "parent", "--pid", `${client.pid}`, "--dport", "8000"], doomed.ports);
+  await assertSelects(netns, ["--comm", "parent", "--pid", `${child}`, "--dport", "8000"], []);
+});
+
+systemTest("--cgroup: a group, what lies below it, and names at any depth", ["cgroup v2"], async (netns) => {
+  const { client, server, doomed, kept } = await Scene.make(netns);
+  const name = Cgroup.uniqueName();
+  await using slice = await Cgroup.create(`${name}.slice`);
+  await using unit = await Cgroup.create("web.service", slice);
+  await using other = await Cgroup.create("db.service", slice);
+  await unit.add(client.pid);
+  await other.add(server.pid);
+  const ports = [...doomed.ports, ...kept.ports];
+  const below = [...ports, ...doomed.ports.map(() => 8000), ...kept.ports.map(() => 9000)];
+  for (const group of [unit.path, `${unit.path}/`, unit.directory, `${name}.slice/web.service`, `${name}.slice/w*`]) {
+    await assertSelects(netns, ["--cgroup", group], ports);
+  }
+  for (const group of [slice.path, slice.directory, `${name}.slice`, `/${name}*`, `${name}.slice/*.service`]) {
+    await assertSelects(netns, ["--cgroup", group], below);
+  }
+  await assertSelects(netns, ["--cgroup", unit.path, "--cgroup", other.path], below);
+  await assertSelects(netns, ["--cgroup", slice.path, "--not", "--cgroup", other.path], ports);
+  await assertSelects(netns, ["--cgroup", `/${name}`.slice(0, -1) + "*.no-such"], []);
+  const hup = await tcphup(["--cgroup", unit.path, "--dport", "8000", "--json"], { netns });
+  assertExit(hup, 0);
+  await doomed.assertEnded("EOF");
+  await kept.assertAlive();
+});
+
+systemTest("--cgroup: an empty one is there, one that is not there is refused", ["cgroup v2"], async (netns) => {
+  const { kept } = await Scene.make(netns);
+  const name = Cgroup.uniqueName();
+  await using empty = await Cgroup.create(`${name}.service`);
+  // `ip netns exec` would hide where cgroups are mounted.
+  const inside = ["nsenter", `--net=/run/netns/${netns.name}`, ...TCPHUP];
+  for (const group of [empty.path, empty.directory, `${name}.service`]) {
+    assertEquals((await run([...inside, "ls", "--cgroup", group, "--json"])).code, 0);
+  }
+  for (const group of [`/${name}`, `${name}.slice`, `${empty.path}/below`, `${empty.directory}/below`]) {
+    assertUsageError(await tcphup(["--cgroup", group], { netns }), new RegExp(group));
+  }
+  await kept.assertAlive();
+});
+
+const ID = "0123456789abcdef".repeat(4);
+const ID_2 = `0123456789ab${"f".repeat(52)}`;
+
+systemTest("--container: as runtimes name their cgroups, by the start of the id", ["cgroup v2"], async (netns) => {
+  const { client, server, doomed, kept } = await Scene.make(netns);
+  await using slice = await Cgroup.create(`${Cgroup.uniqueName()}.slice`);
+  await using docker = await Cgroup.create(`docker-${ID}.scope`, slice);
+  await using init = await Cgroup.create("init", docker);
+  await using plain = await Cgroup.create(ID_2, slice);
+  const unique = Cgroup.uniqueName();
+  await init.add(client.pid);
+  const ports = [...doomed.ports, ...kept.ports];
+  for (const id of [ID, ID.slice(0, 12), ID.slice(0, 30)]) await assertSelects(netns, ["--container", id], ports);
+  await assertSelects(netns, ["--cgroup", ID.slice(0, 12)], ports);
+  await plain.add(server.pid);
+  assertUsageError(await tcphup(["--container", ID.slice(0, 12)], { netns }), /Several.*0123456789ab/);
+  await assertSelects(netns, ["--container", ID.slice(0, 13)], ports);
+  await assertSelects(netns, ["--container", ID_2, "--dst", "127.0.0.1", "--sport", "8000"], [8000, 8000, 8000]);
+  assertUsageError(await tcphup(["--container", "fedcba9876"], { netns }), /No container "fedcba9876"/);
+  assertUsageError(await tcphup(["--container", unique], { netns }), /not a name/);
+});
+
+const POD = "7c3a2a0e-1f7e-4d3b-9a53-0a4b8f0c2d11";
+
+systemTest("--cgroup: a Kubernetes pod by its UID, with either cgroup driver", ["cgroup v2"], async (netns) => {
+  const { client, server, doomed, kept } = await Scene.make(netns);
+  const name = Cgroup.uniqueName();
+  await using systemd = await Cgroup.create(`${name}-pod${POD.replaceAll("-", "_")}.slice`);
+  await using container = await Cgroup.create(`cri-containerd-${ID}.scope`, systemd);
+  await using cgroupfs = await Cgroup.create(`pod${POD}`);
+  await container.add(client.pid);
+  await assertSelects(netns, ["--cgroup", POD], [...doomed.ports, ...kept.ports]);
+  await cgroupfs.add(server.pid);
+  assertEquals((await selected(netns, ["--cgroup", POD.toUpperCase()])).length, 12);
+});
+
+systemTest("a process in another pid namespace holds them", [], async (netns) => {
+  const { server } = await Scene.make(netns);
+  const inside = netns.spawn(["unshare", "--pid", "--fork", "--mount-proc", ...pythonProgram("peer.py")]);
+  const writer = inside.stdin.getWriter();
+  await writer.write(new TextEncoder().encode('{"do":"connect","address":"127.0.0.4","port":8000}\n'));
+  await server.serving(7);
+  const [connection] = await selected(netns, ["--pid", `${inside.pid}`, "--children"]);
+  assertEquals(connection.dst.address, "127.0.0.4");
+  // In there it is process 1; here it goes by the number that it has here.
+  assert(connection.owners[0].pid > inside.pid, `${connection.owners[0].pid}`);
+  const run = await tcphup(["--pid", `${connection.owners[0].pid}`, "--json"], { netns });
+  assertExit(run, 0);
+  assertEquals(run.outcomes(), ["hung-up"]);
+  await writer.close();
+});
+
+systemTest("a process that lives in another network namespace holds them", [], async (netns) => {
+  const scene = await Scene.make(netns);
+  await scene.client.leaveNetns();
+  await assertSelects(netns, ["--pid", `${scene.client.pid}`, "--dport", "8000"], scene.doomed.ports);
+  const run = await tcphup(["--pid", `${scene.client.pid}`, "--dport", "8000", "--json"], { netns });
+  assertExit(run, 0);
+  await scene.assertHungUp();
+});
+
+systemTest(
+  "nginx by its name and all of its workers, Redis by its program",
+  ["nginx", "redis-server"],
+  async (netns) => {
+    await using _web = await nginx(netns, "127.0.0.3:80", "server { listen 127.0.0.3:80; keepalive_timeout 1h; }");
+    await using _db = await redis(netns, "127.0.0.5");
+    const client = Peer.start(netns);
+    const web = await client.connect("127.0.0.3", 80, { count: 4 });
+    const db = await client.connect("127.0.0.5", 6379, { count: 2 });
+    await eventually("both servers have accepted", async () => {
+      return (await selected(netns, ["--comm", "nginx", "--comm", "redis-server"])).length === 6;
+    });
+    const served = await selected(netns, ["--comm", "nginx"]);
+    assertEquals(served.map(({ src, owners }) => [src.port, owners[0].comm]), web.ports.map(() => [80, "nginx"]));
+    const run = await tcphup(["--exe", "**/redis-*", "--json"], { netns });
+    assertExit(run, await exeCode());
+    assertEquals(run.json().hung_up, 2);
+    await db.assertEnded("EOF");
+    await web.assertUnended();
+  },
+);
+
+systemTest("a holder that is not there: said by name, exit 2", [], async (netns) => {
+  const scene = await Scene.make(netns);
+  assertUsageError(await tcphup(["--pid", NO_PROCESS], { netns }), new RegExp(`No process ${NO_PROCESS}`));
+  assertUsageError(await tcphup(["any", "--not", "--pid", NO_PROCESS], { netns }), new RegExp(NO_PROCESS));
+  const threads = [...Deno.readDirSync(`/proc/${Deno.pid}/task`)].map(({ name }) => Number(name));
+  const thread = threads.find((tid) => tid !== Deno.pid)!;
+  assertUsageError(
+    await tcphup(["--pid", `${thread}`], { netns }),
+    new RegExp(`${thread} is a thread of .*${Deno.pid}`),
+  );
+  // A name may be someone's at the next moment, so nothing is wrong with it.
+  const run = await tcphup(["--comm", "no-such-program", "--json"], { netns });
+  assertExit(run, 0);
+  assertEquals(run.json().matched, 0);
+  await scene.assertUntouched();
+});
+
+systemTest("a holder that may not be looked into: said by name, exit 1", ["setpriv"], async (netns) => {
+  const scene = await Scene.make(netns);
+  const { pid } = scene.client;
+  await scene.client.setName("secretive");
+  const options = { netns, without: ["sys_ptrace"] };
+  await scene.client.setDumpable(false);
+  for (const selection of [["--pid", `${pid}`], ["--comm", "secretive"]]) {
+    const run = await tcphup([...selection, "--json"], options);
+    assertExit(run, 1);
+    assertOneLine(run, new RegExp(`process ${pid} \\(secretive\\).*CAP_SYS_PTRACE`));
+    assertEquals(run.json().matched, 0);
+  }
+  await scene.assertUntouched();
+});
+
+systemTest("what is not accepted yet nobody holds, so no holder selects it", [], async (netns) => {
+  await using server = { peer: Peer.start(netns), async [Symbol.asyncDispose]() {} };
+  await server.peer.listen("127.0.0.2", 8000, { accept: false });
+  const client = Peer.start(netns);
+  await client.connect("127.0.0.2", 8000);
+  assertEquals((await selected(netns, ["--sport", "8000"])).length, 1);
+  assertEquals(await selected(netns, ["--sport", "8000", "--pid", `${server.peer.pid}`]), []);
+  assertEquals(await selected(netns, ["--sport", "8000", "--not", "--comm", "no-such-program"]), []);
+});
+
+systemTest("the namespace a process lives in is not the one its connections are in", [], async (netns) => {
+  await using home = await Namespace.create();
+  const { client, doomed } = await Scene.make(netns);
+  await client.leaveNetns();
+  // From elsewhere, too: the walk over processes does not care where they live.
+  const there = ["--netns", netns.name, "--pid", `${client.pid}`, "--dport", "8000"];
+  await assertSelects(home, there, doomed.ports);
+});

@@ -1,0 +1,234 @@
+// Selecting by where: one namespace or several, by name, process and path, and all of a host at once.
+
+import { assert, assertEquals } from "@std/assert";
+import { Namespace } from "../harness/namespace.ts";
+import { Peer } from "../harness/peer.ts";
+import { run } from "../harness/process.ts";
+import { assertExit, assertOneLine, assertUsageError, Scene } from "../harness/scene.ts";
+import { assertSelects, selected } from "../harness/selected.ts";
+import { systemTest } from "../harness/system.ts";
+import { PublicCopy, tcphup } from "../harness/tcphup.ts";
+
+/** Addresses that no other test uses, so that a look at the whole host finds nobody else's connections. */
+function uniqueAddress(): string {
+  const [a, b, c] = crypto.getRandomValues(new Uint8Array(3));
+  return `127.${a}.${b}.${c % 253 + 2}`;
+}
+
+async function ino(path: string): Promise<number> {
+  return (await Deno.stat(path)).ino!;
+}
+
+systemTest("--netns by name, process and path", [], async (netns) => {
+  await using other = await Namespace.create();
+  const { doomed, client } = await Scene.make(other);
+  const selection = ["--dport", "8000"];
+  await assertSelects(netns, selection, []);
+  for (const place of [other.name, `${client.pid}`, `/proc/${client.pid}/ns/net`, `/run/netns/${other.name}`]) {
+    await assertSelects(netns, [...selection, "--netns", place], doomed.ports);
+  }
+  const connections = await selected(netns, [...selection, "--netns", other.name]);
+  assertEquals(new Set(connections.map(({ netns }) => netns)), new Set([await ino(`/run/netns/${other.name}`)]));
+  const here = ["--netns", netns.name, "--netns", other.name, "--netns", `${client.pid}`];
+  await assertSelects(netns, [...selection, ...here], doomed.ports);
+  await assertSelects(netns, [...selection, ...here, "--not", "--netns", other.name], []);
+});
+
+systemTest("hanging up in another namespace, and nowhere else", [], async (netns) => {
+  await using other = await Namespace.create();
+  const [here, there] = [await Scene.make(netns), await Scene.make(other)];
+  const run = await tcphup(["127.0.0.2", "8000", "--netns", other.name, "--json"], { netns });
+  assertExit(run, 0);
+  assertEquals(run.outcomes(), ["hung-up", "hung-up", "hung-up"]);
+  await there.assertHungUp();
+  await here.assertUntouched();
+});
+
+systemTest("destroying in two namespaces at once", [], async (netns) => {
+  await using other = await Namespace.create();
+  const scenes = [await Scene.make(netns), await Scene.make(other)];
+  const places = ["--netns", netns.name, "--netns", other.name];
+  const run = await tcphup(["127.0.0.2", "8000", ...places, "--destroy", "--verify", "--json"], { netns });
+  assertExit(run, 0);
+  assertEquals(run.json().destroyed, 6);
+  for (const { doomed, kept } of scenes) {
+    await doomed.assertEnded("ECONNABORTED");
+    await kept.assertAlive();
+  }
+});
+
+systemTest("--destroy-after and pacing reach other namespaces too", [], async (netns) => {
+  await using other = await Namespace.create();
+  await using far = await Namespace.create();
+  await other.link(far, ["10.0.0.1/24"], ["10.0.0.2/24"]);
+  const server = Peer.start(far);
+  await server.listen("10.0.0.2", 8000);
+  const client = Peer.start(other);
+  const doomed = await client.connect("10.0.0.2", 8000, { count: 3 });
+  await other.silence("10.0.0.2", far);
+  const selection = ["--dst", "10.0.0.2", "--netns", other.name];
+  const run = await tcphup([...selection, "--rate", "100/s", "--destroy-after", "0.2", "--json"], { netns });
+  assertExit(run, 0);
+  assertEquals(run.outcomes(), ["destroyed", "destroyed", "destroyed"]);
+  assertEquals(await selected(netns, selection), []);
+  await doomed.assertEnded("EOF");
+});
+
+systemTest("--netns all: every namespace once, and rows name theirs", [], async (netns) => {
+  await using named = await Namespace.create();
+  const address = uniqueAddress();
+  const [here, there] = [await Scene.make(netns, { address }), await Scene.make(named, { address })];
+  // One that has no name, but processes.
+  const hermit = Peer.start(named);
+  await hermit.leaveNetns();
+  await hermit.run(["ip", "link", "set", "lo", "up"]);
+  await hermit.listen(address, 8000);
+  const lone = await hermit.connect(address, 8000);
+  await hermit.serving(1);
+  const connections = await selected(netns, ["--dst", address, "--dport", "8000", "--netns", "all"]);
+  const ports = [...here.doomed.ports, ...there.doomed.ports, ...lone.ports];
+  assertEquals(connections.map(({ src }) => src.port).sort(), ports.sort());
+  const names = new Map(connections.map(({ netns, netns_name }) => [netns, netns_name]));
+  assertEquals(names.get(await ino(`/run/netns/${netns.name}`)), netns.name);
+  assertEquals(names.get(await ino(`/run/netns/${named.name}`)), named.name);
+  assertEquals(names.get(await ino(`/proc/${hermit.pid}/ns/net`)), `${hermit.pid}/python3`);
+  const table = await tcphup(["ls", "--dst", address, "--dport", "8000", "--netns", "all"], { netns });
+  assert(table.stdout.startsWith("Netns"), table.stdout);
+  assert(table.stdout.split("\n").some((line) => line.startsWith(named.name)), table.stdout);
+  const hup = await tcphup(["--dst", address, "--dport", "8000", "--netns", "all", "--json"], { netns });
+  assertExit(hup, 0);
+  assertEquals(hup.json().hung_up, 7);
+  for (const doomed of [here.doomed, there.doomed, lone]) await doomed.assertEnded("EOF");
+  for (const kept of [here.kept, there.kept]) await kept.assertAlive();
+});
+
+systemTest("the same addresses and ports in two namespaces are two connections", [], async (netns) => {
+  await using other = await Namespace.create();
+  const address = uniqueAddress();
+  const connections = [];
+  for (const place of [netns, other]) {
+    const server = Peer.start(place);
+    await server.listen(address, 8000);
+    // The kernel is left one port to choose.
+    await place.exec("sysctl", "-qw", "net.ipv4.ip_local_port_range=40000 40001");
+    const client = Peer.start(place);
+    connections.push(await client.connect(address, 8000, { source: "127.0.0.1" }));
+  }
+  const found = await selected(netns, ["--dst", address, "--dport", "8000", "--netns", "all"]);
+  assertEquals(found.length, 2);
+  assertEquals(new Set(found.map(({ netns }) => netns)).size, 2);
+  assertEquals(new Set(found.map(({ owners }) => owners[0].pid)).size, 2);
+  const run = await tcphup(["--dst", address, "--dport", "8000", "--netns", other.name, "--json"], { netns });
+  assertExit(run, 0);
+  await connections[1].assertEnded("EOF");
+  await connections[0].assertAlive();
+});
+
+systemTest("the holder lives in another namespace than the socket", [], async (netns) => {
+  await using other = await Namespace.create();
+  const address = uniqueAddress();
+  const scene = await Scene.make(other, { address });
+  await scene.client.leaveNetns();
+  const run = await tcphup(["--dst", address, "--dport", "8000", "--netns", "all", "--json"], { netns });
+  assertExit(run, 0);
+  assertEquals(run.json().connections.map(({ netns_name, owners }) => [netns_name, owners[0].pid]), [
+    [other.name, scene.client.pid],
+    [other.name, scene.client.pid],
+    [other.name, scene.client.pid],
+  ]);
+  await scene.assertHungUp();
+});
+
+systemTest("a name that is left over from a namespace is passed over", [], async (netns) => {
+  const stale = `/run/netns/tcphup-test-${crypto.randomUUID().slice(0, 8)}`;
+  await Deno.writeTextFile(stale, "");
+  try {
+    const address = uniqueAddress();
+    const { doomed } = await Scene.make(netns, { address });
+    await assertSelects(netns, ["--dst", address, "--dport", "8000", "--netns", "all"], doomed.ports);
+    const name = stale.slice("/run/netns/".length);
+    assertUsageError(
+      await tcphup(["any", "--netns", name], { netns }),
+      new RegExp(`Not a network namespace: "${name}"`),
+    );
+  } finally {
+    await Deno.remove(stale);
+  }
+});
+
+systemTest("a namespace that is not there: said by name, exit 2", [], async (netns) => {
+  const scene = await Scene.make(netns);
+  const wrong: [string, RegExp][] = [
+    ["no-such-name", /"no-such-name".*ip netns/],
+    ["4194305", /4194305/],
+    ["/no/such/path", /\/no\/such\/path/],
+    ["/etc/passwd", /\/etc\/passwd/],
+    [`/proc/${scene.client.pid}/ns/mnt`, /Not a network namespace.*ns\/mnt/],
+  ];
+  for (const [place, says] of wrong) {
+    assertUsageError(await tcphup(["any", "--netns", place], { netns }), says);
+    assertUsageError(await tcphup(["any", "--netns", "all", "--not", "--netns", place, "-n"], { netns }), says);
+  }
+  await scene.assertUntouched();
+});
+
+systemTest("namespaces that may not be entered: counted and named, exit 1", ["setpriv"], async (netns) => {
+  await using copy = await PublicCopy.make();
+  await using other = await Namespace.create();
+  const address = uniqueAddress();
+  const { doomed, client } = await Scene.make(netns, { address, user: 54_321 });
+  const there = await Scene.make(other, { address });
+  const selection = ["--dst", address, "--dport", "8000", "--json"];
+  const options = { netns, user: 54_321, ...copy };
+  const all = await tcphup([...selection, "--netns", "all"], options);
+  assertExit(all, 1);
+  assert(/^tcphup: \d+ network namespaces? may not be entered: .*CAP_SYS_ADMIN$/m.test(all.stderr), all.stderr);
+  assertEquals(all.outcomes(), ["hung-up", "hung-up", "hung-up"]);
+  await doomed.assertEnded("EOF");
+  const named = await tcphup([...selection, "--netns", other.name, "--netns", `${client.pid}`], options);
+  assertExit(named, 1);
+  assertOneLine(named, new RegExp(`1 network namespace may not be entered: ${other.name}`));
+  const only = await tcphup([...selection, "--netns", other.name], options);
+  assertExit(only, 4);
+  assertOneLine(only, new RegExp(other.name));
+  await there.assertUntouched();
+});
+
+systemTest("keepalive is judged by the settings of the namespace that a connection is in", [], async (netns) => {
+  await using other = await Namespace.create();
+  await other.exec("sysctl", "-qw", "net.ipv4.tcp_keepalive_time=110", "net.ipv4.tcp_retries2=3");
+  const { doomed } = await Scene.make(other);
+  await doomed.setKeepalive({ enabled: true });
+  const [connection] = await selected(netns, ["--dport", "8000", "--netns", other.name]);
+  assertEquals(connection.keepalive?.idle_s, 110);
+  assertEquals(connection.dead_peer_noticed, { idle_ms: (110 + 9 * 75) * 1000, in_flight_ms: 3000 });
+});
+
+systemTest(
+  "a namespace that a container's process lives in is named after the container",
+  ["cgroup v2"],
+  async (netns) => {
+    const { Cgroup } = await import("../harness/cgroup.ts");
+    const id = crypto.randomUUID().replaceAll("-", "") + crypto.randomUUID().replaceAll("-", "");
+    await using scope = await Cgroup.create(`docker-${id}.scope`);
+    const address = uniqueAddress();
+    const inside = Peer.start(netns);
+    await scope.add(inside.pid);
+    await inside.leaveNetns();
+    await inside.run(["ip", "link", "set", "lo", "up"]);
+    await inside.listen(address, 8000);
+    const pair = await inside.connect(address, 8000);
+    const places = ["--netns", `${inside.pid}`, "--netns", netns.name];
+    const [connection] = await selected(netns, [...places, "--container", id.slice(0, 12), "--dport", "8000"]);
+    assertEquals([connection.src.port, connection.netns_name], [pair.ports[0], id.slice(0, 12)]);
+  },
+);
+
+systemTest("ip netns exec, unshare and nsenter are ways to the same namespace", [], async (netns) => {
+  const { doomed, client } = await Scene.make(netns);
+  const place = ["--netns", netns.name, "--netns", `/proc/${client.pid}/ns/net`, "--netns", `${client.pid}`];
+  await assertSelects(netns, [...place, "--dport", "8000"], doomed.ports);
+  const { stdout } = await run(["nsenter", "-t", `${client.pid}`, "-n", "readlink", "/proc/self/ns/net"]);
+  const [connection] = await selected(netns, [...place, "--dport", "8000"]);
+  assertEquals(`net:[${connection.netns}]`, stdout.trim());
+});
