@@ -3,7 +3,7 @@
 import { entriesOf, readWhole } from "../../ffi/files.ts";
 import { isSyscallError } from "../../ffi/libc.ts";
 import { cgroupMounts } from "../mountinfo.ts";
-import { globSource, isGlob } from "./glob.ts";
+import { globExpression, globSource, isGlob } from "./glob.ts";
 
 /** The paths in a /proc/PID/cgroup, one for each hierarchy, without those that are the root. */
 export function cgroupPaths(text: string): string[] {
@@ -44,11 +44,8 @@ const CONTAINER = /^[0-9a-f]{12,64}$/;
 export function cgroupMatcher(text: string, mountPoints: readonly string[]): CgroupMatcher {
   const pattern = belowMount(text, mountPoints);
   if (pattern === "/") return () => true;
-  return compile(pattern.startsWith("/") ? `^${globSource(pattern)}` : `/${nameSource(pattern)}`);
-}
-
-function compile(source: string): CgroupMatcher {
-  const expression = new RegExp(`${source}(?:/|$)`, "u");
+  const source = pattern.startsWith("/") ? `^${globSource(pattern)}` : `/${nameSource(pattern)}`;
+  const expression = globExpression(`${source}(?:/|$)`, text);
   return (path) => expression.test(path);
 }
 

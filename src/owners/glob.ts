@@ -1,5 +1,7 @@
 // Patterns as a shell has them: glob(7).
 
+import { UsageError } from "../usage_error.ts";
+
 const SPECIAL = /[*?[]/;
 
 /** Whether a text is a pattern, and not a plain name. */
@@ -22,10 +24,20 @@ export function globSource(pattern: string): string {
   });
 }
 
-/** Whether a whole text is as the pattern says. */
+/** Whether a whole text is as the pattern says. @throws {UsageError} */
 export function glob(pattern: string): (text: string) => boolean {
-  const expression = new RegExp(`^(?:${globSource(pattern)})$`, "u");
+  const expression = globExpression(`^(?:${globSource(pattern)})$`, pattern);
   return (text) => expression.test(text);
+}
+
+/** The expression with a source that was made from a pattern. @throws {UsageError} */
+export function globExpression(source: string, pattern: string): RegExp {
+  try {
+    return new RegExp(source, "u");
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    throw new UsageError(`Not a pattern: "${pattern}": expected a range such as [a-z], the lesser character first`);
+  }
 }
 
 function classSource(members: string): string {

@@ -8,6 +8,9 @@ import { parseDestination } from "./destination.ts";
 import { any, type Filter, NOTHING, type Side } from "./filter.ts";
 import type { Names } from "./names.ts";
 
+/** All of them, or some of one interface: that has to be said where it is seen. */
+const NOT_ONE = /^any$|^\*$|%/;
+
 /** How many bad lines are shown. */
 const SHOWN = 3;
 
@@ -42,7 +45,7 @@ export function parseAddressList(text: string, source: string, side: Side, names
     const prefix = parsePrefix(address);
     if (prefix !== null) return prefixes.push(prefix);
     try {
-      if (address === "any" || address === "*") throw new UsageError("Not an address");
+      if (NOT_ONE.test(address)) throw new UsageError("Not an address");
       others.push(parseDestination(address, side, names));
     } catch (error) {
       if (!(error instanceof UsageError)) throw error;

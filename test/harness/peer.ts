@@ -174,6 +174,11 @@ export class Peer {
     return this.#connections(await this.request("begin_connect", { address, port }));
   }
 
+  /** Begins a connection from an address that is not the host's, with IP_TRANSPARENT. */
+  async connectTransparently(address: string, port: number, source: string): Promise<Connections> {
+    return this.#connections(await this.request("connect_transparently", { address, port, source }));
+  }
+
   /** Opens a connection in a thread that has a descriptor table of its own. */
   async connectInThread(address: string, port: number): Promise<Connections> {
     return this.#connections(await this.request("connect_in_thread", { address, port }));

@@ -25,6 +25,7 @@ KEEPALIVE = {
     "count": socket.TCP_KEEPCNT,
     "user_timeout_ms": socket.TCP_USER_TIMEOUT,
 }
+IP_TRANSPARENT = 19
 CLONE_FILES = 0x400
 CLONE_NEWNET = 0x40000000
 PR_SET_PDEATHSIG = 1
@@ -219,6 +220,17 @@ class Peer:
         self.connections.append(connection)
         self.selector.register(sock, selectors.EVENT_WRITE, lambda: self.connected(connection))
         return [[len(self.connections) - 1, connection.port]]
+
+    def do_connect_transparently(self, address, port, source):
+        """Connects from an address that is not this host's, as a transparent proxy does."""
+        sock = socket.socket(family_of(address), socket.SOCK_STREAM)
+        sock.setsockopt(socket.IPPROTO_IP, IP_TRANSPARENT, 1)
+        sock.bind((source, 0))
+        # There is no way back to there, so nobody answers.
+        sock.setblocking(False)
+        sock.connect_ex((address, port))
+        self.connections.append(Connection(sock))
+        return [[len(self.connections) - 1, sock.getsockname()[1]]]
 
     def do_connect_in_thread(self, address, port):
         """Opens a connection in a thread with a descriptor table of its own, which blocks in recv(2) on it."""

@@ -1,0 +1,73 @@
+// A file of addresses, one a line.
+
+import { assertEquals, assertThrows } from "@std/assert";
+import { formatPrefix, parseAddress } from "../../src/address.ts";
+import { parseAddressList } from "../../src/selection/address_list.ts";
+import { NOTHING } from "../../src/selection/filter.ts";
+import type { Names } from "../../src/selection/names.ts";
+import { UsageError } from "../../src/usage_error.ts";
+
+const names: Names = {
+  addresses(host) {
+    if (host !== "pod.example") throw new UsageError(`Unknown host "${host}"`);
+    return [parseAddress("10.0.0.7")!, parseAddress("fd00::7")!];
+  },
+  port: () => 0,
+  interfaceIndex: () => 1,
+};
+
+function read(text: string): string[] {
+  const filter = parseAddressList(text, "pods.txt", "dst", names);
+  if (filter === NOTHING) return [];
+  if (filter.op !== "address") throw new Error(`not addresses: ${JSON.stringify(filter)}`);
+  assertEquals(filter.side, "dst");
+  return filter.prefixes.map(formatPrefix).sort();
+}
+
+function problem(text: string): string {
+  return assertThrows(() => read(text), UsageError).message;
+}
+
+const FORMS = "expected an IPv4 or IPv6 address, a prefix such as 10.0.0.0/8, or a host name on each line";
+
+Deno.test("addresses, prefixes and names, between comments and empty lines", () => {
+  assertEquals(
+    read(
+      "# the dead\n10.0.0.1\n\n  10.1.0.0/16\t# a whole node\r\n2001:db8::1\n[2001:db8::2]\n::ffff:10.0.0.3\npod.example",
+    ),
+    ["10.0.0.1", "10.0.0.3", "10.0.0.7", "10.1.0.0/16", "2001:db8::1", "2001:db8::2", "fd00::7"],
+  );
+});
+
+Deno.test("nothing in it selects nothing", () => {
+  for (const text of ["", "\n", "# none\n", " \r\n\t# none"]) assertEquals(read(text), []);
+});
+
+Deno.test("a bad line is named by its number and its text", () => {
+  assertEquals(problem("10.0.0.1\n\n10.0.0.300 # x"), `Not an address in pods.txt: line 3 "10.0.0.300 # x": ${FORMS}`);
+});
+
+Deno.test("of many bad lines the first few are shown, and how many more there are", () => {
+  const text = Array.from({ length: 10 }, (_, i) => `10.0.0.${i + 251}`).join("\n");
+  assertEquals(
+    problem(text),
+    `Not an address in pods.txt: line 6 "10.0.0.256", line 7 "10.0.0.257", line 8 "10.0.0.258" and 2 more: ${FORMS}`,
+  );
+});
+
+Deno.test("what would select all, a port or an interface has no place in a list", () => {
+  for (
+    const line of [
+      "any",
+      "*",
+      "10.0.0.1:443",
+      "10.0.0.1 443",
+      "fe80::1%lo",
+      "no.such.example",
+      "-",
+      "10.0.0.1,10.0.0.2",
+    ]
+  ) {
+    assertEquals(problem(line), `Not an address in pods.txt: line 1 "${line}": ${FORMS}`);
+  }
+});
