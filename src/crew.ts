@@ -82,22 +82,29 @@ export class Crew {
 
   /** Hands out shares of connections whose owners are known. Returns those that are left for this process. */
   share(connections: readonly Connection[]): readonly Connection[] {
-    if (connections.length < WORTH_IT || this.isBusy) return connections;
+    if (connections.length < WORTH_IT || this.isBusy || this.#helpers.length === 0) return connections;
     const size = Math.floor(connections.length / (this.#helpers.length + 1));
+    const left: Connection[] = connections.slice(this.#helpers.length * size);
     this.#helpers.forEach((helper, i) => {
-      const part = connections.slice(i * size, (i + 1) * size).filter(isPlain);
-      const entries = part.map(({ cookie, owners: [{ pid, fd }] }) => ({ pid, fd, cookie }));
-      helper.share.assign(entries, this.#options.linger_ms);
+      const part: Connection[] = [];
+      for (const connection of connections.slice(i * size, (i + 1) * size)) {
+        (isPlain(connection) ? part : left).push(connection);
+      }
+      helper.share.assign(part, this.#options.linger_ms);
       helper.connections = part;
       send({ text: "share", descriptors: [] }, helper.socket);
     });
-    const given = new Set(this.#helpers.flatMap(({ connections }) => connections));
-    return given.size === 0 ? connections : connections.filter((connection) => !given.has(connection));
+    return left;
   }
 
   /** Whether shares are out. */
   get isBusy(): boolean {
     return this.#helpers.some(({ connections }) => connections.length > 0);
+  }
+
+  /** Has the helpers stop, each between two connections of its share. */
+  stop(): void {
+    for (const { share } of this.#helpers) share.stop();
   }
 
   /** Waits for the helpers, and tells for each connection of theirs whether it was hung up on. */
@@ -131,7 +138,7 @@ export function helpOut(): void {
   const processes = new Processes();
   while (receive(socket) !== null) {
     const share = new Share(mapMemory(memory, statx(memory).size));
-    for (let i = 0; i < share.count; i++) if (hangUp(share, i, processes)) share.setDone(i);
+    for (let i = 0; i < share.count && !share.isStopped; i++) if (hangUp(share, i, processes)) share.setDone(i);
     processes.close();
     send({ text: "done", descriptors: [] }, socket);
   }

@@ -1,7 +1,7 @@
 // The first room of the pipeline: which connections there are.
 
 import { isSyscallError } from "../ffi/libc.ts";
-import type { Connection, Owner } from "./connection.ts";
+import { type Connection, identityOf, type Owner } from "./connection.ts";
 import { HolderFilter } from "./held_by.ts";
 import { KeepaliveFilter } from "./keepalive_filter.ts";
 import { extension, INET_DIAG_INFO } from "./netlink/inet_diag.ts";
@@ -12,7 +12,6 @@ import { processes } from "./owners/proc.ts";
 import { closedText, Places } from "./places.ts";
 import { asksForInfo, mentions, queries, type Query } from "./selection/queries.ts";
 import { lasting, type Target } from "./selection/selection.ts";
-import { identityOf } from "./sockdiag/connection.ts";
 import { listConnections, requestsOf } from "./sockdiag/list.ts";
 import type { SockDiag } from "./sockdiag/sock_diag.ts";
 import { Unsupported } from "./unsupported.ts";

@@ -73,7 +73,7 @@ export class Arguments {
 /** What an int of milliseconds holds: TCP_USER_TIMEOUT and timers alike. */
 const MAX_DURATION_MS = 2 ** 31 - 1;
 
-const COMMANDS: readonly Command[] = ["hup", "ls", "doctor"];
+const COMMANDS: readonly Command[] = ["hup", "ls", "doctor", "completions"];
 
 /**
  * Reads the command line. The first word that is no flag names the command where it is one; else the command is `hup`.

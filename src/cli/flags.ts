@@ -1,43 +1,12 @@
 // The flags of the command line, as data: the parser and the help are made from this table.
 
+import type { Command, Flag } from "./flag.ts";
 import { SELECTION_FLAGS } from "./selection_flags.ts";
 
-/** A command of tcphup. */
-export type Command = "hup" | "ls" | "doctor";
+export type { Command, Flag } from "./flag.ts";
 
-/** A flag. */
-export interface Flag {
-  /** The long name, without dashes. */
-  readonly name: string;
-  /** A single character that means the same. */
-  readonly short?: string;
-  /** What its value is called in the help; a flag without one is on or off. */
-  readonly value?: string;
-  /** The value that it has when it stands alone. Such a flag takes another one only after "=": DEST may follow it. */
-  readonly alone?: string;
-  /** Its value may begin with a minus. */
-  readonly signed?: boolean;
-  /** Whether --not may stand before it. */
-  readonly negatable?: boolean;
-  /** One line of help. */
-  readonly help: string;
-  /** More of it, for a command's own help. */
-  readonly more?: string;
-  /** The heading it stands under. */
-  readonly group:
-    | "Selection"
-    | "Selection by holder"
-    | "Selection by namespace"
-    | "Selection by history"
-    | "Guards"
-    | "Hanging up"
-    | "Pacing"
-    | "Listing"
-    | "Output";
-  readonly commands: readonly Command[];
-}
-
-const all: readonly Command[] = ["hup", "ls", "doctor"];
+const all: readonly Command[] = ["hup", "ls", "doctor", "completions"];
+const reporting: readonly Command[] = ["hup", "ls", "doctor"];
 const selecting: readonly Command[] = ["hup", "ls"];
 
 /** Every flag, in the order of the help. */
@@ -243,7 +212,7 @@ export const FLAGS: readonly Flag[] = [
     group: "Output",
     commands: ["ls"],
   },
-  { name: "json", help: "print one JSON document", group: "Output", commands: all },
+  { name: "json", help: "print one JSON document", group: "Output", commands: reporting },
   { name: "quiet", short: "q", help: "print nothing but errors", group: "Output", commands: selecting },
   {
     name: "verbose",

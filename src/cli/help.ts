@@ -3,7 +3,8 @@
 import { columnsHelp } from "./columns.ts";
 import { type Command, type Flag, FLAGS } from "./flags.ts";
 
-interface Manual {
+/** What is said of a command, its flags apart. */
+export interface Manual {
   readonly usage: string;
   readonly summary: string;
   readonly text: string;
@@ -15,7 +16,8 @@ const DESTINATION = `DEST  the peer: an IPv4 or IPv6 address, a prefix (10.0.0.0
 PORT  the peer's port: a number, a range (8000-8100), a service name; 0 or any for every port
       (the default)`;
 
-const MANUALS: Record<Command, Manual> = {
+/** The manual of each command, in the order of the help. */
+export const MANUALS: Record<Command, Manual> = {
   hup: {
     usage: "tcphup [hup] DEST [PORT] [OPTIONS]",
     summary: "hang up on connections",
@@ -52,6 +54,17 @@ ${columnsHelp()}`,
 can be hung up on, with 4 when they cannot.`,
     examples: [["tcphup doctor", "before relying on it"]],
   },
+  completions: {
+    usage: "tcphup completions bash|zsh|fish",
+    summary: "print completions for a shell",
+    text: `Prints a script that completes tcphup's commands, flags and values.`,
+    examples: [
+      ["source <(tcphup completions bash)", "in ~/.bashrc"],
+      ["tcphup completions bash >/etc/bash_completion.d/tcphup", "for everybody on this host"],
+      ["source <(tcphup completions zsh)", "in ~/.zshrc, after compinit"],
+      ["tcphup completions fish >~/.config/fish/completions/tcphup.fish", "for fish"],
+    ],
+  },
 };
 
 const EXIT_CODES = `Exit codes:
@@ -61,7 +74,7 @@ const EXIT_CODES = `Exit codes:
 
 /** The help of tcphup as a whole: it fits a screen. */
 export function generalHelp(): string {
-  const commands = Object.entries(MANUALS).map(([name, { summary }]) => `  ${name.padEnd(8)}${summary}`);
+  const commands = Object.entries(MANUALS).map(([name, { summary }]) => `  ${name.padEnd(13)}${summary}`);
   return `tcphup hangs up on TCP connections from outside the programs that hold them
 
 ${examplesOf(MANUALS.hup)}

@@ -34,8 +34,8 @@ export async function hup(args: Arguments): Promise<number> {
       helper: [...host.self, HELP_OUT],
       on_progress: args.has("quiet") ? undefined : (state) => progress.show(state),
       confirm: asks
-        ? (connections) => {
-          const confirmed = confirm(connections, selection, options.destroy ? "Abort" : "Hang up on");
+        ? (_, summary) => {
+          const confirmed = confirm(summary(), options.destroy ? "Abort" : "Hang up on");
           if (confirmed) listen();
           return confirmed;
         }

@@ -29,6 +29,8 @@ export async function main(args: readonly string[]): Promise<number> {
         return await (await import("./ls.ts")).ls(parsed);
       case "doctor":
         return (await import("./doctor.ts")).doctorCommand(parsed);
+      case "completions":
+        return (await import("./completions.ts")).completions(parsed);
     }
   } catch (error) {
     return explain(error);

@@ -8,7 +8,6 @@ import type { Address } from "../address.ts";
 import { cgroupMounts } from "../mountinfo.ts";
 import { sockaddrAddress, sockaddrPort } from "../netlink/sockaddr.ts";
 import { UsageError } from "../usage_error.ts";
-import type { FilterNames } from "./operands.ts";
 
 /** Looks names up. Parsers are given one, so that tests need no resolver. */
 export interface Names {
@@ -18,6 +17,14 @@ export interface Names {
   port(service: string): number;
   /** The index of a network interface. @throws {UsageError} When there is no such interface. */
   interfaceIndex(name: string): number;
+}
+
+/** What a filter may refer to, and only this host knows. */
+export interface FilterNames extends Names {
+  /** The inode number of a cgroup v2 directory. @throws {UsageError} When there is no such cgroup. */
+  cgroupId(path: string): bigint;
+  /** The ports of which the kernel chooses one for a socket that has none: net.ipv4.ip_local_port_range. */
+  localPorts(): { readonly from: number; readonly to: number };
 }
 
 /** EAI_NONAME, EAI_NODATA: there is no such name. Any other failure may be a passing one. */

@@ -2,13 +2,13 @@
 
 import { AF_UNSPEC, IPPROTO_MPTCP, IPPROTO_TCP, isSyscallError } from "../../ffi/libc.ts";
 import { formatEndpoint } from "../address.ts";
-import type { Connection, Info } from "../connection.ts";
+import { type Connection, endsOf, identityOf, type Info } from "../connection.ts";
 import { extension, INET_DIAG_INFO, INET_DIAG_SHUTDOWN, type InetDiagMsg } from "../netlink/inet_diag.ts";
 import { decodeMptcpInfo } from "../netlink/mptcp_info.ts";
 import { decodeTcpInfo } from "../netlink/tcp_info.ts";
 import { stateMask } from "../netlink/states.ts";
-import { connectionOf, endsOf, identityOf } from "./connection.ts";
 import type { Dumper } from "./ahead.ts";
+import { connectionOf } from "./connection.ts";
 import type { DumpRequest } from "./sock_diag.ts";
 
 /** Which connections, in the terms of sock_diag. */

@@ -3,6 +3,7 @@
 import { CGROUP_ROOT } from "./cgroup.ts";
 import { Namespace } from "./namespace.ts";
 import { PYTHON } from "./peer.ts";
+import { COMPILED } from "./tcphup.ts";
 
 /** Something that a test needs, and whether it is at hand. */
 interface Requirement {
@@ -52,6 +53,7 @@ const REQUIREMENTS = {
   "cgroup v2": { obtainable: false, present: CGROUP_ROOT !== null },
   MPTCP: kernel("/proc/sys/net/mptcp/enabled"),
   "IA-32": kernel("/proc/sys/abi/vsyscall32"),
+  "TCPHUP=the compiled program": { obtainable: false, present: COMPILED !== undefined },
   "Linux 6.9": { obtainable: false, present: isAtLeast(6, 9) },
 } satisfies Record<string, Requirement>;
 

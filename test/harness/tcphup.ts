@@ -1,16 +1,20 @@
-// tcphup as its users start it: from its sources, or the compiled program that the environment variable TCPHUP names.
+// tcphup as its users start it: from its sources with Deno, or as the environment variable TCPHUP says: the path of the
+// compiled program, or a command whose words have a space in between, such as one that starts the sources with Node.
 
 import type { Connection } from "../../src/connection.ts";
 import type { Namespace, SpawnOptions } from "./namespace.ts";
 import { type Output, outputOf, run } from "./process.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
-const compiled = Deno.env.get("TCPHUP");
+const given = Deno.env.get("TCPHUP")?.split(" ");
+
+/** The compiled program, when that is what is tested. */
+export const COMPILED: string | undefined = given?.length === 1 ? await Deno.realPath(given[0]) : undefined;
 
 /** The command that starts tcphup, whatever the current directory. */
-export const TCPHUP: readonly string[] = compiled
-  ? [await Deno.realPath(compiled)]
-  : [Deno.execPath(), "run", "--allow-ffi", `${ROOT}cli.ts`];
+export const TCPHUP: readonly string[] = COMPILED
+  ? [COMPILED]
+  : given ?? [Deno.execPath(), "run", "--allow-ffi", `${ROOT}cli.ts`];
 
 /** The document that `--json` prints. */
 export interface Report {
@@ -97,9 +101,10 @@ export class PublicCopy implements AsyncDisposable {
   readonly cwd: string;
 
   private constructor(directory: string) {
-    this.command = compiled
-      ? [`${directory}/tcphup`]
-      : [`${directory}/deno`, "run", "--no-lock", "--cached-only", "--allow-ffi", `${directory}/cli.ts`];
+    const [, ...args] = TCPHUP;
+    this.command = given
+      ? [`${directory}/program`, ...args.map((arg) => arg.replace(ROOT, `${directory}/`))]
+      : [`${directory}/program`, "run", "--no-lock", "--cached-only", "--allow-ffi", `${directory}/cli.ts`];
     this.env = { HOME: directory, DENO_DIR: `${directory}/deno_dir` };
     this.cwd = directory;
   }
@@ -107,8 +112,8 @@ export class PublicCopy implements AsyncDisposable {
   static async make(): Promise<PublicCopy> {
     const directory = await Deno.makeTempDir({ prefix: "tcphup-test-" });
     await Deno.mkdir(`${directory}/deno_dir`);
-    if (compiled) await Deno.copyFile(TCPHUP[0], `${directory}/tcphup`);
-    else await copySources(directory);
+    await Deno.copyFile(TCPHUP[0], `${directory}/program`);
+    if (!COMPILED) await copySources(directory);
     await run(["chmod", "-R", "a+rX", directory]);
     await run(["chmod", "-R", "a+w", `${directory}/deno_dir`]);
     return new PublicCopy(directory);
@@ -119,10 +124,14 @@ export class PublicCopy implements AsyncDisposable {
   }
 }
 
-/** Copies Deno, the program, and what it imports from npm and Deno has in its cache. */
+/** Copies the program, and what it imports from npm and is already here. */
 async function copySources(directory: string): Promise<void> {
-  await Deno.copyFile(Deno.execPath(), `${directory}/deno`);
-  await run(["cp", "-r", ...["deno.json", "cli.ts", "src", "ffi"].map((part) => ROOT + part), directory]);
+  const parts = ["deno.json", "cli.ts", "src", "ffi", ...(given ? ["scripts/node", "build/node"] : [])];
+  await run(["cp", "-r", "--parents", ...parts, directory], { cwd: ROOT });
+  if (!given) await copyDenoCache(directory);
+}
+
+async function copyDenoCache(directory: string): Promise<void> {
   const info = async (...args: string[]) =>
     JSON.parse((await run([Deno.execPath(), "info", "--json", ...args])).stdout);
   const { npmCache } = await info();

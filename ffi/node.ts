@@ -1,0 +1,158 @@
+// glibc through koffi, and the process that tcphup itself is, for Node. It exports what `deno.ts` exports: packaging for
+// npm, and scripts/node/register.ts, put this module in the place of that one.
+
+import { writeSync } from "node:fs";
+import { createRequire } from "node:module";
+import process from "node:process";
+import { isatty } from "node:tty";
+import { LibcUnavailable, type NativeFunctions, type NativeSymbol, type NativeSymbols } from "./native.ts";
+
+type NativeFunction = (...args: unknown[]) => unknown;
+
+/** What we use of koffi. */
+interface Koffi {
+  load(path: string): { func(name: string, result: string, parameters: readonly string[]): NativeFunction };
+  errno(): number;
+  view(address: bigint, length: number): ArrayBuffer;
+}
+
+/** koffi's names for our types. */
+const TYPES = { i32: "int32_t", u32: "uint32_t", usize: "uint64_t", isize: "int64_t", buffer: "void *", void: "void" };
+
+let koffi: Koffi | undefined;
+let libc: ReturnType<Koffi["load"]> | undefined;
+
+function open(): ReturnType<Koffi["load"]> {
+  try {
+    // An import would put koffi into Deno's module graph, of which this file is a part whenever it is checked.
+    koffi ??= createRequire(import.meta.url)("koffi") as Koffi;
+  } catch (error) {
+    throw new LibcUnavailable(`tcphup calls glibc through the npm package koffi: ${firstLine(error)}`);
+  }
+  try {
+    return koffi.load("libc.so.6");
+  } catch (error) {
+    throw new LibcUnavailable(`tcphup needs glibc on Linux: ${firstLine(error)}`);
+  }
+}
+
+function firstLine(error: unknown): string {
+  return (error as Error).message.split("\n")[0];
+}
+
+/**
+ * Loads `symbols` from glibc.
+ *
+ * @throws {LibcUnavailable} When there is no koffi, or no glibc, to load.
+ */
+export function load<const S extends NativeSymbols>(symbols: S): NativeFunctions<S> {
+  const functions = Object.entries(symbols).map(([name, symbol]) => [name, bind(name, symbol)]);
+  return Object.fromEntries(functions) as NativeFunctions<S>;
+}
+
+function bind(key: string, { name = key, parameters, result }: NativeSymbol): NativeFunction {
+  libc ??= open();
+  const call = libc.func(name, TYPES[result], parameters.map((type) => TYPES[type]));
+  // koffi returns 64 bits as a number where that holds them.
+  return result === "usize" || result === "isize" ? (...args) => BigInt(call(...args) as number | bigint) : call;
+}
+
+/** Nothing is to be prepared: koffi can always tell. */
+export function prepareErrno(): void {}
+
+/** The calling thread's errno, which holds only directly after a call that returned −1. */
+export function errno(): number {
+  return koffi!.errno();
+}
+
+/** The memory at `address`, which must stay mapped for as long as the result is used. */
+export function memoryAt(address: bigint, length: number): ArrayBuffer {
+  return koffi!.view(address, length);
+}
+
+const encoder = new TextEncoder();
+const never = new Int32Array(new SharedArrayBuffer(4));
+
+/** The code of a failed system call of Node's own, such as `EPIPE`. */
+function codeOf(error: unknown): string | undefined {
+  return (error as NodeJS.ErrnoException).code;
+}
+
+/** write(2), repeated while a descriptor that was inherited non-blocking takes nothing. */
+function writeSome(stream: 1 | 2, bytes: Uint8Array): number {
+  for (;;) {
+    try {
+      return writeSync(stream, bytes);
+    } catch (error) {
+      if (codeOf(error) !== "EAGAIN") throw error;
+      Atomics.wait(never, 0, 0, 5);
+    }
+  }
+}
+
+/** From <asm-generic/ioctls.h>. */
+const TIOCGWINSZ = 0x5413n;
+
+/** tcphup's own process: arguments, standard streams, signals. */
+export const host = {
+  /** The arguments after the program's name. */
+  args: process.argv.slice(2) as readonly string[],
+
+  /** The command that starts this program once more: its arguments follow. */
+  get self(): readonly string[] {
+    return [process.execPath, ...process.execArgv, process.argv[1]];
+  },
+
+  /** This process's id. */
+  pid: process.pid,
+
+  /** The parent's process id, 0 for one that our pid namespace does not show. */
+  parent: process.ppid,
+
+  /** `x86_64` or `aarch64`, as uname(2) spells them. */
+  arch: ({ x64: "x86_64", arm64: "aarch64" } as Record<string, string>)[process.arch] ?? process.arch,
+
+  /**
+   * Writes all of `text` to standard output (1) or standard error (2).
+   * @returns `false` when the reader has closed its end.
+   */
+  write(stream: 1 | 2, text: string): boolean {
+    let bytes = encoder.encode(text);
+    try {
+      while (bytes.length > 0) bytes = bytes.subarray(writeSome(stream, bytes));
+      return true;
+    } catch (error) {
+      if (codeOf(error) === "EPIPE") return false;
+      throw error;
+    }
+  },
+
+  /** Whether standard input (0), output (1) or error (2) is a terminal. */
+  isTerminal(stream: 0 | 1 | 2): boolean {
+    return isatty(stream);
+  },
+
+  /** The terminal's width and height in characters, or null where there is none. */
+  terminalSize(): { columns: number; rows: number } | null {
+    // Node has the size only of streams of its own, whose making changes the terminal's flags.
+    const { ioctl } = load({ ioctl: { parameters: ["i32", "usize", "buffer"], result: "i32" } });
+    const winsize = new Uint8Array(8);
+    if (![1, 2, 0].some((stream) => ioctl(stream, TIOCGWINSZ, winsize) === 0)) return null;
+    const [rows, columns] = new Uint16Array(winsize.buffer);
+    return { columns, rows };
+  },
+
+  /** Whether NO_COLOR is set. */
+  noColor: Boolean(process.env.NO_COLOR),
+
+  /** Calls `listener` on a signal, from the event loop, until the returned function is called. */
+  onSignal(signal: "SIGINT" | "SIGTERM" | "SIGWINCH", listener: () => void): () => void {
+    process.on(signal, listener);
+    return () => void process.off(signal, listener);
+  },
+
+  /** Ends the process at once. */
+  exit(code: number): never {
+    return process.exit(code);
+  },
+};

@@ -1,0 +1,98 @@
+// Makes tcphup one file that needs no Deno: `deno task compile [--target TARGET] [--output FILE]`.
+//
+// The program is bundled first and that one module is compiled, so that nothing else is embedded. The file has no code
+// cache, which would be read from a predictable name in $TMPDIR, where any user could leave one for root to run.
+
+// @ts-types="./parse_args.d.ts"
+import { parseArgs } from "@std/cli/parse-args";
+import { VERSION } from "../src/cli/version.ts";
+import { BUILD, fail, ROOT, run, sha256 } from "./tools.ts";
+
+/** Deno's names for the machines that there are builds for, with their e_machine of <elf.h>. */
+const MACHINES = { "x86_64-unknown-linux-gnu": 62, "aarch64-unknown-linux-gnu": 183 } as const;
+
+/** A machine that there are builds for. */
+export type Target = keyof typeof MACHINES;
+
+/** All of them. */
+export const TARGETS = Object.keys(MACHINES) as Target[];
+
+/** What the file may do: call libc, through which it reads /proc and speaks netlink. Not even import more code. */
+const PERMISSIONS = ["--allow-ffi", "--deny-import", "--no-prompt"];
+
+const ISOLATED = ["--no-config", "--no-lock", "--no-npm", "--no-remote", "--no-check", "--no-code-cache"];
+
+/** Compiles tcphup for `target` into the file `output`, and tries it where this is such a machine. */
+export async function compile(target: Target, output: string): Promise<void> {
+  requireRuntimeFor(target);
+  const directory = await Deno.makeTempDir({ prefix: "tcphup-compile-" });
+  try {
+    const module = `${directory}/tcphup.js`;
+    await run([Deno.execPath(), "bundle", "--quiet", "--frozen", "--output", module, `${ROOT}cli.ts`], { cwd: ROOT });
+    // The module's time is embedded with it, and the same sources are to make the same file.
+    await Deno.utime(module, 0, 0);
+    await compileModule(module, target, output);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+  await examine(target, output);
+}
+
+async function compileModule(module: string, target: Target, output: string): Promise<void> {
+  const flags = ["--quiet", "--target", target, "--output", output, ...ISOLATED, ...PERMISSIONS];
+  try {
+    await run([Deno.execPath(), "compile", ...flags, module]);
+  } catch (error) {
+    if (!(error as Error).message.includes("dl.deno.land")) throw error;
+    throw new Error(
+      `Deno's base runtime for ${target} cannot be downloaded: compile where dl.deno.land can be reached, or bring ` +
+        `https://dl.deno.land/release/v${Deno.version.deno}/denort-${target}.zip here, unpack it, and give the path of ` +
+        "the program in it in the variable DENORT_BIN",
+    );
+  }
+}
+
+/** `deno compile` takes what DENORT_BIN names whatever the target. */
+function requireRuntimeFor(target: Target): void {
+  const runtime = Deno.env.get("DENORT_BIN");
+  if (runtime !== undefined && machineOf(runtime) !== MACHINES[target]) {
+    throw new Error(`DENORT_BIN does not name a program for ${target}: "${runtime}"`);
+  }
+}
+
+/** e_machine of an ELF file. */
+function machineOf(path: string): number {
+  using file = Deno.openSync(path);
+  const header = new Uint8Array(20);
+  file.readSync(header);
+  return new DataView(header.buffer).getUint16(18, true);
+}
+
+/** A runtime of another version than Deno's makes a file as well, but not one that works. */
+async function examine(target: Target, file: string): Promise<void> {
+  if (target !== Deno.build.target) return;
+  const says = await run([file, "--version"], { clearEnv: true }).catch((error) => (error as Error).message);
+  if (says === `tcphup ${VERSION}\n`) return;
+  await Deno.remove(file);
+  throw new Error(
+    `What was made does not work: is DENORT_BIN the runtime of Deno ${Deno.version.deno}? It says: ${says}`,
+  );
+}
+
+async function main(): Promise<void> {
+  const { target, output, _: rest } = parseArgs(Deno.args, {
+    string: ["_", "target", "output"],
+    unknown: (arg, key) => key === undefined || fail(`Unknown option "${arg}": expected --target or --output`),
+  }) as { target?: string; output?: string; _: string[] };
+  const wanted = target ?? Deno.build.target;
+  const known = TARGETS.find((known) => known === wanted);
+  if (known === undefined) fail(`Unknown target "${wanted}": expected ${TARGETS.join(" or ")}`);
+  if (rest.length > 0) fail(`Unknown argument "${rest[0]}": expected --target or --output`);
+  const file = output ?? `${BUILD}tcphup-${known}`;
+  await Deno.mkdir(BUILD, { recursive: true });
+  await compile(known, file);
+  const { size } = await Deno.stat(file);
+  console.log(`${file}\n${(size / 1e6).toFixed(1)} MB, ${size} bytes\nSHA-256 ${sha256(file)}`);
+}
+
+if (import.meta.main) await main().catch((error) => fail((error as Error).message));

@@ -1,0 +1,47 @@
+// What the scripts that build and release share.
+
+import { createHash } from "node:crypto";
+
+/** The project's directory, with a slash at the end. */
+export const ROOT: string = decodeURIComponent(new URL("../", import.meta.url).pathname);
+
+/** Where what is built goes. */
+export const BUILD = `${ROOT}build/`;
+
+/** How a program is run. */
+export interface RunOptions {
+  cwd?: string;
+  env?: Record<string, string>;
+  /** Whether it gets nothing of this process's environment. */
+  clearEnv?: boolean;
+  /** Whether what it writes is shown and not returned. */
+  shown?: boolean;
+}
+
+/** Runs a program to its end. Throws, with what it wrote, when it fails. */
+export async function run(
+  [program, ...args]: readonly string[],
+  { shown = false, ...options }: RunOptions = {},
+): Promise<string> {
+  const stream = shown ? "inherit" : "piped";
+  const command = new Deno.Command(program, { args, ...options, stdin: "null", stdout: stream, stderr: stream });
+  const output = await command.output();
+  const [stdout, stderr] = shown ? ["", ""] : [output.stdout, output.stderr].map((b) => new TextDecoder().decode(b));
+  if (output.success) return stdout;
+  throw new Error(
+    shown
+      ? `${program} exited with ${output.code}`
+      : `${[program, ...args].join(" ")} exited with ${output.code}: ${stderr}${stdout}`,
+  );
+}
+
+/** Ends the script with one line that says why. */
+export function fail(message: string): never {
+  console.error(message);
+  Deno.exit(1);
+}
+
+/** The SHA-256 of a file, in hexadecimal. */
+export function sha256(path: string): string {
+  return createHash("sha256").update(Deno.readFileSync(path)).digest("hex");
+}

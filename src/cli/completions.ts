@@ -1,0 +1,26 @@
+// `tcphup completions`.
+
+import { UsageError } from "../usage_error.ts";
+import type { Arguments } from "./arguments.ts";
+import { bashCompletions } from "./completions/bash.ts";
+import { fishCompletions } from "./completions/fish.ts";
+import { zshCompletions } from "./completions/zsh.ts";
+import { DONE } from "./exit_codes.ts";
+import { write } from "./terminal.ts";
+
+/** What makes the completions of each shell. */
+export const COMPLETIONS = { bash: bashCompletions, zsh: zshCompletions, fish: fishCompletions } as const;
+
+/** A shell that there are completions for. */
+export type Shell = keyof typeof COMPLETIONS;
+
+/** Prints the completions for a shell. Returns the exit code. */
+export function completions({ positionals }: Arguments): number {
+  const [shell, surplus] = positionals;
+  const expected = "expected tcphup completions bash|zsh|fish";
+  if (shell === undefined) throw new UsageError(`No shell named: ${expected}`);
+  if (!Object.hasOwn(COMPLETIONS, shell)) throw new UsageError(`Unknown shell "${shell}": ${expected}`);
+  if (surplus !== undefined) throw new UsageError(`Surplus argument "${surplus}": ${expected}`);
+  write([COMPLETIONS[shell as Shell]()]);
+  return DONE;
+}

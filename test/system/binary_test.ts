@@ -1,0 +1,107 @@
+// The compiled program needs nothing beside it, whatever host it is copied to, and leaves nothing there.
+
+import { assert, assertEquals } from "@std/assert";
+import type { Namespace } from "../harness/namespace.ts";
+import { type Need, systemTest } from "../harness/system.ts";
+import { assertExit, DOOMED_PORT, Scene } from "../harness/scene.ts";
+import { COMPILED, type Run, tcphup } from "../harness/tcphup.ts";
+
+const HUP = ["127.0.0.2", `${DOOMED_PORT}`];
+const USER = 65534;
+
+/** The program, alone in a directory. */
+class Alone implements AsyncDisposable {
+  readonly directory = Deno.makeTempDirSync({ prefix: "tcphup-test-" });
+  readonly path = `${this.directory}/tcphup`;
+
+  constructor() {
+    Deno.copyFileSync(COMPILED!, this.path);
+    Deno.chmodSync(this.directory, 0o755);
+  }
+
+  /** Fails if something has joined it. */
+  assertAlone(): void {
+    assertEquals([...Deno.readDirSync(this.directory)].map(({ name }) => name), ["tcphup"]);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Deno.remove(this.directory, { recursive: true });
+  }
+}
+
+/** Registers a test of the compiled program, which `prefix` may start in some way of its own. */
+function binaryTest(
+  name: string,
+  needs: readonly Need[],
+  body: (netns: Namespace, alone: Alone, hup: (prefix: readonly string[], user?: number) => Promise<Run>) => unknown,
+): void {
+  systemTest(name, ["TCPHUP=the compiled program", ...needs], async (netns) => {
+    await using alone = new Alone();
+    await body(netns, alone, (prefix, user) => {
+      return tcphup(HUP, { netns, user, cwd: alone.directory, command: [...prefix, alone.path] });
+    });
+    alone.assertAlone();
+  });
+}
+
+binaryTest("the program alone in a directory, with an empty environment", [], async (netns, _, hup) => {
+  const scene = await Scene.make(netns);
+  assertExit(await hup(["env", "-i"]), 0);
+  await scene.assertHungUp();
+});
+
+binaryTest("from a shell that is not interactive, with its standard input closed", [], async (netns, _, hup) => {
+  const scene = await Scene.make(netns);
+  assertExit(await hup(["setsid", "--wait", "sh", "-c", 'exec "$0" "$@" <&-']), 0);
+  await scene.assertHungUp();
+});
+
+binaryTest("for a user without privileges", ["setpriv"], async (netns, _, hup) => {
+  const scene = await Scene.make(netns, { user: USER });
+  assertExit(await hup(["env", "-i"], USER), 0);
+  await scene.assertHungUp();
+});
+
+/** Runs "$@" where nothing can be written, and fails if something can. */
+const READ_ONLY = `
+for directory in / /tmp /var/tmp /dev/shm /run; do
+  mount --bind "$directory" "$directory" && mount -o remount,bind,ro "$directory" || exit 90
+  ! touch "$directory/tcphup-test" 2>/dev/null || exit 91
+done
+exec "$0" "$@"`;
+
+binaryTest("on a file system that is read-only, without TMPDIR", [], async (netns, _, hup) => {
+  const scene = await Scene.make(netns);
+  assertExit(await hup(["env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "unshare", "-m", "sh", "-c", READ_ONLY]), 0);
+  await scene.assertHungUp();
+});
+
+const WRITES =
+  /^\d+ +(?:open.*(?:O_WRONLY|O_RDWR|O_CREAT|O_TRUNC)|(?:creat|mk|rename|link|symlink|unlink|truncate|ch))/;
+
+/** Runs a command; its system calls that name a file, and how it ended. */
+async function traced(command: readonly string[], netns: Namespace, env: Record<string, string>): Promise<string[]> {
+  const log = await Deno.makeTempFile({ prefix: "tcphup-test-" });
+  try {
+    const output = await netns.run(["strace", "-f", "-o", log, "-e", "trace=%file", ...command], { env });
+    assertEquals(output.code, 0, output.stderr);
+    return (await Deno.readTextFile(log)).split("\n");
+  } finally {
+    await Deno.remove(log);
+  }
+}
+
+binaryTest("nothing is written, and nothing is read from TMPDIR or HOME", ["strace"], async (netns, alone) => {
+  const scene = await Scene.make(netns);
+  const directory = await Deno.makeTempDir({ prefix: "tcphup-test-" });
+  try {
+    const env = { TMPDIR: directory, HOME: directory, XDG_CACHE_HOME: directory };
+    const writer = await traced(["sh", "-c", "echo >$TMPDIR/file"], netns, env);
+    assert(writer.some((call) => WRITES.test(call)), "a program that writes was not noticed");
+    const calls = await traced([alone.path, ...HUP], netns, env);
+    assertEquals(calls.filter((call) => WRITES.test(call) || call.includes(directory)), []);
+    await scene.assertHungUp();
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+});
