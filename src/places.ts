@@ -118,6 +118,9 @@ export class Places {
     const excluded = new Set(findNetns(this.#excluded, pids, missing).namespaces.map(({ ino }) => ino));
     const namespaces = found.namespaces.filter(({ ino }) => !excluded.has(ino));
     for (const netns of namespaces) this.#known.set(netns.ino, netns);
+    // The number of one that has gone may be another's by now.
+    const there = new Set(namespaces.map(({ ino }) => ino));
+    for (const ino of this.#names.keys()) if (!there.has(ino)) this.#names.delete(ino);
     return namespaces;
   }
 

@@ -58,6 +58,28 @@ export class Selector {
       return owners === undefined ? wanted : wanted.map((query) => heldBy(owners, query));
     });
     this.#target.local?.verify();
+    return this.#chosen(connections, owners);
+  }
+
+  /**
+   * Those of the connections that match now that are news to the caller: it is asked about the cookie of each TCP socket.
+   * When it knows them all, nobody looks who holds what. Of MPTCP connections it is not asked, so that they are all news.
+   *
+   * @throws As `select`, which is to be called first.
+   */
+  selectNew(isKnown: (cookie: string) => boolean): Connection[] {
+    const connections = this.#list((netns) => {
+      return this.#queriesIn(netns, this.#target.states).map((query) => ({
+        ...query,
+        matches: (row) => query.matches(row) && !isKnown(row.cookie),
+      }));
+    });
+    const owners = this.#owners = connections.length === 0 ? new Map() : this.#holders?.look().owners;
+    return this.#chosen(owners ? connections.filter(({ inode }) => owners.has(inode)) : connections, owners);
+  }
+
+  /** What of the connections the owners, and their keepalive, leave. */
+  #chosen(connections: Connection[], owners?: ReadonlyMap<number, Owner[]>): Connection[] {
     for (const connection of owners === undefined ? [] : connections) {
       connection.owners = [...owners!.get(connection.inode)!];
     }
