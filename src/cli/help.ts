@@ -79,7 +79,7 @@ Formats of --emit:
   env           libkeepalive's variables`,
     examples: [
       ["tcphup plan", "today's values"],
-      ["tcphup plan --within 30s --hosts 200", "what it takes to notice within 30 s, and what it costs"],
+      ["tcphup plan --within 30s --hosts 200", "the cheapest that do, and their cost"],
       ["tcphup plan --idle 20 --interval 5 --count 2 --emit sysctl", "as configuration"],
     ],
   },
