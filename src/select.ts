@@ -12,7 +12,7 @@ import { processes } from "./owners/proc.ts";
 import { closedText, Places } from "./places.ts";
 import { asksForInfo, mentions, queries, type Query } from "./selection/queries.ts";
 import { lasting, type Target } from "./selection/selection.ts";
-import { listConnections } from "./sockdiag/list.ts";
+import { listConnections, requestsOf } from "./sockdiag/list.ts";
 import type { SockDiag } from "./sockdiag/sock_diag.ts";
 import { Unsupported } from "./unsupported.ts";
 
@@ -105,11 +105,17 @@ export class Selector {
 
   #list(queriesIn: (netns: number) => readonly Query[]): Connection[] {
     const lists: Connection[][] = [];
+    const known = new Map<number, readonly Query[]>();
+    const wantedIn = (netns: number): readonly Query[] => {
+      const wanted = known.get(netns) ?? queriesIn(netns);
+      known.set(netns, wanted);
+      return wanted;
+    };
     try {
       this.#places.forEach((netns, diag) => {
-        const wanted = queriesIn(netns);
+        const wanted = wantedIn(netns);
         if (wanted.length > 0) lists.push(listConnections(diag, wanted, this.#extensions, netns));
-      });
+      }, (netns) => requestsOf(wantedIn(netns), this.#extensions));
     } catch (error) {
       if (!isSyscallError(error, "ENOENT", "EPROTONOSUPPORT", "EAFNOSUPPORT")) throw error;
       throw new Unsupported("This kernel cannot list TCP sockets: it needs CONFIG_INET_DIAG and CONFIG_INET_TCP_DIAG");

@@ -23,23 +23,21 @@ const COUNTED: Record<Outcome, string> = {
   "failed": "failed",
 };
 
-const OUTCOMES = Object.keys(COUNTED) as Outcome[];
+/** The counts that commands have of their own. */
+const OWN = ["hung_up", "destroyed", "keepalive_set", "unchanged"] as const;
 
-/** The counts of a report that has all that there are. */
-function count(connections: Connection[]) {
-  return countOutcomes(connections, ["hung_up", "destroyed", "keepalive_set", "unchanged"]);
-}
+const OUTCOMES = Object.keys(COUNTED) as Outcome[];
 
 /** Fails unless the counts add up to the number of connections. */
 function assertAddsUp(connections: Connection[]): void {
-  const { matched, ...counts } = count(connections);
+  const { matched, ...counts } = countOutcomes(connections, OWN);
   assertEquals(matched, connections.length);
-  assertEquals(Object.values(counts).reduce((sum, number) => sum + number), matched);
+  assertEquals(Object.values(counts).reduce((sum, count) => sum! + count!), matched);
 }
 
 Deno.test("each outcome is counted as one thing", () => {
   for (const outcome of OUTCOMES) {
-    const { matched, ...counts } = count(sampleOutcomes(outcome));
+    const { matched, ...counts } = countOutcomes(sampleOutcomes(outcome), OWN);
     assertEquals(matched, 1);
     assertEquals(Object.entries(counts).filter(([, count]) => count !== 0), [[COUNTED[outcome], 1]]);
   }
@@ -56,13 +54,13 @@ Deno.test("the counts add up to what was matched, whatever the mixture", () => {
 
 Deno.test("a connection that nothing became of counts as failed, so that none is lost", () => {
   const [connection] = sampleOutcomes("hung-up");
-  const { matched, failed } = count([connection, { ...connection, outcome: null }]);
+  const { matched, failed } = countOutcomes([connection, { ...connection, outcome: null }], OWN);
   assertEquals([matched, failed], [2, 1]);
 });
 
 Deno.test("what would have been done is counted in a dry run, and not mentioned in any other", () => {
-  assertEquals(count(sampleOutcomes("would-hang-up", "would-destroy", "no-owner")).would_act, 2);
-  assertEquals("would_act" in count(sampleOutcomes("hung-up", "skipped")), false);
+  assertEquals(countOutcomes(sampleOutcomes("would-hang-up", "would-destroy", "no-owner"), OWN).would_act, 2);
+  assertEquals("would_act" in countOutcomes(sampleOutcomes("hung-up", "skipped"), OWN), false);
 });
 
 Deno.test("a command's own counts are there when they are 0, and no other command's", () => {
