@@ -72,11 +72,11 @@ What it sets itself later holds. Sockets of io_uring are not seen.
 
 Values come from the flags, else from libkeepalive's variables (TCP_KEEPIDLE, TCP_KEEPINTVL,
 TCP_KEEPCNT, TCP_USER_TIMEOUT, TCP_SYNCNT, TCP_MAXSEG, TCP_WINDOW_CLAMP, TCP_DEFER_ACCEPT), else
-from the defaults. Exit code 4: it cannot be done here, COMMAND was not started; 126 and 127: COMMAND
-is not executable, or not found.`,
+from the defaults. Exit code 4: it cannot be done here, COMMAND was not started; 126 and 127:
+COMMAND is not executable, or not found.`,
     examples: [
       ["tcphup run -- curl https://db.internal/", "with the defaults"],
-      ["tcphup run --idle 5 --interval 5 --count 3 -- java -jar app.jar", "a dead peer is noticed after 20 s"],
+      ["tcphup run --idle 5 --interval 5 --count 3 -- java -jar app.jar", "a dead peer: after 20 s"],
     ],
   },
   plan: {
