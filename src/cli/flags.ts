@@ -73,6 +73,7 @@ export const FLAGS: readonly Flag[] = [
   {
     name: "idle",
     value: "S",
+    signed: true,
     help: "seconds without a sign of the peer before the first probe, default 15",
     more: "1 to 32767. 0, here as in all values, leaves what the socket has.",
     group: "Values",
@@ -81,6 +82,7 @@ export const FLAGS: readonly Flag[] = [
   {
     name: "interval",
     value: "S",
+    signed: true,
     help: "seconds from one unanswered probe to the next, default 15",
     more: "1 to 32767.",
     group: "Values",
@@ -89,6 +91,7 @@ export const FLAGS: readonly Flag[] = [
   {
     name: "count",
     value: "N",
+    signed: true,
     help: "unanswered probes after which the connection is dropped, default 9",
     more: "1 to 127.",
     group: "Values",
@@ -97,6 +100,7 @@ export const FLAGS: readonly Flag[] = [
   {
     name: "user-timeout",
     value: "MS",
+    signed: true,
     help: "how long data or a probe may stay unanswered (TCP_USER_TIMEOUT), default auto",
     more: "Milliseconds, or auto: (idle + interval x count) x 1000, at which the count is reached too. Where it is " +
       "set the kernel goes by it and not by the count. Without it, data in flight waits for a quarter of an hour.",
@@ -106,6 +110,7 @@ export const FLAGS: readonly Flag[] = [
   {
     name: "syncnt",
     value: "N",
+    signed: true,
     help: "how often a SYN is sent again before a connect fails",
     more: "1 to 127. It bears on connections that are being opened.",
     group: "Values",
@@ -114,6 +119,7 @@ export const FLAGS: readonly Flag[] = [
   {
     name: "maxseg",
     value: "BYTES",
+    signed: true,
     help: "the largest segment (TCP_MAXSEG)",
     more: "88 to 32767. It bears on connections that are being opened and, by way of listeners, accepted.",
     group: "Values",
@@ -122,6 +128,7 @@ export const FLAGS: readonly Flag[] = [
   {
     name: "window-clamp",
     value: "BYTES",
+    signed: true,
     help: "the largest window to advertise (TCP_WINDOW_CLAMP)",
     group: "Values",
     commands: valued,
@@ -129,6 +136,7 @@ export const FLAGS: readonly Flag[] = [
   {
     name: "defer-accept",
     value: "S",
+    signed: true,
     help: "seconds that a listener waits for data before it wakes its application",
     more: "The kernel rounds up to 1, 3, 7, 15 and so on.",
     group: "Values",
