@@ -2,13 +2,12 @@
 
 import { type Actor, ENDED, settle } from "./act.ts";
 import type { Aftermath } from "./aftermath.ts";
-import type { Connection } from "./connection.ts";
+import { type Connection, identityOf } from "./connection.ts";
 import { soonestIdle } from "./duplicate/traffic.ts";
 import { idleTime } from "./netlink/tcp_info.ts";
 import { Pace, type Spacing } from "./pacing/pace.ts";
 import type { Stopwatch } from "./report.ts";
 import type { Selector } from "./select.ts";
-import { identityOf } from "./sockdiag/connection.ts";
 
 /** How to wait for idle moments. */
 export interface WhenIdle {

@@ -1,6 +1,6 @@
 // Listing: select and resolve, look closer where that was asked for, and touch nothing.
 
-import type { Connection, Keepalive, Noticed } from "./connection.ts";
+import { type Connection, identityOf, type Keepalive, type Noticed } from "./connection.ts";
 import { detection, type KeepaliveSysctls } from "./keepalive/detection.ts";
 import { KeepaliveReader, keepaliveSysctls, type Unread } from "./keepalive_of.ts";
 import { extension, INET_DIAG_INFO } from "./netlink/inet_diag.ts";
@@ -9,7 +9,6 @@ import { Resolver } from "./resolve.ts";
 import { Selector } from "./select.ts";
 import { EVERYTHING } from "./selection/filter.ts";
 import { compileSelection, type Selection, type Target } from "./selection/selection.ts";
-import { identityOf } from "./sockdiag/connection.ts";
 import { summarise, type Summary } from "./summarise.ts";
 
 /** What to say of each connection besides what the kernel lists anyway. */

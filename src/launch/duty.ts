@@ -17,7 +17,7 @@ export function encodeDuty({ on, debug, values }: Duty): string[] {
   return [[...on].join(","), debug ? "debug" : "quiet", ...settings];
 }
 
-export function decodeDuty([on, debug, ...settings]: readonly string[]): Duty {
+export function decodeDuty([on = "", debug, ...settings]: readonly string[]): Duty {
   const values = settings.map((setting) => setting.split("=")).map(([name, value]) => [name, Number(value)]);
   return { on: new Set(on.split(",") as Moment[]), debug: debug === "debug", values: Object.fromEntries(values) };
 }

@@ -73,17 +73,3 @@ export function sockIdOf(connection: Connection): SockId {
     cookie: BigInt(`0x${connection.cookie}`),
   };
 }
-
-/**
- * What tells a connection from every other, in all namespaces, for as long as it lives: its cookie. An MPTCP
- * connection's cookie may be its listener's, so there it is the namespace, the addresses and the ports.
- */
-export function identityOf(connection: Connection): string {
-  const { protocol, netns, cookie } = connection;
-  return protocol === "tcp" ? cookie : `${netns}/${endsOf(connection)}`;
-}
-
-/** Both ends of a connection: no two TCP connections of a namespace have the same, nor two MPTCP connections. */
-export function endsOf({ src, dst }: Connection): string {
-  return `${src.address}/${src.port}/${dst.address}/${dst.port}`;
-}

@@ -1,17 +1,16 @@
 // A command line of two commands, `run` and the supervisor's, until cli.ts has them.
 
 import { host } from "../../ffi/deno.ts";
+import { resolveValues } from "../../src/keepalive/values.ts";
+import { CommandError, launch, type Moment, SUPERVISE } from "../../src/launch.ts";
+import { inheritedEnvironment } from "../../src/launch/heritage.ts";
+import { supervise } from "../../src/supervise.ts";
+import { Unsupported } from "../../src/unsupported.ts";
+import { UsageError } from "../../src/usage_error.ts";
 
 const [command, ...args] = host.args;
-if (command === "supervise") host.exit((await import("../../src/supervise.ts")).supervise(args));
-
-const { inheritedEnvironment } = await import("../../src/launch/heritage.ts");
-const { resolveValues } = await import("../../src/keepalive/values.ts");
-const { CommandError, launch } = await import("../../src/launch.ts");
-const { Unsupported } = await import("../../src/unsupported.ts");
-const { UsageError } = await import("../../src/usage_error.ts");
-
 try {
+  if (command === SUPERVISE) host.exit(supervise(args));
   const end = args.indexOf("--");
   const flags = args.slice(0, end);
   const moments = flags.includes("--on") ? flags[flags.indexOf("--on") + 1] : "connect,listen";
@@ -20,8 +19,7 @@ try {
   launch({
     command: args.slice(end + 1),
     values,
-    // deno-lint-ignore no-explicit-any
-    on: new Set(moments.split(",")) as any,
+    on: new Set(moments.split(",") as Moment[]),
     debug: debug || flags.includes("--debug"),
     warn: (line) => void host.write(2, `tcphup: ${line}\n`),
   });

@@ -270,6 +270,30 @@ print(s.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE), s.getsockopt(socket.
   assertEquals(stderr, "tcphup: connect: TCP_USER_TIMEOUT 150000: ENOPROTOOPT\n");
 });
 
+servedTest("run: --debug waits for nobody who does not read it", ["MPTCP"], async (netns) => {
+  const caller = `
+import os, subprocess, sys
+reading, writing = os.pipe()
+os.set_blocking(writing, False)
+try:
+    while True:
+        os.write(writing, bytes(1024))
+except BlockingIOError:
+    os.set_blocking(writing, True)
+subprocess.run(sys.argv[1:], stderr=writing, check=True)`;
+  const program = python(`
+import socket
+socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262).connect(("127.0.0.1", ${PORT}))
+print("connected")`);
+  assertEquals(await netns.exec(...python(caller, ...launching(program, ["--debug"]))), "connected\n");
+  await unsupervised(netns);
+});
+
+systemTest("run: the supervisor's command is not for people", [], async (netns) => {
+  const { code, stderr } = await netns.run([...TCPHUP, "supervise"]);
+  assertEquals([code, stderr], [2, "tcphup: supervise is not a command to type: tcphup run starts it\n"]);
+});
+
 for (const on of ["connect,listen", "socket"]) {
   systemTest(`run --on ${on}: a program in another network namespace`, ["unshare"], async (netns) => {
     const program = python(`
