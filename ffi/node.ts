@@ -144,18 +144,6 @@ export const host = {
     return isatty(stream);
   },
 
-  /** A line of standard input, without its end; null at the end of the input. */
-  readLine(): string | null {
-    const byte = new Uint8Array(1);
-    const bytes: number[] = [];
-    for (;;) {
-      const count = readSync(0, byte);
-      if (count === 0 && bytes.length === 0) return null;
-      if (count === 0 || byte[0] === 10) return new TextDecoder().decode(new Uint8Array(bytes));
-      bytes.push(byte[0]);
-    }
-  },
-
   /** The terminal's width and height in characters, or null where there is none. */
   terminalSize(): { columns: number; rows: number } | null {
     // Node has the size only of streams of its own, whose making changes the terminal's flags.
