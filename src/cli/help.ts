@@ -67,10 +67,26 @@ can be hung up on, with 4 when they cannot.`,
   },
 };
 
-const EXIT_CODES = `Exit codes:
-  0  done, or nothing matched          3  a guard refused, nothing touched
-  1  some failed, each is named        4  this host or user cannot do it at all
-  2  wrong usage, nothing touched    130  interrupted`;
+/** The exit codes and what they mean. */
+export const EXIT_CODES: readonly (readonly [code: number, meaning: string])[] = [
+  [0, "done, or nothing matched"],
+  [1, "some failed, each is named"],
+  [2, "wrong usage, nothing touched"],
+  [3, "a guard refused, nothing touched"],
+  [4, "this host or user cannot do it at all"],
+  [130, "interrupted"],
+];
+
+/** The exit codes in two columns. */
+function exitCodes(): string {
+  const half = EXIT_CODES.length / 2;
+  const [left, right] = [EXIT_CODES.slice(0, half), EXIT_CODES.slice(half)];
+  const width = Math.max(...left.map(([, meaning]) => meaning.length));
+  const lines = left.map(([code, meaning], i) =>
+    `  ${code}  ${meaning.padEnd(width)}  ${String(right[i][0]).padStart(3)}  ${right[i][1]}`
+  );
+  return ["Exit codes:", ...lines].join("\n");
+}
 
 /** The help of tcphup as a whole: it fits a screen. */
 export function generalHelp(): string {
@@ -85,9 +101,10 @@ Usage: ${MANUALS.hup.usage}
 Commands:
 ${commands.join("\n")}
 
-${flagsOf("hup", false)}
+Flags of hup, explained by "tcphup hup --help":
+${flagNames("hup")}
 
-${EXIT_CODES}
+${exitCodes()}
 `;
 }
 
@@ -100,11 +117,11 @@ ${capitalise(manual.summary)}.
 
 ${manual.text}
 
-${flagsOf(command, true)}
+${flagsOf(command)}
 
 ${examplesOf(manual)}
 
-${EXIT_CODES}
+${exitCodes()}
 `;
 }
 
@@ -121,21 +138,34 @@ function examplesOf({ examples }: Manual): string {
 const COLUMN = 24;
 const WIDTH = 100;
 
-function flagsOf(command: Command, long: boolean): string {
+/** The flags of a command by group. */
+function groupsOf(command: Command): [group: string, flags: Flag[]][] {
   const flags = FLAGS.filter(({ commands }) => commands.includes(command));
   const groups = [...new Set(flags.map(({ group }) => group))];
-  return groups.map((group) => {
-    const lines = flags.filter((flag) => flag.group === group).flatMap((flag) => flagHelp(flag, long));
-    return [`${group}:`, ...lines].join("\n");
-  }).join("\n\n");
+  return groups.map((group) => [group, flags.filter((flag) => flag.group === group)]);
 }
 
-function flagHelp(flag: Flag, long: boolean): string[] {
-  const { short, name, value, alone, help, more } = flag;
-  const operand = value === undefined ? "" : alone === undefined ? ` ${value}` : `[=${value}]`;
-  const spelling = `  ${short ? `-${short}, ` : "    "}--${name}${operand}`;
+function flagNames(command: Command): string {
+  return groupsOf(command).flatMap(([group, flags]) => {
+    const names = wrap(flags.map(({ name }) => `--${name}`).join(" "), WIDTH - COLUMN - 2);
+    return names.map((line, i) => `  ${(i === 0 ? group : "").padEnd(COLUMN)}${line}`);
+  }).join("\n");
+}
+
+function flagsOf(command: Command): string {
+  return groupsOf(command).map(([group, flags]) => [`${group}:`, ...flags.flatMap(flagHelp)].join("\n")).join("\n\n");
+}
+
+/** How a flag's value is written behind its name. */
+export function operandOf({ value, alone }: Flag): string {
+  return value === undefined ? "" : alone === undefined ? ` ${value}` : `[=${value}]`;
+}
+
+function flagHelp(flag: Flag): string[] {
+  const { short, name, help, more } = flag;
+  const spelling = `  ${short ? `-${short}, ` : "    "}--${name}${operandOf(flag)}`;
   const lines = [`${spelling.padEnd(COLUMN)}  ${help}`];
-  if (long && more) lines.push(...wrap(more, WIDTH - COLUMN - 2).map((line) => " ".repeat(COLUMN + 2) + line));
+  if (more) lines.push(...wrap(more, WIDTH - COLUMN - 2).map((line) => " ".repeat(COLUMN + 2) + line));
   return lines;
 }
 
