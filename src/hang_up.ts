@@ -266,7 +266,7 @@ class HangUp {
       schema: 1,
       command: "hup",
       dry_run: this.#options.dry_run ?? false,
-      ...countOutcomes(connections),
+      ...countOutcomes(connections, ["hung_up", "destroyed"]),
       gone,
       refused: this.#passes.refused,
       max_reached: this.#passes.exceeded,

@@ -73,7 +73,7 @@ export class Arguments {
 /** What an int of milliseconds holds: TCP_USER_TIMEOUT and timers alike. */
 const MAX_DURATION_MS = 2 ** 31 - 1;
 
-const COMMANDS: readonly Command[] = ["hup", "ls", "doctor", "completions"];
+const COMMANDS: readonly Command[] = ["hup", "ls", "keepalive", "plan", "doctor", "completions"];
 
 /**
  * Reads the command line. The first word that is no flag names the command where it is one; else the command is `hup`.
@@ -89,6 +89,27 @@ export function parseArguments(args: readonly string[]): Arguments {
   if (unknown.length > 0) throw new UsageError(`Unknown option "${unknown[0]}": ${hint}`);
   for (const given of flags) check(given, command, hint);
   return new Arguments(command, named !== undefined, named ? words.slice(1) : words, flags);
+}
+
+/** @throws {UsageError} When both of two flags were given that cannot be meant together. */
+export function exclude(args: Arguments, one: string, other: string, why: string): void {
+  if (args.given(one) && args.given(other)) {
+    throw new UsageError(`Options --${one} and --${other} exclude each other: ${why}`);
+  }
+}
+
+/** Looking more often would be a load of its own. */
+const SHORTEST_WATCH_MS = 100;
+
+/**
+ * How often --watch looks; null without it.
+ *
+ * @throws {UsageError} When that is too often.
+ */
+export function watchInterval(args: Arguments): number | null {
+  const watch_ms = args.duration("watch", "s") ?? null;
+  if (watch_ms === null || watch_ms >= SHORTEST_WATCH_MS) return watch_ms;
+  throw new UsageError(`--watch=${args.value("watch")} is too often: expected ${SHORTEST_WATCH_MS}ms or more`);
 }
 
 /**

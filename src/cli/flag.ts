@@ -1,7 +1,7 @@
 // What a flag of the command line is. The flags themselves are in flags.ts.
 
 /** A command of tcphup. */
-export type Command = "hup" | "ls" | "doctor" | "completions";
+export type Command = "hup" | "ls" | "keepalive" | "plan" | "doctor" | "completions";
 
 /** A flag. */
 export interface Flag {
@@ -28,6 +28,8 @@ export interface Flag {
     | "Selection by namespace"
     | "Selection by history"
     | "Guards"
+    | "Values"
+    | "Planning"
     | "Hanging up"
     | "Pacing"
     | "Listing"

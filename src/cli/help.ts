@@ -27,7 +27,7 @@ are never touched.
 
 ${DESTINATION}`,
     examples: [
-      ["tcphup 192.0.2.10 5432", "hang up on every connection to a database that has failed over"],
+      ["tcphup 192.0.2.10 5432", "hang up on a database that has failed over"],
       ["tcphup --dry-run db.internal", "show what that would be, whatever the port"],
       ["tcphup --destroy-after 10 2001:db8::/64", "and abort after 10 s what a dead peer does not answer"],
     ],
@@ -45,6 +45,42 @@ ${columnsHelp()}`,
       ["tcphup ls --watch -k any 5432", "watch connections to port 5432, with their keepalive"],
       ["tcphup ls --columns +idle --sort -idle any", "the longest unused first"],
       ["tcphup ls any 443 --json", "everything to port 443, for another program"],
+    ],
+  },
+  keepalive: {
+    usage: "tcphup keepalive DEST [PORT] [VALUES] [OPTIONS]",
+    summary: "set keepalive on open connections",
+    text: `Sets SO_KEEPALIVE and its values on each selected connection through a duplicate of its owner's
+descriptor, reads them back, and says what there was before and is now. A connection that has
+them already is not touched.
+
+${DESTINATION}`,
+    examples: [
+      ["tcphup keepalive 192.0.2.10 5432", "notice within 150 s that this database is gone"],
+      ["tcphup keepalive --idle 20 --interval 5 --count 2 any", "all connections: within 30 s"],
+      ["tcphup keepalive --listeners any", "and all that will be accepted, until a program restarts"],
+      ["tcphup keepalive --watch --only-missing any", "and all that will be opened, as a service"],
+    ],
+  },
+  plan: {
+    usage: "tcphup plan [VALUES] [OPTIONS]",
+    summary: "say what keepalive values cost and how soon they notice a dead peer",
+    text: `Without VALUES or --within, the values are this network namespace's own (net.ipv4.tcp_keepalive_*).
+With some of them, the others have the defaults that follow.
+
+Formats of --emit:
+  sysctl        a file for /etc/sysctl.d
+  istio         a DestinationRule with tcpKeepalive
+  envoyfilter   an EnvoyFilter with socket options
+  kubernetes    a pod's securityContext
+  haproxy       a defaults section
+  nginx         so_keepalive of a listen directive
+  go            a net.KeepAliveConfig, and what uses it
+  env           libkeepalive's variables`,
+    examples: [
+      ["tcphup plan", "today's values"],
+      ["tcphup plan --within 30s --hosts 200", "what it takes to notice within 30 s, and what it costs"],
+      ["tcphup plan --idle 20 --interval 5 --count 2 --emit sysctl", "as configuration"],
     ],
   },
   doctor: {
@@ -88,6 +124,29 @@ function exitCodes(): string {
   return ["Exit codes:", ...lines].join("\n");
 }
 
+/** The flags that most runs get along with. The others are in a command's own help. */
+const COMMON = [
+  "filter",
+  "pid",
+  "user",
+  "netns",
+  "idle-for",
+  "include-session",
+  "dry-run",
+  "max",
+  "linger",
+  "wait",
+  "destroy-after",
+  "destroy",
+  "rate",
+  "when-idle",
+  "json",
+  "quiet",
+  "verbose",
+  "help",
+  "version",
+];
+
 /** The help of tcphup as a whole: it fits a screen. */
 export function generalHelp(): string {
   const commands = Object.entries(MANUALS).map(([name, { summary }]) => `  ${name.padEnd(13)}${summary}`);
@@ -101,8 +160,8 @@ Usage: ${MANUALS.hup.usage}
 Commands:
 ${commands.join("\n")}
 
-Flags of hup, explained by "tcphup hup --help":
-${flagNames("hup")}
+Options, the commonest ("tcphup hup --help" has all):
+${FLAGS.filter(({ name }) => COMMON.includes(name)).flatMap((flag) => flagHelp(flag, false)).join("\n")}
 
 ${exitCodes()}
 `;
@@ -138,22 +197,13 @@ function examplesOf({ examples }: Manual): string {
 const COLUMN = 24;
 const WIDTH = 100;
 
-/** The flags of a command by group. */
-function groupsOf(command: Command): [group: string, flags: Flag[]][] {
+function flagsOf(command: Command): string {
   const flags = FLAGS.filter(({ commands }) => commands.includes(command));
   const groups = [...new Set(flags.map(({ group }) => group))];
-  return groups.map((group) => [group, flags.filter((flag) => flag.group === group)]);
-}
-
-function flagNames(command: Command): string {
-  return groupsOf(command).flatMap(([group, flags]) => {
-    const names = wrap(flags.map(({ name }) => `--${name}`).join(" "), WIDTH - COLUMN - 2);
-    return names.map((line, i) => `  ${(i === 0 ? group : "").padEnd(COLUMN)}${line}`);
-  }).join("\n");
-}
-
-function flagsOf(command: Command): string {
-  return groupsOf(command).map(([group, flags]) => [`${group}:`, ...flags.flatMap(flagHelp)].join("\n")).join("\n\n");
+  return groups.map((group) => {
+    const lines = flags.filter((flag) => flag.group === group).flatMap((flag) => flagHelp(flag, true));
+    return [`${group}:`, ...lines].join("\n");
+  }).join("\n\n");
 }
 
 /** How a flag's value is written behind its name. */
@@ -161,12 +211,12 @@ export function operandOf({ value, alone }: Flag): string {
   return value === undefined ? "" : alone === undefined ? ` ${value}` : `[=${value}]`;
 }
 
-function flagHelp(flag: Flag): string[] {
+function flagHelp(flag: Flag, long: boolean): string[] {
   const { short, name, help, more } = flag;
   const spelling = `  ${short ? `-${short}, ` : "    "}--${name}${operandOf(flag)}`;
-  const lines = [`${spelling.padEnd(COLUMN)}  ${help}`];
-  if (more) lines.push(...wrap(more, WIDTH - COLUMN - 2).map((line) => " ".repeat(COLUMN + 2) + line));
-  return lines;
+  const texts = long && more ? [help, more] : [help];
+  const [first, ...others] = texts.flatMap((text) => wrap(text, WIDTH - COLUMN - 2));
+  return [`${spelling.padEnd(COLUMN)}  ${first}`, ...others.map((line) => " ".repeat(COLUMN + 2) + line)];
 }
 
 function wrap(text: string, width: number): string[] {

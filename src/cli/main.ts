@@ -6,7 +6,7 @@ import { Unsupported } from "../unsupported.ts";
 import { UsageError } from "../usage_error.ts";
 import { DONE, FAILED, UNABLE, USAGE } from "./exit_codes.ts";
 import { HELP_OUT } from "./help_out.ts";
-import { complain } from "./terminal.ts";
+import { complain, escapeControls } from "./terminal.ts";
 import { VERSION } from "./version.ts";
 
 /** Runs one command line. Returns the exit code. */
@@ -27,6 +27,10 @@ export async function main(args: readonly string[]): Promise<number> {
         return await (await import("./hup.ts")).hup(parsed);
       case "ls":
         return await (await import("./ls.ts")).ls(parsed);
+      case "keepalive":
+        return await (await import("./keepalive.ts")).keepalive(parsed);
+      case "plan":
+        return (await import("./plan.ts")).planCommand(parsed);
       case "doctor":
         return (await import("./doctor.ts")).doctorCommand(parsed);
       case "completions":
@@ -50,8 +54,8 @@ function printVersion(): number {
 
 /** One line for whatever went wrong, and the exit code that it deserves. */
 function explain(error: unknown): number {
-  const { message } = error as Error;
-  complain(message);
+  const lines = (error as Error).message.split("\n");
+  complain(lines.map(escapeControls).join("\n"));
   if (error instanceof UsageError) return USAGE;
   if (error instanceof Unsupported || error instanceof LibcUnavailable) return UNABLE;
   return FAILED;

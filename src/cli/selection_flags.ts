@@ -3,7 +3,7 @@
 import { STATE_NAMES } from "../selection/state_names.ts";
 import type { Command, Flag } from "./flag.ts";
 
-const selecting: readonly Command[] = ["hup", "ls"];
+const selecting: readonly Command[] = ["hup", "ls", "keepalive"];
 
 type Criterion = Omit<Flag, "commands" | "negatable">;
 

@@ -29,6 +29,7 @@ export interface FilterNames extends Names {
 
 /** EAI_NONAME, EAI_NODATA: there is no such name. Any other failure may be a passing one. */
 const UNKNOWN = [-2, -5];
+const EAI_SERVICE = -8;
 
 /** All that a selection may refer to. */
 export interface SystemNames extends FilterNames {
@@ -56,6 +57,8 @@ export const systemNames: SystemNames = {
 
   port(service) {
     try {
+      // It would take a number for a port, with blanks or a sign before it, and of a greater one the lower 16 bits.
+      if (/^\s*[+-]?\d*$/.test(service)) throw new LookupError(EAI_SERVICE);
       return sockaddrPort(getaddrinfo(null, service)[0]);
     } catch (error) {
       if (!(error instanceof LookupError)) throw error;

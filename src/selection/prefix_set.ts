@@ -13,12 +13,13 @@ class PrefixTable {
 
   constructor(length: number, prefixes: readonly Prefix[]) {
     this.#masks = maskWords([~0, ~0, ~0, ~0], length);
-    this.#words = new Uint32Array(prefixes.flatMap(({ words }) => maskWords(words, length)));
+    this.#words = new Uint32Array(4 * prefixes.length);
     // At most half full, so that runs of taken slots stay short; a power of two, so that a mask makes the index.
     this.#slots = new Uint32Array(2 << Math.ceil(Math.log2(prefixes.length)));
+    const words = this.#words;
     for (let i = 0; i < prefixes.length; i++) {
       const at = 4 * i;
-      const words = this.#words;
+      for (let j = 0; j < 4; j++) words[at + j] = prefixes[i].words[j] & this.#masks[j];
       this.#slots[this.#find(words[at], words[at + 1], words[at + 2], words[at + 3])] = i + 1;
     }
   }
