@@ -27,7 +27,7 @@ export function manPage(): string {
       `.SS ${name}`,
       roff(`${summary[0].toUpperCase()}${summary.slice(1)}.`),
       ".PP",
-      ...text.split("\n").reduce(textLine, []),
+      ...text.split("\n").flatMap(textLine),
     ]),
     ".SH OPTIONS",
     ...[...new Set(FLAGS.map(({ group }) => group))].flatMap((group) => [
@@ -76,10 +76,10 @@ function tagged(tag: string, text: string): string[] {
  * One line of a manual's text. One in which several blanks stand after the first word is an item of a list; one further
  * to the right goes on with it.
  */
-function textLine(page: string[], line: string): string[] {
+function textLine(line: string): string[] {
+  if (line === "") return [".PP"];
   const [, tag, first] = /^ {0,2}(\S+) {2,}(\S.*)$/.exec(line) ?? [];
-  if (line === "") return [...page, ".PP"];
-  return [...page, ...tag === undefined ? [roff(line.trim())] : tagged(bold(literal(tag)), roff(first))];
+  return tag === undefined ? [roff(line.trim())] : [".PD 0", ".TP 16", bold(literal(tag)), roff(first), ".PD"];
 }
 
 function option(flag: Flag): string[] {
