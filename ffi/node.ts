@@ -1,7 +1,7 @@
 // glibc through koffi, and the process that tcphup itself is, for Node. It exports what `deno.ts` exports: packaging for
 // npm, and scripts/node/register.ts, put this module in the place of that one.
 
-import { writeSync } from "node:fs";
+import { readSync, writeSync } from "node:fs";
 import { createRequire } from "node:module";
 import process from "node:process";
 import { isatty } from "node:tty";
@@ -130,6 +130,18 @@ export const host = {
   /** Whether standard input (0), output (1) or error (2) is a terminal. */
   isTerminal(stream: 0 | 1 | 2): boolean {
     return isatty(stream);
+  },
+
+  /** A line of standard input, without its end; null at the end of the input. */
+  readLine(): string | null {
+    const byte = new Uint8Array(1);
+    const bytes: number[] = [];
+    for (;;) {
+      const count = readSync(0, byte);
+      if (count === 0 && bytes.length === 0) return null;
+      if (count === 0 || byte[0] === 10) return new TextDecoder().decode(new Uint8Array(bytes));
+      bytes.push(byte[0]);
+    }
   },
 
   /** The terminal's width and height in characters, or null where there is none. */

@@ -14,6 +14,7 @@ import { Share, shareSize } from "./crew/share.ts";
 import { type Listed, Processes } from "./duplicate/duplicate.ts";
 import { inheritedEnvironment } from "./launch/heritage.ts";
 import { formatCookie } from "./netlink/inet_diag.ts";
+import { UsageError } from "./usage_error.ts";
 
 /** From how many connections on a helper, which takes as long to start as tcphup, is worth it. */
 const WORTH_IT = 3000;
@@ -136,11 +137,21 @@ export function helpOut(): void {
   const socket = new Descriptor(SOCKET_FD);
   const memory = new Descriptor(SHARE_FD);
   const processes = new Processes();
-  while (receive(socket) !== null) {
+  while (isCalled(socket)) {
     const share = new Share(mapMemory(memory, statx(memory).size));
     for (let i = 0; i < share.count && !share.isStopped; i++) if (hangUp(share, i, processes)) share.setDone(i);
     processes.close();
     send({ text: "done", descriptors: [] }, socket);
+  }
+}
+
+/** Waits until there is a share. */
+function isCalled(socket: Descriptor): boolean {
+  try {
+    return receive(socket) !== null;
+  } catch (error) {
+    if (!isSyscallError(error, "EBADF", "ENOTSOCK")) throw error;
+    throw new UsageError("help-out is not a command to type: tcphup hup starts it");
   }
 }
 

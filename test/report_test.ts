@@ -11,6 +11,9 @@ const COUNTED: Record<Outcome, string> = {
   "destroyed": "destroyed",
   "would-hang-up": "would_act",
   "would-destroy": "would_act",
+  "keepalive-set": "keepalive_set",
+  "would-set-keepalive": "would_act",
+  "unchanged": "unchanged",
   "already-gone": "already_gone",
   "skipped": "skipped",
   "no-owner": "failed",
@@ -20,18 +23,21 @@ const COUNTED: Record<Outcome, string> = {
   "failed": "failed",
 };
 
+/** The counts that commands have of their own. */
+const OWN = ["hung_up", "destroyed", "keepalive_set", "unchanged"] as const;
+
 const OUTCOMES = Object.keys(COUNTED) as Outcome[];
 
 /** Fails unless the counts add up to the number of connections. */
 function assertAddsUp(connections: Connection[]): void {
-  const { matched, ...counts } = countOutcomes(connections);
+  const { matched, ...counts } = countOutcomes(connections, OWN);
   assertEquals(matched, connections.length);
   assertEquals(Object.values(counts).reduce((sum, count) => sum! + count!), matched);
 }
 
 Deno.test("each outcome is counted as one thing", () => {
   for (const outcome of OUTCOMES) {
-    const { matched, ...counts } = countOutcomes(sampleOutcomes(outcome));
+    const { matched, ...counts } = countOutcomes(sampleOutcomes(outcome), OWN);
     assertEquals(matched, 1);
     assertEquals(Object.entries(counts).filter(([, count]) => count !== 0), [[COUNTED[outcome], 1]]);
   }
@@ -48,13 +54,13 @@ Deno.test("the counts add up to what was matched, whatever the mixture", () => {
 
 Deno.test("a connection that nothing became of counts as failed, so that none is lost", () => {
   const [connection] = sampleOutcomes("hung-up");
-  const { matched, failed } = countOutcomes([connection, { ...connection, outcome: null }]);
+  const { matched, failed } = countOutcomes([connection, { ...connection, outcome: null }], OWN);
   assertEquals([matched, failed], [2, 1]);
 });
 
 Deno.test("what would have been done is counted in a dry run, and not mentioned in any other", () => {
-  assertEquals(countOutcomes(sampleOutcomes("would-hang-up", "would-destroy", "no-owner")).would_act, 2);
-  assertEquals("would_act" in countOutcomes(sampleOutcomes("hung-up", "skipped")), false);
+  assertEquals(countOutcomes(sampleOutcomes("would-hang-up", "would-destroy", "no-owner"), OWN).would_act, 2);
+  assertEquals("would_act" in countOutcomes(sampleOutcomes("hung-up", "skipped"), OWN), false);
 });
 
 Deno.test("the time of a phase is what was spent in it, also where that failed", async () => {

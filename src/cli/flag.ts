@@ -1,7 +1,7 @@
 // What a flag of the command line is. The flags themselves are in flags.ts.
 
 /** A command of tcphup. */
-export type Command = "hup" | "ls" | "keepalive" | "plan" | "doctor" | "completions";
+export type Command = "hup" | "ls" | "keepalive" | "run" | "plan" | "doctor" | "completions";
 
 /** A flag. */
 export interface Flag {
@@ -29,6 +29,7 @@ export interface Flag {
     | "Selection by history"
     | "Guards"
     | "Values"
+    | "Launching"
     | "Planning"
     | "Hanging up"
     | "Pacing"

@@ -5,11 +5,11 @@ import { SELECTION_FLAGS } from "./selection_flags.ts";
 
 export type { Command, Flag } from "./flag.ts";
 
-const all: readonly Command[] = ["hup", "ls", "keepalive", "plan", "doctor", "completions"];
+const all: readonly Command[] = ["hup", "ls", "keepalive", "run", "plan", "doctor", "completions"];
 const reporting: readonly Command[] = ["hup", "ls", "keepalive", "plan", "doctor"];
 const selecting: readonly Command[] = ["hup", "ls", "keepalive"];
 /** Those that take keepalive values. */
-const valued: readonly Command[] = ["keepalive", "plan"];
+const valued: readonly Command[] = ["keepalive", "run", "plan"];
 
 /** Every flag, in the order of the help. */
 export const FLAGS: readonly Flag[] = [
@@ -105,6 +105,21 @@ export const FLAGS: readonly Flag[] = [
     help: "turn SO_KEEPALIVE off instead, and leave everything else, the user timeout too",
     group: "Values",
     commands: ["keepalive"],
+  },
+  {
+    name: "on",
+    value: "CALLS",
+    help: "the calls at which a socket gets them: connect, listen, socket; default connect,listen",
+    more: "A socket has its values before the call proceeds. With socket, it is made in the program's place, and has " +
+      "them before the program sees it.",
+    group: "Launching",
+    commands: ["run"],
+  },
+  {
+    name: "debug",
+    help: "say on standard error what could not be set (LIBKEEPALIVE_DEBUG)",
+    group: "Launching",
+    commands: ["run"],
   },
   {
     name: "within",

@@ -62,6 +62,23 @@ ${DESTINATION}`,
       ["tcphup keepalive --watch --only-missing any", "and all that will be opened, as a service"],
     ],
   },
+  run: {
+    usage: "tcphup run [VALUES] [OPTIONS] -- COMMAND [ARG...]",
+    summary: "start a program with keepalive on all its TCP sockets",
+    text: `Every TCP socket of COMMAND and of all that it starts gets the values before connect(2) or listen(2)
+proceeds, whether they are static, written in Go or make system calls themselves (seccomp user
+notification). COMMAND takes the place of tcphup: same process, same parent, its own exit status.
+What it sets itself later holds. Sockets of io_uring are not seen.
+
+Values come from the flags, else from libkeepalive's variables (TCP_KEEPIDLE, TCP_KEEPINTVL,
+TCP_KEEPCNT, TCP_USER_TIMEOUT, TCP_SYNCNT, TCP_MAXSEG, TCP_WINDOW_CLAMP, TCP_DEFER_ACCEPT), else
+from the defaults. Exit code 4: it cannot be done here, COMMAND was not started; 126 and 127: COMMAND
+is not executable, or not found.`,
+    examples: [
+      ["tcphup run -- curl https://db.internal/", "with the defaults"],
+      ["tcphup run --idle 5 --interval 5 --count 3 -- java -jar app.jar", "a dead peer is noticed after 20 s"],
+    ],
+  },
   plan: {
     usage: "tcphup plan [VALUES] [OPTIONS]",
     summary: "say what keepalive values cost and how soon they notice a dead peer",

@@ -18,7 +18,7 @@ export function sampleReport(connections: Connection[], given: Partial<Report> =
     schema: 1,
     command: "hup",
     dry_run: false,
-    ...countOutcomes(connections),
+    ...countOutcomes(connections, ["hung_up", "destroyed"]),
     gone: null,
     refused: null,
     max_reached: false,
