@@ -109,7 +109,7 @@ export const FLAGS: readonly Flag[] = [
   {
     name: "on",
     value: "CALLS",
-    help: "the calls at which a socket gets them: connect, listen, socket; default connect,listen",
+    help: "at which calls a socket gets them: connect,listen (the default), socket",
     more: "A socket has its values before the call proceeds. With socket, it is made in the program's place, and has " +
       "them before the program sees it.",
     group: "Launching",
