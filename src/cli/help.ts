@@ -120,10 +120,26 @@ can be hung up on, with 4 when they cannot.`,
   },
 };
 
-const EXIT_CODES = `Exit codes:
-  0  done, or nothing matched          3  a guard refused, nothing touched
-  1  some failed, each is named        4  this host or user cannot do it at all
-  2  wrong usage, nothing touched    130  interrupted`;
+/** The exit codes and what they mean. */
+export const EXIT_CODES: readonly (readonly [code: number, meaning: string])[] = [
+  [0, "done, or nothing matched"],
+  [1, "some failed, each is named"],
+  [2, "wrong usage, nothing touched"],
+  [3, "a guard refused, nothing touched"],
+  [4, "this host or user cannot do it at all"],
+  [130, "interrupted"],
+];
+
+/** The exit codes in two columns. */
+function exitCodes(): string {
+  const half = EXIT_CODES.length / 2;
+  const [left, right] = [EXIT_CODES.slice(0, half), EXIT_CODES.slice(half)];
+  const width = Math.max(...left.map(([, meaning]) => meaning.length));
+  const lines = left.map(([code, meaning], i) =>
+    `  ${code}  ${meaning.padEnd(width)}  ${String(right[i][0]).padStart(3)}  ${right[i][1]}`
+  );
+  return ["Exit codes:", ...lines].join("\n");
+}
 
 /** The flags that most runs get along with. The others are in a command's own help. */
 const COMMON = [
@@ -164,7 +180,7 @@ ${commands.join("\n")}
 Options, the commonest ("tcphup hup --help" has all):
 ${FLAGS.filter(({ name }) => COMMON.includes(name)).flatMap((flag) => flagHelp(flag, false)).join("\n")}
 
-${EXIT_CODES}
+${exitCodes()}
 `;
 }
 
@@ -181,7 +197,7 @@ ${flagsOf(command)}
 
 ${examplesOf(manual)}
 
-${EXIT_CODES}
+${exitCodes()}
 `;
 }
 
@@ -207,10 +223,14 @@ function flagsOf(command: Command): string {
   }).join("\n\n");
 }
 
+/** How a flag's value is written behind its name. */
+export function operandOf({ value, alone }: Flag): string {
+  return value === undefined ? "" : alone === undefined ? ` ${value}` : `[=${value}]`;
+}
+
 function flagHelp(flag: Flag, long: boolean): string[] {
-  const { short, name, value, alone, help, more } = flag;
-  const operand = value === undefined ? "" : alone === undefined ? ` ${value}` : `[=${value}]`;
-  const spelling = `  ${short ? `-${short}, ` : "    "}--${name}${operand}`;
+  const { short, name, help, more } = flag;
+  const spelling = `  ${short ? `-${short}, ` : "    "}--${name}${operandOf(flag)}`;
   const texts = long && more ? [help, more] : [help];
   const [first, ...others] = texts.flatMap((text) => wrap(text, WIDTH - COLUMN - 2));
   return [`${spelling.padEnd(COLUMN)}  ${first}`, ...others.map((line) => " ".repeat(COLUMN + 2) + line)];

@@ -1,5 +1,6 @@
 // What a shell can offer where a word is missing: the same for every shell.
 
+import { EMIT_FORMATS } from "../../keepalive/emit.ts";
 import { STATE_NAMES } from "../../selection/state_names.ts";
 import { COLUMNS } from "../columns.ts";
 import { type Command, type Flag, FLAGS } from "../flags.ts";
@@ -37,6 +38,7 @@ const OFFERS: readonly Offer[] = [
   { name: "--netns", words: ["all"], source: "netns" },
   { name: "--columns", words: columnNames, list: true },
   { name: "--sort", words: columnNames },
+  { name: "--emit", words: EMIT_FORMATS },
 ];
 
 /** What is offered for the value of a flag. */
