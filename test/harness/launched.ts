@@ -6,7 +6,7 @@ import { eventually, run } from "./process.ts";
 const ENTRY = new URL("../system/run_entry.ts", import.meta.url).pathname;
 
 /** The command that starts tcphup. */
-export const TCPHUP = [Deno.execPath(), "run", "--allow-ffi", ENTRY];
+export const TCPHUP = Deno.env.get("TCPHUP")?.split(" ") ?? [Deno.execPath(), "run", "--allow-ffi", ENTRY];
 
 /** The command that launches `command`. */
 export function launching(command: readonly string[], flags: readonly string[] = [], tcphup = TCPHUP): string[] {
