@@ -8,6 +8,7 @@ import type { Row } from "./bench/row.ts";
 const BENCHMARKS: Record<string, () => Promise<Row[]>> = {
   startup: async () => (await import("./bench/startup.ts")).startup(),
   hup: async () => (await import("./bench/hup.ts")).hup(),
+  watch: async () => (await import("./bench/watch.ts")).watch(),
 };
 
 /** Starts this script again in a namespace of its own; without one the figures would be about the host's traffic. */

@@ -49,6 +49,28 @@ export interface Keepalive {
   user_timeout_ms: number | null;
 }
 
+/** What a socket is set to: its keepalive and, of what else can be set with it, whatever was asked for. */
+export interface KeepaliveSettings extends Keepalive {
+  /** TCP_SYNCNT; null, as in the others, where the kernel does not say. */
+  syncnt?: number | null;
+  /** TCP_MAXSEG in bytes. */
+  maxseg?: number | null;
+  /** TCP_WINDOW_CLAMP in bytes. */
+  window_clamp?: number | null;
+  /** TCP_DEFER_ACCEPT in seconds. */
+  defer_accept_s?: number | null;
+}
+
+/** A socket option that the kernel did not take. */
+export interface RefusedOption {
+  /** `TCP_USER_TIMEOUT`. */
+  option: string;
+  /** What it was to be set to. */
+  value: number;
+  /** The errno's name. */
+  error: string;
+}
+
 /** After how long a dead peer is noticed, in milliseconds; null is never. */
 export interface Noticed {
   /** On a connection over which nothing is being sent. */
@@ -65,6 +87,11 @@ export type Outcome =
   | "destroyed"
   | "would-hang-up"
   | "would-destroy"
+  /** At least one option of its keepalive was changed. */
+  | "keepalive-set"
+  | "would-set-keepalive"
+  /** It is as it was: nothing had to be changed, or nothing was to be. */
+  | "unchanged"
   /** It ended, or this end had already hung up, before anything was done. */
   | "already-gone"
   /** No process holds it, so there is no descriptor to act on. */
@@ -114,8 +141,28 @@ export interface Connection {
   keepalive?: Keepalive | null;
   /** What that means for a peer that dies. */
   dead_peer_noticed?: Noticed | null;
+  /** Only when keepalive was to be set: what the socket was set to; null where it could not be read. */
+  before?: KeepaliveSettings | null;
+  /** What it is set to now or, in a dry run, would be. */
+  after?: KeepaliveSettings | null;
+  /** The options that the kernel did not take. */
+  refused?: readonly RefusedOption[];
   /** null until something was done, and in a plain list. */
   outcome: Outcome | null;
   /** Why, when the outcome is not what was asked for. */
   error: string | null;
+}
+
+/**
+ * What tells a connection, or a listener, from every other, in all namespaces, for as long as it lives: its cookie. An MPTCP
+ * connection's cookie may be its listener's, so there it is the namespace, the addresses and the ports.
+ */
+export function identityOf(connection: Connection): string {
+  const { protocol, state, netns, cookie } = connection;
+  return protocol === "tcp" || state === "LISTEN" ? cookie : `${netns}/${endsOf(connection)}`;
+}
+
+/** Both ends of a connection: no two TCP connections of a namespace have the same, nor two MPTCP connections. */
+export function endsOf({ src, dst }: Connection): string {
+  return `${src.address}/${src.port}/${dst.address}/${dst.port}`;
 }

@@ -2,11 +2,11 @@
 // descriptor.
 
 import { isSyscallError } from "../ffi/libc.ts";
+import { borrow } from "./borrow.ts";
 import type { Connection, Keepalive } from "./connection.ts";
 import { Processes } from "./duplicate/duplicate.ts";
 import { type KeepaliveSysctls, readSysctls } from "./keepalive/detection.ts";
 import { read } from "./keepalive/options.ts";
-import { refusalOf } from "./refusal.ts";
 
 /** Why some connections' keepalive could not be read. */
 export interface Unread {
@@ -25,21 +25,9 @@ export class KeepaliveReader {
    * it is open, the application's own close(2) would not end the connection.
    */
   read(connection: Connection): Keepalive | null {
-    let reason = withoutHolder(connection);
-    for (const owner of connection.owners) {
-      try {
-        const duplicate = this.#processes.duplicate(connection, owner);
-        if (duplicate === null) continue;
-        try {
-          return read(duplicate.descriptor);
-        } finally {
-          duplicate.close();
-        }
-      } catch (error) {
-        if (!isSyscallError(error)) throw error;
-        reason = refusalOf(error).error;
-      }
-    }
+    const borrowed = borrow(this.#processes, connection, read);
+    if (borrowed !== null && "value" in borrowed) return borrowed.value;
+    const reason = borrowed?.refusal.error ?? withoutHolder(connection);
     this.#unread.set(reason, (this.#unread.get(reason) ?? 0) + 1);
     return null;
   }

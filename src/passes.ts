@@ -1,16 +1,15 @@
 // Looking for connections, as often as it takes: select, resolve, keep to the guards, hand on what is to be cut.
 
-import { ENDED, ownerName, settle } from "./act.ts";
+import { ENDED, settle } from "./act.ts";
 import type { Aftermath } from "./aftermath.ts";
-import type { Connection } from "./connection.ts";
+import { type Connection, identityOf } from "./connection.ts";
 import type { Crew } from "./crew.ts";
 import type { Cuts } from "./cuts.ts";
 import { CLOSING, stateMask } from "./netlink/states.ts";
-import { hasCapability } from "./owners/permission.ts";
 import type { Stopwatch } from "./report.ts";
 import type { Resolver } from "./resolve.ts";
 import type { Selector } from "./select.ts";
-import { identityOf } from "./sockdiag/connection.ts";
+import { settleUnowned } from "./unowned.ts";
 
 /** How often to look again for connections that appeared meanwhile, at most. */
 const PASSES = 5;
@@ -207,7 +206,7 @@ export class Passes {
     if (dry_run) {
       if (destroy) settle(connection, "would-destroy");
       else if (owned) settle(connection, "would-hang-up");
-      else this.#reportNoOwner(connection);
+      else settleUnowned(connection, this.#rooms.resolver.unreadable);
     } else if (!owned && !destroy) this.#seek(connection);
     return connection.outcome === null && (owned || destroy === true);
   }
@@ -231,23 +230,9 @@ export class Passes {
   #seek(connection: Connection): void {
     const tries = (this.#tries.get(connection) ?? 0) + 1;
     const mayYetBeAccepted = connection.inode === 0 && this.#isRepeating;
-    if (tries >= TRIES && !mayYetBeAccepted) return this.#reportNoOwner(connection);
+    if (tries >= TRIES && !mayYetBeAccepted) return settleUnowned(connection, this.#rooms.resolver.unreadable);
     this.#tries.set(connection, tries);
     this.#sought.add(connection);
-  }
-
-  #reportNoOwner(connection: Connection): void {
-    const { inode, uid, owners } = connection;
-    if (inode === 0) return settle(connection, "no-owner", "not yet accepted by the application");
-    if (owners.length > 0) {
-      return settle(connection, "failed", `${ownerName(owners[0])} opens and closes it too fast to follow`);
-    }
-    const { unreadable } = this.#rooms.resolver;
-    if (unreadable > 0 && !hasCapability("CAP_SYS_PTRACE")) {
-      return settle(connection, "denied", `a process of uid ${uid} that may not be looked into: needs CAP_SYS_PTRACE`);
-    }
-    const where = unreadable > 0 ? ` (${unreadable} could not be looked into)` : "";
-    settle(connection, "no-owner", `no process in this /proc holds it${where}`);
   }
 }
 

@@ -45,13 +45,18 @@ export interface Phases {
   wait: number;
 }
 
-type Count = "hung_up" | "destroyed" | "already_gone" | "skipped" | "failed" | "would_act";
+/** What there may be a count of in any report. */
+type CommonCount = "already_gone" | "skipped" | "failed" | "would_act";
+type Count = CommonCount | "hung_up" | "destroyed" | "keepalive_set" | "unchanged";
 
 const COUNTS: Record<Outcome, Count> = {
   "hung-up": "hung_up",
   "destroyed": "destroyed",
   "would-hang-up": "would_act",
   "would-destroy": "would_act",
+  "keepalive-set": "keepalive_set",
+  "would-set-keepalive": "would_act",
+  "unchanged": "unchanged",
   "already-gone": "already_gone",
   "skipped": "skipped",
   "no-owner": "failed",
@@ -61,16 +66,24 @@ const COUNTS: Record<Outcome, Count> = {
   "failed": "failed",
 };
 
-/** Counts outcomes. Every connection has exactly one, so the counts add up to `matched`. */
-export function countOutcomes(connections: readonly Connection[]): Pick<Report, "matched" | Count> {
-  const counts = { matched: connections.length, hung_up: 0, destroyed: 0, already_gone: 0, skipped: 0, failed: 0 };
-  const dry = connections.some(({ outcome }) => outcome !== null && COUNTS[outcome] === "would_act");
-  const all: Pick<Report, "matched" | Count> = dry ? { ...counts, would_act: 0 } : counts;
+/** Counts of outcomes, those of a command's own among them. */
+export type Counts<Own extends Count> =
+  & { matched: number; would_act?: number }
+  & Record<Exclude<CommonCount, "would_act"> | Own, number>;
+
+/**
+ * Counts outcomes. Every connection has exactly one, so the counts add up to `matched`.
+ *
+ * @param own The counts that the command's report has besides those that every report has.
+ */
+export function countOutcomes<Own extends Count>(connections: readonly Connection[], own: readonly Own[]): Counts<Own> {
+  const counts: Partial<Record<Count, number>> = {};
+  for (const name of [...own, "already_gone", "skipped", "failed"] as const) counts[name] = 0;
   for (const { outcome } of connections) {
     const count = COUNTS[outcome ?? "failed"];
-    all[count] = (all[count] ?? 0) + 1;
+    counts[count] = (counts[count] ?? 0) + 1;
   }
-  return all;
+  return { matched: connections.length, ...counts } as Counts<Own>;
 }
 
 /** Measures how long the phases of a run take. */

@@ -1,7 +1,7 @@
 // The first room of the pipeline: which connections there are.
 
 import { isSyscallError } from "../ffi/libc.ts";
-import type { Connection, Owner } from "./connection.ts";
+import { type Connection, identityOf, type Owner } from "./connection.ts";
 import { HolderFilter } from "./held_by.ts";
 import { KeepaliveFilter } from "./keepalive_filter.ts";
 import { extension, INET_DIAG_INFO } from "./netlink/inet_diag.ts";
@@ -12,8 +12,7 @@ import { processes } from "./owners/proc.ts";
 import { closedText, Places } from "./places.ts";
 import { asksForInfo, mentions, queries, type Query } from "./selection/queries.ts";
 import { lasting, type Target } from "./selection/selection.ts";
-import { identityOf } from "./sockdiag/connection.ts";
-import { listConnections } from "./sockdiag/list.ts";
+import { listConnections, requestsOf } from "./sockdiag/list.ts";
 import type { SockDiag } from "./sockdiag/sock_diag.ts";
 import { Unsupported } from "./unsupported.ts";
 
@@ -59,6 +58,28 @@ export class Selector {
       return owners === undefined ? wanted : wanted.map((query) => heldBy(owners, query));
     });
     this.#target.local?.verify();
+    return this.#chosen(connections, owners);
+  }
+
+  /**
+   * Those of the connections that match now that are news to the caller: it is asked about the cookie of each TCP socket.
+   * When it knows them all, nobody looks who holds what. Of MPTCP connections it is not asked, so that they are all news.
+   *
+   * @throws As `select`, which is to be called first.
+   */
+  selectNew(isKnown: (cookie: string) => boolean): Connection[] {
+    const connections = this.#list((netns) => {
+      return this.#queriesIn(netns, this.#target.states).map((query) => ({
+        ...query,
+        matches: (row) => query.matches(row) && !isKnown(row.cookie),
+      }));
+    });
+    const owners = this.#owners = connections.length === 0 ? new Map() : this.#holders?.look().owners;
+    return this.#chosen(owners ? connections.filter(({ inode }) => owners.has(inode)) : connections, owners);
+  }
+
+  /** What of the connections the owners, and their keepalive, leave. */
+  #chosen(connections: Connection[], owners?: ReadonlyMap<number, Owner[]>): Connection[] {
     for (const connection of owners === undefined ? [] : connections) {
       connection.owners = [...owners!.get(connection.inode)!];
     }
@@ -84,11 +105,17 @@ export class Selector {
 
   #list(queriesIn: (netns: number) => readonly Query[]): Connection[] {
     const lists: Connection[][] = [];
+    const known = new Map<number, readonly Query[]>();
+    const wantedIn = (netns: number): readonly Query[] => {
+      const wanted = known.get(netns) ?? queriesIn(netns);
+      known.set(netns, wanted);
+      return wanted;
+    };
     try {
       this.#places.forEach((netns, diag) => {
-        const wanted = queriesIn(netns);
+        const wanted = wantedIn(netns);
         if (wanted.length > 0) lists.push(listConnections(diag, wanted, this.#extensions, netns));
-      });
+      }, (netns) => requestsOf(wantedIn(netns), this.#extensions));
     } catch (error) {
       if (!isSyscallError(error, "ENOENT", "EPROTONOSUPPORT", "EAFNOSUPPORT")) throw error;
       throw new Unsupported("This kernel cannot list TCP sockets: it needs CONFIG_INET_DIAG and CONFIG_INET_TCP_DIAG");

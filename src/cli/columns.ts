@@ -209,7 +209,7 @@ export function columnsHelp(): string {
 }
 
 /** A keepalive as the sum that it comes to: `7200s+9*75s`. */
-function keepaliveText({ enabled, idle_s, interval_s, count, user_timeout_ms }: Keepalive): string {
+export function keepaliveText({ enabled, idle_s, interval_s, count, user_timeout_ms }: Keepalive): string {
   const sum = enabled ? `${idle_s}s+${count}*${interval_s}s` : "off";
   return user_timeout_ms ? `${sum},user-timeout:${user_timeout_ms}ms` : sum;
 }

@@ -8,6 +8,8 @@ import { columns, escapeControls, paint, type Tone } from "./terminal.ts";
 const TONES: Partial<Record<Outcome, Tone>> = {
   "hung-up": "good",
   "destroyed": "good",
+  "keepalive-set": "good",
+  "unchanged": "faint",
   "already-gone": "faint",
   "skipped": "odd",
   "lingering": "odd",
@@ -35,7 +37,8 @@ export function ownersText({ owners }: Connection, verbose: boolean): string {
   return ownerText(owners[0], false) + (others > 0 ? ` +${others}` : "");
 }
 
-function outcomeText({ outcome, error }: Connection): string {
+/** What became of a connection, and why. */
+export function outcomeText({ outcome, error }: Connection): string {
   if (outcome === null) return "";
   const tone = TONES[outcome];
   const text = outcome.replaceAll("-", " ");
@@ -96,7 +99,8 @@ export function summary(report: Report): string {
   if (refused !== null) return `nothing touched: ${refused}`;
   const parts = [report.interrupted ? `interrupted: ${doneText(report)}` : doneText(report)];
   parts.push(...reasons(report.connections));
-  if (gone !== null) parts.push(gone === matched - skipped ? "all gone" : `${gone} of ${matched - skipped} gone`);
+  const cut = matched - skipped;
+  if (gone !== null && cut > 0) parts.push(gone === cut ? "all gone" : `${gone} of ${cut} gone`);
   if (error !== null) parts.push(`ended early: ${error}`);
   return parts.join("; ");
 }
@@ -107,13 +111,14 @@ function doneText({ matched, hung_up, destroyed, dry_run, would_act = 0 }: Repor
   return `${hung_up > 0 ? `hung up on ${hung_up} and ` : ""}destroyed ${ofAll(destroyed, matched)}`;
 }
 
-function ofAll(count: number, all: number): string {
-  const noun = all === 1 ? "connection" : "connections";
-  return count === all ? `${all} ${noun}` : `${count} of ${all} ${noun}`;
+/** `3 of 4 connections`. */
+export function ofAll(count: number, all: number, noun = "connection"): string {
+  const nouns = all === 1 ? noun : `${noun}s`;
+  return count === all ? `${all} ${nouns}` : `${count} of ${all} ${nouns}`;
 }
 
 /** What else became of connections, and the commonest reasons. */
-function reasons(connections: readonly Connection[]): string[] {
+export function reasons(connections: readonly Connection[]): string[] {
   const byOutcome = new Map<Outcome, Map<string, number>>();
   for (const { outcome, error } of connections) {
     if (outcome === null || DONE.includes(outcome)) continue;
@@ -131,4 +136,12 @@ function reasons(connections: readonly Connection[]): string[] {
   });
 }
 
-const DONE: readonly Outcome[] = ["hung-up", "destroyed", "would-hang-up", "would-destroy"];
+const DONE: readonly Outcome[] = [
+  "hung-up",
+  "destroyed",
+  "would-hang-up",
+  "would-destroy",
+  "keepalive-set",
+  "would-set-keepalive",
+  "unchanged",
+];

@@ -1,45 +1,15 @@
 // The flags of the command line, as data: the parser and the help are made from this table.
 
+import type { Command, Flag } from "./flag.ts";
 import { SELECTION_FLAGS } from "./selection_flags.ts";
 
-/** A command of tcphup. */
-export type Command = "hup" | "ls" | "doctor" | "completions";
+export type { Command, Flag } from "./flag.ts";
 
-/** A flag. */
-export interface Flag {
-  /** The long name, without dashes. */
-  readonly name: string;
-  /** A single character that means the same. */
-  readonly short?: string;
-  /** What its value is called in the help; a flag without one is on or off. */
-  readonly value?: string;
-  /** The value that it has when it stands alone. Such a flag takes another one only after "=": DEST may follow it. */
-  readonly alone?: string;
-  /** Its value may begin with a minus. */
-  readonly signed?: boolean;
-  /** Whether --not may stand before it. */
-  readonly negatable?: boolean;
-  /** One line of help. */
-  readonly help: string;
-  /** More of it, for a command's own help. */
-  readonly more?: string;
-  /** The heading it stands under. */
-  readonly group:
-    | "Selection"
-    | "Selection by holder"
-    | "Selection by namespace"
-    | "Selection by history"
-    | "Guards"
-    | "Hanging up"
-    | "Pacing"
-    | "Listing"
-    | "Output";
-  readonly commands: readonly Command[];
-}
-
-const all: readonly Command[] = ["hup", "ls", "doctor", "completions"];
-const reporting: readonly Command[] = ["hup", "ls", "doctor"];
-const selecting: readonly Command[] = ["hup", "ls"];
+const all: readonly Command[] = ["hup", "ls", "keepalive", "run", "plan", "doctor", "completions"];
+const reporting: readonly Command[] = ["hup", "ls", "keepalive", "plan", "doctor"];
+const selecting: readonly Command[] = ["hup", "ls", "keepalive"];
+/** Those that take keepalive values. */
+const valued: readonly Command[] = ["keepalive", "run", "plan"];
 
 /** Every flag, in the order of the help. */
 export const FLAGS: readonly Flag[] = [
@@ -56,14 +26,159 @@ export const FLAGS: readonly Flag[] = [
     name: "include-session",
     help: "do not spare your own session: connections held by an ancestor of tcphup",
     group: "Selection",
-    commands: ["hup"],
+    commands: ["hup", "keepalive"],
+  },
+  {
+    name: "listeners",
+    help: "also listening sockets: what they accept from then on has the values",
+    more: "A listener has no peer, so DEST is any, and the rest of the selection (this host's address and port, the " +
+      "process, the network namespace) chooses listeners as it chooses connections.",
+    group: "Selection",
+    commands: ["keepalive"],
+  },
+  {
+    name: "idle",
+    value: "S",
+    signed: true,
+    help: "seconds without a sign of the peer before the first probe, default 15",
+    more: "1 to 32767. 0, here as in all values, leaves what the socket has.",
+    group: "Values",
+    commands: valued,
+  },
+  {
+    name: "interval",
+    value: "S",
+    signed: true,
+    help: "seconds from one unanswered probe to the next, default 15",
+    more: "1 to 32767.",
+    group: "Values",
+    commands: valued,
+  },
+  {
+    name: "count",
+    value: "N",
+    signed: true,
+    help: "unanswered probes after which the connection is dropped, default 9",
+    more: "1 to 127.",
+    group: "Values",
+    commands: valued,
+  },
+  {
+    name: "user-timeout",
+    value: "MS",
+    signed: true,
+    help: "how long data or a probe may stay unanswered (TCP_USER_TIMEOUT), default auto",
+    more: "Milliseconds, or auto: (idle + interval x count) x 1000, at which the count is reached too. Where it is " +
+      "set the kernel goes by it and not by the count. Without it, data in flight waits for a quarter of an hour.",
+    group: "Values",
+    commands: valued,
+  },
+  {
+    name: "syncnt",
+    value: "N",
+    signed: true,
+    help: "how often a SYN is sent again before a connect fails",
+    more: "1 to 127. It bears on connections that are being opened.",
+    group: "Values",
+    commands: valued,
+  },
+  {
+    name: "maxseg",
+    value: "BYTES",
+    signed: true,
+    help: "the largest segment (TCP_MAXSEG)",
+    more: "88 to 32767. It bears on connections that are being opened and, by way of listeners, accepted.",
+    group: "Values",
+    commands: valued,
+  },
+  {
+    name: "window-clamp",
+    value: "BYTES",
+    signed: true,
+    help: "the largest window to advertise (TCP_WINDOW_CLAMP)",
+    group: "Values",
+    commands: valued,
+  },
+  {
+    name: "defer-accept",
+    value: "S",
+    signed: true,
+    help: "seconds that a listener waits for data before it wakes its application",
+    more: "The kernel rounds up to 1, 3, 7, 15 and so on.",
+    group: "Values",
+    commands: valued,
+  },
+  {
+    name: "off",
+    help: "turn SO_KEEPALIVE off instead, and leave everything else, the user timeout too",
+    group: "Values",
+    commands: ["keepalive"],
+  },
+  {
+    name: "on",
+    value: "CALLS",
+    help: "at which calls a socket gets them: connect,listen (the default), socket",
+    more: "A socket has its values before the call proceeds. With socket, it is made in the program's place, and has " +
+      "them before the program sees it.",
+    group: "Launching",
+    commands: ["run"],
+  },
+  {
+    name: "debug",
+    help: "say on standard error what could not be set (LIBKEEPALIVE_DEBUG)",
+    group: "Launching",
+    commands: ["run"],
+  },
+  {
+    name: "within",
+    value: "S",
+    help: "find the cheapest values that notice a dead peer within S seconds",
+    group: "Values",
+    commands: ["plan"],
+  },
+  {
+    name: "services",
+    value: "N",
+    help: "connections that each host keeps open, default 3",
+    group: "Planning",
+    commands: ["plan"],
+  },
+  {
+    name: "hosts",
+    value: "N",
+    help: "how many hosts, default 1",
+    group: "Planning",
+    commands: ["plan"],
+  },
+  {
+    name: "probe-bytes",
+    value: "N",
+    help: "size of a probe on the wire, default 64, the least that an Ethernet frame has",
+    group: "Planning",
+    commands: ["plan"],
+  },
+  {
+    name: "emit",
+    value: "FORMAT",
+    help: "print the values as configuration",
+    more: "Values that the format has no word for are named in a comment.",
+    group: "Output",
+    commands: ["plan"],
+  },
+  {
+    name: "only-missing",
+    help: "never override what an application chose",
+    more: "Where SO_KEEPALIVE is on it is left as it is, whatever its values; where it is off it is turned on, but a " +
+      "TCP_USER_TIMEOUT that is set stays.",
+    group: "Guards",
+    commands: ["keepalive"],
   },
   {
     name: "dry-run",
     short: "n",
     help: "show what would be done, touch nothing",
     group: "Guards",
-    commands: ["hup"],
+    commands: ["hup", "keepalive"],
   },
   {
     name: "max",
@@ -118,7 +233,7 @@ export const FLAGS: readonly Flag[] = [
   {
     name: "destroy-after",
     value: "S",
-    help: "S seconds after each was hung up on, abort it if it is still there; and what has no owner",
+    help: "S seconds later, abort what is still there, and what has no owner",
     more: "Aborting sends a RST. It uses SOCK_DESTROY (CAP_NET_ADMIN, CONFIG_INET_DIAG_DESTROY) or, without that, " +
       "connect(AF_UNSPEC) on a duplicate of the owner's descriptor.",
     group: "Hanging up",
@@ -231,18 +346,19 @@ export const FLAGS: readonly Flag[] = [
     name: "watch",
     value: "S",
     alone: "1",
-    help: "show them anew every S seconds, 1 unless said, until interrupted",
-    more: "The time follows an equals sign: --watch=5, --watch=500ms. It needs a terminal, except with --json-lines. " +
-      "An interrupt (^C) is how it ends, so the exit code is 0.",
-    group: "Listing",
-    commands: ["ls"],
+    help: "look again every S seconds, 1 unless said, until interrupted",
+    more:
+      "The time follows an equals sign: --watch=5, --watch=500ms. An interrupt (^C, SIGTERM) is how it ends, so the " +
+      "exit code is 0. ls needs a terminal for it, except with --json-lines.",
+    group: "Output",
+    commands: ["ls", "keepalive"],
   },
   {
     name: "json-lines",
-    help: "print one JSON object a line: a connection, or with --summary a group",
+    help: "print one JSON object a line: a connection, or a group of ls --summary",
     more: "With --watch, each has the time at which it was seen.",
     group: "Output",
-    commands: ["ls"],
+    commands: ["ls", "keepalive"],
   },
   { name: "json", help: "print one JSON document", group: "Output", commands: reporting },
   { name: "quiet", short: "q", help: "print nothing but errors", group: "Output", commands: selecting },

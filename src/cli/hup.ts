@@ -2,8 +2,7 @@
 
 import { host } from "../../ffi/deno.ts";
 import { hangUp } from "../hang_up.ts";
-import { readFile } from "../owners/proc.ts";
-import type { Phases, Report } from "../report.ts";
+import type { Report } from "../report.ts";
 import type { Arguments } from "./arguments.ts";
 import { checkTerminal, confirm } from "./confirm.ts";
 import { outcomeTable, summary } from "./connections.ts";
@@ -13,7 +12,8 @@ import { hangUpOptions } from "./hup_options.ts";
 import { onInterrupt } from "./interrupt.ts";
 import { ProgressLine } from "./progress.ts";
 import { selectionOf } from "./selection.ts";
-import { complain, paint, print } from "./terminal.ts";
+import { complainOfTime } from "./spent.ts";
+import { complain, print } from "./terminal.ts";
 
 /** Hangs up. Returns the exit code. */
 export async function hup(args: Arguments): Promise<number> {
@@ -31,11 +31,11 @@ export async function hup(args: Arguments): Promise<number> {
     const report = await hangUp(selection, {
       ...options,
       signal: interrupt.signal,
-      helper: [...host.self, HELP_OUT],
+      helper: () => [...host.self, HELP_OUT],
       on_progress: args.has("quiet") ? undefined : (state) => progress.show(state),
       confirm: asks
-        ? (connections) => {
-          const confirmed = confirm(connections, selection, options.destroy ? "Abort" : "Hang up on");
+        ? (_, summary) => {
+          const confirmed = confirm(summary(), options.destroy ? "Abort" : "Hang up on");
           if (confirmed) listen();
           return confirmed;
         }
@@ -61,16 +61,4 @@ function show(report: Report, args: Arguments): void {
   if (report.matched > 0 && report.refused === null) print(outcomeTable(report.connections, verbose));
   print([summary(report)]);
   if (verbose) complainOfTime(report);
-}
-
-function complainOfTime({ elapsed_ms, phases_ms, unreadable_processes }: Report): void {
-  const phases = Object.entries(phases_ms) as [keyof Phases, number][];
-  const spent = phases.map(([phase, ms]) => `${phase} ${ms.toFixed(0)}`).join(", ");
-  const unread = `${unreadable_processes} processes could not be looked into`;
-  complain(paint("faint", `${elapsed_ms} ms: ${spent}; ${unread}; ${peakMemory_kb()} kB of memory at the most`));
-}
-
-/** The most memory that this process has had at once: VmHWM of proc(5). */
-function peakMemory_kb(): number {
-  return Number(/^VmHWM:\s*(\d+) kB$/m.exec(readFile("/proc/self/status") ?? "")?.[1]);
 }

@@ -3,7 +3,7 @@
 import { host } from "../../ffi/deno.ts";
 import type { ListOptions } from "../list.ts";
 import { UsageError } from "../usage_error.ts";
-import type { Arguments } from "./arguments.ts";
+import { type Arguments, exclude, watchInterval } from "./arguments.ts";
 import { type Column, type Order, parseColumns, parseOrder } from "./columns.ts";
 
 /** What to show, and how. */
@@ -19,9 +19,6 @@ export interface View {
   readonly watch_ms: number | null;
 }
 
-/** Looking more often would be a load of its own. */
-const SHORTEST_WATCH_MS = 100;
-
 /**
  * Reads the flags.
  *
@@ -33,10 +30,7 @@ export function viewOf(args: Arguments): View {
   exclude(args, "sort", "summary", "a summary begins with the largest group");
   exclude(args, "watch", "json", "--json-lines prints again and again");
   exclude(args, "watch", "quiet", "there would be nothing to see");
-  const watch_ms = args.duration("watch", "s") ?? null;
-  if (watch_ms !== null && watch_ms < SHORTEST_WATCH_MS) {
-    throw new UsageError(`--watch=${args.value("watch")} is too often: expected ${SHORTEST_WATCH_MS}ms or more`);
-  }
+  const watch_ms = watchInterval(args);
   if (watch_ms !== null && !args.has("json-lines") && !host.isTerminal(1)) {
     throw new UsageError("Option --watch shows the list on a terminal: add --json-lines to write to a file or a pipe");
   }
@@ -50,12 +44,6 @@ export function viewOf(args: Arguments): View {
     verbose: args.has("verbose"),
     watch_ms,
   };
-}
-
-function exclude(args: Arguments, one: string, other: string, why: string): void {
-  if (args.given(one) && args.given(other)) {
-    throw new UsageError(`Options --${one} and --${other} exclude each other: ${why}`);
-  }
 }
 
 /** How closely to look: only as closely as it will be seen, since it takes time. */

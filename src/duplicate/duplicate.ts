@@ -28,7 +28,7 @@ import {
   statx,
   TCP_USER_TIMEOUT,
 } from "../../ffi/libc.ts";
-import type { Connection, Owner } from "../connection.ts";
+import type { Connection, Endpoint, Owner } from "../connection.ts";
 import { formatCookie } from "../netlink/inet_diag.ts";
 import { decodeMptcpInfo } from "../netlink/mptcp_info.ts";
 import { decodeSockaddr } from "../netlink/sockaddr.ts";
@@ -104,17 +104,21 @@ export class Processes {
  */
 function isConnection(descriptor: Descriptor, connection: Listed): boolean {
   try {
-    if (connection.protocol === "tcp") return formatCookie(...socketCookie(descriptor)) === connection.cookie;
+    if (connection.protocol === "tcp") return socketCookie(descriptor, formatCookie) === connection.cookie;
     if (!isProtocol(descriptor, IPPROTO_MPTCP) || statx(descriptor).ino !== connection.inode) return false;
-    const ends = [decodeSockaddr(getsockname(descriptor)), decodeSockaddr(getpeername(descriptor))];
-    return [connection.src, connection.dst].every(({ address, port }, i) =>
-      ends[i].address === address && ends[i].port === port
-    );
+    const { src, dst } = connection;
+    // A listener has no peer.
+    return isEnd(getsockname(descriptor), src) && (dst.port === 0 || isEnd(getpeername(descriptor), dst));
   } catch (error) {
     // Not a socket, or one that has no peer any more.
     if (isSyscallError(error, "ENOTSOCK", "ENOTCONN", "EINVAL", "EOPNOTSUPP")) return false;
     throw error;
   }
+}
+
+function isEnd(sockaddr: Uint8Array, { address, port }: Endpoint): boolean {
+  const end = decodeSockaddr(sockaddr);
+  return end.address === address && end.port === port;
 }
 
 function isProtocol(descriptor: Descriptor, protocol: number): boolean {

@@ -67,6 +67,11 @@ const OPTIONS: readonly { value: KeepaliveName; option: SocketOption; uses: read
   { value: "defer_accept_s", option: tcp("TCP_DEFER_ACCEPT", TCP_DEFER_ACCEPT), uses: ["new", "listen"] },
 ];
 
+/** The option that stands for a value. */
+export function optionOf(name: KeepaliveName): SocketOption {
+  return OPTIONS.find(({ value }) => value === name)!.option;
+}
+
 /** The calls that set `values` on a socket of that use, in order. Values of 0 need none. */
 export function steps(values: KeepaliveValues, use: SocketUse): Step[] {
   const all: Step[] = [];

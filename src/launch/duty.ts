@@ -2,6 +2,9 @@
 
 import type { Moment } from "./filter.ts";
 
+/** The hidden command by which tcphup starts itself as the supervisor. */
+export const SUPERVISE = "supervise";
+
 /** What the supervisor is to do. */
 export interface Duty {
   /** The calls at which a socket is given the values. */

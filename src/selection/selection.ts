@@ -112,11 +112,16 @@ export interface LocalFilter {
 /**
  * Works out what a selection means.
  *
+ * @param about Mask of the states that it is about when it names none.
  * @throws {UsageError} When it selects nothing, or names something that is not there.
  */
-export function compileSelection(selection: Selection, names: SystemNames = systemNames): Target {
+export function compileSelection(
+  selection: Selection,
+  names: SystemNames = systemNames,
+  about: number = CONNECTED,
+): Target {
   const { not: excluded = {}, netns, children } = selection;
-  const compiler = new Compiler(selection, new NamesByNetns(names, list(netns).length > 0));
+  const compiler = new Compiler(selection, new NamesByNetns(names, list(netns).length > 0), about);
   const filter = compiler.compile(() => []);
   const [heldBy, notHeldBy] = [whoOf(selection), whoOf(excluded)];
   const keepalive = keepaliveOf(selection, excluded);
@@ -151,15 +156,17 @@ type Kinds = readonly (readonly Filter[])[];
 class Compiler implements LocalFilter {
   readonly #selection: Selection;
   readonly #names: NamesByNetns;
+  readonly #about: number;
   readonly #files = new Map<string, Filter>();
   /** Whether there is something that connections are chosen by, and not only left out. */
   selects = false;
   /** The states to look in. */
-  states = CONNECTED;
+  states: number;
 
-  constructor(selection: Selection, names: NamesByNetns) {
+  constructor(selection: Selection, names: NamesByNetns, about: number) {
     this.#selection = selection;
     this.#names = names;
+    this.#about = this.states = about;
   }
 
   get isLocal(): boolean {
@@ -184,12 +191,12 @@ class Compiler implements LocalFilter {
     this.#names.verify();
   }
 
-  /** The mask that a filter without states is about, as in ss(8) the connected ones unless others are asked for. */
+  /** The mask that a filter without states is about. */
   #statesOf({ state, filter }: Criteria): number {
     const named = list(state).reduce((mask, name) => mask | stateNamed(name), 0);
     const filtered = list(filter).some((text) => parseFilter(text, this.#names).states !== null);
-    this.states = named !== 0 ? named : filtered ? ALL_STATES : CONNECTED;
-    return named !== 0 ? named : CONNECTED;
+    this.states = named !== 0 ? named : filtered ? ALL_STATES : this.#about;
+    return named !== 0 ? named : this.#about;
   }
 
   /** The kinds that a row decides, as far as they are given. */
@@ -285,13 +292,23 @@ function keepaliveOf(chosen: Criteria, excluded: Criteria): boolean | undefined 
  * @throws {UsageError} When nothing else was selected.
  */
 export function connectionsOnly(target: Target, destroy: boolean): Target {
-  const states = target.states & (destroy ? CONNECTED | stateMask("TIME-WAIT") : CONNECTED);
-  if ((states & statesOf(target.filter)) === 0) {
-    throw new UsageError(
-      "Nothing that can be hung up on is in the states selected: listeners never, time-wait takes --destroy",
-    );
-  }
-  return { ...target, states };
+  return restrictStates(
+    target,
+    destroy ? CONNECTED | stateMask("TIME-WAIT") : CONNECTED,
+    "Nothing that can be hung up on is in the states selected: listeners never, time-wait takes --destroy",
+  );
+}
+
+/**
+ * A target without the sockets that are in none of these states.
+ *
+ * @param nothing What is wrong when no others were selected.
+ * @throws {UsageError} Then.
+ */
+export function restrictStates(target: Target, states: number, nothing: string): Target {
+  const left = target.states & states;
+  if ((left & statesOf(target.filter)) === 0) throw new UsageError(nothing);
+  return { ...target, states: left };
 }
 
 /** Conditions that stay as they are for as long as a connection lives, whatever is done to it. */

@@ -1,0 +1,73 @@
+// `tcphup plan`.
+
+import { type KeepaliveSysctls, KERNEL_DEFAULTS } from "../keepalive/detection.ts";
+import { KEEPALIVE_NAMES, type KeepaliveValues, resolveValues, SYSTEM_VALUES } from "../keepalive/values.ts";
+import { keepaliveSysctls } from "../keepalive_of.ts";
+import { emit, formatPlan, parseEmitFormat, plan, valuesWithin } from "../plan.ts";
+import { UsageError } from "../usage_error.ts";
+import { type Arguments, exclude } from "./arguments.ts";
+import { DONE } from "./exit_codes.ts";
+import { flagOf, givenValues } from "./keepalive_values.ts";
+import { complain, print, write } from "./terminal.ts";
+
+/** Plans. Returns the exit code. */
+export function planCommand(args: Arguments): number {
+  checkTogether(args);
+  const sysctls = sysctlsHere();
+  const values = valuesOf(args, sysctls);
+  const format = args.value("emit");
+  if (format !== undefined) {
+    write([emit(parseEmitFormat(format), values)]);
+    return DONE;
+  }
+  const result = plan({
+    values,
+    sysctls,
+    services: numberOf(args, "services"),
+    hosts: numberOf(args, "hosts"),
+    probe_bytes: numberOf(args, "probe-bytes"),
+  });
+  print([args.has("json") ? JSON.stringify(result) : formatPlan(result)]);
+  return DONE;
+}
+
+function checkTogether(args: Arguments): void {
+  const [surplus] = args.positionals;
+  if (surplus !== undefined) throw new UsageError(`Surplus argument "${surplus}": expected tcphup plan [VALUES]`);
+  for (const name of KEEPALIVE_NAMES) exclude(args, "within", flagOf(name), "it finds the values");
+  for (const name of ["json", "services", "hosts", "probe-bytes"]) {
+    exclude(args, "emit", name, "it prints the values as configuration, and nothing of what they cost");
+  }
+}
+
+/** What the network namespace says, or the kernel where /proc/sys does not show it. */
+function sysctlsHere(): KeepaliveSysctls {
+  const sysctls = keepaliveSysctls();
+  if (sysctls === null) complain("/proc/sys/net/ipv4 cannot be read: going by the kernel's defaults");
+  return sysctls ?? KERNEL_DEFAULTS;
+}
+
+function valuesOf(args: Arguments, sysctls: KeepaliveSysctls): KeepaliveValues {
+  const within_ms = args.duration("within", "s");
+  if (within_ms !== undefined) return valuesWithin(within_ms / 1000);
+  const given = givenValues(args);
+  if (given === undefined) return todays(sysctls);
+  const { values, warnings } = resolveValues(given, {}, sysctls.tcp_keepalive_time);
+  warnings.forEach(complain);
+  return values;
+}
+
+function todays({ tcp_keepalive_time, tcp_keepalive_intvl, tcp_keepalive_probes }: KeepaliveSysctls): KeepaliveValues {
+  return {
+    ...SYSTEM_VALUES,
+    idle_s: tcp_keepalive_time,
+    interval_s: tcp_keepalive_intvl,
+    count: tcp_keepalive_probes,
+  };
+}
+
+function numberOf(args: Arguments, name: string): number | undefined {
+  const text = args.value(name);
+  if (text === undefined || /^[1-9]\d{0,8}$/.test(text)) return text === undefined ? undefined : Number(text);
+  throw new UsageError(`Not a number for --${name}: "${text}": expected a whole number from 1 to 999999999`);
+}

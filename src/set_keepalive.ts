@@ -1,0 +1,373 @@
+// Keepalive for connections that are open already: select, resolve, set, and again until nothing new is found; or, when
+// watching, for as long as it is wanted.
+
+import { ownerName, settle } from "./act.ts";
+import { borrow } from "./borrow.ts";
+import { type Connection, identityOf, type Outcome, type RefusedOption } from "./connection.ts";
+import { Processes } from "./duplicate/duplicate.ts";
+import { type Change, change, sameSettings, type Wish } from "./keepalive/change.ts";
+import type { SocketUse } from "./keepalive/options.ts";
+import { type GivenValues, type KeepaliveValues, resolveValues } from "./keepalive/values.ts";
+import { CLOSING, stateMask } from "./netlink/states.ts";
+import { countOutcomes, type Phases, Stopwatch } from "./report.ts";
+import { Resolver } from "./resolve.ts";
+import { Selector } from "./select.ts";
+import { compileWithListeners } from "./selection/listeners.ts";
+import type { Selection } from "./selection/selection.ts";
+import { sleep } from "./sleep.ts";
+import { settleUnowned } from "./unowned.ts";
+import { UsageError } from "./usage_error.ts";
+
+/** What to set, and on what. */
+export interface SetKeepaliveOptions {
+  /**
+   * What keepalive is to be. A value that is not given takes libkeepalive's default (idle 15 s, interval 15 s, count 9,
+   * a user timeout to match); 0 leaves the one that the socket has.
+   */
+  values?: GivenValues;
+  /** Turn SO_KEEPALIVE off instead, and leave everything else. */
+  off?: boolean;
+  /**
+   * Never override what an application chose: a socket on which SO_KEEPALIVE is on is left as it is, whatever its
+   * values, and of the others one that has a user timeout keeps that.
+   */
+  only_missing?: boolean;
+  /**
+   * Also set listening sockets, so that what they accept from then on has the values from its first moment. A listener
+   * has no peer, so the selection must say `any` of the peer, and choose by this host's end or by processes.
+   */
+  listeners?: boolean;
+  /** Do not spare the connections that an ancestor of this process holds. */
+  include_session?: boolean;
+  /** Find out what would be done, and touch nothing. */
+  dry_run?: boolean;
+  /** Stops between two connections. */
+  signal?: AbortSignal;
+}
+
+/** How to go on looking. */
+export interface WatchKeepaliveOptions extends SetKeepaliveOptions {
+  /** How long to wait between two looks. Default 1000. */
+  every_ms?: number;
+  /** Called after each look, with why connections may have been missed. */
+  on_look?: (unseen: readonly string[]) => void;
+}
+
+/** What became of the selected connections. */
+export interface KeepaliveReport {
+  readonly schema: 1;
+  readonly command: "keepalive";
+  readonly dry_run: boolean;
+  /** What was to be set, 0 standing for what each socket had; null when keepalive was to be turned off. */
+  readonly values: KeepaliveValues | null;
+  /** How many connections, and listeners, were selected: the sum of the counts that follow. */
+  matched: number;
+  /** On how many something was changed. */
+  keepalive_set: number;
+  /** How many had what was wanted, or were left to their application. */
+  unchanged: number;
+  already_gone: number;
+  skipped: number;
+  /** No owner, denied, unsupported or failed: each connection says which, and why. */
+  failed: number;
+  /** In a dry run: on how many something would be changed. */
+  would_act?: number;
+  /** Whether the caller ended it early. */
+  interrupted: boolean;
+  /** How many processes this user may not look into. */
+  unreadable_processes: number;
+  /** Why connections may have been missed: namespaces and processes that may not be looked into, each named. */
+  unseen: string[];
+  elapsed_ms: number;
+  /** How much of that was spent on what. */
+  phases_ms: Phases;
+  /** Each has what it was set to `before` and `after`, and which options the kernel `refused`. */
+  connections: Connection[];
+}
+
+/** How often to look again for connections that appeared meanwhile, at most. */
+const PASSES = 5;
+/** How often to look again for the holder of one connection. */
+const TRIES = 3;
+/** How long to work before the event loop gets to see whether a signal has come. */
+const SLICE_MS = 100;
+/** How often to look when nothing else is said. */
+export const DEFAULT_EVERY_MS = 1000;
+/** A dump of many sockets may miss one, so it takes two to say that a connection is gone. */
+const MISSED_OFTEN = 2;
+
+const INTERRUPTED = "interrupted before it was touched";
+
+/**
+ * Sets keepalive on the selected connections from outside the programs that hold them, and reads it back. It needs to be
+ * the same user as the owner, or CAP_SYS_PTRACE. A connection that has what is wanted is not touched.
+ *
+ * @example Notice within 30 seconds when a database is gone
+ * ```ts
+ * import { setKeepalive } from "@tcphup/tcphup";
+ *
+ * const report = await setKeepalive({ dst: "192.0.2.10", dport: 5432 }, { values: { idle_s: 20, interval_s: 5, count: 2 } });
+ * for (const { before, after } of report.connections) console.log(before, after);
+ * ```
+ *
+ * @returns What became of each connection. One on which it could not be set is no error.
+ * @throws {UsageError} When the selection is empty, malformed, or names something that is not there; when a value is out of
+ * the kernel's range.
+ * @throws {Unsupported} Where the kernel cannot list sockets.
+ */
+export async function setKeepalive(selection: Selection, options: SetKeepaliveOptions = {}): Promise<KeepaliveReport> {
+  const setter = new Setter(selection, options);
+  try {
+    return await setter.once();
+  } finally {
+    setter.close();
+  }
+}
+
+/**
+ * Sets keepalive on the selected connections and on those that are opened later, until `signal` ends it. It looks for new
+ * ones every so often, so a connection may live for that long without. Each is set once: what its application does to it
+ * afterwards stays.
+ *
+ * @example Keep everything to a service supervised
+ * ```ts
+ * import { watchKeepalive } from "@tcphup/tcphup";
+ *
+ * for await (const { src, dst, outcome } of watchKeepalive({ dst: "10.0.0.0/8" }, { only_missing: true })) {
+ *   console.log(`${src.address}:${src.port} to ${dst.address}:${dst.port}: ${outcome}`);
+ * }
+ * ```
+ *
+ * @returns Each connection on which keepalive was set, or could not be set, as that happens.
+ * @throws As `setKeepalive`.
+ */
+export async function* watchKeepalive(
+  selection: Selection,
+  options: WatchKeepaliveOptions = {},
+): AsyncGenerator<Connection, void> {
+  const setter = new Setter(selection, options, true);
+  try {
+    yield* setter.forever();
+  } finally {
+    setter.close();
+  }
+}
+
+/** Outcomes that nobody who watches waits for: nothing has changed, and nothing was to. */
+const NO_NEWS: readonly (Outcome | null)[] = [null, "unchanged", "skipped", "already-gone"];
+
+class Setter {
+  readonly #options: WatchKeepaliveOptions;
+  readonly #wish: Wish;
+  readonly #selector: Selector;
+  readonly #resolver = new Resolver();
+  readonly #processes = new Processes();
+  readonly #watch = new Stopwatch();
+  /** Whether to leave what is not yet accepted for a later look. */
+  readonly #patient: boolean;
+  /** Those that are done with, by identity, and the look in which each was seen last. */
+  readonly #done = new Map<string, number>();
+  /** Those whose holder has to be looked for again, and how often it was. */
+  readonly #sought = new Map<string, { connection: Connection; tries: number }>();
+  #looks = 0;
+  #sliceEnd = 0;
+
+  constructor(selection: Selection, options: WatchKeepaliveOptions, patient = false) {
+    this.#options = options;
+    this.#patient = patient;
+    this.#wish = wishOf(options);
+    this.#selector = new Selector(compileWithListeners(selection, options.listeners ?? false));
+  }
+
+  async once(): Promise<KeepaliveReport> {
+    const connections: Connection[] = [];
+    for (let pass = 1; pass <= PASSES; pass++) {
+      const found = this.#look();
+      if (found.length === 0) break;
+      await this.#watch.timeAsync("act", () => this.#setAll(found));
+      connections.push(...found.filter(({ outcome }) => outcome !== null));
+      if (this.#options.dry_run || this.#interrupted) break;
+    }
+    for (const { connection } of this.#sought.values()) {
+      if (this.#interrupted) settle(connection, "skipped", INTERRUPTED);
+      else settleUnowned(connection, this.#resolver.unreadable);
+      connections.push(connection);
+    }
+    return this.#report(connections);
+  }
+
+  async *forever(): AsyncGenerator<Connection, void> {
+    const { every_ms = DEFAULT_EVERY_MS, on_look, signal } = this.#options;
+    while (!this.#interrupted) {
+      for (const connection of this.#look()) {
+        await this.#breathe();
+        if (this.#interrupted) return;
+        this.#set(connection);
+        if (!NO_NEWS.includes(connection.outcome)) yield connection;
+      }
+      on_look?.(this.#selector.unseen);
+      await sleep(every_ms, signal);
+    }
+  }
+
+  /** The connections that are to be set now: new ones, and those whose holder has to be looked for again. */
+  #look(): Connection[] {
+    const found = this.#watch.time("select", () => this.#select());
+    if (found.length === 0) return found;
+    const options = { exhaustive: this.#options.dry_run, known: this.#selector.owners };
+    const held = found.filter(({ outcome }) => outcome === null);
+    this.#watch.time("resolve", () => this.#resolver.resolve(held, options));
+    // A number may be another process's by now.
+    this.#processes.close();
+    return found;
+  }
+
+  #select(): Connection[] {
+    const look = ++this.#looks;
+    const sought = new Map(this.#sought);
+    const isDone = (identity: string) => {
+      if (!this.#done.has(identity)) return false;
+      this.#done.set(identity, look);
+      return true;
+    };
+    const listed = look === 1 ? this.#selector.select() : this.#selector.selectNew(isDone);
+    const found = listed.filter((connection) => {
+      const identity = identityOf(connection);
+      sought.delete(identity);
+      return !isDone(identity) && !(this.#patient && mayBeAccepted(connection));
+    });
+    this.#forget();
+    for (const [identity, { connection }] of sought) {
+      this.#sought.delete(identity);
+      settle(connection, "already-gone", "ended by itself");
+      found.push(connection);
+    }
+    return found;
+  }
+
+  /** Lets go of those that are gone. */
+  #forget(): void {
+    for (const [identity, look] of this.#done) {
+      if (look <= this.#looks - MISSED_OFTEN) this.#done.delete(identity);
+    }
+  }
+
+  async #setAll(connections: readonly Connection[]): Promise<void> {
+    for (const connection of connections) {
+      await this.#breathe();
+      if (this.#interrupted && connection.outcome === null) settle(connection, "skipped", INTERRUPTED);
+      else this.#set(connection);
+    }
+  }
+
+  /** Leaves the outcome null where the holder has to be looked for again. */
+  #set(connection: Connection): void {
+    if (connection.outcome !== null) return;
+    connection.before = connection.after = null;
+    connection.refused = [];
+    this.#attempt(connection);
+    const identity = identityOf(connection);
+    if (connection.outcome === null) return this.#seek(identity, connection);
+    this.#sought.delete(identity);
+    this.#done.set(identity, this.#looks);
+  }
+
+  #attempt(connection: Connection): void {
+    const session = this.#options.include_session ? null : this.#resolver.sessionOf(connection);
+    if (session !== null) return settle(connection, "skipped", `${session}; --include-session takes it too`);
+    if (connection.subflow_of !== undefined) {
+      const reason = `a subflow of the MPTCP connection to ${connection.subflow_of}, which was not selected`;
+      return settle(connection, "skipped", reason);
+    }
+    if (isAbandoned(connection)) {
+      return settle(connection, "already-gone", `closed by its application: in ${connection.state}`);
+    }
+    const borrowed = borrow(this.#processes, connection, (socket) => {
+      return change(socket, this.#wish, useOf(connection), this.#options.dry_run);
+    });
+    if (borrowed === null) return;
+    if ("value" in borrowed) return this.#settleChange(connection, borrowed.value);
+    const { refusal, owner } = borrowed;
+    settle(connection, refusal.outcome, `${ownerName(owner)}: ${refusal.error}`);
+  }
+
+  #settleChange(connection: Connection, { before, after, refused, left }: Change): void {
+    Object.assign(connection, { before, after, refused });
+    const trouble = refused.length > 0 ? refusedText(refused) : null;
+    if (left) settle(connection, "unchanged", "its application has keepalive on");
+    else if (sameSettings(before, after)) settle(connection, trouble === null ? "unchanged" : "unsupported", trouble);
+    else if (this.#options.dry_run) settle(connection, "would-set-keepalive");
+    else settle(connection, "keepalive-set", trouble);
+  }
+
+  /** Has the holder looked for again, unless that was in vain often enough. */
+  #seek(identity: string, connection: Connection): void {
+    const tries = (this.#sought.get(identity)?.tries ?? 0) + 1;
+    if (tries < TRIES) return void this.#sought.set(identity, { connection, tries });
+    this.#sought.delete(identity);
+    this.#done.set(identity, this.#looks);
+    settleUnowned(connection, this.#resolver.unreadable);
+  }
+
+  /** Lets the event loop deliver a signal now and then. */
+  async #breathe(): Promise<void> {
+    if (performance.now() < this.#sliceEnd) return;
+    if (this.#sliceEnd !== 0) await sleep(0);
+    this.#sliceEnd = performance.now() + SLICE_MS;
+  }
+
+  get #interrupted(): boolean {
+    return this.#options.signal?.aborted ?? false;
+  }
+
+  #report(connections: Connection[]): KeepaliveReport {
+    const { values } = this.#wish;
+    return {
+      schema: 1,
+      command: "keepalive",
+      dry_run: this.#options.dry_run ?? false,
+      values: values === "off" ? null : values,
+      ...countOutcomes(connections, ["keepalive_set", "unchanged"]),
+      interrupted: this.#interrupted,
+      unreadable_processes: this.#resolver.unreadable,
+      unseen: this.#selector.unseen,
+      elapsed_ms: this.#watch.elapsed_ms,
+      phases_ms: this.#watch.phases,
+      connections,
+    };
+  }
+
+  close(): void {
+    this.#processes.close();
+    this.#selector.close();
+  }
+}
+
+function wishOf({ values, off, only_missing }: SetKeepaliveOptions): Wish {
+  if (!off) return { values: resolveValues(values).values, only_missing };
+  if (values !== undefined) throw new UsageError("Keepalive cannot be turned off and given values at once");
+  if (only_missing) throw new UsageError("Keepalive cannot be turned off only where it is missing");
+  return { values: "off" };
+}
+
+function useOf({ state }: Connection): SocketUse {
+  return state === "LISTEN" ? "listen" : state === "SYN-SENT" ? "connect" : "established";
+}
+
+function isClosing({ state }: Connection): boolean {
+  return (stateMask(state) & CLOSING) !== 0;
+}
+
+/** Whether no application holds the connection any more. */
+function isAbandoned(connection: Connection): boolean {
+  return connection.inode === 0 && isClosing(connection);
+}
+
+/** Whether no application holds the connection yet. */
+function mayBeAccepted(connection: Connection): boolean {
+  return connection.inode === 0 && !isClosing(connection);
+}
+
+function refusedText(refused: readonly RefusedOption[]): string {
+  return `the kernel refused ${refused.map(({ option, error }) => `${option} (${error})`).join(", ")}`;
+}

@@ -1,0 +1,23 @@
+// A connection that nobody holds, as far as can be seen: what that means for it.
+
+import { ownerName, settle } from "./act.ts";
+import type { Connection } from "./connection.ts";
+import { hasCapability } from "./owners/permission.ts";
+
+/**
+ * Gives a connection the outcome that it has when its holder was looked for in vain.
+ *
+ * @param unreadable How many processes could not be looked into.
+ */
+export function settleUnowned(connection: Connection, unreadable: number): void {
+  const { inode, uid, owners } = connection;
+  if (inode === 0) return settle(connection, "no-owner", "not yet accepted by the application");
+  if (owners.length > 0) {
+    return settle(connection, "failed", `${ownerName(owners[0])} opens and closes it too fast to follow`);
+  }
+  if (unreadable > 0 && !hasCapability("CAP_SYS_PTRACE")) {
+    return settle(connection, "denied", `a process of uid ${uid} that may not be looked into: needs CAP_SYS_PTRACE`);
+  }
+  const where = unreadable > 0 ? ` (${unreadable} could not be looked into)` : "";
+  settle(connection, "no-owner", `no process in this /proc holds it${where}`);
+}
