@@ -46,7 +46,7 @@ export interface LaunchOptions {
  * ENOSYS. Connections made through io_uring, and sockets that a process has been given already listening, are not seen.
  *
  * With `socket`, the supervisor makes the socket itself, in the caller's network namespace and as its user, and hands it
- * over. That needs no right to look into other processes, but costs about 150 µs more for each socket.
+ * over. That needs no right to look into other processes, but takes longer.
  *
  * The program must answer to `supervise` as its first argument by calling `supervise` with the rest (src/supervise.ts):
  * that is how it starts itself once more, as the supervisor.
