@@ -219,13 +219,13 @@ export function getsockopt(socket: Descriptor, level: number, option: number): n
 const cookie = new Int32Array(2);
 
 /**
- * SO_COOKIE of socket(7): the number that a socket keeps for its life and no other socket has had since boot. Returns its
- * lower and its upper 32 bits.
+ * SO_COOKIE of socket(7): the number that a socket keeps for its life and no other socket has had since boot. Calls `use`
+ * with its lower and its upper 32 bits.
  */
-export function socketCookie(socket: Descriptor): readonly [number, number] {
+export function socketCookie<T>(socket: Descriptor, use: (low: number, high: number) => T): T {
   optlen[0] = 8;
   check("getsockopt", acting().getsockopt(socket.number, SOL_SOCKET, SO_COOKIE, cookie, optlen));
-  return [cookie[0] >>> 0, cookie[1] >>> 0];
+  return use(cookie[0] >>> 0, cookie[1] >>> 0);
 }
 
 /** getpeername(2): the peer's `struct sockaddr`. */

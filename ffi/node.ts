@@ -1,7 +1,7 @@
 // glibc through koffi, and the process that tcphup itself is, for Node. It exports what `deno.ts` exports: packaging for
 // npm, and scripts/node/register.ts, put this module in the place of that one.
 
-import { writeSync } from "node:fs";
+import { readSync, writeSync } from "node:fs";
 import { createRequire } from "node:module";
 import process from "node:process";
 import { isatty } from "node:tty";
@@ -78,11 +78,11 @@ function codeOf(error: unknown): string | undefined {
   return (error as NodeJS.ErrnoException).code;
 }
 
-/** write(2), repeated while a descriptor that was inherited non-blocking takes nothing. */
-function writeSome(stream: 1 | 2, bytes: Uint8Array): number {
+/** What `transfer` returns once a descriptor that was inherited non-blocking is ready for it. */
+function whenReady(transfer: () => number): number {
   for (;;) {
     try {
-      return writeSync(stream, bytes);
+      return transfer();
     } catch (error) {
       if (codeOf(error) !== "EAGAIN") throw error;
       Atomics.wait(never, 0, 0, 5);
@@ -119,11 +119,23 @@ export const host = {
   write(stream: 1 | 2, text: string): boolean {
     let bytes = encoder.encode(text);
     try {
-      while (bytes.length > 0) bytes = bytes.subarray(writeSome(stream, bytes));
+      while (bytes.length > 0) bytes = bytes.subarray(whenReady(() => writeSync(stream, bytes)));
       return true;
     } catch (error) {
       if (codeOf(error) === "EPIPE") return false;
       throw error;
+    }
+  },
+
+  /** Reads a line from standard input, without its end; null where there is none. */
+  readLine(): string | null {
+    const byte = new Uint8Array(1);
+    const bytes: number[] = [];
+    for (;;) {
+      const count = whenReady(() => readSync(0, byte));
+      if (count === 0 && bytes.length === 0) return null;
+      if (count === 0 || byte[0] === 10) return new TextDecoder().decode(new Uint8Array(bytes));
+      bytes.push(byte[0]);
     }
   },
 

@@ -3,8 +3,7 @@
 // The program is bundled first and that one module is compiled, so that nothing else is embedded. The file has no code
 // cache, which would be read from a predictable name in $TMPDIR, where any user could leave one for root to run.
 
-// @ts-types="./parse_args.d.ts"
-import { parseArgs } from "@std/cli/parse-args";
+import { parseArgs } from "node:util";
 import { VERSION } from "../src/cli/version.ts";
 import { BUILD, fail, ROOT, run, sha256 } from "./tools.ts";
 
@@ -79,20 +78,20 @@ async function examine(target: Target, file: string): Promise<void> {
   );
 }
 
-async function main(): Promise<void> {
-  const { target, output, _: rest } = parseArgs(Deno.args, {
-    string: ["_", "target", "output"],
-    unknown: (arg, key) => key === undefined || fail(`Unknown option "${arg}": expected --target or --output`),
-  }) as { target?: string; output?: string; _: string[] };
-  const wanted = target ?? Deno.build.target;
-  const known = TARGETS.find((known) => known === wanted);
-  if (known === undefined) fail(`Unknown target "${wanted}": expected ${TARGETS.join(" or ")}`);
-  if (rest.length > 0) fail(`Unknown argument "${rest[0]}": expected --target or --output`);
-  const file = output ?? `${BUILD}tcphup-${known}`;
-  await Deno.mkdir(BUILD, { recursive: true });
-  await compile(known, file);
-  const { size } = await Deno.stat(file);
-  console.log(`${file}\n${(size / 1e6).toFixed(1)} MB, ${size} bytes\nSHA-256 ${sha256(file)}`);
+function readArguments(): { target: Target; output: string } {
+  const options = { target: { type: "string", default: Deno.build.target }, output: { type: "string" } } as const;
+  const { target: wanted, output } = parseArgs({ args: Deno.args, options }).values;
+  const target = TARGETS.find((target) => target === wanted);
+  if (target === undefined) throw new Error(`Unknown target "${wanted}": expected ${TARGETS.join(" or ")}`);
+  return { target, output: output ?? `${BUILD}tcphup-${target}` };
 }
 
-if (import.meta.main) await main().catch((error) => fail((error as Error).message));
+async function main(): Promise<void> {
+  const { target, output } = readArguments();
+  await Deno.mkdir(BUILD, { recursive: true });
+  await compile(target, output);
+  const { size } = await Deno.stat(output);
+  console.log(`${output}\n${(size / 1e6).toFixed(1)} MB, ${size} bytes\nSHA-256 ${sha256(output)}`);
+}
+
+if (import.meta.main) await main().catch((error) => fail(error.message));

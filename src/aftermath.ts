@@ -1,10 +1,9 @@
 // What comes after a connection was hung up on: it is aborted where it does not go, and looked for in the end.
 
 import { type Actor, settle } from "./act.ts";
-import type { Connection } from "./connection.ts";
+import { type Connection, identityOf } from "./connection.ts";
 import type { Selector } from "./select.ts";
 import { sleep } from "./sleep.ts";
-import { identityOf } from "./sockdiag/connection.ts";
 
 /** What is to be done about connections that do not go. */
 export interface AftermathOptions {

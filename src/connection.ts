@@ -152,3 +152,17 @@ export interface Connection {
   /** Why, when the outcome is not what was asked for. */
   error: string | null;
 }
+
+/**
+ * What tells a connection, or a listener, from every other, in all namespaces, for as long as it lives: its cookie. An MPTCP
+ * connection's cookie may be its listener's, so there it is the namespace, the addresses and the ports.
+ */
+export function identityOf(connection: Connection): string {
+  const { protocol, state, netns, cookie } = connection;
+  return protocol === "tcp" || state === "LISTEN" ? cookie : `${netns}/${endsOf(connection)}`;
+}
+
+/** Both ends of a connection: no two TCP connections of a namespace have the same, nor two MPTCP connections. */
+export function endsOf({ src, dst }: Connection): string {
+  return `${src.address}/${src.port}/${dst.address}/${dst.port}`;
+}

@@ -14,6 +14,7 @@ import { Share, shareSize } from "./crew/share.ts";
 import { type Listed, Processes } from "./duplicate/duplicate.ts";
 import { inheritedEnvironment } from "./launch/heritage.ts";
 import { formatCookie } from "./netlink/inet_diag.ts";
+import { UsageError } from "./usage_error.ts";
 
 /** From how many connections on a helper, which takes as long to start as tcphup, is worth it. */
 const WORTH_IT = 3000;
@@ -33,7 +34,7 @@ interface Helper {
 /** How helpers are started. */
 export interface CrewOptions {
   /** The command line of a helper. */
-  readonly command: readonly string[];
+  command(): readonly string[];
   readonly linger_ms: number;
 }
 
@@ -63,8 +64,8 @@ export class Crew {
     const [socket, theirs] = socketpair();
     try {
       const encoder = new TextEncoder();
-      const command = this.#options.command.map((word) => encoder.encode(word));
-      spawn(this.#options.command[0], command, inheritedEnvironment(), [
+      const command = this.#options.command();
+      spawn(command[0], command.map((word) => encoder.encode(word)), inheritedEnvironment(), [
         { action: "open", fd: 0, path: "/dev/null", flags: 0 },
         { action: "open", fd: 1, path: "/dev/null", flags: 1 },
         { action: "duplicate", from: theirs, to: SOCKET_FD },
@@ -82,22 +83,29 @@ export class Crew {
 
   /** Hands out shares of connections whose owners are known. Returns those that are left for this process. */
   share(connections: readonly Connection[]): readonly Connection[] {
-    if (connections.length < WORTH_IT || this.isBusy) return connections;
+    if (connections.length < WORTH_IT || this.isBusy || this.#helpers.length === 0) return connections;
     const size = Math.floor(connections.length / (this.#helpers.length + 1));
+    const left: Connection[] = connections.slice(this.#helpers.length * size);
     this.#helpers.forEach((helper, i) => {
-      const part = connections.slice(i * size, (i + 1) * size).filter(isPlain);
-      const entries = part.map(({ cookie, owners: [{ pid, fd }] }) => ({ pid, fd, cookie }));
-      helper.share.assign(entries, this.#options.linger_ms);
+      const part: Connection[] = [];
+      for (const connection of connections.slice(i * size, (i + 1) * size)) {
+        (isPlain(connection) ? part : left).push(connection);
+      }
+      helper.share.assign(part, this.#options.linger_ms);
       helper.connections = part;
       send({ text: "share", descriptors: [] }, helper.socket);
     });
-    const given = new Set(this.#helpers.flatMap(({ connections }) => connections));
-    return given.size === 0 ? connections : connections.filter((connection) => !given.has(connection));
+    return left;
   }
 
   /** Whether shares are out. */
   get isBusy(): boolean {
     return this.#helpers.some(({ connections }) => connections.length > 0);
+  }
+
+  /** Has the helpers stop, each between two connections of its share. */
+  stop(): void {
+    for (const { share } of this.#helpers) share.stop();
   }
 
   /** Waits for the helpers, and tells for each connection of theirs whether it was hung up on. */
@@ -129,11 +137,21 @@ export function helpOut(): void {
   const socket = new Descriptor(SOCKET_FD);
   const memory = new Descriptor(SHARE_FD);
   const processes = new Processes();
-  while (receive(socket) !== null) {
+  while (isCalled(socket)) {
     const share = new Share(mapMemory(memory, statx(memory).size));
-    for (let i = 0; i < share.count; i++) if (hangUp(share, i, processes)) share.setDone(i);
+    for (let i = 0; i < share.count && !share.isStopped; i++) if (hangUp(share, i, processes)) share.setDone(i);
     processes.close();
     send({ text: "done", descriptors: [] }, socket);
+  }
+}
+
+/** Waits until there is a share. */
+function isCalled(socket: Descriptor): boolean {
+  try {
+    return receive(socket) !== null;
+  } catch (error) {
+    if (!isSyscallError(error, "EBADF", "ENOTSOCK")) throw error;
+    throw new UsageError("help-out is not a command to type: tcphup hup starts it");
   }
 }
 

@@ -2,13 +2,12 @@
 
 import { type Actor, ENDED, settle } from "./act.ts";
 import type { Aftermath } from "./aftermath.ts";
-import type { Connection } from "./connection.ts";
+import { type Connection, identityOf } from "./connection.ts";
 import { soonestIdle } from "./duplicate/traffic.ts";
 import { idleTime } from "./netlink/tcp_info.ts";
 import { Pace, type Spacing } from "./pacing/pace.ts";
 import type { Stopwatch } from "./report.ts";
 import type { Selector } from "./select.ts";
-import { identityOf } from "./sockdiag/connection.ts";
 
 /** How to wait for idle moments. */
 export interface WhenIdle {
@@ -201,7 +200,7 @@ export class Cuts {
     waiting.missed = 0;
     const { rqueue, wqueue, tcp_info } = present;
     const wait_ms = soonestIdle({ rqueue, wqueue, idle_ms: tcp_info ? idleTime(tcp_info) : null }, idle_ms);
-    // A queue that was seen filled counts as data that went then.
-    waiting.idle_at = wait_ms > 0 ? now + wait_ms : Math.max(waiting.idle_at, 0);
+    // What was seen before holds too: a queue, since emptied, counts as data that went then.
+    waiting.idle_at = Math.max(waiting.idle_at, now + wait_ms);
   }
 }

@@ -121,7 +121,7 @@ function listedOn(port: number): Connection | undefined {
 
 function listsTcp(): Verdict {
   return withPair(IPPROTO_TCP, (client, listed) => {
-    if (listed?.cookie === formatCookie(...socketCookie(client))) return ok("works");
+    if (listed?.cookie === socketCookie(client, formatCookie)) return ok("works");
     return missing("the kernel did not list a connection that was just opened");
   });
 }

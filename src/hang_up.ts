@@ -9,6 +9,7 @@ import { Aftermath } from "./aftermath.ts";
 import type { Connection } from "./connection.ts";
 import { Crew } from "./crew.ts";
 import { Cuts, type WhenIdle } from "./cuts.ts";
+import { closeSummary } from "./list.ts";
 import { extension, INET_DIAG_INFO } from "./netlink/inet_diag.ts";
 import type { Spacing } from "./pacing/pace.ts";
 import { Passes } from "./passes.ts";
@@ -17,6 +18,7 @@ import { Resolver } from "./resolve.ts";
 import { Selector } from "./select.ts";
 import { compileSelection, connectionsOnly, type Selection, type Target } from "./selection/selection.ts";
 import { sleep } from "./sleep.ts";
+import type { Summary } from "./summarise.ts";
 
 /** How to hang up. */
 export interface HangUpOptions {
@@ -45,9 +47,10 @@ export interface HangUpOptions {
   /** When more match, touch none of them; of those that appear later, take so many in all. */
   max?: number;
   /**
-   * Asked once, before anything is touched, with the connections that would be cut; anything but true leaves them alone.
+   * Asked once, before anything is touched, about the connections that would be cut; anything but true leaves them alone.
+   * `summary` takes a closer look at them, which costs time.
    */
-  confirm?: (connections: readonly Connection[]) => boolean | Promise<boolean>;
+  confirm?: (connections: readonly Connection[], summary: () => Summary) => boolean | Promise<boolean>;
   /**
    * Spread the cuts over time. Connections that appear meanwhile are those that were made anew, and are left alone unless
    * `repeat` says otherwise.
@@ -60,7 +63,7 @@ export interface HangUpOptions {
   /** Called now and then while it takes time. */
   on_progress?: (progress: Progress) => void;
   /** A command line that runs `helpOut` of crew.ts, for helpers that share the work of thousands of connections. */
-  helper?: readonly string[];
+  helper?: () => readonly string[];
   /** Stops between two connections. */
   signal?: AbortSignal;
 }
@@ -163,7 +166,9 @@ class HangUp {
     this.#options = options;
     this.#selectors = [selector, closer];
     this.#actor = actor;
-    this.#passes = new Passes(rooms, { ...options, hold }, onlyFirst);
+    const { confirm } = options;
+    const asked = confirm && ((found: readonly Connection[]) => confirm(found, () => closeSummary(target, found)));
+    this.#passes = new Passes(rooms, { ...options, hold, confirm: asked }, onlyFirst);
     this.#cuts = cuts;
     this.#aftermath = aftermath;
     this.#crew = crew;
@@ -175,6 +180,7 @@ class HangUp {
       await this.#work();
       if (this.#isWhole) gone = await this.#watch.timeAsync("wait", () => this.#aftermath.end(this.#passes.known));
     } catch (error) {
+      this.#collect();
       // While nothing was done it is the caller's; later it must not take from the caller what was.
       if (!isSyscallError(error) || !this.#hasActed) throw error;
       this.#error = error.message;
@@ -212,8 +218,9 @@ class HangUp {
     this.#sliceEnd = performance.now() + SLICE_MS;
   }
 
-  /** Takes over what the helpers have done, and does what they have not. */
+  /** Takes over what the helpers have done, and what they have not. */
   #collect(): void {
+    if (this.#interrupted) this.#crew?.stop();
     const undone: Connection[] = [];
     this.#crew?.collect((connection, done) => {
       if (!done) return undone.push(connection);

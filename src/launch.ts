@@ -6,7 +6,7 @@ import { execute } from "../ffi/process.ts";
 import { callers } from "../ffi/seccomp.ts";
 import { socketpair } from "../ffi/unix.ts";
 import type { KeepaliveValues } from "./keepalive/values.ts";
-import { encodeDuty } from "./launch/duty.ts";
+import { encodeDuty, SUPERVISE } from "./launch/duty.ts";
 import { compileFilter, type Moment } from "./launch/filter.ts";
 import { handOver } from "./launch/handover.ts";
 import { inheritedEnvironment, lookUp, rawArguments, restoreHeritage } from "./launch/heritage.ts";
@@ -17,6 +17,7 @@ import { readNumbers } from "./owners/proc.ts";
 import { Unsupported } from "./unsupported.ts";
 import { UsageError } from "./usage_error.ts";
 
+export { SUPERVISE } from "./launch/duty.ts";
 export { CommandError } from "./launch/error.ts";
 export { type Moment, MOMENTS } from "./launch/filter.ts";
 
@@ -33,9 +34,6 @@ export interface LaunchOptions {
   readonly warn: (line: string) => void;
 }
 
-/** The hidden command by which tcphup starts itself as the supervisor. */
-export const SUPERVISE = "supervise";
-
 /**
  * Turns this process into `command`, once every TCP socket of it and of its descendants will be given the values. It
  * keeps its process id, its parent, its terminal and its descriptors.
@@ -49,7 +47,7 @@ export const SUPERVISE = "supervise";
  */
 export function launch(options: LaunchOptions): never {
   const { command } = options;
-  if (command.length === 0) throw new UsageError("No command to run: write it after --, as in tcphup run -- curl URL");
+  if (command.length === 0) throw new UsageError("No command to run: expected tcphup run [VALUES] -- COMMAND [ARG...]");
   const { program, environment } = prepare(options);
   try {
     execute(program, rawArguments(command), environment);

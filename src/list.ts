@@ -1,6 +1,6 @@
 // Listing: select and resolve, look closer where that was asked for, and touch nothing.
 
-import type { Connection, Keepalive, Noticed } from "./connection.ts";
+import { type Connection, identityOf, type Keepalive, type Noticed } from "./connection.ts";
 import { detection, type KeepaliveSysctls } from "./keepalive/detection.ts";
 import { KeepaliveReader, keepaliveSysctls, type Unread } from "./keepalive_of.ts";
 import { extension, INET_DIAG_INFO } from "./netlink/inet_diag.ts";
@@ -9,6 +9,7 @@ import { Resolver } from "./resolve.ts";
 import { Selector } from "./select.ts";
 import { EVERYTHING } from "./selection/filter.ts";
 import { compileSelection, type Selection, type Target } from "./selection/selection.ts";
+import { summarise, type Summary } from "./summarise.ts";
 
 /** What to say of each connection besides what the kernel lists anyway. */
 export interface ListOptions {
@@ -99,18 +100,37 @@ export class Lister {
 
   /** Which ports are listened on: `(netns, port) => boolean`. */
   listening(): (netns: number, port: number) => boolean {
-    const { netns, notNetns } = this.#target;
-    const listeners = new Selector({ filter: EVERYTHING, states: stateMask("LISTEN"), netns, notNetns });
-    try {
-      const ports = new Set(listeners.select().map(({ netns, src }) => `${netns}/${src.port}`));
-      return (netns, port) => ports.has(`${netns}/${port}`);
-    } finally {
-      listeners.close();
-    }
+    return listeningWhere(this.#target);
   }
 
   close(): void {
     this.#selector.close();
+  }
+}
+
+function listeningWhere({ netns, notNetns }: Target): (netns: number, port: number) => boolean {
+  const listeners = new Selector({ filter: EVERYTHING, states: stateMask("LISTEN"), netns, notNetns });
+  try {
+    const ports = new Set(listeners.select().map(({ netns, src }) => `${netns}/${src.port}`));
+    return (netns, port) => ports.has(`${netns}/${port}`);
+  } finally {
+    listeners.close();
+  }
+}
+
+/** What connections of a target, whose owners are known, come to. They themselves stay as they are. */
+export function closeSummary(target: Target, connections: readonly Connection[]): Summary {
+  const selector = new Selector(target, extension(INET_DIAG_INFO));
+  try {
+    const now = new Map(selector.remaining(connections).map((row) => [identityOf(row), row.tcp_info]));
+    const looked = connections.map((connection) => ({
+      ...connection,
+      tcp_info: now.get(identityOf(connection)) ?? null,
+    }));
+    readKeepalive(looked, new Map());
+    return summarise(looked, listeningWhere(target));
+  } finally {
+    selector.close();
   }
 }
 

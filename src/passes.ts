@@ -2,14 +2,13 @@
 
 import { ENDED, settle } from "./act.ts";
 import type { Aftermath } from "./aftermath.ts";
-import type { Connection } from "./connection.ts";
+import { type Connection, identityOf } from "./connection.ts";
 import type { Crew } from "./crew.ts";
 import type { Cuts } from "./cuts.ts";
 import { CLOSING, stateMask } from "./netlink/states.ts";
 import type { Stopwatch } from "./report.ts";
 import type { Resolver } from "./resolve.ts";
 import type { Selector } from "./select.ts";
-import { identityOf } from "./sockdiag/connection.ts";
 import { settleUnowned } from "./unowned.ts";
 
 /** How often to look again for connections that appeared meanwhile, at most. */

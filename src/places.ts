@@ -1,16 +1,25 @@
 // Where connections are looked for: one network namespace, several by name, or all that there are.
 
+import { canTransferAtOnce } from "../ffi/aio.ts";
+import type { Descriptor } from "../ffi/libc.ts";
 import type { Connection } from "./connection.ts";
 import { currentNetns, inNetns, NotEntered } from "./netns/enter.ts";
 import { findNetns, mustExist, type Netns, ownNetns } from "./netns/find.ts";
+import { mayHaveTcp } from "./netns/inuse.ts";
 import { Process } from "./owners/who.ts";
-import { SockDiag } from "./sockdiag/sock_diag.ts";
-import { openTransport } from "./sockdiag/transport.ts";
+import { collect, Collected, type Collection, type Dumper, WithoutTcp } from "./sockdiag/ahead.ts";
+import { type DumpRequest, SockDiag } from "./sockdiag/sock_diag.ts";
+import { openNetlink, openTransport } from "./sockdiag/transport.ts";
 import { Unsupported } from "./unsupported.ts";
 import { UsageError } from "./usage_error.ts";
 
 /** How much of a container's id is shown, as docker(1) does. */
 const SHOWN_ID = 12;
+
+/** How many namespaces are asked at once: each takes a few descriptors, and memory for a datagram from each. */
+const AT_ONCE = 64;
+/** How many it takes for that to be faster than asking one after the other. */
+const WORTH_IT = 3;
 
 /** The network namespaces of a selection. sock_diag is spoken to in one of them at a time. */
 export class Places {
@@ -44,22 +53,58 @@ export class Places {
   /**
    * Does work in one namespace after the other, as they are now: it is given the inode number, and the sock_diag of it.
    *
+   * @param requests The dumps that it will ask for. Those of many namespaces are asked for at once.
    * @throws {UsageError} For a namespace that is not there, the first time.
    * @throws {Unsupported} When none of them may be entered.
    */
-  forEach(work: (netns: number, diag: SockDiag) => void): void {
+  forEach(work: (netns: number, diag: Dumper) => void, requests: (netns: number) => readonly DumpRequest[]): void {
     const namespaces = this.#find();
     let entered = 0;
-    for (const netns of namespaces) {
-      try {
-        work(netns.ino, this.#move(netns));
-        entered++;
-      } catch (error) {
-        if (!(error instanceof NotEntered)) throw error;
-        this.#leaveOut(netns, error);
+    for (let i = 0; i < namespaces.length; i += AT_ONCE) {
+      const some = namespaces.slice(i, i + AT_ONCE);
+      const ahead = some.length >= WORTH_IT && canTransferAtOnce() ? this.#askAhead(some, requests) : undefined;
+      for (const netns of some) {
+        try {
+          const diag = this.#move(netns);
+          work(netns.ino, ahead?.get(netns)?.(diag) ?? diag);
+          entered++;
+        } catch (error) {
+          if (!(error instanceof NotEntered)) throw error;
+          this.#leaveOut(netns, error);
+        }
       }
     }
     if (entered === 0 && this.#closed.size > 0) throw new Unsupported(closedText(this.closed));
+  }
+
+  /** Asks namespaces for the dumps that their work will ask for. */
+  #askAhead(
+    namespaces: readonly Netns[],
+    requests: (netns: number) => readonly DumpRequest[],
+  ): Map<Netns, (diag: Dumper) => Dumper> {
+    const dumpers = new Map<Netns, (diag: Dumper) => Dumper>();
+    const asked: { netns: Netns; netlink: Descriptor; request: DumpRequest }[] = [];
+    const collections = new Map<Netns, Collection[]>();
+    for (const netns of namespaces) {
+      try {
+        const wanted = requests(netns.ino);
+        if (wanted.length === 0) continue;
+        const opened = inNetns(netns, () => mayHaveTcp() ? wanted.map(() => openNetlink()) : null);
+        if (opened === null) dumpers.set(netns, (diag) => new WithoutTcp(diag));
+        else opened.forEach((netlink, i) => asked.push({ netns, netlink, request: wanted[i] }));
+      } catch (error) {
+        // Its turn comes again, and then it is noted.
+        if (!(error instanceof NotEntered)) throw error;
+      }
+    }
+    collect(asked).forEach((datagrams, i) => {
+      const { netns, request } = asked[i];
+      if (datagrams === null) return;
+      const known = collections.get(netns) ?? [];
+      collections.set(netns, [...known, { request, datagrams }]);
+    });
+    for (const [netns, known] of collections) dumpers.set(netns, (diag) => new Collected(known, diag));
+    return dumpers;
   }
 
   #find(): readonly Netns[] {

@@ -1,6 +1,6 @@
 // The second room of the pipeline: who holds the connections, and which of them carry the operator's own session.
 
-import { formatEndpoint } from "./address.ts";
+import { formatAddress, formatEndpoint, parseAddress } from "./address.ts";
 import type { Connection, Owner } from "./connection.ts";
 import { findOwners } from "./owners/find.ts";
 import { ancestors, environment, self } from "./owners/proc.ts";
@@ -54,5 +54,11 @@ export class Resolver {
 function sshSession(): string | null {
   const [client, clientPort, server, serverPort] = environment("SSH_CONNECTION")?.split(" ") ?? [];
   if (serverPort === undefined) return null;
-  return `${formatEndpoint(client, Number(clientPort))} ${formatEndpoint(server, Number(serverPort))}`;
+  return `${endpoint(client, clientPort)} ${endpoint(server, serverPort)}`;
+}
+
+/** sshd gives link-local addresses with their zone, which rows do not have. */
+function endpoint(text: string, port: string): string {
+  const address = parseAddress(text.split("%")[0]);
+  return formatEndpoint(address === null ? text : formatAddress(address), Number(port));
 }

@@ -1,7 +1,7 @@
 // The first room of the pipeline: which connections there are.
 
 import { isSyscallError } from "../ffi/libc.ts";
-import type { Connection, Owner } from "./connection.ts";
+import { type Connection, identityOf, type Owner } from "./connection.ts";
 import { HolderFilter } from "./held_by.ts";
 import { KeepaliveFilter } from "./keepalive_filter.ts";
 import { extension, INET_DIAG_INFO } from "./netlink/inet_diag.ts";
@@ -12,8 +12,7 @@ import { processes } from "./owners/proc.ts";
 import { closedText, Places } from "./places.ts";
 import { asksForInfo, mentions, queries, type Query } from "./selection/queries.ts";
 import { lasting, type Target } from "./selection/selection.ts";
-import { identityOf } from "./sockdiag/connection.ts";
-import { listConnections } from "./sockdiag/list.ts";
+import { listConnections, requestsOf } from "./sockdiag/list.ts";
 import type { SockDiag } from "./sockdiag/sock_diag.ts";
 import { Unsupported } from "./unsupported.ts";
 
@@ -106,11 +105,17 @@ export class Selector {
 
   #list(queriesIn: (netns: number) => readonly Query[]): Connection[] {
     const lists: Connection[][] = [];
+    const known = new Map<number, readonly Query[]>();
+    const wantedIn = (netns: number): readonly Query[] => {
+      const wanted = known.get(netns) ?? queriesIn(netns);
+      known.set(netns, wanted);
+      return wanted;
+    };
     try {
       this.#places.forEach((netns, diag) => {
-        const wanted = queriesIn(netns);
+        const wanted = wantedIn(netns);
         if (wanted.length > 0) lists.push(listConnections(diag, wanted, this.#extensions, netns));
-      });
+      }, (netns) => requestsOf(wantedIn(netns), this.#extensions));
     } catch (error) {
       if (!isSyscallError(error, "ENOENT", "EPROTONOSUPPORT", "EAFNOSUPPORT")) throw error;
       throw new Unsupported("This kernel cannot list TCP sockets: it needs CONFIG_INET_DIAG and CONFIG_INET_TCP_DIAG");

@@ -3,7 +3,7 @@
 
 import { ownerName, settle } from "./act.ts";
 import { borrow } from "./borrow.ts";
-import type { Connection, Outcome, RefusedOption } from "./connection.ts";
+import { type Connection, identityOf, type Outcome, type RefusedOption } from "./connection.ts";
 import { Processes } from "./duplicate/duplicate.ts";
 import { type Change, change, sameSettings, type Wish } from "./keepalive/change.ts";
 import type { SocketUse } from "./keepalive/options.ts";
@@ -15,7 +15,6 @@ import { Selector } from "./select.ts";
 import { compileWithListeners } from "./selection/listeners.ts";
 import type { Selection } from "./selection/selection.ts";
 import { sleep } from "./sleep.ts";
-import { identityOf } from "./sockdiag/connection.ts";
 import { settleUnowned } from "./unowned.ts";
 import { UsageError } from "./usage_error.ts";
 

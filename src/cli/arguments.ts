@@ -18,14 +18,23 @@ export class Arguments {
   /** Whether the command was named, and not meant by default. */
   readonly named: boolean;
   readonly positionals: readonly string[];
+  /** Those of them that stand behind --; null when there is no --. */
+  readonly behindDashes: readonly string[] | null;
   /** The flags, in the order in which they were typed. */
   readonly flags: readonly GivenFlag[];
   readonly #negated: readonly GivenFlag[];
 
-  constructor(command: Command, named: boolean, positionals: readonly string[], flags: readonly GivenFlag[]) {
+  constructor(
+    command: Command,
+    named: boolean,
+    positionals: readonly string[],
+    flags: readonly GivenFlag[],
+    behindDashes: readonly string[] | null = null,
+  ) {
     this.command = command;
     this.named = named;
     this.positionals = positionals;
+    this.behindDashes = behindDashes;
     this.flags = flags.filter(({ negated }) => !negated);
     this.#negated = flags.filter(({ negated }) => negated);
   }
@@ -73,7 +82,7 @@ export class Arguments {
 /** What an int of milliseconds holds: TCP_USER_TIMEOUT and timers alike. */
 const MAX_DURATION_MS = 2 ** 31 - 1;
 
-const COMMANDS: readonly Command[] = ["hup", "ls", "keepalive", "plan", "doctor", "completions"];
+const COMMANDS: readonly Command[] = ["hup", "ls", "keepalive", "run", "plan", "doctor", "completions"];
 
 /**
  * Reads the command line. The first word that is no flag names the command where it is one; else the command is `hup`.
@@ -82,13 +91,13 @@ const COMMANDS: readonly Command[] = ["hup", "ls", "keepalive", "plan", "doctor"
  * value where there can be none.
  */
 export function parseArguments(args: readonly string[]): Arguments {
-  const { words, flags, unknown } = tellApart(args);
+  const { words, flags, unknown, behindDashes } = tellApart(args);
   const named = COMMANDS.find((command) => command === words[0]);
   const command = named ?? "hup";
   const hint = `see "tcphup${named ? ` ${named}` : ""} --help"`;
   if (unknown.length > 0) throw new UsageError(`Unknown option "${unknown[0]}": ${hint}`);
   for (const given of flags) check(given, command, hint);
-  return new Arguments(command, named !== undefined, named ? words.slice(1) : words, flags);
+  return new Arguments(command, named !== undefined, named ? words.slice(1) : words, flags, behindDashes);
 }
 
 /** @throws {UsageError} When both of two flags were given that cannot be meant together. */
@@ -112,18 +121,29 @@ export function watchInterval(args: Arguments): number | null {
   throw new UsageError(`--watch=${args.value("watch")} is too often: expected ${SHORTEST_WATCH_MS}ms or more`);
 }
 
+/** The words of a command line by kind. */
+interface Words {
+  readonly words: readonly string[];
+  readonly flags: readonly GivenFlag[];
+  /** Words that look like flags and are none. */
+  readonly unknown: readonly string[];
+  readonly behindDashes: readonly string[] | null;
+}
+
 /**
  * Tells flags from other words, as getopt_long(3) does: `--name`, `--name=VALUE`, `--name VALUE`, `-x`, `-xy`,
  * `-xVALUE`, and none after `--`. parseArgs of @std/cli will not do for a tool that acts: there `-n4` and
  * `--dry-run false` are no dry run.
  */
-function tellApart(args: readonly string[]): { words: string[]; flags: GivenFlag[]; unknown: string[] } {
+function tellApart(args: readonly string[]): Words {
+  let behindDashes: string[] | null = null;
   const words: string[] = [];
   const flags: GivenFlag[] = [];
   const unknown: string[] = [];
   const rest = [...args];
   for (let word = rest.shift(); word !== undefined; word = rest.shift()) {
     if (word === "--") {
+      behindDashes = rest;
       words.push(...rest);
       break;
     }
@@ -136,7 +156,7 @@ function tellApart(args: readonly string[]): { words: string[]; flags: GivenFlag
     if (spelled === null) unknown.push(word);
     else flags.push(...spelled.map((given) => ({ ...withValue(given, rest), negated })));
   }
-  return { words, flags, unknown };
+  return { words, flags, unknown, behindDashes };
 }
 
 function flagsIn(word: string): GivenFlag[] | null {

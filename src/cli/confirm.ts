@@ -1,11 +1,7 @@
 // `--interactive`: what would be hit, and a question.
 
 import { host } from "../../ffi/deno.ts";
-import type { Connection } from "../connection.ts";
-import { Lister } from "../list.ts";
-import type { Selection } from "../selection/selection.ts";
-import { identityOf } from "../sockdiag/connection.ts";
-import { summarise } from "../summarise.ts";
+import type { Summary } from "../summarise.ts";
 import { UsageError } from "../usage_error.ts";
 import { terminalSize } from "./screen.ts";
 import { summaryLines } from "./summary.ts";
@@ -22,22 +18,13 @@ export function checkTerminal(): void {
   );
 }
 
-/** Shows a summary of the connections and asks whether to `act`: "hang up on", say. */
-export function confirm(connections: readonly Connection[], selection: Selection, act: string): boolean {
-  const lines = summaryOf(connections, selection);
-  const count = connections.length === 1 ? "this connection" : `these ${connections.length} connections`;
-  host.write(2, `${lines.join("\n")}\n\n${act} ${count}? [y/N] `);
+/** Shows a summary of the connections and asks whether to `act`: "Hang up on", say. */
+export function confirm(summary: Summary, act: string): boolean {
+  const { count } = summary.total;
+  const lines = summaryLines(summary, terminalSize().rows - QUESTION_LINES);
+  host.write(
+    2,
+    `${lines.join("\n")}\n\n${act} ${count === 1 ? "this connection" : `these ${count} connections`}? [y/N] `,
+  );
   return /^\s*y(es)?\s*$/i.test(host.readLine() ?? "");
-}
-
-/** What only a summary shows is looked up again: it costs time that without a question nobody would want to spend. */
-function summaryOf(connections: readonly Connection[], selection: Selection): string[] {
-  const chosen = new Set(connections.map(identityOf));
-  const lister = new Lister(selection, { tcp_info: true, keepalive: true });
-  try {
-    const looked = lister.list().connections.filter((connection) => chosen.has(identityOf(connection)));
-    return summaryLines(summarise(looked, lister.listening()), terminalSize().rows - QUESTION_LINES);
-  } finally {
-    lister.close();
-  }
 }

@@ -99,7 +99,8 @@ export function summary(report: Report): string {
   if (refused !== null) return `nothing touched: ${refused}`;
   const parts = [report.interrupted ? `interrupted: ${doneText(report)}` : doneText(report)];
   parts.push(...reasons(report.connections));
-  if (gone !== null) parts.push(gone === matched - skipped ? "all gone" : `${gone} of ${matched - skipped} gone`);
+  const cut = matched - skipped;
+  if (gone !== null && cut > 0) parts.push(gone === cut ? "all gone" : `${gone} of ${cut} gone`);
   if (error !== null) parts.push(`ended early: ${error}`);
   return parts.join("; ");
 }

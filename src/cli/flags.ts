@@ -1,49 +1,15 @@
 // The flags of the command line, as data: the parser and the help are made from this table.
 
+import type { Command, Flag } from "./flag.ts";
 import { SELECTION_FLAGS } from "./selection_flags.ts";
 
-/** A command of tcphup. */
-export type Command = "hup" | "ls" | "keepalive" | "plan" | "doctor" | "completions";
+export type { Command, Flag } from "./flag.ts";
 
-/** A flag. */
-export interface Flag {
-  /** The long name, without dashes. */
-  readonly name: string;
-  /** A single character that means the same. */
-  readonly short?: string;
-  /** What its value is called in the help; a flag without one is on or off. */
-  readonly value?: string;
-  /** The value that it has when it stands alone. Such a flag takes another one only after "=": DEST may follow it. */
-  readonly alone?: string;
-  /** Its value may begin with a minus. */
-  readonly signed?: boolean;
-  /** Whether --not may stand before it. */
-  readonly negatable?: boolean;
-  /** One line of help. */
-  readonly help: string;
-  /** More of it, for a command's own help. */
-  readonly more?: string;
-  /** The heading it stands under. */
-  readonly group:
-    | "Selection"
-    | "Selection by holder"
-    | "Selection by namespace"
-    | "Selection by history"
-    | "Guards"
-    | "Values"
-    | "Planning"
-    | "Hanging up"
-    | "Pacing"
-    | "Listing"
-    | "Output";
-  readonly commands: readonly Command[];
-}
-
-const all: readonly Command[] = ["hup", "ls", "keepalive", "plan", "doctor", "completions"];
+const all: readonly Command[] = ["hup", "ls", "keepalive", "run", "plan", "doctor", "completions"];
 const reporting: readonly Command[] = ["hup", "ls", "keepalive", "plan", "doctor"];
 const selecting: readonly Command[] = ["hup", "ls", "keepalive"];
 /** Those that take keepalive values. */
-const valued: readonly Command[] = ["keepalive", "plan"];
+const valued: readonly Command[] = ["keepalive", "run", "plan"];
 
 /** Every flag, in the order of the help. */
 export const FLAGS: readonly Flag[] = [
@@ -149,6 +115,21 @@ export const FLAGS: readonly Flag[] = [
     commands: ["keepalive"],
   },
   {
+    name: "on",
+    value: "CALLS",
+    help: "at which calls a socket gets them: connect,listen (the default), socket",
+    more: "A socket has its values before the call proceeds. With socket, it is made in the program's place, and has " +
+      "them before the program sees it.",
+    group: "Launching",
+    commands: ["run"],
+  },
+  {
+    name: "debug",
+    help: "say on standard error what could not be set (LIBKEEPALIVE_DEBUG)",
+    group: "Launching",
+    commands: ["run"],
+  },
+  {
     name: "within",
     value: "S",
     help: "find the cheapest values that notice a dead peer within S seconds",
@@ -252,7 +233,7 @@ export const FLAGS: readonly Flag[] = [
   {
     name: "destroy-after",
     value: "S",
-    help: "S seconds after each was hung up on, abort it if it is still there; and what has no owner",
+    help: "S seconds later, abort what is still there, and what has no owner",
     more: "Aborting sends a RST. It uses SOCK_DESTROY (CAP_NET_ADMIN, CONFIG_INET_DIAG_DESTROY) or, without that, " +
       "connect(AF_UNSPEC) on a duplicate of the owner's descriptor.",
     group: "Hanging up",

@@ -27,7 +27,7 @@ are never touched.
 
 ${DESTINATION}`,
     examples: [
-      ["tcphup 192.0.2.10 5432", "hang up on every connection to a database that has failed over"],
+      ["tcphup 192.0.2.10 5432", "hang up on a database that has failed over"],
       ["tcphup --dry-run db.internal", "show what that would be, whatever the port"],
       ["tcphup --destroy-after 10 2001:db8::/64", "and abort after 10 s what a dead peer does not answer"],
     ],
@@ -56,10 +56,27 @@ them already is not touched.
 
 ${DESTINATION}`,
     examples: [
-      ["tcphup keepalive 192.0.2.10 5432", "notice within 150 s that this database is gone"],
+      ["tcphup keepalive 192.0.2.10 5432", "notice within 150 s that it is gone"],
       ["tcphup keepalive --idle 20 --interval 5 --count 2 any", "all connections: within 30 s"],
-      ["tcphup keepalive --listeners any", "and all that will be accepted, until a program restarts"],
+      ["tcphup keepalive --listeners any", "and all that will be accepted"],
       ["tcphup keepalive --watch --only-missing any", "and all that will be opened, as a service"],
+    ],
+  },
+  run: {
+    usage: "tcphup run [VALUES] [OPTIONS] -- COMMAND [ARG...]",
+    summary: "start a program with keepalive on all its TCP sockets",
+    text: `Every TCP socket of COMMAND and of all that it starts gets the values before connect(2) or listen(2)
+proceeds, whether they are static, written in Go or make system calls themselves (seccomp user
+notification). COMMAND takes the place of tcphup: same process, same parent, its own exit status.
+What it sets itself later holds. Sockets of io_uring are not seen.
+
+Values come from the flags, else from libkeepalive's variables (TCP_KEEPIDLE, TCP_KEEPINTVL,
+TCP_KEEPCNT, TCP_USER_TIMEOUT, TCP_SYNCNT, TCP_MAXSEG, TCP_WINDOW_CLAMP, TCP_DEFER_ACCEPT), else
+from the defaults. Exit code 4: it cannot be done here, COMMAND was not started; 126 and 127:
+COMMAND is not executable, or not found.`,
+    examples: [
+      ["tcphup run -- curl https://db.internal/", "with the defaults"],
+      ["tcphup run --idle 5 --interval 5 --count 3 -- java -jar app.jar", "20 s to notice a dead peer"],
     ],
   },
   plan: {
@@ -79,7 +96,7 @@ Formats of --emit:
   env           libkeepalive's variables`,
     examples: [
       ["tcphup plan", "today's values"],
-      ["tcphup plan --within 30s --hosts 200", "what it takes to notice within 30 s, and what it costs"],
+      ["tcphup plan --within 30s --hosts 200", "the cheapest that do, and their cost"],
       ["tcphup plan --idle 20 --interval 5 --count 2 --emit sysctl", "as configuration"],
     ],
   },
@@ -103,10 +120,49 @@ can be hung up on, with 4 when they cannot.`,
   },
 };
 
-const EXIT_CODES = `Exit codes:
-  0  done, or nothing matched          3  a guard refused, nothing touched
-  1  some failed, each is named        4  this host or user cannot do it at all
-  2  wrong usage, nothing touched    130  interrupted`;
+/** The exit codes and what they mean. */
+export const EXIT_CODES: readonly (readonly [code: number, meaning: string])[] = [
+  [0, "done, or nothing matched"],
+  [1, "some failed, each is named"],
+  [2, "wrong usage, nothing touched"],
+  [3, "a guard refused, nothing touched"],
+  [4, "this host or user cannot do it at all"],
+  [130, "interrupted"],
+];
+
+/** The exit codes in two columns. */
+function exitCodes(): string {
+  const half = EXIT_CODES.length / 2;
+  const [left, right] = [EXIT_CODES.slice(0, half), EXIT_CODES.slice(half)];
+  const width = Math.max(...left.map(([, meaning]) => meaning.length));
+  const lines = left.map(([code, meaning], i) =>
+    `  ${code}  ${meaning.padEnd(width)}  ${String(right[i][0]).padStart(3)}  ${right[i][1]}`
+  );
+  return ["Exit codes:", ...lines].join("\n");
+}
+
+/** The flags that most runs get along with. The others are in a command's own help. */
+const COMMON = [
+  "filter",
+  "pid",
+  "user",
+  "netns",
+  "idle-for",
+  "include-session",
+  "dry-run",
+  "max",
+  "linger",
+  "wait",
+  "destroy-after",
+  "destroy",
+  "rate",
+  "when-idle",
+  "json",
+  "quiet",
+  "verbose",
+  "help",
+  "version",
+];
 
 /** The help of tcphup as a whole: it fits a screen. */
 export function generalHelp(): string {
@@ -121,9 +177,10 @@ Usage: ${MANUALS.hup.usage}
 Commands:
 ${commands.join("\n")}
 
-${flagsOf("hup", false)}
+Options, the commonest ("tcphup hup --help" has all):
+${FLAGS.filter(({ name }) => COMMON.includes(name)).flatMap((flag) => flagHelp(flag, false)).join("\n")}
 
-${EXIT_CODES}
+${exitCodes()}
 `;
 }
 
@@ -136,11 +193,11 @@ ${capitalise(manual.summary)}.
 
 ${manual.text}
 
-${flagsOf(command, true)}
+${flagsOf(command)}
 
 ${examplesOf(manual)}
 
-${EXIT_CODES}
+${exitCodes()}
 `;
 }
 
@@ -157,22 +214,26 @@ function examplesOf({ examples }: Manual): string {
 const COLUMN = 24;
 const WIDTH = 100;
 
-function flagsOf(command: Command, long: boolean): string {
+function flagsOf(command: Command): string {
   const flags = FLAGS.filter(({ commands }) => commands.includes(command));
   const groups = [...new Set(flags.map(({ group }) => group))];
   return groups.map((group) => {
-    const lines = flags.filter((flag) => flag.group === group).flatMap((flag) => flagHelp(flag, long));
+    const lines = flags.filter((flag) => flag.group === group).flatMap((flag) => flagHelp(flag, true));
     return [`${group}:`, ...lines].join("\n");
   }).join("\n\n");
 }
 
+/** How a flag's value is written behind its name. */
+export function operandOf({ value, alone }: Flag): string {
+  return value === undefined ? "" : alone === undefined ? ` ${value}` : `[=${value}]`;
+}
+
 function flagHelp(flag: Flag, long: boolean): string[] {
-  const { short, name, value, alone, help, more } = flag;
-  const operand = value === undefined ? "" : alone === undefined ? ` ${value}` : `[=${value}]`;
-  const spelling = `  ${short ? `-${short}, ` : "    "}--${name}${operand}`;
-  const lines = [`${spelling.padEnd(COLUMN)}  ${help}`];
-  if (long && more) lines.push(...wrap(more, WIDTH - COLUMN - 2).map((line) => " ".repeat(COLUMN + 2) + line));
-  return lines;
+  const { short, name, help, more } = flag;
+  const spelling = `  ${short ? `-${short}, ` : "    "}--${name}${operandOf(flag)}`;
+  const texts = long && more ? [help, more] : [help];
+  const [first, ...others] = texts.flatMap((text) => wrap(text, WIDTH - COLUMN - 2));
+  return [`${spelling.padEnd(COLUMN)}  ${first}`, ...others.map((line) => " ".repeat(COLUMN + 2) + line)];
 }
 
 function wrap(text: string, width: number): string[] {

@@ -31,11 +31,11 @@ export async function hup(args: Arguments): Promise<number> {
     const report = await hangUp(selection, {
       ...options,
       signal: interrupt.signal,
-      helper: [...host.self, HELP_OUT],
+      helper: () => [...host.self, HELP_OUT],
       on_progress: args.has("quiet") ? undefined : (state) => progress.show(state),
       confirm: asks
-        ? (connections) => {
-          const confirmed = confirm(connections, selection, options.destroy ? "Abort" : "Hang up on");
+        ? (_, summary) => {
+          const confirmed = confirm(summary(), options.destroy ? "Abort" : "Hang up on");
           if (confirmed) listen();
           return confirmed;
         }

@@ -2,18 +2,21 @@
 
 import { host } from "../../ffi/deno.ts";
 import { LibcUnavailable } from "../../ffi/native.ts";
+import { CommandError } from "../launch/error.ts";
+import { SUPERVISE } from "../launch/duty.ts";
 import { Unsupported } from "../unsupported.ts";
 import { UsageError } from "../usage_error.ts";
 import { DONE, FAILED, UNABLE, USAGE } from "./exit_codes.ts";
 import { HELP_OUT } from "./help_out.ts";
-import { complain } from "./terminal.ts";
+import { complain, escapeControls } from "./terminal.ts";
 import { VERSION } from "./version.ts";
 
 /** Runs one command line. Returns the exit code. */
 export async function main(args: readonly string[]): Promise<number> {
   if (args.length === 1 && args[0] === "--version") return printVersion();
-  if (args.length === 1 && args[0] === HELP_OUT) return await helpOut();
   try {
+    if (args[0] === HELP_OUT) return await helpOut();
+    if (args[0] === SUPERVISE) return (await import("../supervise.ts")).supervise(args.slice(1));
     const { parseArguments } = await import("./arguments.ts");
     const parsed = parseArguments(args);
     if (parsed.has("version")) return printVersion();
@@ -29,6 +32,8 @@ export async function main(args: readonly string[]): Promise<number> {
         return await (await import("./ls.ts")).ls(parsed);
       case "keepalive":
         return await (await import("./keepalive.ts")).keepalive(parsed);
+      case "run":
+        return (await import("./run.ts")).run(parsed);
       case "plan":
         return (await import("./plan.ts")).planCommand(parsed);
       case "doctor":
@@ -54,8 +59,9 @@ function printVersion(): number {
 
 /** One line for whatever went wrong, and the exit code that it deserves. */
 function explain(error: unknown): number {
-  const { message } = error as Error;
-  complain(message);
+  const lines = (error as Error).message.split("\n");
+  complain(lines.map(escapeControls).join("\n"));
+  if (error instanceof CommandError) return error.status;
   if (error instanceof UsageError) return USAGE;
   if (error instanceof Unsupported || error instanceof LibcUnavailable) return UNABLE;
   return FAILED;

@@ -1,7 +1,7 @@
 // The flags that select connections, as data. Their names are those of ss(8) and of the kernel where it has one.
 
 import { STATE_NAMES } from "../selection/state_names.ts";
-import type { Command, Flag } from "./flags.ts";
+import type { Command, Flag } from "./flag.ts";
 
 const selecting: readonly Command[] = ["hup", "ls", "keepalive"];
 

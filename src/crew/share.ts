@@ -1,18 +1,12 @@
 // The list of connections that one process hands to another to hang up on, in memory that both have mapped.
 //
-// {u32 count, u32 linger_ms, u32 pad[2]}, then for each {u32 pid, u32 fd, u32 cookie[2]}, then for each {u8 done}. All in
-// host order; the done bytes are zero until the other process sets them.
+// {u32 count, u32 linger_ms, u32 stop, u32 pad}, then for each {u32 pid, u32 fd, u32 cookie[2]}, then for each {u8 done}. All
+// in host order; the done bytes are zero until the other process sets them.
+
+import type { Connection } from "../connection.ts";
 
 const HEADER_SIZE = 16;
 const ENTRY_SIZE = 16;
-
-/** One connection: who holds it, as which descriptor, and the cookie that proves it. */
-export interface Entry {
-  readonly pid: number;
-  readonly fd: number;
-  /** In hexadecimal, as in a Connection. */
-  readonly cookie: string;
-}
 
 /** How many bytes a share of so many connections takes. */
 export function shareSize(count: number): number {
@@ -29,17 +23,18 @@ export class Share {
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   }
 
-  /** Writes what is to be done. */
-  assign(entries: readonly Entry[], linger_ms: number): void {
-    this.#view.setUint32(0, entries.length, true);
+  /** Writes what is to be done: connections with their first owners. */
+  assign(connections: readonly Pick<Connection, "owners" | "cookie">[], linger_ms: number): void {
+    this.#view.setUint32(0, connections.length, true);
     this.#view.setUint32(4, linger_ms, true);
-    entries.forEach(({ pid, fd, cookie }, i) => {
-      const offset = HEADER_SIZE + i * ENTRY_SIZE;
-      this.#view.setUint32(offset, pid, true);
-      this.#view.setUint32(offset + 4, fd, true);
+    let offset = HEADER_SIZE;
+    for (const { owners, cookie } of connections) {
+      this.#view.setUint32(offset, owners[0].pid, true);
+      this.#view.setUint32(offset + 4, owners[0].fd, true);
       this.#view.setUint32(offset + 8, parseInt(cookie.slice(-8), 16), true);
       this.#view.setUint32(offset + 12, parseInt(cookie.slice(0, -8) || "0", 16), true);
-    });
+      offset += ENTRY_SIZE;
+    }
   }
 
   get count(): number {
@@ -49,6 +44,15 @@ export class Share {
   /** TCP_USER_TIMEOUT in milliseconds. */
   get linger_ms(): number {
     return this.#view.getUint32(4, true);
+  }
+
+  /** Asks the other process to stop between two connections. */
+  stop(): void {
+    this.#view.setUint32(8, 1, true);
+  }
+
+  get isStopped(): boolean {
+    return this.#view.getUint32(8, true) === 1;
   }
 
   pid(i: number): number {

@@ -104,7 +104,7 @@ export class Processes {
  */
 function isConnection(descriptor: Descriptor, connection: Listed): boolean {
   try {
-    if (connection.protocol === "tcp") return formatCookie(...socketCookie(descriptor)) === connection.cookie;
+    if (connection.protocol === "tcp") return socketCookie(descriptor, formatCookie) === connection.cookie;
     if (!isProtocol(descriptor, IPPROTO_MPTCP) || statx(descriptor).ino !== connection.inode) return false;
     const { src, dst } = connection;
     // A listener has no peer.

@@ -2,6 +2,9 @@
 
 import type { Moment } from "./filter.ts";
 
+/** The hidden command by which tcphup starts itself as the supervisor. */
+export const SUPERVISE = "supervise";
+
 /** What the supervisor is to do. */
 export interface Duty {
   /** The calls at which a socket is given the values. */
@@ -17,7 +20,7 @@ export function encodeDuty({ on, debug, values }: Duty): string[] {
   return [[...on].join(","), debug ? "debug" : "quiet", ...settings];
 }
 
-export function decodeDuty([on, debug, ...settings]: readonly string[]): Duty {
+export function decodeDuty([on = "", debug, ...settings]: readonly string[]): Duty {
   const values = settings.map((setting) => setting.split("=")).map(([name, value]) => [name, Number(value)]);
   return { on: new Set(on.split(",") as Moment[]), debug: debug === "debug", values: Object.fromEntries(values) };
 }

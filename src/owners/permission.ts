@@ -5,9 +5,9 @@ import { readFile } from "./proc.ts";
 /** Numbers of <linux/capability.h>. */
 const CAPABILITIES = { CAP_NET_ADMIN: 12, CAP_SYS_PTRACE: 19, CAP_SYS_ADMIN: 21 } as const;
 
-/** Whether this process has a capability in its effective set. */
+/** Whether this thread has a capability in its effective set. */
 export function hasCapability(name: keyof typeof CAPABILITIES): boolean {
-  const [, effective] = /^CapEff:\s*([0-9a-f]+)$/m.exec(readFile("/proc/self/status") ?? "") ?? [];
+  const [, effective] = /^CapEff:\s*([0-9a-f]+)$/m.exec(readFile("/proc/thread-self/status") ?? "") ?? [];
   return (BigInt(`0x${effective ?? 0}`) >> BigInt(CAPABILITIES[name]) & 1n) === 1n;
 }
 

@@ -40,7 +40,8 @@ export function parseAddressList(text: string, source: string, side: Side, names
   const others: Filter[] = [];
   const bad: string[] = [];
   text.split("\n").forEach((line, i) => {
-    const address = line.replace(/#.*/s, "").trim();
+    const comment = line.indexOf("#");
+    const address = (comment < 0 ? line : line.slice(0, comment)).trim();
     if (address === "") return;
     const prefix = parsePrefix(address);
     if (prefix !== null) return prefixes.push(prefix);

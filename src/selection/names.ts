@@ -8,7 +8,6 @@ import type { Address } from "../address.ts";
 import { cgroupMounts } from "../mountinfo.ts";
 import { sockaddrAddress, sockaddrPort } from "../netlink/sockaddr.ts";
 import { UsageError } from "../usage_error.ts";
-import type { FilterNames } from "./operands.ts";
 
 /** Looks names up. Parsers are given one, so that tests need no resolver. */
 export interface Names {
@@ -20,8 +19,17 @@ export interface Names {
   interfaceIndex(name: string): number;
 }
 
+/** What a filter may refer to, and only this host knows. */
+export interface FilterNames extends Names {
+  /** The inode number of a cgroup v2 directory. @throws {UsageError} When there is no such cgroup. */
+  cgroupId(path: string): bigint;
+  /** The ports of which the kernel chooses one for a socket that has none: net.ipv4.ip_local_port_range. */
+  localPorts(): { readonly from: number; readonly to: number };
+}
+
 /** EAI_NONAME, EAI_NODATA: there is no such name. Any other failure may be a passing one. */
 const UNKNOWN = [-2, -5];
+const EAI_SERVICE = -8;
 
 /** All that a selection may refer to. */
 export interface SystemNames extends FilterNames {
@@ -49,6 +57,8 @@ export const systemNames: SystemNames = {
 
   port(service) {
     try {
+      // It would take a number for a port, with blanks or a sign before it, and of a greater one the lower 16 bits.
+      if (/^\s*[+-]?\d*$/.test(service)) throw new LookupError(EAI_SERVICE);
       return sockaddrPort(getaddrinfo(null, service)[0]);
     } catch (error) {
       if (!(error instanceof LookupError)) throw error;

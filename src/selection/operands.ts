@@ -4,15 +4,7 @@
 import { type Address, hostPrefix, isIPv4, parsePrefix, type Prefix } from "../address.ts";
 import { UsageError } from "../usage_error.ts";
 import { all, EVERYTHING, type Filter, NOTHING, type Side } from "./filter.ts";
-import type { Names } from "./names.ts";
-
-/** What a filter may refer to, and only this host knows. */
-export interface FilterNames extends Names {
-  /** The inode number of a cgroup v2 directory. @throws {UsageError} When there is no such cgroup. */
-  cgroupId(path: string): bigint;
-  /** The ports of which the kernel chooses one for a socket that has none: net.ipv4.ip_local_port_range. */
-  localPorts(): { readonly from: number; readonly to: number };
-}
+import type { FilterNames } from "./names.ts";
 
 /** How a port is compared. */
 export type Comparison = "=" | "!=" | ">=" | "<=" | ">" | "<";

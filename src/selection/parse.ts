@@ -15,7 +15,8 @@ import { UsageError } from "../usage_error.ts";
 import { all, any, EVERYTHING, type Filter, not } from "./filter.ts";
 import { FilterError } from "./filter_error.ts";
 import { Lexer, type Token } from "./lexer.ts";
-import { type Comparison, type FilterNames, readCgroup, readDevice, readHost, readMark, readPort } from "./operands.ts";
+import type { FilterNames } from "./names.ts";
+import { type Comparison, readCgroup, readDevice, readHost, readMark, readPort } from "./operands.ts";
 import { ALL_STATES, STATE_NAMES, statesNamed } from "./state_names.ts";
 
 /** What a text in ss(8)'s filter language selects. */

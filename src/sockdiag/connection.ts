@@ -18,12 +18,15 @@ function timerOf(row: InetDiagMsg): Timer | null {
   };
 }
 
-/** Texts of IPv4 addresses: many connections share few of them. */
+/** Texts of IPv4 addresses: many connections share few of them. Forgotten when there are many, lest they add up. */
 const texts = new Map<number, string>();
+const MOST_TEXTS = 65_536;
 
 function ipv4Text(word: number): string {
   let text = texts.get(word);
-  if (text === undefined) texts.set(word, text = formatAddress(ipv4(word)));
+  if (text !== undefined) return text;
+  if (texts.size >= MOST_TEXTS) texts.clear();
+  texts.set(word, text = formatAddress(ipv4(word)));
   return text;
 }
 
@@ -72,18 +75,4 @@ export function sockIdOf(connection: Connection): SockId {
     interface: connection.interface,
     cookie: BigInt(`0x${connection.cookie}`),
   };
-}
-
-/**
- * What tells a connection, or a listener, from every other, in all namespaces, for as long as it lives: its cookie. An
- * MPTCP connection's cookie may be its listener's, so there it is the namespace, the addresses and the ports.
- */
-export function identityOf(connection: Connection): string {
-  const { protocol, state, netns, cookie } = connection;
-  return protocol === "tcp" || state === "LISTEN" ? cookie : `${netns}/${endsOf(connection)}`;
-}
-
-/** Both ends of a connection: no two TCP connections of a namespace have the same, nor two MPTCP connections. */
-export function endsOf({ src, dst }: Connection): string {
-  return `${src.address}/${src.port}/${dst.address}/${dst.port}`;
 }

@@ -2,12 +2,14 @@
 
 import { AF_UNSPEC, IPPROTO_MPTCP, IPPROTO_TCP, isSyscallError } from "../../ffi/libc.ts";
 import { formatEndpoint } from "../address.ts";
-import type { Connection, Info } from "../connection.ts";
+import { type Connection, endsOf, identityOf, type Info } from "../connection.ts";
 import { extension, INET_DIAG_INFO, INET_DIAG_SHUTDOWN, type InetDiagMsg } from "../netlink/inet_diag.ts";
 import { decodeMptcpInfo } from "../netlink/mptcp_info.ts";
 import { decodeTcpInfo } from "../netlink/tcp_info.ts";
-import { connectionOf, endsOf, identityOf } from "./connection.ts";
-import type { DumpRequest, SockDiag } from "./sock_diag.ts";
+import { stateMask } from "../netlink/states.ts";
+import type { Dumper } from "./ahead.ts";
+import { connectionOf } from "./connection.ts";
+import type { DumpRequest } from "./sock_diag.ts";
 
 /** Which connections, in the terms of sock_diag. */
 export interface Query {
@@ -25,7 +27,7 @@ export interface Query {
   matchesMptcp?(row: InetDiagMsg): boolean;
 }
 
-const EVERY_STATE = 0xffffffff;
+const OPEN_STATES = ~stateMask("LISTEN") >>> 0;
 
 /**
  * Lists the connections that one of the queries selects, each once. The subflows of an MPTCP connection, which the
@@ -37,33 +39,30 @@ const EVERY_STATE = 0xffffffff;
  * @throws {SyscallError} `ENOENT` where the kernel has no tcp_diag.
  */
 export function listConnections(
-  diag: SockDiag,
+  diag: Dumper,
   queries: readonly Query[],
   extensions: number,
   netns: number,
 ): Connection[] {
   const connections = new Map<string, Connection>();
   const multipath = new Multipath();
-  const asked = extensions | extension(INET_DIAG_SHUTDOWN);
 
-  forEachFamily(queries, (family, query) => {
-    // Hardly filtered, and in every state: a subflow is recognised by its connection, selected or not, open or closing.
-    const request = { family, protocol: IPPROTO_MPTCP, states: EVERY_STATE, extensions: asked };
-    dumpIfSupported(diag, { ...request, bytecode: query.fallback }, (row) => {
-      const connection = withInfo(connectionOf(row, "mptcp", netns), row, asked);
-      const matches = query.matchesMptcp?.(row) ?? query.matches(row);
-      multipath.add(connection, matches);
-      if (matches && query.states >>> row.state & 1) connections.set(identityOf(connection), connection);
-    });
-  });
+  for (const query of queries) {
+    for (const request of mptcpRequests(query, extensions)) {
+      dumpIfSupported(diag, request, (row) => {
+        const connection = withInfo(connectionOf(row, "mptcp", netns), row, extensions);
+        const matches = query.matchesMptcp?.(row) ?? query.matches(row);
+        multipath.add(connection, matches);
+        if (matches && query.states >>> row.state & 1) connections.set(identityOf(connection), connection);
+      });
+    }
+  }
 
   for (const query of queries) {
     if (query.families.length === 0) continue;
-    const family = query.families.length === 2 ? AF_UNSPEC : query.families[0];
-    const request = { family, protocol: IPPROTO_TCP, states: query.states, extensions: asked };
-    dumpFiltered(diag, request, query, (row) => {
+    dumpFiltered(diag, tcpRequest(query, extensions), query, (row) => {
       if (!query.matches(row)) return;
-      const connection = withInfo(connectionOf(row, "tcp", netns), row, asked);
+      const connection = withInfo(connectionOf(row, "tcp", netns), row, extensions);
       const parent = multipath.parentOf(connection);
       if (parent?.matches) return;
       if (parent) connection.subflow_of = formatEndpoint(parent.connection.dst.address, parent.connection.dst.port);
@@ -71,6 +70,38 @@ export function listConnections(
     });
   }
   return [...connections.values()];
+}
+
+/** The dumps that a list consists of, unless the kernel refuses one. */
+export function requestsOf(queries: readonly Query[], extensions: number): DumpRequest[] {
+  return queries.filter(({ families }) => families.length > 0).flatMap((query) => [
+    ...mptcpRequests(query, extensions),
+    tcpRequest(query, extensions),
+  ]);
+}
+
+/**
+ * Hardly filtered, and in every state: a subflow is recognised by its connection, selected or not, open or closing. Only
+ * where listeners do not matter they are left out, since the kernel looks for them in a table of their own.
+ */
+function mptcpRequests({ families, states, fallback }: Query, extensions: number): DumpRequest[] {
+  return families.map((family) => ({
+    family,
+    protocol: IPPROTO_MPTCP,
+    states: (OPEN_STATES | states) >>> 0,
+    extensions: extensions | extension(INET_DIAG_SHUTDOWN),
+    bytecode: fallback,
+  }));
+}
+
+function tcpRequest(query: Query, extensions: number): DumpRequest {
+  return {
+    family: query.families.length === 2 ? AF_UNSPEC : query.families[0],
+    protocol: IPPROTO_TCP,
+    states: query.states,
+    extensions: extensions | extension(INET_DIAG_SHUTDOWN),
+    bytecode: query.bytecode,
+  };
 }
 
 /** An MPTCP connection, and whether a query's matcher takes it: then it stands for its subflows, in whatever state. */
@@ -110,18 +141,12 @@ function infoOf(protocol: "tcp" | "mptcp", row: InetDiagMsg): Info | null {
   return protocol === "tcp" ? decodeTcpInfo(info) : decodeMptcpInfo(info);
 }
 
-function forEachFamily(queries: readonly Query[], dump: (family: number, query: Query) => void): void {
-  for (const query of queries) {
-    for (const family of query.families) dump(family, query);
-  }
-}
-
 type Each = (row: InetDiagMsg) => void;
 
 /** A filter that the kernel refuses costs time, never correctness. */
-function dumpFiltered(diag: SockDiag, request: Omit<DumpRequest, "bytecode">, query: Query, each: Each): void {
+function dumpFiltered(diag: Dumper, request: DumpRequest, query: Query, each: Each): void {
   try {
-    diag.dump({ ...request, bytecode: query.bytecode }, each);
+    diag.dump(request, each);
   } catch (error) {
     if (query.bytecode === query.fallback || !isSyscallError(error, "EINVAL", "EPERM")) throw error;
     diag.dump({ ...request, bytecode: query.fallback }, each);
@@ -129,7 +154,7 @@ function dumpFiltered(diag: SockDiag, request: Omit<DumpRequest, "bytecode">, qu
 }
 
 /** A kernel without MPTCP answers ENOENT. */
-function dumpIfSupported(diag: SockDiag, request: DumpRequest, each: Each): void {
+function dumpIfSupported(diag: Dumper, request: DumpRequest, each: Each): void {
   try {
     diag.dump(request, each);
   } catch (error) {

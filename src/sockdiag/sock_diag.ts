@@ -45,6 +45,48 @@ export interface DumpRequest {
 const BUFFER_SIZE = 64 * 1024;
 const ATTEMPTS = 4;
 
+/** The message that asks for a dump. */
+export function encodeDump(request: DumpRequest, sequence: number): Uint8Array {
+  const both = request.family === AF_UNSPEC;
+  const type = both ? TCPDIAG_GETSOCK : SOCK_DIAG_BY_FAMILY;
+  const payload = both ? encodeTcpRequest(request) : encodeRequest(request);
+  const attributes = both ? [] : [encodeAttribute(INET_DIAG_REQ_PROTOCOL, u32(request.protocol))];
+  if (request.bytecode) attributes.push(encodeAttribute(INET_DIAG_REQ_BYTECODE, request.bytecode));
+  return encodeMessage(type, NLM_F_REQUEST | NLM_F_DUMP, sequence, payload, attributes);
+}
+
+/**
+ * Reads one datagram of a dump: moves `row` to each socket in it and calls `each`. Returns whether there is more to come,
+ * and whether it can be relied upon.
+ *
+ * @throws {SyscallError} What the kernel answers in place of a dump, or ends it with.
+ */
+export function readDatagram(
+  view: DataView,
+  sequence: number,
+  row: InetDiagMsg,
+  each: (row: InetDiagMsg) => void,
+): "more" | "disturbed" | "garbled" | "end" {
+  let disturbed = false;
+  for (let offset = 0; offset + NLMSGHDR_SIZE <= view.byteLength;) {
+    const length = view.getUint32(offset, true);
+    const end = offset + length;
+    if (length < NLMSGHDR_SIZE || end > view.byteLength) return "garbled";
+    if (view.getUint32(offset + 8, true) === sequence) {
+      const type = view.getUint16(offset + 4, true);
+      if (view.getUint16(offset + 6, true) & NLM_F_DUMP_INTR) disturbed = true;
+      if (type === NLMSG_DONE || type === NLMSG_ERROR) {
+        const errno = messageErrno(view, offset, end);
+        if (errno !== 0) throw new SyscallError("sock_diag dump", errno);
+        return disturbed ? "garbled" : "end";
+      }
+      if (type === SOCK_DIAG_BY_FAMILY || type === TCPDIAG_GETSOCK) each(row.at(view, offset + NLMSGHDR_SIZE, end));
+    }
+    offset += align4(length);
+  }
+  return disturbed ? "disturbed" : "more";
+}
+
 /** A connection to the kernel's sock_diag, in the network namespace in which it was first used. */
 export class SockDiag {
   readonly #open: () => Transport;
@@ -65,19 +107,17 @@ export class SockDiag {
    * refuses, `ENOBUFS` when every attempt was disturbed.
    */
   dump(request: DumpRequest, each: (row: InetDiagMsg) => void): void {
-    const both = request.family === AF_UNSPEC;
-    const type = both ? TCPDIAG_GETSOCK : SOCK_DIAG_BY_FAMILY;
-    const payload = both ? encodeTcpRequest(request) : encodeRequest(request);
-    const attributes = both ? [] : [encodeAttribute(INET_DIAG_REQ_PROTOCOL, u32(request.protocol))];
-    if (request.bytecode) attributes.push(encodeAttribute(INET_DIAG_REQ_BYTECODE, request.bytecode));
     for (let attempt = 1;; attempt++) {
-      const sequence = this.#send(type, NLM_F_DUMP, payload, attributes);
+      const sequence = ++this.#sequence;
+      this.#send(encodeDump(request, sequence));
       try {
         if (this.#receiveDump(sequence, each)) return;
       } catch (error) {
         this.close();
         // What is said of a missing module depends on the request.
-        if (both && isSyscallError(error, "EOPNOTSUPP")) throw new SyscallError(error.syscall, ENOENT);
+        if (request.family === AF_UNSPEC && isSyscallError(error, "EOPNOTSUPP")) {
+          throw new SyscallError(error.syscall, ENOENT);
+        }
         // EAGAIN is the receive timeout: the end of the dump was lost.
         if (!isSyscallError(error, "ENOBUFS", "EAGAIN") || attempt === ATTEMPTS) throw error;
         continue;
@@ -98,25 +138,10 @@ export class SockDiag {
       }
       // A dump that ends without NLMSG_DONE would be waited for forever.
       if (received === 0) return false;
-      const view = new DataView(this.#buffer.buffer, 0, received);
-      for (let offset = 0; offset + NLMSGHDR_SIZE <= received;) {
-        const length = view.getUint32(offset, true);
-        if (length < NLMSGHDR_SIZE || offset + length > received) return false;
-        const end = offset + length;
-        if (view.getUint32(offset + 8, true) === sequence) {
-          const type = view.getUint16(offset + 4, true);
-          if (view.getUint16(offset + 6, true) & NLM_F_DUMP_INTR) whole = false;
-          if (type === NLMSG_DONE || type === NLMSG_ERROR) {
-            const errno = messageErrno(view, offset, end);
-            if (errno !== 0) throw new SyscallError("sock_diag dump", errno);
-            return whole;
-          }
-          if (type === SOCK_DIAG_BY_FAMILY || type === TCPDIAG_GETSOCK) {
-            each(this.#row.at(view, offset + NLMSGHDR_SIZE, end));
-          }
-        }
-        offset += align4(length);
-      }
+      const left = readDatagram(new DataView(this.#buffer.buffer, 0, received), sequence, this.#row, each);
+      if (left === "disturbed") whole = false;
+      if (left === "garbled") return false;
+      if (left === "end") return whole;
     }
   }
 
@@ -129,7 +154,8 @@ export class SockDiag {
    */
   destroy(protocol: number, id: SockId): void {
     const payload = encodeRequest({ family: id.family, protocol, id });
-    const sequence = this.#send(SOCK_DESTROY, NLM_F_ACK, payload, []);
+    const sequence = ++this.#sequence;
+    this.#send(encodeMessage(SOCK_DESTROY, NLM_F_REQUEST | NLM_F_ACK, sequence, payload));
     for (;;) {
       const received = Math.min(this.#transport!.receive(this.#buffer), this.#buffer.length);
       const view = new DataView(this.#buffer.buffer, 0, received);
@@ -141,11 +167,9 @@ export class SockDiag {
     }
   }
 
-  #send(type: number, flags: number, payload: Uint8Array, attributes: Uint8Array[]): number {
+  #send(message: Uint8Array): void {
     this.#transport ??= this.#open();
-    const sequence = ++this.#sequence;
-    this.#transport.send(encodeMessage(type, NLM_F_REQUEST | flags, sequence, payload, attributes));
-    return sequence;
+    this.#transport.send(message);
   }
 
   close(): void {

@@ -2,6 +2,7 @@
 
 import {
   AF_NETLINK,
+  type Descriptor,
   MSG_TRUNC,
   NETLINK_SOCK_DIAG,
   recv,
@@ -26,13 +27,19 @@ export interface Transport {
 const RECEIVE_TIMEOUT_S = 10n;
 
 /**
- * Opens a transport to the kernel. It stays in the network namespace in which it was opened.
+ * Opens a netlink socket. It stays in the network namespace in which it was opened.
  *
  * @throws {SyscallError} `EPROTONOSUPPORT` where the kernel has no sock_diag.
  */
-export function openTransport(): Transport {
+export function openNetlink(): Descriptor {
   const netlink = socket(AF_NETLINK, SOCK_RAW, NETLINK_SOCK_DIAG);
   setsockoptBytes(netlink, SOL_SOCKET, SO_RCVTIMEO, new Uint8Array(new BigInt64Array([RECEIVE_TIMEOUT_S, 0n]).buffer));
+  return netlink;
+}
+
+/** Opens a transport to the kernel, of the same namespace and with the same errors. */
+export function openTransport(): Transport {
+  const netlink = openNetlink();
   return {
     send: (request) => void send(netlink, request),
     receive: (buffer) => recv(netlink, buffer, MSG_TRUNC),

@@ -2,11 +2,7 @@
 
 import type { Namespace } from "./namespace.ts";
 import { eventually, run } from "./process.ts";
-
-const ENTRY = new URL("../system/run_entry.ts", import.meta.url).pathname;
-
-/** The command that starts tcphup. */
-export const TCPHUP = [Deno.execPath(), "run", "--allow-ffi", ENTRY];
+import { TCPHUP } from "./tcphup.ts";
 
 /** The command that launches `command`. */
 export function launching(command: readonly string[], flags: readonly string[] = [], tcphup = TCPHUP): string[] {

@@ -36,6 +36,9 @@ function isAtLeast(major: number, minor: number): boolean {
   return ourMajor > major || (ourMajor === major && ourMinor >= minor);
 }
 
+/** What bash-completion is loaded from. */
+export const BASH_COMPLETION = "/usr/share/bash-completion/bash_completion";
+
 const REQUIREMENTS = {
   root: { obtainable: true, present: Deno.uid() === 0 },
   iproute2: program("ip"),
@@ -50,6 +53,14 @@ const REQUIREMENTS = {
   strace: program("strace"),
   unshare: program("unshare"),
   busybox: program("busybox"),
+  bash: program("bash"),
+  "bash-completion": { obtainable: true, present: exists(BASH_COMPLETION) },
+  zsh: program("zsh"),
+  fish: program("fish"),
+  groff: program("groff"),
+  man: program("man"),
+  "ansible-playbook": program("ansible-playbook"),
+  "systemd-analyze": program("systemd-analyze"),
   IPv6: kernel("/proc/sys/net/ipv6"),
   "cgroup v2": { obtainable: false, present: CGROUP_ROOT !== null },
   MPTCP: kernel("/proc/sys/net/mptcp/enabled"),
@@ -61,20 +72,27 @@ const REQUIREMENTS = {
 /** The name of something that a test may need. */
 export type Need = keyof typeof REQUIREMENTS;
 
-/**
- * Registers a test that runs in a network namespace of its own. Where something that it needs is missing it is skipped;
- * in continuous integration (CI=true) it fails instead, if what is missing could be there.
- */
+/** Registers a test that runs in a network namespace of its own, as `hostTest` does. */
 export function systemTest(name: string, needs: readonly Need[], body: (netns: Namespace) => Promise<void>): void {
-  const missing = (["root", "iproute2", "python3", ...needs] as Need[]).filter((need) => !REQUIREMENTS[need].present);
+  hostTest(name, ["root", "iproute2", "python3", ...needs], async () => {
+    await using netns = await Namespace.create();
+    await body(netns);
+  });
+}
+
+/**
+ * Registers a test. Where something that it needs is missing it is skipped; in continuous integration (CI=true) it fails
+ * instead, if what is missing could be there.
+ */
+export function hostTest(name: string, needs: readonly Need[], body: () => Promise<void>): void {
+  const missing = needs.filter((need) => !REQUIREMENTS[need].present);
   const inexcusable = missing.filter((need) => REQUIREMENTS[need].obtainable);
   Deno.test({
     name: missing.length > 0 ? `${name} (needs ${missing.join(", ")})` : name,
     ignore: missing.length > 0 && !(Deno.env.get("CI") === "true" && inexcusable.length > 0),
     async fn() {
       if (missing.length > 0) throw new Error(`not here, although it could be: ${inexcusable.join(", ")}`);
-      await using netns = await Namespace.create();
-      await body(netns);
+      await body();
     },
   });
 }

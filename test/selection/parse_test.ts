@@ -4,7 +4,7 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { formatPrefix, parseAddress } from "../../src/address.ts";
 import type { Filter } from "../../src/selection/filter.ts";
 import { FilterError } from "../../src/selection/filter_error.ts";
-import type { FilterNames } from "../../src/selection/operands.ts";
+import type { FilterNames } from "../../src/selection/names.ts";
 import { parseFilter } from "../../src/selection/parse.ts";
 import { ALL_STATES } from "../../src/selection/state_names.ts";
 import { UsageError } from "../../src/usage_error.ts";

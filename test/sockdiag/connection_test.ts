@@ -1,8 +1,9 @@
 // What a row of a dump becomes, and the id by which the kernel is told of it again.
 
 import { assertEquals, assertNotEquals } from "@std/assert";
+import { identityOf } from "../../src/connection.ts";
 import { encodeRequest, InetDiagMsg } from "../../src/netlink/inet_diag.ts";
-import { connectionOf, identityOf, sockIdOf } from "../../src/sockdiag/connection.ts";
+import { connectionOf, sockIdOf } from "../../src/sockdiag/connection.ts";
 import { mapped, message, type Row, row } from "./kernel.ts";
 
 const NETNS = 4026531840;

@@ -85,6 +85,17 @@ systemTest("--interactive shows a summary and, on y, cuts", [], async (netns) =>
   await scene.assertHungUp();
 });
 
+systemTest("--interactive with a list of addresses that can be read only once", [], async (netns) => {
+  const scene = await Scene.make(netns);
+  const line = `"$@" --dst-file <(echo 127.0.0.2) --dport ${DOOMED_PORT} --interactive`;
+  const terminal = Terminal.start(netns, ["bash", "-c", line, "bash", ...TCPHUP]);
+  const shown = await terminal.expect(QUESTION);
+  assertMatch(shown, new RegExp(`3 +127\\.0\\.0\\.2:${DOOMED_PORT} `));
+  await terminal.type("y\n");
+  assertEquals((await terminal.end()).code, 0);
+  await scene.assertHungUp();
+});
+
 for (const [what, answer] of [["n", "n\n"], ["an empty line", "\n"], ["anything", "yeah\n"], ["^D", END_OF_FILE]]) {
   systemTest(`--interactive: on ${what} nothing is touched, exit 3`, [], async (netns) => {
     const scene = await Scene.make(netns);

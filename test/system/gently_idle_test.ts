@@ -188,3 +188,16 @@ systemTest("cuts at idle moments keep to --rate", [], async (netns) => {
   assert(run.json().elapsed_ms >= 890, `${run.json().elapsed_ms} ms`);
   await scene.assertHungUp();
 });
+
+systemTest("idle moments of a pool in another namespace, chosen by its process", [], async (netns) => {
+  await using other = await Namespace.create();
+  const scene = await Scene.make(other);
+  await scene.doomed.assertAlive();
+  const where = ["--netns", other.name, "--pid", `${scene.client.pid}`, "--dport", `${DOOMED_PORT}`];
+  const how = ["--when-idle", "50ms", "--rate", "20/s", "--destroy-after", "10", "--verify", "--json"];
+  const run = await tcphup([...where, ...how], { netns });
+  assertExit(run, 0);
+  assertEquals(run.outcomes(), ["hung-up", "hung-up", "hung-up"]);
+  assertEquals(run.json<Report>().gone, 3);
+  await scene.assertHungUp();
+});

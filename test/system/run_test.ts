@@ -1,12 +1,12 @@
 // `tcphup run`: programs of several kinds under it, what they find, and what becomes of them when it fails.
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { beside, launching, supervised, TCPHUP, unsupervised } from "../harness/launched.ts";
+import { beside, launching, supervised, unsupervised } from "../harness/launched.ts";
 import { Namespace, type SpawnOptions } from "../harness/namespace.ts";
 import { Peer, PYTHON, pythonProgram } from "../harness/peer.ts";
 import { eventually, type Output, outputOf } from "../harness/process.ts";
 import { type Need, systemTest } from "../harness/system.ts";
-import { PublicCopy } from "../harness/tcphup.ts";
+import { PublicCopy, TCPHUP } from "../harness/tcphup.ts";
 
 const PORT = 8000;
 
@@ -270,6 +270,30 @@ print(s.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE), s.getsockopt(socket.
   assertEquals(stderr, "tcphup: connect: TCP_USER_TIMEOUT 150000: ENOPROTOOPT\n");
 });
 
+servedTest("run: --debug waits for nobody who does not read it", ["MPTCP"], async (netns) => {
+  const caller = `
+import os, subprocess, sys
+reading, writing = os.pipe()
+os.set_blocking(writing, False)
+try:
+    while True:
+        os.write(writing, bytes(1024))
+except BlockingIOError:
+    os.set_blocking(writing, True)
+subprocess.run(sys.argv[1:], stderr=writing, check=True)`;
+  const program = python(`
+import socket
+socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262).connect(("127.0.0.1", ${PORT}))
+print("connected")`);
+  assertEquals(await netns.exec(...python(caller, ...launching(program, ["--debug"]))), "connected\n");
+  await unsupervised(netns);
+});
+
+systemTest("run: the supervisor's command is not for people", [], async (netns) => {
+  const { code, stderr } = await netns.run([...TCPHUP, "supervise"]);
+  assertEquals([code, stderr], [2, "tcphup: supervise is not a command to type: tcphup run starts it\n"]);
+});
+
 for (const on of ["connect,listen", "socket"]) {
   systemTest(`run --on ${on}: a program in another network namespace`, ["unshare"], async (netns) => {
     const program = python(`
@@ -506,7 +530,7 @@ systemTest("run: no command, none of that name, one that is no program", [], asy
     assertEquals(stdout, "");
     return [code, stderr];
   };
-  assertEquals(await outcome(), [2, "tcphup: No command to run: write it after --, as in tcphup run -- curl URL\n"]);
+  assertEquals(await outcome(), [2, "tcphup: No command to run: expected tcphup run [VALUES] -- COMMAND [ARG...]\n"]);
   assertEquals(await outcome("no-such-command"), [
     127,
     'tcphup: command "no-such-command" not found: no directory of PATH has an executable file of that name\n',
@@ -601,7 +625,7 @@ const NOBODY = 65534;
 
 servedTest("run: an unprivileged user's own programs", ["setpriv"], async (netns) => {
   await using copy = await PublicCopy.make();
-  const tcphup = await publicEntry(copy);
+  const tcphup = copy.command;
   const client = pythonProgram("options.py", "127.0.0.1", PORT);
   for (const on of ["connect,listen", "socket"]) {
     const options = { user: NOBODY, env: copy.env, cwd: copy.cwd };
@@ -617,7 +641,7 @@ systemTest(
   async (netns) => {
     await using copy = await PublicCopy.make();
     const options = { user: NOBODY, env: copy.env, cwd: copy.cwd };
-    const tcphup = await publicEntry(copy);
+    const tcphup = copy.command;
     const status = await netns.run(launching(["grep", "NoNewPrivs", "/proc/self/status"], [], tcphup), options);
     assertEquals([status.stdout, status.stderr], ["NoNewPrivs:\t1\n", ""]);
     const file = `${copy.cwd}/set-uid`;
@@ -714,14 +738,3 @@ systemTest("launch: a program that does not know what `supervise` is starts noth
     await Deno.remove(directory, { recursive: true });
   }
 });
-
-/** The entry that stands in for the command line, in a copy of tcphup. */
-async function publicEntry({ cwd }: PublicCopy): Promise<string[]> {
-  await Deno.mkdir(`${cwd}/test/system`, { recursive: true });
-  const entry = `${cwd}/test/system/run_entry.ts`;
-  await Deno.copyFile(TCPHUP.at(-1)!, entry);
-  await Deno.chmod(`${cwd}/test`, 0o755);
-  await Deno.chmod(`${cwd}/test/system`, 0o755);
-  await Deno.chmod(entry, 0o644);
-  return [`${cwd}/program`, "run", "--no-lock", "--cached-only", "--allow-ffi", entry];
-}

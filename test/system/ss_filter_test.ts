@@ -6,7 +6,7 @@ import { parseAddress } from "../../src/address.ts";
 import { INET_DIAG_CGROUP_ID, INET_DIAG_MARK, type InetDiagMsg } from "../../src/netlink/inet_diag.ts";
 import { stateMask } from "../../src/netlink/states.ts";
 import { EVERYTHING } from "../../src/selection/filter.ts";
-import type { FilterNames } from "../../src/selection/operands.ts";
+import type { FilterNames } from "../../src/selection/names.ts";
 import { parseFilter } from "../../src/selection/parse.ts";
 import { mentions, queries, type Query } from "../../src/selection/queries.ts";
 import { ALL_STATES } from "../../src/selection/state_names.ts";

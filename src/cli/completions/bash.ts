@@ -1,11 +1,21 @@
 // Completions for bash(1). They need nothing but bash; where bash-completion is there it loads them by their name.
 
 import { type Command, type Flag, FLAGS } from "../flags.ts";
-import { COMMAND_NAMES, identifier, type Offer, offeredNames, offerFor, operandsOf, type Source } from "./offers.ts";
+import {
+  allOffers,
+  COMMAND_NAMES,
+  flagsOf,
+  functionName,
+  type Offer,
+  offerFor,
+  operandsOf,
+  type Source,
+  spellings,
+  valuedFlags,
+} from "./offers.ts";
 
-/** Commands that print what a source lists, a line each. */
+/** Commands that print what a source lists, a line each. `$1` is what has been typed. */
 const SOURCES: Record<Source, string> = {
-  command: "compgen -c",
   file: 'compgen -f -- "$1"',
   host: "compgen -A hostname",
   interface: "ls /sys/class/net",
@@ -31,8 +41,19 @@ _tcphup_offer() {
   done
 }
 
-${offeredNames().map((name) => offerFunction(name, offerFor(name)!)).join("\n\n")}
-${COMMAND_NAMES.some((command) => operandsOf(command).program) ? PROGRAM : ""}
+# Completes the program behind --, with its own completions where bash-completion is there.
+_tcphup_program() {
+  local i=1
+  while [[ \${COMP_WORDS[i]} != -- ]]; do i=$((i + 1)); done
+  if declare -F _command_offset >/dev/null; then
+    _command_offset $((i + 1))
+  elif ((COMP_CWORD == i + 1)); then
+    _tcphup_offer "\${COMP_WORDS[COMP_CWORD]}" < <(compgen -c)
+  fi
+}
+
+${allOffers().map(offerFunction).join("\n\n")}
+
 _tcphup() {
   # Readline breaks words at = and :, which are part of ours.
   local line=$COMP_LINE piece words=()
@@ -49,7 +70,7 @@ _tcphup() {
       flag=
     elif [[ ! $dashes && $word == -* ]]; then
       case $word in
-        --) dashes=1 ;;
+        --) dashes=-- ;;
         ${valuedFlags().join(" | ")}) flag=$word ;;
       esac
     elif [[ ! $command && $operand -eq 0 && " ${COMMAND_NAMES.join(" ")} " == *" $word "* ]]; then
@@ -59,11 +80,11 @@ _tcphup() {
     fi
   done
 
-  COMPREPLY=()
   local value=$current assigned=
   if [[ ! $flag && ! $dashes && $current == --*=* ]]; then
     flag=\${current%%=*} value=\${current#*=} assigned=\${current%%=*}=
   fi
+  COMPREPLY=()
   if [[ $flag ]]; then
     case $flag in
 ${FLAGS.flatMap(valueCase).join("\n")}
@@ -73,7 +94,7 @@ ${FLAGS.flatMap(valueCase).join("\n")}
 ${COMMAND_NAMES.map(flagsCase).join("\n")}
     esac
   else
-    case \${command:-hup}:\${dashes:+--}$operand in
+    case \${command:-hup}:$dashes$operand in
 ${COMMAND_NAMES.flatMap(operandCases).join("\n")}
     esac
     if [[ ! $command && $operand -eq 0 ]]; then
@@ -88,57 +109,32 @@ complete -F _tcphup tcphup
 `;
 }
 
-function offerFunction(name: string, { words, sources, list }: Offer): string {
-  const commands = [
-    ...words.length > 0 ? [`printf '%s\\n' ${words.join(" ")}`] : [],
-    ...sources.map((s) => SOURCES[s]),
+function offerFunction(offer: Offer): string {
+  const { words, source, list } = offer;
+  const arguments_ = list ? '"${1##*[,+]}" "${1%"${1##*[,+]}"}"' : '"$1"';
+  const lines = [
+    ...source === "file" ? ["compopt -o filenames"] : [],
+    ...words ? [`_tcphup_offer ${arguments_} < <(printf '%s\\n' ${words.join(" ")})`] : [],
+    ...source ? [`_tcphup_offer ${arguments_} < <(${SOURCES[source]})`] : [],
   ];
-  const [current, before] = list ? ['"${1##*[,+]}"', ' "${1%"${1##*[,+]}"}"'] : ['"$1"', ""];
-  const lines = commands.map((command) => `  _tcphup_offer ${current}${before} < <(${command})`);
-  if (sources.includes("file")) lines.unshift("  compopt -o filenames");
-  return [`_tcphup_${identifier(name)}() {`, ...lines, "}"].join("\n");
-}
-
-/** The flags whose value is a word of its own. */
-function valuedFlags(): string[] {
-  return FLAGS.filter(({ value, alone }) => value !== undefined && alone === undefined).flatMap(spellings);
-}
-
-function spellings({ name, short }: Flag): string[] {
-  return short ? [`-${short}`, `--${name}`] : [`--${name}`];
+  return [`${functionName(offer)}() {`, ...lines.map((line) => `  ${line}`), "}"].join("\n");
 }
 
 function valueCase(flag: Flag): string[] {
-  if (flag.value === undefined || offerFor(flag.value) === null) return [];
-  return [`      ${spellings(flag).join(" | ")}) _tcphup_${identifier(flag.value)} "$value" ;;`];
+  const offer = offerFor(flag);
+  return offer ? [`      ${spellings(flag).join(" | ")}) ${functionName(offer)} "$value" ;;`] : [];
 }
 
 function flagsCase(command: Command): string {
-  const names = FLAGS.filter(({ commands }) => commands.includes(command)).map(({ name }) => `--${name}`);
+  const names = flagsOf(command).map(({ name }) => `--${name}`);
   return `      ${command}) _tcphup_offer "$current" < <(printf '%s\\n' ${names.join(" ")}) ;;`;
 }
 
 function operandCases(command: Command): string[] {
-  const { names, program } = operandsOf(command);
-  const cases = names.flatMap((name, i) =>
-    offerFor(name) === null
-      ? []
-      : [`      ${command}:${i} | ${command}:--${i}) _tcphup_${identifier(name)} "$current" ;;`]
-  );
+  const { offers, program } = operandsOf(command);
+  const cases = offers.map((offer, i) => {
+    const behindDashes = program ? "" : ` | ${command}:--${i}`;
+    return `      ${command}:${i}${behindDashes}) ${functionName(offer)} "$current" ;;`;
+  });
   return program ? [...cases, `      ${command}:--*) _tcphup_program && return ;;`] : cases;
 }
-
-const PROGRAM = `
-# Completes the program behind -- as if it stood alone; without bash-completion its name only.
-_tcphup_program() {
-  local i=0
-  until [[ \${COMP_WORDS[i++]} == -- ]]; do :; done
-  if declare -F _command_offset >/dev/null; then
-    _command_offset "$i"
-  elif [[ $operand -eq 0 ]]; then
-    _tcphup_offer "$current" < <(compgen -c) && false
-  else
-    return 1
-  fi
-}
-`;

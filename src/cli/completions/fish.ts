@@ -2,69 +2,89 @@
 
 import { type Command, type Flag, FLAGS } from "../flags.ts";
 import { MANUALS } from "../help.ts";
-import { COMMAND_NAMES, identifier, type Offer, offeredNames, offerFor, operandsOf, type Source } from "./offers.ts";
+import {
+  allOffers,
+  COMMAND_NAMES,
+  functionName,
+  type Offer,
+  offerFor,
+  operandsOf,
+  type Source,
+  valuedFlags,
+} from "./offers.ts";
 
 /** Commands that print what a source lists, a line each. */
 const SOURCES: Record<Source, string> = {
-  command: "__fish_complete_command",
-  file: "__fish_complete_path (commandline -ct | string replace -r '^--[^=]*=' '')",
+  file: "__fish_complete_path (commandline -ct | string replace -r -- '^--[^=]*=' '')",
   host: "__fish_print_hostnames",
   interface: "__fish_print_interfaces",
   netns: "path basename /run/netns/*",
   pid: "__fish_complete_pids",
   process: "cat /proc/*/comm 2>/dev/null | sort -u",
-  service: "string match -rg '^([a-z0-9-]+)\\s' </etc/services",
+  service: "string match -rg -- '^([a-z0-9-]+)\\s' </etc/services",
   user: "__fish_complete_users",
 };
 
-/** The completions for fish, as a file in a directory of $fish_complete_path. */
+/** The completions for fish: the file `tcphup.fish` of a directory in $fish_complete_path, or to be sourced. */
 export function fishCompletions(): string {
   return `# fish completions for tcphup, made by "tcphup completions fish"
 
-${offeredNames().map((name) => offerFunction(name, offerFor(name)!)).join("\n\n")}
+${allOffers().map(offerFunction).join("\n\n")}
 
-# Prints where the cursor is: the command, if one was named, and how many words have followed that are not flags.
-function __tcphup_place
+# Prints where the cursor is: the command that was named, "--" if that has come, and how many words there have been besides
+# that are not flags, a line each.
+function _tcphup_place
     set -l command ''
+    set -l dashes ''
     set -l operands 0
     set -l flag ''
-    set -l dashes ''
     for word in (commandline -opc)[2..]
         if test -n "$flag"
             set flag ''
-            continue
-        end
-        switch "$dashes$word"
-            case --
-                set dashes --
-            case ${valuedFlags().join(" ")}
-                set flag $word
-            case '--?*' '-?*'
-                test -n "$dashes"; and set operands (math $operands + 1)
-            case ${COMMAND_NAMES.join(" ")}
-                if test -z "$command" -a $operands = 0
-                    set command $word
-                else
-                    set operands (math $operands + 1)
-                end
-            case '*'
-                set operands (math $operands + 1)
+        else if test -z "$dashes"; and string match -q -- '-*' $word
+            switch $word
+                case --
+                    set dashes --
+                case ${valuedFlags().join(" ")}
+                    set flag $word
+            end
+        else if test -z "$command" -a $operands = 0; and contains -- $word ${COMMAND_NAMES.join(" ")}
+            set command $word
+        else
+            set operands (math $operands + 1)
         end
     end
-    printf '%s\\n' "$command" $operands
+    printf '%s\\n' "$command" "$dashes" $operands
 end
 
-# Whether one of these commands is meant.
-function __tcphup_in
-    set -l place (__tcphup_place)
+# Whether no command has been named yet, and one could be.
+function _tcphup_unnamed
+    set -l place (_tcphup_place)
+    test -z "$place[1]" -a "$place[3]" = 0
+end
+
+# Whether what is typed belongs to one of these commands.
+function _tcphup_in
+    set -l place (_tcphup_place)
     test -n "$place[1]"; or set place[1] hup
     contains -- $place[1] $argv
 end
 
-# Whether the word to come is the one with this number, from 0, behind this command.
-function __tcphup_at -a command operand
-    set -l place (__tcphup_place)
-    __tcphup_in $command; and test $place[2] = $operand
+# Whether it is a command's operand of this number, from 0.
+function _tcphup_at -a command operand
+    set -l place (_tcphup_place)
+    _tcphup_in $command; and test $place[3] = $operand
+end
+
+# Whether it is the program that a command runs, or an argument of it.
+function _tcphup_behind -a command
+    set -l place (_tcphup_place)
+    _tcphup_in $command; and test -n "$place[2]"
+end
+
+function _tcphup_program
+    set -l words (commandline -opc)
+    __fish_complete_subcommand --fcs-skip=(contains -i -- -- $words)
 end
 
 complete -c tcphup -f
@@ -79,37 +99,35 @@ function quote(text: string): string {
   return `'${text.replace(/['\\]/g, "\\$&")}'`;
 }
 
-function offerFunction(name: string, { words, sources, list }: Offer): string {
-  const print = words.length > 0 ? [`printf '%s\\n' ${words.join(" ")}`] : [];
-  const lines = [...print, ...sources.map((source) => SOURCES[source])];
-  const body = list ? [`__fish_complete_list , '${lines.join("; ")}'`] : lines;
-  return [`function __tcphup_${identifier(name)}`, ...body.map((line) => `    ${line}`), "end"].join("\n");
-}
-
-function valuedFlags(): string[] {
-  const valued = FLAGS.filter(({ value, alone }) => value !== undefined && alone === undefined);
-  return valued.flatMap(({ name, short }) => short ? [`-${short}`, `--${name}`] : [`--${name}`]);
+function offerFunction(offer: Offer): string {
+  const { words, source, list } = offer;
+  const print = words ? [`printf '%s\\n' ${words.join(" ")}`] : [];
+  const lines = list ? [`__fish_complete_list , ${quote(print.join("; "))}`] : print;
+  return [`function ${functionName(offer)}`, ...lines, ...source ? [SOURCES[source]] : []].join("\n    ") + "\nend";
 }
 
 function commandLine(command: Command): string {
-  const condition = `-n 'test "$(__tcphup_place)" = \\n0'`;
-  return `complete -c tcphup ${condition} -a ${command} -d ${quote(MANUALS[command].summary)}`;
+  return `complete -c tcphup -n _tcphup_unnamed -a ${command} -d ${quote(MANUALS[command].summary)}`;
 }
 
 function operandLines(command: Command): string[] {
-  const { names, program } = operandsOf(command);
-  const operands = names.flatMap((name, i) =>
-    offerFor(name) === null
-      ? []
-      : [`complete -c tcphup -n '__tcphup_at ${command} ${i}' -a '(__tcphup_${identifier(name)})'`]
+  const { offers, program } = operandsOf(command);
+  const operands = offers.map((offer, i) =>
+    `complete -c tcphup -n '_tcphup_at ${command} ${i}' -a '(${functionName(offer)})'`
   );
-  return program ? [...operands, `complete -c tcphup -n '__tcphup_in ${command}' -a '(__tcphup_program)'`] : operands;
+  return program ? [...operands, `complete -c tcphup -n '_tcphup_behind ${command}' -a '(_tcphup_program)'`] : operands;
 }
 
-function flagLine({ name, short, value, alone, help, commands }: Flag): string {
-  const spellings = (short ? `-s ${short} ` : "") + `-l ${name}`;
-  // -x: the value is a word of its own, and no file.
-  const operand = value === undefined || alone !== undefined ? "" : " -x";
-  const offered = value !== undefined && offerFor(value) ? ` -a '(__tcphup_${identifier(value)})'` : "";
-  return `complete -c tcphup -n '__tcphup_in ${commands.join(" ")}' ${spellings}${operand}${offered} -d ${quote(help)}`;
+function flagLine(flag: Flag): string {
+  const { name, short, value, alone, help, commands } = flag;
+  const offer = offerFor(flag);
+  return [
+    `complete -c tcphup -n '_tcphup_in ${commands.join(" ")}'`,
+    ...short ? [`-s ${short}`] : [],
+    `-l ${name}`,
+    // -x: its value is a word of its own, and no file unless that is offered.
+    ...value !== undefined && alone === undefined ? ["-x"] : [],
+    ...offer ? [`-a '(${functionName(offer)})'`] : [],
+    `-d ${quote(help)}`,
+  ].join(" ");
 }

@@ -1,86 +1,99 @@
-// What a shell can offer for a value, found from what the help calls it: the same for every shell.
+// What a shell can offer where a word is missing: the same for every shell.
 
+import { EMIT_FORMATS } from "../../keepalive/emit.ts";
 import { STATE_NAMES } from "../../selection/state_names.ts";
 import { COLUMNS } from "../columns.ts";
-import { type Command, FLAGS } from "../flags.ts";
+import { type Command, type Flag, FLAGS } from "../flags.ts";
 import { MANUALS } from "../help.ts";
 
 /** Something that every shell knows how to list. */
-export type Source = "command" | "file" | "host" | "interface" | "netns" | "pid" | "process" | "service" | "user";
+export type Source = "file" | "host" | "interface" | "netns" | "pid" | "process" | "service" | "user";
 
-/** What is offered for a value: words, and what some sources list. */
+/** What is offered for a value or an operand. */
 export interface Offer {
-  readonly words: readonly string[];
-  readonly sources: readonly Source[];
+  /** A name for the shell's function that offers it. */
+  readonly name: string;
+  readonly words?: readonly string[];
+  readonly source?: Source;
   /** Whether the value is several of the words with commas in between. */
-  readonly list: boolean;
+  readonly list?: boolean;
 }
 
 const columnNames = COLUMNS.map(({ name }) => name);
 
-const OFFERS: Readonly<Record<string, Partial<Offer>>> = {
-  "A,B,...": { words: columnNames, list: true },
-  COLUMN: { words: columnNames },
-  COMM: { sources: ["process"] },
-  COMMAND: { sources: ["command"] },
-  DEST: { words: ["any"], sources: ["host"] },
-  FILE: { sources: ["file"] },
-  INTERFACE: { sources: ["interface"] },
-  NAME: { sources: ["netns"] },
-  PATH: { sources: ["file"] },
-  PID: { sources: ["pid"] },
-  PORT: { words: ["any"], sources: ["service"] },
-  STATE: { words: STATE_NAMES },
-  USER: { sources: ["user"] },
-};
+/** By the flag whose value it is, or by what the help calls the operand. Where nothing stands nothing is offered. */
+const OFFERS: readonly Offer[] = [
+  { name: "DEST", words: ["any"], source: "host" },
+  { name: "PORT", words: ["any"], source: "service" },
+  { name: "--dst", words: ["any"], source: "host" },
+  { name: "--src", source: "host" },
+  { name: "--dport", source: "service" },
+  { name: "--sport", source: "service" },
+  { name: "--dst-file", source: "file" },
+  { name: "--state", words: STATE_NAMES },
+  { name: "--interface", source: "interface" },
+  { name: "--user", source: "user" },
+  { name: "--pid", source: "pid" },
+  { name: "--comm", source: "process" },
+  { name: "--netns", words: ["all"], source: "netns" },
+  { name: "--columns", words: columnNames, list: true },
+  { name: "--sort", words: columnNames },
+  { name: "--emit", words: EMIT_FORMATS },
+];
 
-/**
- * What to offer for a value that the help calls `name`: one of the names above, a word in small letters that stands for
- * itself, or several of these with bars in between. Null where there is nothing to offer, as for a number.
- */
-export function offerFor(name: string): Offer | null {
-  const offers = name.split("|").map((part) => OFFERS[part] ?? (/^[a-z]/.test(part) ? { words: [part] } : {}));
-  const offer: Offer = {
-    words: offers.flatMap(({ words = [] }) => words),
-    sources: offers.flatMap(({ sources = [] }) => sources),
-    list: offers.some(({ list }) => list),
-  };
-  return offer.words.length + offer.sources.length > 0 ? offer : null;
+/** What is offered for the value of a flag. */
+export function offerFor({ name }: Flag): Offer | undefined {
+  return OFFERS.find((offer) => offer.name === `--${name}`);
 }
 
-/** A name for functions of a shell that is made from what the help calls a value. */
-export function identifier(name: string): string {
-  return name.toLowerCase().replace(/[^a-z0-9]+/g, "_").replace(/_$/, "");
+/** The flags whose value is a word of its own, in each of their spellings. */
+export function valuedFlags(): string[] {
+  return FLAGS.filter(({ value, alone }) => value !== undefined && alone === undefined).flatMap(spellings);
+}
+
+/** A flag as it is typed: `-n`, `--dry-run`. */
+export function spellings({ name, short }: Flag): string[] {
+  return short ? [`-${short}`, `--${name}`] : [`--${name}`];
+}
+
+/** The flags of a command. */
+export function flagsOf(command: Command): Flag[] {
+  return FLAGS.filter(({ commands }) => commands.includes(command));
 }
 
 /** The words of a command that are not flags. */
 export interface Operands {
-  /** What the help calls each, in order. */
-  readonly names: readonly string[];
+  /** What is offered for each, in order. */
+  readonly offers: readonly Offer[];
   /** Whether a program and its arguments follow behind `--`. */
   readonly program: boolean;
 }
 
-/** Reads a command's operands from its usage, such as `tcphup ls DEST [PORT] [OPTIONS]`. */
+/**
+ * Reads a command's operands from its usage, such as `tcphup ls DEST [PORT] [OPTIONS]`. Words in small letters with bars
+ * in between stand for themselves.
+ */
 export function operandsOf(command: Command): Operands {
-  const words = MANUALS[command].usage.replaceAll(/\[hup\]|[[\]]/g, "").split(" ").filter((word) => word !== "");
-  const dashes = words.indexOf("--");
-  const operands = words.slice(1, dashes < 0 ? undefined : dashes);
-  return {
-    names: operands.filter((word) => word !== command && !word.startsWith("-") && !FLAG_SETS.includes(word)),
-    program: dashes >= 0,
-  };
+  const words = MANUALS[command].usage.replace("[hup]", "hup").replaceAll(/[[\]]/g, "").split(" ").slice(1);
+  const [operands, program] = words.includes("--") ? [words.slice(0, words.indexOf("--")), true] : [words, false];
+  const offers = operands.flatMap((word) => OFFERS.find(({ name }) => name === word) ?? alternatives(command, word));
+  return { offers, program };
 }
 
-/** What a usage calls its flags. */
-const FLAG_SETS = ["OPTIONS", "SELECTION", "VALUES"];
+function alternatives(command: Command, word: string): Offer[] {
+  return /^[a-z]+(\|[a-z]+)+$/.test(word) ? [{ name: `${command}_operand`, words: word.split("|") }] : [];
+}
 
 /** The commands, in the order of the help. */
 export const COMMAND_NAMES: readonly Command[] = Object.keys(MANUALS) as Command[];
 
-/** Every name of a value for which something is offered. */
-export function offeredNames(): string[] {
-  const values = FLAGS.flatMap(({ value }) => value ?? []);
-  const operands = COMMAND_NAMES.flatMap((command) => operandsOf(command).names);
-  return [...new Set([...operands, ...values])].filter((name) => offerFor(name) !== null);
+/** Every offer that there is use for. */
+export function allOffers(): Offer[] {
+  const ofOperands = COMMAND_NAMES.flatMap((command) => operandsOf(command).offers);
+  return [...new Set([...ofOperands, ...FLAGS.flatMap((flag) => offerFor(flag) ?? [])])];
+}
+
+/** The shell's function that makes an offer. */
+export function functionName({ name }: Offer): string {
+  return `_tcphup_${name.toLowerCase().replace(/^--/, "").replaceAll("-", "_")}`;
 }

@@ -1,12 +1,22 @@
 // Completions for zsh(1), by its _arguments: see zshcompsys(1).
 
-import { type Command, type Flag, FLAGS } from "../flags.ts";
+import type { Command, Flag } from "../flags.ts";
 import { MANUALS } from "../help.ts";
-import { COMMAND_NAMES, identifier, type Offer, offeredNames, offerFor, operandsOf, type Source } from "./offers.ts";
+import {
+  allOffers,
+  COMMAND_NAMES,
+  flagsOf,
+  functionName,
+  type Offer,
+  offerFor,
+  operandsOf,
+  type Source,
+  spellings,
+  valuedFlags,
+} from "./offers.ts";
 
 /** zsh's own functions that complete from a source, or what they would do. */
 const SOURCES: Record<Source, string> = {
-  command: "_command_names -e",
   file: "_files",
   host: "_hosts",
   interface: "_net_interfaces",
@@ -17,27 +27,27 @@ const SOURCES: Record<Source, string> = {
   user: "_users",
 };
 
-/** The completions for zsh, as the file `_tcphup` in a directory of $fpath. */
+/** The completions for zsh: the file `_tcphup` of a directory in $fpath, or to be sourced after compinit. */
 export function zshCompletions(): string {
   return `#compdef tcphup
 # zsh completions for tcphup, made by "tcphup completions zsh"
 
-${offeredNames().map((name) => offerFunction(name, offerFor(name)!)).join("\n\n")}
+${allOffers().map(offerFunction).join("\n\n")}
 
 _tcphup_command() {
   local -a commands=(
-${COMMAND_NAMES.map((command) => `    ${quote(`${command}:${MANUALS[command].summary}`)}`).join("\n")}
+${COMMAND_NAMES.map((command) => `    ${quote(`${command}:${escape(MANUALS[command].summary)}`)}`).join("\n")}
   )
   _describe command commands
 }
 
-# Without a command, DEST follows: what is meant then is hup.
+# Where no command is named, DEST may stand: what is meant then is hup.
 _tcphup_command_or_dest() {
   _alternative 'commands:command:_tcphup_command' 'operands:DEST:_tcphup_dest'
 }
 
 _tcphup() {
-  local command= curcontext=$curcontext
+  local command= first=_tcphup_command_or_dest
   integer i
   for ((i = 2; i < CURRENT; i++)); do
     case $words[i] in
@@ -45,7 +55,7 @@ _tcphup() {
       (--) break ;;
       (-*) ;;
       (${COMMAND_NAMES.join("|")})
-        command=$words[i]
+        command=$words[i] first=_tcphup_dest
         words[i]=()
         ((CURRENT--))
         break
@@ -53,14 +63,12 @@ _tcphup() {
       (*) break ;;
     esac
   done
-  local first=_tcphup_dest
-  [[ -z $command ]] && first=_tcphup_command_or_dest
   case \${command:-hup} in
 ${COMMAND_NAMES.map(commandCase).join("\n")}
   esac
 }
 
-# It is read as the function itself the first time, and may be sourced as well.
+# As a file of $fpath it is read as the function itself when it is first called; else it is sourced.
 if [[ $zsh_eval_context[-1] == loadautofunc ]]; then _tcphup "$@"; else compdef _tcphup tcphup; fi
 `;
 }
@@ -70,52 +78,43 @@ function quote(text: string): string {
   return `'${text.replaceAll("'", "'\\''")}'`;
 }
 
-/** Text within a specification of _arguments. */
+/** Text within a specification of _arguments or _describe. */
 function escape(text: string): string {
   return text.replace(/[\\[\]:]/g, "\\$&");
 }
 
-function offerFunction(name: string, { words, sources, list }: Offer): string {
-  const adders = [
-    ...words.length > 0 ? [`${list ? "_sequence compadd -" : "compadd --"} ${words.join(" ")}`] : [],
-    ...sources.map((source) => SOURCES[source]),
+function offerFunction(offer: Offer): string {
+  const { words, source, list } = offer;
+  const lines = [
+    ...list ? ["compset -P '+'"] : [],
+    ...words ? [`${list ? "_sequence compadd -" : "compadd --"} ${words.join(" ")}`] : [],
+    ...source ? [SOURCES[source]] : [],
   ];
-  const alternatives = adders.map((adder, i) => ` ${quote(`${identifier(name)}-${i}:${escape(name)}:{${adder}}`)}`);
-  const body = adders.length === 1 ? adders : [`_alternative${alternatives.join("")}`];
-  return [
-    `_tcphup_${identifier(name)}() {`,
-    ...(list ? ["  compset -P '+'"] : []),
-    ...body.map((line) => `  ${line}`),
-    "}",
-  ].join("\n");
-}
-
-function valuedFlags(): string[] {
-  const valued = FLAGS.filter(({ value, alone }) => value !== undefined && alone === undefined);
-  return valued.flatMap(({ name, short }) => short ? [`-${short}`, `--${name}`] : [`--${name}`]);
+  return [`${functionName(offer)}() {`, ...lines.map((line) => `  ${line}`), "}"].join("\n");
 }
 
 function commandCase(command: Command): string {
-  const flags = FLAGS.filter(({ commands }) => commands.includes(command)).flatMap(flagSpecs);
-  const { names, program } = operandsOf(command);
-  const operands = names.map((name, i) => {
-    if (i === 0 && command === "hup") return `"1:${name}:$first"`;
-    return quote(`${i + 1}:${escape(name)}:${offerFor(name) ? `_tcphup_${identifier(name)}` : ""}`);
+  const { offers, program } = operandsOf(command);
+  const operands = offers.map((offer, i) => {
+    const action = command === "hup" && i === 0 ? "$first" : functionName(offer);
+    return `"${i + 1}:${offer.name}:${action}"`;
   });
-  const behind = program ? ["'(-)1:program: _command_names -e'", "'*::argument: _normal'"] : [];
-  const specs = [...flags, ...operands, ...behind].map((spec) => `      ${spec}`).join(" \\\n");
-  return `    (${command}) _arguments -s -S : \\\n${specs} ;;`;
+  const behind = program ? ["'(-):program: _command_names -e'", "'*::argument: _normal'"] : [];
+  const specs = [...flagsOf(command).flatMap(flagSpecs), ...operands, ...behind];
+  return [`    (${command})`, `_arguments -s -S : \\`, specs.map((spec) => `  ${spec}`).join(" \\\n      "), ";;"]
+    .join("\n      ");
 }
 
-function flagSpecs({ name, short, value, alone, help }: Flag): string[] {
-  const spellings = short ? [`-${short}`, `--${name}`] : [`--${name}`];
-  const action = value !== undefined && offerFor(value) ? `_tcphup_${identifier(value)}` : " ";
-  return spellings.map((spelling) => {
-    // A flag with a value may be given several times; one without excludes its other spelling.
-    const others = value === undefined ? `(${spellings.join(" ")})` : "*";
-    const long = spelling.startsWith("--");
-    const equals = value === undefined ? "" : alone === undefined ? long ? "=" : "" : "=-";
-    const operand = value === undefined ? "" : `:${alone === undefined ? "" : ":"}${escape(value)}:${action}`;
+function flagSpecs(flag: Flag): string[] {
+  const { name, value, alone, help, negatable } = flag;
+  const offer = offerFor(flag);
+  const all = spellings(flag);
+  return all.map((spelling) => {
+    const repeatable = value !== undefined || negatable || name === "not";
+    const others = repeatable ? "*" : `(${all.join(" ")})`;
+    if (value === undefined) return quote(`${others}${spelling}[${escape(help)}]`);
+    const equals = alone !== undefined ? "=-" : spelling.startsWith("--") ? "=" : "";
+    const operand = `${alone === undefined ? "" : ":"}:${escape(value)}:${offer ? functionName(offer) : " "}`;
     return quote(`${others}${spelling}${equals}[${escape(help)}]${operand}`);
   });
 }

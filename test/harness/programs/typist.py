@@ -1,44 +1,49 @@
-"""Types lines into a program on a terminal, one after the other, each when the prompt has come, and prints what is shown.
+"""Types commands into a shell on a terminal, and tells what words each was run with once its completions were in place.
 
-Arguments: the prompt, then the program and its arguments. Standard input: the lines, as a JSON array; "\\t" is the Tab key.
+Arguments: the shell and its arguments. It has to show PROMPT> when it is ready, and to print the words that a command was
+run with between the bytes 2 and 3, a newline behind each. Standard input: the commands, as a JSON array, in which "\\t" is
+the Tab key. Standard output: an array of the words of each, in JSON.
 """
 
 import json
 import os
 import pty
+import select
 import sys
 
-prompt, program, *rest = sys.argv[1:]
+PATIENCE_S = 60
+
 lines = json.load(sys.stdin)
 pid, terminal = pty.fork()
 if pid == 0:
-    os.execvp(program, [program, *rest])
+    os.execvp(sys.argv[1], sys.argv[1:])
 
 shown = b""
 
 
 def wait_for(text):
-    """Reads until the text has come; returns what came."""
+    """Reads until the text has come; returns what came before it."""
     global shown
     while text not in shown:
-        data = os.read(terminal, 4096)
-        if not data:
-            break
-        shown += data
+        if not select.select([terminal], [], [], PATIENCE_S)[0]:
+            sys.exit(f"waited in vain for {text!r}; shown was {shown!r}")
+        shown += os.read(terminal, 4096)
     before, _, shown = shown.partition(text)
-    return before.decode(errors="replace")
+    return before
 
 
-transcript = []
-wait_for(prompt.encode())
+ran = []
+wait_for(b"PROMPT>")
 for line in lines:
     os.write(terminal, line.encode() + b"\r")
-    transcript.append(wait_for(prompt.encode()))
+    wait_for(b"\2")
+    words = wait_for(b"\3").decode().replace("\r\n", "\n")
+    ran.append(words.split("\n")[:-1])
 os.write(terminal, b"exit\r")
 try:
     while os.read(terminal, 4096):
         pass
 except OSError:
-    pass  # EIO: the terminal's other end is closed.
+    pass  # EIO: the other end is closed.
 os.waitpid(pid, 0)
-json.dump(transcript, sys.stdout)
+json.dump(ran, sys.stdout)

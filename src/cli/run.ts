@@ -1,0 +1,48 @@
+// `tcphup run`.
+
+import { resolveValues } from "../keepalive/values.ts";
+import { keepaliveSysctls } from "../keepalive_of.ts";
+import { launch, type Moment, MOMENTS } from "../launch.ts";
+import { inheritedEnvironment } from "../launch/heritage.ts";
+import { UsageError } from "../usage_error.ts";
+import type { Arguments } from "./arguments.ts";
+import { givenValues } from "./keepalive_values.ts";
+import { complain } from "./terminal.ts";
+
+const USAGE = "expected tcphup run [VALUES] -- COMMAND [ARG...]";
+
+/** Turns this process into the command. It returns only by failing. */
+export function run(args: Arguments): never {
+  const command = commandOf(args);
+  const on = momentsOf(args.value("on") ?? "connect,listen");
+  const environment = environmentVariables();
+  const { values, debug, warnings } = resolveValues(
+    givenValues(args),
+    environment,
+    keepaliveSysctls()?.tcp_keepalive_time,
+  );
+  warnings.forEach(complain);
+  launch({ command, values, on, debug: debug || args.has("debug"), warn: complain });
+}
+
+function commandOf({ positionals, behindDashes }: Arguments): readonly string[] {
+  if (behindDashes === null || behindDashes.length === 0) throw new UsageError(`No command to run: ${USAGE}`);
+  if (positionals.length > behindDashes.length) {
+    throw new UsageError(`Surplus argument "${positionals[0]}" before --: ${USAGE}`);
+  }
+  return behindDashes;
+}
+
+function momentsOf(text: string): ReadonlySet<Moment> {
+  const moments = text.split(",");
+  const unknown = moments.find((moment) => !MOMENTS.includes(moment as Moment));
+  if (unknown === undefined) return new Set(moments as Moment[]);
+  throw new UsageError(`Unknown call "${unknown}" for --on: expected one or more of ${MOMENTS.join(",")}`);
+}
+
+/** What this process was started with, as text: only libkeepalive's variables are looked at. */
+function environmentVariables(): Record<string, string> {
+  const decoder = new TextDecoder();
+  const entries = inheritedEnvironment().map((entry) => decoder.decode(entry));
+  return Object.fromEntries(entries.map((entry) => [entry.split("=", 1)[0], entry.slice(entry.indexOf("=") + 1)]));
+}

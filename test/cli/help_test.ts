@@ -1,0 +1,89 @@
+// The help: whole, no wider than it says, and true.
+
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { parseArguments } from "../../src/cli/arguments.ts";
+import * as exitCodes from "../../src/cli/exit_codes.ts";
+import { type Command, FLAGS } from "../../src/cli/flags.ts";
+import { commandHelp, generalHelp, MANUALS } from "../../src/cli/help.ts";
+
+const COMMANDS = Object.keys(MANUALS) as Command[];
+
+/** What a screen holds, the prompt apart. */
+const SCREEN = { lines: 48, columns: 100 };
+
+/** The long names of the flags that a help explains. */
+function flagsIn(help: string): string[] {
+  return [...help.matchAll(/^ {2}(?:-\S, | {4})--([a-z0-9-]+)/gm)].map(([, name]) => name);
+}
+
+Deno.test("the general help fits a screen", () => {
+  const lines = generalHelp().trimEnd().split("\n");
+  assert(lines.length <= SCREEN.lines, `${lines.length} lines`);
+});
+
+Deno.test("no line of any help is wider than a hundred characters, or ends in a blank", () => {
+  for (const help of [generalHelp(), ...COMMANDS.map(commandHelp)]) {
+    const lines = help.split("\n");
+    assertEquals(lines.filter((line) => line.length > SCREEN.columns || line !== line.trimEnd()), []);
+    assert(help.endsWith("\n") && !help.endsWith("\n\n"));
+  }
+});
+
+Deno.test("the general help leads with three examples, and names every command", () => {
+  const help = generalHelp();
+  assertMatch(help, /^tcphup [^\n]*\n\nExamples:\n( {2}tcphup [^\n]* # [^\n]*\n){3}\n/);
+  for (const command of COMMANDS) assertMatch(help, new RegExp(`^ {2}${command} +${MANUALS[command].summary}$`, "m"));
+});
+
+Deno.test("the general help explains flags of hup, each in one line", () => {
+  const help = generalHelp();
+  const names = flagsIn(help);
+  assert(names.length > 10);
+  assertEquals(names, FLAGS.map(({ name }) => name).filter((name) => names.includes(name)));
+  for (const flag of FLAGS.filter(({ name }) => names.includes(name))) {
+    assert(flag.commands.includes("hup"), flag.name);
+    assert(help.includes(`  ${flag.help}\n`), flag.name);
+  }
+});
+
+Deno.test("a command's help explains each of its flags, and no other's", () => {
+  for (const command of COMMANDS) {
+    const own = FLAGS.filter(({ commands }) => commands.includes(command)).map(({ name }) => name);
+    assertEquals(flagsIn(commandHelp(command)).sort(), own.sort(), command);
+  }
+});
+
+Deno.test("a flag that needs a value is shown with one", () => {
+  for (const { name, value, alone, commands } of FLAGS) {
+    const operand = value === undefined ? "" : alone === undefined ? ` ${value}` : `[=${value}]`;
+    const help = commandHelp(commands[0]);
+    assert(help.split("\n").some((line) => `${line} `.includes(`--${name}${operand} `)), `--${name}${operand}`);
+  }
+});
+
+Deno.test("every example can be typed", () => {
+  for (const command of COMMANDS) {
+    for (const [line] of MANUALS[command].examples) {
+      const [program, ...words] = line.replace(/^source <\((.*)\)$/, "$1").split(" >")[0].split(" ");
+      assertEquals(program, "tcphup");
+      assertEquals(parseArguments(words).command, command, line);
+    }
+  }
+});
+
+Deno.test("every exit code is explained", () => {
+  const codes = Object.values(exitCodes).filter((value) => typeof value === "number");
+  assert(codes.length > 5);
+  for (const help of [generalHelp(), ...COMMANDS.map(commandHelp)]) {
+    const [, explained] = /^Exit codes:\n([^]*)$/m.exec(help)!;
+    const numbers = [...explained.matchAll(/(?:^| ) {1,3}(\d+) {2}\S/gm)].map(([, code]) => Number(code));
+    assertEquals(numbers.sort((a, b) => a - b), codes.toSorted((a, b) => a - b));
+  }
+});
+
+Deno.test("a flag's line says what it does in one line, without a period at its end", () => {
+  for (const { name, help, more } of FLAGS) {
+    assert(!help.includes("\n") && !help.endsWith("."), name);
+    assert(more === undefined || more.endsWith("."), name);
+  }
+});

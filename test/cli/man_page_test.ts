@@ -1,0 +1,26 @@
+// The man page as a text. groff and man read it in ../system/docs_test.ts.
+
+import { assert, assertEquals } from "@std/assert";
+import { FLAGS } from "../../src/cli/flags.ts";
+import { MANUALS } from "../../src/cli/help.ts";
+import { manPage } from "../../src/cli/man_page.ts";
+
+Deno.test("the man page names every command, flag and exit code", () => {
+  const page = manPage();
+  for (const command of Object.keys(MANUALS)) assert(page.includes(`.SS ${command}\n`), command);
+  for (const { name } of FLAGS) assert(page.includes(`\\fB\\-\\-${name.replaceAll("-", "\\-")}\\fP`), name);
+  for (const code of [0, 1, 2, 3, 4, 130]) assert(page.includes(`\\fB${code}\\fP\n`), `${code}`);
+});
+
+Deno.test("in the man page every line with a dot at its start is a request of man(7)", () => {
+  const requests = new Set(
+    manPage().split("\n").filter((line) => /^[.']/.test(line)).map((line) => line.split(" ")[0]),
+  );
+  assertEquals([...requests].sort(), [".PD", ".PP", ".SH", ".SS", ".TH", ".TP", ".br"]);
+});
+
+Deno.test("no bare dash stands where something is to be typed", () => {
+  const typed = manPage().match(/\\fB.*?\\fP/g)!;
+  assert(typed.length > FLAGS.length);
+  assertEquals(typed.filter((text) => /(?<!\\)-/.test(text)), []);
+});

@@ -1,0 +1,18 @@
+// ffi/node.ts stands in for ffi/deno.ts.
+
+import { assert, assertEquals } from "@std/assert";
+import * as deno from "../../ffi/deno.ts";
+import * as node from "../../ffi/node.ts";
+
+Deno.test("what Deno's backend exports Node's exports too, of the same types", () => {
+  // The compiler compares the types.
+  const standIn: typeof deno = node;
+  for (const name of Object.keys(deno)) assert(name in standIn, name);
+  for (const name of Object.keys(deno.host)) assert(name in standIn.host, name);
+});
+
+Deno.test("the backends describe the same machine and process", () => {
+  assertEquals(node.host.arch, deno.host.arch);
+  assertEquals(node.host.noColor, deno.host.noColor);
+  for (const stream of [0, 1, 2] as const) assertEquals(node.host.isTerminal(stream), deno.host.isTerminal(stream));
+});

@@ -1,0 +1,34 @@
+// Reports for tests that need no kernel.
+
+import type { Connection, Outcome } from "../../src/connection.ts";
+import { countOutcomes, type Report } from "../../src/report.ts";
+import { sampleConnection } from "./sample.ts";
+
+/** Connections with these outcomes, in their order; an error stands behind a colon: `denied: needs CAP_SYS_PTRACE`. */
+export function sampleOutcomes(...outcomes: string[]): Connection[] {
+  return outcomes.map((text) => {
+    const [outcome, error = null] = text.split(": ", 2);
+    return sampleConnection({ outcome: outcome as Outcome, error });
+  });
+}
+
+/** The report of a run that ended with these connections, except for what is said. */
+export function sampleReport(connections: Connection[], given: Partial<Report> = {}): Report {
+  return {
+    schema: 1,
+    command: "hup",
+    dry_run: false,
+    ...countOutcomes(connections, ["hung_up", "destroyed"]),
+    gone: null,
+    refused: null,
+    max_reached: false,
+    interrupted: false,
+    error: null,
+    unreadable_processes: 0,
+    unseen: [],
+    elapsed_ms: 12,
+    phases_ms: { select: 3, resolve: 4, act: 5, wait: 0 },
+    connections,
+    ...given,
+  };
+}

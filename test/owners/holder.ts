@@ -1,0 +1,48 @@
+// A process of the test's own that holds sockets: holder.py.
+
+import { TextLineStream } from "../harness/lines.ts";
+
+/** A socket, and the descriptor that it is held by. */
+export interface Held {
+  fd: number;
+  inode: number;
+}
+
+/** What holder.py can be asked for, and what it answers. */
+interface Answers {
+  /** A socket under each of these numbers. */
+  at: Held[];
+  /** So many sockets, under the lowest numbers that are free. */
+  many: Held[];
+  /** So many sockets that a child holds too. */
+  fork: { child: number; sockets: Held[] };
+  /** One socket under two numbers. */
+  twice: Held[];
+  /** A socket of a thread that has a table of its own. */
+  thread: Held & { tid: number };
+  /** One of a thread that has none. */
+  "shared-thread": Held & { tid: number };
+}
+
+/** Runs `test` while a process holds what is asked for. */
+export async function withHolder<Do extends keyof Answers>(
+  [what, ...numbers]: [Do, ...number[]],
+  test: (pid: number, answer: Answers[Do]) => void | Promise<void>,
+): Promise<void> {
+  const program = new URL("holder.py", import.meta.url).pathname;
+  const child = new Deno.Command("/usr/bin/python3", {
+    args: [program, what, ...numbers.map(String)],
+    stdin: "null",
+    stdout: "piped",
+  }).spawn();
+  const lines = child.stdout.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream()).getReader();
+  const { value } = await lines.read();
+  if (value === undefined) throw new Error(`holder.py ${what} ended with ${(await child.status).code}`);
+  try {
+    await test(child.pid, JSON.parse(value));
+  } finally {
+    child.kill("SIGKILL");
+    await lines.cancel();
+    await child.status;
+  }
+}

@@ -1,0 +1,38 @@
+// Which capabilities this thread has, and what is said of those that are missing.
+
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { hasCapability, missingForGetfd, yamaScope } from "../../src/owners/permission.ts";
+import { asUnprivileged } from "./user.ts";
+
+/** The effective capabilities of this thread, as a mask. */
+function effective(): bigint {
+  const [, mask] = /^CapEff:\s*([0-9a-f]+)$/m.exec(Deno.readTextFileSync("/proc/thread-self/status"))!;
+  return BigInt(`0x${mask}`);
+}
+
+/** <linux/capability.h> */
+const NUMBERS = { CAP_NET_ADMIN: 12n, CAP_SYS_PTRACE: 19n, CAP_SYS_ADMIN: 21n } as const;
+const NAMES = Object.keys(NUMBERS) as (keyof typeof NUMBERS)[];
+
+Deno.test("capabilities are the bits of CapEff", () => {
+  for (const name of NAMES) assertEquals(hasCapability(name), (effective() & 1n << NUMBERS[name]) !== 0n, name);
+});
+
+Deno.test("another user than root has none", () => {
+  asUnprivileged(() => assertEquals(NAMES.map(hasCapability), [false, false, false]));
+});
+
+Deno.test("Yama's scope is what the kernel says, 0 without Yama", () => {
+  let scope = 0;
+  try {
+    scope = Number(Deno.readTextFileSync("/proc/sys/kernel/yama/ptrace_scope"));
+  } catch (error) {
+    assert(error instanceof Deno.errors.NotFound);
+  }
+  assertEquals(yamaScope(), scope);
+});
+
+Deno.test("what is missing is said in one line, by name", () => {
+  assertMatch(missingForGetfd(), /^[^\n]*(CAP_SYS_PTRACE|ptrace_scope)[^\n]*$/);
+  assertMatch(asUnprivileged(missingForGetfd), /^(needs CAP_SYS_PTRACE|kernel\.yama\.ptrace_scope is 3.*)$/);
+});

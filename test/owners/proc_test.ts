@@ -1,0 +1,126 @@
+// What /proc says of processes, of this one and of others.
+
+import { assert, assertEquals } from "@std/assert";
+import { type Descriptor, O_DIRECTORY, open } from "../../ffi/libc.ts";
+import {
+  ancestors,
+  comm,
+  environment,
+  openDirectory,
+  parent,
+  processes,
+  readFile,
+  readNumbers,
+  self,
+  threads,
+} from "../../src/owners/proc.ts";
+import { withHolder } from "./holder.ts";
+import { asUnprivileged } from "./user.ts";
+
+/** No process has this number: it is above what pid_max can be. */
+const NOBODY = 4_194_305;
+
+/** Runs a shell script of our own while it waits, with its process id. */
+async function withShell(script: string, test: (pid: number) => void | Promise<void>): Promise<void> {
+  const child = new Deno.Command("sh", { args: ["-c", script], stdin: "piped", stdout: "piped" }).spawn();
+  const reader = child.stdout.getReader();
+  try {
+    await reader.read();
+    await test(child.pid);
+  } finally {
+    await child.stdin.close();
+    await reader.cancel();
+    await child.status;
+  }
+}
+
+Deno.test("a file is read whole, however long it is", async () => {
+  assertEquals(readFile("/proc/self/cmdline"), Deno.readTextFileSync("/proc/self/cmdline"));
+  const file = await Deno.makeTempFile();
+  try {
+    for (const size of [0, 1, 32 * 1024, 32 * 1024 + 1, 200_000]) {
+      // Characters of three bytes, so that one lies across the end of a piece.
+      const text = "€".repeat(Math.ceil(size / 3));
+      await Deno.writeTextFile(file, text);
+      assertEquals(readFile(file), text);
+    }
+  } finally {
+    await Deno.remove(file);
+  }
+});
+
+Deno.test("what is gone reads as null", () => {
+  assertEquals(readFile(`/proc/${NOBODY}/stat`), null);
+  assertEquals(openDirectory(`/proc/${NOBODY}/fd`), null);
+  assertEquals([comm(NOBODY), parent(NOBODY), threads(NOBODY)], ["", 0, []]);
+});
+
+Deno.test("another user's process reads as null, or is unreadable", () => {
+  asUnprivileged(() => {
+    assertEquals(readFile("/proc/1/environ"), null);
+    assertEquals(openDirectory("/proc/1/fd"), "unreadable");
+  });
+});
+
+Deno.test("a directory's numbers are its entries that are numbers", async () => {
+  const path = await Deno.makeTempDir();
+  const names = ["0", "7", "42", "1000000", "007", "x", "1x", "-1", "4.2", "1 "];
+  for (const name of names) await Deno.writeTextFile(`${path}/${name}`, "");
+  const directory = open(null, path, O_DIRECTORY);
+  try {
+    assertEquals(readNumbers(directory).sort((a, b) => a - b), [0, 7, 7, 42, 1000000]);
+  } finally {
+    directory.close();
+    await Deno.remove(path, { recursive: true });
+  }
+});
+
+Deno.test("more entries than come at once are all read", async () => {
+  await withHolder(["many", 3000], (pid) => {
+    const directory = openDirectory(`/proc/${pid}/fd`) as Descriptor;
+    try {
+      const numbers = readNumbers(directory);
+      const expected = [...Deno.readDirSync(`/proc/${pid}/fd`)].map(({ name }) => Number(name));
+      assertEquals(numbers.toSorted((a, b) => a - b), expected.sort((a, b) => a - b));
+      assert(numbers.length > 3000);
+    } finally {
+      directory.close();
+    }
+  });
+});
+
+Deno.test("this process is among the processes, with its threads and its parent", () => {
+  assertEquals(self(), Deno.pid);
+  assert(processes().includes(Deno.pid));
+  assert(processes().includes(Deno.ppid));
+  assertEquals(parent(Deno.pid), Deno.ppid);
+  assert(threads(Deno.pid).includes(Deno.pid));
+  assert(threads(Deno.pid).length > 1);
+});
+
+Deno.test("ancestors are the parent, its parent and so on to the first process", () => {
+  const chain = ancestors();
+  assertEquals(chain[0], Deno.ppid);
+  chain.forEach((pid, i) => assertEquals(parent(pid), chain[i + 1] ?? 0));
+  assert(!chain.includes(Deno.pid));
+});
+
+Deno.test("a name may have any characters, and the parent is found behind them", async () => {
+  for (const name of ["a) S 1 (b", "()", "new\\nline", "two words"]) {
+    await withShell(`printf '${name}' > /proc/$$/comm; echo; read line`, (pid) => {
+      assertEquals(comm(pid), name.replace("\\n", "\n"));
+      assertEquals(parent(pid), Deno.pid);
+    });
+  }
+});
+
+Deno.test("a variable of the environment is the one that the process was started with", () => {
+  const name = Object.keys(Deno.env.toObject()).find((name) => name !== "_" && environment(name) !== undefined)!;
+  assertEquals(environment(name), Deno.env.get(name));
+  assertEquals(environment("NO_SUCH_VARIABLE_ANYWHERE"), undefined);
+  // Not the end of another one's name.
+  assertEquals(environment(name.slice(1)), Deno.env.get(name.slice(1)));
+  Deno.env.set("SET_BY_A_TEST", "1");
+  assertEquals(environment("SET_BY_A_TEST"), undefined);
+  Deno.env.delete("SET_BY_A_TEST");
+});

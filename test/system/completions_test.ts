@@ -1,0 +1,156 @@
+// `tcphup completions` in the shells that it is for: typed on a terminal, or asked of the shell.
+
+import { assert, assertEquals } from "@std/assert";
+import { COLUMNS } from "../../src/cli/columns.ts";
+import { COMMAND_NAMES } from "../../src/cli/completions/offers.ts";
+import { FLAGS } from "../../src/cli/flags.ts";
+import { assertUsageError } from "../harness/scene.ts";
+import { run } from "../harness/process.ts";
+import { BASH_COMPLETION, hostTest, systemTest } from "../harness/system.ts";
+import { TCPHUP, tcphup } from "../harness/tcphup.ts";
+import { type, TYPIST_SETUP } from "../harness/typist.ts";
+
+/** What is typed, and the words that tcphup is then run with. `getent services` has postgresql, and no other postgr. */
+const TYPED: Record<string, string[]> = {
+  "tcphup doc\t": ["doctor"],
+  "tcphup ls --su\t": ["ls", "--summary"],
+  "tcphup --dr\t an\t": ["--dry-run", "any"],
+  "tcphup ls --colum\t stat\t": ["ls", "--columns", "state"],
+  "tcphup ls --columns=state,recv\t": ["ls", "--columns=state,recv-q"],
+  "tcphup ls --columns +laststate,id\t": ["ls", "--columns", "+laststate,idle"],
+  "tcphup ls --sort=retra\t": ["ls", "--sort=retrans"],
+  "tcphup --state established --state list\t": ["--state", "established", "--state", "listening"],
+  "tcphup fe80::1 postgr\t": ["fe80::1", "postgresql"],
+  "tcphup ls :: postgr\t": ["ls", "::", "postgresql"],
+  "tcphup ls --watch=5 an\t": ["ls", "--watch=5", "any"],
+  "tcphup ls -- an\t postgr\t": ["ls", "--", "any", "postgresql"],
+  "tcphup --linger 5 --netns al\t": ["--linger", "5", "--netns", "all"],
+  "tcphup --user roo\t --dst-file=/etc/passw\t": ["--user", "root", "--dst-file=/etc/passwd"],
+  "tcphup plan --emit envo\t": ["plan", "--emit", "envoyfilter"],
+  "tcphup comp\tfi\t": ["completions", "fish"],
+};
+
+/** A directory with the completions for a shell and whatever else is given. */
+class Home implements AsyncDisposable {
+  readonly path: string;
+
+  private constructor(path: string) {
+    this.path = path;
+  }
+
+  static async make(shell: string, file: string, others: Record<string, (path: string) => string> = {}): Promise<Home> {
+    const home = new Home(await Deno.makeTempDir({ prefix: "tcphup-test-" }));
+    const { stdout } = await run([...TCPHUP, "completions", shell]);
+    await Deno.writeTextFile(`${home.path}/${file}`, stdout);
+    for (const [name, text] of Object.entries(others)) {
+      await Deno.writeTextFile(`${home.path}/${name}`, text(home.path));
+    }
+    return home;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Deno.remove(this.path, { recursive: true });
+  }
+}
+
+async function assertTyped(shell: readonly string[], home: Home, typed = TYPED): Promise<void> {
+  const env = { HOME: home.path, ZDOTDIR: home.path, TERM: "dumb" };
+  const words = await type(shell, Object.keys(typed), env);
+  assertEquals(Object.fromEntries(Object.keys(typed).map((line, i) => [line, words[i]])), typed);
+}
+
+/** What the Tab key is to lead to in bash, where ESC * puts every completion in the line. */
+const LISTED: Record<string, string[]> = {
+  "tcphup ls an\x1b*": ["ls", "any"],
+  "tcphup --destr\x1b*": ["--destroy", "--destroy-after"],
+  "tcphup completions \x1b*": ["completions", "bash", "zsh", "fish"],
+  "tcphup ls --sort \x1b*": ["ls", "--sort", ...COLUMNS.map(({ name }) => name).sort()],
+  "tcphup doctor --\x1b*": ["doctor", ...flagsOf("doctor")],
+};
+
+function flagsOf(command: string): string[] {
+  return FLAGS.filter(({ commands }) => (commands as string[]).includes(command)).map(({ name }) => `--${name}`);
+}
+
+for (const loaded of ["with bash-completion", "alone"]) {
+  hostTest(`completions in bash ${loaded}`, ["python3", "bash", "bash-completion"], async () => {
+    await using home = await Home.make("bash", "tcphup.bash", {
+      rc: (path) => `${loaded === "alone" ? "" : `. ${BASH_COMPLETION}\n`}. ${path}/tcphup.bash\n${TYPIST_SETUP}`,
+    });
+    await assertTyped(["bash", "--rcfile", `${home.path}/rc`, "-i"], home);
+    const sorted = Object.fromEntries(Object.entries(LISTED).map(([line, words]) => [line, [...words].sort()]));
+    const listed = await type(["bash", "--rcfile", `${home.path}/rc`, "-i"], Object.keys(LISTED), { TERM: "dumb" });
+    assertEquals(Object.fromEntries(Object.keys(LISTED).map((line, i) => [line, listed[i].sort()])), sorted);
+  });
+}
+
+hostTest("completions in bash do not run what processes are called", ["python3", "bash"], async () => {
+  await using home = await Home.make("bash", "tcphup.bash", {
+    rc: (path) => `. ${path}/tcphup.bash\n${TYPIST_SETUP}`,
+  });
+  const name = "zz$(id>x) y";
+  await Deno.copyFile("/bin/sleep", `${home.path}/${name}`);
+  await Deno.chmod(`${home.path}/${name}`, 0o755);
+  const child = new Deno.Command(`${home.path}/${name}`, { args: ["60"] }).spawn();
+  try {
+    await assertTyped(["bash", "--rcfile", `${home.path}/rc`, "-i"], home, {
+      [`cd ${home.path}; tcphup --comm zz\t`]: ["--comm", name],
+    });
+  } finally {
+    child.kill("SIGKILL");
+    await child.status;
+  }
+  assertEquals([...Deno.readDirSync(home.path)].map(({ name }) => name).includes("x"), false);
+});
+
+const ZSHRC = `
+unset zle_bracketed_paste
+unsetopt prompt_cr prompt_sp
+autoload -U compinit
+compinit -u -d $ZDOTDIR/dump
+`;
+
+hostTest("completions in zsh, from $fpath", ["python3", "zsh"], async () => {
+  await using home = await Home.make("zsh", "_tcphup", {
+    ".zshrc": (path) => `fpath=(${path} $fpath)${ZSHRC}${TYPIST_SETUP}`,
+  });
+  await assertTyped(["zsh", "-i"], home);
+});
+
+hostTest("completions in zsh, sourced", ["python3", "zsh"], async () => {
+  await using home = await Home.make("zsh", "tcphup.zsh", {
+    ".zshrc": (path) => `${ZSHRC}. ${path}/tcphup.zsh\n${TYPIST_SETUP}`,
+  });
+  await assertTyped(["zsh", "-i"], home);
+});
+
+/** What fish completes, and with what. */
+async function fish(home: Home, line: string): Promise<string[]> {
+  const script = `source ${home.path}/tcphup.fish; complete -C $argv[1]`;
+  const { stdout, stderr } = await run(["fish", "--no-config", "-c", script, line], { env: { HOME: home.path } });
+  assertEquals(stderr, "");
+  return stdout.split("\n").filter((line) => line !== "").map((line) => line.split("\t")[0]);
+}
+
+hostTest("completions in fish", ["fish"], async () => {
+  await using home = await Home.make("fish", "tcphup.fish");
+  for (const [line, expected] of Object.entries(TYPED)) {
+    const [typed] = line.split("\t");
+    const word = typed.slice(typed.lastIndexOf(" ") + 1);
+    const completed = expected.find((candidate) => candidate.startsWith(word))!;
+    const offered = (await fish(home, typed)).filter((candidate) => candidate.startsWith(word));
+    assert(offered.includes(completed), `"${typed}": ${completed} is not among ${offered.join(", ")}`);
+  }
+  const commands = (await fish(home, "tcphup ")).filter((word) => (COMMAND_NAMES as string[]).includes(word));
+  assertEquals(commands.sort(), [...COMMAND_NAMES].sort());
+  const flags = (await fish(home, "tcphup doctor --")).filter((word) => word.startsWith("--"));
+  assertEquals(flags.sort(), flagsOf("doctor").sort());
+  assertEquals(await fish(home, "tcphup --linger "), []);
+});
+
+systemTest("completions of no shell, an unknown one, or two", [], async (netns) => {
+  assertUsageError(await tcphup(["completions"], { netns }), /bash\|zsh\|fish/);
+  assertUsageError(await tcphup(["completions", "ksh"], { netns }), /"ksh".*bash\|zsh\|fish/);
+  assertUsageError(await tcphup(["completions", "__proto__"], { netns }), /"__proto__"/);
+  assertUsageError(await tcphup(["completions", "bash", "zsh"], { netns }), /"zsh"/);
+});
