@@ -4,11 +4,12 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { beside, launching, supervised, unsupervised } from "../harness/launched.ts";
 import { Namespace, type SpawnOptions } from "../harness/namespace.ts";
 import { Peer, PYTHON, pythonProgram } from "../harness/peer.ts";
-import { eventually, type Output, outputOf } from "../harness/process.ts";
+import { eventually, type Output, outputOf, run } from "../harness/process.ts";
 import { type Need, systemTest } from "../harness/system.ts";
 import { PublicCopy, TCPHUP } from "../harness/tcphup.ts";
 
 const PORT = 8000;
+const CLI = new URL("../../cli.ts", import.meta.url).pathname;
 
 /** SO_KEEPALIVE, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT, TCP_USER_TIMEOUT: libkeepalive's, and the kernel's. */
 const SET = [1, 15, 15, 9, 150_000];
@@ -585,8 +586,7 @@ systemTest("run: a command whose supervisor cannot be started anew is killed", [
   const directory = await Deno.makeTempDir({ prefix: "tcphup-test-" });
   try {
     const bundle = `${directory}/tcphup.js`;
-    await new Deno.Command(Deno.execPath(), { args: ["bundle", "--quiet", "--output", bundle, TCPHUP.at(-1)!] })
-      .output();
+    await run([Deno.execPath(), "bundle", "--quiet", "--output", bundle, CLI]);
     const tcphup = [Deno.execPath(), "run", "--allow-ffi", bundle];
     const child = netns.spawn(launching(["sh", "-c", "exec sleep 1000"], [], tcphup));
     await begun(child, "sleep");
