@@ -482,11 +482,19 @@ function inherited(status: string): string[] {
   );
 }
 
-systemTest("run: arguments and variables that are not UTF-8 arrive as they are", [], async (netns) => {
-  const script = `BYTES=$(printf 'a\\377b') && export BYTES && "$@" "$BYTES"`;
+/** What "$@" and then a shell command with an argument find in the variable BYTES and in that argument. */
+async function bytesUnder(netns: Namespace, argument: string): Promise<string> {
+  const script = `BYTES=$(printf 'a\\377b') && export BYTES && "$@" ${argument}`;
   const command = ["sh", "-c", 'printf "%s %s" "$BYTES" "$1" | od -An -tx1', "sh"];
-  const bytes = await netns.exec("sh", "-c", script, "sh", ...launching(command));
-  assertEquals(bytes, " 61 ff 62 20 61 ff 62\n");
+  return await netns.exec("sh", "-c", script, "sh", ...launching(command));
+}
+
+systemTest("run: variables that are not UTF-8 arrive as they are", [], async (netns) => {
+  assertEquals(await bytesUnder(netns, "c"), " 61 ff 62 20 63\n");
+});
+
+systemTest("run: so do arguments", ["arguments in any encoding"], async (netns) => {
+  assertEquals(await bytesUnder(netns, '"$BYTES"'), " 61 ff 62 20 61 ff 62\n");
 });
 
 systemTest("run: standard output ends with the command, whoever of its family lives on", [], async (netns) => {
