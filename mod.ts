@@ -2,8 +2,9 @@
  * Hang up on TCP connections from outside the programs that hold them.
  *
  * {@link list} says which connections there are and who holds them; {@link hangUp} ends them as if the applications had
- * closed them themselves: the peer is sent a FIN, the application reads end-of-file. {@link doctor} says what works on
- * this host. Linux ≥ 5.10 with glibc; with Deno, `--allow-ffi`.
+ * closed them themselves: the peer is sent a FIN, the application reads end-of-file. {@link setKeepalive} and
+ * {@link watchKeepalive} set keepalive on them instead, and {@link plan} says what that costs. {@link doctor} says what
+ * works on this host. Linux ≥ 5.10 with glibc; with Deno, `--allow-ffi`.
  *
  * @module
  */
@@ -13,9 +14,23 @@ export { type Group, idleOf, summarise, type Summary, type Totals } from "./src/
 export { DEFAULT_LINGER_MS, hangUp, type HangUpOptions, type Progress } from "./src/hang_up.ts";
 export type { WhenIdle } from "./src/cuts.ts";
 export type { Spacing } from "./src/pacing/pace.ts";
+export {
+  DEFAULT_EVERY_MS,
+  type KeepaliveReport,
+  setKeepalive,
+  type SetKeepaliveOptions,
+  watchKeepalive,
+  type WatchKeepaliveOptions,
+} from "./src/set_keepalive.ts";
+export { emit, EMIT_FORMATS, type EmitFormat, type Plan, plan, type PlanOptions, type PlanRow } from "./src/plan.ts";
+export { valuesWithin } from "./src/plan.ts";
+export { type GivenValues, type KeepaliveValues, resolveValues, SYSTEM_VALUES } from "./src/keepalive/values.ts";
+export type { Environment, ResolvedValues } from "./src/keepalive/values.ts";
+export { type Detection, type KeepaliveSysctls, KERNEL_DEFAULTS, readSysctls } from "./src/keepalive/detection.ts";
 export { doctor, type Finding, type Health } from "./src/doctor.ts";
 export type { Phases, Report } from "./src/report.ts";
 export type { Connection, Endpoint, Info, Keepalive, Noticed, Outcome, Owner, Timer } from "./src/connection.ts";
+export type { KeepaliveSettings, RefusedOption } from "./src/connection.ts";
 export type { Unread } from "./src/keepalive_of.ts";
 export type { TcpInfo } from "./src/netlink/tcp_info.ts";
 export type { State } from "./src/netlink/states.ts";

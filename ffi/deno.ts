@@ -3,48 +3,36 @@
 
 import { LibcUnavailable, type NativeFunctions, type NativeSymbols } from "./native.ts";
 
-/** A bare name is left to the dynamic linker, but Deno allows it only to an unscoped `--allow-ffi`. */
-const LIBC_PATHS = [
-  "libc.so.6",
-  "/lib/x86_64-linux-gnu/libc.so.6",
-  "/lib/aarch64-linux-gnu/libc.so.6",
-  "/lib64/libc.so.6",
-  "/usr/lib/libc.so.6",
-];
-
-let libcPath: string | undefined;
+/** The dynamic linker knows where it is. */
+const LIBC = "libc.so.6";
 
 /**
  * Loads `symbols` from glibc. Each costs about 0.3 ms of compilation, so callers load what a command needs.
  *
- * @throws {LibcUnavailable} When no path leads to a glibc that may be loaded.
+ * @throws {LibcUnavailable} When there is no glibc, or it may not be loaded.
  */
 export function load<const S extends NativeSymbols>(symbols: S): NativeFunctions<S> {
-  let reason = "";
-  for (const path of libcPath ? [libcPath] : LIBC_PATHS) {
-    try {
-      const library = Deno.dlopen(path, symbols as unknown as Deno.ForeignLibraryInterface);
-      libcPath = path;
-      return library.symbols as unknown as NativeFunctions<S>;
-    } catch (error) {
-      // A path's own failure matters less than the first: that the whole of FFI is not allowed.
-      reason ||= (error as Error).message;
-    }
+  try {
+    const library = Deno.dlopen(LIBC, symbols as unknown as Deno.ForeignLibraryInterface);
+    return library.symbols as unknown as NativeFunctions<S>;
+  } catch (error) {
+    const { message } = error as Error;
+    // Where only paths are allowed, Deno makes one of the name.
+    const allowed = !(error instanceof Deno.errors.NotCapable) && !message.includes(`/${LIBC}`);
+    throw new LibcUnavailable(allowed ? `glibc, which is needed, cannot be loaded: ${message}` : FORBIDDEN);
   }
-  throw new LibcUnavailable(
-    /ffi access|NotCapable/i.test(reason)
-      ? "tcphup calls glibc: run it with --allow-ffi"
-      : `tcphup needs glibc on Linux: ${reason}`,
-  );
 }
+
+/** With a path Deno allows calls, but not to read what they point to, such as errno. */
+const FORBIDDEN = "glibc may not be called: run it with --allow-ffi, without a path";
 
 let errnoView: Int32Array | undefined;
 
 /** Makes `errno()` ready, before the first call whose failure is asked about. */
 export function prepareErrno(): void {
   if (errnoView) return;
-  const { symbols } = Deno.dlopen(libcPath!, { __errno_location: { parameters: [], result: "pointer" } });
-  errnoView = new Int32Array(Deno.UnsafePointerView.getArrayBuffer(symbols.__errno_location()!, 4));
+  const { __errno_location } = load({ __errno_location: { parameters: [], result: "usize" } });
+  errnoView = new Int32Array(memoryAt(__errno_location(), 4));
 }
 
 /**

@@ -78,11 +78,11 @@ function codeOf(error: unknown): string | undefined {
   return (error as NodeJS.ErrnoException).code;
 }
 
-/** write(2), repeated while a descriptor that was inherited non-blocking takes nothing. */
-function writeSome(stream: 1 | 2, bytes: Uint8Array): number {
+/** What `transfer` returns once a descriptor that was inherited non-blocking is ready for it. */
+function whenReady(transfer: () => number): number {
   for (;;) {
     try {
-      return writeSync(stream, bytes);
+      return transfer();
     } catch (error) {
       if (codeOf(error) !== "EAGAIN") throw error;
       Atomics.wait(never, 0, 0, 5);
@@ -119,7 +119,7 @@ export const host = {
   write(stream: 1 | 2, text: string): boolean {
     let bytes = encoder.encode(text);
     try {
-      while (bytes.length > 0) bytes = bytes.subarray(writeSome(stream, bytes));
+      while (bytes.length > 0) bytes = bytes.subarray(whenReady(() => writeSync(stream, bytes)));
       return true;
     } catch (error) {
       if (codeOf(error) === "EPIPE") return false;
@@ -127,21 +127,21 @@ export const host = {
     }
   },
 
-  /** Whether standard input (0), output (1) or error (2) is a terminal. */
-  isTerminal(stream: 0 | 1 | 2): boolean {
-    return isatty(stream);
-  },
-
-  /** A line of standard input, without its end; null at the end of the input. */
+  /** Reads a line from standard input, without its end; null where there is none. */
   readLine(): string | null {
     const byte = new Uint8Array(1);
     const bytes: number[] = [];
     for (;;) {
-      const count = readSync(0, byte);
+      const count = whenReady(() => readSync(0, byte));
       if (count === 0 && bytes.length === 0) return null;
       if (count === 0 || byte[0] === 10) return new TextDecoder().decode(new Uint8Array(bytes));
       bytes.push(byte[0]);
     }
+  },
+
+  /** Whether standard input (0), output (1) or error (2) is a terminal. */
+  isTerminal(stream: 0 | 1 | 2): boolean {
+    return isatty(stream);
   },
 
   /** The terminal's width and height in characters, or null where there is none. */

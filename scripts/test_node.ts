@@ -1,5 +1,6 @@
-// Runs the tests with Node: `deno task test:node`. The pure tests run in Node itself; the system tests are run by Deno as
-// ever, but tcphup by Node. The variable NODE names another Node than the one in PATH.
+// Runs the tests with Node: `deno task test:node [FILE...]`. The pure tests run in Node itself; the system tests, those
+// that are named or the core of them, are run by Deno as ever, but tcphup by Node. The variable NODE names another Node
+// than the one in PATH.
 
 import { installPackages } from "./node/packages.ts";
 import { fail, ROOT, run } from "./tools.ts";
@@ -24,11 +25,12 @@ async function findNode(): Promise<string> {
   throw new Error(`Node ${version} cannot run TypeScript: expected ${OLDEST.join(".")} or later, in PATH or as NODE`);
 }
 
-/** The files whose tests run tcphup as a program. */
-function programTests(): string[] {
+/** The system tests of what tcphup is for. */
+const CORE = /^(hang_up|select|ls|keepalive|run)(_.*)?_test\.ts$/;
+
+function coreTests(): string[] {
   const directory = `${ROOT}test/system/`;
-  return [...Deno.readDirSync(directory)].map(({ name }) => directory + name)
-    .filter((path) => path.endsWith("_test.ts") && Deno.readTextFileSync(path).includes("harness/tcphup.ts"));
+  return [...Deno.readDirSync(directory)].filter(({ name }) => CORE.test(name)).map(({ name }) => directory + name);
 }
 
 async function main(): Promise<void> {
@@ -37,7 +39,8 @@ async function main(): Promise<void> {
   const register = ["--import", `${ROOT}scripts/node/register.ts`];
   const shim = ["--import", `${ROOT}scripts/node/deno_test.ts`];
   await run([node, ...register, ...shim, "--test", ...pureTests(`${ROOT}test`)], { shown: true });
-  const test = [Deno.execPath(), "run", "-A", `${ROOT}scripts/test.ts`, ...programTests()];
+  const files = Deno.args.length > 0 ? Deno.args : coreTests();
+  const test = [Deno.execPath(), "run", "-A", `${ROOT}scripts/test.ts`, ...files];
   await run(test, { shown: true, env: { TCPHUP: [node, ...register, `${ROOT}cli.ts`].join(" ") } });
 }
 

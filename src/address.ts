@@ -32,20 +32,27 @@ const ZERO = 48;
 
 /** Character by character: there may be thousands to read, and nothing else is as fast before it has run often. */
 function parseIPv4(text: string): number | null {
-  let [word, octets, octet, digits] = [0, 0, 0, 0];
-  for (let i = 0; i <= text.length; i++) {
-    const code = i < text.length ? text.charCodeAt(i) : DOT;
-    const digit = code - ZERO;
+  const { length } = text;
+  if (length > 15) return null;
+  let word = 0;
+  let octets = 0;
+  let octet = 0;
+  let digits = 0;
+  for (let i = 0; i <= length; i++) {
+    const code = i < length ? text.charCodeAt(i) : DOT;
     if (code === DOT) {
-      if (digits === 0 || octet > 255 || ++octets > 4) return null;
+      if (digits === 0 || octet > 255) return null;
       word = word * 256 + octet;
-      octet = digits = 0;
-    } else if (digit >= 0 && digit <= 9) {
-      // A leading zero means octal to some programs and nothing to others: refused, as inet_pton(3) does.
-      if (digits > 0 && octet === 0) return null;
-      octet = octet * 10 + digit;
-      if (++digits > 3) return null;
-    } else return null;
+      octets++;
+      octet = 0;
+      digits = 0;
+      continue;
+    }
+    const digit = code - ZERO;
+    // A leading zero means octal to some programs and nothing to others: refused, as inet_pton(3) does.
+    if (digit < 0 || digit > 9 || (octet === 0 && digits > 0)) return null;
+    octet = octet * 10 + digit;
+    digits++;
   }
   return octets === 4 ? word : null;
 }

@@ -34,7 +34,7 @@ interface Helper {
 /** How helpers are started. */
 export interface CrewOptions {
   /** The command line of a helper. */
-  readonly command: readonly string[];
+  command(): readonly string[];
   readonly linger_ms: number;
 }
 
@@ -64,8 +64,8 @@ export class Crew {
     const [socket, theirs] = socketpair();
     try {
       const encoder = new TextEncoder();
-      const command = this.#options.command.map((word) => encoder.encode(word));
-      spawn(this.#options.command[0], command, inheritedEnvironment(), [
+      const command = this.#options.command();
+      spawn(command[0], command.map((word) => encoder.encode(word)), inheritedEnvironment(), [
         { action: "open", fd: 0, path: "/dev/null", flags: 0 },
         { action: "open", fd: 1, path: "/dev/null", flags: 1 },
         { action: "duplicate", from: theirs, to: SOCKET_FD },

@@ -63,7 +63,7 @@ export interface HangUpOptions {
   /** Called now and then while it takes time. */
   on_progress?: (progress: Progress) => void;
   /** A command line that runs `helpOut` of crew.ts, for helpers that share the work of thousands of connections. */
-  helper?: readonly string[];
+  helper?: () => readonly string[];
   /** Stops between two connections. */
   signal?: AbortSignal;
 }

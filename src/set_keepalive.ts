@@ -9,7 +9,7 @@ import { type Change, change, sameSettings, type Wish } from "./keepalive/change
 import type { SocketUse } from "./keepalive/options.ts";
 import { type GivenValues, type KeepaliveValues, resolveValues } from "./keepalive/values.ts";
 import { CLOSING, stateMask } from "./netlink/states.ts";
-import { countOutcomes, type Counts, type Phases, Stopwatch } from "./report.ts";
+import { countOutcomes, type Phases, Stopwatch } from "./report.ts";
 import { Resolver } from "./resolve.ts";
 import { Selector } from "./select.ts";
 import { compileWithListeners } from "./selection/listeners.ts";
@@ -54,12 +54,24 @@ export interface WatchKeepaliveOptions extends SetKeepaliveOptions {
 }
 
 /** What became of the selected connections. */
-export interface KeepaliveReport extends Counts<"keepalive_set" | "unchanged"> {
+export interface KeepaliveReport {
   readonly schema: 1;
   readonly command: "keepalive";
   readonly dry_run: boolean;
   /** What was to be set, 0 standing for what each socket had; null when keepalive was to be turned off. */
   readonly values: KeepaliveValues | null;
+  /** How many connections, and listeners, were selected: the sum of the counts that follow. */
+  matched: number;
+  /** On how many something was changed. */
+  keepalive_set: number;
+  /** How many had what was wanted, or were left to their application. */
+  unchanged: number;
+  already_gone: number;
+  skipped: number;
+  /** No owner, denied, unsupported or failed: each connection says which, and why. */
+  failed: number;
+  /** In a dry run: on how many something would be changed. */
+  would_act?: number;
   /** Whether the caller ended it early. */
   interrupted: boolean;
   /** How many processes this user may not look into. */

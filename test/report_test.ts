@@ -63,6 +63,11 @@ Deno.test("what would have been done is counted in a dry run, and not mentioned 
   assertEquals("would_act" in countOutcomes(sampleOutcomes("hung-up", "skipped"), OWN), false);
 });
 
+Deno.test("a command's own counts are there when they are 0, and no other command's", () => {
+  const counts = countOutcomes(sampleOutcomes("hung-up"), ["hung_up", "destroyed"]);
+  assertEquals(counts, { matched: 1, hung_up: 1, destroyed: 0, already_gone: 0, skipped: 0, failed: 0 });
+});
+
 Deno.test("the time of a phase is what was spent in it, also where that failed", async () => {
   const watch = new Stopwatch();
   assertEquals(watch.time("select", () => 7), 7);

@@ -1,7 +1,9 @@
 // For `node --import`, after register.ts: the part of `Deno` that the pure tests use, on Node's own test runner. The
 // program itself is run without it.
 
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import process from "node:process";
 import { test as nodeTest, type TestContext } from "node:test";
@@ -43,23 +45,46 @@ class NotFound extends Error {
   }
 }
 
+class Command {
+  readonly #program: string;
+  readonly #args: readonly string[];
+
+  constructor(program: string, { args = [] }: { args?: readonly string[] }) {
+    this.#program = program;
+    this.#args = args;
+  }
+
+  spawn(): { pid: number; status: Promise<{ success: boolean }>; kill: ChildProcess["kill"] } {
+    const child = spawn(this.#program, this.#args, { stdio: ["ignore", "inherit", "inherit"] });
+    const status = once(child, "exit").then(([code]) => ({ success: code === 0 }));
+    return { pid: child.pid!, status, kill: (signal) => child.kill(signal) };
+  }
+}
+
 const deno = {
   test,
   errors: { NotFound },
+  Command,
   pid: process.pid,
+  ppid: process.ppid,
   env: { get: (name: string) => process.env[name] },
-  makeTempDirSync: () => mkdtempSync(`${tmpdir()}/tcphup-`),
-  mkdirSync,
+  addSignalListener: (signal: NodeJS.Signals, listener: () => void) => process.on(signal, listener),
+  removeSignalListener: (signal: NodeJS.Signals, listener: () => void) => process.off(signal, listener),
+  makeTempDirSync: () => fs.mkdtempSync(`${tmpdir()}/tcphup-`),
+  mkdirSync: fs.mkdirSync,
   readDirSync: (path: string | URL) =>
-    readdirSync(path, { withFileTypes: true }).map((entry) => ({
+    fs.readdirSync(path, { withFileTypes: true }).map((entry) => ({
       name: entry.name,
       isFile: entry.isFile(),
       isDirectory: entry.isDirectory(),
     })),
-  readTextFileSync: (path: string | URL) => readFileSync(path, "utf8"),
-  removeSync: (path: string | URL, options?: { recursive?: boolean }) => rmSync(path, options),
-  statSync,
-  writeTextFileSync: (path: string | URL, text: string) => writeFileSync(path, text),
+  readFileSync: (path: string | URL) => new Uint8Array(fs.readFileSync(path)),
+  readLinkSync: (path: string | URL) => fs.readlinkSync(path),
+  readTextFileSync: (path: string | URL) => fs.readFileSync(path, "utf8"),
+  removeSync: (path: string | URL, options?: { recursive?: boolean }) => fs.rmSync(path, options),
+  statSync: fs.statSync,
+  writeTextFileSync: (path: string | URL, text: string, options?: { mode?: number }) =>
+    fs.writeFileSync(path, text, options),
 };
 
 Object.assign(globalThis, { Deno: deno });

@@ -39,6 +39,7 @@ export const FLAGS: readonly Flag[] = [
   {
     name: "idle",
     value: "S",
+    signed: true,
     help: "seconds without a sign of the peer before the first probe, default 15",
     more: "1 to 32767. 0, here as in all values, leaves what the socket has.",
     group: "Values",
@@ -47,6 +48,7 @@ export const FLAGS: readonly Flag[] = [
   {
     name: "interval",
     value: "S",
+    signed: true,
     help: "seconds from one unanswered probe to the next, default 15",
     more: "1 to 32767.",
     group: "Values",
@@ -55,6 +57,7 @@ export const FLAGS: readonly Flag[] = [
   {
     name: "count",
     value: "N",
+    signed: true,
     help: "unanswered probes after which the connection is dropped, default 9",
     more: "1 to 127.",
     group: "Values",
@@ -63,6 +66,7 @@ export const FLAGS: readonly Flag[] = [
   {
     name: "user-timeout",
     value: "MS",
+    signed: true,
     help: "how long data or a probe may stay unanswered (TCP_USER_TIMEOUT), default auto",
     more: "Milliseconds, or auto: (idle + interval x count) x 1000, at which the count is reached too. Where it is " +
       "set the kernel goes by it and not by the count. Without it, data in flight waits for a quarter of an hour.",
@@ -72,6 +76,7 @@ export const FLAGS: readonly Flag[] = [
   {
     name: "syncnt",
     value: "N",
+    signed: true,
     help: "how often a SYN is sent again before a connect fails",
     more: "1 to 127. It bears on connections that are being opened.",
     group: "Values",
@@ -80,6 +85,7 @@ export const FLAGS: readonly Flag[] = [
   {
     name: "maxseg",
     value: "BYTES",
+    signed: true,
     help: "the largest segment (TCP_MAXSEG)",
     more: "88 to 32767. It bears on connections that are being opened and, by way of listeners, accepted.",
     group: "Values",
@@ -88,6 +94,7 @@ export const FLAGS: readonly Flag[] = [
   {
     name: "window-clamp",
     value: "BYTES",
+    signed: true,
     help: "the largest window to advertise (TCP_WINDOW_CLAMP)",
     group: "Values",
     commands: valued,
@@ -95,6 +102,7 @@ export const FLAGS: readonly Flag[] = [
   {
     name: "defer-accept",
     value: "S",
+    signed: true,
     help: "seconds that a listener waits for data before it wakes its application",
     more: "The kernel rounds up to 1, 3, 7, 15 and so on.",
     group: "Values",

@@ -56,9 +56,9 @@ them already is not touched.
 
 ${DESTINATION}`,
     examples: [
-      ["tcphup keepalive 192.0.2.10 5432", "notice within 150 s that this database is gone"],
+      ["tcphup keepalive 192.0.2.10 5432", "notice within 150 s that it is gone"],
       ["tcphup keepalive --idle 20 --interval 5 --count 2 any", "all connections: within 30 s"],
-      ["tcphup keepalive --listeners any", "and all that will be accepted, until a program restarts"],
+      ["tcphup keepalive --listeners any", "and all that will be accepted"],
       ["tcphup keepalive --watch --only-missing any", "and all that will be opened, as a service"],
     ],
   },
@@ -72,11 +72,11 @@ What it sets itself later holds. Sockets of io_uring are not seen.
 
 Values come from the flags, else from libkeepalive's variables (TCP_KEEPIDLE, TCP_KEEPINTVL,
 TCP_KEEPCNT, TCP_USER_TIMEOUT, TCP_SYNCNT, TCP_MAXSEG, TCP_WINDOW_CLAMP, TCP_DEFER_ACCEPT), else
-from the defaults. Exit code 4: it cannot be done here, COMMAND was not started; 126 and 127: COMMAND
-is not executable, or not found.`,
+from the defaults. Exit code 4: it cannot be done here, COMMAND was not started; 126 and 127:
+COMMAND is not executable, or not found.`,
     examples: [
       ["tcphup run -- curl https://db.internal/", "with the defaults"],
-      ["tcphup run --idle 5 --interval 5 --count 3 -- java -jar app.jar", "a dead peer is noticed after 20 s"],
+      ["tcphup run --idle 5 --interval 5 --count 3 -- java -jar app.jar", "20 s to notice a dead peer"],
     ],
   },
   plan: {
@@ -96,7 +96,7 @@ Formats of --emit:
   env           libkeepalive's variables`,
     examples: [
       ["tcphup plan", "today's values"],
-      ["tcphup plan --within 30s --hosts 200", "what it takes to notice within 30 s, and what it costs"],
+      ["tcphup plan --within 30s --hosts 200", "the cheapest that do, and their cost"],
       ["tcphup plan --idle 20 --interval 5 --count 2 --emit sysctl", "as configuration"],
     ],
   },

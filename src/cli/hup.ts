@@ -31,7 +31,7 @@ export async function hup(args: Arguments): Promise<number> {
     const report = await hangUp(selection, {
       ...options,
       signal: interrupt.signal,
-      helper: [...host.self, HELP_OUT],
+      helper: () => [...host.self, HELP_OUT],
       on_progress: args.has("quiet") ? undefined : (state) => progress.show(state),
       confirm: asks
         ? (_, summary) => {

@@ -266,10 +266,10 @@ const env: Emitter = {
       .map((name) => `${KEEPALIVE_FIELDS[name].variable}=${values[name]}`),
 };
 
-const EMITTERS = { sysctl, istio, envoyfilter, kubernetes, haproxy, nginx, go, env };
-
 /** A configuration that values can be written as. */
-export type EmitFormat = keyof typeof EMITTERS;
+export type EmitFormat = "sysctl" | "istio" | "envoyfilter" | "kubernetes" | "haproxy" | "nginx" | "go" | "env";
+
+const EMITTERS: Record<EmitFormat, Emitter> = { sysctl, istio, envoyfilter, kubernetes, haproxy, nginx, go, env };
 
 /** Every format. */
 export const EMIT_FORMATS = Object.keys(EMITTERS) as readonly EmitFormat[];

@@ -2,12 +2,22 @@
 
 import { host } from "../../ffi/deno.ts";
 import { CLONE_NEWNET, type Descriptor, isSyscallError, open, setns, statx } from "../../ffi/libc.ts";
+import { Unsupported } from "../unsupported.ts";
 
 const OWN = "/proc/thread-self/ns/net";
 
-/** Inode number of the network namespace that this thread is in. */
+/**
+ * Inode number of the network namespace that this thread is in.
+ *
+ * @throws {Unsupported} Where there is no /proc.
+ */
 export function currentNetns(): number {
-  return statx(null, OWN).ino;
+  try {
+    return statx(null, OWN).ino;
+  } catch (error) {
+    if (!isSyscallError(error, "ENOENT")) throw error;
+    throw new Unsupported("There is no /proc here, which says who holds a socket: mount -t proc proc /proc");
+  }
 }
 
 /** The namespace that tcphup was started in. */
@@ -22,8 +32,9 @@ let home: Home | undefined;
 
 function theHome(): Home {
   if (home === undefined) {
+    const ino = currentNetns();
     const descriptor = open(null, OWN);
-    home = { ino: statx(descriptor).ino, descriptor, reenterable: canEnter(descriptor) };
+    home = { ino, descriptor, reenterable: canEnter(descriptor) };
   }
   return home;
 }

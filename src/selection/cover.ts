@@ -11,36 +11,110 @@ export function cover(prefixes: readonly Prefix[], limit: number): Prefix[] {
   const ipv4 = prefixes.filter(isIPv4Prefix);
   const ipv6 = ipv4.length === prefixes.length ? [] : prefixes.filter((prefix) => !isIPv4Prefix(prefix));
   return [
-    ...(ipv4.length <= limit ? ipv4 : coverFamily(sortIPv4(ipv4), limit)),
-    ...(ipv6.length <= limit ? ipv6 : coverFamily(ipv6.toSorted(compare), limit)),
+    ...(ipv4.length <= limit ? ipv4 : coverSorted(new SortedIPv4(ipv4), limit)),
+    ...(ipv6.length <= limit ? ipv6 : coverSorted(new SortedIPv6(ipv6), limit)),
   ];
 }
 
-/** Numbers are sorted many times faster than objects: 32 bits of the address, then 6 of the length. */
-function sortIPv4(prefixes: readonly Prefix[]): Prefix[] {
-  const keys = Float64Array.from(prefixes, ({ words, length }) => words[3] * 64 + length - 96);
-  return Array.from(keys.sort(), (key) => ({ words: [0, 0, 0xffff, Math.floor(key / 64)], length: key % 64 + 96 }));
+/** Prefixes of one family in ascending order. */
+interface Sorted {
+  readonly size: number;
+  /** The length of the longest prefix that holds the ones at `i` and `j`. */
+  commonLength(i: number, j: number): number;
+  /** That of the shortest one from `i` to before `j`. */
+  shortest(i: number, j: number): number;
+  /** The first `length` bits of the one at `i`. */
+  start(i: number, length: number): Prefix;
 }
 
-function compare(a: Prefix, b: Prefix): number {
-  const [v, w] = [a.words, b.words];
-  return v[0] - w[0] || v[1] - w[1] || v[2] - w[2] || v[3] - w[3] || a.length - b.length;
+/** As numbers, which are sorted and compared many times faster than objects. */
+class SortedIPv4 implements Sorted {
+  readonly #words: Uint32Array;
+  readonly #lengths: Uint8Array;
+
+  constructor(prefixes: readonly Prefix[]) {
+    // 32 bits of the address, then 8 of the length.
+    const keys = Float64Array.from(prefixes, ({ words, length }) => words[3] * 256 + length).sort();
+    this.#words = Uint32Array.from(keys, (key) => key / 256);
+    this.#lengths = Uint8Array.from(keys);
+  }
+
+  get size(): number {
+    return this.#words.length;
+  }
+
+  commonLength(i: number, j: number): number {
+    const bits = 96 + Math.clz32(this.#words[i] ^ this.#words[j]);
+    return Math.min(bits, this.#lengths[i], this.#lengths[j]);
+  }
+
+  shortest(i: number, j: number): number {
+    return this.#lengths.subarray(i, j).reduce((a, b) => Math.min(a, b));
+  }
+
+  start(i: number, length: number): Prefix {
+    return { words: maskWords([0, 0, 0xffff, this.#words[i]], length), length };
+  }
 }
 
-function coverFamily(sorted: readonly Prefix[], limit: number): Prefix[] {
+class SortedIPv6 implements Sorted {
+  readonly #prefixes: readonly Prefix[];
+
+  constructor(prefixes: readonly Prefix[]) {
+    this.#prefixes = prefixes.toSorted((a, b) => compareWords(a.words, b.words) || a.length - b.length);
+  }
+
+  get size(): number {
+    return this.#prefixes.length;
+  }
+
+  commonLength(i: number, j: number): number {
+    const [a, b] = [this.#prefixes[i], this.#prefixes[j]];
+    return Math.min(commonBits(a.words, b.words), a.length, b.length);
+  }
+
+  shortest(i: number, j: number): number {
+    return this.#prefixes.slice(i, j).reduce((shortest, { length }) => Math.min(shortest, length), 128);
+  }
+
+  start(i: number, length: number): Prefix {
+    return { words: maskWords(this.#prefixes[i].words, length), length };
+  }
+}
+
+function compareWords(a: Words, b: Words): number {
+  return a[0] - b[0] || a[1] - b[1] || a[2] - b[2] || a[3] - b[3];
+}
+
+function commonBits(a: Words, b: Words): number {
+  const word = a.findIndex((bits, i) => bits !== b[i]);
+  return word < 0 ? 128 : 32 * word + Math.clz32(a[word] ^ b[word]);
+}
+
+function coverSorted(sorted: Sorted, limit: number): Prefix[] {
   const cuts = widestGaps(sorted, limit - 1);
-  const groups = [0, ...cuts].map((from, i) => over(sorted, from, cuts[i] ?? sorted.length));
-  const whole = over(sorted, 0, sorted.length);
+  const groups = [0, ...cuts].map((from, i) => over(sorted, from, cuts[i] ?? sorted.size));
+  const whole = over(sorted, 0, sorted.size);
   // Many conditions that let through most of what one would are worth less than the one.
   return share(groups, whole) > 0.5 ? [whole] : groups;
 }
 
-/** Where to cut: behind the `count` neighbours with the shortest common start, in ascending order. */
-function widestGaps(sorted: readonly Prefix[], count: number): number[] {
-  // The shorter the common start of two neighbours, the more a prefix over both of them would hold besides.
-  const byLength: number[][] = Array.from({ length: 129 }, () => []);
-  for (let i = 1; i < sorted.length; i++) byLength[commonLength(sorted[i - 1], sorted[i])].push(i);
-  return byLength.flat().slice(0, count).sort((a, b) => a - b);
+/**
+ * Where to cut: behind the `count` neighbours with the shortest common start, in ascending order. The shorter it is, the
+ * more a prefix over both of them would hold besides.
+ */
+function widestGaps(sorted: Sorted, count: number): number[] {
+  const lengths = new Uint8Array(sorted.size);
+  const counts = new Uint32Array(129);
+  for (let i = 1; i < lengths.length; i++) counts[lengths[i] = sorted.commonLength(i - 1, i)]++;
+  let longest = 0;
+  let left = count;
+  while (left > counts[longest]) left -= counts[longest++];
+  const cuts: number[] = [];
+  for (let i = 1; i < lengths.length; i++) {
+    if (lengths[i] < longest || (lengths[i] === longest && left-- > 0)) cuts.push(i);
+  }
+  return cuts;
 }
 
 /** How much of `whole` the prefixes hold, 1 for all of it (more where they overlap). */
@@ -48,22 +122,8 @@ function share(prefixes: readonly Prefix[], whole: Prefix): number {
   return prefixes.reduce((sum, { length }) => sum + 2 ** (whole.length - length), 0);
 }
 
-/** The longest prefix that holds those from `from` to `to`. */
-function over(sorted: readonly Prefix[], from: number, to: number): Prefix {
-  // In between there is nothing that begins otherwise than both ends do, but perhaps something shorter.
-  let length = commonLength(sorted[from], sorted[to - 1]);
-  for (let i = from; i < to; i++) length = Math.min(length, sorted[i].length);
-  return { words: maskWords(sorted[from].words, length), length };
-}
-
-/** How many bits all addresses of both prefixes begin with alike. */
-function commonLength(a: Prefix, b: Prefix): number {
-  return Math.min(commonBits(a.words, b.words), a.length, b.length);
-}
-
-function commonBits(a: Words, b: Words): number {
-  for (let i = 0; i < 4; i++) {
-    if (a[i] !== b[i]) return 32 * i + Math.clz32(a[i] ^ b[i]);
-  }
-  return 128;
+/** The longest prefix that holds those from `from` to before `to`. */
+function over(sorted: Sorted, from: number, to: number): Prefix {
+  // Between the two ends there is nothing that begins otherwise than both do, but perhaps something shorter.
+  return sorted.start(from, Math.min(sorted.commonLength(from, to - 1), sorted.shortest(from, to)));
 }

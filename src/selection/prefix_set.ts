@@ -3,8 +3,24 @@
 
 import { isIPv4, maskWords, type Prefix, type Words } from "../address.ts";
 
-/** Addresses that begin alike, by their first `length` bits. */
-class PrefixTable {
+/** IPv4 addresses that begin alike, by a mask: the engine's own set is the fastest there is, for one number. */
+class IPv4Table {
+  readonly #mask: number;
+  readonly #words: ReadonlySet<number>;
+
+  constructor(length: number, prefixes: readonly Prefix[]) {
+    const [, , , mask] = maskWords([~0, ~0, ~0, ~0], length);
+    this.#mask = mask;
+    this.#words = new Set(prefixes.map(({ words }) => words[3] & mask));
+  }
+
+  has(word: number): boolean {
+    return this.#words.has(word & this.#mask);
+  }
+}
+
+/** IPv6 addresses that begin alike, by their first `length` bits. */
+class IPv6Table {
   readonly #masks: Words;
   /** Four words a prefix. */
   readonly #words: Uint32Array;
@@ -53,9 +69,9 @@ function hash(w0: number, w1: number, w2: number, w3: number): number {
 }
 
 /** A table for each length among the prefixes. */
-function tables(prefixes: readonly Prefix[]): PrefixTable[] {
+function tables<T>(prefixes: readonly Prefix[], Table: new (length: number, prefixes: readonly Prefix[]) => T): T[] {
   const lengths = [...new Set(prefixes.map(({ length }) => length))];
-  return lengths.map((length) => new PrefixTable(length, prefixes.filter((prefix) => prefix.length === length)));
+  return lengths.map((length) => new Table(length, prefixes.filter((prefix) => prefix.length === length)));
 }
 
 /** Whether a prefix holds IPv4 addresses; if not, it holds only IPv6 ones, even where v4-mapped bits would fit it. */
@@ -65,19 +81,29 @@ export function isIPv4Prefix(prefix: Prefix): boolean {
 
 /** A set of prefixes, IPv4 and IPv6. */
 export class PrefixSet {
-  readonly #ipv4: readonly PrefixTable[];
-  readonly #ipv6: readonly PrefixTable[];
+  readonly #ipv4: readonly IPv4Table[];
+  readonly #ipv6: readonly IPv6Table[];
 
   constructor(prefixes: readonly Prefix[]) {
-    this.#ipv4 = tables(prefixes.filter(isIPv4Prefix));
-    this.#ipv6 = tables(prefixes.filter((prefix) => !isIPv4Prefix(prefix)));
+    this.#ipv4 = tables(prefixes.filter(isIPv4Prefix), IPv4Table);
+    this.#ipv6 = tables(prefixes.filter((prefix) => !isIPv4Prefix(prefix)), IPv6Table);
   }
 
   /** Whether a prefix of the set holds the address with these words (canonical: see ../address.ts). */
   has(w0: number, w1: number, w2: number, w3: number): boolean {
-    const tables = w0 === 0 && w1 === 0 && w2 === 0xffff ? this.#ipv4 : this.#ipv6;
-    for (let i = 0; i < tables.length; i++) {
-      if (tables[i].has(w0, w1, w2, w3)) return true;
+    return w0 === 0 && w1 === 0 && w2 === 0xffff ? this.#hasIPv4(w3) : this.#hasIPv6(w0, w1, w2, w3);
+  }
+
+  #hasIPv4(word: number): boolean {
+    for (let i = 0; i < this.#ipv4.length; i++) {
+      if (this.#ipv4[i].has(word)) return true;
+    }
+    return false;
+  }
+
+  #hasIPv6(w0: number, w1: number, w2: number, w3: number): boolean {
+    for (let i = 0; i < this.#ipv6.length; i++) {
+      if (this.#ipv6[i].has(w0, w1, w2, w3)) return true;
     }
     return false;
   }

@@ -18,12 +18,15 @@ function timerOf(row: InetDiagMsg): Timer | null {
   };
 }
 
-/** Texts of IPv4 addresses: many connections share few of them. */
+/** Texts of IPv4 addresses: many connections share few of them. Forgotten when there are many, lest they add up. */
 const texts = new Map<number, string>();
+const MOST_TEXTS = 65_536;
 
 function ipv4Text(word: number): string {
   let text = texts.get(word);
-  if (text === undefined) texts.set(word, text = formatAddress(ipv4(word)));
+  if (text !== undefined) return text;
+  if (texts.size >= MOST_TEXTS) texts.clear();
+  texts.set(word, text = formatAddress(ipv4(word)));
   return text;
 }
 

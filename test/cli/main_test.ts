@@ -2,14 +2,25 @@
 
 import { assertEquals, assertMatch } from "@std/assert";
 
-/** Runs tcphup in a process of its own. */
-async function tcphup(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+/** Runs tcphup in a process of its own, which is allowed only so much. */
+async function tcphupWith(permissions: string[], ...args: string[]) {
   const cli = new URL("../../cli.ts", import.meta.url).pathname;
-  const command = new Deno.Command(Deno.execPath(), { args: ["run", "--allow-ffi", cli, ...args] });
+  const command = new Deno.Command(Deno.execPath(), { args: ["run", "--no-prompt", ...permissions, cli, ...args] });
   const { code, stdout, stderr } = await command.output();
   const decoder = new TextDecoder();
   return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
 }
+
+function tcphup(...args: string[]) {
+  return tcphupWith(["--allow-ffi"], ...args);
+}
+
+Deno.test("without the permission that it needs it says which, and that is all", async () => {
+  const stderr = "tcphup: glibc may not be called: run it with --allow-ffi, without a path\n";
+  for (const permissions of [[], ["--allow-ffi=libc.so.6"], ["--allow-ffi=/lib"]]) {
+    assertEquals(await tcphupWith(permissions, "ls", "192.0.2.1"), { code: 4, stdout: "", stderr });
+  }
+});
 
 Deno.test("what is quoted in a message does not drive the terminal", async () => {
   const { code, stdout, stderr } = await tcphup("\x1b[31m\x07\u009b2J");

@@ -189,6 +189,11 @@ export class Peer {
     return this.#connections(await this.request("serving", { count }));
   }
 
+  /** What getsockopt(2) says to the application of the sockets that it listens on. */
+  async keepaliveOfListeners(): Promise<Keepalive[]> {
+    return await this.request("keepalive_of_listeners") as Keepalive[];
+  }
+
   /** Forks a child that holds the same sockets; its process id. */
   async fork(options: { uid?: number; dumpable?: boolean } = {}): Promise<number> {
     return await this.request("fork", options) as number;

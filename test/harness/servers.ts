@@ -75,3 +75,10 @@ export async function redis(netns: Namespace, address: string): Promise<Server> 
     ];
   });
 }
+
+/** Starts HAProxy with the given sections, and waits until it listens on `listening`. */
+export async function haproxy(netns: Namespace, listening: string, sections: string): Promise<Server> {
+  return await start(netns, listening, (directory) => ["haproxy", "-db", "-q", "-f", `${directory}/haproxy.cfg`], {
+    "haproxy.cfg": sections,
+  });
+}

@@ -45,6 +45,7 @@ const REQUIREMENTS = {
   python3: { obtainable: true, present: exists(PYTHON) },
   nginx: program("nginx"),
   "redis-server": program("redis-server"),
+  haproxy: program("haproxy"),
   curl: program("curl"),
   wrk: program("wrk"),
   setpriv: program("setpriv"),

@@ -47,6 +47,18 @@ def family_of(address):
     return socket.AF_INET6 if ":" in address else socket.AF_INET
 
 
+def keepalive_of(sock):
+    def value(option):
+        try:
+            return sock.getsockopt(socket.IPPROTO_TCP, option)
+        except OSError:
+            # MPTCP has no TCP_USER_TIMEOUT.
+            return None
+
+    enabled = sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) != 0
+    return {"enabled": enabled, **{name: value(option) for name, option in KEEPALIVE.items()}}
+
+
 class Connection:
     def __init__(self, sock, serves=False):
         self.sock = sock
@@ -339,12 +351,11 @@ class Peer:
 
     def do_keepalive(self, numbers):
         """What getsockopt(2) says to the application itself, for each."""
-        def keepalive(sock):
-            enabled = sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) != 0
-            values = {name: sock.getsockopt(socket.IPPROTO_TCP, option) for name, option in KEEPALIVE.items()}
-            return {"enabled": enabled, **values}
+        return [keepalive_of(self.connections[number].sock) for number in numbers]
 
-        return [keepalive(self.connections[number].sock) for number in numbers]
+    def do_keepalive_of_listeners(self):
+        """The same for the sockets that it listens on."""
+        return [keepalive_of(listener) for listener in self.listeners]
 
     def do_fork(self, uid=None, dumpable=True):
         """Starts a child that holds every socket too, until this process ends; returns its process id."""
