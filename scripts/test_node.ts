@@ -1,6 +1,6 @@
 // Runs the tests with Node: `deno task test:node [FILE...]`. The pure tests run in Node itself; the system tests, those
-// that are named or the core of them, are run by Deno as ever, but tcphup by Node. The variable NODE names another Node
-// than the one in PATH.
+// that are named or the core of them, are run by Deno as ever, but tcphup by Node. The variable TCPHUP_NODE names another Node
+// than the one in PATH (npx sets NODE to its own).
 
 import { installPackages } from "./node/packages.ts";
 import { fail, ROOT, run } from "./tools.ts";
@@ -19,10 +19,12 @@ function pureTests(directory: string): string[] {
 
 async function findNode(): Promise<string> {
   const say = "console.log(process.execPath, process.versions.node)";
-  const [path, version] = (await run([Deno.env.get("NODE") ?? "node", "-e", say])).trim().split(" ");
+  const [path, version] = (await run([Deno.env.get("TCPHUP_NODE") ?? "node", "-e", say])).trim().split(" ");
   const [major, minor] = version.split(".").map(Number);
   if (major > OLDEST[0] || (major === OLDEST[0] && minor >= OLDEST[1])) return path;
-  throw new Error(`Node ${version} cannot run TypeScript: expected ${OLDEST.join(".")} or later, in PATH or as NODE`);
+  throw new Error(
+    `Node ${version} cannot run TypeScript: expected ${OLDEST.join(".")} or later, in PATH or as TCPHUP_NODE`,
+  );
 }
 
 /** The system tests of what tcphup is for. */
