@@ -1,5 +1,5 @@
-// aio(7): several reads or writes at once, each in a thread that glibc keeps for it. What the kernel has to compute for
-// them it computes on several processors, while the caller waits for all.
+// aio(7): reads and writes that glibc does in threads of its own. What the kernel has to compute for them it computes on
+// several processors, while the caller does something else.
 
 import { errno } from "./deno.ts";
 import { EINTR, SyscallError } from "./errno.ts";
@@ -13,13 +13,15 @@ const queueing = lazily({
   aio_suspend: { parameters: ["buffer", "i32", "usize"], result: "i32" },
   aio_error: { parameters: ["usize"], result: "i32" },
   aio_return: { parameters: ["usize"], result: "isize" },
+  aio_init: { parameters: ["buffer"], result: "void" },
+  get_nprocs: { parameters: [], result: "i32" },
 });
 
 /** sizeof(struct aiocb) where pointers have 64 bits, and where in it the fields are that the caller fills. */
 const AIOCB_SIZE = 168;
 const AIO = { fildes: 0, lio_opcode: 4, buf: 16, nbytes: 24, sigev_notify: 44 } as const;
 
-const LIO_WAIT = 0;
+const LIO_NOWAIT = 1;
 const LIO_READ = 0;
 const LIO_WRITE = 1;
 const SIGEV_NONE = 1;
@@ -33,10 +35,20 @@ export interface Transfer {
   readonly memory: Uint8Array;
 }
 
-/** Whether several transfers can be done at once here. */
-export function canTransferAtOnce(): boolean {
+let prepared = false;
+
+/** As many threads as processors: what the kernel computes for a transfer leaves nothing to wait for. */
+function prepare(): void {
+  const { aio_init, get_nprocs } = queueing();
+  // struct aioinit {int aio_threads, aio_num, aio_locks, aio_usedba, aio_debug, aio_numusers, aio_idle_time, aio_reserved}
+  if (!prepared) aio_init(Int32Array.of(get_nprocs(), 64, 0, 0, 0, 0, 1, 0));
+  prepared = true;
+}
+
+/** Whether there can be transfers here. To be called before the first. */
+export function canTransfer(): boolean {
   try {
-    queueing();
+    prepare();
     return true;
   } catch (error) {
     if (error instanceof LibcUnavailable) return false;
@@ -44,35 +56,60 @@ export function canTransferAtOnce(): boolean {
   }
 }
 
-/** Does all of them at once, and waits. Returns for each the bytes that were read or written, or the error. */
-export function transferAtOnce(transfers: readonly Transfer[]): (number | SyscallError)[] {
-  const { lio_listio, aio_error, aio_return } = queueing();
-  const blocks = allocate(transfers.length * AIOCB_SIZE);
-  const view = new DataView(blocks.buffer);
-  transfers.forEach(({ kind, file, memory }, i) => {
-    const block = i * AIOCB_SIZE;
-    view.setInt32(block + AIO.fildes, file.number, true);
-    view.setInt32(block + AIO.lio_opcode, kind === "read" ? LIO_READ : LIO_WRITE, true);
-    view.setBigUint64(block + AIO.buf, addressOf(memory), true);
-    view.setBigUint64(block + AIO.nbytes, BigInt(memory.length), true);
-    view.setInt32(block + AIO.sigev_notify, SIGEV_NONE, true);
-  });
-  const base = addressOf(blocks);
-  const pointers = BigUint64Array.from(transfers, (_, i) => base + BigInt(i * AIOCB_SIZE));
-  // That one of them failed, each of them says for itself.
-  lio_listio(LIO_WAIT, pointers, transfers.length, 0n);
-  return transfers.map(({ kind }, i) => {
-    waitFor(pointers.subarray(i, i + 1));
-    const code = aio_error(pointers[i]);
-    const result = Number(aio_return(pointers[i]));
-    return code === 0 ? result : new SyscallError(kind, code);
-  });
-}
+/**
+ * Transfers that are under way: those of one file in the order given, those of several files at once. The descriptors and
+ * the memory are theirs until they have been waited for.
+ */
+export class Transfers {
+  readonly #kinds: readonly Transfer["kind"][];
+  /** What glibc writes to, and the memory that it points at. */
+  readonly #kept: readonly Uint8Array[];
+  /** The address of each `struct aiocb`. */
+  readonly #pointers: BigUint64Array;
 
-/** A signal ends the wait for all, but not the transfers: their memory is theirs until they are done. */
-function waitFor(pointer: BigUint64Array): void {
-  const { aio_suspend, aio_error } = queueing();
-  while (aio_error(pointer[0]) === EINPROGRESS) {
-    if (aio_suspend(pointer, 1, 0n) === -1 && errno() !== EINTR) return;
+  /** Starts them. */
+  constructor(transfers: readonly Transfer[]) {
+    const blocks = allocate(transfers.length * AIOCB_SIZE);
+    const view = new DataView(blocks.buffer);
+    transfers.forEach(({ kind, file, memory }, i) => {
+      const block = i * AIOCB_SIZE;
+      view.setInt32(block + AIO.fildes, file.number, true);
+      view.setInt32(block + AIO.lio_opcode, kind === "read" ? LIO_READ : LIO_WRITE, true);
+      view.setBigUint64(block + AIO.buf, addressOf(memory), true);
+      view.setBigUint64(block + AIO.nbytes, BigInt(memory.length), true);
+      view.setInt32(block + AIO.sigev_notify, SIGEV_NONE, true);
+    });
+    const base = addressOf(blocks);
+    this.#kinds = transfers.map(({ kind }) => kind);
+    this.#kept = [blocks, ...transfers.map(({ memory }) => memory)];
+    this.#pointers = BigUint64Array.from(transfers, (_, i) => base + BigInt(i * AIOCB_SIZE));
+    underWay.add(this.#kept);
+    // That one of them failed, each of them says for itself.
+    queueing().lio_listio(LIO_NOWAIT, this.#pointers, transfers.length, 0n);
+  }
+
+  /** Waits for one of them. Returns the bytes that were read or written, or the error. */
+  result(i: number): number | SyscallError {
+    const { aio_error, aio_return } = queueing();
+    this.#waitFor(i);
+    const code = aio_error(this.#pointers[i]);
+    return code === 0 ? Number(aio_return(this.#pointers[i])) : new SyscallError(this.#kinds[i], code);
+  }
+
+  /** Waits for all. */
+  wait(): void {
+    for (let i = 0; i < this.#pointers.length; i++) this.#waitFor(i);
+    underWay.delete(this.#kept);
+  }
+
+  /** A signal ends a wait, but not the transfer. */
+  #waitFor(i: number): void {
+    const { aio_suspend, aio_error } = queueing();
+    while (aio_error(this.#pointers[i]) === EINPROGRESS) {
+      if (aio_suspend(this.#pointers.subarray(i, i + 1), 1, 0n) === -1 && errno() !== EINTR) return;
+    }
   }
 }
+
+/** Memory that glibc's threads use, which must not be taken back meanwhile. */
+const underWay = new Set<readonly Uint8Array[]>();

@@ -9,6 +9,9 @@ const BENCHMARKS: Record<string, () => Promise<Row[]>> = {
   startup: async () => (await import("./bench/startup.ts")).startup(),
   hup: async () => (await import("./bench/hup.ts")).hup(),
   watch: async () => (await import("./bench/watch.ts")).watch(),
+  netns: async () => (await import("./bench/netns.ts")).netns(),
+  dst_file: async () => (await import("./bench/dst_file.ts")).dstFile(),
+  matching: async () => (await import("./bench/matching.ts")).matching(),
 };
 
 /** Starts this script again in a namespace of its own; without one the figures would be about the host's traffic. */

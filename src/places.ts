@@ -1,23 +1,23 @@
 // Where connections are looked for: one network namespace, several by name, or all that there are.
 
-import { canTransferAtOnce } from "../ffi/aio.ts";
-import type { Descriptor } from "../ffi/libc.ts";
+import { canTransfer } from "../ffi/aio.ts";
+import { type Descriptor, IPPROTO_TCP } from "../ffi/libc.ts";
 import type { Connection } from "./connection.ts";
 import { currentNetns, inNetns, NotEntered } from "./netns/enter.ts";
 import { findNetns, mustExist, type Netns, ownNetns } from "./netns/find.ts";
 import { mayHaveTcp } from "./netns/inuse.ts";
 import { Process } from "./owners/who.ts";
-import { collect, Collected, type Collection, type Dumper, WithoutTcp } from "./sockdiag/ahead.ts";
+import { Ahead, type Dumper, WithoutTcp } from "./sockdiag/ahead.ts";
 import { type DumpRequest, SockDiag } from "./sockdiag/sock_diag.ts";
-import { openNetlink, openTransport } from "./sockdiag/transport.ts";
+import { openNetlinkNonblocking, openTransport } from "./sockdiag/transport.ts";
 import { Unsupported } from "./unsupported.ts";
 import { UsageError } from "./usage_error.ts";
 
 /** How much of a container's id is shown, as docker(1) does. */
 const SHOWN_ID = 12;
 
-/** How many namespaces are asked at once: each takes a few descriptors, and memory for a datagram from each. */
-const AT_ONCE = 64;
+/** How many namespaces are asked at once: each takes a descriptor, and memory for what it answers. */
+const AT_ONCE = 256;
 /** How many it takes for that to be faster than asking one after the other. */
 const WORTH_IT = 3;
 
@@ -65,49 +65,48 @@ export class Places {
     let entered = 0;
     for (let i = 0; i < namespaces.length; i += AT_ONCE) {
       const some = namespaces.slice(i, i + AT_ONCE);
-      const ahead = some.length >= WORTH_IT && canTransferAtOnce() ? this.#askAhead(some, requests) : undefined;
-      for (const netns of some) {
-        try {
-          const diag = this.#move(netns);
-          work(netns.ino, ahead?.get(netns)?.(diag) ?? diag);
-          entered++;
-        } catch (error) {
-          if (!(error instanceof NotEntered)) throw error;
-          this.#leaveOut(netns, error);
-        }
+      const ahead = this.#askAhead(some, requests);
+      try {
+        for (const netns of some) if (this.#work(netns, work, ahead.get(netns))) entered++;
+      } finally {
+        for (const dumps of ahead.values()) dumps.close();
       }
     }
     if (entered === 0 && this.#closed.size > 0) throw new Unsupported(closedText(this.closed));
   }
 
-  /** Asks namespaces for the dumps that their work will ask for. */
+  /** Returns whether it could be done. */
+  #work(netns: Netns, work: (netns: number, diag: Dumper) => void, ahead: AheadIn | undefined): boolean {
+    try {
+      const diag = this.#move(netns);
+      work(netns.ino, ahead?.collect(diag) ?? diag);
+      return true;
+    } catch (error) {
+      if (!(error instanceof NotEntered)) throw error;
+      this.#leaveOut(netns, error);
+      return false;
+    }
+  }
+
+  /** Asks namespaces, where there are several, for the dumps that their work will ask for. */
   #askAhead(
     namespaces: readonly Netns[],
     requests: (netns: number) => readonly DumpRequest[],
-  ): Map<Netns, (diag: Dumper) => Dumper> {
-    const dumpers = new Map<Netns, (diag: Dumper) => Dumper>();
-    const asked: { netns: Netns; netlink: Descriptor; request: DumpRequest }[] = [];
-    const collections = new Map<Netns, Collection[]>();
+  ): Map<Netns, AheadIn> {
+    const ahead = new Map<Netns, AheadIn>();
+    if (namespaces.length < WORTH_IT || !canTransfer()) return ahead;
     for (const netns of namespaces) {
       try {
         const wanted = requests(netns.ino);
         if (wanted.length === 0) continue;
-        const opened = inNetns(netns, () => mayHaveTcp() ? wanted.map(() => openNetlink()) : null);
-        if (opened === null) dumpers.set(netns, (diag) => new WithoutTcp(diag));
-        else opened.forEach((netlink, i) => asked.push({ netns, netlink, request: wanted[i] }));
+        const [netlink, hasTcp] = inNetns(netns, () => [openNetlinkNonblocking(), mayHaveTcp()]);
+        ahead.set(netns, new AheadIn(netlink, wanted, hasTcp));
       } catch (error) {
         // Its turn comes again, and then it is noted.
         if (!(error instanceof NotEntered)) throw error;
       }
     }
-    collect(asked).forEach((datagrams, i) => {
-      const { netns, request } = asked[i];
-      if (datagrams === null) return;
-      const known = collections.get(netns) ?? [];
-      collections.set(netns, [...known, { request, datagrams }]);
-    });
-    for (const [netns, known] of collections) dumpers.set(netns, (diag) => new Collected(known, diag));
-    return dumpers;
+    return ahead;
   }
 
   #find(): readonly Netns[] {
@@ -178,6 +177,26 @@ export class Places {
 
   close(): void {
     this.#diag.close();
+  }
+}
+
+/** Dumps of a namespace that were asked for, without those that are known to find nothing. */
+class AheadIn {
+  readonly #dumps: Ahead;
+  readonly #hasTcp: boolean;
+
+  constructor(netlink: Descriptor, requests: readonly DumpRequest[], hasTcp: boolean) {
+    this.#hasTcp = hasTcp;
+    this.#dumps = new Ahead(netlink, requests.filter(({ protocol }) => hasTcp || protocol !== IPPROTO_TCP));
+  }
+
+  /** Waits for them. What needs to be asked anew, `diag` is asked. */
+  collect(diag: Dumper): Dumper {
+    return this.#dumps.collect(this.#hasTcp ? diag : new WithoutTcp(diag));
+  }
+
+  close(): void {
+    this.#dumps.close();
   }
 }
 

@@ -1,106 +1,120 @@
 // Dumps of several network namespaces at once. The kernel keeps the connections of all namespaces in one table and goes
 // through the whole of it for each dump, so that a dump of a small namespace takes as long as one of a large one. Asked for
-// at once, they take turns on all processors.
+// ahead, they take turns on all processors, while this thread does something else.
 
-import { transferAtOnce } from "../../ffi/aio.ts";
-import { type Descriptor, IPPROTO_TCP, isSyscallError } from "../../ffi/libc.ts";
+import { type Transfer, Transfers } from "../../ffi/aio.ts";
+import { type Descriptor, IPPROTO_TCP, isSyscallError, recv, type SyscallError } from "../../ffi/libc.ts";
 import { allocate } from "../../ffi/memory.ts";
 import { InetDiagMsg } from "../netlink/inet_diag.ts";
-import { NLMSG_DONE, NLMSG_ERROR, NLMSGHDR_SIZE } from "../netlink/message.ts";
 import { type DumpRequest, encodeDump, readDatagram, type SockDiag } from "./sock_diag.ts";
 
 /** What can list the sockets of a namespace. */
 export type Dumper = Pick<SockDiag, "dump">;
 
-/** The kernel sends no longer datagrams to a reader of so many bytes. */
+/** The kernel sends no longer datagrams, and those only to a socket that has been read into so many bytes. */
 const BUFFER_SIZE = 32 * 1024;
 
-/** Memory for as many datagrams as were ever waited for at once. */
-const buffers: Uint8Array[] = [];
+/** How many reads a dump is given ahead: with rows in it, its end comes in a datagram of its own. */
+const READS = { tcp: 3, mptcp: 2 } as const;
 
-const SEQUENCE = 1;
+/** Dumps of one namespace that the kernel is busy with, one after the other. */
+export class Ahead {
+  readonly #netlink: Descriptor;
+  readonly #requests: readonly DumpRequest[];
+  readonly #steps: readonly Step[];
+  readonly #transfers: Transfers;
 
-/** A dump that was asked for. */
-interface Asked {
-  readonly netlink: Descriptor;
-  readonly request: DumpRequest;
-  readonly buffer: Uint8Array;
-  readonly datagrams: Uint8Array[];
-  /** Whether its last datagram has come, or none that can be used. */
-  over: boolean;
-  failed: boolean;
-}
-
-/**
- * Asks for dumps of several namespaces, and collects what comes.
- *
- * @param asked A netlink socket of each namespace, which is closed, and what to ask of it.
- * @returns For each the datagrams of the whole dump, or null where something went wrong: then it is to be asked again.
- */
-export function collect(
-  asked: readonly { readonly netlink: Descriptor; readonly request: DumpRequest }[],
-): (Uint8Array[] | null)[] {
-  const dumps: Asked[] = asked.map((one, i) => ({
-    ...one,
-    buffer: buffers[i] ??= allocate(BUFFER_SIZE),
-    datagrams: [],
-    over: false,
-    failed: false,
-  }));
-  try {
-    send(dumps);
-    for (let left = dumps; (left = left.filter(({ over }) => !over)).length > 0;) receive(left);
-  } finally {
-    for (const { netlink } of asked) netlink.close();
+  /**
+   * Asks for them.
+   *
+   * @param netlink A netlink socket of the namespace, which is taken over. It must not block: a read for which there is
+   * nothing left is to fail.
+   */
+  constructor(netlink: Descriptor, requests: readonly DumpRequest[]) {
+    this.#netlink = netlink;
+    this.#requests = requests;
+    this.#steps = requests.flatMap((request, i) => {
+      const reads = request.protocol === IPPROTO_TCP ? READS.tcp : READS.mptcp;
+      return [
+        { request: i, kind: "write", file: netlink, memory: inPlace(encodeDump(request, sequenceOf(i))) },
+        ...Array.from({ length: reads }, () => ({ request: i, kind: "read", file: netlink, memory: takeBuffer() })),
+      ] as Step[];
+    });
+    this.#transfers = new Transfers(this.#steps);
   }
-  return dumps.map(({ datagrams, failed }) => failed ? null : datagrams);
-}
 
-function send(dumps: readonly Asked[]): void {
-  const messages = dumps.map(({ request }) => {
-    const message = encodeDump(request, SEQUENCE);
-    const memory = allocate(message.length);
-    memory.set(message);
-    return memory;
-  });
-  const sent = transferAtOnce(dumps.map(({ netlink }, i) => ({ kind: "write", file: netlink, memory: messages[i] })));
-  dumps.forEach((dump, i) => {
-    if (sent[i] !== messages[i].length) fail(dump);
-  });
-}
-
-function receive(dumps: readonly Asked[]): void {
-  const received = transferAtOnce(
-    dumps.map(({ netlink, buffer }) => ({ kind: "read", file: netlink, memory: buffer })),
-  );
-  dumps.forEach((dump, i) => {
-    const length = received[i];
-    if (typeof length !== "number" || length === 0) return fail(dump);
-    dump.datagrams.push(dump.buffer.slice(0, length));
-    dump.over = isLast(new DataView(dump.buffer.buffer, 0, length));
-  });
-}
-
-function fail(dump: Asked): void {
-  dump.over = true;
-  dump.failed = true;
-}
-
-/** Whether a datagram ends with the message that ends a dump, or cannot be read to its end. */
-function isLast(view: DataView): boolean {
-  for (let offset = 0; offset + NLMSGHDR_SIZE <= view.byteLength;) {
-    const length = view.getUint32(offset, true);
-    const type = view.getUint16(offset + 4, true);
-    if (type === NLMSG_DONE || type === NLMSG_ERROR) return true;
-    if (length < NLMSGHDR_SIZE || offset + length > view.byteLength) return true;
-    offset += (length + 3) & ~3;
+  /** Waits for them. What needs to be asked anew, `diag` is asked. */
+  collect(diag: Dumper): Collected {
+    const datagrams: Uint8Array[][] = this.#requests.map(() => []);
+    let last: number | SyscallError = 0;
+    this.#steps.forEach(({ request, kind, memory }, i) => {
+      last = this.#transfers.result(i);
+      if (kind === "read" && typeof last === "number") datagrams[request].push(memory.subarray(0, last));
+    });
+    // A long dump goes on from here. Nothing else has been asked of the socket since.
+    if (typeof last === "number") datagrams.at(-1)?.push(...this.#rest());
+    const collections = this.#requests.map((request, i) => {
+      return { request, sequence: sequenceOf(i), datagrams: datagrams[i] };
+    });
+    return new Collected(collections, diag);
   }
-  return false;
+
+  /** What there is to read still. */
+  #rest(): Uint8Array[] {
+    const datagrams: Uint8Array[] = [];
+    try {
+      for (;;) {
+        const buffer = new Uint8Array(BUFFER_SIZE);
+        datagrams.push(buffer.subarray(0, recv(this.#netlink, buffer, 0)));
+      }
+    } catch (error) {
+      // Whether it is whole, its last datagram says.
+      if (!isSyscallError(error)) throw error;
+    }
+    return datagrams;
+  }
+
+  /** To be called when what was collected is no longer needed. */
+  close(): void {
+    this.#transfers.wait();
+    this.#netlink.close();
+    for (const { kind, memory } of this.#steps) if (kind === "read") free.push(memory);
+  }
+}
+
+interface Step extends Transfer {
+  /** Which request it is for. */
+  readonly request: number;
+}
+
+/** Each dump of a socket has a number of its own, so that a datagram that comes late is not taken for another's. */
+function sequenceOf(i: number): number {
+  return i + 1;
+}
+
+function inPlace(bytes: Uint8Array): Uint8Array {
+  const memory = allocate(bytes.length);
+  memory.set(bytes);
+  return memory;
+}
+
+/** Buffers that nobody uses. */
+const free: Uint8Array[] = [];
+/** They are taken in pieces so large that the system gives memory for what is written to only. */
+const PIECE = 128;
+
+function takeBuffer(): Uint8Array {
+  if (free.length === 0) {
+    const piece = allocate(PIECE * BUFFER_SIZE);
+    for (let i = PIECE - 1; i >= 0; i--) free.push(piece.subarray(i * BUFFER_SIZE, (i + 1) * BUFFER_SIZE));
+  }
+  return free.pop()!;
 }
 
 /** A dump that was collected: what was asked, and the datagrams that came. */
 export interface Collection {
   readonly request: DumpRequest;
+  readonly sequence: number;
   readonly datagrams: readonly Uint8Array[];
 }
 
@@ -127,10 +141,10 @@ export class Collected implements Dumper {
   }
 
   /** Returns whether the dump was whole. */
-  #replay({ datagrams }: Collection, each: (row: InetDiagMsg) => void): boolean {
+  #replay({ sequence, datagrams }: Collection, each: (row: InetDiagMsg) => void): boolean {
     let whole = true;
     for (const { buffer, byteOffset, length } of datagrams) {
-      const left = readDatagram(new DataView(buffer, byteOffset, length), SEQUENCE, this.#row, each);
+      const left = readDatagram(new DataView(buffer, byteOffset, length), sequence, this.#row, each);
       if (left === "end") return whole;
       if (left !== "more") whole = false;
     }

@@ -9,6 +9,7 @@ import {
   send,
   setsockoptBytes,
   SO_RCVTIMEO,
+  SOCK_NONBLOCK,
   SOCK_RAW,
   socket,
   SOL_SOCKET,
@@ -35,6 +36,11 @@ export function openNetlink(): Descriptor {
   const netlink = socket(AF_NETLINK, SOCK_RAW, NETLINK_SOCK_DIAG);
   setsockoptBytes(netlink, SOL_SOCKET, SO_RCVTIMEO, new Uint8Array(new BigInt64Array([RECEIVE_TIMEOUT_S, 0n]).buffer));
   return netlink;
+}
+
+/** Opens one from which a read fails that finds nothing. */
+export function openNetlinkNonblocking(): Descriptor {
+  return socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK, NETLINK_SOCK_DIAG);
 }
 
 /** Opens a transport to the kernel, of the same namespace and with the same errors. */
