@@ -2,7 +2,7 @@
 // several processors, while the caller does something else.
 
 import { errno } from "./deno.ts";
-import { EINTR, SyscallError } from "./errno.ts";
+import { EINTR } from "./errno.ts";
 import { type Descriptor, lazily } from "./libc.ts";
 import { addressOf, allocate } from "./memory.ts";
 import { LibcUnavailable } from "./native.ts";
@@ -61,7 +61,6 @@ export function canTransfer(): boolean {
  * the memory are theirs until they have been waited for.
  */
 export class Transfers {
-  readonly #kinds: readonly Transfer["kind"][];
   /** What glibc writes to, and the memory that it points at. */
   readonly #kept: readonly Uint8Array[];
   /** The address of each `struct aiocb`. */
@@ -80,20 +79,18 @@ export class Transfers {
       view.setInt32(block + AIO.sigev_notify, SIGEV_NONE, true);
     });
     const base = addressOf(blocks);
-    this.#kinds = transfers.map(({ kind }) => kind);
     this.#kept = [blocks, ...transfers.map(({ memory }) => memory)];
     this.#pointers = BigUint64Array.from(transfers, (_, i) => base + BigInt(i * AIOCB_SIZE));
     underWay.add(this.#kept);
-    // That one of them failed, each of them says for itself.
+    // Which of them could not be started, each of them knows.
     queueing().lio_listio(LIO_NOWAIT, this.#pointers, transfers.length, 0n);
   }
 
-  /** Waits for one of them. Returns the bytes that were read or written, or the error. */
-  result(i: number): number | SyscallError {
+  /** Waits for one of them. Returns how many bytes were read or written, or null when it failed. */
+  bytes(i: number): number | null {
     const { aio_error, aio_return } = queueing();
     this.#waitFor(i);
-    const code = aio_error(this.#pointers[i]);
-    return code === 0 ? Number(aio_return(this.#pointers[i])) : new SyscallError(this.#kinds[i], code);
+    return aio_error(this.#pointers[i]) === 0 ? Number(aio_return(this.#pointers[i])) : null;
   }
 
   /** Waits for all. */

@@ -35,9 +35,12 @@ function placesOf(character: string): number {
   return COMBINING.test(character) ? 0 : WIDE.test(character) ? 2 : 1;
 }
 
+/** Of characters that take one place each. */
+const PLAIN = /^[ -~]*$/;
+
 /** How many places a text takes on a terminal. */
 export function displayWidth(text: string): number {
-  if (/^[ -~]*$/.test(text)) return text.length;
+  if (PLAIN.test(text)) return text.length;
   let width = 0;
   for (const character of text) width += placesOf(character);
   return width;
@@ -63,26 +66,43 @@ function padTo(text: string, width: number): string {
 /** How many rows are laid out together: a long table is not held in memory as text. */
 const BLOCK = 1000;
 
+/** A row, and whether each character of it takes one place, as nearly always. */
+interface Laid {
+  readonly row: readonly string[];
+  readonly isPlain: boolean;
+}
+
 /**
  * Rows in columns, each as wide as its widest cell so far (they are laid out a thousand at a time); the last one is not
  * padded.
  */
 export function* columns(header: readonly string[], rows: Iterable<readonly string[]>): Generator<string> {
-  const widths = header.map(displayWidth);
-  let block: (readonly string[])[] = [header];
+  const widths = header.map(() => 0);
+  let block: Laid[] = [measured(header, widths)];
   for (const row of rows) {
-    for (let i = 0; i < row.length - 1; i++) widths[i] = Math.max(widths[i], displayWidth(row[i]));
-    if (block.push(row) < BLOCK) continue;
+    if (block.push(measured(row, widths)) < BLOCK) continue;
     yield* lay(block, widths);
     block = [];
   }
   yield* lay(block, widths);
 }
 
-function* lay(rows: readonly (readonly string[])[], widths: readonly number[]): Generator<string> {
-  for (const row of rows) {
+/** Widens `widths` to what the row takes. */
+function measured(row: readonly string[], widths: number[]): Laid {
+  const isPlain = PLAIN.test(row.join(""));
+  for (let i = 0; i < row.length - 1; i++) {
+    const width = isPlain ? row[i].length : displayWidth(row[i]);
+    if (width > widths[i]) widths[i] = width;
+  }
+  return { row, isPlain };
+}
+
+function* lay(rows: readonly Laid[], widths: readonly number[]): Generator<string> {
+  for (const { row, isPlain } of rows) {
     let line = "";
-    for (let i = 0; i < row.length - 1; i++) line += padTo(row[i], widths[i]) + "  ";
+    for (let i = 0; i < row.length - 1; i++) {
+      line += isPlain ? row[i].padEnd(widths[i] + 2) : `${padTo(row[i], widths[i])}  `;
+    }
     yield (line + row[row.length - 1]).trimEnd();
   }
 }

@@ -3,7 +3,7 @@
 // ahead, they take turns on all processors, while this thread does something else.
 
 import { type Transfer, Transfers } from "../../ffi/aio.ts";
-import { type Descriptor, IPPROTO_TCP, isSyscallError, recv, type SyscallError } from "../../ffi/libc.ts";
+import { type Descriptor, IPPROTO_TCP, isSyscallError, recv } from "../../ffi/libc.ts";
 import { allocate } from "../../ffi/memory.ts";
 import { InetDiagMsg } from "../netlink/inet_diag.ts";
 import { type DumpRequest, encodeDump, readDatagram, type SockDiag } from "./sock_diag.ts";
@@ -46,13 +46,13 @@ export class Ahead {
   /** Waits for them. What needs to be asked anew, `diag` is asked. */
   collect(diag: Dumper): Collected {
     const datagrams: Uint8Array[][] = this.#requests.map(() => []);
-    let last: number | SyscallError = 0;
+    let bytes: number | null = null;
     this.#steps.forEach(({ request, kind, memory }, i) => {
-      last = this.#transfers.result(i);
-      if (kind === "read" && typeof last === "number") datagrams[request].push(memory.subarray(0, last));
+      bytes = this.#transfers.bytes(i);
+      if (kind === "read" && bytes !== null) datagrams[request].push(memory.subarray(0, bytes));
     });
     // A long dump goes on from here. Nothing else has been asked of the socket since.
-    if (typeof last === "number") datagrams.at(-1)?.push(...this.#rest());
+    if (bytes !== null) datagrams.at(-1)?.push(...this.#rest());
     const collections = this.#requests.map((request, i) => {
       return { request, sequence: sequenceOf(i), datagrams: datagrams[i] };
     });

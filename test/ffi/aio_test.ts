@@ -1,18 +1,25 @@
 // Several transfers at once, done by the host's libc.
 
 import { assert, assertEquals } from "@std/assert";
-import { canTransferAtOnce, transferAtOnce } from "../../ffi/aio.ts";
-import { open, type SyscallError } from "../../ffi/libc.ts";
+import { canTransfer, type Transfer, Transfers } from "../../ffi/aio.ts";
+import { open } from "../../ffi/libc.ts";
 import { allocate } from "../../ffi/memory.ts";
 
+/** Does all of them, and waits. */
+function transfer(transfers: readonly Transfer[]): (number | null)[] {
+  assert(canTransfer());
+  const started = new Transfers(transfers);
+  started.wait();
+  return transfers.map((_, i) => started.bytes(i));
+}
+
 Deno.test("each gets what it reads, however many there are", () => {
-  assert(canTransferAtOnce());
   const path = new URL(import.meta.url).pathname;
   const bytes = Deno.readFileSync(path);
   const files = Array.from({ length: 100 }, () => open(null, path));
   const memories = files.map((_, i) => allocate(i + 1));
   try {
-    const results = transferAtOnce(files.map((file, i) => ({ kind: "read", file, memory: memories[i] })));
+    const results = transfer(files.map((file, i) => ({ kind: "read", file, memory: memories[i] })));
     assertEquals(results, memories.map(({ length }) => length));
     for (const memory of memories) assertEquals(memory, bytes.slice(0, memory.length));
   } finally {
@@ -20,25 +27,50 @@ Deno.test("each gets what it reads, however many there are", () => {
   }
 });
 
-Deno.test("one that fails says why, and the others go on", () => {
+Deno.test("one that fails does not keep the others", () => {
   const closed = open(null, "/dev/null");
   closed.close();
   const [empty, zero] = [open(null, "/dev/null"), open(null, "/dev/zero")];
   try {
-    const [bad, end, readOnly, zeros] = transferAtOnce([
+    const [bad, end, readOnly, zeros] = transfer([
       { kind: "read", file: closed, memory: allocate(8) },
       { kind: "read", file: empty, memory: allocate(8) },
       { kind: "write", file: zero, memory: allocate(8) },
       { kind: "read", file: zero, memory: allocate(8) },
     ]);
-    for (const failed of [bad, readOnly]) assertEquals((failed as SyscallError).code, "EBADF");
-    assertEquals([end, zeros], [0, 8]);
+    assertEquals([bad, end, readOnly, zeros], [null, 0, null, 8]);
   } finally {
     empty.close();
     zero.close();
   }
 });
 
+Deno.test("those of one file are done in order, each before the next begins", () => {
+  const directory = Deno.makeTempDirSync();
+  // A FIFO has no position that a transfer could be given: what was written first is read first.
+  const fifo = `${directory}/fifo`;
+  assert(new Deno.Command("mkfifo", { args: [fifo] }).outputSync().success);
+  const O_RDWR = 2;
+  const file = open(null, fifo, O_RDWR);
+  try {
+    const memories = ["one", "two", "three"].map((text) => {
+      const memory = allocate(text.length);
+      memory.set(new TextEncoder().encode(text));
+      return memory;
+    });
+    const [first, second] = [allocate(4), allocate(7)];
+    const results = transfer([
+      ...memories.map((memory) => ({ kind: "write" as const, file, memory })),
+      ...[first, second].map((memory) => ({ kind: "read" as const, file, memory })),
+    ]);
+    assertEquals(results, [3, 3, 5, 4, 7]);
+    assertEquals(new TextDecoder().decode(first) + new TextDecoder().decode(second), "onetwothree");
+  } finally {
+    file.close();
+    Deno.removeSync(directory, { recursive: true });
+  }
+});
+
 Deno.test("nothing to transfer is no error", () => {
-  assertEquals(transferAtOnce([]), []);
+  assertEquals(transfer([]), []);
 });

@@ -1,9 +1,10 @@
 // Dumps that were asked for before they are needed: replayed where they are whole, asked for anew where they are not.
 
 import { assert, assertEquals } from "@std/assert";
-import { collect, Collected, WithoutTcp } from "../../src/sockdiag/ahead.ts";
+import { canTransfer } from "../../ffi/aio.ts";
+import { Ahead, Collected, WithoutTcp } from "../../src/sockdiag/ahead.ts";
 import { type DumpRequest, SockDiag } from "../../src/sockdiag/sock_diag.ts";
-import { openNetlink } from "../../src/sockdiag/transport.ts";
+import { openNetlinkNonblocking } from "../../src/sockdiag/transport.ts";
 import { datagram, done, FakeKernel, message, refusal, row } from "./kernel.ts";
 
 const BY_FAMILY = 20;
@@ -32,7 +33,7 @@ function ports(dumper: Pick<SockDiag, "dump">, request: DumpRequest): number[] {
 }
 
 function replayed(datagrams: readonly Uint8Array[], request = TCP): number[] {
-  return ports(new Collected([{ request: TCP, datagrams }], kernel().diag), request);
+  return ports(new Collected([{ request: TCP, sequence: SEQUENCE, datagrams }], kernel().diag), request);
 }
 
 Deno.test("a dump that is whole is not asked for again", () => {
@@ -61,6 +62,11 @@ Deno.test("a dump that ends early, is disturbed, garbled or refused is asked for
   for (const datagrams of spoilt) assertEquals(replayed(datagrams).at(-1), ANEW);
 });
 
+Deno.test("what comes of another dump of the same socket is passed over", () => {
+  const late = message(BY_FAMILY, SEQUENCE + 1, row({ sport: 7 }));
+  assertEquals(replayed([datagram(late), datagram(socket(1)), done(SEQUENCE + 1), done(SEQUENCE)]), [1]);
+});
+
 Deno.test("a namespace without TCP is only asked for what is not TCP", () => {
   const dumper = new WithoutTcp(kernel().diag);
   assertEquals([ports(dumper, TCP), ports(dumper, { ...TCP, family: 0 }), ports(dumper, MPTCP)], [[], [], [ANEW]]);
@@ -69,28 +75,69 @@ Deno.test("a namespace without TCP is only asked for what is not TCP", () => {
 const AF_UNSPEC = 0;
 const LISTENERS: DumpRequest = { family: AF_UNSPEC, protocol: 6, states: 1 << 10, extensions: 0, bytecode: null };
 
-Deno.test("dumps that are collected at once are what one after the other gives", () => {
-  const listeners = Array.from({ length: 300 }, () => Deno.listen({ hostname: "127.0.0.1", port: 0 }));
-  const diag = new SockDiag();
+const MPTCP_CONNECTIONS: DumpRequest = { ...LISTENERS, family: 2, protocol: 262, states: 1 << 1 };
+
+/** What must not be needed. */
+const never = {
+  dump: (request: DumpRequest) => assert(false, `asked for anew: ${JSON.stringify(request)}`),
+};
+
+/** Listens on so many ports of this host while `use` runs. */
+function listening(count: number, use: (ports: readonly number[]) => void): void {
+  const listeners = Array.from({ length: count }, () => Deno.listen({ hostname: "127.0.0.1", port: 0 }));
   try {
-    const expected = listeners.map(({ addr }) => (addr as Deno.NetAddr).port);
-    const dumps = collect(Array.from({ length: 30 }, () => ({ netlink: openNetlink(), request: LISTENERS })));
-    assertEquals(dumps.length, 30);
-    for (const datagrams of dumps) {
-      assert(datagrams !== null && datagrams.length > 1);
-      const never = { dump: () => assert(false, "asked for anew") };
-      const found = new Set(ports(new Collected([{ request: LISTENERS, datagrams: datagrams! }], never), LISTENERS));
-      assertEquals(expected.filter((port) => !found.has(port)), []);
-    }
+    use(listeners.map(({ addr }) => (addr as Deno.NetAddr).port));
   } finally {
-    diag.close();
     for (const listener of listeners) listener.close();
+  }
+}
+
+Deno.test("dumps that are asked for ahead are what one after the other gives, however long", () => {
+  assert(canTransfer());
+  // Fewer than a datagram, more than one, more than what is read ahead.
+  for (const count of [3, 300, 1500]) {
+    listening(count, (expected) => {
+      const ahead = Array.from({ length: 30 }, () => {
+        return new Ahead(openNetlinkNonblocking(), [MPTCP_CONNECTIONS, LISTENERS]);
+      });
+      try {
+        for (const dumps of ahead) {
+          const collected = dumps.collect(never);
+          ports(collected, MPTCP_CONNECTIONS);
+          const found = new Set(ports(collected, LISTENERS));
+          assertEquals(expected.filter((port) => !found.has(port)), []);
+        }
+      } finally {
+        for (const dumps of ahead) dumps.close();
+      }
+    });
   }
 });
 
-Deno.test("a dump that cannot be asked for is none, and does not keep the others", () => {
-  const closed = openNetlink();
+Deno.test("a dump that fills what is read ahead, but is not the last of its socket, is asked for anew", () => {
+  assert(canTransfer());
+  listening(1500, (expected) => {
+    const others = { ...LISTENERS, extensions: 2 };
+    const dumps = new Ahead(openNetlinkNonblocking(), [LISTENERS, others]);
+    const diag = new SockDiag();
+    try {
+      const collected = dumps.collect(diag);
+      for (const request of [LISTENERS, others]) {
+        const found = new Set(ports(collected, request));
+        assertEquals(expected.filter((port) => !found.has(port)), []);
+      }
+    } finally {
+      dumps.close();
+      diag.close();
+    }
+  });
+});
+
+Deno.test("a dump that cannot be asked for is asked for anew", () => {
+  assert(canTransfer());
+  const closed = openNetlinkNonblocking();
   closed.close();
-  const dumps = collect([closed, openNetlink()].map((netlink) => ({ netlink, request: LISTENERS })));
-  assertEquals(dumps.map((datagrams) => datagrams === null), [true, false]);
+  const dumps = new Ahead(closed, [LISTENERS]);
+  assertEquals(ports(dumps.collect(kernel().diag), LISTENERS), [ANEW]);
+  dumps.close();
 });
