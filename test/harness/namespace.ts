@@ -7,6 +7,8 @@ export interface SpawnOptions {
   user?: number;
   /** Capabilities that the program lacks although it is root's: `net_admin`. */
   without?: readonly string[];
+  /** A command that runs the program, in other namespaces of other kinds: `nsenter --target 42 --pid`. */
+  within?: readonly string[];
   env?: Record<string, string>;
   cwd?: string;
 }
@@ -26,12 +28,12 @@ export class Namespace implements AsyncDisposable {
   }
 
   /** The command that runs `command` in here. The process started is `command` itself: what stands before it execs. */
-  enter(command: readonly string[], { user, without }: SpawnOptions = {}): string[] {
+  enter(command: readonly string[], { user, without, within = [] }: SpawnOptions = {}): string[] {
     const identity = user === undefined ? [] : ["--reuid", `${user}`, "--regid", `${user}`, "--clear-groups"];
     const lost = without?.map((capability) => `-${capability}`).join(",");
     const capabilities = lost ? ["--bounding-set", lost, "--inh-caps", lost] : [];
     const setpriv = user === undefined && !lost ? [] : ["setpriv", ...identity, ...capabilities, "--"];
-    return ["ip", "netns", "exec", this.name, ...setpriv, ...command];
+    return ["ip", "netns", "exec", this.name, ...within, ...setpriv, ...command];
   }
 
   /** Runs a program to its end and returns its standard output; throws when it fails. */
