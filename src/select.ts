@@ -1,6 +1,6 @@
 // The first room of the pipeline: which connections there are.
 
-import { isSyscallError } from "../ffi/libc.ts";
+import { AF_UNSPEC, IPPROTO_TCP, isSyscallError } from "../ffi/libc.ts";
 import { type Connection, identityOf, type Owner } from "./connection.ts";
 import { HolderFilter } from "./held_by.ts";
 import { KeepaliveFilter } from "./keepalive_filter.ts";
@@ -10,8 +10,10 @@ import { localAddresses } from "./netns/addresses.ts";
 import { hasCapability } from "./owners/permission.ts";
 import { processes } from "./owners/proc.ts";
 import { closedText, Places } from "./places.ts";
+import { compileBytecode } from "./selection/bytecode.ts";
 import { asksForInfo, mentions, queries, type Query } from "./selection/queries.ts";
 import { lasting, type Target } from "./selection/selection.ts";
+import type { Dumper } from "./sockdiag/ahead.ts";
 import { listConnections, requestsOf } from "./sockdiag/list.ts";
 import type { SockDiag } from "./sockdiag/sock_diag.ts";
 import { Unsupported } from "./unsupported.ts";
@@ -26,11 +28,11 @@ export class Selector {
   readonly #holders: HolderFilter | null;
   readonly #keepalive: KeepaliveFilter | null;
   readonly #queries = new Map<number, readonly Query[]>();
+  readonly #asksForMark: boolean;
   #owners: ReadonlyMap<number, Owner[]> | undefined;
 
   /**
    * @param extensions Bits of the reply attributes that connections are to be filled from.
-   * @throws {Unsupported} When what the selection rests on is hidden from this user.
    */
   constructor(target: Target, extensions = 0) {
     this.#target = target;
@@ -38,9 +40,7 @@ export class Selector {
     this.#places = new Places(target.netns, target.notNetns ?? [], processes);
     this.#holders = HolderFilter.of(target);
     this.#keepalive = target.keepalive === undefined ? null : new KeepaliveFilter(target.keepalive);
-    if (mentions(target.filter, "mark") && !hasCapability("CAP_NET_ADMIN")) {
-      throw new Unsupported("Marks of sockets are shown to CAP_NET_ADMIN only: run it as root");
-    }
+    this.#asksForMark = mentions(target.filter, "mark");
   }
 
   /**
@@ -48,7 +48,8 @@ export class Selector {
    *
    * @param states Mask of the states to look in, of those that the target has.
    * @throws {UsageError} When a namespace, process, cgroup or container is not there, the first time.
-   * @throws {Unsupported} Where the kernel has no sock_diag, or no namespace may be entered.
+   * @throws {Unsupported} Where the kernel has no sock_diag, no namespace may be entered, or what the selection rests on is
+   * hidden from this user.
    */
   select(states: number = this.#target.states): Connection[] {
     const mask = states & this.#target.states;
@@ -114,6 +115,7 @@ export class Selector {
     try {
       this.#places.forEach((netns, diag) => {
         const wanted = wantedIn(netns);
+        if (this.#asksForMark && wanted.length > 0) verifyMarks(diag);
         if (wanted.length > 0) lists.push(listConnections(diag, wanted, this.#extensions, netns));
       }, (netns) => requestsOf(wantedIn(netns), this.#extensions));
     } catch (error) {
@@ -163,6 +165,23 @@ export class Selector {
   close(): void {
     this.#places.close();
     this.#keepalive?.close();
+  }
+}
+
+const ANY_MARK = compileBytecode({ op: "mark", value: 0, mask: 0 });
+
+/**
+ * Asks for no socket at all, but by its mark: the kernel refuses that where it leaves the mark out of what it lists.
+ *
+ * @throws {Unsupported} Then.
+ */
+function verifyMarks(diag: Dumper): void {
+  try {
+    diag.dump({ family: AF_UNSPEC, protocol: IPPROTO_TCP, states: 0, extensions: 0, bytecode: ANY_MARK }, () => {});
+  } catch (error) {
+    if (!isSyscallError(error, "EPERM")) throw error;
+    const missing = hasCapability("CAP_NET_ADMIN") ? "in the user namespace of the network namespace" : "only";
+    throw new Unsupported(`Marks of sockets are shown to CAP_NET_ADMIN ${missing}: run it as root of the host`);
   }
 }
 
