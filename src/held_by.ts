@@ -2,6 +2,7 @@
 // is asked for connections, so that a connection that others hold too is found as surely as any.
 
 import type { Owner } from "./connection.ts";
+import { findOwners, type Wanted } from "./owners/find.ts";
 import { type Holdings, holdingsOf } from "./owners/holdings.ts";
 import { missingToLook } from "./owners/permission.ts";
 import { self } from "./owners/proc.ts";
@@ -19,6 +20,8 @@ export class HolderFilter {
   readonly #chosen: ProcessFilter | null;
   readonly #excluded: ProcessFilter | null;
   readonly #unread = new Map<number, string>();
+  /** Those whose program was asked for at the last look, and may not be known. */
+  #hidden: readonly number[] = [];
   #hiddenPrograms = 0;
   #verified = false;
   /** tcphup's own descriptors are duplicates of what others hold. */
@@ -51,10 +54,33 @@ export class HolderFilter {
     const chosen = (this.#chosen?.matching(census) ?? census.all).filter((process) =>
       !excluded.has(process) && process.pid !== this.#self
     );
-    this.#hiddenPrograms = census.all.filter(({ exeIsHidden }) => exeIsHidden).length;
+    this.#hidden = census.all.filter(({ exeIsHidden }) => exeIsHidden).map(({ pid }) => pid);
     const { owners } = this.#read(chosen, this.#chosen !== null);
     for (const inode of this.#read([...excluded], true).owners.keys()) owners.delete(inode);
     return { owners };
+  }
+
+  /** Whether `judge` is to be told after the last look what it left out. */
+  get isInDoubt(): boolean {
+    return this.#hidden.length > 0;
+  }
+
+  /**
+   * Finds out how many of the processes whose program may not be known could hold something that they should be asked for:
+   * of those that may be looked into, what they do hold counts, of the others, what nobody else is seen to hold.
+   *
+   * @param leftOut What would be selected if the right process held it.
+   */
+  judge(leftOut: readonly Wanted[]): void {
+    this.#hiddenPrograms = 0;
+    if (leftOut.length === 0) return;
+    const inodes = new Set(leftOut.map(({ inode }) => inode));
+    const closed = new Set(holdingsOf(this.#hidden).unreadable);
+    const open = this.#hidden.filter((pid) => !closed.has(pid));
+    this.#hiddenPrograms = open.filter((pid) => holdsOneOf(pid, inodes)).length;
+    if (closed.size === 0) return;
+    const { owners } = findOwners(leftOut);
+    if (leftOut.some(({ inode }) => !owners.has(inode))) this.#hiddenPrograms += closed.size;
   }
 
   #verify(census: Census): void {
@@ -79,4 +105,8 @@ export class HolderFilter {
     const processes = this.#hiddenPrograms === 1 ? "1 process" : `${this.#hiddenPrograms} processes`;
     return [...unseen, `which program runs in ${processes} may not be known: ${reason}`];
   }
+}
+
+function holdsOneOf(pid: number, inodes: ReadonlySet<number>): boolean {
+  return [...holdingsOf([pid]).owners.keys()].some((inode) => inodes.has(inode));
 }

@@ -4,13 +4,15 @@ import { AF_UNSPEC, IPPROTO_TCP, isSyscallError } from "../ffi/libc.ts";
 import { type Connection, identityOf, type Owner } from "./connection.ts";
 import { HolderFilter } from "./held_by.ts";
 import { KeepaliveFilter } from "./keepalive_filter.ts";
-import { extension, INET_DIAG_INFO } from "./netlink/inet_diag.ts";
+import { extension, INET_DIAG_INFO, type InetDiagMsg } from "./netlink/inet_diag.ts";
 import { CONNECTED } from "./netlink/states.ts";
 import { localAddresses } from "./netns/addresses.ts";
+import type { Wanted } from "./owners/find.ts";
 import { hasCapability } from "./owners/permission.ts";
 import { processes } from "./owners/proc.ts";
 import { closedText, Places } from "./places.ts";
 import { compileBytecode } from "./selection/bytecode.ts";
+import type { Matcher } from "./selection/matcher.ts";
 import { asksForInfo, mentions, queries, type Query } from "./selection/queries.ts";
 import { lasting, type Target } from "./selection/selection.ts";
 import type { Dumper } from "./sockdiag/ahead.ts";
@@ -54,11 +56,16 @@ export class Selector {
   select(states: number = this.#target.states): Connection[] {
     const mask = states & this.#target.states;
     const owners = this.#owners = this.#holders?.look().owners;
+    const leftOut: Wanted[] = [];
+    const leaveOut = this.#holders?.isInDoubt
+      ? ({ inode, uid }: InetDiagMsg) => void (inode !== 0 && leftOut.push({ inode, uid }))
+      : null;
     const connections = this.#list((netns) => {
       const wanted = this.#queriesIn(netns, mask);
-      return owners === undefined ? wanted : wanted.map((query) => heldBy(owners, query));
+      return owners === undefined ? wanted : wanted.map((query) => heldBy(owners, query, leaveOut));
     });
     this.#target.local?.verify();
+    if (this.#holders?.isInDoubt) this.#holders.judge(leftOut);
     return this.#chosen(connections, owners);
   }
 
@@ -76,7 +83,10 @@ export class Selector {
       }));
     });
     const owners = this.#owners = connections.length === 0 ? new Map() : this.#holders?.look().owners;
-    return this.#chosen(owners ? connections.filter(({ inode }) => owners.has(inode)) : connections, owners);
+    if (owners === undefined) return this.#chosen(connections);
+    const isHeld = ({ inode }: Connection) => owners.has(inode);
+    if (this.#holders?.isInDoubt) this.#holders.judge(connections.filter((one) => one.inode !== 0 && !isHeld(one)));
+    return this.#chosen(connections.filter(isHeld), owners);
   }
 
   /** What of the connections the owners, and their keepalive, leave. */
@@ -185,11 +195,16 @@ function verifyMarks(diag: Dumper): void {
   }
 }
 
-/** A query for those of its rows that one of `owners` holds. */
-function heldBy(owners: ReadonlyMap<number, unknown>, query: Query): Query {
-  return {
-    ...query,
-    matches: (row) => owners.has(row.inode) && query.matches(row),
-    matchesMptcp: (row) => owners.has(row.inode) && query.matchesMptcp(row),
+/** A query for those of its rows that one of `owners` holds; `leaveOut` is told of the others. */
+function heldBy(
+  owners: ReadonlyMap<number, unknown>,
+  query: Query,
+  leaveOut: ((row: InetDiagMsg) => void) | null,
+): Query {
+  const held = (matches: Matcher): Matcher => (row) => {
+    if (owners.has(row.inode)) return matches(row);
+    if (leaveOut !== null && matches(row)) leaveOut(row);
+    return false;
   };
+  return { ...query, matches: held(query.matches), matchesMptcp: held(query.matchesMptcp) };
 }
