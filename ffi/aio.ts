@@ -93,12 +93,6 @@ export class Transfers {
     return aio_error(this.#pointers[i]) === 0 ? Number(aio_return(this.#pointers[i])) : null;
   }
 
-  /** Whether all are done. */
-  get areDone(): boolean {
-    const { aio_error } = queueing();
-    return this.#pointers.every((pointer) => aio_error(pointer) !== EINPROGRESS);
-  }
-
   /** Waits for all. */
   wait(): void {
     for (let i = 0; i < this.#pointers.length; i++) this.#waitFor(i);

@@ -90,7 +90,7 @@ export class Lister {
 
   /** The connections as they are now. */
   list(): Listing {
-    const connections = this.#selector.select(undefined, () => this.#resolver.readAhead());
+    const connections = this.#selector.select();
     this.#resolver.resolve(connections, { exhaustive: true, known: this.#selector.owners });
     const { unreadable } = this.#resolver;
     const listing = { connections, unreadable_processes: unreadable, unseen: this.#selector.unseen };

@@ -127,8 +127,7 @@ export class Passes {
     const [first, takesNew] = [this.#count === 0, this.#takesNew];
     this.#count++;
     // What was hung up on is closing now, so a later pass need not look at it.
-    const readAhead = this.#options.dry_run ? () => this.#rooms.resolver.readAhead() : undefined;
-    const listed = selector.select(first ? undefined : ~CLOSING, readAhead);
+    const listed = selector.select(first ? undefined : ~CLOSING);
     // A dump of many sockets that come and go may miss one, so the only look is two.
     if (first && this.#onlyFirst) listed.push(...selector.select());
     const found = takesNew ? this.#unknown(listed) : [];

@@ -57,24 +57,17 @@ export class Places {
    * Does work in one namespace after the other, as they are now: it is given the inode number, and the sock_diag of it.
    *
    * @param requests The dumps that it will ask for. Those of many namespaces are asked for at once.
-   * @param idle What else there is to do while the kernel is busy: a little at each call, until it returns false.
    * @throws {UsageError} For a namespace that is not there, the first time.
    * @throws {Unsupported} When none of them may be entered.
    */
-  forEach(
-    work: (netns: number, diag: Dumper) => void,
-    requests: (netns: number) => readonly DumpRequest[],
-    idle?: () => boolean,
-  ): void {
+  forEach(work: (netns: number, diag: Dumper) => void, requests: (netns: number) => readonly DumpRequest[]): void {
     const namespaces = this.#find();
     let entered = 0;
     for (let i = 0; i < namespaces.length; i += AT_ONCE) {
       const some = namespaces.slice(i, i + AT_ONCE);
       const ahead = this.#askAhead(some, requests);
       try {
-        for (const netns of some) {
-          if (this.#work(netns, work, (diag) => ahead.get(netns)?.collect(diag, idle))) entered++;
-        }
+        for (const netns of some) if (this.#work(netns, work, ahead.get(netns))) entered++;
       } finally {
         for (const dumps of ahead.values()) dumps.close();
       }
@@ -83,14 +76,10 @@ export class Places {
   }
 
   /** Returns whether it could be done. */
-  #work(
-    netns: Netns,
-    work: (netns: number, diag: Dumper) => void,
-    collect: (diag: Dumper) => Dumper | undefined,
-  ): boolean {
+  #work(netns: Netns, work: (netns: number, diag: Dumper) => void, ahead: AheadIn | undefined): boolean {
     try {
       const diag = this.#move(netns);
-      work(netns.ino, collect(diag) ?? diag);
+      work(netns.ino, ahead?.collect(diag) ?? diag);
       return true;
     } catch (error) {
       if (!(error instanceof NotEntered)) throw error;
@@ -202,8 +191,8 @@ class AheadIn {
   }
 
   /** Waits for them. What needs to be asked anew, `diag` is asked. */
-  collect(diag: Dumper, idle?: () => boolean): Dumper {
-    return this.#dumps.collect(this.#hasTcp ? diag : new WithoutTcp(diag), idle);
+  collect(diag: Dumper): Dumper {
+    return this.#dumps.collect(this.#hasTcp ? diag : new WithoutTcp(diag));
   }
 
   close(): void {

@@ -3,8 +3,7 @@
 import { formatAddress, formatEndpoint, parseAddress } from "./address.ts";
 import type { Connection, Owner } from "./connection.ts";
 import { findOwners } from "./owners/find.ts";
-import { type Holdings, Survey } from "./owners/holdings.ts";
-import { ancestors, environment, processes, self } from "./owners/proc.ts";
+import { ancestors, environment, self } from "./owners/proc.ts";
 
 /** How to look for owners. */
 export interface ResolveOptions {
@@ -18,19 +17,8 @@ export class Resolver {
   readonly #self = self();
   readonly #ancestors = new Set(ancestors());
   readonly #session = sshSession();
-  /** What was read ahead for the next look. */
-  #survey: Survey | null = null;
   /** How many processes could not be looked into, at the last look. */
   unreadable = 0;
-
-  /**
-   * Reads a little of who holds what, for a `resolve` that is to be exhaustive: what can be done before it is known which
-   * connections it is about. Returns whether there is more.
-   */
-  readAhead(): boolean {
-    this.#survey ??= new Survey(processes());
-    return this.#survey.step();
-  }
 
   /**
    * Fills in the owners of connections.
@@ -41,13 +29,6 @@ export class Resolver {
    */
   resolve(connections: readonly Connection[], options: ResolveOptions = {}): void {
     const held = connections.filter(({ inode }) => inode !== 0);
-    const survey = options.exhaustive ? this.#survey : null;
-    this.#survey = null;
-    if (survey !== null && held.length > 0) return this.#resolveBy(survey.finish(), held, options);
-    this.#find(held, options);
-  }
-
-  #find(held: readonly Connection[], options: ResolveOptions): void {
     const { owners, unreadable } = findOwners(held, {
       exhaustive: options.exhaustive,
       first: [...this.#ancestors],
@@ -56,17 +37,6 @@ export class Resolver {
     });
     this.unreadable = unreadable;
     for (const connection of held) connection.owners = owners.get(connection.inode) ?? [];
-  }
-
-  /** For what has found a holder only since it was read, it is looked again. */
-  #resolveBy({ owners, unreadable }: Holdings, held: readonly Connection[], options: ResolveOptions): void {
-    const isOther = ({ pid }: Owner) => !options.exceptSelf || pid !== this.#self;
-    const missing = held.filter((connection) => {
-      connection.owners = owners.get(connection.inode)?.filter(isOther) ?? [];
-      return connection.owners.length === 0;
-    });
-    this.unreadable = unreadable.length;
-    if (missing.length > 0) this.#find(missing, options);
   }
 
   /** Why the connection is part of the operator's own session; null when it is not. */

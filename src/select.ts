@@ -49,12 +49,11 @@ export class Selector {
    * The connections that match now. Where it had to be found out who holds them, they have owners; else not yet.
    *
    * @param states Mask of the states to look in, of those that the target has.
-   * @param idle What else there is to do while the kernel is busy: a little at each call, until it returns false.
    * @throws {UsageError} When a namespace, process, cgroup or container is not there, the first time.
    * @throws {Unsupported} Where the kernel has no sock_diag, no namespace may be entered, or what the selection rests on is
    * hidden from this user.
    */
-  select(states: number = this.#target.states, idle?: () => boolean): Connection[] {
+  select(states: number = this.#target.states): Connection[] {
     const mask = states & this.#target.states;
     const owners = this.#owners = this.#holders?.look().owners;
     const leftOut: Wanted[] = [];
@@ -64,7 +63,7 @@ export class Selector {
     const connections = this.#list((netns) => {
       const wanted = this.#queriesIn(netns, mask);
       return owners === undefined ? wanted : wanted.map((query) => heldBy(owners, query, leaveOut));
-    }, idle);
+    });
     this.#target.local?.verify();
     if (this.#holders?.isInDoubt) this.#holders.judge(leftOut);
     return this.#chosen(connections, owners);
@@ -115,7 +114,7 @@ export class Selector {
     });
   }
 
-  #list(queriesIn: (netns: number) => readonly Query[], idle?: () => boolean): Connection[] {
+  #list(queriesIn: (netns: number) => readonly Query[]): Connection[] {
     const lists: Connection[][] = [];
     const known = new Map<number, readonly Query[]>();
     const wantedIn = (netns: number): readonly Query[] => {
@@ -124,15 +123,11 @@ export class Selector {
       return wanted;
     };
     try {
-      this.#places.forEach(
-        (netns, diag) => {
-          const wanted = wantedIn(netns);
-          if (this.#asksForMark && wanted.length > 0) verifyMarks(diag);
-          if (wanted.length > 0) lists.push(listConnections(diag, wanted, this.#extensions, netns));
-        },
-        (netns) => requestsOf(wantedIn(netns), this.#extensions),
-        idle,
-      );
+      this.#places.forEach((netns, diag) => {
+        const wanted = wantedIn(netns);
+        if (this.#asksForMark && wanted.length > 0) verifyMarks(diag);
+        if (wanted.length > 0) lists.push(listConnections(diag, wanted, this.#extensions, netns));
+      }, (netns) => requestsOf(wantedIn(netns), this.#extensions));
     } catch (error) {
       if (!isSyscallError(error, "ENOENT", "EPROTONOSUPPORT", "EAFNOSUPPORT")) throw error;
       throw new Unsupported("This kernel cannot list TCP sockets: it needs CONFIG_INET_DIAG and CONFIG_INET_TCP_DIAG");

@@ -15,55 +15,38 @@ export interface Holdings {
 
 /** Reads the descriptors of processes wholly, those included that a thread has to itself. */
 export function holdingsOf(pids: readonly number[]): Holdings {
-  return new Survey(pids).finish();
-}
-
-/** The sockets of some processes, read a little at a time. */
-export class Survey implements Holdings {
-  readonly owners = new Map<number, Owner[]>();
-  readonly unreadable: number[] = [];
-  readonly #reading: Iterator<void>;
-
-  constructor(pids: readonly number[]) {
-    this.#reading = this.#read(pids);
-  }
-
-  /** Reads on. Returns whether there is more. */
-  step(): boolean {
-    return !this.#reading.next().done;
-  }
-
-  /** Reads what is left. */
-  finish(): Holdings {
-    while (this.step());
-    return this;
-  }
-
-  *#read(pids: readonly number[]): Generator<void> {
-    for (const pid of pids) {
-      const table = DescriptorTable.open(pid);
-      if (table === "unreadable") this.unreadable.push(pid);
-      if (table === "unreadable" || table === null) continue;
-      let name: string | undefined;
-      for (const one of [table, ...threadTables(pid)]) {
-        while (!one.exhausted) {
-          one.readBlock((fd, inode) => {
-            name ??= comm(pid);
-            this.#add(inode, one.tid === null ? { pid, fd, comm: name } : { pid, tid: one.tid, fd, comm: name });
-            return true;
-          });
-          yield;
-        }
-      }
-      if (table.denied) this.unreadable.push(pid);
+  const owners = new Map<number, Owner[]>();
+  const unreadable: number[] = [];
+  for (const pid of pids) {
+    const table = DescriptorTable.open(pid);
+    if (table === "unreadable") unreadable.push(pid);
+    if (table === "unreadable" || table === null) continue;
+    let name: string | undefined;
+    const held = [table, ...threadTables(pid)].flatMap(readWholly);
+    if (table.denied) unreadable.push(pid);
+    for (const { tid, ...holder } of held) {
+      name ??= comm(pid);
+      const owner = tid === null ? { pid, fd: holder.fd, comm: name } : { pid, tid, fd: holder.fd, comm: name };
+      const known = owners.get(holder.inode);
+      if (known) known.push(owner);
+      else owners.set(holder.inode, [owner]);
     }
   }
+  return { owners, unreadable };
+}
 
-  #add(inode: number, owner: Owner): void {
-    const known = this.owners.get(inode);
-    if (known) known.push(owner);
-    else this.owners.set(inode, [owner]);
+interface Held {
+  readonly tid: number | null;
+  readonly fd: number;
+  readonly inode: number;
+}
+
+function readWholly(table: DescriptorTable): Held[] {
+  const held: Held[] = [];
+  while (!table.exhausted) {
+    table.readBlock((fd, inode) => held.push({ tid: table.tid, fd, inode }) > 0);
   }
+  return held;
 }
 
 /** The tables of those threads that have unshared their descriptors. */

@@ -43,13 +43,8 @@ export class Ahead {
     this.#transfers = new Transfers(this.#steps);
   }
 
-  /**
-   * Waits for them. What needs to be asked anew, `diag` is asked.
-   *
-   * @param idle What else there is to do meanwhile: a little at each call, until it returns false.
-   */
-  collect(diag: Dumper, idle: () => boolean = () => false): Collected {
-    while (!this.#transfers.areDone && idle());
+  /** Waits for them. What needs to be asked anew, `diag` is asked. */
+  collect(diag: Dumper): Collected {
     const datagrams: Uint8Array[][] = this.#requests.map(() => []);
     let bytes: number | null = null;
     this.#steps.forEach(({ request, kind, memory }, i) => {
