@@ -12,9 +12,14 @@ export function allocate(size: number): Uint8Array {
   return new Uint8Array(new ArrayBuffer(size));
 }
 
-/** The address of what `allocate` returned: memcpy(3) of nothing returns where it would have copied to. */
+const bases = new WeakMap<ArrayBufferLike, bigint>();
+
+/** The address of what `allocate` returned, or of a part of it. */
 export function addressOf(memory: Uint8Array): bigint {
-  return copying().memcpy(memory, 0n, 0n);
+  let base = bases.get(memory.buffer);
+  // memcpy(3) of nothing returns where it would have copied to.
+  if (base === undefined) bases.set(memory.buffer, base = copying().memcpy(new Uint8Array(memory.buffer), 0n, 0n));
+  return base + BigInt(memory.byteOffset);
 }
 
 /** `strings`, without their NULs, as the NULL-terminated array of pointers that execve(2) takes. */

@@ -17,7 +17,7 @@ import { asksForInfo, mentions, queries, type Query } from "./selection/queries.
 import { lasting, type Target } from "./selection/selection.ts";
 import type { Dumper } from "./sockdiag/ahead.ts";
 import { listConnections, requestsOf } from "./sockdiag/list.ts";
-import type { SockDiag } from "./sockdiag/sock_diag.ts";
+import type { DumpRequest, SockDiag } from "./sockdiag/sock_diag.ts";
 import { Unsupported } from "./unsupported.ts";
 
 export { currentNetns } from "./netns/enter.ts";
@@ -122,12 +122,20 @@ export class Selector {
       known.set(netns, wanted);
       return wanted;
     };
+    // Most namespaces are asked the same.
+    const requests = new Map<readonly Query[], DumpRequest[]>();
+    const requestsIn = (netns: number): DumpRequest[] => {
+      const wanted = wantedIn(netns);
+      const made = requests.get(wanted) ?? requestsOf(wanted, this.#extensions);
+      requests.set(wanted, made);
+      return made;
+    };
     try {
       this.#places.forEach((netns, diag) => {
         const wanted = wantedIn(netns);
         if (this.#asksForMark && wanted.length > 0) verifyMarks(diag);
         if (wanted.length > 0) lists.push(listConnections(diag, wanted, this.#extensions, netns));
-      }, (netns) => requestsOf(wantedIn(netns), this.#extensions));
+      }, requestsIn);
     } catch (error) {
       if (!isSyscallError(error, "ENOENT", "EPROTONOSUPPORT", "EAFNOSUPPORT")) throw error;
       throw new Unsupported("This kernel cannot list TCP sockets: it needs CONFIG_INET_DIAG and CONFIG_INET_TCP_DIAG");

@@ -36,7 +36,7 @@ export class Ahead {
     this.#steps = requests.flatMap((request, i) => {
       const reads = request.protocol === IPPROTO_TCP ? READS.tcp : READS.mptcp;
       return [
-        { request: i, kind: "write", file: netlink, memory: inPlace(encodeDump(request, sequenceOf(i))) },
+        { request: i, kind: "write", file: netlink, memory: messageOf(request, i) },
         ...Array.from({ length: reads }, () => ({ request: i, kind: "read", file: netlink, memory: takeBuffer() })),
       ] as Step[];
     });
@@ -90,6 +90,15 @@ interface Step extends Transfer {
 /** Each dump of a socket has a number of its own, so that a datagram that comes late is not taken for another's. */
 function sequenceOf(i: number): number {
   return i + 1;
+}
+
+/** The messages of each request, by its place among those of its socket: many namespaces are asked the same. */
+const messages = new WeakMap<DumpRequest, Uint8Array[]>();
+
+function messageOf(request: DumpRequest, i: number): Uint8Array {
+  let known = messages.get(request);
+  if (known === undefined) messages.set(request, known = []);
+  return known[i] ??= inPlace(encodeDump(request, sequenceOf(i)));
 }
 
 function inPlace(bytes: Uint8Array): Uint8Array {
