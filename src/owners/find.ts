@@ -30,7 +30,7 @@ export interface FindOptions {
 export interface Found {
   /** The holders of each inode. */
   readonly owners: Map<number, Owner[]>;
-  /** How many processes this user may not look into. */
+  /** How many of the processes that were looked at this user may not look into. */
   readonly unreadable: number;
 }
 
@@ -132,7 +132,8 @@ class Search {
 
   /** Threads that have unshared their descriptors: rare, and dear to look for. */
   readThreads(): void {
-    for (const { pid } of this.#tables) {
+    for (const { pid, denied } of this.#tables) {
+      if (denied) continue;
       for (const tid of threads(pid)) {
         if (tid === pid || sharesTable(pid, tid)) continue;
         const table = DescriptorTable.open(pid, tid);

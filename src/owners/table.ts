@@ -1,7 +1,7 @@
 // The descriptors of one process, or of one thread that has a table of its own: /proc/PID/fd.
 
 import { type Descriptor, isSyscallError, readlinkat, statx } from "../../ffi/libc.ts";
-import { openDirectory, readNumbers } from "./proc.ts";
+import { directoryStatus, openDirectory, readNumbers } from "./proc.ts";
 
 /** Descriptors are read in blocks of so many: few enough to stop early, enough to make opening /proc/PID/fd cheap. */
 export const BLOCK = 64;
@@ -42,41 +42,43 @@ export class DescriptorTable {
   readonly uid: number;
   /** How many descriptors were open when it was opened. */
   readonly size: number;
-  /** The numbers that are in use; null while they are taken to be 0 to `size` − 1, as they nearly always are. */
-  #numbers: number[] | null = null;
+  /** The numbers in use; null while they are taken to be 0 to `size` − 1, as they are or nearly so in most tables. */
+  #numbers: number[] | null;
   /** Whether this user was kept from seeing what a descriptor is. */
   denied = false;
   /** Blocks yet to be read, the most promising last. */
-  #blocks: number[] = [];
-  #likely = 0;
+  #blocks: number[];
+  #likely: number;
   #read = 0;
   #open = 0;
   #hits = 0;
   #prior = 0;
 
-  private constructor(pid: number, tid: number | null, uid: number, size: number) {
+  private constructor(pid: number, tid: number | null, uid: number, size: number, numbers: number[] | null) {
     this.pid = pid;
     this.tid = tid;
     this.uid = uid;
     this.size = size;
+    this.#numbers = numbers;
+    this.#blocks = Array.from({ length: Math.ceil(size / BLOCK) }, (_, i) => i).reverse();
+    this.#likely = this.#blocks.length;
   }
 
-  /** Looks at a table. Returns null when the process is gone, `"unreadable"` when this user may not look. */
+  /**
+   * Looks at a table, which tells its size; whether it may be read shows when it is. Returns null when the process is
+   * gone, `"unreadable"` when this user may not even look.
+   */
   static open(pid: number, tid: number | null = null): DescriptorTable | null | "unreadable" {
-    const directory = openDirectory(tablePath(pid, tid));
+    const path = tablePath(pid, tid);
+    const status = directoryStatus(path);
+    if (status === null || status === "unreadable") return status;
+    const { uid, size } = status;
+    if (sizesAreKnown()) return new DescriptorTable(pid, tid, uid, size, null);
+    const directory = openDirectory(path);
     if (directory === null || directory === "unreadable") return directory;
     try {
-      const { uid, size } = statx(directory);
-      // Since Linux 6.2 the directory's size is the number of descriptors; before, it is 0.
-      const numbers = size <= BLOCK ? readNumbers(directory) : null;
-      const table = new DescriptorTable(pid, tid, uid, numbers?.length ?? size);
-      table.#numbers = numbers;
-      table.#blocks = Array.from({ length: Math.ceil(table.size / BLOCK) }, (_, i) => i).reverse();
-      table.#likely = table.#blocks.length;
-      return table;
-    } catch (error) {
-      if (isSyscallError(error, "ENOENT", "ESRCH")) return null;
-      throw error;
+      const numbers = readNumbers(directory);
+      return new DescriptorTable(pid, tid, uid, numbers.length, numbers);
     } finally {
       directory.close();
     }
@@ -105,7 +107,7 @@ export class DescriptorTable {
   sample(wanted: Uint32Array): void {
     const ends = Array.from({ length: this.#blocks.length + 1 }, (_, i) => Math.min(i * BLOCK, this.size - 1));
     const inodes: number[] = [];
-    this.#readEach(ends, (_, inode) => inodes.push(inode));
+    this.#readEach(ends, (_, inode) => inodes.push(inode) > 0);
     const likely = (block: number) => {
       const [a, b] = [inodes[block], inodes[block + 1]];
       // An end that is no socket says nothing.
@@ -123,11 +125,14 @@ export class DescriptorTable {
     const numbers = this.#numbers?.slice(block * BLOCK, (block + 1) * BLOCK) ??
       Array.from({ length: BLOCK }, (_, i) => block * BLOCK + i);
     this.#readEach(numbers, (fd, inode) => {
+      this.#read++;
       if (inode !== CLOSED) this.#open++;
       if (inode > 0 && each(fd, inode)) this.#hits++;
+      return this.#numbers !== null || this.#open < this.size;
     });
-    this.#read += numbers.length;
-    if (this.#blocks.length === 0 && this.#numbers === null && this.#open < this.size) this.#findStragglers();
+    if (this.#numbers !== null || this.denied) return;
+    if (this.#open >= this.size) this.#blocks = [];
+    else if (this.#blocks.length === 0) this.#findStragglers();
   }
 
   /** Adds the descriptors whose numbers lie above those that a table without holes would have. */
@@ -147,13 +152,18 @@ export class DescriptorTable {
     this.#readEach(sockets.map(({ fd }) => fd), (_, inode) => {
       const socket = sockets[i++];
       if (inode === socket.inode) held.push(socket);
+      return true;
     });
     return held;
   }
 
-  /** Calls `each` for every number in order, with inode 0 for what is no socket and CLOSED for what is not open. */
-  #readEach(numbers: readonly number[], each: (fd: number, inode: number) => void): void {
+  /**
+   * Calls `each` for the numbers in order, until it returns false, with inode 0 for what is no socket and CLOSED for what
+   * is not open, or not to be seen.
+   */
+  #readEach(numbers: readonly number[], each: (fd: number, inode: number) => boolean): void {
     const directory = openDirectory(tablePath(this.pid, this.tid));
+    if (directory === "unreadable") this.#deny();
     if (directory === null || directory === "unreadable") {
       for (const fd of numbers) each(fd, CLOSED);
       return;
@@ -161,7 +171,7 @@ export class DescriptorTable {
     try {
       for (const fd of numbers) {
         writeDecimal(fd);
-        each(fd, linkedInode(this.#readLink(directory)));
+        if (!each(fd, linkedInode(this.#readLink(directory)))) return;
       }
     } finally {
       directory.close();
@@ -174,10 +184,22 @@ export class DescriptorTable {
       return readlinkat(directory, name, link, LINK_SIZE);
     } catch (error) {
       if (!isSyscallError(error, "EACCES", "EPERM")) throw error;
-      this.denied = true;
+      this.#deny();
       return 0;
     }
   }
+
+  #deny(): void {
+    this.denied = true;
+    this.#blocks = [];
+  }
+}
+
+let known: boolean | undefined;
+
+/** Since Linux 6.2 the size of a directory of descriptors is how many there are; before, it is 0. */
+function sizesAreKnown(): boolean {
+  return known ??= statx(null, "/proc/self/fd").size > 0;
 }
 
 function tablePath(pid: number, tid: number | null): string {

@@ -95,8 +95,15 @@ Deno.test("a process that has gone has no table, or no more of one", async () =>
   assertEquals(gone!.holds([{ fd: 3, inode: 1 }]), []);
 });
 
-Deno.test("another user's table is unreadable", () => {
-  asUnprivileged(() => assertEquals(DescriptorTable.open(1), "unreadable"));
+Deno.test("another user's table is unreadable, at the latest when it is read", () => {
+  asUnprivileged(() => {
+    const table = DescriptorTable.open(1);
+    // Where the kernel does not tell its size, it has to be read for that.
+    if (table === "unreadable") return;
+    assert(table !== null);
+    assertEquals(socketsIn(table), []);
+    assert(table.denied);
+  });
 });
 
 Deno.test("a thread may have a table of its own", async () => {
