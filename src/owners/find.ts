@@ -120,7 +120,7 @@ class Search {
       if (table.exhausted) continue;
       const sampled = table.size >= SAMPLED && !exhaustive;
       if (sampled) table.sample(ascending);
-      table.expect((sampled ? 0.5 : 0.25) * (this.#uids.has(table.uid) ? 1 : 0.5));
+      table.expect((sampled ? 1 : 0.25) * (this.#uids.has(table.uid) ? 1 : 0.5));
       insert(queue, table);
     }
     while (queue.length > 0 && (exhaustive || this.remaining > 0)) {

@@ -21,6 +21,9 @@ function writeDecimal(number: number): void {
   for (let i = length - 1, rest = number; i >= 0; i--, rest = Math.trunc(rest / 10)) name[i] = 48 + rest % 10;
 }
 
+/** The weight of a block an end of which is no socket, and so says nothing. */
+const UNKNOWN = 0.5;
+
 /** In place of an inode: the descriptor is not open. */
 const CLOSED = -1;
 
@@ -48,7 +51,8 @@ export class DescriptorTable {
   denied = false;
   /** Blocks yet to be read, the most promising last. */
   #blocks: number[];
-  #likely: number;
+  /** How likely each block is to hold a wanted socket; null as long as nobody knows. */
+  #weights: Float64Array | null = null;
   #read = 0;
   #open = 0;
   #hits = 0;
@@ -61,7 +65,6 @@ export class DescriptorTable {
     this.size = size;
     this.#numbers = numbers;
     this.#blocks = Array.from({ length: Math.ceil(size / BLOCK) }, (_, i) => i).reverse();
-    this.#likely = this.#blocks.length;
   }
 
   /**
@@ -91,37 +94,37 @@ export class DescriptorTable {
 
   /** How likely it is that the next block holds a wanted socket: between 0 and 1, by what was read so far. */
   get promise(): number {
-    if (this.#likely === 0) return 0;
-    return (this.#hits + this.#prior * BLOCK) / (this.#read + BLOCK);
+    const weight = this.#weights === null ? 1 : this.#weights[this.#blocks[this.#blocks.length - 1]];
+    return weight === 0 ? 0 : (this.#hits + weight * this.#prior * BLOCK) / (this.#read + BLOCK);
   }
 
-  /** What to expect of the table before any of it is read. */
+  /** What to expect of the table before any of it is read; of a sampled one, where its blocks may hold something. */
   expect(promise: number): void {
     this.#prior = promise;
   }
 
   /**
-   * Puts those blocks first that may hold one of the `wanted` inodes (ascending). Inode numbers and descriptor
-   * numbers are both handed out in ascending order, so the inodes at a block's two ends tell what lies between.
+   * Puts those blocks first that are likely to hold one of the `wanted` inodes (ascending). Inode numbers and descriptor
+   * numbers are both handed out in ascending order, by and large, so the inodes at a block's two ends tell what lies
+   * between: the less there is between them, the surer is what lies there.
    */
   sample(wanted: Uint32Array): void {
     const ends = Array.from({ length: this.#blocks.length + 1 }, (_, i) => Math.min(i * BLOCK, this.size - 1));
     const inodes: number[] = [];
     this.#readEach(ends, (_, inode) => inodes.push(inode) > 0);
-    const likely = (block: number) => {
+    const weights = Float64Array.from(this.#blocks.keys(), (block) => {
       const [a, b] = [inodes[block], inodes[block + 1]];
-      // An end that is no socket says nothing.
-      return a <= 0 || b <= 0 || anyBetween(wanted, Math.min(a, b), Math.max(a, b));
-    };
-    const [first, last] = [this.#blocks.filter(likely), this.#blocks.filter((block) => !likely(block))];
-    this.#blocks = [...last, ...first];
-    this.#likely = first.length;
+      if (a <= 0 || b <= 0) return UNKNOWN;
+      const [low, high] = [Math.min(a, b), Math.max(a, b)];
+      return Math.min(1, BLOCK * countBetween(wanted, low, high) / (high - low + 1));
+    });
+    this.#weights = weights;
+    this.#blocks.sort((a, b) => weights[a] - weights[b]);
   }
 
   /** Reads the next block: calls `each` with every socket in it, and counts those for which it returns true. */
   readBlock(each: (fd: number, inode: number) => boolean): void {
     const block = this.#blocks.pop()!;
-    this.#likely = Math.max(0, this.#likely - 1);
     const numbers = this.#numbers?.slice(block * BLOCK, (block + 1) * BLOCK) ??
       Array.from({ length: BLOCK }, (_, i) => block * BLOCK + i);
     this.#readEach(numbers, (fd, inode) => {
@@ -140,6 +143,7 @@ export class DescriptorTable {
     const limit = Math.ceil(this.size / BLOCK) * BLOCK;
     const directory = openDirectory(tablePath(this.pid, this.tid));
     if (directory === null || directory === "unreadable") return;
+    this.#weights = null;
     this.#numbers = readNumbers(directory).filter((fd) => fd >= limit);
     directory.close();
     this.#blocks = Array.from({ length: Math.ceil(this.#numbers.length / BLOCK) }, (_, i) => i);
@@ -206,13 +210,18 @@ function tablePath(pid: number, tid: number | null): string {
   return tid === null ? `/proc/${pid}/fd` : `/proc/${pid}/task/${tid}/fd`;
 }
 
-/** Whether an ascending array has an element from `low` to `high`. */
-function anyBetween(ascending: Uint32Array, low: number, high: number): boolean {
+/** How many elements of an ascending array lie between `low` and `high`, these included. */
+function countBetween(ascending: Uint32Array, low: number, high: number): number {
+  return firstFrom(ascending, high + 1) - firstFrom(ascending, low);
+}
+
+/** The index of the first element of an ascending array that is not below `least`. */
+function firstFrom(ascending: Uint32Array, least: number): number {
   let [from, to] = [0, ascending.length];
   while (from < to) {
     const middle = (from + to) >>> 1;
-    if (ascending[middle] < low) from = middle + 1;
+    if (ascending[middle] < least) from = middle + 1;
     else to = middle;
   }
-  return from < ascending.length && ascending[from] <= high;
+  return from;
 }
