@@ -35,12 +35,9 @@ function placesOf(character: string): number {
   return COMBINING.test(character) ? 0 : WIDE.test(character) ? 2 : 1;
 }
 
-/** Of characters that take one place each. */
-const PLAIN = /^[ -~]*$/;
-
 /** How many places a text takes on a terminal. */
 export function displayWidth(text: string): number {
-  if (PLAIN.test(text)) return text.length;
+  if (/^[ -~]*$/.test(text)) return text.length;
   let width = 0;
   for (const character of text) width += placesOf(character);
   return width;
@@ -59,50 +56,46 @@ export function cut(text: string, width: number): string {
   return `${kept}…`;
 }
 
-function padTo(text: string, width: number): string {
-  return text + " ".repeat(Math.max(0, width - displayWidth(text)));
-}
-
 /** How many rows are laid out together: a long table is not held in memory as text. */
 const BLOCK = 1000;
-
-/** A row, and whether each character of it takes one place, as nearly always. */
-interface Laid {
-  readonly row: readonly string[];
-  readonly isPlain: boolean;
-}
 
 /**
  * Rows in columns, each as wide as its widest cell so far (they are laid out a thousand at a time); the last one is not
  * padded.
  */
 export function* columns(header: readonly string[], rows: Iterable<readonly string[]>): Generator<string> {
-  const widths = header.map(() => 0);
-  let block: Laid[] = [measured(header, widths)];
-  for (const row of rows) {
-    if (block.push(measured(row, widths)) < BLOCK) continue;
-    yield* lay(block, widths);
-    block = [];
-  }
-  yield* lay(block, widths);
-}
-
-/** Widens `widths` to what the row takes. */
-function measured(row: readonly string[], widths: number[]): Laid {
-  const isPlain = PLAIN.test(row.join(""));
-  for (let i = 0; i < row.length - 1; i++) {
-    const width = isPlain ? row[i].length : displayWidth(row[i]);
-    if (width > widths[i]) widths[i] = width;
-  }
-  return { row, isPlain };
-}
-
-function* lay(rows: readonly Laid[], widths: readonly number[]): Generator<string> {
-  for (const { row, isPlain } of rows) {
-    let line = "";
+  const widths: number[] = header.map(() => 0);
+  let block: (readonly string[])[] = [];
+  let taken: number[] = [];
+  const take = (row: readonly string[]) => {
     for (let i = 0; i < row.length - 1; i++) {
-      line += isPlain ? row[i].padEnd(widths[i] + 2) : `${padTo(row[i], widths[i])}  `;
+      const width = displayWidth(row[i]);
+      if (width > widths[i]) widths[i] = width;
+      taken.push(width);
     }
+    block.push(row);
+  };
+  take(header);
+  for (const row of rows) {
+    take(row);
+    if (block.length < BLOCK) continue;
+    yield* lay(block, taken, widths);
+    block = [];
+    taken = [];
+  }
+  yield* lay(block, taken, widths);
+}
+
+/** @param taken How many places each cell takes, those in the last column left out. */
+function* lay(
+  rows: readonly (readonly string[])[],
+  taken: readonly number[],
+  widths: readonly number[],
+): Generator<string> {
+  let cell = 0;
+  for (const row of rows) {
+    let line = "";
+    for (let i = 0; i < row.length - 1; i++) line += row[i] + " ".repeat(widths[i] - taken[cell++] + 2);
     yield (line + row[row.length - 1]).trimEnd();
   }
 }
