@@ -45,11 +45,11 @@ Deno.test("one that fails does not keep the others", () => {
   }
 });
 
-Deno.test("those of one file are done in order, each before the next begins", () => {
+Deno.test("those of one file are done in order, each before the next begins", async () => {
   const directory = Deno.makeTempDirSync();
   // A FIFO has no position that a transfer could be given: what was written first is read first.
   const fifo = `${directory}/fifo`;
-  assert(new Deno.Command("mkfifo", { args: [fifo] }).outputSync().success);
+  assert((await new Deno.Command("mkfifo", { args: [fifo] }).spawn().status).success);
   const O_RDWR = 2;
   const file = open(null, fifo, O_RDWR);
   try {
