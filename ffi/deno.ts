@@ -67,6 +67,15 @@ export const host = {
   /** The parent's process id, 0 for one that our pid namespace does not show. */
   parent: Deno.ppid as number,
 
+  /** The signals that the runtime ignores, whatever was done about them before: SIGPIPE. */
+  ignoredSignals: [13] as readonly number[],
+
+  /** The standard streams that were blocking when the runtime started, and that it may have changed. */
+  blockingStreams: [] as readonly number[],
+
+  /** Whether the runtime marks the descriptors that it has inherited to be closed by execve(2). */
+  marksInherited: false,
+
   /** `x86_64` or `aarch64`, as uname(2) spells them. */
   arch: Deno.build.arch as string,
 

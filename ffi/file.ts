@@ -1,4 +1,4 @@
-// Files: whole ones, pieces of them, and memory that is one.
+// Files: reading them, asking what may be done with them, and memory that is one.
 
 import { AT_FDCWD, check, cString, Descriptor, lazily, open, read } from "./libc.ts";
 import { memoryAt } from "./memory.ts";
@@ -23,36 +23,28 @@ const seeking = lazily({
 
 /** What most files of /proc fit in, kept from one to the next. */
 let scratch = new Uint8Array(16 * 1024);
+const decoder = new TextDecoder();
 
-/** Reads a file, such as one of /proc, that does not tell its size. The result is overwritten by the next one. */
-function readIntoScratch(path: string): Uint8Array {
+/** The whole of a text file, such as one of /proc that is read over and over. */
+export function readTextFile(path: string): string {
   const file = open(null, path);
   try {
     let length = 0;
     for (;;) {
       const count = read(file, scratch.subarray(length));
-      if (count === 0) return scratch.subarray(0, length);
+      if (count === 0) return decoder.decode(scratch.subarray(0, length));
       length += count;
-      if (length < scratch.length) continue;
-      const larger = new Uint8Array(scratch.length * 2);
-      larger.set(scratch);
-      scratch = larger;
+      if (length === scratch.length) scratch = enlarge(scratch);
     }
   } finally {
     file.close();
   }
 }
 
-/** All bytes of a file. */
-export function readFile(path: string): Uint8Array {
-  return readIntoScratch(path).slice();
-}
-
-const decoder = new TextDecoder();
-
-/** All of a file, as text. */
-export function readTextFile(path: string): string {
-  return decoder.decode(readIntoScratch(path));
+function enlarge(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+  const larger = new Uint8Array(bytes.length * 2);
+  larger.set(bytes);
+  return larger;
 }
 
 /** pread(2). Returns the bytes read. */

@@ -1,11 +1,21 @@
 // glibc through koffi, and the process that tcphup itself is, for Node. It exports what `deno.ts` exports: packaging for
 // npm, and scripts/node/register.ts, put this module in the place of that one.
 
-import { readSync, writeSync } from "node:fs";
+import { readFileSync, readSync, writeSync } from "node:fs";
 import { createRequire } from "node:module";
-import process from "node:process";
 import { isatty } from "node:tty";
 import { LibcUnavailable, type NativeFunctions, type NativeSymbol, type NativeSymbols } from "./native.ts";
+
+/** Not imported: an import touches the standard streams, and Node makes pipes non-blocking, also for others who have them. */
+const { process } = globalThis as unknown as { process: NodeJS.Process };
+
+const O_NONBLOCK = 0o4000;
+
+/** Those of the standard streams that are blocking now, before koffi is loaded: with that, Node looks at its stderr. */
+const blockingStreams = [0, 1, 2].filter((fd) => {
+  const [, flags] = /^flags:\s*([0-7]+)$/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, "utf8"))!;
+  return (parseInt(flags, 8) & O_NONBLOCK) === 0;
+});
 
 type NativeFunction = (...args: unknown[]) => unknown;
 
@@ -108,6 +118,15 @@ export const host = {
 
   /** The parent's process id, 0 for one that our pid namespace does not show. */
   parent: process.ppid,
+
+  /** The signals that the runtime ignores, whatever was done about them before: SIGPIPE and SIGXFSZ. */
+  ignoredSignals: [13, 25] as readonly number[],
+
+  /** The standard streams that were blocking when the runtime started, and that it may have changed. */
+  blockingStreams: blockingStreams as readonly number[],
+
+  /** Whether the runtime marks the descriptors that it has inherited to be closed by execve(2). */
+  marksInherited: true,
 
   /** `x86_64` or `aarch64`, as uname(2) spells them. */
   arch: ({ x64: "x86_64", arm64: "aarch64" } as Record<string, string>)[process.arch] ?? process.arch,

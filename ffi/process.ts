@@ -31,8 +31,7 @@ const acting = lazily({
   setfsgid: { parameters: ["u32"], result: "u32" },
 });
 
-export const SIGPIPE = 13;
-export const SIGCHLD = 17;
+const SIGCHLD = 17;
 
 export const O_RDWR = 2;
 
@@ -116,6 +115,23 @@ export function wait(pid: number): number {
 export function execute(path: string, args: readonly Uint8Array[], environment: readonly Uint8Array[]): never {
   check("execve", becoming().execvpe(cString(path), cStrings(args), cStrings(environment)));
   throw new Error("execve has returned");
+}
+
+const F_SETFD = 2;
+
+/** fcntl(2) F_SETFD: a descriptor stays open with execve(2). */
+export function keepOnExec(fd: number): void {
+  check("fcntl", starting().fcntl(fd, F_SETFD, 0n));
+}
+
+const F_GETFL = 3;
+const F_SETFL = 4;
+const O_NONBLOCK = 0o4000;
+
+/** fcntl(2) F_SETFL without O_NONBLOCK, for all who have the same open file. */
+export function setBlocking(fd: number): void {
+  const flags = check("fcntl", starting().fcntl(fd, F_GETFL, 0n));
+  if (flags & O_NONBLOCK) check("fcntl", starting().fcntl(fd, F_SETFL, BigInt(flags & ~O_NONBLOCK)));
 }
 
 const F_DUPFD_CLOEXEC = 1030;

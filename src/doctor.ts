@@ -50,6 +50,7 @@ export interface Finding {
 export interface Health {
   /** Whether connections can be hung up on at all. */
   ok: boolean;
+  /** One for each thing that was tried. */
   findings: Finding[];
 }
 

@@ -1,7 +1,8 @@
 // `tcphup run`: starting a program so that keepalive is on for all TCP sockets of it and of what it starts.
 
 import { host } from "../ffi/deno.ts";
-import { type Descriptor, geteuid, isSyscallError, O_DIRECTORY, open, pidfdOpen } from "../ffi/libc.ts";
+import { entriesOf } from "../ffi/files.ts";
+import { type Descriptor, geteuid, isSyscallError, pidfdOpen } from "../ffi/libc.ts";
 import { execute } from "../ffi/process.ts";
 import { callers } from "../ffi/seccomp.ts";
 import { socketpair } from "../ffi/unix.ts";
@@ -9,11 +10,11 @@ import type { KeepaliveValues } from "./keepalive/values.ts";
 import { encodeDuty, SUPERVISE } from "./launch/duty.ts";
 import { compileFilter, type Moment } from "./launch/filter.ts";
 import { handOver } from "./launch/handover.ts";
-import { inheritedEnvironment, lookUp, rawArguments, restoreHeritage } from "./launch/heritage.ts";
+import { inheritedEnvironment, lookUp, rawArguments } from "./launch/heritage.ts";
 import { install } from "./launch/install.ts";
 import { startKeeper } from "./launch/keeper.ts";
 import { cannotExecute, findProgram, privilegesOf } from "./launch/program.ts";
-import { readNumbers } from "./owners/proc.ts";
+import { restore } from "./launch/restore.ts";
 import { Unsupported } from "./unsupported.ts";
 import { UsageError } from "./usage_error.ts";
 
@@ -37,6 +38,15 @@ export interface LaunchOptions {
 /**
  * Turns this process into `command`, once every TCP socket of it and of its descendants will be given the values. It
  * keeps its process id, its parent, its terminal and its descriptors.
+ *
+ * A seccomp filter has the kernel ask a supervisor at each call of `on`; any other call is allowed by its number alone.
+ * The supervisor always lets the call proceed, also where it could not set anything. It is outside the command's family
+ * and session, and lives as long as a process under the filter. When it is killed a shell starts it anew, and calls wait
+ * meanwhile; when it cannot be started anew, the command is killed. When the shell is killed as well, the calls fail with
+ * ENOSYS. Connections made through io_uring, and sockets that a process has been given already listening, are not seen.
+ *
+ * With `socket`, the supervisor makes the socket itself, in the caller's network namespace and as its user, and hands it
+ * over. That needs no right to look into other processes, but takes longer.
  *
  * The program must answer to `supervise` as its first argument by calling `supervise` with the rest (src/supervise.ts):
  * that is how it starts itself once more, as the supervisor.
@@ -64,7 +74,7 @@ function prepare(options: LaunchOptions): { program: string; environment: Uint8A
     const program = findProgram(command[0], lookUp(environment, "PATH"));
     const { noNewPrivs } = superviseFromHere(options, environment);
     if (noNewPrivs) warnOfPrivileges(program, warn);
-    for (const note of restoreHeritage(host.parent)) if (debug) warn(note);
+    for (const note of restore(host)) if (debug) warn(note);
     return { program, environment };
   } catch (error) {
     throw isSyscallError(error) ? new Unsupported(`the command cannot be supervised: ${error.message}`) : error;
@@ -90,14 +100,13 @@ function superviseFromHere({ values, on, debug }: LaunchOptions, environment: Ui
 
 function startBeside(shelf: Descriptor, environment: Uint8Array[], supervisor: string[], debug: boolean): void {
   const command = pidfdOpen(host.pid);
-  const directory = open(null, "/proc/self/fd", O_DIRECTORY);
   try {
-    startKeeper({ supervisor, environment, shelf, command, open: readNumbers(directory), debug });
+    const open = entriesOf("/proc/self/fd").map(({ name }) => Number(name));
+    startKeeper({ supervisor, environment, shelf, command, open, debug });
   } catch (error) {
     if (!isSyscallError(error)) throw error;
     throw new Unsupported(`/bin/sh, which looks after the supervisor, cannot be started: ${error.code}`);
   } finally {
-    directory.close();
     command.close();
   }
 }

@@ -31,7 +31,10 @@ export class Places {
   readonly #closed = new Set<string>();
   readonly #names = new Map<number, string>();
   #at = ownNetns();
-  #known = new Map<number, Netns>([[this.#at.ino, this.#at]]);
+  /** Those that were found at the last look. */
+  #found: readonly Netns[] = [this.#at];
+  /** Those that were ever found, by inode number. */
+  readonly #known = new Map<number, Netns>([[this.#at.ino, this.#at]]);
   #looked = false;
 
   /**
@@ -109,7 +112,7 @@ export class Places {
   }
 
   #find(): readonly Netns[] {
-    if (this.#texts === undefined && this.#excluded.length === 0) return [...this.#known.values()];
+    if (this.#texts === undefined && this.#excluded.length === 0) return this.#found;
     const pids = this.#pids();
     // What was there at first may go later.
     const missing = this.#looked ? () => {} : mustExist;
@@ -122,7 +125,7 @@ export class Places {
     // The number of one that has gone may be another's by now.
     const there = new Set(namespaces.map(({ ino }) => ino));
     for (const ino of this.#names.keys()) if (!there.has(ino)) this.#names.delete(ino);
-    return namespaces;
+    return this.#found = namespaces;
   }
 
   #leaveOut(netns: Netns, { reason }: NotEntered): void {
@@ -141,10 +144,10 @@ export class Places {
     return this.#move(this.#known.get(netns)!);
   }
 
-  /** Does work inside each namespace that was found and can be entered. Returns what came of it, by inode number. */
+  /** Does work inside each namespace that was looked into last. Returns what came of it, by inode number. */
   inEach<T>(work: () => T): Map<number, T> {
     const results = new Map<number, T>();
-    for (const netns of this.#known.values()) {
+    for (const netns of this.#found) {
       try {
         results.set(netns.ino, inNetns(netns, work));
       } catch (error) {
@@ -159,9 +162,9 @@ export class Places {
     return inNetns(this.#known.get(netns)!, work);
   }
 
-  /** Whether connections of several namespaces can be among those found. */
+  /** Whether several were looked into last, so that it has to be said which one a connection is in. */
   get areSeveral(): boolean {
-    return this.#known.size > 1;
+    return this.#found.length > 1;
   }
 
   /**

@@ -9,6 +9,7 @@ import { type Arguments, exclude } from "./arguments.ts";
 import { DONE } from "./exit_codes.ts";
 import { flagOf, givenValues } from "./keepalive_values.ts";
 import { complain, print, write } from "./terminal.ts";
+import { parseCount } from "./values.ts";
 
 /** Plans. Returns the exit code. */
 export function planCommand(args: Arguments): number {
@@ -68,6 +69,5 @@ function todays({ tcp_keepalive_time, tcp_keepalive_intvl, tcp_keepalive_probes 
 
 function numberOf(args: Arguments, name: string): number | undefined {
   const text = args.value(name);
-  if (text === undefined || /^[1-9]\d{0,8}$/.test(text)) return text === undefined ? undefined : Number(text);
-  throw new UsageError(`Not a number for --${name}: "${text}": expected a whole number from 1 to 999999999`);
+  return text === undefined ? undefined : parseCount(name, text);
 }

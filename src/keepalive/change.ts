@@ -28,8 +28,8 @@ export interface Change {
 const EXTRAS = ["syncnt", "maxseg", "window_clamp", "defer_accept_s"] as const satisfies readonly KeepaliveName[];
 
 /**
- * Brings a socket to what is wanted. One that is there already is not touched: setting TCP_KEEPIDLE again would put off
- * the next probe.
+ * Brings a socket to what is wanted. One that is there already is not touched: setting TCP_KEEPIDLE again arms the timer
+ * anew, and a peer that is just being probed would be sent another probe at once.
  *
  * @throws {SyscallError} When it is not a TCP or MPTCP socket.
  */

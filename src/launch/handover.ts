@@ -11,6 +11,7 @@ import { Unsupported } from "../unsupported.ts";
 const PATIENCE_S = 30;
 
 const READY = "ready";
+const NOT_STARTED = "the supervisor did not start: --debug shows what it says";
 
 /**
  * Gives the supervisor the listener, and memory for the notification that it is working on.
@@ -32,8 +33,10 @@ export function handOver(socket: Descriptor, listener: Descriptor): void {
 function awaitAnswer(socket: Descriptor): string {
   setReceiveTimeout(socket, PATIENCE_S);
   try {
-    return receive(socket)?.text ?? "the supervisor did not start: --debug shows what it says";
+    return receive(socket)?.text ?? NOT_STARTED;
   } catch (error) {
+    // It has gone without having taken its message.
+    if (isSyscallError(error, "ECONNRESET")) return NOT_STARTED;
     if (isSyscallError(error, "EAGAIN")) return `the supervisor did not start within ${PATIENCE_S} s`;
     throw error;
   }

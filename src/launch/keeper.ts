@@ -4,9 +4,10 @@
 // well wait for any child. The shell holds the one socket in which the listener lies: while it lives the kernel keeps
 // calls waiting for a supervisor, instead of failing them with ENOSYS.
 
-import { type Descriptor, isSyscallError } from "../../ffi/libc.ts";
+import { Descriptor, isSyscallError } from "../../ffi/libc.ts";
 import { duplicateFrom, type FileAction, O_RDWR, spawn, wait } from "../../ffi/process.ts";
 
+const STDERR = 2;
 /** The supervisor's descriptors: where the listener is fetched, and a pidfd of the command. */
 export const SHELF_FD = 3;
 export const COMMAND_FD = 4;
@@ -58,22 +59,26 @@ const encoder = new TextEncoder();
  * @throws {SyscallError} When /bin/sh cannot be started.
  */
 export function startKeeper({ supervisor, environment, shelf, command, open, debug }: Keeper): void {
-  // Above what they are copied to, so that one copy does not overwrite the source of the next.
-  const sources = [shelf, command].map((descriptor) => duplicateFrom(descriptor, COMMAND_FD + 1));
   const args = ["sh", "-c", SCRIPT, "tcphup", ...supervisor].map((arg) => encoder.encode(arg));
   const nothing = (fd: number): FileAction => ({ action: "open", fd, path: "/dev/null", flags: O_RDWR });
+  // Copied from above where they are copied to, so that none overwrites the source of the next.
+  const copies: Descriptor[] = [];
+  const copy = (from: Descriptor, to: number): FileAction => {
+    copies.push(duplicateFrom(from, COMMAND_FD + 1));
+    return { action: "duplicate", from: copies.at(-1)!, to };
+  };
   const actions: FileAction[] = [
     nothing(0),
     nothing(1),
-    ...(debug ? [] : [nothing(2)]),
-    { action: "duplicate", from: sources[0], to: SHELF_FD },
-    { action: "duplicate", from: sources[1], to: COMMAND_FD },
+    debug ? copy(new Descriptor(STDERR), STDERR) : nothing(STDERR),
+    copy(shelf, SHELF_FD),
+    copy(command, COMMAND_FD),
     ...open.filter((fd) => fd > COMMAND_FD).map((fd): FileAction => ({ action: "close", fd })),
   ];
   try {
     waitUnlessReaped(spawn("/bin/sh", args, environment, actions));
   } finally {
-    for (const source of sources) source.close();
+    for (const descriptor of copies) descriptor.close();
   }
 }
 

@@ -165,6 +165,11 @@ export class Peer {
     await this.request("listen", { address, port, ...options });
   }
 
+  /** Accepts, from now on, also on listeners that did not. */
+  async startAccepting(): Promise<void> {
+    await this.request("start_accepting");
+  }
+
   async connect(address: string, port: number, options: ConnectOptions = {}): Promise<Connections> {
     return this.#connections(await this.request("connect", { address, port, ...options }));
   }

@@ -1,6 +1,8 @@
 // mod.ts: the same as the command line, for other programs.
 
 import { assertEquals } from "@std/assert";
+import type { KeepaliveReport } from "../../src/set_keepalive.ts";
+import { DEFAULTS, UNTOUCHED } from "../harness/keepalive.ts";
 import type { Namespace } from "../harness/namespace.ts";
 import { DOOMED_PORT, Scene } from "../harness/scene.ts";
 import { systemTest } from "../harness/system.ts";
@@ -27,11 +29,57 @@ systemTest("list and hangUp", [], async (netns) => {
   await scene.assertHungUp();
 });
 
+systemTest("setKeepalive, and what it leaves when it is told to stop", [], async (netns) => {
+  const { doomed } = await Scene.make(netns);
+  const selection = `{ dst: "127.0.0.2", dport: ${DOOMED_PORT} }`;
+  const stopped = `await tcphup.setKeepalive(${selection}, { signal: AbortSignal.abort() })`;
+  const { skipped, interrupted } = await evaluate(netns, stopped) as KeepaliveReport;
+  assertEquals([skipped, interrupted], [3, true]);
+  assertEquals(await doomed.keepalive(), [UNTOUCHED, UNTOUCHED, UNTOUCHED]);
+
+  const set = `await tcphup.setKeepalive(${selection}, { values: { idle_s: 20, interval_s: 5, count: 2 } })`;
+  const { keepalive_set, values } = await evaluate(netns, set) as KeepaliveReport;
+  assertEquals([keepalive_set, values?.user_timeout_ms], [3, 30_000]);
+  const keepalive = { enabled: true, idle_s: 20, interval_s: 5, count: 2, user_timeout_ms: 30_000 };
+  assertEquals(await doomed.keepalive(), [keepalive, keepalive, keepalive]);
+});
+
+systemTest("watchKeepalive ends when it is told to, or when nobody wants more of it", [], async (netns) => {
+  const { doomed } = await Scene.make(netns);
+  const selection = `{ dst: "127.0.0.2", dport: ${DOOMED_PORT} }`;
+  const first = `await (async () => {
+    for await (const { outcome } of tcphup.watchKeepalive(${selection})) return outcome;
+  })()`;
+  assertEquals(await evaluate(netns, first), "keepalive-set");
+  const rest = `await (async () => {
+    const [stop, seen] = [new AbortController(), []];
+    const options = { every_ms: 20, signal: stop.signal, on_look: () => seen.length === 2 && stop.abort() };
+    for await (const { outcome } of tcphup.watchKeepalive(${selection}, options)) seen.push(outcome);
+    return seen;
+  })()`;
+  assertEquals(await evaluate(netns, rest), ["keepalive-set", "keepalive-set"]);
+  assertEquals(await doomed.keepalive(), [DEFAULTS, DEFAULTS, DEFAULTS]);
+});
+
+systemTest("plan", [], async (netns) => {
+  const plan = "tcphup.plan({ values: tcphup.valuesWithin(30), sysctls: tcphup.readSysctls(), hosts: 200 }).idle_ms";
+  assertEquals(await evaluate(netns, plan), 30_000);
+});
+
 systemTest("what is wrong is thrown as an error of its own, and nothing is touched", [], async (netns) => {
   const scene = await Scene.make(netns);
   for (const selection of ["{}", `{ dst: "127.0.0.256" }`, `{ dst: "127.0.0.2", dport: 65536 }`]) {
     const name = await evaluate(netns, `await tcphup.hangUp(${selection}).catch(({ name }) => name)`);
     assertEquals(name, "UsageError", selection);
+  }
+  const wrong = [
+    "{ values: { idle_s: 40000 } }",
+    "{ off: true, values: { count: 3 } }",
+    "{ off: true, only_missing: true }",
+  ];
+  for (const options of wrong) {
+    const set = `await tcphup.setKeepalive({ dst: "any" }, ${options}).catch(({ name }) => name)`;
+    assertEquals(await evaluate(netns, set), "UsageError", options);
   }
   await scene.assertUntouched();
 });

@@ -7,7 +7,7 @@ import { Peer, PYTHON, pythonProgram } from "../harness/peer.ts";
 import { eventually, run } from "../harness/process.ts";
 import { assertExit, assertOneLine, assertUsageError, Scene } from "../harness/scene.ts";
 import { assertSelects, selected } from "../harness/selected.ts";
-import { nginx, redis } from "../harness/servers.ts";
+import { haproxy, nginx, redis } from "../harness/servers.ts";
 import { systemTest } from "../harness/system.ts";
 import { TCPHUP, tcphup } from "../harness/tcphup.ts";
 
@@ -247,6 +247,34 @@ systemTest(
     await web.assertUnended();
   },
 );
+
+const PROXY = `
+defaults
+  mode tcp
+  timeout connect 5s
+  timeout client 1h
+  timeout server 1h
+listen proxy
+  bind 127.0.0.6:8080
+  server peer 127.0.0.2:8000
+`;
+
+systemTest("a proxy's connections to its servers, and not those of its clients", ["haproxy"], async (netns) => {
+  const scene = await Scene.make(netns);
+  await using _proxy = await haproxy(netns, "127.0.0.6:8080", PROXY);
+  const client = Peer.start(netns);
+  const through = await client.connect("127.0.0.6", 8080, { count: 2 });
+  await through.assertAlive();
+  const upstream = ["--comm", "haproxy", "--dst", "127.0.0.2", "--dport", "8000"];
+  const connections = await selected(netns, upstream);
+  assertEquals(connections.map(({ owners }) => owners[0].comm), ["haproxy", "haproxy"]);
+  const run = await tcphup([...upstream, "--json"], { netns });
+  assertExit(run, 0);
+  assertEquals(run.outcomes(), ["hung-up", "hung-up"]);
+  // It hangs up on its clients for them.
+  await through.assertEnded("EOF");
+  await scene.assertUntouched();
+});
 
 systemTest("a holder that is not there: said by name, exit 2", [], async (netns) => {
   const scene = await Scene.make(netns);

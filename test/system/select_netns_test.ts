@@ -3,11 +3,11 @@
 import { assert, assertEquals } from "@std/assert";
 import { Namespace } from "../harness/namespace.ts";
 import { Peer } from "../harness/peer.ts";
-import { run } from "../harness/process.ts";
+import { eventually, run } from "../harness/process.ts";
 import { assertExit, assertOneLine, assertUsageError, Scene } from "../harness/scene.ts";
 import { assertSelects, selected } from "../harness/selected.ts";
 import { systemTest } from "../harness/system.ts";
-import { PublicCopy, tcphup } from "../harness/tcphup.ts";
+import { PublicCopy, TCPHUP, tcphup } from "../harness/tcphup.ts";
 
 /** Addresses that no other test uses, so that a look at the whole host finds nobody else's connections. */
 function uniqueAddress(): string {
@@ -192,6 +192,25 @@ systemTest("namespaces that may not be entered: counted and named, exit 1", ["se
   assertExit(only, 4);
   assertOneLine(only, new RegExp(other.name));
   await there.assertUntouched();
+});
+
+systemTest("a namespace that there is no way back from is not entered", [], async (netns) => {
+  // Root of a user namespace of its own may enter network namespaces of that one, but not the one that it came from.
+  const script = 'unshare --net sleep 1000 & echo $!; exec "$@"';
+  const child = netns.spawn(["unshare", "--user", "--map-root-user", "sh", "-c", script, "sh", "cat"]);
+  const reader = child.stdout.getReader();
+  const pid = new TextDecoder().decode((await reader.read()).value).trim();
+  reader.releaseLock();
+  await eventually("the other namespace is there", async () => {
+    const [inside, outside] = await Promise.all([pid, child.pid].map((pid) => Deno.readLink(`/proc/${pid}/ns/net`)));
+    return inside !== outside;
+  });
+  const enter = ["nsenter", "--user", "--preserve-credentials", "--target", `${child.pid}`, "--net", "--", ...TCPHUP];
+  const { code, stderr } = await run([...enter, "ls", "any", "--netns", pid], { mayFail: true });
+  assertEquals([code, stderr], [
+    4,
+    `tcphup: 1 network namespace may not be entered: ${pid}/sleep: needs CAP_SYS_ADMIN\n`,
+  ]);
 });
 
 systemTest("keepalive is judged by the settings of the namespace that a connection is in", [], async (netns) => {

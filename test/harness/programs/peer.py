@@ -144,6 +144,10 @@ class Peer:
         connection.sock.setblocking(False)
         self.selector.register(connection.sock, events, lambda: self.ready(connection))
 
+    def start_accepting(self, listener):
+        listener.setblocking(False)
+        self.selector.register(listener, selectors.EVENT_READ, lambda: self.accept(listener))
+
     def accept(self, listener):
         try:
             sock, _ = listener.accept()
@@ -205,8 +209,13 @@ class Peer:
         listener.listen(4096)
         self.listeners.append(listener)
         if accept:
-            listener.setblocking(False)
-            self.selector.register(listener, selectors.EVENT_READ, lambda: self.accept(listener))
+            self.start_accepting(listener)
+
+    def do_start_accepting(self):
+        """From now on accepts what waits at listeners that did not accept."""
+        for listener in self.listeners:
+            if listener.fileno() not in self.selector.get_map():
+                self.start_accepting(listener)
 
     def do_connect(self, address, port, count=1, protocol="tcp", source=None, descriptor=None, reconnect=False):
         """Opens connections; the first one on the given descriptor, if any. Returns their numbers and local ports."""

@@ -1,0 +1,55 @@
+// What tcphup keepalive reports, and what ss(8) says of the same sockets.
+
+import { assertEquals } from "@std/assert";
+import type { Keepalive } from "../../src/connection.ts";
+import type { KeepaliveReport } from "../../src/set_keepalive.ts";
+import type { Namespace } from "./namespace.ts";
+import { assertExit } from "./scene.ts";
+import { type Run, tcphup, type TcphupOptions } from "./tcphup.ts";
+
+/** What tcphup sets when nothing else is said: libkeepalive's values. */
+export const DEFAULTS: Keepalive = { enabled: true, idle_s: 15, interval_s: 15, count: 9, user_timeout_ms: 150_000 };
+
+/** What a socket has that nobody has touched. */
+export const UNTOUCHED: Keepalive = { enabled: false, idle_s: 7200, interval_s: 75, count: 9, user_timeout_ms: 0 };
+
+/** Runs `tcphup keepalive --json`. */
+export async function keepalive(
+  args: readonly string[],
+  options: TcphupOptions & { code?: number },
+): Promise<KeepaliveReport> {
+  const run = await tcphup(["keepalive", ...args, "--json"], options);
+  assertExit(run, options.code ?? 0);
+  return reportOf(run);
+}
+
+/** The document, whose counts have to add up. */
+export function reportOf(run: Run): KeepaliveReport {
+  const report = run.json<KeepaliveReport>();
+  const { matched, keepalive_set, unchanged, already_gone, skipped, failed, would_act = 0, connections } = report;
+  assertEquals(keepalive_set + unchanged + already_gone + skipped + failed + would_act, matched);
+  assertEquals(connections.length, matched);
+  return report;
+}
+
+/** How often each outcome occurs. */
+export function outcomes({ connections }: KeepaliveReport): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const { outcome } of connections) counts[outcome!] = (counts[outcome!] ?? 0) + 1;
+  return counts;
+}
+
+/** Seconds until the keepalive timer of each socket fires that `ss -tno` lists with these arguments; null for none. */
+export async function keepaliveTimers(netns: Namespace, ...filter: string[]): Promise<(number | null)[]> {
+  return (await netns.ss("-o", ...filter)).map((line) => {
+    const [, text] = /timer:\(keepalive,([^,]*),/.exec(line) ?? [];
+    return text === undefined ? null : secondsOf(text);
+  });
+}
+
+/** A time as ss writes it: `4min59sec`, `14sec`, `450ms`, and `2.104ms` for 2.104 s. */
+function secondsOf(text: string): number {
+  const [, minutes = "0", seconds = "0", rest] = /^(?:(\d+)min)?(?:(\d+)sec)?(?:([\d.]+)ms)?$/.exec(text)!;
+  const fraction = rest === undefined ? 0 : rest.includes(".") ? Number(rest) : Number(rest) / 1000;
+  return Number(minutes) * 60 + Number(seconds) + fraction;
+}
