@@ -1,4 +1,4 @@
-#!/usr/bin/env -S deno run --allow-ffi
+#!/usr/bin/env -S deno run --allow-ffi --v8-flags=--max-semi-space-size=2
 /**
  * The command line: `tcphup DEST PORT`. See `tcphup --help`.
  *

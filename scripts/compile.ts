@@ -5,7 +5,7 @@
 
 import { parseArgs } from "node:util";
 import { VERSION } from "../src/cli/version.ts";
-import { BUILD, fail, ROOT, run, sha256 } from "./tools.ts";
+import { BUILD, fail, ROOT, run, RUN_FLAGS, sha256 } from "./tools.ts";
 
 /** Deno's names for the machines that there are builds for, with their e_machine of <elf.h>. */
 const MACHINES = { "x86_64-unknown-linux-gnu": 62, "aarch64-unknown-linux-gnu": 183 } as const;
@@ -17,7 +17,7 @@ export type Target = keyof typeof MACHINES;
 export const TARGETS = Object.keys(MACHINES) as Target[];
 
 /** What the file may do: call libc, through which it reads /proc and speaks netlink. Not even import more code. */
-const PERMISSIONS = ["--allow-ffi", "--deny-import", "--no-prompt"];
+const PERMISSIONS = [...RUN_FLAGS, "--deny-import", "--no-prompt"];
 
 const ISOLATED = ["--no-config", "--no-lock", "--no-npm", "--no-remote", "--no-check", "--no-code-cache"];
 

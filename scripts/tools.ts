@@ -8,6 +8,15 @@ export const ROOT: string = decodeURIComponent(new URL("../", import.meta.url).p
 /** Where what is built goes. */
 export const BUILD = `${ROOT}build/`;
 
+/**
+ * What `deno run` is told for tcphup, as the first line of cli.ts says: that it may call libc, and that V8 is to move
+ * objects out of the young generation early. They are here to stay, and its pages would be half of the memory.
+ */
+export const RUN_FLAGS: readonly string[] = (() => {
+  const [line] = Deno.readTextFileSync(`${ROOT}cli.ts`).split("\n");
+  return line.split(" deno run ")[1].split(" ");
+})();
+
 /** How a program is run. */
 export interface RunOptions {
   cwd?: string;

@@ -1,5 +1,7 @@
 // Where things are.
 
+import { ROOT, RUN_FLAGS } from "../tools.ts";
+
 /** The path of a file: URL. */
 export function fromFileUrl(url: URL): string {
   return decodeURIComponent(url.pathname);
@@ -7,4 +9,4 @@ export function fromFileUrl(url: URL): string {
 
 /** tcphup as these sources are, or the program that the variable TCPHUP names. */
 export const TCPHUP: readonly string[] = Deno.env.get("TCPHUP")?.split(" ") ??
-  [Deno.execPath(), "run", "--allow-ffi", fromFileUrl(new URL("../../cli.ts", import.meta.url))];
+  [Deno.execPath(), "run", ...RUN_FLAGS, `${ROOT}cli.ts`];

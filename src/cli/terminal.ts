@@ -56,10 +56,6 @@ export function cut(text: string, width: number): string {
   return `${kept}…`;
 }
 
-function padTo(text: string, width: number): string {
-  return text + " ".repeat(Math.max(0, width - displayWidth(text)));
-}
-
 /** How many rows are laid out together: a long table is not held in memory as text. */
 const BLOCK = 1000;
 
@@ -68,21 +64,38 @@ const BLOCK = 1000;
  * padded.
  */
 export function* columns(header: readonly string[], rows: Iterable<readonly string[]>): Generator<string> {
-  const widths = header.map(displayWidth);
-  let block: (readonly string[])[] = [header];
+  const widths: number[] = header.map(() => 0);
+  let block: (readonly string[])[] = [];
+  let taken: number[] = [];
+  const take = (row: readonly string[]) => {
+    for (let i = 0; i < row.length - 1; i++) {
+      const width = displayWidth(row[i]);
+      if (width > widths[i]) widths[i] = width;
+      taken.push(width);
+    }
+    block.push(row);
+  };
+  take(header);
   for (const row of rows) {
-    for (let i = 0; i < row.length - 1; i++) widths[i] = Math.max(widths[i], displayWidth(row[i]));
-    if (block.push(row) < BLOCK) continue;
-    yield* lay(block, widths);
+    take(row);
+    if (block.length < BLOCK) continue;
+    yield* lay(block, taken, widths);
     block = [];
+    taken = [];
   }
-  yield* lay(block, widths);
+  yield* lay(block, taken, widths);
 }
 
-function* lay(rows: readonly (readonly string[])[], widths: readonly number[]): Generator<string> {
+/** @param taken How many places each cell takes, those in the last column left out. */
+function* lay(
+  rows: readonly (readonly string[])[],
+  taken: readonly number[],
+  widths: readonly number[],
+): Generator<string> {
+  let cell = 0;
   for (const row of rows) {
     let line = "";
-    for (let i = 0; i < row.length - 1; i++) line += padTo(row[i], widths[i]) + "  ";
+    for (let i = 0; i < row.length - 1; i++) line += row[i] + " ".repeat(widths[i] - taken[cell++] + 2);
     yield (line + row[row.length - 1]).trimEnd();
   }
 }

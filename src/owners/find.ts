@@ -30,7 +30,7 @@ export interface FindOptions {
 export interface Found {
   /** The holders of each inode. */
   readonly owners: Map<number, Owner[]>;
-  /** How many processes this user may not look into. */
+  /** How many of the processes that were looked at this user may not look into. */
   readonly unreadable: number;
 }
 
@@ -52,29 +52,40 @@ export function findOwners(wanted: readonly Wanted[], options: FindOptions = {})
   return { owners: search.owners, unreadable: search.unreadable + search.denied };
 }
 
+/** A socket that a process was found to hold. */
+interface Held {
+  readonly fd: number;
+  readonly inode: number;
+}
+
 class Search {
-  readonly owners = new Map<number, Owner[]>();
   unreadable = 0;
-  readonly #wanted: Set<number>;
-  readonly #uids: Set<number>;
-  readonly #ascending: Uint32Array;
+  /** The holders of each wanted inode; null while none has been found. */
+  readonly #holders = new Map<number, Owner[] | null>();
+  #found = 0;
+  readonly #uids = new Set<number>();
   readonly #except: number;
   readonly #tables: DescriptorTable[] = [];
-  /** What each process was found to hold: descriptor, inode, descriptor, inode and so on. */
-  readonly #held = new Map<number, number[]>();
 
   constructor(wanted: readonly Wanted[], options: FindOptions) {
-    this.#wanted = new Set(wanted.map(({ inode }) => inode));
-    this.#uids = new Set(wanted.map(({ uid }) => uid));
-    this.#ascending = Uint32Array.from(this.#wanted).sort();
+    for (const { inode, uid } of wanted) {
+      this.#holders.set(inode, null);
+      this.#uids.add(uid);
+    }
     this.#except = options.except ?? 0;
     if (options.known) this.#take(options.known);
   }
 
   #take(known: ReadonlyMap<number, readonly Owner[]>): void {
-    for (const inode of this.#wanted) {
+    for (const inode of this.#holders.keys()) {
       for (const owner of known.get(inode) ?? []) this.#add(owner, inode);
     }
+  }
+
+  /** The holders of each inode that has any. */
+  get owners(): Map<number, Owner[]> {
+    for (const [inode, owners] of this.#holders) if (owners === null) this.#holders.delete(inode);
+    return this.#holders as Map<number, Owner[]>;
   }
 
   /** How many processes turned out to be closed to this user. */
@@ -83,7 +94,7 @@ class Search {
   }
 
   get remaining(): number {
-    return this.#wanted.size - this.owners.size;
+    return this.#holders.size - this.#found;
   }
 
   lookAtProcesses(): void {
@@ -104,11 +115,12 @@ class Search {
   readByPromise(exhaustive: boolean): void {
     if (this.remaining === 0 && !exhaustive) return;
     const queue: DescriptorTable[] = [];
+    const ascending = exhaustive ? new Uint32Array() : Uint32Array.from(this.#holders.keys()).sort();
     for (const table of this.#tables) {
       if (table.exhausted) continue;
       const sampled = table.size >= SAMPLED && !exhaustive;
-      if (sampled) table.sample(this.#ascending);
-      table.expect((sampled ? 0.5 : 0.25) * (this.#uids.has(table.uid) ? 1 : 0.5));
+      if (sampled) table.sample(ascending);
+      table.expect((sampled ? 1 : 0.25) * (this.#uids.has(table.uid) ? 1 : 0.5));
       insert(queue, table);
     }
     while (queue.length > 0 && (exhaustive || this.remaining > 0)) {
@@ -120,7 +132,8 @@ class Search {
 
   /** Threads that have unshared their descriptors: rare, and dear to look for. */
   readThreads(): void {
-    for (const { pid } of this.#tables) {
+    for (const { pid, denied } of this.#tables) {
+      if (denied) continue;
       for (const tid of threads(pid)) {
         if (tid === pid || sharesTable(pid, tid)) continue;
         const table = DescriptorTable.open(pid, tid);
@@ -135,33 +148,60 @@ class Search {
    */
   askRelatives(): void {
     const unread = this.#tables.filter((table) => !table.exhausted);
-    const holders = [...this.#held.keys()];
-    const parents = new Map([...holders, ...unread.map(({ pid }) => pid)].map((pid) => [pid, parent(pid)]));
-    for (const [holder, pairs] of [...this.#held]) {
+    if (unread.length === 0) return;
+    const counts = this.#counts();
+    const parents = new Map([...counts.keys(), ...unread.map(({ pid }) => pid)].map((pid) => [pid, parent(pid)]));
+    const relatives = new Map<number, DescriptorTable[]>();
+    for (const holder of counts.keys()) {
       const related = unread.filter(({ pid }) => pid !== holder && areRelated(pid, holder, parents));
-      if (related.length === 0) continue;
-      const sockets = Array.from(
-        { length: pairs.length / 2 },
-        (_, i) => ({ fd: pairs[2 * i], inode: pairs[2 * i + 1] }),
-      );
-      const step = Math.max(1, Math.floor(sockets.length / SHARED_SAMPLE));
-      const sample = sockets.filter((_, i) => i % step === 0);
+      if (related.length > 0) relatives.set(holder, related);
+    }
+    if (relatives.size === 0) return;
+    const samples = this.#samples(counts);
+    for (const [holder, related] of relatives) {
       for (const table of related) {
-        if (table.holds(sample).length === 0) continue;
-        for (const { fd, inode } of table.holds(sockets)) this.#record(table, fd, inode);
+        if (table.holds(samples.get(holder)!).length === 0) continue;
+        for (const { fd, inode } of table.holds(this.#heldBy(holder))) this.#record(table, fd, inode);
       }
     }
   }
 
+  /** How much each process was found to hold. */
+  #counts(): Map<number, number> {
+    const counts = new Map<number, number>();
+    this.#forEach(({ pid }) => counts.set(pid, (counts.get(pid) ?? 0) + 1));
+    return counts;
+  }
+
+  /** Some of what each process was found to hold, evenly chosen. */
+  #samples(counts: ReadonlyMap<number, number>): Map<number, Held[]> {
+    const samples = new Map<number, Held[]>([...counts.keys()].map((pid) => [pid, []]));
+    const seen = new Map<number, number>();
+    this.#forEach(({ pid, fd }, inode) => {
+      const i = seen.get(pid) ?? 0;
+      seen.set(pid, i + 1);
+      if (i % Math.max(1, Math.floor(counts.get(pid)! / SHARED_SAMPLE)) === 0) samples.get(pid)!.push({ fd, inode });
+    });
+    return samples;
+  }
+
+  #heldBy(pid: number): Held[] {
+    const held: Held[] = [];
+    this.#forEach((owner, inode) => owner.pid === pid && held.push({ fd: owner.fd, inode }));
+    return held;
+  }
+
+  #forEach(each: (owner: Owner, inode: number) => void): void {
+    for (const [inode, owners] of this.#holders) for (const owner of owners ?? []) each(owner, inode);
+  }
+
   nameOwners(): void {
     const names = new Map<number, string>();
-    for (const owners of this.owners.values()) {
-      for (const owner of owners) {
-        let name = names.get(owner.pid);
-        if (name === undefined) names.set(owner.pid, name = comm(owner.pid));
-        owner.comm = name;
-      }
-    }
+    this.#forEach((owner) => {
+      let name = names.get(owner.pid);
+      if (name === undefined) names.set(owner.pid, name = comm(owner.pid));
+      owner.comm = name;
+    });
   }
 
   #readWholly(table: DescriptorTable): void {
@@ -170,7 +210,7 @@ class Search {
 
   #readBlock(table: DescriptorTable): void {
     table.readBlock((fd, inode) => {
-      if (!this.#wanted.has(inode)) return false;
+      if (!this.#holders.has(inode)) return false;
       this.#record(table, fd, inode);
       return true;
     });
@@ -181,14 +221,13 @@ class Search {
   }
 
   #add(owner: Owner, inode: number): void {
-    const { pid, fd } = owner;
-    const held = this.#held.get(pid);
-    if (held) held.push(fd, inode);
-    else this.#held.set(pid, [fd, inode]);
-    const owners = this.owners.get(inode);
-    if (owners === undefined) this.owners.set(inode, [owner]);
-    else if (!owners.some((known) => known.pid === pid && known.tid === owner.tid && known.fd === fd)) {
-      owners.push(owner);
+    const owners = this.#holders.get(inode);
+    if (owners) {
+      const { pid, tid, fd } = owner;
+      if (!owners.some((known) => known.pid === pid && known.tid === tid && known.fd === fd)) owners.push(owner);
+    } else {
+      this.#holders.set(inode, [owner]);
+      this.#found++;
     }
   }
 }

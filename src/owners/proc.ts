@@ -1,7 +1,16 @@
 // proc(5), as far as it says who holds which descriptor. Read through libc: the runtime's own file functions are
 // slower and ask for more permissions. A process may vanish at any moment, which here is never an error.
 
-import { type Descriptor, getdents64, isSyscallError, O_DIRECTORY, open, read } from "../../ffi/libc.ts";
+import {
+  type Descriptor,
+  type FileStatus,
+  getdents64,
+  isSyscallError,
+  O_DIRECTORY,
+  open,
+  read,
+  statx,
+} from "../../ffi/libc.ts";
 
 /** What a process that has gone, or is going, answers with. */
 const GONE = ["ENOENT", "ESRCH"];
@@ -10,6 +19,8 @@ const DENIED = ["EACCES", "EPERM"];
 
 const buffer = new Uint8Array(32 * 1024);
 const bufferView = new DataView(buffer.buffer);
+
+const utf8 = new TextDecoder();
 
 /** The whole of a file; null when it is gone, or not this user's to read. */
 export function readFile(path: string): string | null {
@@ -27,12 +38,17 @@ export function readFile(path: string): string | null {
 
 /** A file of /proc may come in pieces of a page, so only 0 is the end. */
 function readToEnd(file: Descriptor): string {
-  const decoder = new TextDecoder();
-  let text = "";
-  for (let length = read(file, buffer); length > 0; length = read(file, buffer)) {
-    text += decoder.decode(buffer.subarray(0, length), { stream: true });
+  let bytes = buffer;
+  let end = 0;
+  for (;;) {
+    const length = read(file, bytes.subarray(end));
+    if (length === 0) return utf8.decode(bytes.subarray(0, end));
+    end += length;
+    if (end < bytes.length) continue;
+    const larger = new Uint8Array(2 * end);
+    larger.set(bytes);
+    bytes = larger;
   }
-  return text + decoder.decode();
 }
 
 /** The entries of an open directory whose names are decimal numbers, in the kernel's order. */
@@ -71,6 +87,17 @@ function parseDecimal(bytes: Uint8Array, offset: number): number {
 export function openDirectory(path: string): Descriptor | null | "unreadable" {
   try {
     return open(null, path, O_DIRECTORY);
+  } catch (error) {
+    if (isSyscallError(error, ...GONE)) return null;
+    if (isSyscallError(error, ...DENIED)) return "unreadable";
+    throw error;
+  }
+}
+
+/** What statx(2) says of a directory of /proc. Returns as `openDirectory`. */
+export function directoryStatus(path: string): FileStatus | null | "unreadable" {
+  try {
+    return statx(null, path);
   } catch (error) {
     if (isSyscallError(error, ...GONE)) return null;
     if (isSyscallError(error, ...DENIED)) return "unreadable";

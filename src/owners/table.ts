@@ -1,7 +1,7 @@
 // The descriptors of one process, or of one thread that has a table of its own: /proc/PID/fd.
 
 import { type Descriptor, isSyscallError, readlinkat, statx } from "../../ffi/libc.ts";
-import { openDirectory, readNumbers } from "./proc.ts";
+import { directoryStatus, openDirectory, readNumbers } from "./proc.ts";
 
 /** Descriptors are read in blocks of so many: few enough to stop early, enough to make opening /proc/PID/fd cheap. */
 export const BLOCK = 64;
@@ -20,6 +20,9 @@ function writeDecimal(number: number): void {
   name[length] = 0;
   for (let i = length - 1, rest = number; i >= 0; i--, rest = Math.trunc(rest / 10)) name[i] = 48 + rest % 10;
 }
+
+/** The weight of a block an end of which is no socket, and so says nothing. */
+const UNKNOWN = 0.5;
 
 /** In place of an inode: the descriptor is not open. */
 const CLOSED = -1;
@@ -42,41 +45,43 @@ export class DescriptorTable {
   readonly uid: number;
   /** How many descriptors were open when it was opened. */
   readonly size: number;
-  /** The numbers that are in use; null while they are taken to be 0 to `size` − 1, as they nearly always are. */
-  #numbers: number[] | null = null;
+  /** The numbers in use; null while they are taken to be 0 to `size` − 1, as they are or nearly so in most tables. */
+  #numbers: number[] | null;
   /** Whether this user was kept from seeing what a descriptor is. */
   denied = false;
   /** Blocks yet to be read, the most promising last. */
-  #blocks: number[] = [];
-  #likely = 0;
+  #blocks: number[];
+  /** How likely each block is to hold a wanted socket; null as long as nobody knows. */
+  #weights: Float64Array | null = null;
   #read = 0;
   #open = 0;
   #hits = 0;
   #prior = 0;
 
-  private constructor(pid: number, tid: number | null, uid: number, size: number) {
+  private constructor(pid: number, tid: number | null, uid: number, size: number, numbers: number[] | null) {
     this.pid = pid;
     this.tid = tid;
     this.uid = uid;
     this.size = size;
+    this.#numbers = numbers;
+    this.#blocks = Array.from({ length: Math.ceil(size / BLOCK) }, (_, i) => i).reverse();
   }
 
-  /** Looks at a table. Returns null when the process is gone, `"unreadable"` when this user may not look. */
+  /**
+   * Looks at a table, which tells its size; whether it may be read shows when it is. Returns null when the process is
+   * gone, `"unreadable"` when this user may not even look.
+   */
   static open(pid: number, tid: number | null = null): DescriptorTable | null | "unreadable" {
-    const directory = openDirectory(tablePath(pid, tid));
+    const path = tablePath(pid, tid);
+    const status = directoryStatus(path);
+    if (status === null || status === "unreadable") return status;
+    const { uid, size } = status;
+    if (sizesAreKnown()) return new DescriptorTable(pid, tid, uid, size, null);
+    const directory = openDirectory(path);
     if (directory === null || directory === "unreadable") return directory;
     try {
-      const { uid, size } = statx(directory);
-      // Since Linux 6.2 the directory's size is the number of descriptors; before, it is 0.
-      const numbers = size <= BLOCK ? readNumbers(directory) : null;
-      const table = new DescriptorTable(pid, tid, uid, numbers?.length ?? size);
-      table.#numbers = numbers;
-      table.#blocks = Array.from({ length: Math.ceil(table.size / BLOCK) }, (_, i) => i).reverse();
-      table.#likely = table.#blocks.length;
-      return table;
-    } catch (error) {
-      if (isSyscallError(error, "ENOENT", "ESRCH")) return null;
-      throw error;
+      const numbers = readNumbers(directory);
+      return new DescriptorTable(pid, tid, uid, numbers.length, numbers);
     } finally {
       directory.close();
     }
@@ -89,45 +94,48 @@ export class DescriptorTable {
 
   /** How likely it is that the next block holds a wanted socket: between 0 and 1, by what was read so far. */
   get promise(): number {
-    if (this.#likely === 0) return 0;
-    return (this.#hits + this.#prior * BLOCK) / (this.#read + BLOCK);
+    const weight = this.#weights === null ? 1 : this.#weights[this.#blocks[this.#blocks.length - 1]];
+    return weight === 0 ? 0 : (this.#hits + weight * this.#prior * BLOCK) / (this.#read + BLOCK);
   }
 
-  /** What to expect of the table before any of it is read. */
+  /** What to expect of the table before any of it is read; of a sampled one, where its blocks may hold something. */
   expect(promise: number): void {
     this.#prior = promise;
   }
 
   /**
-   * Puts those blocks first that may hold one of the `wanted` inodes (ascending). Inode numbers and descriptor
-   * numbers are both handed out in ascending order, so the inodes at a block's two ends tell what lies between.
+   * Puts those blocks first that are likely to hold one of the `wanted` inodes (ascending). Inode numbers and descriptor
+   * numbers are both handed out in ascending order, by and large, so the inodes at a block's two ends tell what lies
+   * between: the less there is between them, the surer is what lies there.
    */
   sample(wanted: Uint32Array): void {
     const ends = Array.from({ length: this.#blocks.length + 1 }, (_, i) => Math.min(i * BLOCK, this.size - 1));
     const inodes: number[] = [];
-    this.#readEach(ends, (_, inode) => inodes.push(inode));
-    const likely = (block: number) => {
+    this.#readEach(ends, (_, inode) => inodes.push(inode) > 0);
+    const weights = Float64Array.from(this.#blocks.keys(), (block) => {
       const [a, b] = [inodes[block], inodes[block + 1]];
-      // An end that is no socket says nothing.
-      return a <= 0 || b <= 0 || anyBetween(wanted, Math.min(a, b), Math.max(a, b));
-    };
-    const [first, last] = [this.#blocks.filter(likely), this.#blocks.filter((block) => !likely(block))];
-    this.#blocks = [...last, ...first];
-    this.#likely = first.length;
+      if (a <= 0 || b <= 0) return UNKNOWN;
+      const [low, high] = [Math.min(a, b), Math.max(a, b)];
+      return Math.min(1, BLOCK * countBetween(wanted, low, high) / (high - low + 1));
+    });
+    this.#weights = weights;
+    this.#blocks.sort((a, b) => weights[a] - weights[b]);
   }
 
   /** Reads the next block: calls `each` with every socket in it, and counts those for which it returns true. */
   readBlock(each: (fd: number, inode: number) => boolean): void {
     const block = this.#blocks.pop()!;
-    this.#likely = Math.max(0, this.#likely - 1);
     const numbers = this.#numbers?.slice(block * BLOCK, (block + 1) * BLOCK) ??
       Array.from({ length: BLOCK }, (_, i) => block * BLOCK + i);
     this.#readEach(numbers, (fd, inode) => {
+      this.#read++;
       if (inode !== CLOSED) this.#open++;
       if (inode > 0 && each(fd, inode)) this.#hits++;
+      return this.#numbers !== null || this.#open < this.size;
     });
-    this.#read += numbers.length;
-    if (this.#blocks.length === 0 && this.#numbers === null && this.#open < this.size) this.#findStragglers();
+    if (this.#numbers !== null || this.denied) return;
+    if (this.#open >= this.size) this.#blocks = [];
+    else if (this.#blocks.length === 0) this.#findStragglers();
   }
 
   /** Adds the descriptors whose numbers lie above those that a table without holes would have. */
@@ -135,6 +143,7 @@ export class DescriptorTable {
     const limit = Math.ceil(this.size / BLOCK) * BLOCK;
     const directory = openDirectory(tablePath(this.pid, this.tid));
     if (directory === null || directory === "unreadable") return;
+    this.#weights = null;
     this.#numbers = readNumbers(directory).filter((fd) => fd >= limit);
     directory.close();
     this.#blocks = Array.from({ length: Math.ceil(this.#numbers.length / BLOCK) }, (_, i) => i);
@@ -147,13 +156,18 @@ export class DescriptorTable {
     this.#readEach(sockets.map(({ fd }) => fd), (_, inode) => {
       const socket = sockets[i++];
       if (inode === socket.inode) held.push(socket);
+      return true;
     });
     return held;
   }
 
-  /** Calls `each` for every number in order, with inode 0 for what is no socket and CLOSED for what is not open. */
-  #readEach(numbers: readonly number[], each: (fd: number, inode: number) => void): void {
+  /**
+   * Calls `each` for the numbers in order, until it returns false, with inode 0 for what is no socket and CLOSED for what
+   * is not open, or not to be seen.
+   */
+  #readEach(numbers: readonly number[], each: (fd: number, inode: number) => boolean): void {
     const directory = openDirectory(tablePath(this.pid, this.tid));
+    if (directory === "unreadable") this.#deny();
     if (directory === null || directory === "unreadable") {
       for (const fd of numbers) each(fd, CLOSED);
       return;
@@ -161,7 +175,7 @@ export class DescriptorTable {
     try {
       for (const fd of numbers) {
         writeDecimal(fd);
-        each(fd, linkedInode(this.#readLink(directory)));
+        if (!each(fd, linkedInode(this.#readLink(directory)))) return;
       }
     } finally {
       directory.close();
@@ -174,23 +188,40 @@ export class DescriptorTable {
       return readlinkat(directory, name, link, LINK_SIZE);
     } catch (error) {
       if (!isSyscallError(error, "EACCES", "EPERM")) throw error;
-      this.denied = true;
+      this.#deny();
       return 0;
     }
   }
+
+  #deny(): void {
+    this.denied = true;
+    this.#blocks = [];
+  }
+}
+
+let known: boolean | undefined;
+
+/** Since Linux 6.2 the size of a directory of descriptors is how many there are; before, it is 0. */
+function sizesAreKnown(): boolean {
+  return known ??= statx(null, "/proc/self/fd").size > 0;
 }
 
 function tablePath(pid: number, tid: number | null): string {
   return tid === null ? `/proc/${pid}/fd` : `/proc/${pid}/task/${tid}/fd`;
 }
 
-/** Whether an ascending array has an element from `low` to `high`. */
-function anyBetween(ascending: Uint32Array, low: number, high: number): boolean {
+/** How many elements of an ascending array lie between `low` and `high`, these included. */
+function countBetween(ascending: Uint32Array, low: number, high: number): number {
+  return firstFrom(ascending, high + 1) - firstFrom(ascending, low);
+}
+
+/** The index of the first element of an ascending array that is not below `least`. */
+function firstFrom(ascending: Uint32Array, least: number): number {
   let [from, to] = [0, ascending.length];
   while (from < to) {
     const middle = (from + to) >>> 1;
-    if (ascending[middle] < low) from = middle + 1;
+    if (ascending[middle] < least) from = middle + 1;
     else to = middle;
   }
-  return from < ascending.length && ascending[from] <= high;
+  return from;
 }

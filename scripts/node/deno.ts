@@ -1,5 +1,4 @@
-// For `node --import`, after register.ts: the part of `Deno` that the pure tests use, on Node's own test runner. The
-// program itself is run without it.
+// The part of `Deno` that the pure tests use, on Node and its own test runner.
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -49,11 +48,12 @@ class Command {
   readonly #program: string;
   readonly #args: readonly string[];
 
-  constructor(program: string, { args = [] }: { args?: readonly string[] }) {
+  constructor(program: string, { args = [] }: { args?: readonly string[] } = {}) {
     this.#program = program;
     this.#args = args;
   }
 
+  /** Without pipes: Node's are sockets, which is not what tests of sockets expect. */
   spawn(): { pid: number; status: Promise<{ success: boolean }>; kill: ChildProcess["kill"] } {
     const child = spawn(this.#program, this.#args, { stdio: ["ignore", "inherit", "inherit"] });
     const status = once(child, "exit").then(([code]) => ({ success: code === 0 }));
@@ -61,30 +61,32 @@ class Command {
   }
 }
 
-const deno = {
+type Path = string | URL;
+
+/** What there is. A test that needs more is not run with Node. */
+export const deno = {
   test,
   errors: { NotFound },
   Command,
+  args: process.argv.slice(2),
   pid: process.pid,
   ppid: process.ppid,
   env: { get: (name: string) => process.env[name] },
+  exit: (code: number) => process.exit(code),
   addSignalListener: (signal: NodeJS.Signals, listener: () => void) => process.on(signal, listener),
   removeSignalListener: (signal: NodeJS.Signals, listener: () => void) => process.off(signal, listener),
   makeTempDirSync: () => fs.mkdtempSync(`${tmpdir()}/tcphup-`),
   mkdirSync: fs.mkdirSync,
-  readDirSync: (path: string | URL) =>
+  readDirSync: (path: Path) =>
     fs.readdirSync(path, { withFileTypes: true }).map((entry) => ({
       name: entry.name,
       isFile: entry.isFile(),
       isDirectory: entry.isDirectory(),
     })),
-  readFileSync: (path: string | URL) => new Uint8Array(fs.readFileSync(path)),
-  readLinkSync: (path: string | URL) => fs.readlinkSync(path),
-  readTextFileSync: (path: string | URL) => fs.readFileSync(path, "utf8"),
-  removeSync: (path: string | URL, options?: { recursive?: boolean }) => fs.rmSync(path, options),
+  readFileSync: (path: Path) => new Uint8Array(fs.readFileSync(path)),
+  readLinkSync: (path: Path) => fs.readlinkSync(path),
+  readTextFileSync: (path: Path) => fs.readFileSync(path, "utf8"),
+  removeSync: (path: Path, options?: { recursive?: boolean }) => fs.rmSync(path, options),
   statSync: fs.statSync,
-  writeTextFileSync: (path: string | URL, text: string, options?: { mode?: number }) =>
-    fs.writeFileSync(path, text, options),
+  writeTextFileSync: (path: Path, text: string, options?: { mode?: number }) => fs.writeFileSync(path, text, options),
 };
-
-Object.assign(globalThis, { Deno: deno });
