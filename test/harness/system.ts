@@ -3,7 +3,7 @@
 import { CGROUP_ROOT } from "./cgroup.ts";
 import { Namespace } from "./namespace.ts";
 import { PYTHON } from "./peer.ts";
-import { COMPILED } from "./tcphup.ts";
+import { BINARY } from "./tcphup.ts";
 
 /** Something that a test needs, and whether it is at hand. */
 interface Requirement {
@@ -65,9 +65,7 @@ const REQUIREMENTS = {
   "cgroup v2": { obtainable: false, present: CGROUP_ROOT !== null },
   MPTCP: kernel("/proc/sys/net/mptcp/enabled"),
   "IA-32": kernel("/proc/sys/abi/vsyscall32"),
-  // Deno's runtime of compiled programs ends when an argument is not UTF-8, before the program begins.
-  "arguments in any encoding": { obtainable: false, present: COMPILED === undefined },
-  "TCPHUP=the compiled program": { obtainable: false, present: COMPILED !== undefined },
+  TCPHUP_COMPILED: { obtainable: false, present: BINARY !== undefined },
   "Linux 6.9": { obtainable: false, present: isAtLeast(6, 9) },
 } satisfies Record<string, Requirement>;
 

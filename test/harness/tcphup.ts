@@ -1,5 +1,6 @@
 // tcphup as its users start it: from its sources with Deno, or as the environment variable TCPHUP says: the path of the
 // compiled program, or a command whose words have a space in between, such as one that starts the sources with Node.
+// TCPHUP_COMPILED names the compiled program for those tests that are about it.
 
 import type { Connection } from "../../src/connection.ts";
 import type { Namespace, SpawnOptions } from "./namespace.ts";
@@ -10,6 +11,9 @@ const given = Deno.env.get("TCPHUP")?.split(" ");
 
 /** The compiled program, when that is what is tested. */
 export const COMPILED: string | undefined = given?.length === 1 ? await Deno.realPath(given[0]) : undefined;
+
+/** The compiled program for tests that are about it alone, whatever the others test. */
+export const BINARY: string | undefined = Deno.env.get("TCPHUP_COMPILED") ?? COMPILED;
 
 /** The command that starts tcphup, whatever the current directory. */
 export const TCPHUP: readonly string[] = COMPILED

@@ -4,7 +4,7 @@ import { assert, assertEquals } from "@std/assert";
 import type { Namespace } from "../harness/namespace.ts";
 import { type Need, systemTest } from "../harness/system.ts";
 import { assertExit, DOOMED_PORT, Scene } from "../harness/scene.ts";
-import { COMPILED, type Run, tcphup } from "../harness/tcphup.ts";
+import { BINARY, type Run, tcphup } from "../harness/tcphup.ts";
 
 const HUP = ["127.0.0.2", `${DOOMED_PORT}`];
 const USER = 65534;
@@ -15,7 +15,7 @@ class Alone implements AsyncDisposable {
   readonly path = `${this.directory}/tcphup`;
 
   constructor() {
-    Deno.copyFileSync(COMPILED!, this.path);
+    Deno.copyFileSync(BINARY!, this.path);
     Deno.chmodSync(this.directory, 0o755);
   }
 
@@ -35,7 +35,7 @@ function binaryTest(
   needs: readonly Need[],
   body: (netns: Namespace, alone: Alone, hup: (prefix: readonly string[], user?: number) => Promise<Run>) => unknown,
 ): void {
-  systemTest(name, ["TCPHUP=the compiled program", ...needs], async (netns) => {
+  systemTest(name, ["TCPHUP_COMPILED", ...needs], async (netns) => {
     await using alone = new Alone();
     await body(netns, alone, (prefix, user) => {
       return tcphup(HUP, { netns, user, cwd: alone.directory, command: [...prefix, alone.path] });
