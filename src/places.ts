@@ -6,6 +6,7 @@ import type { Connection } from "./connection.ts";
 import { currentNetns, inNetns, NotEntered } from "./netns/enter.ts";
 import { findNetns, mustExist, type Netns, ownNetns } from "./netns/find.ts";
 import { mayHaveTcp } from "./netns/inuse.ts";
+import { missingToEnter } from "./owners/permission.ts";
 import { Process } from "./owners/who.ts";
 import { Ahead, type Dumper, WithoutTcp } from "./sockdiag/ahead.ts";
 import { type DumpRequest, SockDiag } from "./sockdiag/sock_diag.ts";
@@ -214,5 +215,5 @@ export function closedText(closed: readonly string[]): string {
   const more = closed.length > SHOWN ? ` and ${closed.length - SHOWN} more` : "";
   const some = closed.slice(0, SHOWN).join(", ") + more;
   const are = closed.length === 1 ? "1 network namespace" : `${closed.length} network namespaces`;
-  return `${are} may not be entered: ${some}: needs CAP_SYS_ADMIN`;
+  return `${are} may not be entered: ${some}: ${missingToEnter()}`;
 }

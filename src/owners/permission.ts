@@ -34,6 +34,15 @@ export function missingToLook(): string | null {
   return lacking.length === 0 ? null : `needs ${lacking.join(" and ")}`;
 }
 
+/**
+ * What it takes to enter other network namespaces, in the words of a report: to see which one a process is in takes one
+ * capability, setns(2) another.
+ */
+export function missingToEnter(): string {
+  const lacking = (["CAP_SYS_PTRACE", "CAP_SYS_ADMIN"] as const).filter((name) => !hasCapability(name));
+  return lacking.length > 0 ? `needs ${lacking.join(" and ")}` : "needs CAP_SYS_ADMIN in its user namespace as well";
+}
+
 /** What pidfd_getfd(2) wants when it answers EPERM, in the words of a report. */
 export function missingForGetfd(): string {
   if (yamaScope() === 3) return "kernel.yama.ptrace_scope is 3, which forbids it to everyone";

@@ -1,0 +1,71 @@
+// scripts/kubernetes: the manifests by the schemas that they are of, and by what is promised of them.
+
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { findFault, type Manifest, readManifest } from "../harness/kubernetes.ts";
+import { compileSelection } from "../../src/selection/selection.ts";
+import { parseArguments } from "../../src/cli/arguments.ts";
+import { selectionOf } from "../../src/cli/selection.ts";
+
+const WORDS = {
+  NODE: "worker-1.example.com",
+  IMAGE: "registry.example.com/tcphup:0.1.0",
+  VIP: "192.0.2.10",
+  PORT: "5432",
+};
+const FILES = ["failover.yaml", "keepalive.yaml", "namespace.yaml"];
+
+for (const file of FILES) {
+  Deno.test(`${file} is what its schema says`, async () => {
+    assertEquals(await findFault(await readManifest(file, WORDS)), null);
+  });
+}
+
+Deno.test("a wrong value and an unknown field are noticed", async () => {
+  const faulty = async (spoil: (manifest: Manifest) => void) => {
+    const manifest = await readManifest("failover.yaml", WORDS);
+    spoil(manifest);
+    return await findFault(manifest) ?? "";
+  };
+  assertMatch(await faulty(({ spec }) => Object.assign(spec.template.spec, { hostPid: true })), /hostPid/);
+  const limits = { memory: "lots" };
+  assertMatch(
+    await faulty(({ spec }) => Object.assign(spec.template.spec.containers[0].resources, { limits })),
+    /memory/,
+  );
+});
+
+for (const file of FILES.filter((file) => file !== "namespace.yaml")) {
+  Deno.test(`${file} asks for no more than it needs`, async () => {
+    const { metadata, spec } = await readManifest(file, WORDS);
+    const { hostPID, hostNetwork, automountServiceAccountToken, containers } = spec.template.spec;
+    assertEquals([hostPID, hostNetwork, automountServiceAccountToken], [true, undefined, false]);
+    assertEquals(metadata.namespace, (await readManifest("namespace.yaml", WORDS)).metadata.name);
+    const [{ securityContext, resources }] = containers;
+    const { privileged, allowPrivilegeEscalation, readOnlyRootFilesystem, capabilities } = securityContext;
+    assertEquals([privileged, allowPrivilegeEscalation, readOnlyRootFilesystem], [undefined, false, true]);
+    assertEquals(capabilities.drop, ["ALL"]);
+    assertEquals(Object.keys(resources.limits).sort(), ["cpu", "memory"]);
+  });
+
+  Deno.test(`${file} explains each of its capabilities`, async () => {
+    const text = await Deno.readTextFile(new URL(`../../scripts/kubernetes/${file}`, import.meta.url));
+    const { spec } = await readManifest(file, WORDS);
+    const { add } = spec.template.spec.containers[0].securityContext.capabilities;
+    assert(add.length > 0);
+    for (const capability of add) {
+      assertMatch(text, new RegExp(`# .*\\. Without it, .*(\n +#.*)*\n +- ${capability}\n`));
+    }
+  });
+
+  Deno.test(`${file} calls tcphup by words that it knows`, async () => {
+    const { spec } = await readManifest(file, WORDS);
+    const args = parseArguments(spec.template.spec.containers[0].args);
+    assertEquals(args.command, file === "failover.yaml" ? "hup" : "keepalive");
+    compileSelection(selectionOf(args));
+  });
+}
+
+Deno.test("the labels of the DaemonSet's pods are those that it looks for", async () => {
+  const { spec } = await readManifest("keepalive.yaml", WORDS);
+  assertEquals(spec.template.metadata?.labels, spec.selector?.matchLabels);
+});
