@@ -5,7 +5,7 @@ import { TextLineStream } from "../harness/lines.ts";
 import { eventually, run } from "../harness/process.ts";
 import { DOOMED_PORT, Scene } from "../harness/scene.ts";
 import { hostTest, systemTest } from "../harness/system.ts";
-import { BINARY, TCPHUP } from "../harness/tcphup.ts";
+import { BINARY } from "../harness/tcphup.ts";
 import { UNIT, unitCommand, unitSetting } from "../harness/unit.ts";
 
 hostTest("systemd accepts the unit", ["systemd-analyze"], async () => {
@@ -51,37 +51,36 @@ async function allowedCalls(): Promise<Set<string>> {
   return allowed;
 }
 
-/** What the unit starts, or the nearest to it that there is. */
-const PROGRAM = BINARY ? [BINARY] : TCPHUP;
-/** What Deno does for its own cache when it runs sources. */
-const FOR_SOURCES = BINARY ? [] : ["fchown"];
+systemTest(
+  "the unit allows every system call that tcphup makes",
+  ["systemd-analyze", "strace", "TCPHUP_COMPILED"],
+  async (netns) => {
+    const { client, doomed, kept } = await Scene.make(netns);
+    const trace = await Deno.makeTempFile({ prefix: "tcphup-test-" });
+    try {
+      const strace = ["strace", "--daemonize", "--follow-forks", "--quiet=all", "--signal=none", "--output", trace];
+      const watching = netns.spawn([...strace, BINARY!, ...await unitCommand()]);
+      const lines = watching.stdout.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream()).getReader();
+      // Both ends of each.
+      for (let i = 0; i < 2 * (doomed.ports.length + kept.ports.length); i++) await assertNextSet(lines);
+      // At a later look.
+      await client.connect("127.0.0.2", DOOMED_PORT);
+      for (let i = 0; i < 2; i++) await assertNextSet(lines);
+      watching.kill("SIGTERM");
+      assertEquals((await watching.status).code, 0);
+      lines.releaseLock();
 
-systemTest("the unit allows every system call that tcphup makes", ["systemd-analyze", "strace"], async (netns) => {
-  const { client, doomed, kept } = await Scene.make(netns);
-  const trace = await Deno.makeTempFile({ prefix: "tcphup-test-" });
-  try {
-    const strace = ["strace", "--daemonize", "--follow-forks", "--quiet=all", "--signal=none", "--output", trace];
-    const watching = netns.spawn([...strace, ...PROGRAM, ...await unitCommand()]);
-    const lines = watching.stdout.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream()).getReader();
-    // Both ends of each.
-    for (let i = 0; i < 2 * (doomed.ports.length + kept.ports.length); i++) await assertNextSet(lines);
-    // At a later look.
-    await client.connect("127.0.0.2", DOOMED_PORT);
-    for (let i = 0; i < 2; i++) await assertNextSet(lines);
-    watching.kill("SIGTERM");
-    assertEquals((await watching.status).code, 0);
-    lines.releaseLock();
-
-    const calls = [...(await wholeTrace(trace)).matchAll(/^\d+ +([a-z0-9_]+)\(([A-Z_]*)/gm)];
-    const names = new Set(calls.map(([, name]) => name));
-    assert(names.has("pidfd_getfd") && names.has("setsockopt"), [...names].join(" "));
-    assertEquals([...names.difference((await allowedCalls()).union(new Set(FOR_SOURCES)))], []);
-    const families = calls.filter(([, name]) => name === "socket").map(([, , family]) => family);
-    assertEquals([...new Set(families)], await unitSetting("RestrictAddressFamilies"));
-  } finally {
-    await Deno.remove(trace);
-  }
-});
+      const calls = [...(await wholeTrace(trace)).matchAll(/^\d+ +([a-z0-9_]+)\(([A-Z_]*)/gm)];
+      const names = new Set(calls.map(([, name]) => name));
+      assert(names.has("pidfd_getfd") && names.has("setsockopt"), [...names].join(" "));
+      assertEquals([...names.difference(await allowedCalls())], []);
+      const families = calls.filter(([, name]) => name === "socket").map(([, , family]) => family);
+      assertEquals([...new Set(families)], await unitSetting("RestrictAddressFamilies"));
+    } finally {
+      await Deno.remove(trace);
+    }
+  },
+);
 
 async function assertNextSet(lines: ReadableStreamDefaultReader<string>): Promise<void> {
   assertMatch((await lines.read()).value ?? "", /keepalive set/);
