@@ -33,7 +33,7 @@ export type { Connection, Endpoint, Info, Keepalive, Noticed, Outcome, Owner, Ti
 export type { KeepaliveSettings, RefusedOption } from "./src/connection.ts";
 export type { Unread } from "./src/keepalive_of.ts";
 export type { TcpInfo } from "./src/netlink/tcp_info.ts";
-export type { State } from "./src/netlink/states.ts";
+export { type State, STATES } from "./src/netlink/states.ts";
 export type { Criteria, OneOrMore, Selection } from "./src/selection/selection.ts";
 export type { IpVersion } from "./src/selection/destination.ts";
 export { UsageError } from "./src/usage_error.ts";

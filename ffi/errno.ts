@@ -28,6 +28,7 @@ export function errnoName(errno: number): string {
 
 /** A system call that failed. `code` is the errno's name, and what callers compare. */
 export class SyscallError extends Error {
+  /** Always `SyscallError`. */
   override readonly name = "SyscallError";
   /** The function that failed, as its man page spells it: `pidfd_getfd`. */
   readonly syscall: string;
@@ -36,6 +37,12 @@ export class SyscallError extends Error {
   /** The errno's symbolic name: `EPERM`. */
   readonly code: string;
 
+  /**
+   * A failure of a function, with its errno.
+   *
+   * @param syscall The function that failed.
+   * @param errno The positive errno.
+   */
   constructor(syscall: string, errno: number) {
     const code = errnoName(errno);
     super(`${syscall}: ${code}`);

@@ -27,5 +27,6 @@ export type NativeFunctions<S extends NativeSymbols> = {
 
 /** Why libc could not be loaded, in words for the person at the keyboard. */
 export class LibcUnavailable extends Error {
+  /** Always `LibcUnavailable`. */
   override readonly name = "LibcUnavailable";
 }

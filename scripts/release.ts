@@ -4,18 +4,13 @@
 import description from "../deno.json" with { type: "json" };
 import { buildPackage } from "./build_npm.ts";
 import { compile, type Target, TARGETS } from "./compile.ts";
+import { writeShared } from "./docs.ts";
 import { BUILD, fail, ROOT, run, sha256 } from "./tools.ts";
 
 const RELEASE = `${BUILD}release/`;
 
-/** Where the files of the tarball are to go below /usr/local, and the commands that print them. */
-const PRINTED: Record<string, readonly string[]> = {
-  "share/bash-completion/completions/tcphup": ["completions", "bash"],
-  "share/zsh/site-functions/_tcphup": ["completions", "zsh"],
-  "share/fish/vendor_completions.d/tcphup.fish": ["completions", "fish"],
-};
-
-const COPIED = ["README.md", "CHANGELOG.md", "LICENSE.txt"];
+/** What is to be read, beside the man page. */
+const DOCUMENTS = ["README.md", "CHANGELOG.md", "LICENSE.txt"];
 
 async function git(...args: string[]): Promise<string> {
   return (await run(["git", ...args], { cwd: ROOT })).trim();
@@ -57,7 +52,9 @@ async function pack(target: Target, version: string): Promise<string> {
   if (target === Deno.build.target) {
     await run([Deno.execPath(), "task", "test"], { cwd: ROOT, shown: true, env: { TCPHUP: `${root}bin/tcphup` } });
   }
-  await document(root);
+  await writeShared(root);
+  await Deno.mkdir(`${root}share/doc/tcphup`, { recursive: true });
+  for (const name of DOCUMENTS) await Deno.copyFile(ROOT + name, `${root}share/doc/tcphup/${name}`);
   const tarball = `${RELEASE}${name}.tar.gz`;
   // The same content makes the same file.
   const sameness = ["--sort=name", "--mtime=@0", "--owner=0", "--group=0", "--numeric-owner", "--mode=u=rwX,go=rX"];
@@ -74,17 +71,6 @@ async function pack(target: Target, version: string): Promise<string> {
   ]);
   await Deno.remove(root, { recursive: true });
   return tarball;
-}
-
-/** Completions, and what is to be read. */
-async function document(root: string): Promise<void> {
-  const tcphup = [Deno.execPath(), "run", "--allow-ffi", `${ROOT}cli.ts`];
-  const write = async (path: string, text: string) => {
-    await Deno.mkdir(root + path.slice(0, path.lastIndexOf("/")), { recursive: true });
-    await Deno.writeTextFile(root + path, text);
-  };
-  for (const [path, args] of Object.entries(PRINTED)) await write(path, await run([...tcphup, ...args]));
-  for (const name of COPIED) await write(`share/doc/tcphup/${name}`, await Deno.readTextFile(ROOT + name));
 }
 
 async function release(version: string): Promise<void> {

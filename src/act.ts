@@ -4,7 +4,7 @@ import { IPPROTO_TCP, isSyscallError, type SyscallError } from "../ffi/libc.ts";
 import type { Connection, Outcome, Owner } from "./connection.ts";
 import { type Duplicate, type Manner, Processes } from "./duplicate/duplicate.ts";
 import { NotEntered } from "./netns/enter.ts";
-import { hasCapability } from "./owners/permission.ts";
+import { hasCapability, missingToLook } from "./owners/permission.ts";
 import { descriptorLimit } from "./owners/proc.ts";
 import { type Refusal, refusalOf } from "./refusal.ts";
 import { sockIdOf } from "./sockdiag/connection.ts";
@@ -114,7 +114,11 @@ export class Actor {
     const taken = held ? { duplicate: held } : this.#take(connection);
     if (taken === null) {
       const outcome = hasCapability("CAP_NET_ADMIN") ? "unsupported" : "denied";
-      return settle(connection, outcome, `${refusal}, and no process holds it whose descriptor could be used instead`);
+      const missing = connection.inode === 0 ? null : missingToLook();
+      const instead = missing === null
+        ? "no process holds it whose descriptor could be used instead"
+        : `looking for its holder ${missing}`;
+      return settle(connection, outcome, `${refusal}, and ${instead}`);
     }
     if ("error" in taken) return settle(connection, taken.outcome, `${refusal}; ${taken.error}`);
     try {

@@ -7,11 +7,13 @@ import type { TcpInfo } from "./netlink/tcp_info.ts";
 export interface Endpoint {
   /** Canonical text: a v4-mapped address is written as IPv4. */
   address: string;
+  /** The TCP port. */
   port: number;
 }
 
 /** A process, and the descriptor by which it holds a socket. */
 export interface Owner {
+  /** The process's number, in the pid namespace of whoever asks. */
   pid: number;
   /** The thread, where it is one that does not share its process's descriptors. */
   tid?: number;
@@ -23,6 +25,7 @@ export interface Owner {
 
 /** The timer that runs on a connection, as ss(8) names it. */
 export interface Timer {
+  /** `on` sends data again, `timewait` ends TIME-WAIT or an orphan, `persist` probes a window that is shut. */
   name: "on" | "keepalive" | "timewait" | "persist" | "delack" | "unknown";
   /** Milliseconds until it fires. */
   expires_ms: number;
@@ -108,11 +111,15 @@ export type Outcome =
 
 /** A connection of this host. */
 export interface Connection {
+  /** `mptcp` for a connection of several subflows, which are not listed by themselves. */
   protocol: "tcp" | "mptcp";
   /** The family of the socket: `inet6` also for one that carries IPv4 (v4-mapped addresses). */
   family: "inet" | "inet6";
+  /** The state, as ss(8) names it. */
   state: State;
+  /** The end on this host. */
   src: Endpoint;
+  /** The peer. */
   dst: Endpoint;
   /** Which directions have been shut down: 1 receiving, 2 sending, 3 both (INET_DIAG_SHUTDOWN). */
   shutdown: number;
@@ -128,12 +135,15 @@ export interface Connection {
   inode: number;
   /** SO_COOKIE in hexadecimal, as in ss's `sk:`. */
   cookie: string;
+  /** The user that the socket belongs to. */
   uid: number;
   /** Inode number of the network namespace. */
   netns: number;
   /** What the namespace is called, or who lives in it; only where several were looked at. */
   netns_name?: string;
+  /** Who holds it: empty when nobody does, or nobody who may be seen. */
   owners: Owner[];
+  /** null when no timer runs. */
   timer: Timer | null;
   /** Only when it was asked for; null where the kernel says nothing. */
   tcp_info?: Info | null;

@@ -27,7 +27,7 @@ import type { Connection } from "./connection.ts";
 import { Duplicate } from "./duplicate/duplicate.ts";
 import { formatCookie } from "./netlink/inet_diag.ts";
 import { encodeSockaddr, sockaddrPort } from "./netlink/sockaddr.ts";
-import { hasCapability, missingForGetfd, yamaScope } from "./owners/permission.ts";
+import { hasCapability, missingForGetfd, missingToLook, yamaScope } from "./owners/permission.ts";
 import { processes, self } from "./owners/proc.ts";
 import { DescriptorTable } from "./owners/table.ts";
 import { currentNetns, Selector } from "./select.ts";
@@ -50,6 +50,7 @@ export interface Finding {
 export interface Health {
   /** Whether connections can be hung up on at all. */
   ok: boolean;
+  /** One for each thing that was tried. */
   findings: Finding[];
 }
 
@@ -142,8 +143,8 @@ function readsProc(): Verdict {
   const tables = processes().map((pid) => DescriptorTable.open(pid));
   const unreadable = tables.filter((table) => table === "unreadable").length;
   if (unreadable === 0) return ok(`all ${tables.length} processes can be looked into`);
-  const need = hasCapability("CAP_SYS_PTRACE") ? "something other than CAP_SYS_PTRACE" : "CAP_SYS_PTRACE";
-  return limited(`${unreadable} of ${tables.length} processes cannot be looked into: needs ${need}`);
+  const need = missingToLook() ?? "needs something other than CAP_SYS_PTRACE";
+  return limited(`${unreadable} of ${tables.length} processes cannot be looked into: ${need}`);
 }
 
 /** A duplicate of one of our own sockets, taken the way that another process's would be. */

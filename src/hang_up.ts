@@ -74,6 +74,7 @@ export interface Progress {
   readonly matched: number;
   /** How many of them wait to be cut. */
   readonly waiting: number;
+  /** Milliseconds since it began. */
   readonly elapsed_ms: number;
 }
 

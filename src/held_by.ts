@@ -3,7 +3,7 @@
 
 import type { Owner } from "./connection.ts";
 import { type Holdings, holdingsOf } from "./owners/holdings.ts";
-import { hasCapability } from "./owners/permission.ts";
+import { missingToLook } from "./owners/permission.ts";
 import { self } from "./owners/proc.ts";
 import { Census, type Process, ProcessFilter } from "./owners/who.ts";
 import type { Target } from "./selection/selection.ts";
@@ -73,7 +73,7 @@ export class HolderFilter {
   /** Why connections may have been missed. */
   get unseen(): string[] {
     if (this.#unread.size + this.#hiddenPrograms === 0) return [];
-    const reason = hasCapability("CAP_SYS_PTRACE") ? "not even with CAP_SYS_PTRACE" : "needs CAP_SYS_PTRACE";
+    const reason = missingToLook() ?? "not even with CAP_SYS_PTRACE";
     const unseen = [...this.#unread].map(([pid, comm]) => `process ${pid} (${comm}) may not be looked into: ${reason}`);
     if (this.#hiddenPrograms === 0) return unseen;
     const processes = this.#hiddenPrograms === 1 ? "1 process" : `${this.#hiddenPrograms} processes`;

@@ -10,6 +10,7 @@ import { read } from "./keepalive/options.ts";
 
 /** Why some connections' keepalive could not be read. */
 export interface Unread {
+  /** One line for humans. */
   reason: string;
   /** Of how many connections. */
   count: number;

@@ -25,6 +25,7 @@ export interface ListOptions {
 
 /** What a list holds. */
 export interface Listing {
+  /** In the order of the kernel. */
   connections: Connection[];
   /** How many processes this user may not look into: their connections show no owners. */
   unreadable_processes: number;

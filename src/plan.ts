@@ -23,7 +23,9 @@ export interface PlanOptions {
 
 /** What one interval would cost and give, if a quiet connection were probed that often. */
 export interface PlanRow {
+  /** Seconds between two probes. */
   interval_s: number;
+  /** Of all connections together. */
   bytes_per_hour: number;
   /** From the first unanswered probe to the end of the connection. */
   hang_up_ms: number;
@@ -33,18 +35,25 @@ export interface PlanRow {
 
 /** The result, as --json prints it. Traffic is that of probes to peers that answer; the answers are not counted. */
 export interface Plan extends Detection {
+  /** The version of this document's keys. */
   schema: 1;
+  /** Tells the documents of the commands apart. */
   command: "plan";
   /** What a socket would have, the system's part included. */
   keepalive: Keepalive;
+  /** Connections of each host. */
   services: number;
+  /** How many hosts there are. */
   hosts: number;
+  /** The size of a probe on the wire. */
   probe_bytes: number;
   /** Of all connections together. */
   probes_per_hour: number;
+  /** Of all connections together. */
   bytes_per_hour: number;
   /** What becomes of a connection without SO_KEEPALIVE and without a user timeout. */
   without_keepalive: Detection;
+  /** Other intervals, for comparison. */
   table: PlanRow[];
 }
 

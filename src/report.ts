@@ -4,14 +4,21 @@ import type { Connection, Outcome } from "./connection.ts";
 
 /** What a command did to the connections that it selected. */
 export interface Report {
+  /** The version of this document's keys. */
   readonly schema: 1;
+  /** Tells the documents of the commands apart. */
   readonly command: string;
+  /** Whether nothing was to be touched. */
   readonly dry_run: boolean;
   /** How many connections were selected: the sum of the counts that follow. */
   matched: number;
+  /** How many were hung up on, and did not linger. */
   hung_up: number;
+  /** How many were aborted. */
   destroyed: number;
+  /** How many had ended, or were ending, by themselves. */
   already_gone: number;
+  /** How many were protected, or left alone on request. */
   skipped: number;
   /** No owner, denied, unsupported, lingering or failed: each connection says which, and why. */
   failed: number;
@@ -31,17 +38,23 @@ export interface Report {
   unreadable_processes: number;
   /** Why connections may have been missed: namespaces or processes that the selection is about and that may not be seen. */
   unseen: string[];
+  /** Milliseconds from beginning to end. */
   elapsed_ms: number;
   /** How much of that was spent on what. */
   phases_ms: Phases;
+  /** What became of each. */
   connections: Connection[];
 }
 
 /** Milliseconds spent in each room of the pipeline. */
 export interface Phases {
+  /** Asking the kernel which sockets there are. */
   select: number;
+  /** Looking in /proc for who holds them. */
   resolve: number;
+  /** Hanging up. */
   act: number;
+  /** Waiting until they are gone. */
   wait: number;
 }
 

@@ -55,8 +55,11 @@ export interface WatchKeepaliveOptions extends SetKeepaliveOptions {
 
 /** What became of the selected connections. */
 export interface KeepaliveReport {
+  /** The version of this document's keys. */
   readonly schema: 1;
+  /** Tells the documents of the commands apart. */
   readonly command: "keepalive";
+  /** Whether nothing was to be touched. */
   readonly dry_run: boolean;
   /** What was to be set, 0 standing for what each socket had; null when keepalive was to be turned off. */
   readonly values: KeepaliveValues | null;
@@ -66,7 +69,9 @@ export interface KeepaliveReport {
   keepalive_set: number;
   /** How many had what was wanted, or were left to their application. */
   unchanged: number;
+  /** How many had ended by themselves. */
   already_gone: number;
+  /** How many were protected, or left alone on request. */
   skipped: number;
   /** No owner, denied, unsupported or failed: each connection says which, and why. */
   failed: number;
@@ -78,6 +83,7 @@ export interface KeepaliveReport {
   unreadable_processes: number;
   /** Why connections may have been missed: namespaces and processes that may not be looked into, each named. */
   unseen: string[];
+  /** Milliseconds from beginning to end. */
   elapsed_ms: number;
   /** How much of that was spent on what. */
   phases_ms: Phases;

@@ -9,6 +9,7 @@ export const IDLE_AFTER_MS = 60_000;
 
 /** What some connections come to. */
 export interface Totals {
+  /** How many connections there are. */
   count: number;
   /** How many there are in each state, the commonest first. */
   states: Partial<Record<State, number>>;
@@ -32,14 +33,17 @@ export interface Group extends Totals {
   destination: { address: string; port: number };
   /** How many addresses are at the other end. */
   peers: number;
+  /** Inode number of their network namespace. */
   netns: number;
   /** The name of the processes that hold them; null for none. */
   process: string | null;
+  /** The processes that hold them. */
   pids: number[];
 }
 
 /** What the connections of a list come to. */
 export interface Summary {
+  /** All of them. */
   total: Totals;
   /** The largest first. */
   groups: Group[];

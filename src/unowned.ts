@@ -2,7 +2,7 @@
 
 import { ownerName, settle } from "./act.ts";
 import type { Connection } from "./connection.ts";
-import { hasCapability } from "./owners/permission.ts";
+import { missingToLook } from "./owners/permission.ts";
 
 /**
  * Gives a connection the outcome that it has when its holder was looked for in vain.
@@ -15,8 +15,9 @@ export function settleUnowned(connection: Connection, unreadable: number): void 
   if (owners.length > 0) {
     return settle(connection, "failed", `${ownerName(owners[0])} opens and closes it too fast to follow`);
   }
-  if (unreadable > 0 && !hasCapability("CAP_SYS_PTRACE")) {
-    return settle(connection, "denied", `a process of uid ${uid} that may not be looked into: needs CAP_SYS_PTRACE`);
+  const missing = unreadable > 0 ? missingToLook() : null;
+  if (missing !== null) {
+    return settle(connection, "denied", `a process of uid ${uid} that may not be looked into: ${missing}`);
   }
   const where = unreadable > 0 ? ` (${unreadable} could not be looked into)` : "";
   settle(connection, "no-owner", `no process in this /proc holds it${where}`);

@@ -2,5 +2,6 @@
 
 /** This host or user cannot do it. The message says what is missing, on one line. */
 export class Unsupported extends Error {
+  /** Always `Unsupported`. */
   override readonly name = "Unsupported";
 }

@@ -2,5 +2,6 @@
 
 /** Input that is wrong. The message says what is wrong and what would be right, and fits on one line. */
 export class UsageError extends Error {
+  /** Always `UsageError`. */
   override readonly name = "UsageError";
 }

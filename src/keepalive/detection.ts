@@ -10,6 +10,7 @@ export interface KeepaliveSysctls {
   tcp_keepalive_time: number;
   /** Seconds. */
   tcp_keepalive_intvl: number;
+  /** How many probes in a row go unanswered before the connection ends. */
   tcp_keepalive_probes: number;
   /** How often unacknowledged data is sent again. */
   tcp_retries2: number;

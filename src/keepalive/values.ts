@@ -159,6 +159,7 @@ function readVariable(name: KeepaliveName, text: string, warnings: string[]): nu
 
 /** What `resolveValues` has found. */
 export interface ResolvedValues {
+  /** What is to be set. */
   values: KeepaliveValues;
   /** LIBKEEPALIVE_DEBUG is set, to whatever: failures to set an option are to be told. */
   debug: boolean;

@@ -3,7 +3,13 @@
 import { readFile } from "./proc.ts";
 
 /** Numbers of <linux/capability.h>. */
-const CAPABILITIES = { CAP_NET_ADMIN: 12, CAP_SYS_PTRACE: 19, CAP_SYS_ADMIN: 21 } as const;
+const CAPABILITIES = {
+  CAP_DAC_OVERRIDE: 1,
+  CAP_DAC_READ_SEARCH: 2,
+  CAP_NET_ADMIN: 12,
+  CAP_SYS_PTRACE: 19,
+  CAP_SYS_ADMIN: 21,
+} as const;
 
 /** Whether this thread has a capability in its effective set. */
 export function hasCapability(name: keyof typeof CAPABILITIES): boolean {
@@ -14,6 +20,18 @@ export function hasCapability(name: keyof typeof CAPABILITIES): boolean {
 /** kernel.yama.ptrace_scope; 0 where there is no Yama. */
 export function yamaScope(): number {
   return Number(readFile("/proc/sys/kernel/yama/ptrace_scope") ?? 0);
+}
+
+/**
+ * What this thread lacks for looking into the processes of all users, in the words of a report; null when it lacks nothing.
+ * Opening /proc/PID/fd, a directory of the process's user, takes one capability, reading its links another.
+ */
+export function missingToLook(): string | null {
+  const lacking = [
+    ...hasCapability("CAP_SYS_PTRACE") ? [] : ["CAP_SYS_PTRACE"],
+    ...hasCapability("CAP_DAC_READ_SEARCH") || hasCapability("CAP_DAC_OVERRIDE") ? [] : ["CAP_DAC_READ_SEARCH"],
+  ];
+  return lacking.length === 0 ? null : `needs ${lacking.join(" and ")}`;
 }
 
 /** What pidfd_getfd(2) wants when it answers EPERM, in the words of a report. */

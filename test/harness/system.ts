@@ -65,6 +65,8 @@ const REQUIREMENTS = {
   "cgroup v2": { obtainable: false, present: CGROUP_ROOT !== null },
   MPTCP: kernel("/proc/sys/net/mptcp/enabled"),
   "IA-32": kernel("/proc/sys/abi/vsyscall32"),
+  // Deno's runtime of compiled programs ends when an argument is not UTF-8, before the program begins.
+  "arguments in any encoding": { obtainable: false, present: COMPILED === undefined },
   "TCPHUP=the compiled program": { obtainable: false, present: COMPILED !== undefined },
   "Linux 6.9": { obtainable: false, present: isAtLeast(6, 9) },
 } satisfies Record<string, Requirement>;

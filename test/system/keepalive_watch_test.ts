@@ -250,7 +250,10 @@ systemTest(
     await server.listen("127.0.0.2", DOOMED_PORT);
     const other = await Peer.start(netns, { user: OTHER_USER }).connect("127.0.0.2", DOOMED_PORT, { count: 3 });
     const watch = new Watch(netns, ["127.0.0.2", PORT], { user: USER, ...copy });
-    assertMatch(await watch.complaint(), /^tcphup: ESTAB .* denied: .*uid 65533 .*CAP_SYS_PTRACE$/);
+    assertMatch(
+      await watch.complaint(),
+      /^tcphup: ESTAB .* denied: .*uid 65533 .*CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH$/,
+    );
     const own = await Peer.start(netns, { user: USER }).connect("127.0.0.2", DOOMED_PORT);
     await untilSet(own);
     assertMatch((await watch.lines(1))[0], new RegExp(`^ESTAB 127.0.0.1:${own.ports[0]} `));

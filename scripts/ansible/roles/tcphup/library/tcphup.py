@@ -436,10 +436,21 @@ FAILURES = {"no-owner", "denied", "unsupported", "lingering", "failed", "skipped
 REASONS_SHOWN = 3
 
 
+def find_program(module):
+    """Where tcphup is on this host. Before the role has first run, check mode has none to ask."""
+    wanted = module.params["executable"] or "tcphup"
+    path = module.get_bin_path(wanted)
+    if path is None and module.check_mode:
+        module.exit_json(skipped=True, msg=f"There is no {wanted} on this host yet, which could say what it would do")
+    if path is None:
+        module.fail_json(msg=f"There is no {wanted} on this host: let the role tcphup copy it")
+    return path
+
+
 def command_line(module):
     """The words that tcphup is run with."""
     params = module.params
-    words = [module.get_bin_path(params["executable"] or "tcphup", required=True), params["command"], "--json"]
+    words = [find_program(module), params["command"], "--json"]
     if module.check_mode and params["command"] != "ls":
         words.append("--dry-run")
     words += [flag for name, flag in SWITCHES.items() if params[name]]

@@ -1,0 +1,126 @@
+// Ansible with network namespaces for hosts: the real ansible-playbook, whose modules run in the namespace of their host.
+
+import { assertEquals } from "@std/assert";
+import type { Namespace } from "./namespace.ts";
+import { PYTHON } from "./peer.ts";
+import { type Output, run } from "./process.ts";
+import { COMPILED, type Report, TCPHUP } from "./tcphup.ts";
+
+const PLAYBOOKS = new URL("../../scripts/ansible/", import.meta.url).pathname;
+const CALLBACK = new URL("programs/ansible_results.py", import.meta.url).pathname;
+
+/** What a task did on a host. */
+export interface TaskResult {
+  host: string;
+  task: string;
+  outcome: "ok" | "failed" | "skipped" | "unreachable";
+  result: {
+    changed?: boolean;
+    msg?: string;
+    exit_code?: number;
+    attempts?: number;
+    report?: Report;
+    diff?: { before: string; after: string };
+    warnings?: string[];
+  };
+}
+
+/** What a run of ansible-playbook did. */
+export interface Play extends Output {
+  results: TaskResult[];
+}
+
+/** A host of the inventory. */
+export interface Host {
+  netns: Namespace;
+  /** Capabilities that Ansible lacks there: `sys_ptrace`. */
+  without?: readonly string[];
+}
+
+/** An inventory, and a directory for all that Ansible writes. */
+export class Inventory implements AsyncDisposable {
+  readonly #directory: string;
+  readonly #names: string[];
+
+  private constructor(directory: string, names: string[]) {
+    this.#directory = directory;
+    this.#names = names;
+  }
+
+  static async make(hosts: Record<string, Host>): Promise<Inventory> {
+    const directory = await Deno.makeTempDir({ prefix: "tcphup-test-" });
+    const inventory = new Inventory(directory, Object.keys(hosts));
+    await Deno.copyFile(CALLBACK, `${directory}/ansible_results.py`);
+    await Deno.writeTextFile(`${directory}/ansible.cfg`, "");
+    await inventory.writeProgram("");
+    const variables: Record<string, Record<string, string | boolean>> = {};
+    for (const [name, { netns, without }] of Object.entries(hosts)) {
+      const python = netns.enter([PYTHON], { without });
+      await writeScript(`${directory}/python-${name}`, `exec ${python.join(" ")} "$@"`);
+      variables[name] = {
+        ansible_connection: "local",
+        ansible_python_interpreter: `${directory}/python-${name}`,
+        ansible_become: false,
+        tcphup_binary: `${directory}/tcphup`,
+        tcphup_executable: inventory.executable(name),
+      };
+    }
+    await Deno.writeTextFile(`${directory}/hosts.json`, JSON.stringify({ all: { hosts: variables } }));
+    return inventory;
+  }
+
+  /** Makes the tcphup that the role is to copy, which differs from others in its comment. */
+  async writeProgram(comment: string): Promise<void> {
+    if (COMPILED) await Deno.copyFile(COMPILED, `${this.#directory}/tcphup`);
+    else await writeScript(`${this.#directory}/tcphup`, `exec ${TCPHUP.join(" ")} "$@" #${comment}`);
+  }
+
+  /** Where a host has its tcphup. */
+  executable(host: string): string {
+    return `${this.#directory}/tcphup-on-${host}`;
+  }
+
+  /** Runs one of our playbooks, or a play of the test's own. */
+  async play(playbook: string | Record<string, unknown>, ...args: string[]): Promise<Play> {
+    const path = typeof playbook === "string" ? PLAYBOOKS + playbook : `${this.#directory}/play.json`;
+    if (typeof playbook !== "string") await Deno.writeTextFile(path, JSON.stringify([playbook]));
+    const results = `${this.#directory}/results`;
+    await Deno.writeTextFile(results, "");
+    const output = await run(["ansible-playbook", "-i", `${this.#directory}/hosts.json`, path, ...args], {
+      cwd: this.#directory,
+      env: {
+        ANSIBLE_CONFIG: `${this.#directory}/ansible.cfg`,
+        ANSIBLE_CALLBACK_PLUGINS: this.#directory,
+        ANSIBLE_CALLBACKS_ENABLED: "ansible_results",
+        ANSIBLE_LOCAL_TEMP: `${this.#directory}/tmp`,
+        ANSIBLE_REMOTE_TEMP: `${this.#directory}/tmp`,
+        ANSIBLE_ROLES_PATH: `${PLAYBOOKS}roles`,
+        ANSIBLE_NOCOLOR: "1",
+        LC_ALL: "C.UTF-8",
+        TCPHUP_TEST_RESULTS: results,
+      },
+      mayFail: true,
+    });
+    const lines = (await Deno.readTextFile(results)).split("\n").filter((line) => line !== "");
+    return { ...output, results: lines.map((line) => JSON.parse(line)) };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Deno.remove(this.#directory, { recursive: true });
+  }
+}
+
+async function writeScript(path: string, line: string): Promise<void> {
+  await Deno.writeTextFile(path, `#!/bin/sh\n${line}\n`);
+  await Deno.chmod(path, 0o755);
+}
+
+/** What the tasks whose names begin like this did, in order. */
+export function resultsOf({ results }: Play, task: string): TaskResult[] {
+  return results.filter((result) => result.task.replace(/^tcphup : /, "").startsWith(task));
+}
+
+/** Fails unless ansible-playbook ended with this status and, so that a failure explains itself, shows what it said. */
+export function assertPlay(play: Play, code: number): void {
+  assertEquals(play.code, code, play.stdout + play.stderr);
+}
