@@ -106,7 +106,8 @@ const INTERRUPTED = "interrupted before it was touched";
 
 /**
  * Sets keepalive on the selected connections from outside the programs that hold them, and reads it back. It needs to be
- * the same user as the owner, or CAP_SYS_PTRACE. A connection that has what is wanted is not touched.
+ * the same user as the owner, or CAP_SYS_PTRACE. A connection that has what is wanted is not touched. (Where the net_cls
+ * or net_prio controllers of cgroups v1 are in use, the kernel tags a socket that is looked into as this process's.)
  *
  * @example Notice within 30 seconds when a database is gone
  * ```ts

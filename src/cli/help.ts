@@ -52,14 +52,15 @@ ${columnsHelp()}`,
     summary: "set keepalive on open connections",
     text: `Sets SO_KEEPALIVE and its values on each selected connection through a duplicate of its owner's
 descriptor, reads them back, and says what there was before and is now. A connection that has
-them already is not touched.
+them already is not touched, and counted as unchanged. What is opened later needs --watch, or,
+where it is accepted, --listeners. What an application sets afterwards holds.
 
 ${DESTINATION}`,
     examples: [
       ["tcphup keepalive 192.0.2.10 5432", "notice within 150 s that it is gone"],
       ["tcphup keepalive --idle 20 --interval 5 --count 2 any", "all connections: within 30 s"],
-      ["tcphup keepalive --listeners any", "and all that will be accepted"],
-      ["tcphup keepalive --watch --only-missing any", "and all that will be opened, as a service"],
+      ["tcphup keepalive --listeners --sport 5432", "a server's, and all that it will accept"],
+      ["tcphup keepalive --watch --only-missing --netns all any", "a whole node, as a service"],
     ],
   },
   run: {
