@@ -8,6 +8,7 @@ import type { Row } from "./bench/row.ts";
 const BENCHMARKS: Record<string, () => Promise<Row[]>> = {
   startup: async () => (await import("./bench/startup.ts")).startup(),
   hup: async () => (await import("./bench/hup.ts")).hup(),
+  connect: async () => (await import("./bench/connect.ts")).connect(),
   watch: async () => (await import("./bench/watch.ts")).watch(),
   netns: async () => (await import("./bench/netns.ts")).netns(),
   dst_file: async () => (await import("./bench/dst_file.ts")).dstFile(),
@@ -24,8 +25,12 @@ async function inNamespace(): Promise<number> {
   return code;
 }
 
+function milliseconds(ms: number): string {
+  return ms < 10 ? ms.toPrecision(2) : ms.toFixed(0);
+}
+
 function format(row: Row): string[] {
-  return [row.name, String(row.n), row.median_ms.toFixed(0), row.ratio.toFixed(2), row.against, row.note];
+  return [row.name, String(row.n), milliseconds(row.median_ms), row.ratio.toFixed(2), row.against, row.note];
 }
 
 async function measure(names: readonly string[]): Promise<void> {

@@ -1,6 +1,8 @@
 // What `tcphup run` costs a program: the time that socket(2) and connect(2) take, and a system call that does not concern it.
 
-import { launching } from "../../test/harness/launched.ts";
+import { median } from "./measure.ts";
+import { TCPHUP } from "./paths.ts";
+import type { Row } from "./row.ts";
 
 /** Makes sockets and connects them to itself, then calls getppid(2); prints the medians in µs and ns. */
 const CLIENT = `
@@ -31,50 +33,49 @@ const CONNECTIONS = 5000;
 const ROUNDS = 5;
 
 /** Medians of one way to run the client. */
-export interface ConnectCost {
-  connect_us: number;
+interface Cost {
+  readonly connect_us: number;
   /** Of a call that the filter allows. */
-  other_call_ns: number;
+  readonly other_call_ns: number;
 }
 
-async function measure(command: readonly string[]): Promise<ConnectCost> {
-  const { code, stdout } = await new Deno.Command(command[0], { args: command.slice(1), stderr: "inherit" }).output();
-  if (code !== 0) throw new Error(`"${command[0]}" failed with ${code}`);
+async function measure([program, ...args]: readonly string[]): Promise<Cost> {
+  const { code, stdout } = await new Deno.Command(program, { args, stderr: "inherit" }).output();
+  if (code !== 0) throw new Error(`"${program}" failed with ${code}`);
   const [connect_us, other_call_ns] = JSON.parse(new TextDecoder().decode(stdout));
   return { connect_us, other_call_ns };
 }
 
-/** The one in the middle. */
-function median(numbers: number[]): number {
-  return numbers.toSorted((a, b) => a - b)[numbers.length >> 1];
-}
-
-function medians(costs: ConnectCost[]): ConnectCost {
+function medians(costs: readonly Cost[]): Cost {
   return {
     connect_us: median(costs.map(({ connect_us }) => connect_us)),
     other_call_ns: median(costs.map(({ other_call_ns }) => other_call_ns)),
   };
 }
 
-/** Measures and prints: without `tcphup run`, with it, and the difference. */
-export async function benchConnect(): Promise<void> {
+function row(flags: string, cost: Cost, without: Cost): Row {
+  const more_us = cost.connect_us - without.connect_us;
+  const calls = `getppid(2) ${cost.other_call_ns.toFixed(0)} ns, ${without.other_call_ns.toFixed(0)} without`;
+  return {
+    name: `socket and connect under tcphup run${flags}`,
+    n: CONNECTIONS,
+    median_ms: cost.connect_us / 1000,
+    against: "the same without",
+    ratio: cost.connect_us / without.connect_us,
+    note: `${more_us.toFixed(0)} µs more; ${calls}`,
+  };
+}
+
+/** Everything about launching. */
+export async function connect(): Promise<Row[]> {
   const client = ["/usr/bin/python3", "-c", CLIENT, String(CONNECTIONS)];
-  const ways = [client, launching(client), launching(client, ["--on", "socket"])];
-  const costs: ConnectCost[][] = ways.map(() => []);
+  const under = (...flags: string[]) => [...TCPHUP, "run", ...flags, "--", ...client];
+  const ways = [client, under(), under("--on", "socket")];
+  const costs: Cost[][] = ways.map(() => []);
   // In turns, so that what else the machine does meets all of them.
   for (let round = 0; round < ROUNDS; round++) {
     for (const [i, way] of ways.entries()) costs[i].push(await measure(way));
   }
-  const [without, connect, socket] = costs.map(medians);
-  console.log(`${CONNECTIONS} connections over loopback, medians of ${ROUNDS} rounds`);
-  print("without", without);
-  print("tcphup run", connect);
-  print("tcphup run --on socket", socket);
-  console.log(`tcphup run adds ${(connect.connect_us - without.connect_us).toFixed(1)} µs to a connection`);
+  const [without, atConnect, atSocket] = costs.map(medians);
+  return [row("", atConnect, without), row(" --on socket", atSocket, without)];
 }
-
-function print(what: string, { connect_us, other_call_ns }: ConnectCost): void {
-  console.log(`  ${what.padEnd(24)} connect ${connect_us.toFixed(1)} µs, getppid ${other_call_ns.toFixed(0)} ns`);
-}
-
-if (import.meta.main) await benchConnect();

@@ -4,7 +4,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { beside, launching, supervised, unsupervised } from "../harness/launched.ts";
 import { Namespace, type SpawnOptions } from "../harness/namespace.ts";
 import { Peer, PYTHON, pythonProgram } from "../harness/peer.ts";
-import { eventually, type Output, outputOf } from "../harness/process.ts";
+import { eventually, type Output, outputOf, run } from "../harness/process.ts";
 import { type Need, systemTest } from "../harness/system.ts";
 import { PublicCopy, TCPHUP } from "../harness/tcphup.ts";
 
@@ -168,6 +168,21 @@ servedTest("run: a static program's connection has a keepalive timer (busybox nc
   assertEquals(await timerOf(netns, nc), null);
   const timer = await timerOf(netns, launching(nc));
   assert(timer !== null && timer <= 15, String(timer));
+});
+
+servedTest("run: what the Go compiler makes, static, that calls the kernel itself", ["go"], async (netns) => {
+  const directory = await Deno.makeTempDir({ prefix: "tcphup-test-" });
+  try {
+    const env = { CGO_ENABLED: "0", GOCACHE: `${directory}/cache`, GOTOOLCHAIN: "local" };
+    const program = `${directory}/options`;
+    const source = new URL("../harness/programs/options.go", import.meta.url).pathname;
+    await run(["go", "build", "-o", program, source], { env });
+    const client = [program, `127.0.0.1:${PORT}`];
+    assertEquals(JSON.parse(await netns.exec(...client))[0][0], 0);
+    assertEquals(JSON.parse(await outputUnder(netns, client)), [SET]);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
 });
 
 servedTest("run: curl's keepalive is ours, not the minute that it chooses", ["curl"], async (netns) => {

@@ -209,7 +209,7 @@ systemTest("a namespace that there is no way back from is not entered", [], asyn
   const { code, stderr } = await run([...enter, "ls", "any", "--netns", pid], { mayFail: true });
   assertEquals([code, stderr], [
     4,
-    `tcphup: 1 network namespace may not be entered: ${pid}/sleep: needs CAP_SYS_ADMIN\n`,
+    `tcphup: 1 network namespace may not be entered: ${pid}/sleep: needs CAP_SYS_ADMIN in its user namespace as well\n`,
   ]);
 });
 
