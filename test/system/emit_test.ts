@@ -15,7 +15,7 @@ import {
 import { emit } from "../../src/keepalive/emit.ts";
 import { read } from "../../src/keepalive/options.ts";
 import { type Keepalive, type KeepaliveValues, resolveValues, SYSTEM_VALUES } from "../../src/keepalive/values.ts";
-import { found, missing, Netns, type Run, run } from "./companion.ts";
+import { missing, Netns, type Run, run } from "./companion.ts";
 
 const LIBKEEPALIVE = resolveValues().values;
 
