@@ -57,7 +57,7 @@ export class Arguments {
 
   /** The value of a flag, the last one where there are several; undefined when it was not given. */
   value(name: string): string | undefined {
-    return this.flags.findLast(({ flag }) => flag.name === name)?.value;
+    return this.values(name).at(-1);
   }
 
   /** All values of a flag, in the order in which they were typed. */

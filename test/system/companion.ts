@@ -17,7 +17,7 @@ export function run(command: string, ...args: string[]): Run {
 }
 
 /** Whether there is such a program. */
-export function found(program: string): boolean {
+function found(program: string): boolean {
   return run("sh", "-c", 'command -v "$1"', "sh", program).code === 0;
 }
 
