@@ -1,0 +1,56 @@
+// The ways to install that README.md shows: each block is run as it stands, or something here runs the same for a reason.
+
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { run } from "../harness/process.ts";
+import { hostTest } from "../harness/system.ts";
+
+const ROOT = new URL("../../", import.meta.url).pathname;
+const README = await Deno.readTextFile(`${ROOT}README.md`);
+const [, INSTALL] = /^## Install\n(.*?)^## /ms.exec(README)!;
+
+/** The block below each way's name. */
+const BLOCKS = new Map(
+  [...INSTALL.matchAll(/^\*\*(.*?)\*\*.*?^```\n(.*?)^```$/gms)].map(([, way, text]) => [way, text] as const),
+);
+
+/** Where a block cannot be followed on any machine: what it would take, and who does the same here. */
+const ELSEWHERE: Record<string, string> = {
+  "One file": "dl.deno.land and another host; .ci/run compiles with npm's runtime, binary_test.ts copies the file",
+  Ansible: "hosts; ansible_test.ts runs this playbook on namespaces",
+  Kubernetes: "a cluster; capabilities_test.ts runs what the manifest says on a node in small",
+  npm: "jsr.io; deno task test:node runs the same sources with Node",
+};
+
+/** `deno` is the one that runs the tests. */
+async function follow(way: string): Promise<string> {
+  const directory = await Deno.makeTempDir({ prefix: "tcphup-test-" });
+  try {
+    await Deno.symlink(Deno.execPath(), `${directory}/deno`);
+    const env = { PATH: `${directory}:${Deno.env.get("PATH")}` };
+    return (await run(["sh", "-euc", BLOCKS.get(way)!], { env, cwd: ROOT })).stdout;
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+}
+
+Deno.test("README.md shows six ways, and each is tried", () => {
+  assertEquals([...BLOCKS.keys()], [...Object.keys(ELSEWHERE), "Deno", "A library"]);
+});
+
+hostTest("install: with Deno", [], async () => {
+  assertMatch(await follow("Deno"), /^ok +shutdown: hang up: works$/m);
+});
+
+hostTest("install: as a library", [], async () => {
+  assertEquals(await follow("A library"), "0\n");
+});
+
+Deno.test("what the other ways name is there", async () => {
+  const { tasks, version } = JSON.parse(await Deno.readTextFile(`${ROOT}deno.json`));
+  for (const way of Object.keys(ELSEWHERE)) {
+    const block = BLOCKS.get(way)!;
+    for (const [path] of block.matchAll(/\bscripts\/\S+/g)) assert((await Deno.stat(ROOT + path)).isFile, path);
+    for (const [, task] of block.matchAll(/\bdeno task (\S+)/g)) assert(task in tasks, task);
+    for (const [, named] of block.matchAll(/tcphup[-:](\d+\.\d+\.\d+)/g)) assertEquals(named, version);
+  }
+});
