@@ -1,16 +1,16 @@
 // Further processes of tcphup that help to hang up on thousands of connections. Nearly all the time of a hang-up is the
 // kernel's, sending FINs, which it does on as many processors as ask it to.
 //
-// They are called for when it is known how many connections there are, and start while their owners are looked for. Each
-// is given a share in shared memory and does what this process would, the proof that a descriptor is the listed socket
-// included. What one of them has not done, for whatever reason, is this process's again.
+// They are called for when it is known how many connections there are, and start while their owners are looked for. Then
+// all of them, this process too, take connections from one queue in shared memory and do the same, the proof that a
+// descriptor is the listed socket included. What a helper has not done, for whatever reason, is this process's again.
 
 import { createMemory, mapMemory } from "../ffi/file.ts";
 import { Descriptor, isSyscallError, statx } from "../ffi/libc.ts";
 import { spawn } from "../ffi/process.ts";
 import { receive, send, socketpair } from "../ffi/unix.ts";
 import type { Connection } from "./connection.ts";
-import { Share, shareSize } from "./crew/share.ts";
+import { Queue, queueSize } from "./crew/queue.ts";
 import { type Listed, Processes } from "./duplicate/duplicate.ts";
 import { inheritedEnvironment } from "./launch/heritage.ts";
 import { formatCookie } from "./netlink/inet_diag.ts";
@@ -18,18 +18,11 @@ import { UsageError } from "./usage_error.ts";
 
 /** From how many connections on a helper, which takes as long to start as tcphup, is worth it. */
 const WORTH_IT = 3000;
-const MOST = 2;
+const MOST = 3;
 
-/** The helper's descriptors: its end of a socket pair, and its share. */
+/** The helper's descriptors: its end of a socket pair, and the queue. */
 const SOCKET_FD = 3;
-const SHARE_FD = 4;
-
-interface Helper {
-  readonly socket: Descriptor;
-  readonly share: Share;
-  /** What it was given. */
-  connections: readonly Connection[];
-}
+const QUEUE_FD = 4;
 
 /** How helpers are started. */
 export interface CrewOptions {
@@ -41,7 +34,12 @@ export interface CrewOptions {
 /** The helpers of a run; none until there is enough to do. */
 export class Crew {
   readonly #options: CrewOptions;
-  #helpers: Helper[] = [];
+  /** This process's ends of the socket pairs, one for each helper. */
+  #sockets: Descriptor[] = [];
+  #queue: Queue | null = null;
+  #capacity = 0;
+  /** What is in the queue. */
+  #queued: readonly Connection[] = [];
 
   constructor(options: CrewOptions) {
     this.#options = options;
@@ -49,18 +47,24 @@ export class Crew {
 
   /** Starts helpers, if so many connections deserve it. Where one cannot be started, this process does all. */
   call(connections: number): void {
-    if (connections < WORTH_IT || this.#helpers.length > 0) return;
+    if (connections < WORTH_IT || this.#queue !== null) return;
     const processors = globalThis.navigator?.hardwareConcurrency ?? 1;
     try {
-      for (let i = 0; i < Math.min(MOST, processors - 1); i++) this.#helpers.push(this.#start(connections));
+      const size = queueSize(connections);
+      const memory = createMemory("tcphup queue", size);
+      try {
+        for (let i = 0; i < Math.min(MOST, processors - 1); i++) this.#sockets.push(this.#start(memory));
+        this.#queue = new Queue(mapMemory(memory, size));
+        this.#capacity = connections;
+      } finally {
+        memory.close();
+      }
     } catch (error) {
       if (!isSyscallError(error)) throw error;
     }
   }
 
-  #start(connections: number): Helper {
-    const size = shareSize(connections);
-    const memory = createMemory("tcphup share", size);
+  #start(memory: Descriptor): Descriptor {
     const [socket, theirs] = socketpair();
     try {
       const encoder = new TextEncoder();
@@ -69,61 +73,90 @@ export class Crew {
         { action: "open", fd: 0, path: "/dev/null", flags: 0 },
         { action: "open", fd: 1, path: "/dev/null", flags: 1 },
         { action: "duplicate", from: theirs, to: SOCKET_FD },
-        { action: "duplicate", from: memory, to: SHARE_FD },
+        { action: "duplicate", from: memory, to: QUEUE_FD },
       ]);
-      return { socket, share: new Share(mapMemory(memory, size)), connections: [] };
+      return socket;
     } catch (error) {
       socket.close();
       throw error;
     } finally {
       theirs.close();
-      memory.close();
     }
   }
 
-  /** Hands out shares of connections whose owners are known. Returns those that are left for this process. */
+  /** Queues connections whose owners are known. Returns those that only this process can see to. */
   share(connections: readonly Connection[]): readonly Connection[] {
-    if (connections.length < WORTH_IT || this.isBusy || this.#helpers.length === 0) return connections;
-    const size = Math.floor(connections.length / (this.#helpers.length + 1));
-    const left: Connection[] = connections.slice(this.#helpers.length * size);
-    this.#helpers.forEach((helper, i) => {
-      const part: Connection[] = [];
-      for (const connection of connections.slice(i * size, (i + 1) * size)) {
-        (isPlain(connection) ? part : left).push(connection);
-      }
-      helper.share.assign(part, this.#options.linger_ms);
-      helper.connections = part;
-      send({ text: "share", descriptors: [] }, helper.socket);
-    });
+    const queue = this.#queue;
+    if (queue === null || connections.length < WORTH_IT || this.isBusy || this.#sockets.length === 0) {
+      return connections;
+    }
+    const queued: Connection[] = [];
+    const left: Connection[] = [];
+    for (const connection of connections) {
+      (isPlain(connection) && queued.length < this.#capacity ? queued : left).push(connection);
+    }
+    queue.fill(queued, this.#options.linger_ms);
+    this.#queued = queued;
+    this.#sockets = this.#sockets.filter(isTold);
     return left;
   }
 
-  /** Whether shares are out. */
+  /** Whether connections are queued, or were and are not collected yet. */
   get isBusy(): boolean {
-    return this.#helpers.some(({ connections }) => connections.length > 0);
+    return this.#queued.length > 0;
   }
 
-  /** Has the helpers stop, each between two connections of its share. */
+  /** Takes the next few from the queue, for this process to see to; none when it is empty. */
+  take(): readonly Connection[] {
+    const queue = this.#queue;
+    if (queue === null || !this.isBusy) return [];
+    const [from, to] = queue.take();
+    for (let i = from; i < to; i++) queue.keep(i);
+    return this.#queued.slice(from, to);
+  }
+
+  /** Has the helpers stop, each between two connections. */
   stop(): void {
-    for (const { share } of this.#helpers) share.stop();
+    this.#queue?.stop();
   }
 
-  /** Waits for the helpers, and tells for each connection of theirs whether it was hung up on. */
+  /** Waits for the helpers, and tells for each connection that was not taken here whether it was hung up on. */
   collect(each: (connection: Connection, done: boolean) => void): void {
-    for (const helper of this.#helpers) {
-      const { connections, share, socket } = helper;
-      if (connections.length === 0) continue;
-      // It answers when it has finished; where it has died the socket ends.
-      receive(socket);
-      helper.connections = [];
-      connections.forEach((connection, i) => each(connection, share.isDone(i)));
-    }
+    const queue = this.#queue;
+    if (queue === null || !this.isBusy) return;
+    this.#sockets.forEach(awaitAnswer);
+    const queued = this.#queued;
+    this.#queued = [];
+    queued.forEach((connection, i) => {
+      if (!queue.isKept(i)) each(connection, queue.isDone(i));
+    });
   }
 
   /** Sends the helpers home: they end when they read the end of their sockets, soon or after this process. */
   close(): void {
-    for (const { socket } of this.#helpers) socket.close();
-    this.#helpers = [];
+    for (const socket of this.#sockets) socket.close();
+    this.#sockets = [];
+  }
+}
+
+/** Tells a helper that there is a queue. Returns false when it has died. */
+function isTold(socket: Descriptor): boolean {
+  try {
+    send({ text: "queue", descriptors: [] }, socket);
+    return true;
+  } catch (error) {
+    if (!isSyscallError(error, "EPIPE", "ECONNRESET")) throw error;
+    socket.close();
+    return false;
+  }
+}
+
+/** Waits until a helper has found the queue empty, or has died. */
+function awaitAnswer(socket: Descriptor): void {
+  try {
+    receive(socket);
+  } catch (error) {
+    if (!isSyscallError(error, "ECONNRESET")) throw error;
   }
 }
 
@@ -132,20 +165,22 @@ function isPlain({ protocol, owners }: Connection): boolean {
   return protocol === "tcp" && owners.length > 0 && owners[0].tid === undefined;
 }
 
-/** What a helper does: it waits for its share, and hangs up on what is in it. */
+/** What a helper does: it waits until there is a queue, and hangs up on what it takes from it. */
 export function helpOut(): void {
   const socket = new Descriptor(SOCKET_FD);
-  const memory = new Descriptor(SHARE_FD);
+  const memory = new Descriptor(QUEUE_FD);
   const processes = new Processes();
   while (isCalled(socket)) {
-    const share = new Share(mapMemory(memory, statx(memory).size));
-    for (let i = 0; i < share.count && !share.isStopped; i++) if (hangUp(share, i, processes)) share.setDone(i);
+    const queue = new Queue(mapMemory(memory, statx(memory).size));
+    for (let [from, to] = queue.take(); from < to && !queue.isStopped; [from, to] = queue.take()) {
+      for (let i = from; i < to && !queue.isStopped; i++) if (hangUp(queue, i, processes)) queue.setDone(i);
+    }
     processes.close();
     send({ text: "done", descriptors: [] }, socket);
   }
 }
 
-/** Waits until there is a share. */
+/** Waits until there is a queue. */
 function isCalled(socket: Descriptor): boolean {
   try {
     return receive(socket) !== null;
@@ -158,13 +193,13 @@ function isCalled(socket: Descriptor): boolean {
 /** What is not looked at where the cookie is the proof. */
 const TCP = { protocol: "tcp", inode: 0, src: { address: "", port: 0 }, dst: { address: "", port: 0 } } as const;
 
-function hangUp(share: Share, i: number, processes: Processes): boolean {
-  const listed: Listed = { ...TCP, cookie: formatCookie(...share.cookie(i)) };
+function hangUp(queue: Queue, i: number, processes: Processes): boolean {
+  const listed: Listed = { ...TCP, cookie: formatCookie(...queue.cookie(i)) };
   try {
-    const duplicate = processes.duplicate(listed, { pid: share.pid(i), fd: share.fd(i) });
+    const duplicate = processes.duplicate(listed, { pid: queue.pid(i), fd: queue.fd(i) });
     if (duplicate === null) return false;
     try {
-      return duplicate.hangUp({ linger_ms: share.linger_ms });
+      return duplicate.hangUp({ linger_ms: queue.linger_ms });
     } finally {
       duplicate.close();
     }

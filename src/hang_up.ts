@@ -9,7 +9,6 @@ import { Aftermath } from "./aftermath.ts";
 import type { Connection } from "./connection.ts";
 import { Crew } from "./crew.ts";
 import { Cuts, type WhenIdle } from "./cuts.ts";
-import { closeSummary } from "./list.ts";
 import { extension, INET_DIAG_INFO } from "./netlink/inet_diag.ts";
 import type { Spacing } from "./pacing/pace.ts";
 import { Passes } from "./passes.ts";
@@ -17,7 +16,7 @@ import { countOutcomes, type Report, Stopwatch } from "./report.ts";
 import { Resolver } from "./resolve.ts";
 import { Selector } from "./select.ts";
 import { compileSelection, connectionsOnly, type Selection, type Target } from "./selection/selection.ts";
-import { sleep } from "./sleep.ts";
+import { sleep, turn } from "./sleep.ts";
 import type { Summary } from "./summarise.ts";
 
 /** How to hang up. */
@@ -168,7 +167,10 @@ class HangUp {
     this.#selectors = [selector, closer];
     this.#actor = actor;
     const { confirm } = options;
-    const asked = confirm && ((found: readonly Connection[]) => confirm(found, () => closeSummary(target, found)));
+    const asked = confirm && (async (found: readonly Connection[]) => {
+      const { closeSummary } = await import("./list.ts");
+      return confirm(found, () => closeSummary(target, found));
+    });
     this.#passes = new Passes(rooms, { ...options, hold, confirm: asked }, onlyFirst);
     this.#cuts = cuts;
     this.#aftermath = aftermath;
@@ -200,6 +202,7 @@ class HangUp {
     const rooms: Room[] = [this.#passes, this.#cuts, this.#aftermath];
     for (;;) {
       // While helpers work, so does this process; then it waits for them.
+      if (this.#crew && this.#cuts.size === 0) this.#cuts.add(this.#crew.take());
       const waiting = this.#crew?.isBusy && this.#cuts.size === 0;
       const next = waiting ? helpers : rooms.reduce((first, room) => room.due < first.due ? room : first);
       if (next.due === Infinity) return;
@@ -215,7 +218,7 @@ class HangUp {
     const wait_ms = Math.min(due - performance.now(), LONGEST_SLEEP_MS);
     if (wait_ms <= 0 && performance.now() < this.#sliceEnd) return;
     this.#reportProgress();
-    await this.#watch.timeAsync("wait", () => sleep(Math.max(0, wait_ms), this.#options.signal));
+    await this.#watch.timeAsync("wait", () => wait_ms > 0 ? sleep(wait_ms, this.#options.signal) : turn());
     this.#sliceEnd = performance.now() + SLICE_MS;
   }
 

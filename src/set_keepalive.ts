@@ -14,7 +14,7 @@ import { Resolver } from "./resolve.ts";
 import { Selector } from "./select.ts";
 import { compileWithListeners } from "./selection/listeners.ts";
 import type { Selection } from "./selection/selection.ts";
-import { sleep } from "./sleep.ts";
+import { sleep, turn } from "./sleep.ts";
 import { settleUnowned } from "./unowned.ts";
 import { UsageError } from "./usage_error.ts";
 
@@ -319,7 +319,7 @@ class Setter {
   /** Lets the event loop deliver a signal now and then. */
   async #breathe(): Promise<void> {
     if (performance.now() < this.#sliceEnd) return;
-    if (this.#sliceEnd !== 0) await sleep(0);
+    if (this.#sliceEnd !== 0) await turn();
     this.#sliceEnd = performance.now() + SLICE_MS;
   }
 

@@ -24,16 +24,22 @@ export function endpointText({ address, port }: Endpoint): string {
   return formatEndpoint(address, port);
 }
 
+/** Names as they may be shownNames: thousands of connections share few of them. */
+const shownNames = new Map<string, string>();
+
 /** An owner as `PID/NAME`; with `verbose`, and its descriptor. */
 function ownerText({ pid, fd, comm }: Owner, verbose: boolean): string {
-  return escapeControls(verbose ? `${pid}/${comm} fd ${fd}` : `${pid}/${comm}`);
+  let name = shownNames.get(comm);
+  if (name === undefined) shownNames.set(comm, name = escapeControls(comm));
+  return verbose ? `${pid}/${name} fd ${fd}` : `${pid}/${name}`;
 }
 
 /** Who holds a connection: one owner and how many more, or all of them. */
 export function ownersText({ owners }: Connection, verbose: boolean): string {
   if (owners.length === 0) return "-";
+  if (owners.length === 1) return ownerText(owners[0], verbose);
   if (verbose) return owners.map((owner) => ownerText(owner, true)).join(", ");
-  const others = owners.length === 1 ? 0 : new Set(owners.map(({ pid }) => pid)).size - 1;
+  const others = new Set(owners.map(({ pid }) => pid)).size - 1;
   return ownerText(owners[0], false) + (others > 0 ? ` +${others}` : "");
 }
 
