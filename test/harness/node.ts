@@ -13,6 +13,8 @@ export interface Privileges {
   capabilities: readonly string[];
   /** A user other than root, who has the capabilities as ambient ones. */
   user?: number;
+  /** The process in whose network namespace it runs; else in one of its own. */
+  beside?: number;
 }
 
 /** What became of the applications, and of tcphup. */
@@ -33,7 +35,8 @@ export async function runOnNode(netns: Namespace, args: readonly string[], privi
   const child = netns.spawn(node);
   const writer = child.stdin.getWriter();
   const pods = [{ user: 12347, address: POD_ADDRESS }, { user: 0, address: POD_ADDRESS }];
-  const program = [...setpriv(privileges), ...TCPHUP, ...args];
+  const enter = privileges.beside === undefined ? [] : ["nsenter", `--net=/proc/${privileges.beside}/ns/net`];
+  const program = [...enter, ...setpriv(privileges), ...TCPHUP, ...args];
   await writer.write(new TextEncoder().encode(JSON.stringify({ pods, program })));
   await writer.close();
   const { code, stdout, stderr } = await outputOf(child, ["node.py"]);

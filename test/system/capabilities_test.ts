@@ -100,18 +100,18 @@ for (const [left, capabilities] of oneLess(capabilitiesOf(keepalive))) {
 }
 
 /** The unit watches the network namespace that it runs in, the host's. Here that of the first pod stands for it. */
-const FIRST_POD = ["--netns=3"];
+const FIRST_POD = 3;
 
 systemTest("the unit's capabilities set keepalive, as a user of its own", ["setpriv", "unshare"], async (netns) => {
-  const privileges: Privileges = { capabilities: [...await unitCapabilities(), "sys_admin"], user: NOBODY };
-  await setsKeepalive(runOnNode(netns, [...once(await unitCommand()), ...FIRST_POD], privileges), 5);
+  const privileges: Privileges = { capabilities: await unitCapabilities(), user: NOBODY, beside: FIRST_POD };
+  await setsKeepalive(runOnNode(netns, once(await unitCommand()), privileges), 5);
 });
 
 for (const [left, others] of oneLess(await unitCapabilities())) {
   const name = `CAP_${left.toUpperCase()}`;
   systemTest(`the unit's capabilities without ${name}: it says so`, ["setpriv", "unshare"], async (netns) => {
-    const privileges: Privileges = { capabilities: [...others, "sys_admin"], user: NOBODY };
-    const args = [...once(await unitCommand()), ...FIRST_POD, "--dst", POD_ADDRESS];
+    const privileges: Privileges = { capabilities: others, user: NOBODY, beside: FIRST_POD };
+    const args = [...once(await unitCommand()), "--dst", POD_ADDRESS];
     const { tcphup, pods } = await runOnNode(netns, args, privileges);
     assertNames(left, tcphup);
     assertEquals(pods, UNHARMED);
