@@ -170,12 +170,23 @@ const id64 = new BigUint64Array(1);
 /** `struct seccomp_notif_resp`: {u64 id; s64 val; s32 error; u32 flags}. */
 const response = new BigUint64Array(3);
 
+/**
+ * Answers a call.
+ *
+ * @param value What it returns, unless the kernel makes it.
+ * @throws {SyscallError} `ENOENT` when it was answered before, or the caller has gone.
+ */
+function respond(listener: Descriptor, id: bigint, value: number, flags: number): void {
+  response[0] = id;
+  response[1] = BigInt(value);
+  response[2] = BigInt(flags) << 32n;
+  check("ioctl", notifying().ioctl(listener.number, SECCOMP_IOCTL_NOTIF_SEND, response));
+}
+
 /** Lets the call proceed. Nothing happens when it was answered before, or the caller has gone. */
 export function letProceed(listener: Descriptor, id: bigint): void {
-  response[0] = id;
-  response[2] = BigInt(FLAG_CONTINUE) << 32n;
   try {
-    check("ioctl", notifying().ioctl(listener.number, SECCOMP_IOCTL_NOTIF_SEND, response));
+    respond(listener, id, 0, FLAG_CONTINUE);
   } catch (error) {
     if (!isSyscallError(error, "ENOENT")) throw error;
   }
@@ -192,46 +203,46 @@ const O_CLOEXEC = 0o2000000;
 /** `struct seccomp_notif_addfd`: {u64 id; u32 flags, srcfd, newfd, newfd_flags}. */
 const addfd = new Int32Array(6);
 
-function addDescriptor(listener: Descriptor, id: bigint, flags: number, source: number, newFlags: number): void {
+/** Returns the number of the new descriptor in the caller's table. */
+function addDescriptor(listener: Descriptor, id: bigint, flags: number, source: number, newFlags: number): number {
   addfd[0] = Number(BigInt.asIntN(32, id));
   addfd[1] = Number(BigInt.asIntN(32, id >> 32n));
   addfd[2] = flags;
   addfd[3] = source;
   addfd[4] = 0;
   addfd[5] = newFlags;
-  check("ioctl", notifying().ioctl(listener.number, SECCOMP_IOCTL_NOTIF_ADDFD, addfd));
+  return check("ioctl", notifying().ioctl(listener.number, SECCOMP_IOCTL_NOTIF_ADDFD, addfd));
 }
 
 /**
- * Gives the caller a duplicate of `source`, whose number its call returns. Linux ≥ 5.14.
+ * Gives the caller a duplicate of `source`, whose number its call returns. Before Linux 5.14 this takes two steps: a
+ * caller that a signal interrupts between them is left with a descriptor that it does not know of, and calls again.
  *
  * @throws {SyscallError} `ENOENT` when the caller has gone, `EMFILE` when it has no descriptor left.
  */
 export function answerWithDescriptor(listener: Descriptor, id: bigint, source: Descriptor, closeOnExec: boolean): void {
-  addDescriptor(listener, id, SECCOMP_ADDFD_FLAG_SEND, source.number, closeOnExec ? O_CLOEXEC : 0);
+  const newFlags = closeOnExec ? O_CLOEXEC : 0;
+  try {
+    addDescriptor(listener, id, SECCOMP_ADDFD_FLAG_SEND, source.number, newFlags);
+  } catch (error) {
+    if (!isSyscallError(error, "EINVAL")) throw error;
+    const number = addDescriptor(listener, id, 0, source.number, newFlags);
+    respond(listener, id, number, 0);
+  }
 }
 
 /** No notification has it: ids count up from a random number. */
 const NO_ID = 0n;
 
-function addDescriptorFails(listener: Descriptor, flags: number): string {
-  try {
-    addDescriptor(listener, NO_ID, flags, listener.number, 0);
-    return "";
-  } catch (error) {
-    if (isSyscallError(error)) return error.code;
-    throw error;
-  }
-}
-
 /** Whether this kernel has what is needed to end with the last filtered thread (5.9). It came together with ADDFD. */
 export function hasHangup(listener: Descriptor): boolean {
-  return addDescriptorFails(listener, 0) === "ENOENT";
-}
-
-/** Whether this kernel can answer a call with a descriptor in one step (5.14). */
-export function hasAnswerWithDescriptor(listener: Descriptor): boolean {
-  return addDescriptorFails(listener, SECCOMP_ADDFD_FLAG_SEND) === "ENOENT";
+  try {
+    addDescriptor(listener, NO_ID, 0, listener.number, 0);
+    return true;
+  } catch (error) {
+    if (!isSyscallError(error)) throw error;
+    return error.code === "ENOENT";
+  }
 }
 
 const SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP = 1n;

@@ -3,7 +3,7 @@
 import { host } from "../ffi/deno.ts";
 import { Descriptor, isSyscallError } from "../ffi/libc.ts";
 import { poll, POLLOUT } from "../ffi/poll.ts";
-import { callers, hasAnswerWithDescriptor, hasHangup, takeTurns } from "../ffi/seccomp.ts";
+import { callers, hasHangup, takeTurns } from "../ffi/seccomp.ts";
 import { apply, type SocketUse } from "./keepalive/options.ts";
 import { SYSTEM_VALUES } from "./keepalive/values.ts";
 import { decodeDuty, type Duty } from "./launch/duty.ts";
@@ -79,9 +79,6 @@ function report(text: string): void {
 /** Why the supervisor cannot do its duty here, null when it can. */
 function whyImpossible({ listener, fd }: Handover, on: ReadonlySet<Moment>): string | null {
   if (!hasHangup(listener)) return "this kernel is too old to supervise a program: Linux 5.9 can";
-  if (on.has("socket") && !hasAnswerWithDescriptor(listener)) {
-    return "this kernel cannot hand a socket to a program: Linux 5.14 can, and --on connect,listen needs less";
-  }
   if (!on.has("connect") && !on.has("listen")) return null;
   if (mayDuplicate(new Descriptor(COMMAND_FD), fd)) return null;
   return `the command's sockets cannot be duplicated: ${missingForGetfd()}; --on socket does not duplicate any`;
