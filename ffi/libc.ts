@@ -166,11 +166,11 @@ export function socket(domain: number, type: number, protocol: number): Descript
 }
 
 /** send(2) to the connected or default peer. Returns the bytes sent. */
-export function send(socket: Descriptor, bytes: Uint8Array): number {
+export function send(socket: Descriptor, bytes: Uint8Array, flags = 0): number {
   const { sendto } = reading();
   const length = BigInt(bytes.length);
   for (;;) {
-    const sent = sendto(socket.number, bytes, length, 0, null, 0);
+    const sent = sendto(socket.number, bytes, length, flags, null, 0);
     if (sent === -1 && errno() === EINTR) continue;
     return check("sendto", sent);
   }

@@ -4,6 +4,7 @@ import { IPPROTO_TCP, isSyscallError, type SyscallError } from "../ffi/libc.ts";
 import type { Connection, Outcome, Owner } from "./connection.ts";
 import { type Duplicate, type Manner, Processes } from "./duplicate/duplicate.ts";
 import { NotEntered } from "./netns/enter.ts";
+import { destroysOrphans, isOrphan, WOULD_STAY } from "./orphans.ts";
 import { hasCapability, missingToLook } from "./owners/permission.ts";
 import { descriptorLimit } from "./owners/proc.ts";
 import { type Refusal, refusalOf } from "./refusal.ts";
@@ -48,6 +49,7 @@ export class Actor {
   /** The highest number that a held descriptor may have. */
   readonly #highest = descriptorLimit() - RESERVE;
   #hold: boolean;
+  #orphansGo: boolean | null = null;
 
   constructor({ hold, ...manner }: ActorOptions) {
     this.#manner = manner;
@@ -101,34 +103,31 @@ export class Actor {
 
   /** Aborts a connection: with SOCK_DESTROY, or where that is not to be had through a duplicate. */
   destroy(connection: Connection, diag: SockDiag): void {
+    const held = this.#held.get(connection);
+    // Held, it cannot become an orphan while it is seen to.
+    const taken = held ? { duplicate: held } : this.#take(connection);
+    const holds = taken !== null && "duplicate" in taken;
     try {
-      const refusal = connection.protocol === "mptcp" ? "SOCK_DESTROY cannot end MPTCP" : sockDestroy(connection, diag);
-      if (refusal !== null) this.#abort(connection, refusal);
+      const refusal = connection.protocol === "mptcp"
+        ? "SOCK_DESTROY cannot end MPTCP"
+        : !holds && isOrphan(connection) && !this.#mayDestroyOrphans()
+        ? WOULD_STAY
+        : sockDestroy(connection, diag);
+      if (refusal === null) return;
+      if (holds) abort(connection, taken.duplicate, refusal);
+      else settleUntaken(connection, taken, refusal);
     } finally {
-      this.release(connection);
+      if (holds) taken.duplicate.close();
+      this.#held.delete(connection);
     }
   }
 
-  #abort(connection: Connection, refusal: string): void {
-    const held = this.#held.get(connection);
-    const taken = held ? { duplicate: held } : this.#take(connection);
-    if (taken === null) {
-      const outcome = hasCapability("CAP_NET_ADMIN") ? "unsupported" : "denied";
-      const missing = connection.inode === 0 ? null : missingToLook();
-      const instead = missing === null
-        ? "no process holds it whose descriptor could be used instead"
-        : `looking for its holder ${missing}`;
-      return settle(connection, outcome, `${refusal}, and ${instead}`);
-    }
-    if ("error" in taken) return settle(connection, taken.outcome, `${refusal}; ${taken.error}`);
+  /** Where SOCK_DESTROY is not to be had at all, it will say so itself. */
+  #mayDestroyOrphans(): boolean {
     try {
-      taken.duplicate.abort();
-      settle(connection, "destroyed");
+      return this.#orphansGo ??= destroysOrphans();
     } catch (error) {
-      if (!isSyscallError(error)) throw error;
-      settle(connection, error.code === "EOPNOTSUPP" ? "unsupported" : "failed", `${refusal}; ${error.message}`);
-    } finally {
-      taken.duplicate.close();
+      return isSyscallError(error, "EPERM", "EOPNOTSUPP");
     }
   }
 
@@ -194,6 +193,27 @@ function sockDestroy(connection: Connection, diag: SockDiag): string | null {
     if (error.code === "EOPNOTSUPP") return "SOCK_DESTROY needs a kernel with CONFIG_INET_DIAG_DESTROY";
     return error.message;
   }
+}
+
+function abort(connection: Connection, duplicate: Duplicate, refusal: string): void {
+  try {
+    duplicate.abort();
+    settle(connection, "destroyed");
+  } catch (error) {
+    if (!isSyscallError(error)) throw error;
+    settle(connection, error.code === "EOPNOTSUPP" ? "unsupported" : "failed", `${refusal}; ${error.message}`);
+  }
+}
+
+/** @param why What refused a duplicate; null when there was none to take. */
+function settleUntaken(connection: Connection, why: Refusal | null, refusal: string): void {
+  if (why !== null) return settle(connection, why.outcome, `${refusal}; ${why.error}`);
+  const outcome = hasCapability("CAP_NET_ADMIN") ? "unsupported" : "denied";
+  const missing = connection.inode === 0 ? null : missingToLook();
+  const instead = missing === null
+    ? "no process holds it whose descriptor could be used instead"
+    : `looking for its holder ${missing}`;
+  settle(connection, outcome, `${refusal}, and ${instead}`);
 }
 
 function failure(owner: Owner, error: SyscallError): string {

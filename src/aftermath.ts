@@ -71,6 +71,7 @@ export class Aftermath {
       } else {
         pending.missed = 0;
         connection.state = row.state;
+        connection.inode = row.inode;
         if (pending.deadline > now) continue;
         this.#actor.destroy(connection, this.#selector.diagOf(connection));
       }

@@ -1,32 +1,23 @@
 // What works on this host and for this user, found by doing it: with sockets of its own, on loopback.
 
 import {
-  accept,
-  AF_INET,
-  bind,
   CLONE_NEWNET,
-  connect,
   type Descriptor,
   type ForeignFd,
-  getsockname,
   IPPROTO_MPTCP,
   IPPROTO_TCP,
   isSyscallError,
-  listen,
   open,
   pidfdGetfd,
   pidfdOpen,
   setns,
-  SOCK_STREAM,
-  socket,
   socketCookie,
   type SyscallError,
 } from "../ffi/libc.ts";
-import { ipv4 } from "./address.ts";
-import type { Connection } from "./connection.ts";
 import { Duplicate } from "./duplicate/duplicate.ts";
+import { withPair } from "./loopback.ts";
 import { formatCookie } from "./netlink/inet_diag.ts";
-import { encodeSockaddr, sockaddrPort } from "./netlink/sockaddr.ts";
+import { destroysOrphans, WOULD_STAY } from "./orphans.ts";
 import { hasCapability, missingForGetfd, missingToLook, yamaScope } from "./owners/permission.ts";
 import { processes, self } from "./owners/proc.ts";
 import { DescriptorTable } from "./owners/table.ts";
@@ -71,6 +62,7 @@ export function doctor(): Health {
     find("pidfd_getfd: of other users' processes", ["hup"], duplicatesOthers),
     find("shutdown: hang up", ["hup"], hangsUp),
     find("SOCK_DESTROY: abort any connection", ["hup --destroy", "hup --destroy-after"], destroys),
+    find("SOCK_DESTROY: abort what a program has closed", ["hup --destroy", "hup --destroy-after"], destroysClosed),
     find("connect(AF_UNSPEC): abort through a duplicate", ["hup --destroy", "hup --destroy-after"], aborts),
     find("setns: enter other network namespaces", ["--netns"], entersNamespaces),
   ];
@@ -85,52 +77,17 @@ function find(name: string, affects: string[], probe: () => Verdict): Finding {
   }
 }
 
-const LOOPBACK = ipv4(0x7f000001);
-
-/** A connection to itself, and the row that the kernel lists for its client end. */
-function withPair<T>(protocol: number, use: (client: Descriptor, listed: Connection | undefined) => T): T {
-  const sockets: Descriptor[] = [];
-  const track = (descriptor: Descriptor): Descriptor => {
-    sockets.push(descriptor);
-    return descriptor;
-  };
-  try {
-    const listener = track(socket(AF_INET, SOCK_STREAM, protocol));
-    bind(listener, encodeSockaddr(LOOPBACK, 0));
-    listen(listener, 1);
-    const client = track(socket(AF_INET, SOCK_STREAM, protocol));
-    const port = sockaddrPort(getsockname(listener));
-    connect(client, encodeSockaddr(LOOPBACK, port));
-    track(accept(listener));
-    return use(client, listedOn(port));
-  } catch (error) {
-    if (!isSyscallError(error, "ENETUNREACH", "EADDRNOTAVAIL")) throw error;
-    throw new Error("loopback is down, so nothing could be tried: ip link set lo up");
-  } finally {
-    for (const descriptor of sockets.reverse()) descriptor.close();
-  }
-}
-
-function listedOn(port: number): Connection | undefined {
-  const selector = new Selector(compileSelection({ dst: "127.0.0.1", dport: port }));
-  try {
-    return selector.select()[0];
-  } finally {
-    selector.close();
-  }
-}
-
 function listsTcp(): Verdict {
-  return withPair(IPPROTO_TCP, (client, listed) => {
-    if (listed?.cookie === socketCookie(client, formatCookie)) return ok("works");
+  return withPair(IPPROTO_TCP, ({ client, listed }) => {
+    if (listed()?.cookie === socketCookie(client, formatCookie)) return ok("works");
     return missing("the kernel did not list a connection that was just opened");
   });
 }
 
 function listsMptcp(): Verdict {
   try {
-    return withPair(IPPROTO_MPTCP, (_client, listed) => {
-      if (listed?.protocol === "mptcp") return ok("works");
+    return withPair(IPPROTO_MPTCP, ({ listed }) => {
+      if (listed()?.protocol === "mptcp") return ok("works");
       return limited("MPTCP connections are seen as their TCP subflows only: needs CONFIG_INET_MPTCP_DIAG");
     });
   } catch (error) {
@@ -158,7 +115,7 @@ function duplicateOf(client: Descriptor): Duplicate {
 }
 
 function duplicates(): Verdict {
-  return withPair(IPPROTO_TCP, (client) => {
+  return withPair(IPPROTO_TCP, ({ client }) => {
     try {
       duplicateOf(client).close();
       return ok("works");
@@ -184,7 +141,7 @@ function duplicatesOthers(): Verdict {
 }
 
 function hangsUp(): Verdict {
-  return withPair(IPPROTO_TCP, (client) => {
+  return withPair(IPPROTO_TCP, ({ client }) => {
     const duplicate = duplicateOf(client);
     try {
       return duplicate.hangUp({ linger_ms: 1000 }) ? ok("works") : missing("the connection had ended by itself");
@@ -195,11 +152,12 @@ function hangsUp(): Verdict {
 }
 
 function destroys(): Verdict {
-  return withPair(IPPROTO_TCP, (_client, listed) => {
-    if (!listed) return limited("not tried: the connection to try it on was not listed");
+  return withPair(IPPROTO_TCP, ({ listed }) => {
+    const connection = listed();
+    if (connection === undefined) return limited("not tried: the connection to try it on was not listed");
     const selector = new Selector(compileSelection({ dst: "any" }));
     try {
-      selector.diagOf(listed).destroy(IPPROTO_TCP, sockIdOf(listed));
+      selector.diagOf(connection).destroy(IPPROTO_TCP, sockIdOf(connection));
       return ok("works");
     } catch (error) {
       if (!isSyscallError(error, "EPERM", "EOPNOTSUPP")) throw error;
@@ -210,12 +168,21 @@ function destroys(): Verdict {
   });
 }
 
+function destroysClosed(): Verdict {
+  try {
+    return destroysOrphans() ? ok("works") : limited(`${WOULD_STAY}, so it is left to its timers`);
+  } catch (error) {
+    if (!isSyscallError(error, "EPERM", "EOPNOTSUPP")) throw error;
+    return limited(destroyNeeds(error));
+  }
+}
+
 function destroyNeeds({ code }: SyscallError): string {
   return code === "EPERM" ? "needs CAP_NET_ADMIN" : "needs a kernel with CONFIG_INET_DIAG_DESTROY";
 }
 
 function aborts(): Verdict {
-  return withPair(IPPROTO_TCP, (client) => {
+  return withPair(IPPROTO_TCP, ({ client }) => {
     const duplicate = duplicateOf(client);
     try {
       duplicate.abort();

@@ -235,7 +235,8 @@ export const FLAGS: readonly Flag[] = [
     value: "S",
     help: "S seconds later, abort what is still there, and what has no owner",
     more: "Aborting sends a RST. It uses SOCK_DESTROY (CAP_NET_ADMIN, CONFIG_INET_DIAG_DESTROY) or, without that, " +
-      "connect(AF_UNSPEC) on a duplicate of the owner's descriptor.",
+      "connect(AF_UNSPEC) on a duplicate of the owner's descriptor. What its program has closed is left alone where " +
+      "SOCK_DESTROY would stop its timers (Linux before 6.11).",
     group: "Hanging up",
     commands: ["hup"],
   },

@@ -27,7 +27,8 @@ systemTest("root: everything is tried, and other connections are left alone", []
 systemTest("without CAP_NET_ADMIN: SOCK_DESTROY is not to be had, and it says why", ["setpriv"], async (netns) => {
   const run = await tcphup(["doctor"], { netns, without: ["net_admin"] });
   assertExit(run, 0);
-  assertMatch(run.stdout, /^limited +SOCK_DESTROY.*CAP_NET_ADMIN/m);
+  assertMatch(run.stdout, /^limited +SOCK_DESTROY: abort any connection.*CAP_NET_ADMIN/m);
+  assertMatch(run.stdout, /^limited +SOCK_DESTROY: abort what a program has closed.*CAP_NET_ADMIN/m);
 });
 
 systemTest("an unprivileged user is told what needs CAP_SYS_PTRACE", ["setpriv"], async (netns) => {

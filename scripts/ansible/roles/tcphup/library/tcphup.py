@@ -261,7 +261,7 @@ options:
   destroy_after:
     description:
       - "S seconds later, abort what is still there, and what has no owner."
-      - "Aborting sends a RST. It uses SOCK_DESTROY (CAP_NET_ADMIN, CONFIG_INET_DIAG_DESTROY) or, without that, connect(AF_UNSPEC) on a duplicate of the owner's descriptor."
+      - "Aborting sends a RST. It uses SOCK_DESTROY (CAP_NET_ADMIN, CONFIG_INET_DIAG_DESTROY) or, without that, connect(AF_UNSPEC) on a duplicate of the owner's descriptor. What its program has closed is left alone where SOCK_DESTROY would stop its timers (Linux before 6.11)."
       - "With I(command=hup)."
     type: raw
   destroy:
