@@ -40,7 +40,7 @@ const manifest = {
   repository: { type: "git", url: `git+${REPOSITORY}.git` },
   homepage: `${REPOSITORY}#readme`,
   bugs: `${REPOSITORY}/issues`,
-  engines: { node: ">=22" },
+  engines: { node: ">=22.18" },
   os: ["linux"],
   cpu: ["x64", "arm64"],
   libc: ["glibc"],

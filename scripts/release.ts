@@ -13,7 +13,7 @@ const RELEASE = `${BUILD}release/`;
 const DOCUMENTS = ["README.md", "CHANGELOG.md", "LICENSE.txt"];
 
 async function git(...args: string[]): Promise<string> {
-  return (await run(["git", ...args], { cwd: ROOT })).trim();
+  return (await run(["git", ...args], { cwd: ROOT })).trimEnd();
 }
 
 async function task(name: string, ...args: string[]): Promise<void> {

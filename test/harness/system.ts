@@ -58,6 +58,7 @@ const REQUIREMENTS = {
   zsh: program("zsh"),
   fish: program("fish"),
   groff: program("groff"),
+  git: program("git"),
   go: program("go"),
   man: program("man"),
   "ansible-playbook": program("ansible-playbook"),
