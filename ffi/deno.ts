@@ -50,6 +50,8 @@ export function memoryAt(address: bigint, length: number): ArrayBuffer {
 
 const encoder = new TextEncoder();
 
+let yieldElsewhere: (() => Promise<unknown>) | undefined;
+
 /** tcphup's own process: arguments, standard streams, signals. */
 export const host = {
   /** The arguments after the program's name. */
@@ -128,6 +130,19 @@ export const host = {
   onSignal(signal: "SIGINT" | "SIGTERM" | "SIGWINCH", listener: () => void): () => void {
     Deno.addSignalListener(signal, listener);
     return () => Deno.removeSignalListener(signal, listener);
+  },
+
+  /**
+   * Lets the event loop deliver what has come meanwhile, a signal for one, without waiting. It does that while another
+   * thread makes a call, twice, for the first may be over too soon. The first timer would cost 8 ms, and setImmediate
+   * comes round before signals do.
+   */
+  async turn(): Promise<void> {
+    yieldElsewhere ??= Deno.dlopen(LIBC, {
+      sched_yield: { parameters: [], result: "i32", nonblocking: true },
+    }).symbols.sched_yield;
+    await yieldElsewhere();
+    await yieldElsewhere();
   },
 
   /** Ends the process at once. */

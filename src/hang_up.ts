@@ -3,6 +3,7 @@
 // Three of them work over time: passes look for connections, cuts end them one by one, and the aftermath deals with those
 // that do not go. Each says when it has something to do next; whichever is first gets its turn.
 
+import { host } from "../ffi/deno.ts";
 import { isSyscallError } from "../ffi/libc.ts";
 import { Actor, settle } from "./act.ts";
 import { Aftermath } from "./aftermath.ts";
@@ -16,7 +17,7 @@ import { countOutcomes, type Report, Stopwatch } from "./report.ts";
 import { Resolver } from "./resolve.ts";
 import { Selector } from "./select.ts";
 import { compileSelection, connectionsOnly, type Selection, type Target } from "./selection/selection.ts";
-import { sleep, turn } from "./sleep.ts";
+import { sleep } from "./sleep.ts";
 import type { Summary } from "./summarise.ts";
 
 /** How to hang up. */
@@ -218,7 +219,7 @@ class HangUp {
     const wait_ms = Math.min(due - performance.now(), LONGEST_SLEEP_MS);
     if (wait_ms <= 0 && performance.now() < this.#sliceEnd) return;
     this.#reportProgress();
-    await this.#watch.timeAsync("wait", () => wait_ms > 0 ? sleep(wait_ms, this.#options.signal) : turn());
+    await this.#watch.timeAsync("wait", () => wait_ms > 0 ? sleep(wait_ms, this.#options.signal) : host.turn());
     this.#sliceEnd = performance.now() + SLICE_MS;
   }
 

@@ -1,6 +1,7 @@
 // Keepalive for connections that are open already: select, resolve, set, and again until nothing new is found; or, when
 // watching, for as long as it is wanted.
 
+import { host } from "../ffi/deno.ts";
 import { ownerName, settle } from "./act.ts";
 import { borrow } from "./borrow.ts";
 import { type Connection, identityOf, type Outcome, type RefusedOption } from "./connection.ts";
@@ -14,7 +15,7 @@ import { Resolver } from "./resolve.ts";
 import { Selector } from "./select.ts";
 import { compileWithListeners } from "./selection/listeners.ts";
 import type { Selection } from "./selection/selection.ts";
-import { sleep, turn } from "./sleep.ts";
+import { sleep } from "./sleep.ts";
 import { settleUnowned } from "./unowned.ts";
 import { UsageError } from "./usage_error.ts";
 
@@ -319,7 +320,7 @@ class Setter {
   /** Lets the event loop deliver a signal now and then. */
   async #breathe(): Promise<void> {
     if (performance.now() < this.#sliceEnd) return;
-    if (this.#sliceEnd !== 0) await turn();
+    if (this.#sliceEnd !== 0) await host.turn();
     this.#sliceEnd = performance.now() + SLICE_MS;
   }
 

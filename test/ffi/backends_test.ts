@@ -16,3 +16,19 @@ Deno.test("the backends describe the same machine and process", () => {
   assertEquals(node.host.noColor, deno.host.noColor);
   for (const stream of [0, 1, 2] as const) assertEquals(node.host.isTerminal(stream), deno.host.isTerminal(stream));
 });
+
+Deno.test("a turn of the event loop lets a signal through, soon", async () => {
+  let signals = 0;
+  const restore = deno.host.onSignal("SIGWINCH", () => signals++);
+  try {
+    for (let sent = 1; sent <= 20; sent++) {
+      Deno.kill(Deno.pid, "SIGWINCH");
+      for (let turns = 0; signals < sent; turns++) {
+        assert(turns < 100, `signal ${sent} has not come`);
+        await deno.host.turn();
+      }
+    }
+  } finally {
+    restore();
+  }
+});
