@@ -37,11 +37,11 @@ export interface Transfer {
 
 let prepared = false;
 
-/** As many threads as processors: what the kernel computes for a transfer leaves nothing to wait for. */
+/** Twice as many threads as processors, so that no processor waits for one to be woken. */
 function prepare(): void {
   const { aio_init, get_nprocs } = queueing();
   // struct aioinit {int aio_threads, aio_num, aio_locks, aio_usedba, aio_debug, aio_numusers, aio_idle_time, aio_reserved}
-  if (!prepared) aio_init(Int32Array.of(get_nprocs(), 64, 0, 0, 0, 0, 1, 0));
+  if (!prepared) aio_init(Int32Array.of(2 * get_nprocs(), 64, 0, 0, 0, 0, 1, 0));
   prepared = true;
 }
 
