@@ -7,7 +7,10 @@ import { isatty } from "node:tty";
 import { LibcUnavailable, type NativeFunctions, type NativeSymbol, type NativeSymbols } from "./native.ts";
 
 /** Not imported: an import touches the standard streams, and Node makes pipes non-blocking, also for others who have them. */
-const { process } = globalThis as unknown as { process: NodeJS.Process };
+const { process, setImmediate } = globalThis as unknown as {
+  process: NodeJS.Process;
+  setImmediate: (callback: () => void) => void;
+};
 
 const O_NONBLOCK = 0o4000;
 
