@@ -195,11 +195,14 @@ function shortFlags(word: string): GivenFlag[] | null {
   return flags;
 }
 
+/** What can be no DEST or PORT, and so belongs to the flag before it, even if that flag can do without. */
+const TIME_WITH_UNIT = /^\d+(?:\.\d+)?(?:ms|s|m|h)$/;
+
 /** Takes a value from the words that follow, where the flag has to have one and has none yet. */
 function withValue({ flag, value }: GivenFlag, rest: string[]): GivenFlag {
   if (value !== undefined || flag.value === undefined) return { flag, value };
-  if (flag.alone !== undefined) return { flag, value: flag.alone };
   const [next] = rest;
+  if (flag.alone !== undefined) return { flag, value: TIME_WITH_UNIT.test(next ?? "") ? rest.shift() : flag.alone };
   const missing = next === undefined || (isFlag(next) && (!flag.signed || next.startsWith("--")));
   return { flag, value: missing ? "" : rest.shift() };
 }

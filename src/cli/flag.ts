@@ -11,7 +11,10 @@ export interface Flag {
   readonly short?: string;
   /** What its value is called in the help; a flag without one is on or off. */
   readonly value?: string;
-  /** The value that it has when it stands alone. Such a flag takes another one only after "=": DEST may follow it. */
+  /**
+   * The value that it has when it stands alone: a time. Such a flag takes another one only after "=", or with a unit:
+   * DEST may follow it.
+   */
   readonly alone?: string;
   /** Its value may begin with a minus. */
   readonly signed?: boolean;

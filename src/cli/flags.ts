@@ -349,7 +349,7 @@ export const FLAGS: readonly Flag[] = [
     alone: "1",
     help: "look again every S seconds, 1 unless said, until interrupted",
     more:
-      "The time follows an equals sign: --watch=5, --watch=500ms. An interrupt (^C, SIGTERM) is how it ends, so the " +
+      "A time without a unit follows an equals sign: --watch=5, but --watch 500ms. An interrupt (^C, SIGTERM) is how it ends, so the " +
       "exit code is 0. ls needs a terminal for it, except with --json-lines.",
     group: "Output",
     commands: ["ls", "keepalive"],

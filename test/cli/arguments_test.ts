@@ -170,6 +170,16 @@ Deno.test("--watch alone has a value, and does not take DEST for it", () => {
   assertEquals(args.positionals, ["10.0.0.5", "443"]);
 });
 
+Deno.test("--watch takes the next word where that can be nothing but a time", () => {
+  const args = parseArguments(["keepalive", "--watch", "500ms", "10.0.0.5", "443"]);
+  assertEquals(args.duration("watch", "s"), 500);
+  assertEquals(args.positionals, ["10.0.0.5", "443"]);
+  const last = parseArguments(["ls", "any", "--watch", "2m"]);
+  assertEquals([last.duration("watch", "s"), ...last.positionals], [120_000, "any"]);
+  assertEquals(parseArguments(["ls", "--watch", "5", "443"]).positionals, ["5", "443"]);
+  assertEquals(parseArguments(["ls", "any", "--watch"]).duration("watch", "s"), 1000);
+});
+
 Deno.test("--watch takes a value after an equals sign", () => {
   const watch = (flag: string) => parseArguments(["ls", flag, "any"]).duration("watch", "s");
   assertEquals(watch("--watch=5"), 5000);
