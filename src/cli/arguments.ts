@@ -95,8 +95,9 @@ export function parseArguments(args: readonly string[]): Arguments {
   const named = COMMANDS.find((command) => command === words[0]);
   const command = named ?? "hup";
   const hint = `see "tcphup${named ? ` ${named}` : ""} --help"`;
-  if (unknown.length > 0) throw new UsageError(`Unknown option "${unknown[0]}": ${hint}`);
+  // A value that is missing may be what looks like an option: --max -1.
   for (const given of flags) check(given, command, hint);
+  if (unknown.length > 0) throw new UsageError(`Unknown option "${unknown[0]}": ${hint}`);
   return new Arguments(command, named !== undefined, named ? words.slice(1) : words, flags, behindDashes);
 }
 

@@ -164,6 +164,10 @@ Deno.test("a time has a unit, or the flag's own, and fits an int of milliseconds
   }
 });
 
+Deno.test("a negative number is a missing value, not an unknown option", () => {
+  assertThrows(() => parseArguments(["any", "--max", "-1"]), UsageError, 'Option "--max" needs a value: --max N');
+});
+
 Deno.test("--watch alone has a value, and does not take DEST for it", () => {
   const args = parseArguments(["ls", "--watch", "10.0.0.5", "443"]);
   assertEquals(args.duration("watch", "s"), 1000);
