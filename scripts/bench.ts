@@ -15,14 +15,21 @@ const BENCHMARKS: Record<string, () => Promise<Row[]>> = {
   matching: async () => (await import("./bench/matching.ts")).matching(),
 };
 
-/** Starts this script again in a namespace of its own; without one the figures would be about the host's traffic. */
-async function inNamespace(): Promise<number> {
+/**
+ * Measures one of them in a namespace of its own: in the host's the figures would be about its traffic. What connections
+ * leave behind for a minute (TIME-WAIT) goes with the namespace; each dump of the next one would come across it.
+ *
+ * @returns Rows of a table.
+ */
+async function measureApart(name: string): Promise<string> {
   const script = import.meta.filename!;
   const setup = 'ip link set lo up && sysctl -qw net.ipv4.ip_local_port_range="10000 65535" && exec "$@"';
-  const { code } = await new Deno.Command("unshare", {
-    args: ["-n", "sh", "-c", setup, "sh", Deno.execPath(), "run", "-A", script, "--here", ...Deno.args],
-  }).spawn().status;
-  return code;
+  const { success, stdout } = await new Deno.Command("unshare", {
+    args: ["-n", "sh", "-c", setup, "sh", Deno.execPath(), "run", "-A", script, "--here", name],
+    stderr: "inherit",
+  }).output();
+  if (!success) Deno.exit(1);
+  return new TextDecoder().decode(stdout);
 }
 
 function milliseconds(ms: number): string {
@@ -33,20 +40,25 @@ function format(row: Row): string[] {
   return [row.name, String(row.n), milliseconds(row.median_ms), row.ratio.toFixed(2), row.against, row.note];
 }
 
-async function measure(names: readonly string[]): Promise<void> {
-  const table = [["what", "N", "median ms", "ratio", "to", ""], ["---", "--:", "--:", "--:", "---", "---"]];
-  for (const name of names) {
-    console.error(`measuring ${name} …`);
-    table.push(...(await BENCHMARKS[name]()).map(format));
-  }
-  for (const row of table) console.log(`| ${row.join(" | ")} |`);
+function print(...rows: string[][]): void {
+  for (const row of rows) console.log(`| ${row.join(" | ")} |`);
 }
 
-const [first, ...rest] = Deno.args;
-if (first !== "--here") Deno.exit(await inNamespace());
-const unknown = rest.find((name) => !(name in BENCHMARKS));
-if (unknown !== undefined) {
-  console.error(`no benchmark "${unknown}": expected ${Object.keys(BENCHMARKS).join(", ")}`);
-  Deno.exit(2);
+async function measureAll(names: readonly string[]): Promise<void> {
+  const unknown = names.find((name) => !(name in BENCHMARKS));
+  if (unknown !== undefined) {
+    console.error(`no benchmark "${unknown}": expected ${Object.keys(BENCHMARKS).join(", ")}`);
+    Deno.exit(2);
+  }
+  const parts: string[] = [];
+  for (const name of names) {
+    console.error(`measuring ${name} …`);
+    parts.push(await measureApart(name));
+  }
+  print(["what", "N", "median ms", "ratio", "to", ""], ["---", "--:", "--:", "--:", "---", "---"]);
+  for (const part of parts) console.log(part.trimEnd());
 }
-await measure(rest.length > 0 ? rest : Object.keys(BENCHMARKS));
+
+const [first, name] = Deno.args;
+if (first === "--here") print(...(await BENCHMARKS[name]()).map(format));
+else await measureAll(Deno.args.length > 0 ? Deno.args : Object.keys(BENCHMARKS));
