@@ -1,6 +1,7 @@
 // What hanging up costs, beside `ss -K` on as many connections of the same kind, in the same run.
 
 import { median, type Run, run } from "./measure.ts";
+import { enterNewNamespace } from "./namespace.ts";
 import { TCPHUP } from "./paths.ts";
 import type { Row } from "./row.ts";
 import { World } from "./world.ts";
@@ -15,6 +16,12 @@ const TIMES = 7;
 
 const hupCommand = [...TCPHUP, "hup", NETWORK, String(PORT), "--verbose"];
 const ssCommand = ["ss", "-K", "-tn", "dst", NETWORK, "dport", "=", `:${PORT}`];
+
+/** Runs a command where nothing is but these connections. */
+async function inNewWorld(n: number, command: readonly string[]): Promise<Run> {
+  await enterNewNamespace();
+  return await inWorld({ [PORT]: n }, command);
+}
 
 async function inWorld(ports: Record<number, number>, command: readonly string[]): Promise<Run> {
   await using _world = await World.open(ports, PROCESSES);
@@ -40,8 +47,8 @@ function memory_kb({ stderr }: Run): number {
 async function hangUpAll(n: number): Promise<Row> {
   const [ours, theirs]: Run[][] = [[], []];
   for (let i = 0; i < TIMES; i++) {
-    ours.push(await inWorld({ [PORT]: n }, hupCommand));
-    theirs.push(await inWorld({ [PORT]: n }, ssCommand));
+    ours.push(await inNewWorld(n, hupCommand));
+    theirs.push(await inNewWorld(n, ssCommand));
   }
   const run = middle(ours);
   // Pair by pair, so that a machine whose speed drifts does not make the ratio.
@@ -51,6 +58,7 @@ async function hangUpAll(n: number): Promise<Row> {
 
 /** A few among many, beside a run that selects none of them. */
 async function hangUpFew(n: number, sockets: number): Promise<Row> {
+  await enterNewNamespace();
   await using _world = await World.open({ [OTHER_PORT]: sockets / 2 - n }, PROCESSES);
   const [few, none]: Run[][] = [[], []];
   for (let i = 0; i < TIMES; i++) {
@@ -73,8 +81,8 @@ async function hangUpFew(n: number, sockets: number): Promise<Row> {
 async function growth(few: number, many: number): Promise<Row> {
   const [small, large]: Run[][] = [[], []];
   for (let i = 0; i < 3; i++) {
-    small.push(await inWorld({ [PORT]: few }, hupCommand));
-    large.push(await inWorld({ [PORT]: many }, hupCommand));
+    small.push(await inNewWorld(few, hupCommand));
+    large.push(await inNewWorld(many, hupCommand));
   }
   const [a, b] = [middle(small), middle(large)];
   const bytes = (memory_kb(b) - memory_kb(a)) * 1024 / (many - few);
