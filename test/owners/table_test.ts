@@ -59,7 +59,10 @@ Deno.test("where nothing wanted can be, little is promised", async () => {
       table.expect(0.5);
       return table.promise;
     };
-    assert(promise([sockets[500].inode]) > 0.25);
+    // The kernel hands out inode numbers processor by processor, so a holder that was moved meanwhile has gaps.
+    const starts = sockets.filter(({ fd }) => fd % BLOCK === 0).map(({ inode }) => inode);
+    const lengths = starts.slice(1).map((inode, i) => Math.abs(inode - starts[i]));
+    assert(promise([starts[lengths.indexOf(Math.min(...lengths))]]) > 0.25);
     const highest = Math.max(...sockets.map(({ inode }) => inode));
     const table = tableOf(pid);
     table.sample(Uint32Array.of(highest + 1));
