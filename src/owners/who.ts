@@ -189,18 +189,27 @@ function verifyCgroup(text: string, census: Census): void {
   );
 }
 
+/** How much of a container's id is shown, as docker(1) does, unless it takes more to tell it from others. */
 const SHOWN = 12;
 
 function verifyContainer(start: string, census: Census): void {
   if (!/^[0-9a-f]{1,64}$/.test(start)) {
     throw new UsageError(`Not a container's id: "${start}": expected up to 64 hexadecimal digits, not a name`);
   }
-  const ids = new Set(census.all.map(({ container }) => container).filter((id) => id?.startsWith(start)));
+  const ids = new Set(census.all.flatMap(({ container }) => container?.startsWith(start) ? [container] : []));
   if (ids.size === 0) throw new UsageError(`No container "${start}": no process is in one whose id starts so`);
   if (ids.size > 1) {
-    const some = [...ids].slice(0, 3).map((id) => id!.slice(0, SHOWN)).join(", ");
+    const some = distinct([...ids].slice(0, 3)).join(", ");
     throw new UsageError(
       `Several containers "${start}": ${some}${ids.size > 3 ? " and others" : ""}: give more digits`,
     );
+  }
+}
+
+/** The starts of different ids, long enough to tell them apart. */
+function distinct(ids: readonly string[]): string[] {
+  for (let length = SHOWN;; length++) {
+    const starts = ids.map((id) => id.slice(0, length));
+    if (new Set(starts).size === ids.length) return starts;
   }
 }

@@ -27,6 +27,11 @@ export class Cgroup implements AsyncDisposable {
     return `tcphup-test-${crypto.randomUUID().slice(0, 8)}`;
   }
 
+  /** The id of a container that no other test uses: 64 hexadecimal digits. */
+  static uniqueContainerId(): string {
+    return (crypto.randomUUID() + crypto.randomUUID()).replaceAll("-", "");
+  }
+
   get directory(): string {
     return `${CGROUP_ROOT}${this.path}`;
   }

@@ -38,7 +38,7 @@ const COMMANDS: readonly (readonly string[])[] = [
 
 systemTest("each flag that selects does so for hup, ls and keepalive", ["cgroup v2", "setpriv"], async (netns) => {
   await using far = await Namespace.create();
-  const containerId = (crypto.randomUUID() + crypto.randomUUID()).replaceAll("-", "");
+  const containerId = Cgroup.uniqueContainerId();
   await using container = await Cgroup.create(`docker-${containerId}.scope`);
   const [vip, server, dead] = ["10.0.0.10", "10.0.0.2", "10.0.0.9"];
   await netns.link(far, ["10.0.0.1/24", `${vip}/24`], [`${server}/24`, `${dead}/24`]);

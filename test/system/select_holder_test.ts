@@ -1,6 +1,6 @@
 // Selecting by who holds a connection: process, name, program, control group, container.
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Cgroup } from "../harness/cgroup.ts";
 import { Namespace } from "../harness/namespace.ts";
 import { Peer, PYTHON, pythonProgram } from "../harness/peer.ts";
@@ -159,40 +159,42 @@ systemTest("--cgroup: an empty one is there, one that is not there is refused", 
   await kept.assertAlive();
 });
 
-const ID = "0123456789abcdef".repeat(4);
-const ID_2 = `0123456789ab${"f".repeat(52)}`;
-
 systemTest("--container: as runtimes name their cgroups, by the start of the id", ["cgroup v2"], async (netns) => {
   const { client, server, doomed, kept } = await Scene.make(netns);
+  const id = Cgroup.uniqueContainerId();
+  const [start, digit] = [id.slice(0, 12), Number.parseInt(id[12], 16)];
+  const similar = start + ((digit + 1) % 16).toString(16) + id.slice(13);
   await using slice = await Cgroup.create(`${Cgroup.uniqueName()}.slice`);
-  await using docker = await Cgroup.create(`docker-${ID}.scope`, slice);
+  await using docker = await Cgroup.create(`docker-${id}.scope`, slice);
   await using init = await Cgroup.create("init", docker);
-  await using plain = await Cgroup.create(ID_2, slice);
+  await using plain = await Cgroup.create(similar, slice);
   const unique = Cgroup.uniqueName();
   await init.add(client.pid);
   const ports = [...doomed.ports, ...kept.ports];
-  for (const id of [ID, ID.slice(0, 12), ID.slice(0, 30)]) await assertSelects(netns, ["--container", id], ports);
-  await assertSelects(netns, ["--cgroup", ID.slice(0, 12)], ports);
+  for (const text of [id, start, id.slice(0, 30)]) await assertSelects(netns, ["--container", text], ports);
+  await assertSelects(netns, ["--cgroup", start], ports);
   await plain.add(server.pid);
-  assertUsageError(await tcphup(["--container", ID.slice(0, 12)], { netns }), /Several.*0123456789ab/);
-  await assertSelects(netns, ["--container", ID.slice(0, 13)], ports);
-  await assertSelects(netns, ["--container", ID_2, "--dst", "127.0.0.1", "--sport", "8000"], [8000, 8000, 8000]);
-  assertUsageError(await tcphup(["--container", "fedcba9876"], { netns }), /No container "fedcba9876"/);
+  const several = await tcphup(["--container", start], { netns });
+  assertUsageError(several, /Several/);
+  // The message says what would tell them apart.
+  for (const one of [id, similar]) assertMatch(several.stderr, new RegExp(`\\b${one.slice(0, 13)}\\b`));
+  await assertSelects(netns, ["--container", id.slice(0, 13)], ports);
+  await assertSelects(netns, ["--container", similar, "--dst", "127.0.0.1", "--sport", "8000"], [8000, 8000, 8000]);
+  const absent = Cgroup.uniqueContainerId().slice(0, 10);
+  assertUsageError(await tcphup(["--container", absent], { netns }), new RegExp(`No container "${absent}"`));
   assertUsageError(await tcphup(["--container", unique], { netns }), /not a name/);
 });
 
-const POD = "7c3a2a0e-1f7e-4d3b-9a53-0a4b8f0c2d11";
-
 systemTest("--cgroup: a Kubernetes pod by its UID, with either cgroup driver", ["cgroup v2"], async (netns) => {
   const { client, server, doomed, kept } = await Scene.make(netns);
-  const name = Cgroup.uniqueName();
-  await using systemd = await Cgroup.create(`${name}-pod${POD.replaceAll("-", "_")}.slice`);
-  await using container = await Cgroup.create(`cri-containerd-${ID}.scope`, systemd);
-  await using cgroupfs = await Cgroup.create(`pod${POD}`);
+  const [name, pod] = [Cgroup.uniqueName(), crypto.randomUUID()];
+  await using systemd = await Cgroup.create(`${name}-pod${pod.replaceAll("-", "_")}.slice`);
+  await using container = await Cgroup.create(`cri-containerd-${Cgroup.uniqueContainerId()}.scope`, systemd);
+  await using cgroupfs = await Cgroup.create(`pod${pod}`);
   await container.add(client.pid);
-  await assertSelects(netns, ["--cgroup", POD], [...doomed.ports, ...kept.ports]);
+  await assertSelects(netns, ["--cgroup", pod], [...doomed.ports, ...kept.ports]);
   await cgroupfs.add(server.pid);
-  assertEquals((await selected(netns, ["--cgroup", POD.toUpperCase()])).length, 12);
+  assertEquals((await selected(netns, ["--cgroup", pod.toUpperCase()])).length, 12);
 });
 
 systemTest("a process in another pid namespace holds them", [], async (netns) => {

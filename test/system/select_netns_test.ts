@@ -228,7 +228,7 @@ systemTest(
   ["cgroup v2"],
   async (netns) => {
     const { Cgroup } = await import("../harness/cgroup.ts");
-    const id = crypto.randomUUID().replaceAll("-", "") + crypto.randomUUID().replaceAll("-", "");
+    const id = Cgroup.uniqueContainerId();
     await using scope = await Cgroup.create(`docker-${id}.scope`);
     const address = uniqueAddress();
     const inside = Peer.start(netns);
