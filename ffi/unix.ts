@@ -92,7 +92,7 @@ export function send({ text, descriptors }: Parcel, socket: Descriptor): void {
   check("sendmsg", passing().sendmsg(socket.number, message.bytes, MSG_NOSIGNAL));
 }
 
-/** recvmsg(2). Returns null when the other end is closed and nothing is left of what it has sent. */
+/** recvmsg(2). Returns null when the other end is closed, and nothing is left of what it has sent. */
 export function receive(socket: Descriptor): Parcel | null {
   return receiveWith(socket, 0);
 }
@@ -120,7 +120,9 @@ function receiveUninterrupted(socket: Descriptor, message: Uint8Array, flags: nu
     try {
       return check("recvmsg", passing().recvmsg(socket.number, message, flags));
     } catch (error) {
-      if (!isSyscallError(error, "EINTR")) throw error;
+      // ECONNRESET says, once and before anything else, that the other end was closed with messages in it that nobody had
+      // read. What it has sent itself is still to be had.
+      if (!isSyscallError(error, "EINTR", "ECONNRESET")) throw error;
     }
   }
 }

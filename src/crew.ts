@@ -124,7 +124,8 @@ export class Crew {
   collect(each: (connection: Connection, done: boolean) => void): void {
     const queue = this.#queue;
     if (queue === null || !this.isBusy) return;
-    this.#sockets.forEach(awaitAnswer);
+    // An answer, or the end of one that has died.
+    for (const socket of this.#sockets) receive(socket);
     const queued = this.#queued;
     this.#queued = [];
     queued.forEach((connection, i) => {
@@ -148,15 +149,6 @@ function isTold(socket: Descriptor): boolean {
     if (!isSyscallError(error, "EPIPE", "ECONNRESET")) throw error;
     socket.close();
     return false;
-  }
-}
-
-/** Waits until a helper has found the queue empty, or has died. */
-function awaitAnswer(socket: Descriptor): void {
-  try {
-    receive(socket);
-  } catch (error) {
-    if (!isSyscallError(error, "ECONNRESET")) throw error;
   }
 }
 

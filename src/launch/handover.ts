@@ -35,8 +35,6 @@ function awaitAnswer(socket: Descriptor): string {
   try {
     return receive(socket)?.text ?? NOT_STARTED;
   } catch (error) {
-    // It has gone without having taken its message.
-    if (isSyscallError(error, "ECONNRESET")) return NOT_STARTED;
     if (isSyscallError(error, "EAGAIN")) return `the supervisor did not start within ${PATIENCE_S} s`;
     throw error;
   }
