@@ -3,6 +3,7 @@
 import { assert, assertEquals } from "@std/assert";
 import * as deno from "../../ffi/deno.ts";
 import * as node from "../../ffi/node.ts";
+import { PATIENCE_MS } from "../harness/process.ts";
 
 Deno.test("what Deno's backend exports Node's exports too, of the same types", () => {
   // The compiler compares the types.
@@ -20,15 +21,20 @@ Deno.test("the backends describe the same machine and process", () => {
 Deno.test("a turn of the event loop lets a signal through, soon", async () => {
   let signals = 0;
   const restore = deno.host.onSignal("SIGWINCH", () => signals++);
+  const turns: number[] = [];
   try {
-    for (let sent = 1; sent <= 20; sent++) {
+    for (let sent = 1; sent <= 21; sent++) {
       Deno.kill(Deno.pid, "SIGWINCH");
-      for (let turns = 0; signals < sent; turns++) {
-        assert(turns < 100, `signal ${sent} has not come`);
+      const deadline = Date.now() + PATIENCE_MS;
+      for (turns.push(0); signals < sent; turns[sent - 1]++) {
+        assert(Date.now() < deadline, `signal ${sent} has not come`);
         await deno.host.turn();
       }
     }
   } finally {
     restore();
   }
+  // Now and then another thread of the runtime has to wait for a processor.
+  const median = turns.sort((a, b) => a - b)[10];
+  assert(median < 100, `${median} turns`);
 });

@@ -26,9 +26,11 @@ interface PodSpec {
   containers: Container[];
 }
 
-interface Container {
+/** A container of a pod. */
+export interface Container {
   args: string[];
   securityContext: {
+    runAsUser: number;
     privileged?: boolean;
     allowPrivilegeEscalation: boolean;
     readOnlyRootFilesystem: boolean;

@@ -1,6 +1,7 @@
 // Tests that need a host: each gets a network namespace, and is skipped, with the reason in its name, where it cannot run.
 
 import { CGROUP_ROOT } from "./cgroup.ts";
+import { canRunContainers } from "./container.ts";
 import { Namespace } from "./namespace.ts";
 import { PYTHON } from "./peer.ts";
 import { BINARY } from "./tcphup.ts";
@@ -53,6 +54,8 @@ const REQUIREMENTS = {
   strace: program("strace"),
   unshare: program("unshare"),
   busybox: program("busybox"),
+  podman: program("podman"),
+  runc: program("runc"),
   bash: program("bash"),
   "bash-completion": { obtainable: true, present: exists(BASH_COMPLETION) },
   zsh: program("zsh"),
@@ -69,6 +72,9 @@ const REQUIREMENTS = {
   "IA-32": kernel("/proc/sys/abi/vsyscall32"),
   TCPHUP_COMPILED: { obtainable: false, present: BINARY !== undefined },
   "Linux 6.9": { obtainable: false, present: isAtLeast(6, 9) },
+  get "permission to run containers"() {
+    return { obtainable: false, present: canRunContainers() };
+  },
 } satisfies Record<string, Requirement>;
 
 /** The name of something that a test may need. */

@@ -1,12 +1,23 @@
 // The capabilities that the manifests and the unit give tcphup: with exactly these it works, with one less it says which.
 
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assertEquals, assertMatch } from "@std/assert";
 import { type Manifest, readManifest } from "../harness/kubernetes.ts";
-import { type NodeRun, POD_ADDRESS, type Privileges, runOnNode } from "../harness/node.ts";
+import {
+  assertNames,
+  HALF_OWNED,
+  type NodeRun,
+  oneLess,
+  POD_ADDRESS,
+  privileged,
+  type Privileges,
+  runOnNode,
+} from "../harness/node.ts";
 import { assertExit } from "../harness/scene.ts";
-import { systemTest } from "../harness/system.ts";
+import { hostTest, type Need } from "../harness/system.ts";
 import { unitCapabilities, unitCommand } from "../harness/unit.ts";
-import type { Run } from "../harness/tcphup.ts";
+import { TCPHUP } from "../harness/tcphup.ts";
+
+const NEEDS: readonly Need[] = ["root", "python3", "iproute2", "setpriv", "unshare"];
 
 const UNHARMED = Array(2).fill(["alive", "alive", "alive"]);
 const NOBODY = 65534;
@@ -19,16 +30,8 @@ function argsOf({ spec }: Manifest): string[] {
   return spec.template.spec.containers[0].args;
 }
 
-/** Each capability with the others of a set. */
-function oneLess(capabilities: readonly string[]): [left: string, others: string[]][] {
-  return capabilities.map((left) => [left, capabilities.filter((name) => name !== left)]);
-}
-
-/** Fails unless tcphup failed and named a capability, as capabilities(7) spells it, and no other. */
-function assertNames(capability: string, run: Run): void {
-  assert(run.code === 1 || run.code === 4, `exit ${run.code}: ${run.stdout}${run.stderr}`);
-  const named = new Set((run.stdout + run.stderr).match(/CAP_[A-Z_]+/g));
-  assertEquals([...named], [`CAP_${capability.toUpperCase()}`], run.stdout + run.stderr);
+async function runPrivileged(args: readonly string[], privileges: Privileges): Promise<NodeRun> {
+  return await runOnNode(privileged(privileges, [...TCPHUP, ...args]));
 }
 
 const failover = await readManifest("failover.yaml", { VIP: POD_ADDRESS, PORT: "8000" });
@@ -36,22 +39,19 @@ const failover = await readManifest("failover.yaml", { VIP: POD_ADDRESS, PORT: "
 /** The Job's words but for --destroy-after, which has a test of its own: the servers of these pods never close. */
 const HANG_UP = argsOf(failover).filter((arg) => !arg.startsWith("--destroy-after"));
 
-systemTest("the Job's capabilities hang up in every pod", ["setpriv", "unshare"], async (netns) => {
-  const { tcphup, pods } = await runOnNode(netns, HANG_UP, { capabilities: capabilitiesOf(failover) });
+hostTest("the Job's capabilities hang up in every pod", NEEDS, async () => {
+  const { tcphup, pods } = await runPrivileged(HANG_UP, { capabilities: capabilitiesOf(failover) });
   assertExit(tcphup, 0);
   assertMatch(tcphup.stdout, /^hung up on 6 connections$/m);
   assertEquals(pods, Array(2).fill(["EOF", "EOF", "EOF"]));
 });
 
-/** Connections of which each pod has one that no process holds: it has not been accepted. */
-const HALF_OWNED = ["any", "--sport=8000", "--netns=all", "--destroy-after=1s"];
-
 for (const [left, capabilities] of oneLess(capabilitiesOf(failover))) {
   const name = `CAP_${left.toUpperCase()}`;
-  systemTest(`the Job's capabilities without ${name}: it fails and says so`, ["setpriv", "unshare"], async (netns) => {
+  hostTest(`the Job's capabilities without ${name}: it fails and says so`, NEEDS, async () => {
     // Without a socket that nobody holds, CAP_NET_ADMIN is not missed.
     const args = left === "net_admin" ? HALF_OWNED : HANG_UP;
-    const { tcphup, pods } = await runOnNode(netns, args, { capabilities });
+    const { tcphup, pods } = await runPrivileged(args, { capabilities });
     assertNames(left, tcphup);
     const expected: Record<string, NodeRun["pods"]> = {
       sys_ptrace: UNHARMED,
@@ -63,8 +63,8 @@ for (const [left, capabilities] of oneLess(capabilitiesOf(failover))) {
   });
 }
 
-systemTest("the Job's capabilities destroy what nobody holds", ["setpriv", "unshare"], async (netns) => {
-  const { tcphup, pods } = await runOnNode(netns, HALF_OWNED, { capabilities: capabilitiesOf(failover) });
+hostTest("the Job's capabilities destroy what nobody holds", NEEDS, async () => {
+  const { tcphup, pods } = await runPrivileged(HALF_OWNED, { capabilities: capabilitiesOf(failover) });
   assertExit(tcphup, 0);
   assertEquals(pods, Array(2).fill(["EOF", "EOF", "ECONNRESET"]));
 });
@@ -83,15 +83,15 @@ async function setsKeepalive(run: Promise<NodeRun>, count: number): Promise<void
 
 const keepalive = await readManifest("keepalive.yaml", {});
 
-systemTest("the DaemonSet's capabilities set keepalive in every pod", ["setpriv", "unshare"], async (netns) => {
+hostTest("the DaemonSet's capabilities set keepalive in every pod", NEEDS, async () => {
   // Three clients and two accepted connections in each of two pods.
-  await setsKeepalive(runOnNode(netns, once(argsOf(keepalive)), { capabilities: capabilitiesOf(keepalive) }), 10);
+  await setsKeepalive(runPrivileged(once(argsOf(keepalive)), { capabilities: capabilitiesOf(keepalive) }), 10);
 });
 
 for (const [left, capabilities] of oneLess(capabilitiesOf(keepalive))) {
   const name = `CAP_${left.toUpperCase()}`;
-  systemTest(`the DaemonSet's capabilities without ${name}: it says so`, ["setpriv", "unshare"], async (netns) => {
-    const { tcphup, pods } = await runOnNode(netns, [...once(argsOf(keepalive)), "--dst", POD_ADDRESS], {
+  hostTest(`the DaemonSet's capabilities without ${name}: it says so`, NEEDS, async () => {
+    const { tcphup, pods } = await runPrivileged([...once(argsOf(keepalive)), "--dst", POD_ADDRESS], {
       capabilities,
     });
     assertNames(left, tcphup);
@@ -99,20 +99,19 @@ for (const [left, capabilities] of oneLess(capabilitiesOf(keepalive))) {
   });
 }
 
-/** The unit watches the network namespace that it runs in, the host's. Here that of the first pod stands for it. */
-const FIRST_POD = 3;
+// The unit watches the network namespace that it runs in, the host's. Here that of the first pod stands for it.
 
-systemTest("the unit's capabilities set keepalive, as a user of its own", ["setpriv", "unshare"], async (netns) => {
-  const privileges: Privileges = { capabilities: await unitCapabilities(), user: NOBODY, beside: FIRST_POD };
-  await setsKeepalive(runOnNode(netns, once(await unitCommand()), privileges), 5);
+hostTest("the unit's capabilities set keepalive, as a user of its own", NEEDS, async () => {
+  const privileges: Privileges = { capabilities: await unitCapabilities(), user: NOBODY, inPod: true };
+  await setsKeepalive(runPrivileged(once(await unitCommand()), privileges), 5);
 });
 
 for (const [left, others] of oneLess(await unitCapabilities())) {
   const name = `CAP_${left.toUpperCase()}`;
-  systemTest(`the unit's capabilities without ${name}: it says so`, ["setpriv", "unshare"], async (netns) => {
-    const privileges: Privileges = { capabilities: others, user: NOBODY, beside: FIRST_POD };
+  hostTest(`the unit's capabilities without ${name}: it says so`, NEEDS, async () => {
+    const privileges: Privileges = { capabilities: others, user: NOBODY, inPod: true };
     const args = [...once(await unitCommand()), "--dst", POD_ADDRESS];
-    const { tcphup, pods } = await runOnNode(netns, args, privileges);
+    const { tcphup, pods } = await runPrivileged(args, privileges);
     assertNames(left, tcphup);
     assertEquals(pods, UNHARMED);
   });

@@ -17,7 +17,7 @@ const BLOCKS = new Map(
 const ELSEWHERE: Record<string, string> = {
   "One file": "dl.deno.land and another host; .ci/run compiles with npm's runtime, binary_test.ts copies the file",
   Ansible: "hosts; ansible_test.ts runs this playbook on namespaces",
-  Kubernetes: "a cluster; capabilities_test.ts runs what the manifest says on a node in small",
+  Kubernetes: "a cluster; container_test.ts builds the image and runs it as the manifest says, on a node in small",
   npm: "jsr.io; deno task test:node runs the same sources with Node",
 };
 

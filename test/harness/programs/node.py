@@ -2,7 +2,7 @@
 
 Standard input: one JSON object with
     pods      one object each: the user that its application runs as, and the address that this connects to
-    program   a command, which runs in a pod without an application
+    program   a command, which runs in a pod without an application; {pod} in it is the process id of the first one
 Standard output: one JSON object with the code, stdout and stderr of the program, and in "pods", for each, how its client's
 connections are: "EOF", the name of an errno, or "alive".
 
@@ -48,6 +48,7 @@ def start(pod):
 
 
 applications = [start(pod) for pod in wanted["pods"]]
-program = subprocess.run(in_pod(wanted["program"]), capture_output=True, text=True)
+command = [word.replace("{pod}", str(applications[0].pid)) for word in wanted["program"]]
+program = subprocess.run(in_pod(command), capture_output=True, text=True)
 pods = [application.communicate()[0].split() for application in applications]
 json.dump({"code": program.returncode, "stdout": program.stdout, "stderr": program.stderr, "pods": pods}, sys.stdout)

@@ -1,0 +1,117 @@
+// Containers as a cluster's node runs them, made by podman: of the image that the Containerfile describes, with the
+// privileges and limits that a manifest gives.
+
+import type { Container } from "./kubernetes.ts";
+import { run } from "./process.ts";
+
+const CONTAINERFILE = new URL("../../scripts/kubernetes/Containerfile", import.meta.url).pathname;
+const TAG = "localhost/tcphup:test";
+
+/** Images and containers in a directory of their own. */
+class Storage {
+  readonly directory = Deno.makeTempDirSync({ prefix: "tcphup-test-" });
+
+  /** A command line of podman's. */
+  command(...args: string[]): string[] {
+    const places = ["--root", `${this.directory}/root`, "--runroot", `${this.directory}/run`];
+    return ["podman", ...places, "--storage-driver=vfs", "--cgroup-manager=cgroupfs", "--runtime=runc", ...args];
+  }
+
+  async podman(...args: string[]): Promise<void> {
+    await run(this.command(...args));
+  }
+
+  close(): void {
+    Deno.removeSync(this.directory, { recursive: true });
+  }
+}
+
+/** What a container is given in any case. The limits are no higher than podman's own, which it has no right to raise here. */
+const RUN = ["run", "--rm", "--network=none", "--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024"];
+
+let permitted: boolean | undefined;
+
+/** Whether this machine lets a container run at all: one with nothing but busybox in it. */
+export function canRunContainers(): boolean {
+  return permitted ??= runsBusybox();
+}
+
+function runsBusybox(): boolean {
+  const storage = new Storage();
+  const root = `${storage.directory}/busybox`;
+  try {
+    Deno.mkdirSync(`${root}/bin`, { recursive: true });
+    Deno.copyFileSync("/bin/busybox", `${root}/bin/busybox`);
+    const [program, ...args] = storage.command(...RUN, "--rootfs", root, "/bin/busybox", "true");
+    const { success, stderr } = new Deno.Command(program, { args }).outputSync();
+    if (!success) console.error(`No containers here: ${new TextDecoder().decode(stderr).trim()}`);
+    return success;
+  } catch (error) {
+    // Without podman or busybox.
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  } finally {
+    storage.close();
+  }
+}
+
+/** The image of tcphup. */
+export class Image {
+  readonly #storage = new Storage();
+
+  private constructor() {}
+
+  /**
+   * Builds it.
+   *
+   * @param program The compiled program.
+   */
+  static async build(program: string): Promise<Image> {
+    const image = new Image();
+    await image.#importBase(program);
+    const context = `${image.#storage.directory}/build`;
+    await Deno.mkdir(context);
+    await Deno.copyFile(program, `${context}/tcphup-${Deno.build.target}`);
+    const machine = `MACHINE=${Deno.build.arch}`;
+    const flags = ["--pull=never", "--isolation=chroot", "--build-arg", machine, "--file", CONTAINERFILE, "--tag", TAG];
+    await image.#storage.podman("build", ...flags, context);
+    return image;
+  }
+
+  /** In place of the base image, which is on a registry: what it has that the program needs, as this machine has it. */
+  async #importBase(program: string): Promise<void> {
+    const [, base] = /^FROM (\S+)$/m.exec(await Deno.readTextFile(CONTAINERFILE))!;
+    const { stdout } = await run(["ldd", program]);
+    const libraries = [...stdout.matchAll(/\/\S+/g)].map(([path]) => path.slice(1));
+    const archive = `${this.#storage.directory}/base.tar`;
+    await run(["tar", "--create", "--dereference", "--file", archive, "-C", "/", ...libraries]);
+    await this.#storage.podman("import", archive, base);
+  }
+
+  /** The command that runs it without any privileges. */
+  command(...args: string[]): string[] {
+    return this.#storage.command(...RUN, "--read-only", "--read-only-tmpfs=false", "--cap-drop=all", TAG, ...args);
+  }
+
+  /** The command that runs it as a manifest says, in the PID namespace that the command is run in. */
+  commandOf({ securityContext, resources, args }: Container): string[] {
+    const { runAsUser, allowPrivilegeEscalation, readOnlyRootFilesystem, capabilities } = securityContext;
+    const flags = [
+      "--pid=host",
+      `--user=${runAsUser}`,
+      `--read-only=${readOnlyRootFilesystem}`,
+      "--read-only-tmpfs=false",
+      ...(allowPrivilegeEscalation ? [] : ["--security-opt=no-new-privileges"]),
+      "--security-opt=apparmor=unconfined",
+      ...capabilities.drop.map((name) => `--cap-drop=${name}`),
+      ...capabilities.add.map((name) => `--cap-add=${name}`),
+      `--memory=${resources.limits.memory.replace(/i$/, "")}`,
+      `--cpus=${resources.limits.cpu.replace(/^(\d+)m$/, (_, thousandths) => `${thousandths / 1000}`)}`,
+    ];
+    return this.#storage.command(...RUN, ...flags, TAG, ...args);
+  }
+
+  close(): void {
+    this.#storage.close();
+  }
+}
