@@ -17,8 +17,17 @@ class Storage {
     return ["podman", ...places, "--storage-driver=vfs", "--cgroup-manager=cgroupfs", "--runtime=runc", ...args];
   }
 
-  async podman(...args: string[]): Promise<void> {
-    await run(this.command(...args));
+  /** Runs podman, and returns what it prints. */
+  async podman(...args: string[]): Promise<string> {
+    return (await run(this.command(...args))).stdout.trim();
+  }
+
+  /** Makes the root directory of a container that has nothing but busybox. Returns its path. */
+  makeRoot(): string {
+    const root = `${this.directory}/busybox`;
+    Deno.mkdirSync(`${root}/bin`, { recursive: true });
+    Deno.copyFileSync("/bin/busybox", `${root}/bin/busybox`);
+    return root;
   }
 
   close(): void {
@@ -27,7 +36,7 @@ class Storage {
 }
 
 /** What a container is given in any case. The limits are no higher than podman's own, which it has no right to raise here. */
-const RUN = ["run", "--rm", "--network=none", "--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024"];
+const RUN = ["--rm", "--network=none", "--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024"];
 
 let permitted: boolean | undefined;
 
@@ -38,11 +47,8 @@ export function canRunContainers(): boolean {
 
 function runsBusybox(): boolean {
   const storage = new Storage();
-  const root = `${storage.directory}/busybox`;
   try {
-    Deno.mkdirSync(`${root}/bin`, { recursive: true });
-    Deno.copyFileSync("/bin/busybox", `${root}/bin/busybox`);
-    const [program, ...args] = storage.command(...RUN, "--rootfs", root, "/bin/busybox", "true");
+    const [program, ...args] = storage.command("run", ...RUN, "--rootfs", storage.makeRoot(), "/bin/busybox", "true");
     const { success, stderr } = new Deno.Command(program, { args }).outputSync();
     if (!success) console.error(`No containers here: ${new TextDecoder().decode(stderr).trim()}`);
     return success;
@@ -52,6 +58,31 @@ function runsBusybox(): boolean {
     throw error;
   } finally {
     storage.close();
+  }
+}
+
+/** A container in which a program talks to itself over port 8000, and connects anew when that ends. */
+export class Talker implements AsyncDisposable {
+  readonly #storage: Storage;
+  /** 64 hexadecimal digits. */
+  readonly id: string;
+
+  private constructor(storage: Storage, id: string) {
+    this.#storage = storage;
+    this.id = id;
+  }
+
+  static async start(): Promise<Talker> {
+    const storage = new Storage();
+    const script = "busybox nc -ll -p 8000 -e busybox sleep 1000 & " +
+      "while :; do busybox nc 127.0.0.1 8000 </dev/zero; busybox sleep 0.1; done";
+    const command = ["--rootfs", storage.makeRoot(), "/bin/busybox", "sh", "-c", script];
+    return new Talker(storage, await storage.podman("run", "--detach", ...RUN, ...command));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#storage.podman("rm", "--force", "--time=0", this.id);
+    this.#storage.close();
   }
 }
 
@@ -90,7 +121,15 @@ export class Image {
 
   /** The command that runs it without any privileges. */
   command(...args: string[]): string[] {
-    return this.#storage.command(...RUN, "--read-only", "--read-only-tmpfs=false", "--cap-drop=all", TAG, ...args);
+    return this.#storage.command(
+      "run",
+      ...RUN,
+      "--read-only",
+      "--read-only-tmpfs=false",
+      "--cap-drop=all",
+      TAG,
+      ...args,
+    );
   }
 
   /** The command that runs it as a manifest says, in the PID namespace that the command is run in. */
@@ -108,7 +147,7 @@ export class Image {
       `--memory=${resources.limits.memory.replace(/i$/, "")}`,
       `--cpus=${resources.limits.cpu.replace(/^(\d+)m$/, (_, thousandths) => `${thousandths / 1000}`)}`,
     ];
-    return this.#storage.command(...RUN, ...flags, TAG, ...args);
+    return this.#storage.command("run", ...RUN, ...flags, TAG, ...args);
   }
 
   close(): void {

@@ -1,22 +1,22 @@
-// The image and the manifests in real containers: what a runtime's seccomp profile, a read-only file system and the limits
-// leave of a process's rights is enough, beside the pods of a node in small.
+// Real containers. The image and the manifests in them: what a runtime's seccomp profile, a read-only file system and the
+// limits leave of a process's rights is enough, beside the pods of a node in small. And the connections of one.
 
 import { assertEquals, assertMatch } from "@std/assert";
-import { Image } from "../harness/container.ts";
+import { Image, Talker } from "../harness/container.ts";
 import { type Container, readManifest } from "../harness/kubernetes.ts";
 import { assertNames, HALF_OWNED, oneLess, POD_ADDRESS, runOnNode } from "../harness/node.ts";
-import { run } from "../harness/process.ts";
+import { eventually, run } from "../harness/process.ts";
 import { assertExit } from "../harness/scene.ts";
-import { hostTest, type Need } from "../harness/system.ts";
-import { BINARY } from "../harness/tcphup.ts";
+import { selected } from "../harness/selected.ts";
+import { hostTest, type Need, systemTest } from "../harness/system.ts";
+import { BINARY, tcphup } from "../harness/tcphup.ts";
 
-const NEEDS: readonly Need[] = [
-  ...["root", "python3", "iproute2", "unshare", "TCPHUP_COMPILED"] as const,
-  ...["podman", "runc", "busybox", "permission to run containers"] as const,
-];
+const CONTAINERS: readonly Need[] = ["root", "podman", "runc", "busybox", "permission to run containers"];
 
-function containerTest(name: string, body: (image: Image) => Promise<void>): void {
-  hostTest(name, NEEDS, async () => body(await theImage()));
+function imageTest(name: string, body: (image: Image) => Promise<void>): void {
+  hostTest(name, [...CONTAINERS, "python3", "iproute2", "unshare", "TCPHUP_COMPILED"], async () => {
+    await body(await theImage());
+  });
 }
 
 let image: Promise<Image> | undefined;
@@ -39,26 +39,26 @@ const daemon = await containerOf("keepalive.yaml", {});
 /** The Job's words but for --destroy-after, which has a test of its own: the servers of these pods never close. */
 const HANG_UP = job.args.filter((arg) => !arg.startsWith("--destroy-after"));
 
-containerTest("the image has all that the program needs", async (image) => {
+imageTest("the image has all that the program needs", async (image) => {
   const { version } = JSON.parse(await Deno.readTextFile(new URL("../../deno.json", import.meta.url)));
   assertEquals((await run(image.command("--version"))).stdout, `tcphup ${version}\n`);
 });
 
-containerTest("the Job's container hangs up in every pod", async (image) => {
+imageTest("the Job's container hangs up in every pod", async (image) => {
   const { tcphup, pods } = await runOnNode(image.commandOf({ ...job, args: HANG_UP }));
   assertExit(tcphup, 0);
   assertMatch(tcphup.stdout, /^hung up on 6 connections$/m);
   assertEquals(pods, Array(2).fill(["EOF", "EOF", "EOF"]));
 });
 
-containerTest("the Job's container destroys what nobody holds", async (image) => {
+imageTest("the Job's container destroys what nobody holds", async (image) => {
   const { tcphup, pods } = await runOnNode(image.commandOf({ ...job, args: HALF_OWNED }));
   assertExit(tcphup, 0);
   assertEquals(pods, Array(2).fill(["EOF", "EOF", "ECONNRESET"]));
 });
 
 for (const [left, add] of oneLess(job.securityContext.capabilities.add)) {
-  containerTest(`the Job's container without CAP_${left}: it fails and says so`, async (image) => {
+  imageTest(`the Job's container without CAP_${left}: it fails and says so`, async (image) => {
     const securityContext = { ...job.securityContext, capabilities: { drop: ["ALL"], add } };
     // Without a socket that nobody holds, CAP_NET_ADMIN is not missed.
     const args = left === "NET_ADMIN" ? HALF_OWNED : HANG_UP;
@@ -67,10 +67,25 @@ for (const [left, add] of oneLess(job.securityContext.capabilities.add)) {
   });
 }
 
-containerTest("the DaemonSet's container sets keepalive in every pod", async (image) => {
+imageTest("the DaemonSet's container sets keepalive in every pod", async (image) => {
   const args = [...daemon.args.filter((arg) => !arg.startsWith("--watch")), "--json"];
   const { tcphup, pods } = await runOnNode(image.commandOf({ ...daemon, args }));
   // Three clients and two accepted connections in each of two pods.
   assertEquals(tcphup.json<{ keepalive_set: number }>().keepalive_set, 10);
   assertEquals(pods, Array(2).fill(["alive", "alive", "alive"]));
+});
+
+systemTest("--container: a real container's connections, in its network namespace", CONTAINERS, async (netns) => {
+  await using talker = await Talker.start();
+  const selection = ["--container", talker.id.slice(0, 12), "--netns", "all", "--dport", "8000"];
+  const connected = (before?: number) =>
+    eventually("a new connection", async () => {
+      return (await selected(netns, selection)).find(({ src }) => src.port !== before) ?? false;
+    });
+  const { src, netns_name, owners } = await connected();
+  assertEquals([netns_name, owners[0].comm], [talker.id.slice(0, 12), "busybox"]);
+  const hup = await tcphup([...selection, "--json"], { netns });
+  assertExit(hup, 0);
+  assertEquals(hup.outcomes(), ["hung-up"]);
+  await connected(src.port);
 });
