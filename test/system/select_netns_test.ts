@@ -201,16 +201,21 @@ systemTest("a namespace that there is no way back from is not entered", [], asyn
   const reader = child.stdout.getReader();
   const pid = new TextDecoder().decode((await reader.read()).value).trim();
   reader.releaseLock();
-  await eventually("the other namespace is there", async () => {
-    const [inside, outside] = await Promise.all([pid, child.pid].map((pid) => Deno.readLink(`/proc/${pid}/ns/net`)));
-    return inside !== outside;
-  });
-  const enter = ["nsenter", "--user", "--preserve-credentials", "--target", `${child.pid}`, "--net", "--", ...TCPHUP];
-  const { code, stderr } = await run([...enter, "ls", "any", "--netns", pid], { mayFail: true });
-  assertEquals([code, stderr], [
-    4,
-    `tcphup: 1 network namespace may not be entered: ${pid}/sleep: needs CAP_SYS_ADMIN in its user namespace as well\n`,
-  ]);
+  try {
+    await eventually("the other namespace is there", async () => {
+      const [inside, outside] = await Promise.all([pid, child.pid].map((pid) => Deno.readLink(`/proc/${pid}/ns/net`)));
+      return inside !== outside;
+    });
+    const enter = ["nsenter", "--user", "--preserve-credentials", "--target", `${child.pid}`, "--net", "--", ...TCPHUP];
+    const { code, stderr } = await run([...enter, "ls", "any", "--netns", pid], { mayFail: true });
+    assertEquals([code, stderr], [
+      4,
+      `tcphup: 1 network namespace may not be entered: ${pid}/sleep: needs CAP_SYS_ADMIN in its user namespace as well\n`,
+    ]);
+  } finally {
+    // It is not in the test's namespace, with which it would end.
+    Deno.kill(Number(pid), "SIGKILL");
+  }
 });
 
 systemTest("keepalive is judged by the settings of the namespace that a connection is in", [], async (netns) => {
