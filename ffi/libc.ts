@@ -383,12 +383,17 @@ export function ifNameToIndex(name: string): number {
   return resolving().if_nametoindex(cString(name));
 }
 
-/** A lookup that getaddrinfo(3) could not answer. `code` is its EAI_ number. */
+/** <netdb.h>: what getaddrinfo(3) returns, from −1 downwards. */
+const EAI = "BADFLAGS NONAME AGAIN FAIL NODATA FAMILY SOCKTYPE SERVICE ADDRFAMILY MEMORY SYSTEM OVERFLOW".split(" ");
+
+/** A lookup that getaddrinfo(3) could not answer. */
 export class LookupError extends Error {
   override readonly name = "LookupError";
-  readonly code: number;
+  /** The error's symbolic name: `EAI_AGAIN`. */
+  readonly code: string;
 
-  constructor(code: number) {
+  constructor(number: number) {
+    const code = `EAI_${EAI[-number - 1] ?? number}`;
     super(`getaddrinfo: ${code}`);
     this.code = code;
   }

@@ -27,14 +27,25 @@ export interface FilterNames extends Names {
   localPorts(): { readonly from: number; readonly to: number };
 }
 
-/** EAI_NONAME, EAI_NODATA: there is no such name. Any other failure may be a passing one. */
-const UNKNOWN = [-2, -5];
-const EAI_SERVICE = -8;
+/** There is no such name. Any other failure may be a passing one. */
+const UNKNOWN = ["EAI_NONAME", "EAI_NODATA"];
 
 /** All that a selection may refer to. */
 export interface SystemNames extends FilterNames {
   /** The number of a user. @throws {UsageError} When there is no such user. */
   uid(user: string): number;
+}
+
+/** The port of a service; null when there is no such service. */
+function servicePort(name: string): number | null {
+  // getaddrinfo(3) takes a number for a port, with blanks or a sign before it, and of a greater one the lower 16 bits.
+  if (/^\s*[+-]?\d*$/.test(name)) return null;
+  try {
+    return sockaddrPort(getaddrinfo(null, name)[0]);
+  } catch (error) {
+    if (error instanceof LookupError) return null;
+    throw error;
+  }
 }
 
 const decoder = new TextDecoder();
@@ -50,22 +61,17 @@ export const systemNames: SystemNames = {
       throw new UsageError(
         UNKNOWN.includes(error.code)
           ? `Unknown host "${host}": neither an IP address nor a name that this host resolves`
-          : `Cannot look up host "${host}" now (getaddrinfo error ${error.code}): give its addresses instead`,
+          : `Cannot look up host "${host}" now (${error.code}): give its addresses instead`,
       );
     }
   },
 
   port(service) {
-    try {
-      // It would take a number for a port, with blanks or a sign before it, and of a greater one the lower 16 bits.
-      if (/^\s*[+-]?\d*$/.test(service)) throw new LookupError(EAI_SERVICE);
-      return sockaddrPort(getaddrinfo(null, service)[0]);
-    } catch (error) {
-      if (!(error instanceof LookupError)) throw error;
-      throw new UsageError(
-        `Unknown port "${service}": expected a number from 0 to 65535, a range such as 8000-8100, or a service name`,
-      );
-    }
+    const port = servicePort(service);
+    if (port !== null) return port;
+    throw new UsageError(
+      `Unknown port "${service}": expected a number from 0 to 65535, a range such as 8000-8100, or a service name`,
+    );
   },
 
   interfaceIndex(name) {
