@@ -18,6 +18,7 @@ import { ipv4 } from "../../src/address.ts";
 import type { Connection } from "../../src/connection.ts";
 import { Duplicate, Processes } from "../../src/duplicate/duplicate.ts";
 import { encodeSockaddr, sockaddrPort } from "../../src/netlink/sockaddr.ts";
+import { eventually } from "../harness/process.ts";
 
 const LOOPBACK = ipv4(0x7f000001);
 const MANNER = { linger_ms: 5000 };
@@ -77,13 +78,19 @@ Deno.test("sending alone is shut down when no more is asked for", async () => {
   for (const end of [client, server]) end.close();
 });
 
-/** This process's descriptors of processes and of /dev/null, by number: others come and go as the runtime likes. */
-function openDescriptors(): Map<string, string> {
-  const descriptors = new Map<string, string>();
+const HELD = new URL(import.meta.url).pathname;
+
+/**
+ * What this process's descriptors are, of those that are of a certain process, alive or dead, or of the file that it
+ * holds: those of other tests come and go meanwhile.
+ */
+function openDescriptors(pid: number): Map<string, "process" | "file"> {
+  const descriptors = new Map<string, "process" | "file">();
   for (const { name } of Deno.readDirSync("/proc/self/fd")) {
     try {
-      const target = Deno.readLinkSync(`/proc/self/fd/${name}`);
-      if (target === "/dev/null" || target === "anon_inode:[pidfd]") descriptors.set(name, target);
+      const [, of] = /^Pid:\s*(-?\d+)$/m.exec(Deno.readTextFileSync(`/proc/self/fdinfo/${name}`)) ?? [];
+      if (of === `${pid}` || of === "-1") descriptors.set(name, "process");
+      if (Deno.readLinkSync(`/proc/self/fd/${name}`) === HELD) descriptors.set(name, "file");
     } catch (error) {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
     }
@@ -92,17 +99,18 @@ function openDescriptors(): Map<string, string> {
 }
 
 Deno.test("what is not the connection is closed again, and so is a process that has gone", async () => {
-  const child = new Deno.Command("sleep", { args: ["3600"], stdin: "null" }).spawn();
+  const child = new Deno.Command("sh", { args: ["-c", 'exec sleep 3600 <"$0"', HELD], stdin: "null" }).spawn();
+  await eventually("it holds the file", () => Deno.readLinkSync(`/proc/${child.pid}/fd/0`) === HELD);
   const processes = new Processes();
   const connection = { protocol: "tcp", cookie: "c0ffee" } as Connection;
   const duplicate = () => processes.duplicate(connection, { pid: child.pid, fd: 0 });
-  const before = openDescriptors();
+  const before = openDescriptors(child.pid);
   assertEquals(duplicate(), null);
-  const opened = [...openDescriptors()].filter(([number]) => !before.has(number));
-  assertEquals(opened.map(([, target]) => target), ["anon_inode:[pidfd]"], "the process alone");
+  const opened = [...openDescriptors(child.pid)].filter(([number]) => !before.has(number));
+  assertEquals(opened.map(([, what]) => what), ["process"]);
   child.kill("SIGKILL");
   await child.status;
   assertEquals(duplicate(), null);
-  assert(!openDescriptors().has(opened[0][0]), "not even that");
+  assert(!openDescriptors(child.pid).has(opened[0][0]), "not even that");
   processes.close();
 });

@@ -19,15 +19,13 @@ function imageTest(name: string, body: (image: Image) => Promise<void>): void {
   });
 }
 
-let image: Promise<Image> | undefined;
+let image: Image | undefined;
 
-function theImage(): Promise<Image> {
-  return image ??= Image.build(BINARY!);
+async function theImage(): Promise<Image> {
+  return image ??= await Image.build(BINARY!);
 }
 
-Deno.test.afterAll(async () => {
-  if (image !== undefined) (await image).close();
-});
+globalThis.addEventListener("unload", () => image?.close());
 
 async function containerOf(manifest: string, words: Record<string, string>): Promise<Container> {
   return (await readManifest(manifest, words)).spec.template.spec.containers[0];
