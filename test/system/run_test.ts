@@ -245,18 +245,18 @@ thread.join()`);
 
 servedTest("run: calls on what is not TCP end as they would", [], async (netns) => {
   const program = python(`
-import os, socket, tempfile
+import os, socket
 def attempt(what, call):
     try:
         print(what, call())
     except OSError as error:
         print(what, error.strerror)
-path = os.path.join(tempfile.mkdtemp(), "socket")
+name = b"\\0tcphup"  # abstract: of this network namespace, and no file
 server = socket.socket(socket.AF_UNIX)
-server.bind(path)
+server.bind(name)
 attempt("listen unix", server.listen)
-attempt("connect unix", lambda: socket.socket(socket.AF_UNIX).connect(path))
-attempt("connect nothing", lambda: socket.socket(socket.AF_UNIX).connect(path + "-"))
+attempt("connect unix", lambda: socket.socket(socket.AF_UNIX).connect(name))
+attempt("connect nothing", lambda: socket.socket(socket.AF_UNIX).connect(name + b"-"))
 udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 attempt("connect udp", lambda: udp.connect(("127.0.0.1", 9)))
 print(udp.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
@@ -267,8 +267,7 @@ attempt("connect closed", lambda: closed.connect(("127.0.0.1", ${PORT})))
 r, w = os.pipe()
 os.dup2(r, closed.fileno())
 attempt("connect pipe", lambda: closed.connect(("127.0.0.1", ${PORT})))
-attempt("connect refused", lambda: socket.create_connection(("127.0.0.1", 1)))
-os.unlink(path)`);
+attempt("connect refused", lambda: socket.create_connection(("127.0.0.1", 1)))`);
   const without = await netns.exec(...program);
   for (const on of ["connect,listen", "socket"]) assertEquals(await outputUnder(netns, program, ["--on", on]), without);
 });
