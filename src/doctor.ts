@@ -97,11 +97,18 @@ function listsMptcp(): Verdict {
 }
 
 function readsProc(): Verdict {
-  const tables = processes().map((pid) => DescriptorTable.open(pid));
-  const unreadable = tables.filter((table) => table === "unreadable").length;
+  const tables = processes().map((pid) => DescriptorTable.open(pid)).filter((table) => table !== null);
+  const unreadable = tables.filter(isUnreadable).length;
   if (unreadable === 0) return ok(`all ${tables.length} processes can be looked into`);
-  const need = missingToLook() ?? "needs something other than CAP_SYS_PTRACE";
+  const need = missingToLook() ?? "forbidden by a security module, or by their user namespaces";
   return limited(`${unreadable} of ${tables.length} processes cannot be looked into: ${need}`);
+}
+
+/** Whether what the descriptors lead to is hidden: that there are some may be seen all the same. */
+function isUnreadable(table: DescriptorTable | "unreadable"): boolean {
+  if (table === "unreadable") return true;
+  if (!table.exhausted) table.readBlock(() => false);
+  return table.denied;
 }
 
 /** A duplicate of one of our own sockets, taken the way that another process's would be. */

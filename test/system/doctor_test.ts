@@ -35,8 +35,24 @@ systemTest("an unprivileged user is told what needs CAP_SYS_PTRACE", ["setpriv"]
   await using copy = await PublicCopy.make();
   const run = await tcphup(["doctor"], { netns, user: 65534, ...copy });
   assertExit(run, 0);
-  assertMatch(run.stdout, /^limited .*CAP_SYS_PTRACE/m);
+  assertMatch(run.stdout, /^limited .*of other users' processes: .*CAP_SYS_PTRACE/m);
+  assertMatch(
+    run.stdout,
+    /^limited .*\b\d+ of \d+ processes cannot .*: needs CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH$/m,
+  );
   assertNoStackTrace(run.stdout + run.stderr);
+});
+
+systemTest("whether processes can be looked into is tried", ["setpriv", "unshare"], async (netns) => {
+  // All that it sees in a PID namespace of its own is itself, and a process of the same user's with all capabilities.
+  const script = 'sleep 60 & "$@"';
+  const within = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c", script, "sh"];
+  const doctor = async (...limits: string[]) => {
+    return (await netns.run([...within, ...limits, ...TCPHUP, "doctor"])).stdout;
+  };
+  assertMatch(await doctor(), /^ok .*: all 3 processes can be looked into$/m);
+  const less = ["setpriv", "--bounding-set", "-sys_ptrace", "--inh-caps", "-sys_ptrace", "--"];
+  assertMatch(await doctor(...less), /^limited .*: 2 of 3 processes cannot be looked into: needs CAP_SYS_PTRACE$/m);
 });
 
 systemTest("a seccomp filter against pidfd_getfd: exit 4, and it names the affected command", [], async (netns) => {

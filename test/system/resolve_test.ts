@@ -1,6 +1,6 @@
 // Whoever holds a connection, and however: tcphup finds it, and hits nothing else while holders come and go.
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Namespace } from "../harness/namespace.ts";
 import { Peer, Program } from "../harness/peer.ts";
 import { assertExit, DOOMED_PORT, KEPT_PORT, Scene } from "../harness/scene.ts";
@@ -82,6 +82,7 @@ systemTest("descriptors on their way from one process to another have no owner",
   const run = await tcphup(args, { netns });
   assertExit(run, 1);
   assertEquals(run.outcomes(), ["no-owner", "no-owner", "no-owner"]);
+  for (const { error } of run.json().connections) assertMatch(error ?? "", /^no process in this \/proc holds it; /);
   await (await scene.server.serving(6)).assertUnended();
   const destroyed = await tcphup([...args, "--destroy"], { netns });
   assertExit(destroyed, 0);
