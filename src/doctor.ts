@@ -19,7 +19,7 @@ import { withPair } from "./loopback.ts";
 import { formatCookie } from "./netlink/inet_diag.ts";
 import { destroysOrphans, WOULD_STAY } from "./orphans.ts";
 import { hasCapability, missingForGetfd, missingToLook, yamaScope } from "./owners/permission.ts";
-import { processes, self } from "./owners/proc.ts";
+import { areAll, processes, self } from "./owners/proc.ts";
 import { DescriptorTable } from "./owners/table.ts";
 import { currentNetns, Selector } from "./select.ts";
 import { compileSelection } from "./selection/selection.ts";
@@ -97,10 +97,12 @@ function listsMptcp(): Verdict {
 }
 
 function readsProc(): Verdict {
-  const tables = processes().map((pid) => DescriptorTable.open(pid)).filter((table) => table !== null);
+  const pids = processes();
+  const need = missingToLook() ?? "forbidden by a security module, or by their user namespaces";
+  if (!areAll(pids)) return limited(`the processes of other users are hidden (hidepid): ${need}`);
+  const tables = pids.map((pid) => DescriptorTable.open(pid)).filter((table) => table !== null);
   const unreadable = tables.filter(isUnreadable).length;
   if (unreadable === 0) return ok(`all ${tables.length} processes can be looked into`);
-  const need = missingToLook() ?? "forbidden by a security module, or by their user namespaces";
   return limited(`${unreadable} of ${tables.length} processes cannot be looked into: ${need}`);
 }
 

@@ -23,6 +23,9 @@ export class HolderFilter {
   /** Those whose program was asked for at the last look, and may not be known. */
   #hidden: readonly number[] = [];
   #hiddenPrograms = 0;
+  /** Whether there are processes that nothing may be known of. */
+  #isBlind = false;
+  #hiddenHolders = false;
   #verified = false;
   /** tcphup's own descriptors are duplicates of what others hold. */
   readonly #self = self();
@@ -54,6 +57,7 @@ export class HolderFilter {
     const chosen = (this.#chosen?.matching(census) ?? census.all).filter((process) =>
       !excluded.has(process) && process.pid !== this.#self
     );
+    this.#isBlind = !census.isWhole;
     this.#hidden = census.all.filter(({ exeIsHidden }) => exeIsHidden).map(({ pid }) => pid);
     const { owners } = this.#read(chosen, this.#chosen !== null);
     for (const inode of this.#read([...excluded], true).owners.keys()) owners.delete(inode);
@@ -62,25 +66,29 @@ export class HolderFilter {
 
   /** Whether `judge` is to be told after the last look what it left out. */
   get isInDoubt(): boolean {
-    return this.#hidden.length > 0;
+    return this.#hidden.length > 0 || this.#isBlind;
   }
 
   /**
    * Finds out how many of the processes whose program may not be known could hold something that they should be asked for:
-   * of those that may be looked into, what they do hold counts, of the others, what nobody else is seen to hold.
+   * of those that may be looked into, what they do hold counts, of the others, what nobody else is seen to hold. So it is
+   * with processes that nothing may be known of.
    *
    * @param leftOut What would be selected if the right process held it.
    */
   judge(leftOut: readonly Wanted[]): void {
     this.#hiddenPrograms = 0;
+    this.#hiddenHolders = false;
     if (leftOut.length === 0) return;
     const inodes = new Set(leftOut.map(({ inode }) => inode));
     const closed = new Set(holdingsOf(this.#hidden).unreadable);
     const open = this.#hidden.filter((pid) => !closed.has(pid));
     this.#hiddenPrograms = open.filter((pid) => holdsOneOf(pid, inodes)).length;
-    if (closed.size === 0) return;
+    if (closed.size === 0 && !this.#isBlind) return;
     const { owners } = findOwners(leftOut);
-    if (leftOut.some(({ inode }) => !owners.has(inode))) this.#hiddenPrograms += closed.size;
+    if (leftOut.every(({ inode }) => owners.has(inode))) return;
+    this.#hiddenPrograms += closed.size;
+    this.#hiddenHolders = this.#isBlind;
   }
 
   #verify(census: Census): void {
@@ -98,12 +106,14 @@ export class HolderFilter {
 
   /** Why connections may have been missed. */
   get unseen(): string[] {
-    if (this.#unread.size + this.#hiddenPrograms === 0) return [];
     const reason = missingToLook() ?? "not even with CAP_SYS_PTRACE";
     const unseen = [...this.#unread].map(([pid, comm]) => `process ${pid} (${comm}) may not be looked into: ${reason}`);
-    if (this.#hiddenPrograms === 0) return unseen;
-    const processes = this.#hiddenPrograms === 1 ? "1 process" : `${this.#hiddenPrograms} processes`;
-    return [...unseen, `which program runs in ${processes} may not be known: ${reason}`];
+    if (this.#hiddenPrograms > 0) {
+      const processes = this.#hiddenPrograms === 1 ? "1 process" : `${this.#hiddenPrograms} processes`;
+      unseen.push(`which program runs in ${processes} may not be known: ${reason}`);
+    }
+    if (this.#hiddenHolders) unseen.push(`/proc hides processes that may hold what matches (hidepid): ${reason}`);
+    return unseen;
   }
 }
 

@@ -12,6 +12,7 @@ import { jsonDocument, jsonLines } from "./json.ts";
 import { needsOf, type View, viewOf } from "./ls_options.ts";
 import { terminalSize } from "./screen.ts";
 import { selectionOf } from "./selection.ts";
+import { unreadText } from "./spent.ts";
 import { summaryLines, sysctlLines, unreadLine } from "./summary.ts";
 import { complain, print, write as writeAll } from "./terminal.ts";
 import { type Picture, repeat, watch } from "./watch.ts";
@@ -153,7 +154,7 @@ function counted(connections: number): string {
 function remarksOn({ connections, unreadable_processes, unseen, keepalive_unreadable }: Listing): string[] {
   const remarks = [...unseen];
   if (unreadable_processes > 0 && connections.some(({ owners }) => owners.length === 0)) {
-    remarks.push(`${unreadable_processes} processes could not be looked into, so some owners are not shown`);
+    remarks.push(`${unreadText(unreadable_processes)}, so some owners are not shown`);
   }
   const unread = unreadLine(keepalive_unreadable ?? [], connections.length);
   if (unread !== null) remarks.push(unread);

@@ -11,8 +11,13 @@ type Spent = Pick<Report, "elapsed_ms" | "phases_ms" | "unreadable_processes">;
 export function complainOfTime({ elapsed_ms, phases_ms, unreadable_processes }: Spent): void {
   const phases = Object.entries(phases_ms) as [keyof Phases, number][];
   const spent = phases.map(([phase, ms]) => `${phase} ${ms.toFixed(0)}`).join(", ");
-  const unread = `${unreadable_processes} processes could not be looked into`;
+  const unread = unreadText(unreadable_processes);
   complain(paint("faint", `${elapsed_ms} ms: ${spent}; ${unread}; ${peakMemory_kb()} kB of memory at the most`));
+}
+
+/** How many processes stayed closed. */
+export function unreadText(count: number): string {
+  return `${count} process${count === 1 ? "" : "es"} could not be looked into`;
 }
 
 /** The most memory that this process has had at once: VmHWM of proc(5). */

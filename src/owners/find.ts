@@ -5,7 +5,7 @@
 
 import { isSyscallError, shareDescriptors } from "../../ffi/libc.ts";
 import type { Owner } from "../connection.ts";
-import { comm, parent, processes, threads } from "./proc.ts";
+import { areAll, comm, parent, processes, threads } from "./proc.ts";
 import { BLOCK, DescriptorTable } from "./table.ts";
 
 /** A socket to look for. */
@@ -30,7 +30,7 @@ export interface FindOptions {
 export interface Found {
   /** The holders of each inode. */
   readonly owners: Map<number, Owner[]>;
-  /** How many of the processes that were looked at this user may not look into. */
+  /** How many of the processes this user may not look into. All that are hidden count as one: how many, nobody says. */
   readonly unreadable: number;
 }
 
@@ -98,7 +98,9 @@ class Search {
   }
 
   lookAtProcesses(): void {
-    for (const pid of processes()) {
+    const pids = processes();
+    if (!areAll(pids)) this.unreadable++;
+    for (const pid of pids) {
       if (pid === this.#except) continue;
       const table = DescriptorTable.open(pid);
       if (table === "unreadable") this.unreadable++;

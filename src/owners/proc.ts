@@ -115,6 +115,14 @@ export function processes(): number[] {
   }
 }
 
+/**
+ * Whether the processes of a mount of /proc are all that there are. With its option hidepid=invisible it hides those of
+ * other users, and with them the first, without which there is no PID namespace.
+ */
+export function areAll(pids: readonly number[]): boolean {
+  return pids.includes(1);
+}
+
 /** The threads of a process, its leader's own number among them. */
 export function threads(pid: number): number[] {
   const directory = openDirectory(`/proc/${pid}/task`);

@@ -4,7 +4,7 @@ import { isSyscallError, O_DIRECTORY, open, readlinkat } from "../../ffi/libc.ts
 import { UsageError } from "../usage_error.ts";
 import { cgroupExists, type CgroupMatcher, cgroupMatcher, cgroupPaths, containerOf, mountPoints } from "./cgroup.ts";
 import { glob, isGlob } from "./glob.ts";
-import { comm, parent, processes, readFile } from "./proc.ts";
+import { areAll, comm, parent, processes, readFile } from "./proc.ts";
 
 /** What processes can be chosen by: one of each list must fit, and an empty list asks for nothing. */
 export interface Who {
@@ -85,6 +85,11 @@ export class Census {
 
   get pids(): number[] {
     return [...this.#processes.keys()];
+  }
+
+  /** Whether none is hidden from this user. */
+  get isWhole(): boolean {
+    return areAll(this.pids);
   }
 
   get all(): Process[] {
@@ -173,7 +178,9 @@ function verifyProcess(pid: number, census: Census): void {
   if (census.process(pid) !== undefined) return;
   // /proc lists processes, but has an entry for each thread.
   const [, leader] = /^Tgid:\s*(\d+)$/m.exec(readFile(`/proc/${pid}/status`) ?? "") ?? [];
-  if (leader === undefined) throw new UsageError(`No process ${pid}`);
+  if (leader === undefined) {
+    throw new UsageError(`No process ${pid}${census.isWhole ? "" : " that this user may see"}`);
+  }
   if (Number(leader) !== pid) throw new UsageError(`Not a process: ${pid} is a thread of process ${leader}`);
 }
 

@@ -8,6 +8,7 @@ import {
   assertExit,
   assertNoStackTrace,
   assertOneLine,
+  assertUsageError,
   DOOMED_PORT,
   Scene,
 } from "../harness/scene.ts";
@@ -73,6 +74,30 @@ systemTest("a process of one's own that is not dumpable is denied", ["setpriv"],
   const run = await tcphup(["127.0.0.2", `${DOOMED_PORT}`, "--json"], { netns, user: USER, ...copy });
   assertExit(run, 4);
   assertEquals(run.outcomes(), ["denied", "denied", "denied"]);
+  await scene.assertUntouched();
+});
+
+systemTest("processes that /proc hides may hold what nobody else does", ["setpriv", "unshare"], async (netns) => {
+  await using copy = await PublicCopy.make();
+  const scene = await Scene.make(netns, { user: OTHER_USER });
+  const mount = 'mount -t proc -o hidepid=invisible proc /proc && exec "$@"';
+  const options = { netns, user: USER, within: ["unshare", "--mount", "sh", "-c", mount, "sh"], ...copy };
+  const run = await tcphup(["127.0.0.2", `${DOOMED_PORT}`, "--json"], options);
+  assertExit(run, 4);
+  assertEquals(run.outcomes(), ["denied", "denied", "denied"]);
+  for (const { error } of run.json().connections) assertMatch(error!, new RegExp(`uid ${OTHER_USER} .*CAP_SYS_PTRACE`));
+  const selections = [["--comm", "python3"], ["--not", "--comm", "sshd"]];
+  for (const selection of selections) {
+    const chosen = await tcphup([...selection, "--dport", `${DOOMED_PORT}`], options);
+    assertExit(chosen, 1);
+    assertMatch(chosen.stderr, /^tcphup: \/proc hides processes that may hold what matches .*CAP_SYS_PTRACE/);
+  }
+  assertExit(await tcphup(["--comm", "python3", "--dport", "9"], options), 0);
+  assertUsageError(await tcphup(["--pid", `${scene.client.pid}`], options), /No process \d+ that this user may see/);
+  assertMatch(
+    (await tcphup(["doctor"], options)).stdout,
+    /^limited .*processes of other users are hidden .*SYS_PTRACE/m,
+  );
   await scene.assertUntouched();
 });
 
