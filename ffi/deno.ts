@@ -83,7 +83,10 @@ export const host = {
 
   /**
    * Writes all of `text` to standard output (1) or standard error (2).
-   * @returns `false` when the reader has closed its end.
+   *
+   * @returns `false` when the reader has closed its end; of standard error, when it failed for any reason, since what
+   * tcphup does is not to depend on who can read about it.
+   * @throws {Error} When standard output takes no more: on a full disk.
    */
   write(stream: 1 | 2, text: string): boolean {
     const file = stream === 1 ? Deno.stdout : Deno.stderr;
@@ -92,8 +95,8 @@ export const host = {
       while (bytes.length > 0) bytes = bytes.subarray(file.writeSync(bytes));
       return true;
     } catch (error) {
-      if (error instanceof Deno.errors.BrokenPipe) return false;
-      throw error;
+      if (stream === 2 || error instanceof Deno.errors.BrokenPipe) return false;
+      throw new Error(`Cannot write to standard output: ${(error as Error).message}`);
     }
   },
 

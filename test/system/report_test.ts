@@ -171,6 +171,25 @@ systemTest("a closed standard output, or none, is no crash", [], async (netns) =
   await scene.assertUntouched();
 });
 
+systemTest("what it does, and the exit code, do not depend on standard error", [], async (netns) => {
+  const scene = await Scene.make(netns);
+  const command = (...args: string[]) => ["sh", "-c", `${quote([...TCPHUP, ...args])} 2>/dev/full`];
+  const run = new Run(await netns.run(command("127.0.0.2", `${DOOMED_PORT}`, "--verbose")));
+  assertExit(run, 0);
+  assertMatch(run.stdout, /^hung up on 3 connections$/m);
+  await scene.assertHungUp();
+  assertExit(new Run(await netns.run(command("--bogus"))), 2);
+});
+
+systemTest("what cannot be written to standard output is a failure, when all is done", [], async (netns) => {
+  const scene = await Scene.make(netns);
+  const command = quote([...TCPHUP, "127.0.0.2", `${DOOMED_PORT}`]);
+  const run = new Run(await netns.run(["sh", "-c", `${command} >/dev/full`]));
+  assertExit(run, 1);
+  assertOneLine(run, /^tcphup: Cannot write to standard output: .*space/);
+  await scene.assertHungUp();
+});
+
 systemTest("colour on a terminal only, and not with NO_COLOR", ["script"], async (netns) => {
   await Scene.make(netns);
   const coloured = await onTerminal(netns, ["127.0.0.2", `${KEPT_PORT}`], { TERM: "xterm" });
