@@ -82,7 +82,7 @@ systemTest("descriptors on their way from one process to another have no owner",
   const run = await tcphup(args, { netns });
   assertExit(run, 1);
   assertEquals(run.outcomes(), ["no-owner", "no-owner", "no-owner"]);
-  for (const { error } of run.json().connections) assertMatch(error ?? "", /^no process in this \/proc holds it; /);
+  for (const { error } of run.json().connections) assertMatch(error ?? "", /^no process in this \/proc holds it\b/);
   await (await scene.server.serving(6)).assertUnended();
   const destroyed = await tcphup([...args, "--destroy"], { netns });
   assertExit(destroyed, 0);
