@@ -331,6 +331,7 @@ export function readlinkat(directory: Descriptor, path: Uint8Array, buffer: Uint
 
 const AT_EMPTY_PATH = 0x1000;
 const STATX_TYPE_AND_MODE = 0x3;
+const STATX_NLINK = 0x4;
 const STATX_UID = 0x8;
 const STATX_INO = 0x100;
 const STATX_SIZE = 0x200;
@@ -340,6 +341,8 @@ const statxView = new DataView(statxBuffer.buffer);
 /** What statx(2) says of a file: its inode number, its device, its type and permissions, its owner, its size in bytes. */
 export interface FileStatus {
   readonly ino: number;
+  /** How many hard links it has. */
+  readonly nlink: number;
   /** The file system that it is in, by its device number: major, then minor, as in `0:4`. */
   readonly dev: string;
   readonly mode: number;
@@ -350,10 +353,11 @@ export interface FileStatus {
 /** statx(2) of an open file (`path` empty), or of a path, which may be a link, below it. */
 export function statx(directory: Descriptor | null, path = ""): FileStatus {
   const base = directory === null ? AT_FDCWD : directory.number;
-  const mask = STATX_TYPE_AND_MODE | STATX_INO | STATX_UID | STATX_SIZE;
+  const mask = STATX_TYPE_AND_MODE | STATX_NLINK | STATX_INO | STATX_UID | STATX_SIZE;
   check("statx", reading().statx(base, cString(path), path === "" ? AT_EMPTY_PATH : 0, mask, statxBuffer));
   return {
     ino: Number(statxView.getBigUint64(32, true)),
+    nlink: statxView.getUint32(16, true),
     dev: `${statxView.getUint32(136, true)}:${statxView.getUint32(140, true)}`,
     mode: statxView.getUint16(28, true),
     uid: statxView.getUint32(20, true),

@@ -123,9 +123,17 @@ export function areAll(pids: readonly number[]): boolean {
   return pids.includes(1);
 }
 
+/** The links of /proc/PID/task, as of any directory: two of its own, and one for each thread. */
+const LINKS_OF_ONE_THREAD = 3;
+
 /** The threads of a process, its leader's own number among them. */
 export function threads(pid: number): number[] {
-  const directory = openDirectory(`/proc/${pid}/task`);
+  const path = `/proc/${pid}/task`;
+  const status = directoryStatus(path);
+  if (status === null || status === "unreadable") return [];
+  // Nearly all processes have one, and listing it takes longer than counting.
+  if (status.nlink === LINKS_OF_ONE_THREAD) return [pid];
+  const directory = openDirectory(path);
   if (directory === null || directory === "unreadable") return [];
   try {
     return readNumbers(directory);

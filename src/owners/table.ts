@@ -21,6 +21,9 @@ function writeDecimal(number: number): void {
   for (let i = length - 1, rest = number; i >= 0; i--, rest = Math.trunc(rest / 10)) name[i] = 48 + rest % 10;
 }
 
+/** After so many numbers that are not open a table of one block is listed: reading a name that is not there takes long. */
+const MISSES = 4;
+
 /** The weight of a block an end of which is no socket, and so says nothing. */
 const UNKNOWN = 0.5;
 
@@ -127,24 +130,28 @@ export class DescriptorTable {
     const block = this.#blocks.pop()!;
     const numbers = this.#numbers?.slice(block * BLOCK, (block + 1) * BLOCK) ??
       Array.from({ length: BLOCK }, (_, i) => block * BLOCK + i);
+    const isSmall = this.size <= BLOCK;
+    let next = 0;
+    let misses = 0;
     this.#readEach(numbers, (fd, inode) => {
       this.#read++;
-      if (inode !== CLOSED) this.#open++;
+      next = fd + 1;
+      if (inode === CLOSED) misses++;
+      else this.#open++;
       if (inode > 0 && each(fd, inode)) this.#hits++;
-      return this.#numbers !== null || this.#open < this.size;
+      return this.#numbers !== null || (this.#open < this.size && !(isSmall && misses === MISSES));
     });
     if (this.#numbers !== null || this.denied) return;
     if (this.#open >= this.size) this.#blocks = [];
-    else if (this.#blocks.length === 0) this.#findStragglers();
+    else if (this.#blocks.length === 0) this.#findStragglers(isSmall ? next : Math.ceil(this.size / BLOCK) * BLOCK);
   }
 
-  /** Adds the descriptors whose numbers lie above those that a table without holes would have. */
-  #findStragglers(): void {
-    const limit = Math.ceil(this.size / BLOCK) * BLOCK;
+  /** Adds the descriptors from a number on: that far the numbers have been tried one by one. */
+  #findStragglers(from: number): void {
     const directory = openDirectory(tablePath(this.pid, this.tid));
     if (directory === null || directory === "unreadable") return;
     this.#weights = null;
-    this.#numbers = readNumbers(directory).filter((fd) => fd >= limit);
+    this.#numbers = readNumbers(directory).filter((fd) => fd >= from);
     directory.close();
     this.#blocks = Array.from({ length: Math.ceil(this.#numbers.length / BLOCK) }, (_, i) => i);
   }

@@ -98,6 +98,11 @@ Deno.test("this process is among the processes, with its threads and its parent"
   assert(threads(Deno.pid).length > 1);
 });
 
+Deno.test("the threads of a process, be it one or several", async () => {
+  await withHolder(["many", 1], (pid) => assertEquals(threads(pid), [pid]));
+  await withHolder(["shared-thread"], (pid, { tid }) => assertEquals(threads(pid), [pid, tid]));
+});
+
 Deno.test("ancestors are the parent, its parent and so on to the first process", () => {
   const chain = ancestors();
   assertEquals(chain[0], Deno.ppid);
