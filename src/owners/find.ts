@@ -45,8 +45,9 @@ export function findOwners(wanted: readonly Wanted[], options: FindOptions = {})
   if (wanted.length === 0) return { owners: search.owners, unreadable: 0 };
   search.lookAtProcesses();
   search.readFirst(options.first ?? []);
-  search.readByPromise(options.exhaustive ?? false);
-  if (search.remaining > 0 || options.exhaustive) search.readThreads();
+  if (options.exhaustive) search.readEverything();
+  else search.readByPromise();
+  if (options.exhaustive || search.remaining > 0) search.readThreads();
   else search.askRelatives();
   search.nameOwners();
   return { owners: search.owners, unreadable: search.unreadable + search.denied };
@@ -114,18 +115,23 @@ class Search {
     }
   }
 
-  readByPromise(exhaustive: boolean): void {
-    if (this.remaining === 0 && !exhaustive) return;
+  readEverything(): void {
+    for (const table of this.#tables) this.#readWholly(table);
+  }
+
+  /** Until every socket has a holder. */
+  readByPromise(): void {
+    if (this.remaining === 0) return;
     const queue: DescriptorTable[] = [];
-    const ascending = exhaustive ? new Uint32Array() : Uint32Array.from(this.#holders.keys()).sort();
+    const ascending = Uint32Array.from(this.#holders.keys()).sort();
     for (const table of this.#tables) {
       if (table.exhausted) continue;
-      const sampled = table.size >= SAMPLED && !exhaustive;
-      if (sampled) table.sample(ascending);
-      table.expect((sampled ? 1 : 0.25) * (this.#uids.has(table.uid) ? 1 : 0.5));
+      const isSampled = table.size >= SAMPLED;
+      if (isSampled) table.sample(ascending);
+      table.expect((isSampled ? 1 : 0.25) * (this.#uids.has(table.uid) ? 1 : 0.5));
       insert(queue, table);
     }
-    while (queue.length > 0 && (exhaustive || this.remaining > 0)) {
+    while (queue.length > 0 && this.remaining > 0) {
       const table = queue.pop()!;
       this.#readBlock(table);
       if (!table.exhausted) insert(queue, table);
