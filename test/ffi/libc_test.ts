@@ -129,8 +129,9 @@ Deno.test("descriptors are not inherited by programs that are started meanwhile"
 Deno.test("a file is read to its end, and its status is what the runtime says", () => {
   withDescriptors((track) => {
     const path = new URL(import.meta.url).pathname;
-    const { ino, mode, uid, size, dev } = Deno.statSync(path);
-    const status = { ino: ino!, mode: mode!, uid: uid!, size, dev: `${dev >> 8 & 0xfff}:${dev & 0xff}` };
+    const { ino, nlink, mode, uid, size, dev } = Deno.statSync(path);
+    const device = `${dev >> 8 & 0xfff}:${dev & 0xff}`;
+    const status = { ino: ino!, nlink: nlink!, mode: mode!, uid: uid!, size, dev: device };
     assertEquals(statx(null, path), status);
     const file = track(open(null, path));
     assertEquals(statx(file), status);

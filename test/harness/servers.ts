@@ -1,16 +1,19 @@
 // Real servers from Debian, each with a configuration and a directory of its own.
 
 import type { Namespace } from "./namespace.ts";
-import { eventually } from "./process.ts";
+import { POSTGRESQL } from "./postgresql.ts";
+import { eventually, run } from "./process.ts";
 
 /** A server that runs until it, or its namespace, is disposed of. */
 class Server implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;
   readonly #directory: string;
+  readonly #end: Deno.Signal;
 
-  constructor(child: Deno.ChildProcess, directory: string) {
+  constructor(child: Deno.ChildProcess, directory: string, end: Deno.Signal = "SIGTERM") {
     this.#child = child;
     this.#directory = directory;
+    this.#end = end;
   }
 
   /** What it has written to its log file. */
@@ -19,7 +22,7 @@ class Server implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#child.kill("SIGTERM");
+    this.#child.kill(this.#end);
     await this.#child.status;
     await Deno.remove(this.#directory, { recursive: true });
   }
@@ -34,10 +37,14 @@ async function start(
   const directory = await Deno.makeTempDir({ prefix: "tcphup-test-" });
   for (const [name, text] of Object.entries(files)) await Deno.writeTextFile(`${directory}/${name}`, text);
   const server = new Server(netns.spawn(command(directory)), directory);
+  await listens(netns, listening);
+  return server;
+}
+
+async function listens(netns: Namespace, listening: string): Promise<void> {
   await eventually(`something listens on ${listening}`, async () => {
     return (await netns.ss("-l")).some((line) => line.includes(` ${listening} `));
   });
-  return server;
 }
 
 /** Starts nginx with the given content of its `http` block, and waits until it listens on `listening`. */
@@ -81,4 +88,31 @@ export async function haproxy(netns: Namespace, listening: string, sections: str
   return await start(netns, listening, (directory) => ["haproxy", "-db", "-q", "-f", `${directory}/haproxy.cfg`], {
     "haproxy.cfg": sections,
   });
+}
+
+/** nobody: PostgreSQL does not run as root. */
+const USER = 65534;
+
+/** Starts a PostgreSQL server on port 5432 of some addresses, which lets `postgres` in without a password. */
+export async function postgresql(netns: Namespace, ...addresses: string[]): Promise<Server> {
+  const directory = await Deno.makeTempDir({ prefix: "tcphup-test-" });
+  await Deno.chown(directory, USER, USER);
+  const data = `${directory}/data`;
+  const as = ["setpriv", "--reuid", `${USER}`, "--regid", `${USER}`, "--clear-groups", "--"];
+  const manner = ["--auth=trust", "--username=postgres", "--no-locale", "--encoding=UTF8", "--no-sync"];
+  await run([...as, `${POSTGRESQL}/initdb`, "-D", data, ...manner], { cwd: directory });
+  const settings = {
+    listen_addresses: addresses.join(","),
+    unix_socket_directories: "",
+    fsync: "off",
+    logging_collector: "on",
+    log_directory: directory,
+    log_filename: "log",
+  };
+  const options = Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
+  const child = netns.spawn([`${POSTGRESQL}/postgres`, "-D", data, ...options], { user: USER, cwd: directory });
+  // SIGTERM would have it wait for its clients.
+  const server = new Server(child, directory, "SIGINT");
+  for (const address of addresses) await listens(netns, `${address}:5432`);
+  return server;
 }

@@ -4,6 +4,7 @@ import { CGROUP_ROOT } from "./cgroup.ts";
 import { canRunContainers } from "./container.ts";
 import { Namespace } from "./namespace.ts";
 import { PYTHON } from "./peer.ts";
+import { POSTGRESQL } from "./postgresql.ts";
 import { BINARY } from "./tcphup.ts";
 
 /** Something that a test needs, and whether it is at hand. */
@@ -47,6 +48,7 @@ const REQUIREMENTS = {
   nginx: program("nginx"),
   "redis-server": program("redis-server"),
   haproxy: program("haproxy"),
+  postgresql: { obtainable: true, present: POSTGRESQL !== null },
   curl: program("curl"),
   wrk: program("wrk"),
   setpriv: program("setpriv"),

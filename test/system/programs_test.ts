@@ -7,8 +7,10 @@ import type { Namespace } from "../harness/namespace.ts";
 import { Peer } from "../harness/peer.ts";
 import { eventually, outputOf } from "../harness/process.ts";
 import { assertExit } from "../harness/scene.ts";
-import { nginx, redis } from "../harness/servers.ts";
+import { POSTGRESQL } from "../harness/postgresql.ts";
+import { nginx, postgresql, redis } from "../harness/servers.ts";
 import { systemTest } from "../harness/system.ts";
+import { Terminal } from "../harness/terminal.ts";
 import { tcphup } from "../harness/tcphup.ts";
 
 /**
@@ -133,3 +135,77 @@ systemTest("redis-cli in the middle of a session: the next command says so", ["r
   assertMatch(stdout, /^PONG\n/);
   assertMatch(stderr, /Server closed the connection|Broken pipe/);
 });
+
+/** A session of psql on a terminal, which sees an answer before it is given back. */
+async function psql(netns: Namespace, address: string, statement: string, answer: string): Promise<Terminal> {
+  const session = Terminal.start(netns, [
+    `${POSTGRESQL}/psql`,
+    "-X",
+    "-h",
+    address,
+    "-U",
+    "postgres",
+    "--pset=pager=off",
+  ]);
+  await session.type(`${statement};\n`);
+  await session.expect(answer);
+  return session;
+}
+
+systemTest("psql's session: psql connects anew; another server's goes on", ["postgresql", "setpriv"], async (netns) => {
+  await using server = await postgresql(netns, "127.0.0.5", "127.0.0.6");
+  const doomed = await psql(netns, "127.0.0.5", "SELECT 40 + 2", "42");
+  const kept = await psql(netns, "127.0.0.6", "CREATE TEMP TABLE kept AS SELECT 4711 AS n", "SELECT 1");
+  const run = await tcphup(["127.0.0.5", "postgresql", "--json"], { netns });
+  assertExit(run, 0);
+  assertEquals(run.json().connections.map(({ owners, outcome }) => [owners[0].comm, outcome]), [["psql", "hung-up"]]);
+  await doomed.type("SELECT 1;\n");
+  await doomed.expect("Attempting reset: Succeeded.");
+  await doomed.type("SELECT 6 * 7;\n");
+  await doomed.expect("42");
+  await kept.type("SELECT n FROM kept;\n");
+  await kept.expect("4711");
+  assertEquals(await netns.connectionsReset(), 0);
+  for (const session of [doomed, kept]) {
+    await session.type("\\q\n");
+    assertEquals((await session.end()).code, 0);
+  }
+  assertNotMatch(await server.log(), /FATAL|PANIC|unexpected EOF/);
+});
+
+systemTest(
+  "pgbench at work is left alone by --when-idle --leave-busy, an idle session is not",
+  ["postgresql", "setpriv"],
+  async (netns) => {
+    await using server = await postgresql(netns, "127.0.0.5");
+    const idle = await psql(netns, "127.0.0.5", "SELECT 40 + 2", "42");
+    const script = await Deno.makeTempFile({ prefix: "tcphup-test-" });
+    await Deno.writeTextFile(script, "SELECT 1;\n");
+    const load = [
+      "--no-vacuum",
+      "--client=4",
+      "--time=7",
+      `--file=${script}`,
+      "--host=127.0.0.5",
+      "--username=postgres",
+    ];
+    const command = [`${POSTGRESQL}/pgbench`, ...load, "postgres"];
+    const pgbench = outputOf(netns.spawn(command), command);
+    await eventually("four clients are at work", async () => {
+      const lines = await netns.ss("-i", "state", "established", "dst", "127.0.0.5");
+      return lines.filter((line) => /segs_out:\d{3}/.test(line)).length === 4;
+    });
+    const run = await tcphup(["127.0.0.5", "--when-idle=1500ms", "--deadline=3", "--leave-busy", "--json"], { netns });
+    const { code, stdout, stderr } = await pgbench;
+    assertEquals([code, stderr.match(/aborted/g)], [0, null], stdout + stderr);
+    assertMatch(stdout, /number of failed transactions: 0 /);
+    const { connections, hung_up, skipped } = run.json();
+    assertEquals([hung_up, skipped], [1, 4]);
+    const cut = connections.find(({ outcome }) => outcome === "hung-up");
+    assertEquals(cut?.owners[0].comm, "psql");
+    await idle.type("SELECT 1;\n");
+    await idle.expect("Attempting reset: Succeeded.");
+    await Deno.remove(script);
+    assertNotMatch(await server.log(), /PANIC|unexpected EOF/);
+  },
+);
