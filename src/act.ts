@@ -20,9 +20,6 @@ export function settle(connection: Connection, outcome: Outcome, error: string |
 /** Why a connection is gone without our doing. */
 export const ENDED = "ended by itself";
 
-/** How many descriptors to leave to those who look for connections and their owners. */
-const RESERVE = 64;
-
 /** A duplicate, and whose descriptor it is one of. */
 interface Taken {
   readonly duplicate: Duplicate;
@@ -46,8 +43,8 @@ export class Actor {
   readonly #manner: Manner;
   readonly #processes = new Processes();
   readonly #held = new Map<Connection, Duplicate>();
-  /** The highest number that a held descriptor may have. */
-  readonly #highest = descriptorLimit() - RESERVE;
+  /** The highest number that a held descriptor may have: half are left to who looks for connections and owners. */
+  readonly #highest = descriptorLimit() / 2;
   #hold: boolean;
   #orphansGo: boolean | null = null;
 

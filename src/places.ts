@@ -7,6 +7,7 @@ import { currentNetns, inNetns, NotEntered } from "./netns/enter.ts";
 import { findNetns, mustExist, type Netns, ownNetns } from "./netns/find.ts";
 import { mayHaveTcp } from "./netns/inuse.ts";
 import { missingToEnter } from "./owners/permission.ts";
+import { descriptorLimit } from "./owners/proc.ts";
 import { Process } from "./owners/who.ts";
 import { Ahead, type Dumper, WithoutTcp } from "./sockdiag/ahead.ts";
 import { type DumpRequest, SockDiag } from "./sockdiag/sock_diag.ts";
@@ -17,8 +18,10 @@ import { UsageError } from "./usage_error.ts";
 /** How much of a container's id is shown, as docker(1) does. */
 const SHOWN_ID = 12;
 
-/** How many namespaces are asked at once: each takes a descriptor, and memory for what it answers. */
+/** How many namespaces are asked at once, at the most: each takes a descriptor, and memory for what it answers. */
 const AT_ONCE = 256;
+/** The part of all descriptors that may go into that. */
+const SHARE = 1 / 4;
 /** How many it takes for that to be faster than asking one after the other. */
 const WORTH_IT = 3;
 
@@ -63,9 +66,10 @@ export class Places {
    */
   forEach(work: (netns: number, diag: Dumper) => void, requests: (netns: number) => readonly DumpRequest[]): void {
     const namespaces = this.#find();
+    const atOnce = namespaces.length > 1 ? Math.max(1, Math.min(AT_ONCE, Math.floor(SHARE * descriptorLimit()))) : 1;
     let entered = 0;
-    for (let i = 0; i < namespaces.length; i += AT_ONCE) {
-      const some = namespaces.slice(i, i + AT_ONCE);
+    for (let i = 0; i < namespaces.length; i += atOnce) {
+      const some = namespaces.slice(i, i + atOnce);
       const ahead = this.#askAhead(some, requests);
       try {
         for (const netns of some) if (this.#work(netns, work, ahead.get(netns))) entered++;

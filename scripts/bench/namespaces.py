@@ -1,5 +1,5 @@
-"""Network namespaces without names, each with a process that lives in it and with TCP connections to itself, held by a few
-other processes. Says "ready", and ends, with all of it, when standard input does.
+"""Network namespaces without names, each with a process that lives in it and with TCP connections to itself, to port 7000 of
+127.0.0.1, held by a few other processes. Says "ready", and ends, with all of it, when standard input does.
 
 Arguments: how many namespaces, connections in each, processes that hold them.
 """
@@ -42,7 +42,7 @@ def live_here(sockets):
 
 
 def connections(count):
-    with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
+    with socket.create_server(("127.0.0.1", 7000), backlog=1024) as listener:
         for _ in range(count):
             yield socket.create_connection(listener.getsockname())
             yield listener.accept()[0]

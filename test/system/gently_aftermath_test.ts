@@ -129,6 +129,20 @@ systemTest("more connections than descriptors: what is held for later is let go"
   assertEquals(await netns.ss("state", "connected", "dst", "127.0.0.3"), []);
 });
 
+systemTest("many namespaces and few descriptors: enough are left to look again", ["unshare"], async (netns) => {
+  const namespaces = new URL("../../scripts/bench/namespaces.py", import.meta.url).pathname;
+  const script = `mkdir -p /run/netns && mount -t tmpfs none /run/netns && mount -t tmpfs none /mnt
+    sleep infinity | ${PYTHON} ${namespaces} 80 1 2 >/mnt/ready &
+    until [ -s /mnt/ready ]; do sleep 0.1; done
+    exec prlimit --nofile=100:100 "$@"`;
+  // What it starts is in a PID namespace of its own, and ends with that.
+  const within = ["unshare", "--pid", "--fork", "--mount-proc", "--mount", "--kill-child", "sh", "-c", script, "sh"];
+  const run = await tcphup(["any", "7000", "--netns", "all", "--destroy-after", "200ms", "--json"], { netns, within });
+  assertExit(run, 0);
+  // The listeners never close what their clients have hung up on.
+  assertEquals([run.json().destroyed, run.json<Report>().error], [80, null]);
+});
+
 systemTest("what breaks half-way does not take away the report of what was done", [], async (netns) => {
   const server = Peer.start(netns);
   await server.listen("127.0.0.3", DOOMED_PORT);
