@@ -119,17 +119,11 @@ export class Image {
     await this.#storage.podman("import", archive, base);
   }
 
-  /** The command that runs it without any privileges. */
+  /** The command that runs it as a user without any privileges. There is a busybox, which also is /bin/sh. */
   command(...args: string[]): string[] {
-    return this.#storage.command(
-      "run",
-      ...RUN,
-      "--read-only",
-      "--read-only-tmpfs=false",
-      "--cap-drop=all",
-      TAG,
-      ...args,
-    );
+    const volumes = ["/bin/busybox", "/bin/sh"].map((path) => `--volume=/bin/busybox:${path}:ro`);
+    const flags = ["--user=1000", "--read-only", "--read-only-tmpfs=false", "--cap-drop=all", ...volumes];
+    return this.#storage.command("run", ...RUN, ...flags, "--security-opt=no-new-privileges", TAG, ...args);
   }
 
   /** The command that runs it as a manifest says, in the PID namespace that the command is run in. */

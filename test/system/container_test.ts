@@ -42,6 +42,17 @@ imageTest("the image has all that the program needs", async (image) => {
   assertEquals((await run(image.command("--version"))).stdout, `tcphup ${version}\n`);
 });
 
+imageTest("run needs no privilege in a container", async (image) => {
+  const script = `
+    busybox nc -ll -p 8000 -e busybox sleep 1000 &
+    while :; do busybox nc 127.0.0.1 8000 </dev/zero; busybox sleep 0.1; done 2>/dev/null &
+    until list=$(tcphup ls any 8000 --keepalive --json) && [ "$list" != "\${list#*idle_s}" ]; do busybox sleep 0.1; done
+    echo "$list"`;
+  const { stdout } = await run(image.command("run", "--idle=33", "--", "/bin/sh", "-c", script));
+  const [{ keepalive, owners }] = JSON.parse(stdout).connections;
+  assertEquals([keepalive.enabled, keepalive.idle_s, owners[0].comm], [true, 33, "busybox"]);
+});
+
 imageTest("the Job's container hangs up in every pod", async (image) => {
   const { tcphup, pods } = await runOnNode(image.commandOf({ ...job, args: HANG_UP }));
   assertExit(tcphup, 0);
