@@ -21,7 +21,7 @@ export function terminalSize(): { columns: number; rows: number } {
 /** The terminal on standard output, until `close`. */
 export class Screen {
   constructor() {
-    host.write(1, ENTER);
+    write(ENTER);
   }
 
   /**
@@ -34,11 +34,20 @@ export class Screen {
     // Clearing after a line that fills the width would take its last character away.
     const visible = lines.slice(0, rows).map((line) => CLEAR_LINE + cut(line, columns));
     const below = visible.length < rows ? `\n${CLEAR_BELOW}` : "";
-    return host.write(1, HOME + visible.join("\n") + below);
+    return write(HOME + visible.join("\n") + below);
   }
 
   /** Shows again what was there before. */
   close(): void {
-    host.write(1, LEAVE);
+    write(LEAVE);
+  }
+}
+
+/** Returns `false` when the terminal has gone: until SIGHUP comes, it fails with EIO. */
+function write(text: string): boolean {
+  try {
+    return host.write(1, text);
+  } catch {
+    return false;
   }
 }

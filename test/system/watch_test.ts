@@ -5,6 +5,7 @@ import { TextLineStream } from "../harness/lines.ts";
 import type { Namespace } from "../harness/namespace.ts";
 import { Peer } from "../harness/peer.ts";
 import { DOOMED_PORT, Scene } from "../harness/scene.ts";
+import { PYTHON } from "../harness/peer.ts";
 import { systemTest } from "../harness/system.ts";
 import { TCPHUP } from "../harness/tcphup.ts";
 import { Terminal, type TerminalOptions } from "../harness/terminal.ts";
@@ -91,6 +92,19 @@ systemTest("--watch ends when its terminal goes away", [], async (netns) => {
   await terminal.expect("0 connections");
   // The kernel sends SIGHUP, which ends it, or it finds that nobody reads.
   assert([0, -1].includes(await terminal.hangUp()));
+});
+
+systemTest("--watch ends when its terminal goes away, also one that sends it no signal", [], async (netns) => {
+  const script = `
+import os, pty, subprocess, sys
+terminal, end = pty.openpty()
+program = subprocess.Popen(sys.argv[1:], stdin=end, stdout=end, start_new_session=True)
+os.close(end)
+os.read(terminal, 1)
+os.close(terminal)
+sys.exit(program.wait())`;
+  const { code, stderr } = await netns.run([PYTHON, "-c", script, ...TCPHUP, "ls", "any", "--watch=100ms"]);
+  assertEquals([code, stderr], [0, ""]);
 });
 
 systemTest("--watch --json-lines writes to a pipe, each line with its time", [], async (netns) => {
