@@ -1,7 +1,7 @@
 // Programs under `tcphup run`, and the supervisor beside them.
 
 import type { Namespace } from "./namespace.ts";
-import { eventually, run } from "./process.ts";
+import { eventually } from "./process.ts";
 import { TCPHUP } from "./tcphup.ts";
 
 /** The command that launches `command`. */
@@ -27,9 +27,7 @@ function commandLine(pid: number): string[] {
 
 /** Those of the one command that runs in the namespace; null as long as, or once, there are none. */
 export async function beside(netns: Namespace): Promise<Beside | null> {
-  const { stdout } = await run(["ip", "netns", "pids", netns.name]);
-  const pids = stdout.split("\n").filter((line) => line !== "").map(Number)
-    .filter((pid) => commandLine(pid).includes("supervise"));
+  const pids = (await netns.pids()).filter((pid) => commandLine(pid).includes("supervise"));
   const keeper = pids.find((pid) => commandLine(pid)[0] === "sh");
   const supervisor = pids.find((pid) => commandLine(pid)[0] !== "sh");
   return keeper === undefined || supervisor === undefined ? null : { keeper, supervisor };
@@ -46,7 +44,6 @@ export async function supervised(netns: Namespace, before?: Beside): Promise<Bes
 /** Waits until nothing of tcphup's is left. */
 export async function unsupervised(netns: Namespace): Promise<void> {
   await eventually("the end of the supervisor", async () => {
-    const { stdout } = await run(["ip", "netns", "pids", netns.name]);
-    return !stdout.split("\n").some((pid) => pid !== "" && commandLine(Number(pid)).includes("supervise"));
+    return !(await netns.pids()).some((pid) => commandLine(pid).includes("supervise"));
   });
 }

@@ -109,9 +109,19 @@ export class Namespace implements AsyncDisposable {
     return `/etc/netns/${this.name}`;
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  /**
+   * The processes that live in here with all of their threads. tcphup's of other tests, with `--netns all`, may be passing
+   * through with one of theirs.
+   */
+  async pids(): Promise<number[]> {
     const { stdout } = await run(["ip", "netns", "pids", this.name]);
-    for (const pid of stdout.split("\n").filter((line) => line !== "")) end(Number(pid));
+    const pids = stdout.split("\n").filter((line) => line !== "").map(Number);
+    const { ino } = await Deno.stat(`/run/netns/${this.name}`);
+    return pids.filter((pid) => threadNamespaces(pid).every((netns) => netns === `net:[${ino}]`));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const pid of await this.pids()) end(pid);
     for (const child of this.#children) {
       // One that has gone to live in another namespace.
       end(child.pid);
@@ -121,6 +131,16 @@ export class Namespace implements AsyncDisposable {
     }
     await run(["ip", "netns", "delete", this.name]);
     await Deno.remove(this.#etc, { recursive: true }).catch(() => {});
+  }
+}
+
+/** The network namespaces of a process's threads, as /proc has them; none when it has gone, or is about to. */
+function threadNamespaces(pid: number): string[] {
+  try {
+    const threads = [...Deno.readDirSync(`/proc/${pid}/task`)];
+    return threads.map(({ name }) => Deno.readLinkSync(`/proc/${pid}/task/${name}/ns/net`));
+  } catch {
+    return [];
   }
 }
 
