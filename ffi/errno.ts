@@ -16,7 +16,9 @@ const NAMES =
 export const ENOENT = 2;
 export const ESRCH = 3;
 export const EINTR = 4;
+export const EAGAIN = 11;
 export const ENOBUFS = 105;
+export const ETIMEDOUT = 110;
 
 const names: readonly string[] = NAMES.split(" ");
 

@@ -5,7 +5,7 @@
 // ssize_t are declared i32: no call here moves 2 GiB, and a bigint for each would be waste.
 
 import { errno, host, load, prepareErrno } from "./deno.ts";
-import { EINTR, ENOENT, ESRCH, SyscallError } from "./errno.ts";
+import { EAGAIN, EINTR, ENOENT, ESRCH, ETIMEDOUT, SyscallError } from "./errno.ts";
 import type { NativeFunctions, NativeSymbols } from "./native.ts";
 
 export { ENOBUFS, ENOENT, isSyscallError, SyscallError } from "./errno.ts";
@@ -153,6 +153,31 @@ export function check(syscall: string, result: number): number {
   return result;
 }
 
+/** What futex(2) leaves in errno: the runtime's garbage collector may wait for its helpers before errno is read. */
+const NOT_ITS_OWN = [EINTR, EAGAIN, ETIMEDOUT];
+/** Who insists, a seccomp filter say, is to be heard. */
+const ATTEMPTS = 10;
+
+/**
+ * The result of a call that does not fail with EINTR, EAGAIN or ETIMEDOUT itself, and changes nothing when it fails; or the
+ * negative errno with which it failed. Where that has become one of these, it is made again.
+ */
+export function outcomeOf(call: () => number): number {
+  for (let attempt = 1;; attempt++) {
+    const result = call();
+    if (result !== -1) return result;
+    const code = errno();
+    if (!NOT_ITS_OWN.includes(code) || attempt === ATTEMPTS) return -code;
+  }
+}
+
+/** As `check`, of such a call. */
+function checkCall(syscall: string, call: () => number): number {
+  const result = outcomeOf(call);
+  if (result < 0) throw new SyscallError(syscall, -result);
+  return result;
+}
+
 const encoder = new TextEncoder();
 
 /** `text` as a C string. */
@@ -192,19 +217,19 @@ const optlen = new Int32Array(1);
 
 /** setsockopt(2) of an option whose value is bytes. */
 export function setsockoptBytes(socket: Descriptor, level: number, option: number, value: Uint8Array): void {
-  check("setsockopt", reading().setsockopt(socket.number, level, option, value, value.length));
+  checkCall("setsockopt", () => reading().setsockopt(socket.number, level, option, value, value.length));
 }
 
 /** setsockopt(2) of an option whose value is an int. */
 export function setsockopt(socket: Descriptor, level: number, option: number, value: number): void {
   int[0] = value;
-  check("setsockopt", reading().setsockopt(socket.number, level, option, int, 4));
+  checkCall("setsockopt", () => reading().setsockopt(socket.number, level, option, int, 4));
 }
 
 /** getsockopt(2) of an option whose value is bytes: fills `value` and returns the length that the kernel wrote. */
 export function getsockoptBytes(socket: Descriptor, level: number, option: number, value: Uint8Array): number {
   optlen[0] = value.length;
-  check("getsockopt", acting().getsockopt(socket.number, level, option, value, optlen));
+  checkCall("getsockopt", () => acting().getsockopt(socket.number, level, option, value, optlen));
   return optlen[0];
 }
 
@@ -212,7 +237,7 @@ export function getsockoptBytes(socket: Descriptor, level: number, option: numbe
 export function getsockopt(socket: Descriptor, level: number, option: number): number {
   int[0] = 0;
   optlen[0] = 4;
-  check("getsockopt", acting().getsockopt(socket.number, level, option, int, optlen));
+  checkCall("getsockopt", () => acting().getsockopt(socket.number, level, option, int, optlen));
   return int[0];
 }
 
@@ -224,7 +249,7 @@ const cookie = new Int32Array(2);
  */
 export function socketCookie<T>(socket: Descriptor, use: (low: number, high: number) => T): T {
   optlen[0] = 8;
-  check("getsockopt", acting().getsockopt(socket.number, SOL_SOCKET, SO_COOKIE, cookie, optlen));
+  checkCall("getsockopt", () => acting().getsockopt(socket.number, SOL_SOCKET, SO_COOKIE, cookie, optlen));
   return use(cookie[0] >>> 0, cookie[1] >>> 0);
 }
 
@@ -238,7 +263,7 @@ export function getpeername(socket: Descriptor): Uint8Array {
 
 /** shutdown(2). */
 export function shutdown(socket: Descriptor, how: number): void {
-  check("shutdown", acting().shutdown(socket.number, how));
+  checkCall("shutdown", () => acting().shutdown(socket.number, how));
 }
 
 /** connect(2) to a `struct sockaddr`. */
@@ -279,7 +304,8 @@ const PIDFD_THREAD = 0o200;
  * @throws {SyscallError} `ESRCH` when it has gone, `EINVAL` for a thread before Linux 6.9.
  */
 export function pidfdOpen(task: number, isThread = false): Descriptor {
-  return new Descriptor(check("pidfd_open", naming().pidfd_open(SYS_pidfd_open, task, isThread ? PIDFD_THREAD : 0)));
+  const flags = isThread ? PIDFD_THREAD : 0;
+  return new Descriptor(checkCall("pidfd_open", () => naming().pidfd_open(SYS_pidfd_open, task, flags)));
 }
 
 /**
@@ -287,13 +313,14 @@ export function pidfdOpen(task: number, isThread = false): Descriptor {
  * PTRACE_MODE_ATTACH_REALCREDS: the same user and a dumpable process, or CAP_SYS_PTRACE.
  */
 export function pidfdGetfd(pidfd: Descriptor, fd: ForeignFd): Descriptor {
-  return new Descriptor(check("pidfd_getfd", acting().pidfd_getfd(SYS_pidfd_getfd, pidfd.number, fd, 0)));
+  return new Descriptor(checkCall("pidfd_getfd", () => acting().pidfd_getfd(SYS_pidfd_getfd, pidfd.number, fd, 0)));
 }
 
 /** openat(2), read-only. `directory` null means that `path` is absolute. */
 export function open(directory: Descriptor | null, path: string, flags = 0): Descriptor {
   const base = directory === null ? AT_FDCWD : directory.number;
-  return new Descriptor(check("openat", reading().openat(base, cString(path), O_RDONLY | O_CLOEXEC | flags)));
+  const name = cString(path);
+  return new Descriptor(checkCall("openat", () => reading().openat(base, name, O_RDONLY | O_CLOEXEC | flags)));
 }
 
 /** read(2). Returns the bytes read, 0 at the end. */
@@ -309,10 +336,8 @@ export function read(file: Descriptor, buffer: Uint8Array): number {
 
 /** getdents64(2): fills `buffer` with `struct linux_dirent64` entries. Returns their bytes, 0 at the end. */
 export function getdents64(directory: Descriptor, buffer: Uint8Array): number {
-  return check(
-    "getdents64",
-    reading().getdents64(SYS_getdents64, directory.number, buffer, BigInt(buffer.length)),
-  );
+  const size = BigInt(buffer.length);
+  return checkCall("getdents64", () => reading().getdents64(SYS_getdents64, directory.number, buffer, size));
 }
 
 /**
@@ -320,13 +345,10 @@ export function getdents64(directory: Descriptor, buffer: Uint8Array): number {
  * link: in /proc one may vanish at any moment, and that is no error.
  */
 export function readlinkat(directory: Descriptor, path: Uint8Array, buffer: Uint8Array, size: bigint): number {
-  const length = reading().readlinkat(directory.number, path, buffer, size);
-  if (length === -1) {
-    const code = errno();
-    if (code !== ENOENT && code !== ESRCH) throw new SyscallError("readlinkat", code);
-    return 0;
-  }
-  return length;
+  const length = outcomeOf(() => reading().readlinkat(directory.number, path, buffer, size));
+  if (length >= 0) return length;
+  if (length !== -ENOENT && length !== -ESRCH) throw new SyscallError("readlinkat", -length);
+  return 0;
 }
 
 const AT_EMPTY_PATH = 0x1000;
@@ -354,7 +376,8 @@ export interface FileStatus {
 export function statx(directory: Descriptor | null, path = ""): FileStatus {
   const base = directory === null ? AT_FDCWD : directory.number;
   const mask = STATX_TYPE_AND_MODE | STATX_NLINK | STATX_INO | STATX_UID | STATX_SIZE;
-  check("statx", reading().statx(base, cString(path), path === "" ? AT_EMPTY_PATH : 0, mask, statxBuffer));
+  const [name, flags] = [cString(path), path === "" ? AT_EMPTY_PATH : 0];
+  checkCall("statx", () => reading().statx(base, name, flags, mask, statxBuffer));
   return {
     ino: Number(statxView.getBigUint64(32, true)),
     nlink: statxView.getUint32(16, true),
@@ -379,7 +402,7 @@ const KCMP_FILES = 2;
 
 /** kcmp(2) with KCMP_FILES: whether two tasks share one table of descriptors. Needs CONFIG_KCMP. */
 export function shareDescriptors(pid: number, other: number): boolean {
-  return check("kcmp", comparing().kcmp(SYS_kcmp, pid, other, KCMP_FILES, 0n, 0n)) === 0;
+  return checkCall("kcmp", () => comparing().kcmp(SYS_kcmp, pid, other, KCMP_FILES, 0n, 0n)) === 0;
 }
 
 /** if_nametoindex(3): the index of a network interface, 0 when there is none of that name. */

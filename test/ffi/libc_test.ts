@@ -20,6 +20,7 @@ import {
   MSG_TRUNC,
   O_DIRECTORY,
   open,
+  outcomeOf,
   pidfdOpen,
   read,
   readlinkat,
@@ -41,6 +42,8 @@ import {
   statx,
   SyscallError,
 } from "../../ffi/libc.ts";
+import { load } from "../../ffi/deno.ts";
+import { EAGAIN } from "../../ffi/errno.ts";
 
 const LOOPBACK = Uint8Array.of(2, 0, 0, 0, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0);
 const SOCK_DGRAM = 2;
@@ -252,4 +255,21 @@ Deno.test("threads of a process share its descriptors, other processes do not", 
   assert(threads.length > 1);
   for (const tid of threads) assert(shareDescriptors(Deno.pid, tid));
   assert(!shareDescriptors(Deno.pid, Deno.ppid));
+});
+
+Deno.test("what the runtime has left in errno is not taken for a call's own failure", () => {
+  withDescriptors((track) => {
+    const { recv } = load({ recv: { parameters: ["i32", "buffer", "usize", "i32"], result: "i32" } });
+    const client = track(socket(AF_INET, SOCK_STREAM, 0));
+    const server = track(socket(AF_INET, SOCK_STREAM, 0));
+    bind(server, LOOPBACK);
+    listen(server, 1);
+    connect(client, getsockname(server));
+    // It fails with EAGAIN, as there is nothing to be had.
+    const fails = () => recv(client.number, new Uint8Array(1), 1n, MSG_DONTWAIT);
+    let calls = 0;
+    assertEquals(outcomeOf(() => ++calls < 3 ? fails() : 42), 42);
+    assertEquals(outcomeOf(() => ++calls < 5 ? fails() : recv(-1, new Uint8Array(1), 1n, 0)), -9, "EBADF");
+    assertEquals(outcomeOf(fails), -EAGAIN, "what lasts is its own all the same");
+  });
 });
