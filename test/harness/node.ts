@@ -60,5 +60,15 @@ export function assertNames(capability: string, run: Run): void {
   assertEquals([...named], [`CAP_${capability.toUpperCase()}`], run.stdout + run.stderr);
 }
 
+/** A manifest's words but for --destroy-after: the servers of these pods never close, so that it would have to act. */
+export function withoutEscalation(args: readonly string[]): string[] {
+  return args.filter((arg) => !arg.startsWith("--destroy-after"));
+}
+
+/** The words of a command that watches, for a single look instead. */
+export function once(args: readonly string[]): string[] {
+  return [...args.filter((arg) => !arg.startsWith("--watch")), "--json"];
+}
+
 /** Connections of which each pod has one that no process holds: it has not been accepted. */
 export const HALF_OWNED = ["any", "--sport=8000", "--netns=all", "--destroy-after=1s"];

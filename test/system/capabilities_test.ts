@@ -6,11 +6,13 @@ import {
   assertNames,
   HALF_OWNED,
   type NodeRun,
+  once,
   oneLess,
   POD_ADDRESS,
   privileged,
   type Privileges,
   runOnNode,
+  withoutEscalation,
 } from "../harness/node.ts";
 import { assertExit } from "../harness/scene.ts";
 import { hostTest, type Need } from "../harness/system.ts";
@@ -36,8 +38,7 @@ async function runPrivileged(args: readonly string[], privileges: Privileges): P
 
 const failover = await readManifest("failover.yaml", { VIP: POD_ADDRESS, PORT: "8000" });
 
-/** The Job's words but for --destroy-after, which has a test of its own: the servers of these pods never close. */
-const HANG_UP = argsOf(failover).filter((arg) => !arg.startsWith("--destroy-after"));
+const HANG_UP = withoutEscalation(argsOf(failover));
 
 hostTest("the Job's capabilities hang up in every pod", NEEDS, async () => {
   const { tcphup, pods } = await runPrivileged(HANG_UP, { capabilities: capabilitiesOf(failover) });
@@ -68,11 +69,6 @@ hostTest("the Job's capabilities destroy what nobody holds", NEEDS, async () => 
   assertExit(tcphup, 0);
   assertEquals(pods, Array(2).fill(["EOF", "EOF", "ECONNRESET"]));
 });
-
-/** The words of a command that watches, for a single look instead. */
-function once(args: readonly string[]): string[] {
-  return [...args.filter((arg) => !arg.startsWith("--watch")), "--json"];
-}
 
 async function setsKeepalive(run: Promise<NodeRun>, count: number): Promise<void> {
   const { tcphup, pods } = await run;

@@ -4,7 +4,7 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { Image, Talker } from "../harness/container.ts";
 import { type Container, readManifest } from "../harness/kubernetes.ts";
-import { assertNames, HALF_OWNED, oneLess, POD_ADDRESS, runOnNode } from "../harness/node.ts";
+import { assertNames, HALF_OWNED, once, oneLess, POD_ADDRESS, runOnNode, withoutEscalation } from "../harness/node.ts";
 import { eventually, run } from "../harness/process.ts";
 import { assertExit } from "../harness/scene.ts";
 import { selected } from "../harness/selected.ts";
@@ -34,8 +34,7 @@ async function containerOf(manifest: string, words: Record<string, string>): Pro
 const job = await containerOf("failover.yaml", { VIP: POD_ADDRESS, PORT: "8000" });
 const daemon = await containerOf("keepalive.yaml", {});
 
-/** The Job's words but for --destroy-after, which has a test of its own: the servers of these pods never close. */
-const HANG_UP = job.args.filter((arg) => !arg.startsWith("--destroy-after"));
+const HANG_UP = withoutEscalation(job.args);
 
 imageTest("the image has all that the program needs", async (image) => {
   const { version } = JSON.parse(await Deno.readTextFile(new URL("../../deno.json", import.meta.url)));
@@ -77,8 +76,7 @@ for (const [left, add] of oneLess(job.securityContext.capabilities.add)) {
 }
 
 imageTest("the DaemonSet's container sets keepalive in every pod", async (image) => {
-  const args = [...daemon.args.filter((arg) => !arg.startsWith("--watch")), "--json"];
-  const { tcphup, pods } = await runOnNode(image.commandOf({ ...daemon, args }));
+  const { tcphup, pods } = await runOnNode(image.commandOf({ ...daemon, args: once(daemon.args) }));
   // Three clients and two accepted connections in each of two pods.
   assertEquals(tcphup.json<{ keepalive_set: number }>().keepalive_set, 10);
   assertEquals(pods, Array(2).fill(["alive", "alive", "alive"]));

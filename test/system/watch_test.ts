@@ -3,9 +3,8 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { TextLineStream } from "../harness/lines.ts";
 import type { Namespace } from "../harness/namespace.ts";
-import { Peer } from "../harness/peer.ts";
+import { Peer, PYTHON } from "../harness/peer.ts";
 import { DOOMED_PORT, Scene } from "../harness/scene.ts";
-import { PYTHON } from "../harness/peer.ts";
 import { systemTest } from "../harness/system.ts";
 import { TCPHUP } from "../harness/tcphup.ts";
 import { Terminal, type TerminalOptions } from "../harness/terminal.ts";
