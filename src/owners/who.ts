@@ -109,7 +109,7 @@ export class Census {
   }
 }
 
-type Criterion = (process: Process, census: Census) => boolean;
+type Criterion = (one: Process, census: Census) => boolean;
 
 /** Decides which processes are meant. */
 export class ProcessFilter {
