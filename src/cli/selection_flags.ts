@@ -107,7 +107,7 @@ const CRITERIA: readonly Criterion[] = [
     help: "held by a process in this container",
     more:
       "The id, or as much of its start as no other one has, as Docker, containerd, CRI-O and Podman put it in the name " +
-      "of the control group.",
+      "of the control group, or with the runtime in front as Kubernetes shows it (containerd://ID).",
     group: "Selection by holder",
   },
   {

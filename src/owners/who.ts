@@ -144,12 +144,13 @@ function criteriaOf({ pid, comm, exe, cgroup, container }: Who, children: boolea
   const [comms, exes] = [comm.map(commMatcher), exe.map(exeMatcher)];
   const points = cgroup.length > 0 ? mountPoints() : [];
   const cgroups = cgroup.map((text) => cgroupMatcher(text, points));
+  const ids = container.map(withoutRuntime);
   const given: [readonly unknown[], Criterion][] = [
     [pid, (process, census) => children ? census.descendsFrom(process, pids) : pids.has(process.pid)],
     [comm, (process) => comms.some((matches) => matches(process.comm))],
     [exe, (process) => process.exe !== null && exes.some((matches) => matches(process.exe!))],
     [cgroup, (process) => cgroups.some((matches) => inCgroup(process, matches))],
-    [container, (process) => container.some((id) => process.container?.startsWith(id) ?? false)],
+    [container, (process) => ids.some((id) => process.container?.startsWith(id) ?? false)],
   ];
   return given.filter(([values]) => values.length > 0).map(([, criterion]) => criterion);
 }
@@ -199,9 +200,17 @@ function verifyCgroup(text: string, census: Census): void {
 /** How much of a container's id is shown, as docker(1) does, unless it takes more to tell it from others. */
 const SHOWN = 12;
 
-function verifyContainer(start: string, census: Census): void {
+/** The id in Kubernetes' `<type>://<container_id>` of a ContainerStatus; what has no type stays as it is. */
+function withoutRuntime(id: string): string {
+  return id.replace(/^[a-z][a-z0-9-]*:\/\//, "");
+}
+
+function verifyContainer(text: string, census: Census): void {
+  const start = withoutRuntime(text);
   if (!/^[0-9a-f]{1,64}$/.test(start)) {
-    throw new UsageError(`Not a container's id: "${start}": expected up to 64 hexadecimal digits, not a name`);
+    throw new UsageError(
+      `Not a container's id: "${text}": expected up to 64 hexadecimal digits, not a name; a pod's UID selects as a cgroup`,
+    );
   }
   const ids = new Set(census.all.flatMap(({ container }) => container?.startsWith(start) ? [container] : []));
   if (ids.size === 0) throw new UsageError(`No container "${start}": no process is in one whose id starts so`);

@@ -171,7 +171,9 @@ systemTest("--container: as runtimes name their cgroups, by the start of the id"
   const unique = Cgroup.uniqueName();
   await init.add(client.pid);
   const ports = [...doomed.ports, ...kept.ports];
-  for (const text of [id, start, id.slice(0, 30)]) await assertSelects(netns, ["--container", text], ports);
+  for (const text of [id, start, id.slice(0, 30), `containerd://${id}`]) {
+    await assertSelects(netns, ["--container", text], ports);
+  }
   await assertSelects(netns, ["--cgroup", start], ports);
   await plain.add(server.pid);
   const several = await tcphup(["--container", start], { netns });
@@ -183,6 +185,7 @@ systemTest("--container: as runtimes name their cgroups, by the start of the id"
   const absent = Cgroup.uniqueContainerId().slice(0, 10);
   assertUsageError(await tcphup(["--container", absent], { netns }), new RegExp(`No container "${absent}"`));
   assertUsageError(await tcphup(["--container", unique], { netns }), /not a name/);
+  assertUsageError(await tcphup(["--container", crypto.randomUUID()], { netns }), /a pod's UID selects as a cgroup/);
 });
 
 systemTest("--cgroup: a Kubernetes pod by its UID, with either cgroup driver", ["cgroup v2"], async (netns) => {

@@ -108,7 +108,7 @@ options:
   container:
     description:
       - "Held by a process in this container."
-      - "The id, or as much of its start as no other one has, as Docker, containerd, CRI-O and Podman put it in the name of the control group."
+      - "The id, or as much of its start as no other one has, as Docker, containerd, CRI-O and Podman put it in the name of the control group, or with the runtime in front as Kubernetes shows it (containerd://ID)."
     type: raw
   netns:
     description:
