@@ -1,6 +1,6 @@
 // Ansible with network namespaces for hosts: the real ansible-playbook, whose modules run in the namespace of their host.
 
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertNotMatch } from "@std/assert";
 import type { Namespace } from "./namespace.ts";
 import { PYTHON } from "./peer.ts";
 import { type Output, run } from "./process.ts";
@@ -120,7 +120,9 @@ export function resultsOf({ results }: Play, task: string): TaskResult[] {
   return results.filter((result) => result.task.replace(/^tcphup : /, "").startsWith(task));
 }
 
-/** Fails unless ansible-playbook ended with this status and, so that a failure explains itself, shows what it said. */
+/** Fails unless ansible-playbook ended with this status, without a warning. A failure shows what it said. */
 export function assertPlay(play: Play, code: number): void {
-  assertEquals(play.code, code, play.stdout + play.stderr);
+  const said = play.stdout + play.stderr;
+  assertEquals(play.code, code, said);
+  assertNotMatch(said, /\[WARNING\]|\[DEPRECATION/);
 }

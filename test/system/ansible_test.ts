@@ -7,7 +7,7 @@ import { DOOMED_PORT, Scene } from "../harness/scene.ts";
 import { systemTest } from "../harness/system.ts";
 import { COMPILED } from "../harness/tcphup.ts";
 
-const VIP = ["-e", "vip=127.0.0.2", "-e", `port=${DOOMED_PORT}`];
+const VIP = ["-e", "vip=127.0.0.2", "-e", `vip_port=${DOOMED_PORT}`];
 const OTHER_USER = 12346;
 
 /** A play of one task, with the module's options. */

@@ -610,7 +610,7 @@ systemTest("run: a command whose supervisor cannot be started anew is killed", [
   try {
     const bundle = `${directory}/tcphup.js`;
     const cli = new URL("../../cli.ts", import.meta.url).pathname;
-    await new Deno.Command(Deno.execPath(), { args: ["bundle", "--quiet", "--output", bundle, cli] }).output();
+    await run([Deno.execPath(), "bundle", "--quiet", "--output", bundle, cli]);
     const tcphup = [Deno.execPath(), "run", "--allow-ffi", bundle];
     const child = netns.spawn(launching(["sh", "-c", "exec sleep 1000"], [], tcphup));
     await begun(child, "sleep");
