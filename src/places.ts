@@ -7,7 +7,7 @@ import { currentNetns, inNetns, NotEntered } from "./netns/enter.ts";
 import { findNetns, mustExist, type Netns, ownNetns } from "./netns/find.ts";
 import { mayHaveTcp } from "./netns/inuse.ts";
 import { missingToEnter } from "./owners/permission.ts";
-import { descriptorLimit } from "./owners/proc.ts";
+import { areAll, descriptorLimit } from "./owners/proc.ts";
 import { Process } from "./owners/who.ts";
 import { Ahead, type Dumper, WithoutTcp } from "./sockdiag/ahead.ts";
 import { type DumpRequest, SockDiag } from "./sockdiag/sock_diag.ts";
@@ -31,7 +31,10 @@ export class Places {
   readonly #excluded: readonly string[];
   readonly #pids: () => readonly number[];
   readonly #diag = new SockDiag(() => inNetns(this.#at, openTransport));
+  /** Those that were asked for and may not be entered, each by a name or by a process in it. */
   readonly #closed = new Set<string>();
+  /** Whether all were asked for at the last look, and not all processes were there to be seen. */
+  #hidesSome = false;
   readonly #names = new Map<number, string>();
   #at = ownNetns();
   /** Those that were found at the last look. */
@@ -52,9 +55,13 @@ export class Places {
     this.#pids = pids;
   }
 
-  /** Those that were asked for and may not be entered, each by a name or by a process in it. */
-  get closed(): readonly string[] {
-    return [...this.#closed];
+  /** Why connections may have been missed: namespaces that may not be entered, and those of hidden processes. */
+  get unseen(): string[] {
+    const hidden = "/proc hides processes, and with them the network namespaces that they live in (hidepid): ";
+    return [
+      ...(this.#closed.size > 0 ? [closedText([...this.#closed])] : []),
+      ...(this.#hidesSome ? [hidden + missingToEnter()] : []),
+    ];
   }
 
   /**
@@ -77,7 +84,7 @@ export class Places {
         for (const dumps of ahead.values()) dumps.close();
       }
     }
-    if (entered === 0 && this.#closed.size > 0) throw new Unsupported(closedText(this.closed));
+    if (entered === 0 && this.#closed.size > 0) throw new Unsupported(closedText([...this.#closed]));
   }
 
   /** Returns whether it could be done. */
@@ -122,6 +129,7 @@ export class Places {
     this.#looked = true;
     const found = this.#texts ? findNetns(this.#texts, pids, missing) : { namespaces: [ownNetns()], closed: [] };
     for (const name of found.closed) this.#closed.add(name);
+    this.#hidesSome = this.#texts !== undefined && this.#texts.includes("all") && !areAll(pids);
     const excluded = new Set(findNetns(this.#excluded, pids, missing).namespaces.map(({ ino }) => ino));
     const namespaces = found.namespaces.filter(({ ino }) => !excluded.has(ino));
     for (const netns of namespaces) this.#known.set(netns.ino, netns);
@@ -215,7 +223,7 @@ function describe({ ino, name, pid, paths }: Netns): string {
 const SHOWN = 5;
 
 /** Says which namespaces may not be entered. */
-export function closedText(closed: readonly string[]): string {
+function closedText(closed: readonly string[]): string {
   const more = closed.length > SHOWN ? ` and ${closed.length - SHOWN} more` : "";
   const some = closed.slice(0, SHOWN).join(", ") + more;
   const are = closed.length === 1 ? "1 network namespace" : `${closed.length} network namespaces`;

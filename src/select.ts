@@ -10,7 +10,7 @@ import { localAddresses } from "./netns/addresses.ts";
 import type { Wanted } from "./owners/find.ts";
 import { hasCapability } from "./owners/permission.ts";
 import { processes } from "./owners/proc.ts";
-import { closedText, Places } from "./places.ts";
+import { Places } from "./places.ts";
 import { compileBytecode } from "./selection/bytecode.ts";
 import type { Matcher } from "./selection/matcher.ts";
 import { asksForInfo, mentions, queries, type Query } from "./selection/queries.ts";
@@ -162,9 +162,8 @@ export class Selector {
 
   /** Why connections may have been missed: namespaces and processes that may not be looked into, each named. */
   get unseen(): string[] {
-    const { closed } = this.#places;
     return [
-      ...(closed.length > 0 ? [closedText(closed)] : []),
+      ...this.#places.unseen,
       ...(this.#holders?.unseen ?? []),
       ...(this.#keepalive?.unseen ?? []),
     ];

@@ -93,6 +93,9 @@ systemTest("processes that /proc hides may hold what nobody else does", ["setpri
     assertMatch(chosen.stderr, /^tcphup: \/proc hides processes that may hold what matches .*CAP_SYS_PTRACE/);
   }
   assertExit(await tcphup(["--comm", "python3", "--dport", "9"], options), 0);
+  const everywhere = await tcphup(["ls", "127.0.0.2", `${DOOMED_PORT}`, "--netns", "all"], options);
+  assertExit(everywhere, 1);
+  assertMatch(everywhere.stderr, /^tcphup: \/proc hides processes, and with them .*CAP_SYS_PTRACE and CAP_SYS_ADMIN$/m);
   assertUsageError(await tcphup(["--pid", `${scene.client.pid}`], options), /No process \d+ that this user may see/);
   assertMatch(
     (await tcphup(["doctor"], options)).stdout,
