@@ -2,7 +2,7 @@
 // privileges and limits that a manifest gives.
 
 import type { Container } from "./kubernetes.ts";
-import { run } from "./process.ts";
+import { commandLine, eventually, run } from "./process.ts";
 
 const CONTAINERFILE = new URL("../../scripts/kubernetes/Containerfile", import.meta.url).pathname;
 const TAG = "localhost/tcphup:test";
@@ -28,6 +28,13 @@ class Storage {
     Deno.mkdirSync(`${root}/bin`, { recursive: true });
     Deno.copyFileSync("/bin/busybox", `${root}/bin/busybox`);
     return root;
+  }
+
+  /** Whether podman works here still: the monitor of a container that has ended starts it once more. */
+  isInUse(): boolean {
+    return [...Deno.readDirSync("/proc")].some(({ name }) =>
+      /^\d+$/.test(name) && commandLine(Number(name)).some((word) => word.startsWith(this.directory))
+    );
   }
 
   close(): void {
@@ -82,6 +89,7 @@ export class Talker implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#storage.podman("rm", "--force", "--time=0", this.id);
+    await eventually("podman has cleaned up after the container", () => !this.#storage.isInUse());
     this.#storage.close();
   }
 }

@@ -1,7 +1,7 @@
 // Programs under `tcphup run`, and the supervisor beside them.
 
 import type { Namespace } from "./namespace.ts";
-import { eventually } from "./process.ts";
+import { commandLine, eventually } from "./process.ts";
 import { TCPHUP } from "./tcphup.ts";
 
 /** The command that launches `command`. */
@@ -14,15 +14,6 @@ export interface Beside {
   /** The shell. */
   keeper: number;
   supervisor: number;
-}
-
-/** The words of a process's command line; none when it has gone. */
-function commandLine(pid: number): string[] {
-  try {
-    return Deno.readTextFileSync(`/proc/${pid}/cmdline`).split("\0");
-  } catch {
-    return [];
-  }
 }
 
 /** Those of the one command that runs in the namespace; null as long as, or once, there are none. */

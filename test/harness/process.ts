@@ -58,6 +58,15 @@ export async function eventually<T>(what: string, condition: () => Promise<T | f
   }
 }
 
+/** The words of a process's command line; none when it has gone. */
+export function commandLine(pid: number): string[] {
+  try {
+    return Deno.readTextFileSync(`/proc/${pid}/cmdline`).split("\0");
+  } catch {
+    return [];
+  }
+}
+
 async function feed(child: Deno.ChildProcess, text: string): Promise<void> {
   const writer = child.stdin.getWriter();
   try {
