@@ -32,7 +32,11 @@ async function httpPool(netns: Namespace, cut: () => Promise<void>): Promise<Poo
      server {
        listen 127.0.0.3:80;
        keepalive_timeout 1h;
-       location / { proxy_pass http://back; proxy_http_version 1.1; proxy_set_header Connection ""; }
+       location / {
+         proxy_pass http://back; proxy_http_version 1.1; proxy_set_header Connection "";
+         # A request may begin at the moment of the cut; nginx as a proxy would give it up for the FIN.
+         proxy_ignore_client_abort on;
+       }
      }`,
   );
   const pool = new Program<PoolReport>(netns, "http_pool.py", "127.0.0.3", 80, CLIENTS, PAUSE_S);

@@ -290,7 +290,7 @@ options:
   when_idle:
     description:
       - "Cut each when it carries nothing, and no data went for MS milliseconds."
-      - "So that requests under way are finished and only the pauses between them are cut. One that takes longer than that to be answered looks like a pause: give a time longer than answers take. At the client's end, a request that begins at the moment of the cut is either sent before the FIN, and its answer can be read, or refused with EPIPE before it is sent. At the server's end it may be on its way already, and is lost: cut at the client's end where you can."
+      - "So that requests under way are finished and only the pauses between them are cut. One that takes longer than that to be answered looks like a pause: give a time longer than answers take. At the client's end, a request that begins at the moment of the cut is either refused with EPIPE before it is sent, or sent before the FIN, and its answer can be read: from servers that answer who has ended sending, which nginx as a proxy does only with proxy_ignore_client_abort on. At the server's end it may be on its way already, and is lost: cut at the client's end where you can."
       - "With I(command=hup)."
     type: raw
   deadline:
