@@ -5,7 +5,7 @@ import { canRunContainers } from "./container.ts";
 import { Namespace } from "./namespace.ts";
 import { PYTHON } from "./peer.ts";
 import { POSTGRESQL } from "./postgresql.ts";
-import { BINARY } from "./tcphup.ts";
+import { AARCH64, BINARY } from "./tcphup.ts";
 
 /** Something that a test needs, and whether it is at hand. */
 interface Requirement {
@@ -41,6 +41,9 @@ function isAtLeast(major: number, minor: number): boolean {
 /** What bash-completion is loaded from. */
 export const BASH_COMPLETION = "/usr/share/bash-completion/bash_completion";
 
+/** Where Debian's packages of libraries for aarch64, on another machine, are. */
+export const AARCH64_ROOT = "/usr/aarch64-linux-gnu";
+
 const REQUIREMENTS = {
   root: { obtainable: true, present: Deno.uid() === 0 },
   iproute2: program("ip"),
@@ -73,6 +76,9 @@ const REQUIREMENTS = {
   MPTCP: kernel("/proc/sys/net/mptcp/enabled"),
   "IA-32": kernel("/proc/sys/abi/vsyscall32"),
   TCPHUP_COMPILED: { obtainable: false, present: BINARY !== undefined },
+  TCPHUP_AARCH64: { obtainable: false, present: AARCH64 !== undefined },
+  "qemu-aarch64": program("qemu-aarch64"),
+  "glibc for aarch64": { obtainable: true, present: exists(`${AARCH64_ROOT}/lib/ld-linux-aarch64.so.1`) },
   "Linux 6.9": { obtainable: false, present: isAtLeast(6, 9) },
   get "permission to run containers"() {
     return { obtainable: false, present: canRunContainers() };

@@ -1,6 +1,6 @@
 // tcphup as its users start it: from its sources with Deno, or as the environment variable TCPHUP says: the path of the
 // compiled program, or a command whose words have a space in between, such as one that starts the sources with Node.
-// TCPHUP_COMPILED names the compiled program for those tests that are about it.
+// TCPHUP_COMPILED names the compiled program for those tests that are about it, TCPHUP_AARCH64 the one for aarch64.
 
 import type { Connection } from "../../src/connection.ts";
 import type { Namespace, SpawnOptions } from "./namespace.ts";
@@ -14,6 +14,9 @@ export const COMPILED: string | undefined = given?.length === 1 ? await Deno.rea
 
 /** The compiled program for tests that are about it alone, whatever the others test. */
 export const BINARY: string | undefined = Deno.env.get("TCPHUP_COMPILED") ?? COMPILED;
+
+/** The program that was compiled for aarch64, to be tested on another machine. */
+export const AARCH64: string | undefined = Deno.env.get("TCPHUP_AARCH64");
 
 /** The command that starts tcphup, whatever the current directory. */
 export const TCPHUP: readonly string[] = COMPILED
