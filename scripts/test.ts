@@ -43,8 +43,13 @@ async function denoTest(args: readonly string[]): Promise<{ results: Result[]; s
     if (/^2\.[67]\./.test(Deno.version.deno)) {
       flags.push(`--preload=${import.meta.resolve("../test/harness/lenient.ts")}`);
     }
-    const { success } = await new Deno.Command(Deno.execPath(), { args: ["test", ...flags, ...args, ...files] }).spawn()
-      .status;
+    // Most of a test's time goes into waiting.
+    const jobs = Deno.env.get("DENO_JOBS") ?? `${2 * navigator.hardwareConcurrency}`;
+    const command = new Deno.Command(Deno.execPath(), {
+      args: ["test", ...flags, ...args, ...files],
+      env: { DENO_JOBS: jobs },
+    });
+    const { success } = await command.spawn().status;
     return { results: readJUnit(await Deno.readTextFile(junit)), success };
   } finally {
     await Deno.remove(junit);
