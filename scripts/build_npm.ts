@@ -22,7 +22,7 @@ async function loadDnt(): Promise<Dnt> {
   } catch (error) {
     throw new Error(
       `dnt cannot be loaded from ${DNT}: ${
-        (error as Error).message.trim()
+        (error as Error).message.replace(/[.\s]+$/, "")
       }. Build where jsr.io can be reached, or name ` +
         "the mod.ts of a copy of dnt in the variable DNT. Without the package, deno task test:node tries these sources " +
         "with Node",

@@ -56,7 +56,7 @@ export interface Criteria {
   exe?: OneOrMore<string>;
   /** Control groups of processes: a path and all below it, a name of one, a pod or a container by its id. */
   cgroup?: OneOrMore<string>;
-  /** Containers, by the start of their id. */
+  /** Containers, by the start of their id, with or without the runtime in front: `containerd://ID`. */
   container?: OneOrMore<string>;
   /** Network namespaces: a name, a process, a path, or `all`. Without any, the one that tcphup runs in. */
   netns?: OneOrMore<string>;

@@ -503,9 +503,10 @@ function inherited(status: string): string[] {
 
 systemTest("run: arguments and variables that are not UTF-8 arrive as they are", [], async (netns) => {
   // Deno before 2.9.6 refuses such an argument, and what it compiles panics at one, before they come to tcphup.
-  const throughDeno = `"$@" "$(printf 'a\\377b')"`;
-  const refused = TCPHUP.length === 1 ||
-    await netns.exec("sh", "-c", throughDeno, "sh", Deno.execPath(), "eval", "0").then(() => false, () => true);
+  const throughDeno = `exec "$@" "$(printf 'a\\377b')"`;
+  const deno = await run(["sh", "-c", throughDeno, "sh", Deno.execPath(), "eval", "0"], { mayFail: true });
+  if (deno.code !== 0) assertMatch(deno.stderr, /invalid UTF-8/);
+  const refused = TCPHUP.length === 1 || deno.code !== 0;
   const script = `BYTES=$(printf 'a\\377b') && export BYTES && "$@" ${refused ? "é" : '"$BYTES"'}`;
   const command = ["sh", "-c", 'printf "%s %s" "$BYTES" "$1" | od -An -tx1', "sh"];
   const bytes = await netns.exec("sh", "-c", script, "sh", ...launching(command));
