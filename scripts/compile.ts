@@ -39,7 +39,8 @@ export async function compile(target: Target, output: string): Promise<void> {
   await examine(target, output);
 }
 
-async function compileModule(module: string, target: Target, output: string): Promise<void> {
+/** Compiles one module, and what it imports, into the file `output`. */
+export async function compileModule(module: string, target: Target, output: string): Promise<void> {
   const flags = ["--quiet", "--target", target, "--output", output, ...ISOLATED, ...PERMISSIONS];
   try {
     await run([Deno.execPath(), "compile", ...flags, module]);
