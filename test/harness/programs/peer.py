@@ -193,8 +193,8 @@ class Peer:
 
     def open(self, address, port, protocol, source):
         sock = socket.socket(family_of(address), socket.SOCK_STREAM, IPPROTO[protocol])
-        if source:
-            sock.bind((source, 0))
+        # Left to connect(2), two connections to different places may get the same port. Tests know them by that.
+        sock.bind((source or "", 0))
         sock.connect((address, port))
         return sock
 
@@ -235,6 +235,7 @@ class Peer:
     def do_begin_connect(self, address, port):
         """As connect, but returns while the other end has not answered."""
         sock = socket.socket(family_of(address), socket.SOCK_STREAM)
+        sock.bind(("", 0))
         sock.setblocking(False)
         sock.connect_ex((address, port))
         connection = Connection(sock)
