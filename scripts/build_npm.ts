@@ -74,7 +74,8 @@ async function build(): Promise<void> {
 
 /** Packs the package, installs it as a user does, and has Node run the command and the library. Returns the tarball. */
 async function tryPackage(): Promise<string> {
-  const packed = await run(["npm", "pack", "--silent", `./${PACKAGE}`, "--pack-destination", "build"], { cwd: ROOT });
+  const pack = ["npm", "pack", "--loglevel=error", "--pack-destination", "build", `./${PACKAGE}`];
+  const packed = await run(pack, { cwd: ROOT });
   const tarball = BUILD + packed.trim();
   const directory = await Deno.makeTempDir({ prefix: "tcphup-npm-" });
   try {
