@@ -62,11 +62,15 @@ function requireRuntimeFor(target: Target): void {
   }
 }
 
-/** e_machine of an ELF file. */
-function machineOf(path: string): number {
-  using file = Deno.openSync(path);
+/** e_machine of an ELF file; null where there is no file to read. */
+function machineOf(path: string): number | null {
   const header = new Uint8Array(20);
-  file.readSync(header);
+  try {
+    using file = Deno.openSync(path);
+    file.readSync(header);
+  } catch {
+    return null;
+  }
   return new DataView(header.buffer).getUint16(18, true);
 }
 

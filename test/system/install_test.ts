@@ -2,6 +2,7 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { run } from "../harness/process.ts";
+import { assertNoStackTrace } from "../harness/scene.ts";
 import { hostTest } from "../harness/system.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
@@ -43,6 +44,22 @@ hostTest("install: with Deno", [], async () => {
 
 hostTest("install: as a library", [], async () => {
   assertEquals(await follow("A library"), "0\n");
+});
+
+Deno.test("compile: a runtime that is none, and an unknown target, are said to be that", async () => {
+  const wrong: [string[], string, RegExp][] = [
+    [[], "/no/such/file", /DENORT_BIN does not name a program for .*: "\/no\/such\/file"/],
+    [[], ROOT, /DENORT_BIN does not name a program/],
+    [[], `${ROOT}README.md`, /DENORT_BIN does not name a program/],
+    [["--target", "riscv64"], "/no/such/file", /Unknown target "riscv64": expected x86_64.* or aarch64/],
+  ];
+  for (const [flags, DENORT_BIN, says] of wrong) {
+    const command = [Deno.execPath(), "run", "-A", `${ROOT}scripts/compile.ts`, "--output", "/no/such/file", ...flags];
+    const { code, stderr } = await run(command, { env: { DENORT_BIN }, mayFail: true });
+    assertEquals(code, 1);
+    assertMatch(stderr, says);
+    assertNoStackTrace(stderr);
+  }
 });
 
 Deno.test("what the other ways name is there", async () => {
