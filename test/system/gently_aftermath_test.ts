@@ -15,7 +15,8 @@ const SIZE = 20_000_000;
 
 /**
  * Downloads a file from Python's own HTTP server, which takes a half-closed connection for what it is (nginx would think
- * that the client has gone). curl takes some seconds over it. Its result is what curl says of it.
+ * that the client has gone). Its result is what curl says of it, which is stopped while the connection is cut, so that the
+ * download is not over before.
  */
 async function download(netns: Namespace, cut: () => Promise<void>): Promise<string> {
   const directory = await Deno.makeTempDir({ prefix: "tcphup-test-" });
@@ -30,7 +31,9 @@ async function download(netns: Namespace, cut: () => Promise<void>): Promise<str
       const [line = ""] = await netns.ss("-i", "state", "established", "dst", "127.0.0.3");
       return Number(/bytes_received:(\d+)/.exec(line)?.[1] ?? 0) > 100_000;
     });
+    curl.kill("SIGSTOP");
     await cut();
+    curl.kill("SIGCONT");
     const { code, stdout } = await outputOf(curl, command);
     return `exit ${code}, ${stdout} bytes`;
   } finally {

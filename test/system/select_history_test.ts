@@ -109,10 +109,11 @@ systemTest("--stalled: a peer that is alive but does not read is not stalled", [
   for (let i = 0; i < 200; i++) await slow.send("x".repeat(60_000));
   const [connection] = await eventually("the window is closed", async () => {
     const found = await selected(netns, ["--dport", "8000"]);
-    return found[0].timer?.name === "persist" && found[0].timer.retransmits > 0 && found;
+    return found[0].timer?.name === "persist" && found;
   });
   assert(connection.wqueue > 0);
-  await assertSelects(netns, ["--stalled"], []);
+  // In these moments it sends its first probes, some of which the peer leaves unanswered (net.ipv4.tcp_invalid_ratelimit).
+  for (let i = 0; i < 5; i++) await assertSelects(netns, ["--stalled"], []);
 });
 
 systemTest("--close-wait: the peer has ended it, the application has not noticed", [], async (netns) => {
