@@ -14,6 +14,7 @@ import {
   getsockname,
   getsockopt,
   ifNameToIndex,
+  isSyscallError,
   listen,
   LookupError,
   MSG_DONTWAIT,
@@ -251,8 +252,17 @@ Deno.test("interfaces have numbers, and 0 is none", () => {
 
 Deno.test("threads of a process share its descriptors, other processes do not", () => {
   const threads = [...Deno.readDirSync("/proc/self/task")].map(({ name }) => Number(name));
-  assert(threads.length > 1);
-  for (const tid of threads) assert(shareDescriptors(Deno.pid, tid));
+  let shared = 0;
+  for (const tid of threads) {
+    try {
+      assert(shareDescriptors(Deno.pid, tid));
+      shared++;
+    } catch (error) {
+      // The runtime ends threads that have nothing to do.
+      if (!isSyscallError(error, "ESRCH")) throw error;
+    }
+  }
+  assert(shared > 1);
   assert(!shareDescriptors(Deno.pid, Deno.ppid));
 });
 
