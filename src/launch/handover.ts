@@ -23,6 +23,9 @@ export function handOver(socket: Descriptor, listener: Descriptor): void {
   const memory = createMemory("tcphup notification", NOTIFICATION_SIZE);
   try {
     send({ text: String(socket.number), descriptors: [listener, memory] }, socket);
+  } catch (error) {
+    // Nobody is there any more; what there is to say of that is said below.
+    if (!isSyscallError(error, "EPIPE")) throw error;
   } finally {
     memory.close();
   }
