@@ -69,8 +69,14 @@ export const host = {
   /** The parent's process id, 0 for one that our pid namespace does not show. */
   parent: Deno.ppid as number,
 
-  /** The signals that the runtime ignores, whatever was done about them before: SIGPIPE. */
-  ignoredSignals: [13] as readonly number[],
+  /** The signals about which the runtime forgets what was done before it started: SIGPIPE. */
+  forgottenSignals: [13] as readonly number[],
+
+  /**
+   * The signals that the runtime catches by itself, whatever was done about them before: SIGHUP, SIGINT, SIGUSR1 and
+   * SIGTERM. Deno 2.9 begins with that after half a second.
+   */
+  caughtSignals: [1, 2, 10, 15] as readonly number[],
 
   /** The standard streams that were blocking when the runtime started, and that it may have changed. */
   blockingStreams: [] as readonly number[],

@@ -149,10 +149,20 @@ export function setNoNewPrivs(): void {
 }
 
 const SIG_DFL = 0n;
+const SIG_IGN = 1n;
 
 /** signal(2) with SIG_DFL. */
 export function restoreDefault(signal: number): void {
-  if (becoming().signal(signal, SIG_DFL) === -1n) throw new Error(`signal ${signal} does not exist`);
+  dispose(signal, SIG_DFL);
+}
+
+/** signal(2) with SIG_IGN. */
+export function ignore(signal: number): void {
+  dispose(signal, SIG_IGN);
+}
+
+function dispose(signal: number, disposition: bigint): void {
+  if (becoming().signal(signal, disposition) === -1n) throw new Error(`signal ${signal} does not exist`);
 }
 
 const RLIMIT_NOFILE = 7;

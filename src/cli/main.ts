@@ -16,6 +16,7 @@ export async function main(args: readonly string[]): Promise<number> {
   if (args.length === 1 && args[0] === "--version") return printVersion();
   try {
     if (args[0] === HELP_OUT) return await helpOut();
+    if (args.includes("run")) (await import("../launch/restore.ts")).noteSignals();
     if (args[0] === SUPERVISE) return (await import("../supervise.ts")).supervise(args.slice(1));
     const { parseArguments } = await import("./arguments.ts");
     const parsed = parseArguments(args);

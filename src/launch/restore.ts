@@ -9,6 +9,7 @@ import { entriesOf } from "../../ffi/files.ts";
 import { isSyscallError, O_DIRECTORY, open, readlinkat } from "../../ffi/libc.ts";
 import {
   descriptorLimit,
+  ignore,
   keepOnExec,
   type Limit,
   restoreDefault,
@@ -17,27 +18,41 @@ import {
 } from "../../ffi/process.ts";
 
 /** What the runtime does to its process, and the parent's number. */
-export type Runtime = Pick<typeof host, "parent" | "ignoredSignals" | "blockingStreams" | "marksInherited">;
+export type Runtime = Pick<
+  typeof host,
+  "parent" | "forgottenSignals" | "caughtSignals" | "blockingStreams" | "marksInherited"
+>;
+
+/** /proc/self/status at the earliest. */
+let earliest: string | null = null;
+
+/** Takes down which signals this process ignores. To be called before the runtime catches them itself, if it can be. */
+export function noteSignals(): void {
+  earliest ??= readOf("self", "status");
+}
 
 /** @returns What could not be found out, a line each. */
-export function restore({ parent, ignoredSignals, blockingStreams, marksInherited }: Runtime): string[] {
-  const status = readOfParent(parent, "status");
-  for (const signal of ignoredSignals) {
-    if (status === null || !ignores(status, signal)) restoreDefault(signal);
-  }
+export function restore(
+  { parent, forgottenSignals, caughtSignals, blockingStreams, marksInherited }: Runtime,
+): string[] {
+  noteSignals();
+  const theirs = readOf(parent, "status");
+  for (const signal of forgottenSignals) (ignores(theirs, signal) ? ignore : restoreDefault)(signal);
+  // What is caught is at its default after execve(2); what is ignored stays so.
+  for (const signal of caughtSignals) if (wasIgnored(signal, earliest, theirs)) ignore(signal);
   blockingStreams.forEach(setBlocking);
   if (marksInherited) inherited(openFiles()).forEach(keepOnExec);
   const ours = descriptorLimit();
-  const original = originalLimit(ours, readOfParent(parent, "limits"));
+  const original = originalLimit(ours, readOf(parent, "limits"));
   if (original === null) return [`the soft limit of descriptors stays ${ours.soft}: what it was is not known`];
   if (original.soft !== ours.soft) setDescriptorLimit(original);
   return [];
 }
 
-/** A file of /proc/PID of the parent; null when it has gone or is hidden. */
-function readOfParent(parent: number, file: string): string | null {
+/** A file of /proc/PID; null when the process has gone or is hidden. */
+function readOf(pid: number | "self", file: string): string | null {
   try {
-    return readTextFile(`/proc/${parent}/${file}`);
+    return readTextFile(`/proc/${pid}/${file}`);
   } catch (error) {
     if (isSyscallError(error)) return null;
     throw error;
@@ -45,8 +60,17 @@ function readOfParent(parent: number, file: string): string | null {
 }
 
 /** Whether /proc/PID/status says that the process ignores a signal. */
-export function ignores(status: string, signal: number): boolean {
-  const [, mask] = /^SigIgn:\s*([0-9a-f]+)$/m.exec(status) ?? [];
+export function ignores(status: string | null, signal: number): boolean {
+  return isIn("SigIgn", status, signal);
+}
+
+/** Whether a process was started ignoring a signal, from its own /proc/PID/status and its parent's. */
+export function wasIgnored(signal: number, status: string | null, parentStatus: string | null): boolean {
+  return ignores(isIn("SigCgt", status, signal) ? parentStatus : status, signal);
+}
+
+function isIn(set: "SigIgn" | "SigCgt", status: string | null, signal: number): boolean {
+  const [, mask] = new RegExp(`^${set}:\\s*([0-9a-f]+)$`, "m").exec(status ?? "") ?? [];
   return (BigInt(`0x${mask ?? 0}`) >> BigInt(signal - 1) & 1n) === 1n;
 }
 

@@ -1,7 +1,7 @@
 // What the runtime has changed, as far as /proc tells.
 
 import { assert, assertEquals } from "@std/assert";
-import { ignores, inherited, originalLimit } from "../../src/launch/restore.ts";
+import { ignores, inherited, originalLimit, wasIgnored } from "../../src/launch/restore.ts";
 
 const STATUS = "Name:\tsh\nSigBlk:\t0000000000000000\nSigIgn:\t0000000000001001\nSigCgt:\t0000000000004002\n";
 
@@ -10,6 +10,18 @@ Deno.test("ignores: the bit of a signal is its number less one", () => {
   assert(ignores(STATUS, 1), "SIGHUP");
   assert(!ignores(STATUS, 2), "SIGINT is caught, not ignored");
   assert(!ignores("Name:\tsh\n", 13));
+  assert(!ignores(null, 13));
+});
+
+Deno.test("wasIgnored: what the process itself says, and of what it catches, what its parent does", () => {
+  const own = "SigIgn:\t0000000000000001\nSigCgt:\t0000000000004202\n";
+  const parent = "SigIgn:\t0000000000000202\nSigCgt:\t0000000000000000\n";
+  const [SIGHUP, SIGINT, SIGUSR1, SIGTERM] = [1, 2, 10, 15];
+  const ignored = (parent: string | null) =>
+    [SIGHUP, SIGINT, SIGUSR1, SIGTERM].filter((signal) => wasIgnored(signal, own, parent));
+  assertEquals(ignored(parent), [SIGHUP, SIGINT, SIGUSR1]);
+  assertEquals(ignored(null), [SIGHUP]);
+  assertEquals(wasIgnored(SIGHUP, null, parent), false);
 });
 
 const limits = (soft: string, hard: string) =>

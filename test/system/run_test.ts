@@ -484,18 +484,17 @@ function comparable(listing: string): string {
   return listing.replaceAll(/ \w{3} +\d+ \d\d:\d\d /g, " ").replaceAll(/^ino:.*$/gm, "");
 }
 
-/** Node forgets, when it starts, which signals were ignored and which were blocked. */
-const FORGETS_SIGNALS = TCPHUP[0].endsWith("/node");
-const SIGUSR1 = 1n << 9n;
+/** Node forgets, when it starts, which signals were blocked. */
+const UNBLOCKS_SIGNALS = TCPHUP[0].endsWith("/node");
 /** glibc keeps signals 32 and 33 for itself. */
-const NOT_COMPARED = 0x180000000n | (FORGETS_SIGNALS ? SIGUSR1 : 0n);
+const NOT_COMPARED = 0x180000000n;
 
 /** The lines of /proc/PID/status about what a program inherits. */
 function inherited(status: string): string[] {
   const fields = /^(Umask|Uid|Gid|Groups|Threads|Sig(Pnd|Blk|Ign|Cgt)|ShdPnd|Cap|NoNewPrivs|Cpus_allowed|Mems_allowed)/;
   const lines = status.split("\n").filter((line) => fields.test(line));
-  const compared = lines.filter((line) => !(FORGETS_SIGNALS && line.startsWith("SigBlk")));
-  assert(FORGETS_SIGNALS || lines.includes("SigBlk:\t0000000008000000"), "SIGWINCH was to be blocked");
+  const compared = lines.filter((line) => !(UNBLOCKS_SIGNALS && line.startsWith("SigBlk")));
+  assert(UNBLOCKS_SIGNALS || lines.includes("SigBlk:\t0000000008000000"), "SIGWINCH was to be blocked");
   return compared.map((line) => {
     return line.startsWith("Sig") ? line.replace(/\S+$/, (mask) => String(BigInt(`0x${mask}`) & ~NOT_COMPARED)) : line;
   });
