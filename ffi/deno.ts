@@ -69,14 +69,10 @@ export const host = {
   /** The parent's process id, 0 for one that our pid namespace does not show. */
   parent: Deno.ppid as number,
 
-  /** The signals about which the runtime forgets what was done before it started: SIGPIPE. */
-  forgottenSignals: [13] as readonly number[],
-
-  /**
-   * The signals that the runtime catches by itself, whatever was done about them before: SIGHUP, SIGINT, SIGUSR1 and
-   * SIGTERM. Deno 2.9 begins with that after half a second.
-   */
-  caughtSignals: [1, 2, 10, 15] as readonly number[],
+  /** Whether the runtime, when it starts, does away with how a signal was disposed of: it ignores SIGPIPE. */
+  resets(signal: number): boolean {
+    return signal === 13;
+  },
 
   /** The standard streams that were blocking when the runtime started, and that it may have changed. */
   blockingStreams: [] as readonly number[],

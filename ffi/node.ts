@@ -122,13 +122,10 @@ export const host = {
   /** The parent's process id, 0 for one that our pid namespace does not show. */
   parent: process.ppid,
 
-  /** The signals about which the runtime forgets what was done before it started: all but SIGKILL and SIGSTOP. */
-  forgottenSignals: Array.from({ length: 31 }, (_, i) => i + 1).filter((signal) =>
-    signal !== 9 && signal !== 19
-  ) as readonly number[],
-
-  /** The signals that the runtime catches by itself, later or not at all. */
-  caughtSignals: [] as readonly number[],
+  /** Whether the runtime, when it starts, does away with how a signal was disposed of: it resets them all. */
+  resets(_signal: number): boolean {
+    return true;
+  },
 
   /** The standard streams that were blocking when the runtime started, and that it may have changed. */
   blockingStreams: blockingStreams as readonly number[],

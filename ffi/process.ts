@@ -148,6 +148,10 @@ export function setNoNewPrivs(): void {
   check("prctl", becoming().prctl(PR_SET_NO_NEW_PRIVS, 1n, 0n, 0n, 0n));
 }
 
+/** The signals of signal(7) that a process disposes of: all but SIGKILL, SIGSTOP and the real-time ones. */
+export const SIGNALS: readonly number[] = Array.from({ length: 31 }, (_, i) => i + 1)
+  .filter((signal) => signal !== 9 && signal !== 19);
+
 const SIG_DFL = 0n;
 const SIG_IGN = 1n;
 

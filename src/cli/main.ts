@@ -16,8 +16,9 @@ export async function main(args: readonly string[]): Promise<number> {
   if (args.length === 1 && args[0] === "--version") return printVersion();
   try {
     if (args[0] === HELP_OUT) return await helpOut();
-    if (args.includes("run")) (await import("../launch/restore.ts")).noteSignals();
     if (args[0] === SUPERVISE) return (await import("../supervise.ts")).supervise(args.slice(1));
+    // Before anything that takes time.
+    if (args.includes("run")) (await import("../launch/restore.ts")).noteSignals();
     const { parseArguments } = await import("./arguments.ts");
     const parsed = parseArguments(args);
     if (parsed.has("version")) return printVersion();

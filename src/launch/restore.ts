@@ -15,31 +15,34 @@ import {
   restoreDefault,
   setBlocking,
   setDescriptorLimit,
+  SIGNALS,
 } from "../../ffi/process.ts";
 
 /** What the runtime does to its process, and the parent's number. */
 export type Runtime = Pick<
   typeof host,
-  "parent" | "forgottenSignals" | "caughtSignals" | "blockingStreams" | "marksInherited"
+  "parent" | "resets" | "blockingStreams" | "marksInherited"
 >;
 
 /** /proc/self/status at the earliest. */
 let earliest: string | null = null;
 
-/** Takes down which signals this process ignores. To be called before the runtime catches them itself, if it can be. */
+/** Takes down which signals this process ignores. The earlier the better: Deno 2.9 catches some after half a second. */
 export function noteSignals(): void {
   earliest ??= readOf("self", "status");
 }
 
 /** @returns What could not be found out, a line each. */
 export function restore(
-  { parent, forgottenSignals, caughtSignals, blockingStreams, marksInherited }: Runtime,
+  { parent, resets, blockingStreams, marksInherited }: Runtime,
 ): string[] {
   noteSignals();
   const theirs = readOf(parent, "status");
-  for (const signal of forgottenSignals) (ignores(theirs, signal) ? ignore : restoreDefault)(signal);
-  // What is caught is at its default after execve(2); what is ignored stays so.
-  for (const signal of caughtSignals) if (wasIgnored(signal, earliest, theirs)) ignore(signal);
+  for (const signal of SIGNALS) {
+    // What is caught is at its default after execve(2); what is ignored stays so.
+    if (wasIgnored(signal, resets(signal) ? null : earliest, theirs)) ignore(signal);
+    else if (resets(signal)) restoreDefault(signal);
+  }
   blockingStreams.forEach(setBlocking);
   if (marksInherited) inherited(openFiles()).forEach(keepOnExec);
   const ours = descriptorLimit();
@@ -64,9 +67,12 @@ export function ignores(status: string | null, signal: number): boolean {
   return isIn("SigIgn", status, signal);
 }
 
-/** Whether a process was started ignoring a signal, from its own /proc/PID/status and its parent's. */
-export function wasIgnored(signal: number, status: string | null, parentStatus: string | null): boolean {
-  return ignores(isIn("SigCgt", status, signal) ? parentStatus : status, signal);
+/**
+ * Whether a process was started ignoring a signal: what its own /proc/PID/status says, or where there is none, or it
+ * catches the signal by now, its parent's.
+ */
+export function wasIgnored(signal: number, own: string | null, parents: string | null): boolean {
+  return ignores(own === null || isIn("SigCgt", own, signal) ? parents : own, signal);
 }
 
 function isIn(set: "SigIgn" | "SigCgt", status: string | null, signal: number): boolean {

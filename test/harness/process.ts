@@ -1,7 +1,7 @@
 // Programs run to their end, and what they leave behind.
 
 /** What is waited for has come by then, unless something is broken. */
-export const PATIENCE_MS = 180_000;
+export const PATIENCE_MS = 60_000;
 
 /** What a program left behind. */
 export interface Output {

@@ -10,13 +10,16 @@ import { Unsupported } from "../../src/unsupported.ts";
 const NOT_STARTED = "the supervisor did not start: --debug shows what it says";
 
 /** Hands over to an end of which `supervisor` decides what becomes. */
-function withPair(supervisor: (shelf: Descriptor) => void, assertion: (handOverThere: () => void) => void): void {
+function withPair(
+  supervisor: (shelf: Descriptor) => void,
+  assertion: (handOverThere: () => void, fd: number) => void,
+): void {
   const [socket, shelf] = socketpair();
   // Any descriptor will do for the listener.
   const listener = createMemory("tcphup test", 1);
   try {
     supervisor(shelf);
-    assertion(() => handOver(socket, listener));
+    assertion(() => handOver(socket, listener), socket.number);
   } finally {
     for (const descriptor of [socket, shelf, listener]) descriptor.close();
   }
@@ -36,15 +39,15 @@ Deno.test("handOver: what a supervisor said before it went is passed on", () => 
   }, (handOverThere) => assertThrows(handOverThere, Unsupported, why));
 });
 
-Deno.test("handOver: a supervisor that is ready has two descriptors, and the listener's number", () => {
+Deno.test("handOver: a supervisor that is ready has the listener, the memory, and the number of this end", () => {
   let theirs: Descriptor;
   withPair((shelf) => {
     send({ text: "ready", descriptors: [] }, shelf);
     theirs = shelf;
-  }, (handOverThere) => {
+  }, (handOverThere, fd) => {
     handOverThere();
     const parcel = receive(theirs)!;
-    assertEquals([/^\d+$/.test(parcel.text), parcel.descriptors.length], [true, 2]);
+    assertEquals([parcel.text, parcel.descriptors.length], [`${fd}`, 2]);
     for (const descriptor of parcel.descriptors) descriptor.close();
   });
 });

@@ -62,6 +62,26 @@ Deno.test("compile: a runtime that is none, and an unknown target, are said to b
   }
 });
 
+Deno.test("compile: where Deno's runtime cannot be downloaded, it is said what to do", async () => {
+  const directory = await Deno.makeTempDir({ prefix: "tcphup-test-" });
+  try {
+    const program = `import { compileModule } from "${ROOT}scripts/compile.ts";
+      await Deno.writeTextFile("empty.js", "");
+      await compileModule("empty.js", "x86_64-unknown-linux-gnu", "empty").catch(({ message }) => console.log(message));`;
+    // Nothing is listening on the discard port, and nothing has been downloaded before.
+    const env = { DENO_DIR: directory, HTTPS_PROXY: "http://127.0.0.1:9" };
+    await Deno.writeTextFile(`${directory}/try.ts`, program);
+    const command = ["env", "-u", "DENORT_BIN", Deno.execPath(), "run", "-A", "--no-config", `${directory}/try.ts`];
+    const { stdout } = await run(command, { env, cwd: directory });
+    assertMatch(
+      stdout,
+      /^Deno's base runtime .* cannot be downloaded: .*\/denort-x86_64-.*\.zip .* variable DENORT_BIN$/m,
+    );
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+});
+
 Deno.test("what the other ways name is there", async () => {
   const { tasks, version } = JSON.parse(await Deno.readTextFile(`${ROOT}deno.json`));
   for (const way of Object.keys(ELSEWHERE)) {

@@ -1,7 +1,7 @@
 // Selecting by how a connection has been: idle, stalled, left in CLOSE-WAIT, without keepalive, from an address that has
 // moved away.
 
-import { assert, assertEquals } from "@std/assert";
+import { assertEquals } from "@std/assert";
 import { Namespace } from "../harness/namespace.ts";
 import { type Connections, Peer } from "../harness/peer.ts";
 import { eventually } from "../harness/process.ts";
@@ -107,13 +107,19 @@ systemTest("--stalled: a peer that is alive but does not read is not stalled", [
   await serving.stopReading();
   // More than the windows of both ends hold, so that the rest waits for room.
   for (let i = 0; i < 200; i++) await slow.send("x".repeat(60_000));
-  const [connection] = await eventually("the window is closed", async () => {
-    const found = await selected(netns, ["--dport", "8000"]);
-    return found[0].timer?.name === "persist" && found;
+  const timer = async () => (await selected(netns, ["--dport", "8000"]))[0].timer;
+  // Each probe comes twice as long after the last one, so that there is time to look.
+  await eventually("probes are far apart", async () => {
+    const { name, expires_ms = 0 } = await timer() ?? {};
+    return name === "persist" && expires_ms > 2000;
   });
-  assert(connection.wqueue > 0);
-  // In these moments it sends its first probes, some of which the peer leaves unanswered (net.ipv4.tcp_invalid_ratelimit).
-  for (let i = 0; i < 5; i++) await assertSelects(netns, ["--stalled"], []);
+  await assertSelects(netns, ["--stalled"], []);
+  // A peer leaves a probe unanswered when it has answered one shortly before.
+  await netns.exec("sysctl", "-qw", "net.ipv4.tcp_invalid_ratelimit=600000");
+  await eventually("a probe is under way", async () => (await timer())!.retransmits > 0);
+  await assertSelects(netns, ["--stalled"], []);
+  const { name, retransmits } = (await timer())!;
+  assertEquals([name, retransmits], ["persist", 1], "all the while");
 });
 
 systemTest("--close-wait: the peer has ended it, the application has not noticed", [], async (netns) => {

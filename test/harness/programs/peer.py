@@ -33,7 +33,7 @@ PR_SET_DUMPABLE = 4
 PR_SET_NAME = 15
 
 # How long to wait for what is certain to come unless something is broken.
-PATIENCE_S = 90
+PATIENCE_S = 30
 
 # How long after its client a server closes. At once would be too soon: when the FINs of both sides cross the loopback on
 # two processors at a time, Linux 6.18 acknowledges the second one twice, and the server's side, gone by then, answers
@@ -192,10 +192,14 @@ class Peer:
             self.watch(connection)
 
     def open(self, address, port, protocol, source):
-        sock = socket.socket(family_of(address), socket.SOCK_STREAM, IPPROTO[protocol])
-        # Left to connect(2), two connections to different places may get the same port. Tests know them by that.
-        sock.bind((source or "", 0))
+        sock = self.bound(address, protocol, source)
         sock.connect((address, port))
+        return sock
+
+    def bound(self, address, protocol="tcp", source=None):
+        """A socket with a port, by which tests know it: connect(2) may give the same to two that go to different places."""
+        sock = socket.socket(family_of(address), socket.SOCK_STREAM, IPPROTO[protocol])
+        sock.bind((source or "", 0))
         return sock
 
     # Commands
@@ -234,8 +238,7 @@ class Peer:
 
     def do_begin_connect(self, address, port):
         """As connect, but returns while the other end has not answered."""
-        sock = socket.socket(family_of(address), socket.SOCK_STREAM)
-        sock.bind(("", 0))
+        sock = self.bound(address)
         sock.setblocking(False)
         sock.connect_ex((address, port))
         connection = Connection(sock)

@@ -11,7 +11,7 @@ import pty
 import select
 import sys
 
-PATIENCE_S = 180
+PATIENCE_S = 60
 
 lines = json.load(sys.stdin)
 pid, terminal = pty.fork()
