@@ -8,7 +8,6 @@ import { isSyscallError } from "../ffi/libc.ts";
 import { Actor, settle } from "./act.ts";
 import { Aftermath } from "./aftermath.ts";
 import type { Connection } from "./connection.ts";
-import { Crew } from "./crew.ts";
 import { Cuts, type WhenIdle } from "./cuts.ts";
 import { extension, INET_DIAG_INFO } from "./netlink/inet_diag.ts";
 import type { Spacing } from "./pacing/pace.ts";
@@ -62,8 +61,6 @@ export interface HangUpOptions {
   repeat?: { readonly for_ms: number; readonly every_ms?: number };
   /** Called now and then while it takes time. */
   on_progress?: (progress: Progress) => void;
-  /** A command line that runs `helpOut` of crew.ts, for helpers that share the work of thousands of connections. */
-  helper?: () => readonly string[];
   /** Stops between two connections. */
   signal?: AbortSignal;
 }
@@ -143,7 +140,6 @@ class HangUp {
   readonly #passes: Passes;
   readonly #cuts: Cuts;
   readonly #aftermath: Aftermath;
-  readonly #crew: Crew | null;
   /** When the event loop is to have its turn. */
   #sliceEnd = performance.now() + SLICE_MS;
   #error: string | null = null;
@@ -160,9 +156,7 @@ class HangUp {
     const actor = new Actor({ linger_ms, fin_only, hold });
     const aftermath = new Aftermath(actor, selector, { destroy_after_ms, wait_ms, signal });
     const cuts = new Cuts({ actor, selector: closer, aftermath, watch }, options);
-    const plain = !(dry_run || options.destroy || hold || fin_only || spacing || when_idle);
-    const crew = options.helper && plain ? new Crew({ command: options.helper, linger_ms }) : null;
-    const rooms = { selector, resolver: this.#resolver, cuts, aftermath, watch, crew };
+    const rooms = { selector, resolver: this.#resolver, cuts, aftermath, watch };
     const onlyFirst = spacing !== undefined || when_idle !== undefined;
     this.#options = options;
     this.#selectors = [selector, closer];
@@ -175,7 +169,6 @@ class HangUp {
     this.#passes = new Passes(rooms, { ...options, hold, confirm: asked }, onlyFirst);
     this.#cuts = cuts;
     this.#aftermath = aftermath;
-    this.#crew = crew;
   }
 
   async toTheEnd(): Promise<Report> {
@@ -184,28 +177,19 @@ class HangUp {
       await this.#work();
       if (this.#isWhole) gone = await this.#watch.timeAsync("wait", () => this.#aftermath.end(this.#passes.known));
     } catch (error) {
-      this.#collect();
       // While nothing was done it is the caller's; later it must not take from the caller what was.
       if (!isSyscallError(error) || !this.#hasActed) throw error;
       this.#error = error.message;
     }
-    this.#collect();
     this.#settleRest();
     return this.#report(gone);
   }
 
   /** Gives each room its turn, until there is nothing left to do. */
   async #work(): Promise<void> {
-    const helpers: Room = {
-      due: 0,
-      run: () => this.#watch.time("act", () => this.#collect()),
-    };
     const rooms: Room[] = [this.#passes, this.#cuts, this.#aftermath];
     for (;;) {
-      // While helpers work, so does this process; then it waits for them.
-      if (this.#crew && this.#cuts.size === 0) this.#cuts.add(this.#crew.take());
-      const waiting = this.#crew?.isBusy && this.#cuts.size === 0;
-      const next = waiting ? helpers : rooms.reduce((first, room) => room.due < first.due ? room : first);
+      const next = rooms.reduce((first, room) => room.due < first.due ? room : first);
       if (next.due === Infinity) return;
       await this.#until(next.due);
       if (this.#interrupted) return;
@@ -221,18 +205,6 @@ class HangUp {
     this.#reportProgress();
     await this.#watch.timeAsync("wait", () => wait_ms > 0 ? sleep(wait_ms, this.#options.signal) : host.turn());
     this.#sliceEnd = performance.now() + SLICE_MS;
-  }
-
-  /** Takes over what the helpers have done, and what they have not. */
-  #collect(): void {
-    if (this.#interrupted) this.#crew?.stop();
-    const undone: Connection[] = [];
-    this.#crew?.collect((connection, done) => {
-      if (!done) return undone.push(connection);
-      settle(connection, "hung-up");
-      this.#aftermath.add(connection);
-    });
-    this.#cuts.add(undone);
   }
 
   #reportProgress(): void {
@@ -286,7 +258,6 @@ class HangUp {
   }
 
   close(): void {
-    this.#crew?.close();
     this.#actor.close();
     for (const selector of this.#selectors) selector.close();
   }

@@ -3,7 +3,6 @@
 import { ENDED, settle } from "./act.ts";
 import type { Aftermath } from "./aftermath.ts";
 import { type Connection, identityOf } from "./connection.ts";
-import type { Crew } from "./crew.ts";
 import type { Cuts } from "./cuts.ts";
 import { CLOSING, stateMask } from "./netlink/states.ts";
 import type { Stopwatch } from "./report.ts";
@@ -42,7 +41,6 @@ export interface Rooms {
   readonly cuts: Cuts;
   readonly aftermath: Aftermath;
   readonly watch: Stopwatch;
-  readonly crew: Crew | null;
 }
 
 /** Finds what is to be cut. */
@@ -102,7 +100,7 @@ export class Passes {
 
   /** Looks once. */
   async run(): Promise<void> {
-    const { watch, selector, resolver, cuts, aftermath, crew } = this.#rooms;
+    const { watch, selector, resolver, cuts, aftermath } = this.#rooms;
     this.#latest = performance.now();
     for (const connection of cuts.stale.splice(0)) {
       this.#seek(connection);
@@ -111,13 +109,11 @@ export class Passes {
     const found = watch.time("select", () => this.#select());
     if (this.refused !== null || found.length === 0) return;
     const { dry_run, hold } = this.#options;
-    crew?.call(found.length);
     const options = { exhaustive: dry_run, exceptSelf: hold, known: selector.owners };
     watch.time("resolve", () => resolver.resolve(found, options));
     const wanted = found.filter((connection) => !this.#isLeft(connection));
     if (!await this.#isConfirmed(wanted)) return;
-    const ready = wanted.filter((connection) => this.#isReady(connection));
-    cuts.add(crew ? crew.share(ready) : ready);
+    cuts.add(wanted.filter((connection) => this.#isReady(connection)));
     for (const connection of found) if (connection.outcome !== null) aftermath.add(connection);
   }
 

@@ -1,13 +1,11 @@
 // `tcphup hup`, and `tcphup` without a command.
 
-import { host } from "../../ffi/deno.ts";
 import { hangUp } from "../hang_up.ts";
 import type { Report } from "../report.ts";
 import type { Arguments } from "./arguments.ts";
 import { checkTerminal, confirm } from "./confirm.ts";
 import { outcomeTable, summary } from "./connections.ts";
 import { DONE, exitCode } from "./exit_codes.ts";
-import { HELP_OUT } from "./help_out.ts";
 import { hangUpOptions } from "./hup_options.ts";
 import { onInterrupt } from "./interrupt.ts";
 import { ProgressLine } from "./progress.ts";
@@ -31,7 +29,6 @@ export async function hup(args: Arguments): Promise<number> {
     const report = await hangUp(selection, {
       ...options,
       signal: interrupt.signal,
-      helper: () => [...host.self, HELP_OUT],
       on_progress: args.has("quiet") ? undefined : (state) => progress.show(state),
       confirm: asks
         ? (_, summary) => {

@@ -6,8 +6,7 @@ import { CommandError } from "../launch/error.ts";
 import { SUPERVISE } from "../launch/duty.ts";
 import { Unsupported } from "../unsupported.ts";
 import { UsageError } from "../usage_error.ts";
-import { DONE, FAILED, UNABLE, USAGE } from "./exit_codes.ts";
-import { HELP_OUT } from "./help_out.ts";
+import { FAILED, UNABLE, USAGE } from "./exit_codes.ts";
 import { complain, escapeControls } from "./terminal.ts";
 import { VERSION } from "./version.ts";
 
@@ -15,7 +14,6 @@ import { VERSION } from "./version.ts";
 export async function main(args: readonly string[]): Promise<number> {
   if (args.length === 1 && args[0] === "--version") return printVersion();
   try {
-    if (args[0] === HELP_OUT) return await helpOut();
     if (args[0] === SUPERVISE) return (await import("../supervise.ts")).supervise(args.slice(1));
     // Before anything that takes time.
     if (args.includes("run")) (await import("../launch/restore.ts")).noteSignals();
@@ -46,12 +44,6 @@ export async function main(args: readonly string[]): Promise<number> {
   } catch (error) {
     return explain(error);
   }
-}
-
-/** As a helper of another tcphup: see ../crew.ts. */
-async function helpOut(): Promise<number> {
-  (await import("../crew.ts")).helpOut();
-  return DONE;
 }
 
 function printVersion(): number {

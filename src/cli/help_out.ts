@@ -1,3 +1,0 @@
-// The hidden command by which tcphup starts itself as a helper: see ../crew.ts.
-
-export const HELP_OUT = "help-out";
