@@ -90,7 +90,7 @@ export type Outcome =
   | "destroyed"
   | "would-hang-up"
   | "would-destroy"
-  /** At least one option of its keepalive was changed. */
+  /** At least one option of its keepalive was changed, and what was wanted reads back. */
   | "keepalive-set"
   | "would-set-keepalive"
   /** It is as it was: nothing had to be changed, or nothing was to be. */

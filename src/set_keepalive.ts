@@ -4,11 +4,11 @@
 import { host } from "../ffi/deno.ts";
 import { ownerName, settle } from "./act.ts";
 import { borrow } from "./borrow.ts";
-import { type Connection, identityOf, type Outcome, type RefusedOption } from "./connection.ts";
+import { type Connection, identityOf, type KeepaliveSettings, type Outcome, type RefusedOption } from "./connection.ts";
 import { Processes } from "./duplicate/duplicate.ts";
 import { type Change, change, sameSettings, type Wish } from "./keepalive/change.ts";
 import type { SocketUse } from "./keepalive/options.ts";
-import { type GivenValues, type KeepaliveValues, resolveValues } from "./keepalive/values.ts";
+import { type GivenValues, KEEPALIVE_FIELDS, type KeepaliveValues, resolveValues } from "./keepalive/values.ts";
 import { CLOSING, stateMask } from "./netlink/states.ts";
 import { countOutcomes, type Phases, Stopwatch } from "./report.ts";
 import { Resolver } from "./resolve.ts";
@@ -66,7 +66,7 @@ export interface KeepaliveReport {
   readonly values: KeepaliveValues | null;
   /** How many connections, and listeners, were selected: the sum of the counts that follow. */
   matched: number;
-  /** On how many something was changed. */
+  /** On how many something was changed, and all of it reads back as wanted. */
   keepalive_set: number;
   /** How many had what was wanted, or were left to their application. */
   unchanged: number;
@@ -299,11 +299,12 @@ class Setter {
     settle(connection, refusal.outcome, `${ownerName(owner)}: ${refusal.error}`);
   }
 
-  #settleChange(connection: Connection, { before, after, refused, left }: Change): void {
+  #settleChange(connection: Connection, { before, after, refused, unmet, left }: Change): void {
     Object.assign(connection, { before, after, refused });
     const trouble = refused.length > 0 ? refusedText(refused) : null;
     if (left) settle(connection, "unchanged", "its application has keepalive on");
-    else if (sameSettings(before, after)) settle(connection, trouble === null ? "unchanged" : "unsupported", trouble);
+    else if (unmet.length > 0) settle(connection, "failed", `${trouble ?? NO_EFFECT}: ${stateText(after, unmet)}`);
+    else if (sameSettings(before, after)) settle(connection, "unchanged", trouble);
     else if (this.#options.dry_run) settle(connection, "would-set-keepalive");
     else settle(connection, "keepalive-set", trouble);
   }
@@ -378,4 +379,15 @@ function mayBeAccepted(connection: Connection): boolean {
 
 function refusedText(refused: readonly RefusedOption[]): string {
   return `the kernel refused ${refused.map(({ option, error }) => `${option} (${error})`).join(", ")}`;
+}
+
+const NO_EFFECT = "the kernel took what it did not set";
+
+/** Says what a socket is set to now where it is not as wanted: `keepalive is on, idle 7200 seconds`. */
+function stateText(after: KeepaliveSettings, unmet: Change["unmet"]): string {
+  const values = unmet.filter((name) => name !== "enabled").map((name) => {
+    const { label, unit } = KEEPALIVE_FIELDS[name];
+    return `${label} ${after[name]} ${unit}`;
+  });
+  return [`keepalive is ${after.enabled ? "on" : "off"}`, ...values].join(", ");
 }

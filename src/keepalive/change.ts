@@ -20,9 +20,13 @@ export interface Change {
   readonly after: KeepaliveSettings;
   /** The options that the kernel did not take. */
   readonly refused: readonly RefusedOption[];
+  /** What does not read back as wanted, though the socket has the option. */
+  readonly unmet: readonly SettingName[];
   /** Whether the application's own choice was left. */
   readonly left: boolean;
 }
+
+type SettingName = keyof KeepaliveSettings;
 
 /** The values that show neither in `read` nor when they are the system's. */
 const EXTRAS = ["syncnt", "maxseg", "window_clamp", "defer_accept_s"] as const satisfies readonly KeepaliveName[];
@@ -37,10 +41,29 @@ export function change(socket: Descriptor, wish: Wish, use: SocketUse, dry_run =
   const before = readSettings(socket, wish, use);
   const left = wish.only_missing === true && before.enabled;
   const planned = left ? before : plannedSettings(before, wish, use);
-  if (dry_run || sameSettings(before, planned)) return { before, after: planned, refused: [], left };
+  if (dry_run || sameSettings(before, planned)) return { before, after: planned, refused: [], unmet: [], left };
   const results = wish.values === "off" ? turnOff(socket) : apply(socket, missing(before, wish, wish.values), use);
   const refused = results.flatMap(({ option, value, error }) => error === null ? [] : [{ option, value, error }]);
-  return { before, after: readSettings(socket, wish, use), refused, left };
+  const after = readSettings(socket, wish, use);
+  return { before, after, refused, unmet: unmetSettings(planned, after, refused), left };
+}
+
+/**
+ * The settings that do not read back as planned. The kernel rounds some extras as it sees fit, so that of these one counts
+ * only where its option was refused.
+ */
+export function unmetSettings(
+  planned: KeepaliveSettings,
+  after: KeepaliveSettings,
+  refused: readonly RefusedOption[],
+): SettingName[] {
+  const isRounded = (name: SettingName) =>
+    isExtra(name) && !refused.some(({ option }) => option === optionOf(name).option);
+  return settingNames(planned).filter((name) => after[name] !== planned[name] && !isRounded(name));
+}
+
+function isExtra(name: SettingName): name is (typeof EXTRAS)[number] {
+  return (EXTRAS as readonly string[]).includes(name);
 }
 
 /** The values to set, without those that are the application's already. */
@@ -110,6 +133,9 @@ export function deferral(wanted_s: number): number {
 
 /** Whether two readings of one socket are the same. */
 export function sameSettings(a: KeepaliveSettings, b: KeepaliveSettings): boolean {
-  const names = Object.keys(a) as (keyof KeepaliveSettings)[];
-  return names.every((name) => a[name] === b[name]);
+  return settingNames(a).every((name) => a[name] === b[name]);
+}
+
+function settingNames(settings: KeepaliveSettings): SettingName[] {
+  return Object.keys(settings) as SettingName[];
 }

@@ -13,7 +13,14 @@ import {
   SOL_SOCKET,
 } from "../../ffi/libc.ts";
 import { TCP_DEFER_ACCEPT, TCP_KEEPIDLE, TCP_SYNCNT, TCP_USER_TIMEOUT } from "../../ffi/tcp.ts";
-import { change, deferral, plannedSettings, sameSettings, type Wish } from "../../src/keepalive/change.ts";
+import {
+  change,
+  deferral,
+  plannedSettings,
+  sameSettings,
+  unmetSettings,
+  type Wish,
+} from "../../src/keepalive/change.ts";
 import { read } from "../../src/keepalive/options.ts";
 import { type KeepaliveValues, resolveValues, SYSTEM_VALUES } from "../../src/keepalive/values.ts";
 import { sampleKeepalive } from "../harness/sample.ts";
@@ -66,15 +73,25 @@ Deno.test("a socket is brought to what is wanted, once", () => {
   withSocket((socket) => {
     const before = read(socket);
     const first = change(socket, { values: LIBKEEPALIVE }, "established");
-    assertEquals(first, { before, after: SET, refused: [], left: false });
+    assertEquals(first, { before, after: SET, refused: [], unmet: [], left: false });
     assertEquals(read(socket), SET);
     const second = change(socket, { values: LIBKEEPALIVE }, "established");
-    assertEquals(second, { before: SET, after: SET, refused: [], left: false });
+    assertEquals(second, { before: SET, after: SET, refused: [], unmet: [], left: false });
     assert(sameSettings(second.before, second.after));
     const off = change(socket, { values: "off" }, "established");
     assertEquals(off.after, { ...SET, enabled: false });
     assertEquals(read(socket), { ...SET, enabled: false });
   });
+});
+
+Deno.test("what does not read back as wanted is named, refused or not", () => {
+  const planned = { ...SET, window_clamp: 1 };
+  const refused = (option: string) => [{ option, value: 1, error: "EPERM" }];
+  assertEquals(unmetSettings(planned, { ...planned, enabled: false }, refused("SO_KEEPALIVE")), ["enabled"]);
+  assertEquals(unmetSettings(planned, { ...planned, idle_s: 7200, count: 3 }, []), ["idle_s", "count"]);
+  const rounded = { ...planned, window_clamp: 2304 };
+  assertEquals(unmetSettings(planned, rounded, []), []);
+  assertEquals(unmetSettings(planned, rounded, refused("TCP_WINDOW_CLAMP")), ["window_clamp"]);
 });
 
 Deno.test("a dry run says what would be, and touches nothing", () => {

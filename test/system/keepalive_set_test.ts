@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { DEFAULTS, keepalive, keepaliveTimers, outcomes, reportOf, UNTOUCHED } from "../harness/keepalive.ts";
 import { Namespace } from "../harness/namespace.ts";
-import { Peer } from "../harness/peer.ts";
+import { Peer, pythonProgram } from "../harness/peer.ts";
 import { eventually } from "../harness/process.ts";
 import { assertExit, assertOneLine, assertUsageError, DOOMED_PORT, KEPT_PORT, Scene } from "../harness/scene.ts";
 import { haproxy, nginx, redis } from "../harness/servers.ts";
@@ -121,6 +121,31 @@ systemTest("keepalive on MPTCP: what the kernel refuses is reported, the rest is
     [true, 15, 15, 9],
   ]);
   assertEquals(outcomes(await keepalive(TO_SERVER, { netns })), { unchanged: 2 });
+});
+
+const SYS_SETSOCKOPT = Deno.build.arch === "x86_64" ? 54 : 208;
+const SO_KEEPALIVE = 9;
+const TCP_KEEPIDLE = 4;
+
+systemTest("keepalive: what the kernel refuses, for part of it as well, is a failure", [], async (netns) => {
+  const { doomed } = await Scene.make(netns, { count: 1 });
+  // As a program for the setsockopt hook of a cgroup refuses it.
+  const refusing = (option: number) => {
+    const filter = pythonProgram("without_syscall.py", `${SYS_SETSOCKOPT}:2=${option}`, "EPERM");
+    return keepalive(TO_SERVER, { netns, code: 1, command: [...filter, ...TCPHUP] });
+  };
+  const [noIdle] = (await refusing(TCP_KEEPIDLE)).connections;
+  assertEquals(noIdle.outcome, "failed");
+  assertEquals(noIdle.error, "the kernel refused TCP_KEEPIDLE (EPERM): keepalive is on, idle 7200 seconds");
+  assertEquals(noIdle.refused, [{ option: "TCP_KEEPIDLE", value: 15, error: "EPERM" }]);
+  assertEquals(noIdle.after, { ...DEFAULTS, idle_s: 7200 });
+  assertEquals(await doomed.keepalive(), [noIdle.after]);
+
+  await doomed.setKeepalive({ enabled: false });
+  const [noSwitch] = (await refusing(SO_KEEPALIVE)).connections;
+  assertEquals(noSwitch.outcome, "failed");
+  assertEquals(noSwitch.error, "the kernel refused SO_KEEPALIVE (EPERM): keepalive is off");
+  assertEquals(await doomed.keepalive(), [{ ...DEFAULTS, enabled: false }]);
 });
 
 systemTest("keepalive on a connection that is still being opened", [], async (netns) => {
