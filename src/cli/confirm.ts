@@ -5,6 +5,7 @@ import type { Summary } from "../summarise.ts";
 import { UsageError } from "../usage_error.ts";
 import { terminalSize } from "./screen.ts";
 import { summaryLines } from "./summary.ts";
+import { ask } from "./terminal.ts";
 
 /** What the question itself takes of the terminal's height. */
 const QUESTION_LINES = 2;
@@ -22,9 +23,6 @@ export function checkTerminal(): void {
 export function confirm(summary: Summary, act: string): boolean {
   const { count } = summary.total;
   const lines = summaryLines(summary, terminalSize().rows - QUESTION_LINES);
-  host.write(
-    2,
-    `${lines.join("\n")}\n\n${act} ${count === 1 ? "this connection" : `these ${count} connections`}? [y/N] `,
-  );
+  ask([...lines, ""], `${act} ${count === 1 ? "this connection" : `these ${count} connections`}? [y/N] `);
   return /^\s*y(es)?\s*$/i.test(host.readLine() ?? "");
 }

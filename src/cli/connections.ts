@@ -3,7 +3,7 @@
 import { formatEndpoint } from "../address.ts";
 import type { Connection, Endpoint, Outcome, Owner } from "../connection.ts";
 import type { Report } from "../report.ts";
-import { columns, escapeControls, paint, type Tone } from "./terminal.ts";
+import { columns, paint, type Tone } from "./terminal.ts";
 
 const TONES: Partial<Record<Outcome, Tone>> = {
   "hung-up": "good",
@@ -24,14 +24,9 @@ export function endpointText({ address, port }: Endpoint): string {
   return formatEndpoint(address, port);
 }
 
-/** Names as they may be shownNames: thousands of connections share few of them. */
-const shownNames = new Map<string, string>();
-
 /** An owner as `PID/NAME`; with `verbose`, and its descriptor. */
 function ownerText({ pid, fd, comm }: Owner, verbose: boolean): string {
-  let name = shownNames.get(comm);
-  if (name === undefined) shownNames.set(comm, name = escapeControls(comm));
-  return verbose ? `${pid}/${name} fd ${fd}` : `${pid}/${name}`;
+  return verbose ? `${pid}/${comm} fd ${fd}` : `${pid}/${comm}`;
 }
 
 /** Who holds a connection: one owner and how many more, or all of them. */
@@ -48,12 +43,12 @@ export function outcomeText({ outcome, error }: Connection): string {
   if (outcome === null) return "";
   const tone = TONES[outcome];
   const text = outcome.replaceAll("-", " ");
-  return (tone ? paint(tone, text) : text) + (error ? `: ${escapeControls(error)}` : "");
+  return (tone ? paint(tone, text) : text) + (error ? `: ${error}` : "");
 }
 
 /** What a connection's network namespace is called, or else its inode number. */
 export function netnsText({ netns, netns_name }: Connection): string {
-  return escapeControls(netns_name ?? String(netns));
+  return netns_name ?? String(netns);
 }
 
 /** The table of what was done, line by line; with the network namespaces, where there are several. */
@@ -135,7 +130,7 @@ export function reasons(connections: readonly Connection[]): string[] {
     const total = [...errors.values()].reduce((a, b) => a + b);
     const common = [...errors].sort(([, a], [, b]) => b - a);
     const shown = common.slice(0, SHOWN_REASONS).map(([error, count]) =>
-      escapeControls(error) + (common.length > 1 && count > 1 ? ` (${count})` : "")
+      error + (common.length > 1 && count > 1 ? ` (${count})` : "")
     );
     const more = common.length > SHOWN_REASONS ? `, and ${common.length - SHOWN_REASONS} other reasons` : "";
     return `${total} ${outcome.replaceAll("-", " ")}: ${shown.join(", ")}${more}`;

@@ -3,7 +3,8 @@
 import { doctor, type Finding } from "../doctor.ts";
 import type { Arguments } from "./arguments.ts";
 import { DONE, UNABLE } from "./exit_codes.ts";
-import { paint, print, type Tone } from "./terminal.ts";
+import { jsonText } from "./json.ts";
+import { paint, print, type Tone, write } from "./terminal.ts";
 import { UsageError } from "../usage_error.ts";
 
 const TONES: Record<Finding["status"], Tone> = { ok: "good", limited: "odd", missing: "bad" };
@@ -13,7 +14,7 @@ export function doctorCommand(args: Arguments): number {
   const [surplus] = args.positionals;
   if (surplus !== undefined) throw new UsageError(`Surplus argument "${surplus}": expected tcphup doctor [--json]`);
   const health = doctor();
-  if (args.has("json")) print([JSON.stringify({ schema: 1, command: "doctor", ...health })]);
+  if (args.has("json")) write([jsonText({ schema: 1, command: "doctor", ...health }), "\n"]);
   else print([...health.findings.flatMap(describe), conclusion(health.ok)]);
   return health.ok ? DONE : UNABLE;
 }

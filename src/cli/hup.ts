@@ -8,10 +8,11 @@ import { outcomeTable, summary } from "./connections.ts";
 import { DONE, exitCode } from "./exit_codes.ts";
 import { hangUpOptions } from "./hup_options.ts";
 import { onInterrupt } from "./interrupt.ts";
+import { jsonText } from "./json.ts";
 import { ProgressLine } from "./progress.ts";
 import { selectionOf } from "./selection.ts";
 import { complainOfTime } from "./spent.ts";
-import { complain, print } from "./terminal.ts";
+import { complain, print, write } from "./terminal.ts";
 
 /** Hangs up. Returns the exit code. */
 export async function hup(args: Arguments): Promise<number> {
@@ -53,7 +54,7 @@ function show(report: Report, args: Arguments): void {
     if (exitCode(report) !== DONE) complain(summary(report));
     return;
   }
-  if (args.has("json")) return void print([JSON.stringify(report)]);
+  if (args.has("json")) return void write([jsonText(report), "\n"]);
   const verbose = args.has("verbose");
   if (report.matched > 0 && report.refused === null) print(outcomeTable(report.connections, verbose));
   print([summary(report)]);

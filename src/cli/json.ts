@@ -1,11 +1,22 @@
 // JSON, piece by piece: a list of many connections is never one string.
 
+/** What JSON.stringify leaves as it is and a terminal may act on: see escapeControls of terminal.ts. */
+const UNSAFE = /[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
+
+/** A value as JSON, in which characters that drive a terminal or turn its text around are escapes. */
+export function jsonText(value: object): string {
+  return JSON.stringify(value).replace(
+    UNSAFE,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}
+
 /** A document that has the keys of `head`, and then `key` with the items. */
 export function* jsonDocument(head: object, key: string, items: Iterable<object>): Generator<string> {
-  yield `${JSON.stringify(head).slice(0, -1)},${JSON.stringify(key)}:[`;
+  yield `${jsonText(head).slice(0, -1)},${JSON.stringify(key)}:[`;
   let separator = "";
   for (const item of items) {
-    yield separator + JSON.stringify(item);
+    yield separator + jsonText(item);
     separator = ",";
   }
   yield "]}\n";
@@ -13,5 +24,5 @@ export function* jsonDocument(head: object, key: string, items: Iterable<object>
 
 /** One object a line; with `common`, each begins with its keys. */
 export function* jsonLines(items: Iterable<object>, common: object = {}): Generator<string> {
-  for (const item of items) yield JSON.stringify({ ...common, ...item }) + "\n";
+  for (const item of items) yield jsonText({ ...common, ...item }) + "\n";
 }

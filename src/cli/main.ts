@@ -7,13 +7,13 @@ import { SUPERVISE } from "../launch/duty.ts";
 import { Unsupported } from "../unsupported.ts";
 import { UsageError } from "../usage_error.ts";
 import { FAILED, UNABLE, USAGE } from "./exit_codes.ts";
-import { complain, escapeControls } from "./terminal.ts";
+import { complainInLines } from "./terminal.ts";
 import { VERSION } from "./version.ts";
 
 /** Runs one command line. Returns the exit code. */
 export async function main(args: readonly string[]): Promise<number> {
-  if (args.length === 1 && args[0] === "--version") return printVersion();
   try {
+    if (args.length === 1 && args[0] === "--version") return printVersion();
     if (args[0] === SUPERVISE) return (await import("../supervise.ts")).supervise(args.slice(1));
     // Before anything that takes time.
     if (args.includes("run")) (await import("../launch/restore.ts")).noteSignals();
@@ -42,7 +42,7 @@ export async function main(args: readonly string[]): Promise<number> {
         return (await import("./completions.ts")).completions(parsed);
     }
   } catch (error) {
-    return explain(error);
+    return explain(error as Error);
   }
 }
 
@@ -51,10 +51,9 @@ function printVersion(): number {
   return 0;
 }
 
-/** One line for whatever went wrong, and the exit code that it deserves. */
-function explain(error: unknown): number {
-  const lines = (error as Error).message.split("\n");
-  complain(lines.map(escapeControls).join("\n"));
+/** Says what went wrong, in one line unless it is shown where in the input, and returns the exit code that it deserves. */
+function explain(error: Error): number {
+  complainInLines(error instanceof UsageError ? error.message.split("\n") : [error.message]);
   if (error instanceof CommandError) return error.status;
   if (error instanceof UsageError) return USAGE;
   if (error instanceof Unsupported || error instanceof LibcUnavailable) return UNABLE;

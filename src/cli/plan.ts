@@ -8,7 +8,8 @@ import { UsageError } from "../usage_error.ts";
 import { type Arguments, exclude } from "./arguments.ts";
 import { DONE } from "./exit_codes.ts";
 import { flagOf, givenValues } from "./keepalive_values.ts";
-import { complain, print, write } from "./terminal.ts";
+import { jsonText } from "./json.ts";
+import { complain, write } from "./terminal.ts";
 import { parseCount } from "./values.ts";
 
 /** Plans. Returns the exit code. */
@@ -28,7 +29,7 @@ export function planCommand(args: Arguments): number {
     hosts: numberOf(args, "hosts"),
     probe_bytes: numberOf(args, "probe-bytes"),
   });
-  print([args.has("json") ? JSON.stringify(result) : formatPlan(result)]);
+  write([args.has("json") ? jsonText(result) : formatPlan(result), "\n"]);
   return DONE;
 }
 

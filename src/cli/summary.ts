@@ -6,7 +6,7 @@ import { formatDuration } from "../keepalive/duration.ts";
 import type { NetnsSysctls } from "../list.ts";
 import { type Group, IDLE_AFTER_MS, type Summary, type Totals } from "../summarise.ts";
 import { endpointText } from "./connections.ts";
-import { columns, escapeControls } from "./terminal.ts";
+import { columns } from "./terminal.ts";
 
 const HEADER = ["Count", "Destination", "Process", "State", "Idle", "No keepalive", "Recv-Q", "Send-Q"];
 
@@ -40,7 +40,7 @@ function destinationText({ direction, destination, peers }: Group): string {
 
 function processText({ process, pids }: Group): string {
   if (process === null) return "-";
-  return pids.length === 1 ? `${pids[0]}/${escapeControls(process)}` : `${escapeControls(process)} (${pids.length})`;
+  return pids.length === 1 ? `${pids[0]}/${process}` : `${process} (${pids.length})`;
 }
 
 function statesText(states: Totals["states"]): string {

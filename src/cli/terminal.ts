@@ -8,28 +8,46 @@ const COLOURS = { good: 32, bad: 31, odd: 33, faint: 2 } as const;
 /** A colour's meaning. */
 export type Tone = keyof typeof COLOURS;
 
-let colourful: boolean | undefined;
-
-/** Puts text in colour where standard output is a terminal that may have it. */
-export function paint(tone: Tone, text: string): string {
-  colourful ??= host.isTerminal(1) && !host.noColor;
-  return colourful ? `\x1b[${COLOURS[tone]}m${text}\x1b[0m` : text;
+/**
+ * The mark of a colour in a text: a lone surrogate, which no text that was decoded from bytes has in it. It becomes an
+ * escape sequence where the text leaves, and only there is known which stream that is.
+ */
+function mark(colour: number): string {
+  return String.fromCharCode(0xdc00 + colour);
 }
 
-/** Writes control characters, which could drive the terminal, as `\xNN`. */
+/** Puts text in colour where it is written to a terminal that may have it. */
+export function paint(tone: Tone, text: string): string {
+  return mark(COLOURS[tone]) + text + mark(0);
+}
+
+const colourful: Partial<Record<1 | 2, boolean>> = {};
+
+/** A line of text as it may be written to a stream, whoever chose the names in it. */
+export function leaving(line: string, stream: 1 | 2): string {
+  return escapeControls(line).replace(/[\udc00-\udc7f]/gu, (mark) => {
+    colourful[stream] ??= host.isTerminal(stream) && !host.noColor;
+    return colourful[stream] ? `\x1b[${mark.charCodeAt(0) - 0xdc00}m` : "";
+  });
+}
+
+/**
+ * Writes out what could drive the terminal or turn its text around, as `\xNN` or `\uNNNN`: control characters, separators
+ * of lines, and the marks of bidirectional text.
+ */
 export function escapeControls(text: string): string {
   // deno-lint-ignore no-control-regex
-  return text.replace(/[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]/g, (character) => {
-    const code = character.codePointAt(0)!;
-    return code < 256 ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u${code.toString(16)}`;
+  return text.replace(/[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g, (character) => {
+    const code = character.charCodeAt(0);
+    return code < 256 ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u${code.toString(16).padStart(4, "0")}`;
   });
 }
 
 /** Characters that take two places on a terminal: East Asian ones, and pictures. */
 const WIDE =
   /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]|\p{Emoji_Presentation}/u;
-/** Characters that take none. */
-const COMBINING = /\p{Mn}|\p{Me}|\p{Cf}/u;
+/** Characters that take none, and marks of a colour. */
+const COMBINING = /\p{Mn}|\p{Me}|\p{Cf}|\p{Cs}/u;
 
 function placesOf(character: string): number {
   return COMBINING.test(character) ? 0 : WIDE.test(character) ? 2 : 1;
@@ -67,7 +85,8 @@ export function* columns(header: readonly string[], rows: Iterable<readonly stri
   const widths: number[] = header.map(() => 0);
   let block: (readonly string[])[] = [];
   let taken: number[] = [];
-  const take = (row: readonly string[]) => {
+  const take = (cells: readonly string[]) => {
+    const row = cells.map(escapeControls);
     for (let i = 0; i < row.length - 1; i++) {
       const width = displayWidth(row[i]);
       if (width > widths[i]) widths[i] = width;
@@ -104,7 +123,7 @@ function* lay(
 const CHUNK = 64 * 1024;
 
 /**
- * Writes pieces of text to standard output.
+ * Writes pieces of text, in which nothing is foreign or all that is has been escaped, to standard output.
  *
  * @returns `false` when the reader has gone away (`| head`), which is no error.
  */
@@ -119,16 +138,26 @@ export function write(pieces: Iterable<string>): boolean {
   return chunk === "" || host.write(1, chunk);
 }
 
-/** Writes lines to standard output; as `write`. */
+/** Writes lines to standard output; returns as `write`. */
 export function print(lines: Iterable<string>): boolean {
-  return write(ended(lines));
+  return write(ended(lines, 1));
 }
 
-function* ended(lines: Iterable<string>): Generator<string> {
-  for (const line of lines) yield line + "\n";
+function* ended(lines: Iterable<string>, stream: 1 | 2): Generator<string> {
+  for (const line of lines) yield leaving(line, stream) + "\n";
 }
 
 /** One line to standard error. */
-export function complain(message: string): void {
-  host.write(2, `tcphup: ${message}\n`);
+export function complain(line: string): void {
+  complainInLines([line]);
+}
+
+/** Several lines to standard error that belong together. */
+export function complainInLines(lines: readonly string[]): void {
+  host.write(2, `tcphup: ${[...ended(lines, 2)].join("")}`);
+}
+
+/** Shows lines to a person who is asked something, and leaves the cursor behind the question. */
+export function ask(lines: readonly string[], question: string): void {
+  host.write(2, [...ended(lines, 2)].join("") + question);
 }

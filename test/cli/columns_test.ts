@@ -67,7 +67,8 @@ Deno.test("a process is named with how many others hold the connection", () => {
 
 Deno.test("the name of another process cannot drive the terminal", () => {
   const owners = [{ pid: 4, fd: 3, comm: "\x1b[2Jevil\n\u202e" }];
-  assertEquals(cell("process", { owners }), "4/\\x1b[2Jevil\\x0a\\u202e");
+  const [, line] = listTable([sampleConnection({ owners })], parseColumns("process,local"), false);
+  assertEquals(line, "4/\\x1b[2Jevil\\x0a\\u202e  10.0.0.7:51234");
 });
 
 Deno.test("keepalive is off, or the sum that it comes to", () => {

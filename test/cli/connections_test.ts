@@ -2,6 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { outcomeTable, ownersText, summary } from "../../src/cli/connections.ts";
+import { leaving } from "../../src/cli/terminal.ts";
 import type { Connection } from "../../src/connection.ts";
 import type { Report } from "../../src/report.ts";
 import { sampleConnection } from "../harness/sample.ts";
@@ -10,7 +11,7 @@ import { sampleOutcomes, sampleReport } from "../harness/sample_report.ts";
 const owner = (pid: number, fd = 3, comm = "nginx") => ({ pid, fd, comm });
 
 function table(connections: Connection[], verbose = false): string[] {
-  return [...outcomeTable(connections, verbose)];
+  return [...outcomeTable(connections, verbose)].map((line) => leaving(line, 1));
 }
 
 function summaryOf(outcomes: readonly string[], given: Partial<Report> = {}): string {
@@ -60,14 +61,11 @@ Deno.test("an owner is a process and its name; the others are counted, by proces
 const CONTROLS = [
   ...Array.from({ length: 0x20 }, (_, code) => String.fromCharCode(code)),
   ...Array.from({ length: 0x21 }, (_, i) => String.fromCharCode(0x7f + i)),
-  "\u2028",
-  "\u2029",
-  "\u202e",
-  "\u2066",
+  ..."\u061c\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069",
 ];
 
 // deno-lint-ignore no-control-regex
-const UNPRINTABLE = /[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]/;
+const UNPRINTABLE = /[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/;
 
 Deno.test("nothing that comes from a process or a namespace drives the terminal", () => {
   for (const control of CONTROLS) {
@@ -78,7 +76,7 @@ Deno.test("nothing that comes from a process or a namespace drives the terminal"
       outcome: "denied",
       error: `pid 7 (${name}): needs CAP_SYS_PTRACE`,
     });
-    const lines = [...table([hostile]), ...table([hostile], true), summary(sampleReport([hostile]))];
+    const lines = [...table([hostile]), ...table([hostile], true), leaving(summary(sampleReport([hostile])), 1)];
     for (const line of lines) assert(!UNPRINTABLE.test(line), JSON.stringify(line));
     assert(lines[1].includes("[31mb") && lines[4].includes("[31mb"), "what can be printed is");
   }

@@ -1,7 +1,7 @@
 // Text on a terminal: its width, its columns, its end.
 
 import { assertEquals } from "@std/assert";
-import { columns, cut, displayWidth, escapeControls } from "../../src/cli/terminal.ts";
+import { columns, cut, displayWidth, escapeControls, leaving, paint } from "../../src/cli/terminal.ts";
 
 Deno.test("a text is as wide as the places that it takes", () => {
   assertEquals(displayWidth("ESTAB"), 5);
@@ -31,5 +31,14 @@ Deno.test("a text is cut where it does not fit, with a sign of it", () => {
 
 Deno.test("control characters are written out", () => {
   assertEquals(escapeControls("a\x07b\x9bc\u2028d"), "a\\x07b\\x9bc\\u2028d");
-  assertEquals(escapeControls("nginx: 日本"), "nginx: 日本");
+  assertEquals(escapeControls("a\u200e\u061cb\u2069"), "a\\u200e\\u061cb\\u2069");
+  assertEquals(escapeControls("nginx: 日本 🦕"), "nginx: 日本 🦕");
+});
+
+Deno.test("columns line up under what is written out", () => {
+  assertEquals([...columns(["A", "B"], [["\x1b", "1"], ["\u202e", "2"]])], ["A       B", "\\x1b    1", "\\u202e  2"]);
+});
+
+Deno.test("a line that leaves has neither foreign escapes nor, where there is no terminal, colours", () => {
+  assertEquals(leaving(`${paint("bad", "denied\x1b[0m")}: 🦕\n`, 1), "denied\\x1b[0m: 🦕\\x0a");
 });

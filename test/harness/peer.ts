@@ -214,7 +214,7 @@ export class Peer {
     await this.request("set_dumpable", { dumpable });
   }
 
-  /** Gives the process the name that /proc/PID/comm shows. */
+  /** Gives the process the name that /proc/PID/comm shows. U+DC80 to U+DCFF stand for bytes that are not UTF-8. */
   async setName(name: string): Promise<void> {
     await this.request("set_name", { name });
   }

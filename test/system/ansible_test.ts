@@ -172,6 +172,10 @@ systemTest("Ansible: options of the module", ["ansible-playbook"], async (netns)
   assertEquals(unknown.outcome, "failed");
   assertMatch(unknown.msg!, /no_such_option/);
 
+  await scene.client.setName("x\x1b[2J\u009b\u202e\n");
+  const named = await result({ command: "ls", dest: "127.0.0.2", port: DOOMED_PORT });
+  assertEquals(named.report!.connections[0].owners[0].comm, "x\\x1b[2J\\x9b\\u202e\\x0a");
+
   const off = await result({ command: "keepalive", dest: "127.0.0.2", turn_off: true });
   assertEquals([off.outcome, off.changed], ["ok", false]);
 

@@ -162,11 +162,13 @@ systemTest("closing standard output early does not keep tcphup from finishing it
 
 systemTest("a closed standard output, or none, is no crash", [], async (netns) => {
   const scene = await Scene.make(netns);
-  for (const redirection of [">&-", "2>&-", ">/dev/full"]) {
-    const command = quote([...TCPHUP, "ls", "any"]);
-    const run = new Run(await netns.run(["sh", "-c", `${command} ${redirection}`]));
-    assertNoStackTrace(run.stderr);
-    assert(run.code < 128, `${redirection}: exit ${run.code}`);
+  for (const args of [["ls", "any"], ["--version"], ["--help"]]) {
+    for (const redirection of [">&-", "2>&-", ">/dev/full"]) {
+      const command = quote([...TCPHUP, ...args]);
+      const run = new Run(await netns.run(["sh", "-c", `${command} ${redirection}`]));
+      assertNoStackTrace(run.stderr);
+      assert(run.code < 128, `${args} ${redirection}: exit ${run.code}`);
+    }
   }
   await scene.assertUntouched();
 });

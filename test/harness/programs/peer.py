@@ -395,7 +395,7 @@ class Peer:
         libc.prctl(PR_SET_DUMPABLE, int(dumpable))
 
     def do_set_name(self, name):
-        libc.prctl(PR_SET_NAME, name.encode())
+        libc.prctl(PR_SET_NAME, name.encode(errors="surrogateescape"))
 
     def do_run(self, command):
         """Runs a program as a child of this process, which holds its connections meanwhile."""

@@ -366,6 +366,7 @@ exit_code:
 """
 
 import json
+import re
 from collections import Counter
 
 from ansible.module_utils.basic import AnsibleModule
@@ -461,6 +462,25 @@ def command_line(module):
     return words + ["--"] + [str(params[name]) for name in ("dest", "port") if params[name] is not None]
 
 
+# What drives a terminal, or turns its text around: Ansible shows results as they are.
+UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
+def harmless(value):
+    """A part of a report, the names in it, which any user may have chosen, written as in tcphup's own tables."""
+    if isinstance(value, dict):
+        return {key: harmless(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [harmless(part) for part in value]
+    if not isinstance(value, str):
+        return value
+    return UNSAFE.sub(lambda found: written_out(ord(found[0])), value)
+
+
+def written_out(code):
+    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
+
+
 def why(report, exit_code):
     """What a report says of a failure, in one line."""
     counts = Counter(
@@ -516,7 +536,7 @@ def main():
     exit_code, stdout, stderr = module.run_command(command_line(module))
     result = {"exit_code": exit_code, "changed": False}
     try:
-        report = json.loads(stdout)
+        report = harmless(json.loads(stdout))
     except ValueError:
         module.fail_json(msg=stderr.strip() or f"tcphup exited with {exit_code}", **result)
     result["report"] = report
