@@ -2,7 +2,7 @@
 // <linux/inet_diag.h>. Integers are in host order, ports and addresses in network order.
 
 import type { Words } from "../address.ts";
-import { align4, NLATTR_SIZE } from "./message.ts";
+import { findAttribute, GarbledMessage, NLATTR_SIZE } from "./message.ts";
 
 /** The older request for TCP: it alone answers for both families at once, and so with one walk over the kernel's table. */
 export const TCPDIAG_GETSOCK = 18;
@@ -60,6 +60,7 @@ export interface SockId {
 }
 
 const AF_INET = 2;
+const AF_INET6 = 10;
 
 function encodeAddress(view: DataView, offset: number, family: number, words: Words): void {
   if (family === AF_INET) view.setUint32(offset, words[3]);
@@ -113,8 +114,15 @@ export class InetDiagMsg {
   #offset = 0;
   #end = 0;
 
-  /** Moves to the message whose payload is the bytes from `offset` to `end` of `view`. */
+  /**
+   * Moves to the message whose payload is the bytes from `offset` to `end` of `view`.
+   *
+   * @throws {GarbledMessage} When the payload is shorter than the struct, or its family is neither AF_INET nor AF_INET6.
+   */
   at(view: DataView, offset: number, end: number): this {
+    if (end - offset < MSG_SIZE) throw new GarbledMessage("a sock_diag message is shorter than struct inet_diag_msg");
+    const family = view.getUint8(offset);
+    if (family !== AF_INET && family !== AF_INET6) throw new GarbledMessage(`a sock_diag message has family ${family}`);
     this.#view = view;
     this.#offset = offset;
     this.#end = end;
@@ -184,29 +192,26 @@ export class InetDiagMsg {
     return this.#view.getUint32(this.#offset + 68, true);
   }
 
-  /** The value of a reply attribute, in place; null when the kernel sent none. */
-  attribute(type: number): DataView | null {
-    const offset = this.#attributeOffset(type);
+  /**
+   * Returns the value of a reply attribute, in place; null when the kernel sent none.
+   *
+   * @param size How many bytes the value has at least.
+   * @throws {GarbledMessage} When the attributes do not fit into the message, or the value is shorter.
+   */
+  attribute(type: number, size = 0): DataView | null {
+    const offset = this.#find(type, size);
     if (offset < 0) return null;
-    const length = this.#view.getUint16(offset, true) - NLATTR_SIZE;
-    return new DataView(this.#view.buffer, this.#view.byteOffset + offset + NLATTR_SIZE, length);
+    const length = this.#view.getUint16(offset - NLATTR_SIZE, true) - NLATTR_SIZE;
+    return new DataView(this.#view.buffer, this.#view.byteOffset + offset, length);
   }
 
   /** INET_DIAG_SHUTDOWN: bit 0 set when receiving, bit 1 when sending, has been shut down; 0 when not asked for. */
   get shutdown(): number {
-    const offset = this.#attributeOffset(INET_DIAG_SHUTDOWN);
-    return offset < 0 ? 0 : this.#view.getUint8(offset + NLATTR_SIZE);
+    const offset = this.#find(INET_DIAG_SHUTDOWN, 1);
+    return offset < 0 ? 0 : this.#view.getUint8(offset);
   }
 
-  /** Where an attribute begins, −1 when there is none. */
-  #attributeOffset(type: number): number {
-    const view = this.#view;
-    for (let offset = this.#offset + MSG_SIZE; offset + NLATTR_SIZE <= this.#end;) {
-      const length = view.getUint16(offset, true);
-      if (length < NLATTR_SIZE || offset + length > this.#end) return -1;
-      if (view.getUint16(offset + 2, true) === type) return offset;
-      offset += align4(length);
-    }
-    return -1;
+  #find(type: number, size: number): number {
+    return findAttribute(this.#view, this.#offset + MSG_SIZE, this.#end, type, size);
   }
 }

@@ -61,8 +61,40 @@ export function encodeAttribute(type: number, value: Uint8Array): Uint8Array {
   return bytes;
 }
 
-/** The errno (positive, 0 for none) in the payload of an NLMSG_ERROR or an NLMSG_DONE that starts at `offset`. */
-export function messageErrno(view: DataView, offset: number, end: number): number {
+/** Says that a message does not keep to its own lengths, so that nothing it says can be relied upon. */
+export class GarbledMessage extends Error {
+  override readonly name = "GarbledMessage";
+}
+
+/** The largest errno that the kernel returns: MAX_ERRNO. */
+const MAX_ERRNO = 4095;
+
+/**
+ * Returns the errno (positive, 0 for none) in the payload of an NLMSG_ERROR or an NLMSG_DONE that starts at `offset`; null
+ * where it holds none.
+ */
+export function messageErrno(view: DataView, offset: number, end: number): number | null {
   const payload = offset + NLMSGHDR_SIZE;
-  return payload + 4 <= end ? -view.getInt32(payload, true) : 0;
+  if (payload + 4 > end) return null;
+  const errno = -view.getInt32(payload, true);
+  return errno >= 0 && errno <= MAX_ERRNO ? errno : null;
+}
+
+/**
+ * Finds an attribute among those from `from` to `end`. Returns where its value begins, −1 when there is none.
+ *
+ * @param size How many bytes the value has at least.
+ * @throws {GarbledMessage} When the value is shorter, or an attribute on the way to it does not fit.
+ */
+export function findAttribute(view: DataView, from: number, end: number, type: number, size: number): number {
+  for (let offset = from; offset + NLATTR_SIZE <= end;) {
+    const length = view.getUint16(offset, true);
+    if (length < NLATTR_SIZE || offset + length > end) throw new GarbledMessage("a netlink attribute does not fit");
+    if (view.getUint16(offset + 2, true) === type) {
+      if (length < NLATTR_SIZE + size) throw new GarbledMessage("a netlink attribute is shorter than its value");
+      return offset + NLATTR_SIZE;
+    }
+    offset += align4(length);
+  }
+  return -1;
 }

@@ -2,7 +2,7 @@
 // <linux/if_addr.h> and `struct rtmsg` of <linux/rtnetlink.h>. Integers are in host order, addresses in network order.
 
 import { hostPrefix, ipv4, maskWords, type Prefix, type Words } from "../address.ts";
-import { align4, NLATTR_SIZE } from "./message.ts";
+import { findAttribute, GarbledMessage } from "./message.ts";
 
 export const RTM_NEWADDR = 20;
 export const RTM_GETADDR = 22;
@@ -24,6 +24,7 @@ const RTN_LOCAL = 2;
 const RTN_ANYCAST = 4;
 
 const AF_INET = 2;
+const AF_INET6 = 10;
 
 /** `struct ifaddrmsg` that asks for the addresses of a family. */
 export function encodeAddressRequest(family: number): Uint8Array {
@@ -40,55 +41,53 @@ export function encodeRouteRequest(family: number): Uint8Array {
   return bytes;
 }
 
-/** The address in the RTM_NEWADDR whose payload lies from `offset` to `end`; null for one without. */
+/**
+ * Returns the address in the RTM_NEWADDR whose payload lies from `offset` to `end`; null for one without, and for another
+ * family.
+ *
+ * @throws {GarbledMessage} When its lengths contradict each other.
+ */
 export function decodeAddress(view: DataView, offset: number, end: number): Prefix | null {
-  const family = view.getUint8(offset);
+  const family = familyOf(view, offset, end, IFADDRMSG_SIZE);
+  if (family === null) return null;
   const attributes = offset + IFADDRMSG_SIZE;
   // On a point-to-point link IFA_ADDRESS is the other end.
-  const address = find(view, attributes, end, IFA_LOCAL) ?? find(view, attributes, end, IFA_ADDRESS);
-  const words = address && wordsOf(view, address, family);
+  const words = find(view, attributes, end, IFA_LOCAL, family) ?? find(view, attributes, end, IFA_ADDRESS, family);
   return words && hostPrefix({ words });
 }
 
 /**
- * The destination of the RTM_NEWROUTE whose payload lies from `offset` to `end`, when it is in the `local` table and
+ * Returns the destination of the RTM_NEWROUTE whose payload lies from `offset` to `end`, when it is in the `local` table and
  * leads to this host itself; else null.
+ *
+ * @throws {GarbledMessage} When its lengths contradict each other, or the prefix is longer than the address.
  */
 export function decodeLocalRoute(view: DataView, offset: number, end: number): Prefix | null {
-  const [family, length] = [view.getUint8(offset), view.getUint8(offset + 1)];
-  const [table, type] = [view.getUint8(offset + 4), view.getUint8(offset + 7)];
+  const family = familyOf(view, offset, end, RTMSG_SIZE);
+  if (family === null) return null;
+  const [length, table, type] = [1, 4, 7].map((field) => view.getUint8(offset + field));
   if (table !== RT_TABLE_LOCAL || (type !== RTN_LOCAL && type !== RTN_ANYCAST)) return null;
-  const destination = find(view, offset + RTMSG_SIZE, end, RTA_DST);
-  // Without one it is the default: everything.
-  const words = destination === null ? allOf(family) : wordsOf(view, destination, family);
-  if (words === null) return null;
   const canonical = family === AF_INET ? length + 96 : length;
+  if (canonical > 128) throw new GarbledMessage(`a route has a prefix of ${length} bits`);
+  // Without a destination it is the default: everything.
+  const words = find(view, offset + RTMSG_SIZE, end, RTA_DST, family) ?? allOf(family);
   return { words: maskWords(words, canonical), length: canonical };
+}
+
+/** Returns the family, at the start of the struct, if it is one with addresses; else null. */
+function familyOf(view: DataView, offset: number, end: number, size: number): number | null {
+  if (end - offset < size) throw new GarbledMessage("an rtnetlink message is shorter than its struct");
+  const family = view.getUint8(offset);
+  return family === AF_INET || family === AF_INET6 ? family : null;
 }
 
 function allOf(family: number): Words {
   return family === AF_INET ? ipv4(0).words : [0, 0, 0, 0];
 }
 
-interface Attribute {
-  readonly offset: number;
-  readonly length: number;
-}
-
-function find(view: DataView, from: number, end: number, type: number): Attribute | null {
-  for (let offset = from; offset + NLATTR_SIZE <= end;) {
-    const length = view.getUint16(offset, true);
-    if (length < NLATTR_SIZE || offset + length > end) return null;
-    if (view.getUint16(offset + 2, true) === type) {
-      return { offset: offset + NLATTR_SIZE, length: length - NLATTR_SIZE };
-    }
-    offset += align4(length);
-  }
-  return null;
-}
-
-function wordsOf(view: DataView, { offset, length }: Attribute, family: number): Words | null {
+function find(view: DataView, from: number, end: number, type: number, family: number): Words | null {
+  const offset = findAttribute(view, from, end, type, family === AF_INET ? 4 : 16);
+  if (offset < 0) return null;
   const word = (i: number) => view.getUint32(offset + 4 * i);
-  if (family === AF_INET) return length < 4 ? null : ipv4(word(0)).words;
-  return length < 16 ? null : [word(0), word(1), word(2), word(3)];
+  return family === AF_INET ? ipv4(word(0)).words : [word(0), word(1), word(2), word(3)];
 }

@@ -7,12 +7,16 @@ import type { Endpoint } from "../connection.ts";
 const AF_INET = 2;
 const AF_INET6 = 10;
 
-/** Reads the address of a `struct sockaddr_in` or `sockaddr_in6`; null for any other family. */
+/** sizeof(struct sockaddr_in), and of sockaddr_in6 without its scope, which older programs leave out. */
+const SIZE_OF_IPV4 = 16;
+const SIZE_OF_IPV6 = 24;
+
+/** Reads the address of a `struct sockaddr_in` or `sockaddr_in6`; null for any other family, and for fewer bytes. */
 export function sockaddrAddress(bytes: Uint8Array): Address | null {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  const family = view.getUint16(0, true);
+  const family = bytes.length < SIZE_OF_IPV4 ? null : view.getUint16(0, true);
   if (family === AF_INET) return ipv4(view.getUint32(4));
-  if (family !== AF_INET6) return null;
+  if (family !== AF_INET6 || bytes.length < SIZE_OF_IPV6) return null;
   return { words: [8, 12, 16, 20].map((offset) => view.getUint32(offset)) as unknown as Words };
 }
 
@@ -21,7 +25,7 @@ export function sockaddrPort(bytes: Uint8Array): number {
   return bytes[2] << 8 | bytes[3];
 }
 
-/** Reads an endpoint; its address is empty for a family other than AF_INET and AF_INET6. */
+/** Reads an endpoint; its address is empty where `sockaddrAddress` finds none. */
 export function decodeSockaddr(bytes: Uint8Array): Endpoint {
   const address = sockaddrAddress(bytes);
   return { address: address === null ? "" : formatAddress(address), port: sockaddrPort(bytes) };

@@ -22,6 +22,7 @@ import { hostPrefix, ipv4, type Prefix } from "../address.ts";
 import {
   align4,
   encodeMessage,
+  GarbledMessage,
   messageErrno,
   NLM_F_DUMP,
   NLM_F_DUMP_INTR,
@@ -92,7 +93,7 @@ function list(route: Descriptor, request: number, payload: Uint8Array, reply: nu
     } catch (error) {
       // A family that is switched off, or a table that has nothing in it yet.
       if (isSyscallError(error, "ENOENT", "EAFNOSUPPORT", "EOPNOTSUPP")) return [];
-      throw error;
+      if (!(error instanceof GarbledMessage) || attempt === ATTEMPTS) throw error;
     }
   }
 }
@@ -109,12 +110,13 @@ function receive(route: Descriptor, sequence: number, reply: number, decode: Dec
     for (let offset = 0; offset + NLMSGHDR_SIZE <= received;) {
       const length = view.getUint32(offset, true);
       const end = offset + length;
-      if (length < NLMSGHDR_SIZE || end > received) break;
+      if (length < NLMSGHDR_SIZE || end > received) return null;
       const [type, flags] = [view.getUint16(offset + 4, true), view.getUint16(offset + 6, true)];
       if (view.getUint32(offset + 8, true) === sequence) {
         if (flags & NLM_F_DUMP_INTR) whole = false;
         if (type === NLMSG_DONE || type === NLMSG_ERROR) {
           const errno = messageErrno(view, offset, end);
+          if (errno === null) return null;
           if (errno !== 0) throw new SyscallError("rtnetlink dump", errno);
           return whole ? prefixes : null;
         }

@@ -82,13 +82,13 @@ function matchCondition(condition: Condition, negated: boolean, protocol: Protoc
     case "mark": {
       const { value, mask } = condition;
       return (row) => {
-        const mark = row.attribute(INET_DIAG_MARK);
+        const mark = row.attribute(INET_DIAG_MARK, 4);
         return mark !== null && ((mark.getUint32(0, true) & mask) >>> 0 === value) !== negated;
       };
     }
     case "cgroup":
       return (row) => {
-        const cgroup = row.attribute(INET_DIAG_CGROUP_ID);
+        const cgroup = row.attribute(INET_DIAG_CGROUP_ID, 8);
         return cgroup !== null && (cgroup.getBigUint64(0, true) === condition.id) !== negated;
       };
     case "autobound":
@@ -109,7 +109,7 @@ function matchCondition(condition: Condition, negated: boolean, protocol: Protoc
       };
     case "transparent":
       return (row) => {
-        const options = row.attribute(INET_DIAG_SOCKOPT);
+        const options = row.attribute(INET_DIAG_SOCKOPT, 1);
         return options !== null && ((options.getUint8(0) & TRANSPARENT) !== 0) !== negated;
       };
   }

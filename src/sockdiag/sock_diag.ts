@@ -16,6 +16,7 @@ import {
   align4,
   encodeAttribute,
   encodeMessage,
+  GarbledMessage,
   messageErrno,
   NLM_F_ACK,
   NLM_F_DUMP,
@@ -55,6 +56,9 @@ export function encodeDump(request: DumpRequest, sequence: number): Uint8Array {
   return encodeMessage(type, NLM_F_REQUEST | NLM_F_DUMP, sequence, payload, attributes);
 }
 
+/** What is left of a dump after a datagram: `disturbed` is more of one that is inconsistent, `garbled` is no telling. */
+type Left = "more" | "disturbed" | "garbled" | "end";
+
 /**
  * Reads one datagram of a dump: moves `row` to each socket in it and calls `each`. Returns whether there is more to come,
  * and whether it can be relied upon.
@@ -66,9 +70,19 @@ export function readDatagram(
   sequence: number,
   row: InetDiagMsg,
   each: (row: InetDiagMsg) => void,
-): "more" | "disturbed" | "garbled" | "end" {
+): Left {
+  try {
+    return readMessages(view, sequence, row, each);
+  } catch (error) {
+    if (error instanceof GarbledMessage) return "garbled";
+    throw error;
+  }
+}
+
+function readMessages(view: DataView, sequence: number, row: InetDiagMsg, each: (row: InetDiagMsg) => void): Left {
   let disturbed = false;
-  for (let offset = 0; offset + NLMSGHDR_SIZE <= view.byteLength;) {
+  for (let offset = 0; offset < view.byteLength;) {
+    if (offset + NLMSGHDR_SIZE > view.byteLength) return "garbled";
     const length = view.getUint32(offset, true);
     const end = offset + length;
     if (length < NLMSGHDR_SIZE || end > view.byteLength) return "garbled";
@@ -77,6 +91,7 @@ export function readDatagram(
       if (view.getUint16(offset + 6, true) & NLM_F_DUMP_INTR) disturbed = true;
       if (type === NLMSG_DONE || type === NLMSG_ERROR) {
         const errno = messageErrno(view, offset, end);
+        if (errno === null) return "garbled";
         if (errno !== 0) throw new SyscallError("sock_diag dump", errno);
         return disturbed ? "garbled" : "end";
       }
@@ -162,6 +177,7 @@ export class SockDiag {
       if (received < NLMSGHDR_SIZE || view.getUint32(8, true) !== sequence) continue;
       if (view.getUint16(4, true) !== NLMSG_ERROR) continue;
       const errno = messageErrno(view, 0, received);
+      if (errno === null) continue;
       if (errno !== 0) throw new SyscallError("SOCK_DESTROY", errno);
       return;
     }

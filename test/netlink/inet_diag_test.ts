@@ -1,6 +1,6 @@
 // sock_diag's requests and replies, byte by byte as <linux/inet_diag.h> lays them out. The reply is one of Linux 6.18.
 
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertThrows } from "@std/assert";
 import {
   encodeRequest,
   encodeTcpRequest,
@@ -15,6 +15,7 @@ import {
   InetDiagMsg,
   MSG_SIZE,
 } from "../../src/netlink/inet_diag.ts";
+import { GarbledMessage } from "../../src/netlink/message.ts";
 import { bytes, viewAt } from "./bytes.ts";
 
 const [AF_INET, AF_INET6] = [2, 10];
@@ -194,17 +195,27 @@ Deno.test("an attribute that was not sent is none, also when the next message ha
   assertEquals(rowOf(REPLY, ATTRIBUTES).attribute(INET_DIAG_SOCKOPT), null);
 });
 
-Deno.test("attributes that make no sense end the search, without reading beyond the row", () => {
+Deno.test("attributes that make no sense are garbled, and nothing beyond the row is read", () => {
   const broken = {
     "shorter than its header": "03 00 01 00  05 00 08 00 03 00 00 00",
     "of no length, which would go on for ever": "00 00 00 00  05 00 08 00 03 00 00 00",
     "longer than the row": "ff ff 08 00  03 00 00 00",
-    "cut off in its header": "05 00 08",
+    "without a value": "04 00 08 00",
   };
   for (const [what, attributes] of Object.entries(broken)) {
     const row = rowOf(REPLY, bytes(attributes));
-    assertEquals([row.attribute(INET_DIAG_SHUTDOWN), row.shutdown], [null, 0], what);
+    assertThrows(() => row.shutdown, GarbledMessage, undefined, what);
+    assertThrows(() => row.attribute(INET_DIAG_SHUTDOWN, 1), GarbledMessage, undefined, what);
   }
+  assertEquals(rowOf(REPLY, bytes("05 00 08")).shutdown, 0);
+});
+
+Deno.test("a row that is cut short, or of another family, is garbled", () => {
+  const row = new InetDiagMsg();
+  assertThrows(() => row.at(viewAt(REPLY, 0), 0, MSG_SIZE - 1), GarbledMessage, "shorter than struct inet_diag_msg");
+  const unix = REPLY.slice();
+  unix[0] = 1;
+  assertThrows(() => row.at(viewAt(unix, 0), 0, MSG_SIZE), GarbledMessage, "family 1");
 });
 
 Deno.test("one object goes from row to row", () => {

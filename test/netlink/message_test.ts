@@ -1,7 +1,14 @@
 // netlink messages and attributes, byte by byte as <linux/netlink.h> lays them out.
 
 import { assertEquals, assertThrows } from "@std/assert";
-import { align4, encodeAttribute, encodeMessage, messageErrno } from "../../src/netlink/message.ts";
+import {
+  align4,
+  encodeAttribute,
+  encodeMessage,
+  findAttribute,
+  GarbledMessage,
+  messageErrno,
+} from "../../src/netlink/message.ts";
 import { bytes, viewAt } from "./bytes.ts";
 
 Deno.test("a message is its header, its payload and its attributes", () => {
@@ -54,11 +61,24 @@ Deno.test("an errno is what follows the header, with its sign turned", () => {
   for (const offset of [0, 4, 100]) assertEquals(messageErrno(viewAt(ENOENT, offset), offset, offset + 36), 2);
 });
 
-Deno.test("an NLMSG_DONE with no room for an errno has none, whatever lies behind it", () => {
+Deno.test("a message with no room for an errno, or with what is none, holds none", () => {
   const done = bytes(`
     10 00 00 00  03 00  02 00  01 00 00 00  00 00 00 00 ; struct nlmsghdr
     fe ff ff ff                                         ; another message's
   `);
-  assertEquals(messageErrno(viewAt(done, 0), 0, 16), 0);
-  assertEquals(messageErrno(viewAt(done, 0), 0, 19), 0);
+  for (const end of [16, 19]) assertEquals(messageErrno(viewAt(done, 0), 0, end), null);
+  for (const value of [1, -4096, -(2 ** 31)]) {
+    const view = viewAt(done, 0);
+    view.setInt32(16, value, true);
+    assertEquals(messageErrno(view, 0, 20), null, `${value}`);
+  }
+});
+
+Deno.test("an attribute is found by its type, if its value is as long as it has to be", () => {
+  const attributes = viewAt(bytes("04 00 0e 00  08 00 0f 00 2a 00 00 00  05 00 08 00 02 00 00 00"), 8);
+  const end = attributes.byteLength;
+  assertEquals([0xf, 8, 1].map((type) => findAttribute(attributes, 8, end, type, 1)), [16, 24, -1]);
+  assertThrows(() => findAttribute(attributes, 8, end, 0xf, 5), GarbledMessage, "shorter than its value");
+  assertThrows(() => findAttribute(attributes, 8, end, 0xe, 1), GarbledMessage, "shorter than its value");
+  assertThrows(() => findAttribute(attributes, 8, end - 4, 8, 1), GarbledMessage, "does not fit");
 });

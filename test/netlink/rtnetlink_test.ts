@@ -1,7 +1,8 @@
 // Addresses and routes as the kernel sends them, byte by byte.
 
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertThrows } from "@std/assert";
 import { formatPrefix } from "../../src/address.ts";
+import { GarbledMessage } from "../../src/netlink/message.ts";
 import {
   decodeAddress,
   decodeLocalRoute,
@@ -44,11 +45,33 @@ Deno.test("an IPv6 address has IFA_ADDRESS alone, behind whatever", () => {
   assertEquals(decoded(decodeAddress, bytes("0a 40 80 00 02000000", flags, address)), "2001:db8::1");
 });
 
-Deno.test("an address without one, or one cut short, is none", () => {
+Deno.test("an address without one is none, nor is one of another family", () => {
   assertEquals(decoded(decodeAddress, bytes("02 18 80 00 02000000")), null);
-  assertEquals(decoded(decodeAddress, bytes("02 18 80 00 02000000", "0800 0200 0a00")), null);
-  assertEquals(decoded(decodeAddress, bytes("02 18 80 00 02000000", "0600 0200 0a00 0000")), null);
-  assertEquals(decoded(decodeAddress, bytes("02 18 80 00 02000000", "0000 0200")), null);
+  assertEquals(decoded(decodeAddress, bytes("07 18 80 00 02000000", "0800 0200 0a000001")), null);
+});
+
+Deno.test("what is cut short is garbled", () => {
+  const payloads: [Decode, ...string[]][] = [
+    [decodeAddress, "02 18 80 00 020000"],
+    [decodeAddress, "02 18 80 00 02000000", "0800 0200 0a00"],
+    [decodeAddress, "02 18 80 00 02000000", "0600 0200 0a00 0000"],
+    [decodeAddress, "02 18 80 00 02000000", "0000 0200"],
+    [decodeAddress, "0a 18 80 00 02000000", "0800 0200 0a000001"],
+    [decodeLocalRoute, "02 10 00 00 ff 03 fe 02 000000"],
+    [decodeLocalRoute, "02 10 00 00 ff 03 fe 02 00000000", "0600 0100 0a4d 0000"],
+  ];
+  for (const [decode, ...hex] of payloads) {
+    assertThrows(() => decoded(decode, bytes(...hex)), GarbledMessage, undefined, hex.join(" "));
+  }
+});
+
+Deno.test("a prefix that is longer than its address is garbled", () => {
+  const six = "1400 0100 fd000000 00000000 00000000 00000000";
+  const longer = [
+    bytes("02 21 00 00 ff 03 fe 02 00000000", "0800 0100 0a4d0000"),
+    bytes("0a 81 00 00 ff 02 00 04 00000000", six),
+  ];
+  for (const payload of longer) assertThrows(() => decoded(decodeLocalRoute, payload), GarbledMessage, "prefix");
 });
 
 Deno.test("routes of the table local that lead here", () => {

@@ -56,3 +56,12 @@ Deno.test("another family has no address", () => {
   assertEquals(sockaddrAddress(unix), null);
   assertEquals(decodeSockaddr(unix).address, "");
 });
+
+Deno.test("one that is cut short has no address", () => {
+  for (const whole of [IPV4, IPV6.subarray(0, 24)]) {
+    for (let length = 0; length < whole.length; length++) {
+      assertEquals(sockaddrAddress(whole.subarray(0, length)), null, `${length} of ${whole.length}`);
+    }
+  }
+  assertEquals(decodeSockaddr(new Uint8Array()), { address: "", port: 0 });
+});

@@ -169,7 +169,29 @@ Deno.test("a datagram that makes no sense is no end of a dump", () => {
     return [bytes];
   };
   assertEquals(ports(answering(() => [new Uint8Array(0)], whole).diag), [1]);
-  for (const length of [0, 15, 1000, 0xffffffff]) assertEquals(ports(answering(withLength(length), whole).diag), [1]);
+  // 87 bytes hold a header and all of a struct inet_diag_msg but its last byte.
+  for (const length of [0, 15, 87, 1000, 0xffffffff]) {
+    assertEquals(ports(answering(withLength(length), whole).diag), [1]);
+  }
+});
+
+Deno.test("a row whose attributes do not fit, and an end without an errno, have the dump begun anew", () => {
+  const whole = (n: number) => [datagram(socket(n, 1), done(n))];
+  const garbled = (offset: number, value: number) => (n: number) => {
+    const bytes = datagram(socket(n, 9), done(n));
+    bytes[offset] = value;
+    return [bytes];
+  };
+  const ports = (kernel: FakeKernel) => {
+    const seen: number[] = [];
+    kernel.diag.dump(REQUEST, (row) => void seen.push(row.shutdown === 0 ? row.sport : 0));
+    return seen;
+  };
+  const [attribute, end] = [16 + 72, 16 + 72 + 8];
+  assertEquals(ports(answering(garbled(attribute, 4), whole)), [1]);
+  assertEquals(ports(answering(garbled(attribute, 99), whole)), [1]);
+  assertEquals(ports(answering(garbled(end, 16), whole)), [9, 1]);
+  assertFails(() => ports(answering(garbled(attribute, 4))), "sock_diag dump", "ENOBUFS");
 });
 
 Deno.test("an error of the caller's ends the dump, and the next one sees nothing of it", () => {
@@ -220,6 +242,7 @@ Deno.test("only an acknowledgement of this very request is one", () => {
   const kernel = destroying(
     ({ sequence }) => refusal(sequence - 1, 0),
     () => new Uint8Array(0),
+    ({ sequence }) => message(2, sequence, new Uint8Array(0)),
     ({ sequence }) => socket(sequence, 1),
     ({ sequence }) => refusal(sequence, ENOENT),
   );
