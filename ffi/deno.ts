@@ -2,6 +2,7 @@
 // `node.ts` exports the same on koffi; packaging for npm maps this module to that one.
 
 import { LibcUnavailable, type NativeFunctions, type NativeSymbols } from "./native.ts";
+import { type Backend, readLine, writeAll } from "./streams.ts";
 
 /** The dynamic linker knows where it is. */
 const LIBC = "libc.so.6";
@@ -48,7 +49,13 @@ export function memoryAt(address: bigint, length: number): ArrayBuffer {
   return Deno.UnsafePointerView.getArrayBuffer(Deno.UnsafePointer.create(address)!, length);
 }
 
-const encoder = new TextEncoder();
+const streams: Backend = {
+  load,
+  write: (stream, bytes) => (stream === 1 ? Deno.stdout : Deno.stderr).writeSync(bytes),
+  read: (bytes) => Deno.stdin.readSync(bytes) ?? 0,
+  isBlocked: (error) => error instanceof Deno.errors.WouldBlock,
+  isBroken: (error) => error instanceof Deno.errors.BrokenPipe,
+};
 
 let yieldElsewhere: (() => Promise<unknown>) | undefined;
 
@@ -86,32 +93,17 @@ export const host = {
   /**
    * Writes all of `text` to standard output (1) or standard error (2).
    *
-   * @returns `false` when the reader has closed its end; of standard error, when it failed for any reason, since what
-   * tcphup does is not to depend on who can read about it.
+   * @returns `false` when the reader has closed its end; of standard error, when it failed for any reason, or nobody has
+   * read it for a second, since what tcphup does is not to depend on who can read about it.
    * @throws {Error} When standard output takes no more: on a full disk.
    */
   write(stream: 1 | 2, text: string): boolean {
-    const file = stream === 1 ? Deno.stdout : Deno.stderr;
-    let bytes = encoder.encode(text);
-    try {
-      while (bytes.length > 0) bytes = bytes.subarray(file.writeSync(bytes));
-      return true;
-    } catch (error) {
-      if (stream === 2 || error instanceof Deno.errors.BrokenPipe) return false;
-      throw new Error(`Cannot write to standard output: ${(error as Error).message}`);
-    }
+    return writeAll(streams, stream, text);
   },
 
   /** Reads a line from standard input, without its end; null where there is none. */
   readLine(): string | null {
-    const byte = new Uint8Array(1);
-    const bytes: number[] = [];
-    for (;;) {
-      const count = Deno.stdin.readSync(byte);
-      if (count === null && bytes.length === 0) return null;
-      if (count === null || byte[0] === 10) return new TextDecoder().decode(new Uint8Array(bytes));
-      bytes.push(byte[0]);
-    }
+    return readLine(streams);
   },
 
   /** Whether standard input (0), output (1) or error (2) is a terminal. */

@@ -5,6 +5,7 @@ import { readFileSync, readSync, writeSync } from "node:fs";
 import { createRequire } from "node:module";
 import { isatty } from "node:tty";
 import { LibcUnavailable, type NativeFunctions, type NativeSymbol, type NativeSymbols } from "./native.ts";
+import { type Backend, readLine, writeAll } from "./streams.ts";
 
 /** Not imported: an import touches the standard streams, and Node makes pipes non-blocking, also for others who have them. */
 const { process, setImmediate } = globalThis as unknown as {
@@ -83,25 +84,18 @@ export function memoryAt(address: bigint, length: number): ArrayBuffer {
   return koffi!.view(address, length);
 }
 
-const encoder = new TextEncoder();
-const never = new Int32Array(new SharedArrayBuffer(4));
-
 /** The code of a failed system call of Node's own, such as `EPIPE`. */
 function codeOf(error: unknown): string | undefined {
   return (error as NodeJS.ErrnoException).code;
 }
 
-/** What `transfer` returns once a descriptor that was inherited non-blocking is ready for it. */
-function whenReady(transfer: () => number): number {
-  for (;;) {
-    try {
-      return transfer();
-    } catch (error) {
-      if (codeOf(error) !== "EAGAIN") throw error;
-      Atomics.wait(never, 0, 0, 5);
-    }
-  }
-}
+const streams: Backend = {
+  load,
+  write: writeSync,
+  read: (bytes) => readSync(0, bytes),
+  isBlocked: (error) => codeOf(error) === "EAGAIN",
+  isBroken: (error) => codeOf(error) === "EPIPE",
+};
 
 /** From <asm-generic/ioctls.h>. */
 const TIOCGWINSZ = 0x5413n;
@@ -139,31 +133,17 @@ export const host = {
   /**
    * Writes all of `text` to standard output (1) or standard error (2).
    *
-   * @returns `false` when the reader has closed its end; of standard error, when it failed for any reason, since what
-   * tcphup does is not to depend on who can read about it.
+   * @returns `false` when the reader has closed its end; of standard error, when it failed for any reason, or nobody has
+   * read it for a second, since what tcphup does is not to depend on who can read about it.
    * @throws {Error} When standard output takes no more: on a full disk.
    */
   write(stream: 1 | 2, text: string): boolean {
-    let bytes = encoder.encode(text);
-    try {
-      while (bytes.length > 0) bytes = bytes.subarray(whenReady(() => writeSync(stream, bytes)));
-      return true;
-    } catch (error) {
-      if (stream === 2 || codeOf(error) === "EPIPE") return false;
-      throw new Error(`Cannot write to standard output: ${(error as Error).message}`);
-    }
+    return writeAll(streams, stream, text);
   },
 
   /** Reads a line from standard input, without its end; null where there is none. */
   readLine(): string | null {
-    const byte = new Uint8Array(1);
-    const bytes: number[] = [];
-    for (;;) {
-      const count = whenReady(() => readSync(0, byte));
-      if (count === 0 && bytes.length === 0) return null;
-      if (count === 0 || byte[0] === 10) return new TextDecoder().decode(new Uint8Array(bytes));
-      bytes.push(byte[0]);
-    }
+    return readLine(streams);
   },
 
   /** Whether standard input (0), output (1) or error (2) is a terminal. */

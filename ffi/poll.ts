@@ -4,8 +4,7 @@ import { check, isSyscallError, lazily } from "./libc.ts";
 
 const polling = lazily({ poll: { parameters: ["buffer", "usize", "i32"], result: "i32" } });
 
-export const POLLIN = 1;
-export const POLLOUT = 4;
+export { POLLIN, POLLOUT } from "./streams.ts";
 
 const pollfd = new Int32Array(2);
 

@@ -2,7 +2,7 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { Namespace } from "../harness/namespace.ts";
-import { Peer } from "../harness/peer.ts";
+import { Peer, PYTHON } from "../harness/peer.ts";
 import {
   assertCountsAddUp,
   assertExit,
@@ -182,6 +182,51 @@ systemTest("what it does, and the exit code, do not depend on standard error", [
   await scene.assertHungUp();
   assertExit(new Run(await netns.run(command("--bogus"))), 2);
 });
+
+/** Runs a command with its standard output a pipe that does not block, and that is read late; prints what came, and its end. */
+const LATE_READER = `
+import os, subprocess, sys, time
+out, end = os.pipe()
+os.set_blocking(end, False)
+program = subprocess.Popen(sys.argv[1:], stdout=end)
+os.close(end)
+time.sleep(1)
+while chunk := os.read(out, 4096):
+    os.write(1, chunk)
+sys.exit(program.wait())`;
+
+/** Runs a command with its standard error a pipe that is full. */
+const NO_READER = `
+import os, subprocess, sys
+out, end = os.pipe()
+os.set_blocking(end, False)
+try:
+    while True: os.write(end, b"x")
+except BlockingIOError:
+    pass
+os.set_blocking(end, sys.argv[1] == "blocking")
+sys.exit(subprocess.run(sys.argv[2:], stderr=end).returncode)`;
+
+systemTest("a slow reader of a pipe that does not block gets all of it", [], async (netns) => {
+  const scene = await Scene.make(netns, { count: 300 });
+  const command = [...TCPHUP, "127.0.0.2", `${DOOMED_PORT}`, "--json"];
+  const run = new Run(await netns.run([PYTHON, "-c", LATE_READER, ...command]));
+  assertExit(run, 0);
+  assert(run.stdout.length > 65536, "more than a pipe holds");
+  assertEquals(run.json().hung_up, 300);
+  await scene.assertHungUp();
+});
+
+for (const kind of ["blocking", "non-blocking"]) {
+  systemTest(`nobody who reads a ${kind} standard error keeps it from its work`, [], async (netns) => {
+    const scene = await Scene.make(netns);
+    const command = [...TCPHUP, "127.0.0.2", `${DOOMED_PORT}`, "--verbose"];
+    const run = new Run(await netns.run(["timeout", "60", PYTHON, "-c", NO_READER, kind, ...command]));
+    assertExit(run, 0);
+    assertMatch(run.stdout, /^hung up on 3 connections$/m);
+    await scene.assertHungUp();
+  });
+}
 
 systemTest("what cannot be written to standard output is a failure, when all is done", [], async (netns) => {
   const scene = await Scene.make(netns);
