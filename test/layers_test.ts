@@ -6,7 +6,7 @@
 import { assertEquals } from "@std/assert";
 
 /** Modules that stand in src/ itself and belong to floor 1. */
-const PURE = ["address", "connection", "mountinfo", "sleep", "unsupported", "usage_error"].map((name) =>
+const PURE = ["address", "closest", "connection", "mountinfo", "sleep", "unsupported", "usage_error"].map((name) =>
   `src/${name}.ts`
 );
 

@@ -1,7 +1,9 @@
 // From the words on the command line to a command, its flags and what is left.
 
+import { expectedWord, meantWord } from "../closest.ts";
 import { UsageError } from "../usage_error.ts";
 import { type Command, type Flag, FLAGS } from "./flags.ts";
+import { refuseMistyped } from "./mistyped.ts";
 
 /** A flag that was typed. */
 export interface GivenFlag {
@@ -87,18 +89,38 @@ const COMMANDS: readonly Command[] = ["hup", "ls", "keepalive", "run", "plan", "
 /**
  * Reads the command line. The first word that is no flag names the command where it is one; else the command is `hup`.
  *
- * @throws {UsageError} For a flag that there is not, or that the command does not have, for a missing value, and for a
- * value where there can be none.
+ * @throws {UsageError} For a flag that there is not, or that the command does not have, for a missing value, for a value
+ * where there can be none, and for a command that seems mistyped.
  */
 export function parseArguments(args: readonly string[]): Arguments {
   const { words, flags, unknown, behindDashes } = tellApart(args);
+  if (words[0] === "help") return helpOn(words.slice(1));
   const named = COMMANDS.find((command) => command === words[0]);
+  if (named === undefined && words.length > 0) refuseMistyped(words[0]);
   const command = named ?? "hup";
   const hint = `see "tcphup${named ? ` ${named}` : ""} --help"`;
   // A value that is missing may be what looks like an option: --max -1.
   for (const given of flags) check(given, command, hint);
-  if (unknown.length > 0) throw new UsageError(`Unknown option "${unknown[0]}": ${hint}`);
+  if (unknown.length > 0) throw new UsageError(`Unknown option "${unknown[0]}": ${meantBy(unknown[0]) ?? hint}`);
   return new Arguments(command, named !== undefined, named ? words.slice(1) : words, flags, behindDashes);
+}
+
+/** `tcphup help [COMMAND]`, as `tcphup [COMMAND] --help`. @throws {UsageError} */
+function helpOn([name, surplus]: readonly string[]): Arguments {
+  const command = COMMANDS.find((command) => command === name);
+  if (command === undefined && name !== undefined) {
+    throw new UsageError(`Unknown command "${name}": ${expectedWord(name, COMMANDS)}`);
+  }
+  if (surplus !== undefined) throw new UsageError(`Surplus argument "${surplus}": expected tcphup help [COMMAND]`);
+  const help = { flag: FLAGS.find(({ name }) => name === "help")!, value: undefined };
+  return new Arguments(command ?? "hup", command !== undefined, [], [help]);
+}
+
+/** Which flag was meant by a word that is none; null when none is near. */
+function meantBy(word: string): string | null {
+  const [, name] = /^--([a-z][^=]+)/i.exec(word) ?? [];
+  const flag = name === undefined ? null : meantWord(name.replaceAll("_", "-"), FLAGS.map(({ name }) => name));
+  return flag === null ? null : `did you mean "--${flag}"?`;
 }
 
 /** @throws {UsageError} When both of two flags were given that cannot be meant together. */

@@ -372,5 +372,5 @@ export const FLAGS: readonly Flag[] = [
     commands: selecting,
   },
   { name: "help", short: "h", help: "show help; after a command, that command's", group: "Output", commands: all },
-  { name: "version", help: "show the version", group: "Output", commands: all },
+  { name: "version", short: "V", help: "show the version", group: "Output", commands: all },
 ];

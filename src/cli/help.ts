@@ -173,7 +173,7 @@ export function generalHelp(): string {
 ${examplesOf(MANUALS.hup)}
 
 Usage: ${MANUALS.hup.usage}
-       tcphup COMMAND ...   ("tcphup COMMAND --help" explains it)
+       tcphup COMMAND ...   ("tcphup help COMMAND" explains it)
 
 Commands:
 ${commands.join("\n")}

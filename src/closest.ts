@@ -1,0 +1,44 @@
+// Which word was meant by one that is mistyped. closestString of @std/text would do, but a program that root runs from its
+// sources, in the hour of an outage, is not to ask a registry for code because of a slip of the finger.
+
+/** How many letters to insert, leave out, replace or swap with their neighbour make `b` of `a`. */
+export function editDistance(a: string, b: string): number {
+  const distances = [Array.from({ length: b.length + 1 }, (_, j) => j)];
+  for (let i = 1; i <= a.length; i++) {
+    distances[i] = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const replaced = distances[i - 1][j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1);
+      const swapped = a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1] ? distances[i - 2][j - 2] + 1 : Infinity;
+      distances[i][j] = Math.min(replaced, swapped, distances[i - 1][j] + 1, distances[i][j - 1] + 1);
+    }
+  }
+  return distances[a.length][b.length];
+}
+
+/** From how many letters on a word may have two slips. */
+const LONG = 5;
+
+/** The nearest of `words` that a slip of the finger, or another case, makes of `word`; null when none is near. */
+export function nearest(word: string, words: readonly string[]): string | null {
+  const typed = word.toLowerCase();
+  const reach = typed.length < LONG ? 1 : 2;
+  const near = words.flatMap((candidate) => {
+    // Spares long texts the table of distances.
+    if (Math.abs(typed.length - candidate.length) > reach) return [];
+    const distance = editDistance(typed, candidate.toLowerCase());
+    return distance > reach ? [] : [{ candidate, distance }];
+  });
+  return near.sort((a, b) => a.distance - b.distance)[0]?.candidate ?? null;
+}
+
+/** The one of `words` that was meant: the nearest, or the only one that begins so; null when nobody can tell. */
+export function meantWord(word: string, words: readonly string[]): string | null {
+  const begun = words.filter((candidate) => word !== "" && candidate.startsWith(word.toLowerCase()));
+  return nearest(word, words) ?? (begun.length === 1 ? begun[0] : null);
+}
+
+/** The end of a message about a word that is none of `words`: the one that was meant, or all. */
+export function expectedWord(word: string, words: readonly string[]): string {
+  const meant = meantWord(word, words);
+  return meant === null ? `expected ${words.join(", ")}` : `did you mean "${meant}"?`;
+}
