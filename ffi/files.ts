@@ -4,15 +4,21 @@ import { getdents64, O_DIRECTORY, open, read } from "./libc.ts";
 
 const CHUNK = 64 * 1024;
 
-/** The whole of a file, or of whatever else can be read to its end. @throws {SyscallError} */
-export function readWhole(path: string): Uint8Array {
+/**
+ * The whole of a file, or of whatever else can be read to its end.
+ *
+ * @param most Bytes: of a larger file somewhat more than that is read, and no more.
+ * @throws {SyscallError}
+ */
+export function readWhole(path: string, most = Infinity): Uint8Array {
   const file = open(null, path);
   try {
     const chunks: Uint8Array[] = [];
-    for (;;) {
+    for (let total = 0; total <= most;) {
       const chunk = new Uint8Array(CHUNK);
       const length = read(file, chunk);
       if (length === 0) break;
+      total += length;
       chunks.push(chunk.subarray(0, length));
     }
     return concatenate(chunks);

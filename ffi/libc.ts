@@ -180,8 +180,9 @@ function checkCall(syscall: string, call: () => number): number {
 
 const encoder = new TextEncoder();
 
-/** `text` as a C string. */
+/** `text` as a C string. @throws {TypeError} For a NUL in it, behind which C would not read. */
 export function cString(text: string): Uint8Array {
+  if (text.includes("\0")) throw new TypeError(`NUL in "${text}"`);
   return encoder.encode(text + "\0");
 }
 

@@ -1,5 +1,6 @@
 // The words and flags that select connections.
 
+import { isAnyAddress, isAnyPort } from "../selection/destination.ts";
 import type { Criteria, Selection } from "../selection/selection.ts";
 import { UsageError } from "../usage_error.ts";
 import { type Arguments, destination } from "./arguments.ts";
@@ -10,17 +11,23 @@ export function selectionOf(args: Arguments): Selection {
   if (four && six) throw new UsageError("Options -4 and -6 together select nothing: give one, or neither for both");
   const { dst, dport } = destination(args);
   const chosen = criteriaOf(args);
+  // The word any is no alternative to what flags say, which would then count for nothing.
+  const anywhere = dst === undefined || (isAnyAddress(dst) && chosen.dst.length + chosen.dst_file.length > 0);
+  const anyPort = dport === undefined || (isAnyPort(dport) && chosen.dport.length > 0);
   return {
     ...chosen,
-    dst: dst === undefined ? chosen.dst : [dst, ...chosen.dst],
-    dport: dport === undefined ? chosen.dport : [dport, ...chosen.dport],
+    dst: anywhere ? chosen.dst : [dst, ...chosen.dst],
+    dport: anyPort ? chosen.dport : [dport, ...chosen.dport],
     version: four ? 4 : six ? 6 : undefined,
     children: args.has("children"),
     not: criteriaOf(args.negated),
   };
 }
 
-function criteriaOf(args: Arguments): Criteria & { dst: readonly string[]; dport: readonly string[] } {
+/** The criteria that DEST and PORT are joined to, as lists. */
+type Peers = Record<"dst" | "dst_file" | "dport", readonly string[]>;
+
+function criteriaOf(args: Arguments): Criteria & Peers {
   const values = (name: string) => args.values(name);
   const has = (name: string) => args.has(name);
   return {

@@ -1,6 +1,15 @@
 // DEST and PORT, as they are typed on the command line.
 
-import { type Address, hostPrefix, isIPv4, parseAddress, parsePrefix, type Prefix } from "../address.ts";
+import {
+  type Address,
+  formatAddress,
+  formatPrefix,
+  hostPrefix,
+  isIPv4,
+  parseAddress,
+  parsePrefix,
+  type Prefix,
+} from "../address.ts";
 import { UsageError } from "../usage_error.ts";
 import { EVERYTHING, type Filter, type Side } from "./filter.ts";
 import type { Names } from "./names.ts";
@@ -9,6 +18,9 @@ import type { Names } from "./names.ts";
 export type IpVersion = 4 | 6;
 
 const FORMS = "expected an IPv4 or IPv6 address, a prefix such as 10.0.0.0/8, a host name, or any";
+
+/** RFC 1123, and the underscore that DNS has too. What is none is not asked for: it may be the text of a secret file. */
+const HOST_NAME = /^(?=.{1,254}$)[\w-]{1,63}(?:\.[\w-]{1,63})*\.?$/;
 
 /** Whether a text can only have been meant as an address: no host name looks like it. */
 function looksNumeric(text: string): boolean {
@@ -29,6 +41,16 @@ export function versionFilter(version: IpVersion): Filter {
   return version === 4 ? four : { op: "not", term: four };
 }
 
+/** Whether DEST says that every address is meant. */
+export function isAnyAddress(text: string): boolean {
+  return text === "any" || text === "*";
+}
+
+/** Whether PORT says that every port is meant. */
+export function isAnyPort(text: string): boolean {
+  return text === "0" || text === "any" || text === "*";
+}
+
 /**
  * The connections whose address on `side` is what `text` says: an IPv4 or IPv6 address (in brackets or not, with a
  * zone as in `fe80::1%eth0`), a prefix, a host name (every address it has), or `any`.
@@ -36,11 +58,10 @@ export function versionFilter(version: IpVersion): Filter {
  * @throws {UsageError}
  */
 export function parseDestination(text: string, side: Side, names: Names, version?: IpVersion): Filter {
-  if (text === "any" || text === "*") return version ? versionFilter(version) : EVERYTHING;
-  const bracketed = /^\[([^\]]*)\](.*)$/.exec(text);
-  if (bracketed && (bracketed[2] !== "" || !bracketed[1].includes(":"))) throw malformed(text);
-  const [address, zone] = split(bracketed ? bracketed[1] : text, "%");
-  const prefixes = parsePrefixes(address, text, names);
+  if (isAnyAddress(text)) return version ? versionFilter(version) : EVERYTHING;
+  const [, inside = text, length = ""] = /^\[([^\]]*:[^\]]*)\](\/\d+)?$/.exec(text) ?? [];
+  const [address, zone] = split(inside, "%");
+  const prefixes = parsePrefixes(address + length, text, names);
   const chosen = prefixes.filter((prefix) => isVersion(version, prefix));
   if (chosen.length === 0) throw new UsageError(`"${text}" has no IPv${version} address, which -${version} asks for`);
   const filter: Filter = { op: "address", side, prefixes: chosen };
@@ -48,10 +69,25 @@ export function parseDestination(text: string, side: Side, names: Names, version
   return { op: "all", terms: [filter, { op: "interface", index: names.interfaceIndex(zone) }] };
 }
 
+/**
+ * Reads an address or a prefix; null for neither.
+ *
+ * @throws {UsageError} For a prefix with bits set beyond its length: whether the one address is meant or the whole network
+ * decides what is cut. The language of ss(8), in which both are the network, does not go through here.
+ */
+export function parseNetwork(text: string): Prefix | null {
+  const prefix = parsePrefix(text);
+  if (prefix === null || prefix.length === 128) return prefix;
+  const address = parseAddress(text.slice(0, text.indexOf("/")))!;
+  if (address.words.every((word, i) => word === prefix.words[i])) return prefix;
+  const whole = `${formatAddress(address)}/${isIPv4(address) ? 32 : 128}`;
+  throw new UsageError(`Prefix "${text}" has bits beyond its length: expected ${whole} or ${formatPrefix(prefix)}`);
+}
+
 function parsePrefixes(address: string, text: string, names: Names): Prefix[] {
-  const prefix = parsePrefix(address);
+  const prefix = parseNetwork(address);
   if (prefix) return [prefix];
-  if (address === "" || looksNumeric(address) || /[\s%]/.test(address)) throw malformed(text);
+  if (looksNumeric(address) || !HOST_NAME.test(address)) throw malformed(text);
   return names.addresses(address).map(hostPrefix);
 }
 
@@ -75,7 +111,7 @@ function split(text: string, separator: string): [string, string | undefined] {
  * @throws {UsageError}
  */
 export function parsePort(text: string, side: Side, names: Names): Filter {
-  if (text === "0" || text === "any" || text === "*") return EVERYTHING;
+  if (isAnyPort(text)) return EVERYTHING;
   const range = /^(-?\d+)(?:-(\d+))?$/.exec(text);
   if (!range) {
     if (text.trim() === "") {

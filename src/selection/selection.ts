@@ -121,6 +121,7 @@ export function compileSelection(
   about: number = CONNECTED,
 ): Target {
   const { not: excluded = {}, netns, children } = selection;
+  [selection, excluded].forEach(refuseNul);
   const compiler = new Compiler(selection, new NamesByNetns(names, list(netns).length > 0), about);
   const filter = compiler.compile(() => []);
   const [heldBy, notHeldBy] = [whoOf(selection), whoOf(excluded)];
@@ -144,6 +145,13 @@ export function compileSelection(
     notNetns: list(excluded.netns),
     keepalive,
   };
+}
+
+/** To C a text ends at a NUL: what stands behind it would count for nothing. */
+function refuseNul(criteria: Criteria): void {
+  for (const text of Object.values(criteria).flat()) {
+    if (typeof text === "string" && text.includes("\0")) throw new UsageError(`NUL in "${text}": expected text`);
+  }
 }
 
 function list<T extends string | number>(values: OneOrMore<T> | undefined): readonly T[] {

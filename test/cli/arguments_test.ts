@@ -89,7 +89,7 @@ Deno.test("a missing value is said, and no flag is taken for one", () => {
 
 Deno.test("what is no flag of ours is quoted as it was typed", () => {
   const odd = [
-    "--destory",
+    "--frobnicate",
     "-z",
     "-nz",
     "---n",
@@ -129,11 +129,26 @@ Deno.test("flags that select may be given again, and are alternatives; DEST and 
   assertEquals(idle_for_ms, 90_000);
 });
 
+Deno.test("any is no alternative to what flags say: they decide", () => {
+  const of = (...words: string[]) => {
+    const { dst, dport, dst_file } = selectionOf(parseArguments(words));
+    return { dst, dport, dst_file };
+  };
+  const flags = ["--dst", "127.9.0.1", "--dport", "7001"];
+  for (const words of [["any"], ["*"], ["any", "any"], ["any", "0"], ["any", "*"]]) {
+    assertEquals(of(...words, ...flags), { dst: ["127.9.0.1"], dport: ["7001"], dst_file: [] }, words.join(" "));
+  }
+  assertEquals(of("any", "--dst-file", "pods.txt"), { dst: [], dport: [], dst_file: ["pods.txt"] });
+  assertEquals(of("any", "0"), { dst: ["any"], dport: ["0"], dst_file: [] });
+  assertEquals(of("any", "443", "--dport", "80"), { dst: ["any"], dport: ["443", "80"], dst_file: [] });
+  assertEquals(of("any", "--not", "--dst", "::1"), { dst: ["any"], dport: [], dst_file: [] });
+});
+
 Deno.test("--not turns the one flag around that follows it", () => {
   const { not, ...chosen } = selectionOf(parseArguments([
     ...["any", "--not", "--dst", "::1", "--dst", "::2", "--not", "--dst=::3", "--not", "-f", "x", "--not", "--stalled"],
   ]));
-  assertEquals([chosen.dst, chosen.filter, chosen.stalled], [["any", "::2"], [], false]);
+  assertEquals([chosen.dst, chosen.filter, chosen.stalled], [["::2"], [], false]);
   assertEquals([not?.dst, not?.filter, not?.stalled], [["::1", "::3"], ["x"], true]);
   for (const before of [[], ["443"], ["--json"], ["-4"], ["-n4"], ["--not", "--dst", "::1"], ["--"], ["--dots", "1"]]) {
     assertThrows(() => parseArguments(["any", "--not", ...before]), UsageError, 'Option "--not"');

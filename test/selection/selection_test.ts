@@ -179,6 +179,29 @@ Deno.test("what is malformed is refused with its text", () => {
   }
 });
 
+Deno.test("NUL is refused wherever there is text", () => {
+  const texts = [
+    "dst",
+    "src",
+    "dport",
+    "sport",
+    "dst_file",
+    "filter",
+    "state",
+    "interface",
+    "mark",
+    "user",
+    "pid",
+    "comm",
+  ];
+  for (const kind of [...texts, "exe", "cgroup", "container", "netns"]) {
+    for (const value of ["10.0.0.1\0.example", ["10.0.0.1", "10.0.0.2\0"]]) {
+      assertThrows(() => compileSelection({ [kind]: value }, names), UsageError, "NUL in", kind);
+      assertThrows(() => compileSelection({ dst: "any", not: { [kind]: value } }, names), UsageError, "NUL in", kind);
+    }
+  }
+});
+
 Deno.test("interfaces are looked up anew in each namespace, hosts are not", () => {
   let interfaces: Record<string, number> = { eth0: 2 };
   const asked: string[] = [];

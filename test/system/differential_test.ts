@@ -1,6 +1,7 @@
 // tcphup and ss(8) asked the same: for random sockets and random destinations they list the same connections.
 
 import { assertEquals } from "@std/assert";
+import { formatPrefix, parsePrefix } from "../../src/address.ts";
 import type { Namespace } from "../harness/namespace.ts";
 import { Peer } from "../harness/peer.ts";
 import { assertExit } from "../harness/scene.ts";
@@ -63,7 +64,8 @@ function randomPrefix(dice: Dice): Terms {
   // To ss v4-mapped addresses are IPv6: it lets a prefix that covers ::ffff:0:0/96 take them. To us they are IPv4.
   const shortest = !address.includes(":") ? 1 : address.startsWith("::") ? 81 : 3;
   const length = shortest + dice.below((address.includes(":") ? 128 : 32) - shortest + 1);
-  return [`${address}/${length}`, [`dst ${address}/${length}`]];
+  // To ss bits beyond the length are nothing, we refuse them.
+  return [formatPrefix(parsePrefix(`${address}/${length}`)!), [`dst ${address}/${length}`]];
 }
 
 type PortTerms = readonly [readonly string[], readonly string[]];

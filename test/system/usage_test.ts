@@ -30,6 +30,8 @@ const WRONG: Record<string, [args: string[], says: RegExp]> = {
   "a port with a fraction": [["127.0.0.2", "8000.5"], /8000\.5/],
   "a port in hexadecimal": [["127.0.0.2", "0x1f40"], /0x1f40/],
   "an empty port": [["127.0.0.2", ""], /""|empty/],
+  "a prefix with bits beyond its length": [["127.0.0.9/8"], /127\.0\.0\.9\/32 or 127\.0\.0\.0\/8/],
+  "the same in a flag": [["any", "--dst", "127.0.0.9/8"], /127\.0\.0\.9\/32 or 127\.0\.0\.0\/8/],
   "a surplus argument": [["127.0.0.2", "8000", "9000"], /9000/],
   "an unknown flag": [["127.0.0.2", "8000", "--destory"], /--destory/],
   "an unknown short flag": [["127.0.0.2", "8000", "-z"], /-z/],
@@ -63,12 +65,41 @@ systemTest("wrong usage: exit 2, one line that says so, nothing touched", [], as
   await scene.assertUntouched();
 });
 
+systemTest("a mistyped command is no host, even where it resolves", [], async (netns) => {
+  const scene = await Scene.make(netns);
+  const words = ["list", "lst", "show", "stop", "docter", "help", "dst"];
+  await netns.hosts([`127.0.0.2 ${words.join(" ")}`]);
+  const resolved = await tcphup(["ls", "list", `${DOOMED_PORT}`, "--json"], { netns });
+  assertEquals(resolved.json().matched, 3);
+  for (const word of words) {
+    for (const args of [[word], [word, `${DOOMED_PORT}`], ["--json", word]]) {
+      const run = await tcphup(args, { netns });
+      if (word === "help" && !args.includes(`${DOOMED_PORT}`)) assertExit(run, 0);
+      else assertUsageError(run, new RegExp(word === "help" ? `${DOOMED_PORT}` : `"${word}".*did you mean`));
+    }
+  }
+  await scene.assertUntouched();
+  assertExit(await tcphup(["hup", "list", `${DOOMED_PORT}`], { netns }), 0);
+  await scene.assertHungUp();
+});
+
+systemTest("any beside --dst or --dport is no condition, and no alternative", [], async (netns) => {
+  const scene = await Scene.make(netns);
+  const args = ["any", "0", "--dst", "127.0.0.9", "--dport", `${DOOMED_PORT}`];
+  const run = await tcphup([...args, "--json"], { netns });
+  assertExit(run, 0);
+  assertEquals(run.json().matched, 0);
+  await scene.assertUntouched();
+});
+
 systemTest("--version, -h and --help", [], async (netns) => {
   const { version } = JSON.parse(await Deno.readTextFile(new URL("../../deno.json", import.meta.url)));
-  const versions = await tcphup(["--version"], { netns });
-  assertExit(versions, 0);
-  assertEquals(versions.stdout, `tcphup ${version}\n`);
-  for (const args of [["-h"], ["--help"], ["ls", "--help"], ["doctor", "--help"]]) {
+  for (const flag of ["--version", "-V"]) {
+    const versions = await tcphup([flag], { netns });
+    assertExit(versions, 0);
+    assertEquals(versions.stdout, `tcphup ${version}\n`);
+  }
+  for (const args of [["-h"], ["--help"], ["help"], ["ls", "--help"], ["help", "ls"], ["doctor", "--help"]]) {
     const help = await tcphup(args, { netns });
     assertExit(help, 0);
     assertMatch(help.stdout, /tcphup/);
