@@ -12,24 +12,27 @@ export interface Refusal {
 
 let missing: string | undefined;
 
+/** Who may refuse what the kernel allows on a duplicate that one has. */
+const FORBIDDEN = "a seccomp profile, a cgroup's program or a security module forbids it";
+
 /** Explains a failed pidfd_open(2) or pidfd_getfd(2), or what failed on the duplicate. */
 export function refusalOf(error: SyscallError): Refusal {
-  switch (error.code) {
+  const { syscall, code, message } = error;
+  const takes = syscall === "pidfd_open" || syscall === "pidfd_getfd";
+  switch (code) {
     case "EPERM":
     case "EACCES":
-      // It is the same for every connection of a run, and takes reading files.
-      return { outcome: "denied", error: missing ??= missingForGetfd() };
+      // What is missing is the same for every connection of a run, and takes reading files.
+      return { outcome: "denied", error: takes ? missing ??= missingForGetfd() : `${message}: ${FORBIDDEN}` };
     case "ENOSYS":
       return {
         outcome: "unsupported",
-        error: `${error.syscall}(2) is missing: needs Linux 5.6 and a seccomp profile that allows it`,
+        error: `${syscall}(2) is missing: needs ${takes ? "Linux 5.6 and " : ""}a seccomp profile that allows it`,
       };
     case "EINVAL":
-      return {
-        outcome: "unsupported",
-        error: "held by a thread that has descriptors of its own: needs Linux 6.9",
-      };
+      if (syscall !== "pidfd_open") return { outcome: "failed", error: message };
+      return { outcome: "unsupported", error: "held by a thread that has descriptors of its own: needs Linux 6.9" };
     default:
-      return { outcome: "failed", error: error.message };
+      return { outcome: "failed", error: message };
   }
 }

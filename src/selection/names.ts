@@ -7,6 +7,7 @@ import { userId } from "../../ffi/passwd.ts";
 import type { Address } from "../address.ts";
 import { cgroupMounts } from "../mountinfo.ts";
 import { sockaddrAddress, sockaddrPort } from "../netlink/sockaddr.ts";
+import { Unsupported } from "../unsupported.ts";
 import { UsageError } from "../usage_error.ts";
 
 /** Looks names up. Parsers are given one, so that tests need no resolver. */
@@ -23,7 +24,11 @@ export interface Names {
 export interface FilterNames extends Names {
   /** The inode number of a cgroup v2 directory. @throws {UsageError} When there is no such cgroup. */
   cgroupId(path: string): bigint;
-  /** The ports of which the kernel chooses one for a socket that has none: net.ipv4.ip_local_port_range. */
+  /**
+   * The ports of which the kernel chooses one for a socket that has none: net.ipv4.ip_local_port_range.
+   *
+   * @throws {Unsupported} Where /proc/sys does not show them.
+   */
   localPorts(): { readonly from: number; readonly to: number };
 }
 
@@ -99,8 +104,16 @@ export const systemNames: SystemNames = {
   },
 
   localPorts() {
-    const [from, to] = text("/proc/sys/net/ipv4/ip_local_port_range").trim().split(/\s+/).map(Number);
-    return { from, to };
+    const path = "/proc/sys/net/ipv4/ip_local_port_range";
+    try {
+      const [from, to] = text(path).trim().split(/\s+/).map(Number);
+      return { from, to };
+    } catch (error) {
+      if (!isSyscallError(error)) throw error;
+      throw new Unsupported(
+        `autobound goes by ${path}, which cannot be read here (${error.code}): name the ports instead`,
+      );
+    }
   },
 };
 

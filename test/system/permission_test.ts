@@ -104,6 +104,18 @@ systemTest("processes that /proc hides may hold what nobody else does", ["setpri
   await scene.assertUntouched();
 });
 
+systemTest("without /proc/sys, only what goes by it is refused, in one line", ["unshare"], async (netns) => {
+  const scene = await Scene.make(netns);
+  const within = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /proc/sys && exec "$@"', "sh"];
+  for (const args of [["ls", "any", "-k"], ["ls", "any", "--summary"], ["keepalive", "any", "--dry-run"], ["plan"]]) {
+    assertExit(await tcphup(args, { netns, within }), 0);
+  }
+  const run = await tcphup(["-f", "autobound"], { netns, within });
+  assertExit(run, 4);
+  assertOneLine(run, /autobound .*\/proc\/sys\/net\/ipv4\/ip_local_port_range.*ENOENT/);
+  await scene.assertUntouched();
+});
+
 systemTest("root without CAP_SYS_PTRACE is denied what is not root's", ["setpriv"], async (netns) => {
   const scene = await Scene.make(netns, { user: USER });
   const options = { netns, without: ["sys_ptrace", "dac_override", "dac_read_search"] };
