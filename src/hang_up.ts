@@ -41,7 +41,10 @@ export interface HangUpOptions {
   destroy?: boolean;
   /** Hang up and, of each connection, so long after that, abort what is still there or has no owner. */
   destroy_after_ms?: number;
-  /** Do not spare the connections that an ancestor of this process holds. */
+  /**
+   * Do not spare the operator's own session: what SSH_CONNECTION names, what an ancestor of this process has accepted, and
+   * what those hold who serve its terminal, tmux's and screen's clients included.
+   */
   include_session?: boolean;
   /** When more match, touch none of them; of those that appear later, take so many in all. */
   max?: number;

@@ -4,10 +4,8 @@ import { type Connection, identityOf, type Keepalive, type Noticed } from "./con
 import { detection, type KeepaliveSysctls } from "./keepalive/detection.ts";
 import { KeepaliveReader, keepaliveSysctls, type Unread } from "./keepalive_of.ts";
 import { extension, INET_DIAG_INFO } from "./netlink/inet_diag.ts";
-import { stateMask } from "./netlink/states.ts";
 import { Resolver } from "./resolve.ts";
 import { Selector } from "./select.ts";
-import { EVERYTHING } from "./selection/filter.ts";
 import { compileSelection, type Selection, type Target } from "./selection/selection.ts";
 import { summarise, type Summary } from "./summarise.ts";
 
@@ -77,15 +75,13 @@ export function list(selection: Selection, options: ListOptions = {}): Listing {
 
 /** Lists the same connections again and again. */
 export class Lister {
-  readonly #target: Target;
   readonly #selector: Selector;
   readonly #resolver = new Resolver();
   readonly #options: ListOptions;
 
   constructor(selection: Selection, options: ListOptions = {}) {
     this.#options = options;
-    this.#target = compileSelection(selection);
-    this.#selector = new Selector(this.#target, options.tcp_info ? extension(INET_DIAG_INFO) : 0);
+    this.#selector = new Selector(compileSelection(selection), options.tcp_info ? extension(INET_DIAG_INFO) : 0);
   }
 
   /** The connections as they are now. */
@@ -101,21 +97,11 @@ export class Lister {
 
   /** Which ports are listened on: `(netns, port) => boolean`. */
   listening(): (netns: number, port: number) => boolean {
-    return listeningWhere(this.#target);
+    return this.#selector.listening();
   }
 
   close(): void {
     this.#selector.close();
-  }
-}
-
-function listeningWhere({ netns, notNetns }: Target): (netns: number, port: number) => boolean {
-  const listeners = new Selector({ filter: EVERYTHING, states: stateMask("LISTEN"), netns, notNetns });
-  try {
-    const ports = new Set(listeners.select().map(({ netns, src }) => `${netns}/${src.port}`));
-    return (netns, port) => ports.has(`${netns}/${port}`);
-  } finally {
-    listeners.close();
   }
 }
 
@@ -129,7 +115,7 @@ export function closeSummary(target: Target, connections: readonly Connection[])
       tcp_info: now.get(identityOf(connection)) ?? null,
     }));
     readKeepalive(looked, new Map());
-    return summarise(looked, listeningWhere(target));
+    return summarise(looked, selector.listening());
   } finally {
     selector.close();
   }

@@ -8,6 +8,7 @@ import { CLOSING, stateMask } from "./netlink/states.ts";
 import type { Stopwatch } from "./report.ts";
 import type { Resolver } from "./resolve.ts";
 import type { Selector } from "./select.ts";
+import { Session } from "./session.ts";
 import { settleUnowned } from "./unowned.ts";
 
 /** How often to look again for connections that appeared meanwhile, at most. */
@@ -24,7 +25,7 @@ export interface PassOptions {
   readonly fin_only?: boolean;
   /** Whether this process holds duplicates, so that it is no owner of anything. */
   readonly hold?: boolean;
-  /** Do not spare the connections that an ancestor of this process holds. */
+  /** Do not spare the operator's own session. */
   readonly include_session?: boolean;
   /** Refuse when more match, before anything is touched; of those that appear later, take so many in all. */
   readonly max?: number;
@@ -108,10 +109,11 @@ export class Passes {
     }
     const found = watch.time("select", () => this.#select());
     if (this.refused !== null || found.length === 0) return;
-    const { dry_run, hold } = this.#options;
-    const options = { exhaustive: dry_run, exceptSelf: hold, known: selector.owners };
+    const { dry_run, hold, include_session } = this.#options;
+    const session = include_session ? null : new Session(() => selector.listening());
+    const options = { exhaustive: dry_run, first: session?.carriers, exceptSelf: hold, known: selector.owners };
     watch.time("resolve", () => resolver.resolve(found, options));
-    const wanted = found.filter((connection) => !this.#isLeft(connection));
+    const wanted = found.filter((connection) => !this.#isLeft(connection, session));
     if (!await this.#isConfirmed(wanted)) return;
     cuts.add(wanted.filter((connection) => this.#isReady(connection)));
     for (const connection of found) if (connection.outcome !== null) aftermath.add(connection);
@@ -208,11 +210,11 @@ export class Passes {
   }
 
   /** Whether the connection is not for us to touch, or needs nothing; it has an outcome then. */
-  #isLeft(connection: Connection): boolean {
-    const { include_session, destroy, fin_only } = this.#options;
-    const session = include_session ? null : this.#rooms.resolver.sessionOf(connection);
-    if (session !== null) {
-      settle(connection, "skipped", `${session}; --include-session takes it too`);
+  #isLeft(connection: Connection, session: Session | null): boolean {
+    const { destroy, fin_only } = this.#options;
+    const part = session?.whyPart(connection) ?? null;
+    if (part !== null) {
+      settle(connection, "skipped", `${part}; --include-session takes it too`);
     } else if (connection.subflow_of !== undefined) {
       const reason = `a subflow of the MPTCP connection to ${connection.subflow_of}, which was not selected`;
       settle(connection, "skipped", reason);

@@ -5,13 +5,14 @@ import { type Connection, identityOf, type Owner } from "./connection.ts";
 import { HolderFilter } from "./held_by.ts";
 import { KeepaliveFilter } from "./keepalive_filter.ts";
 import { extension, INET_DIAG_INFO, type InetDiagMsg } from "./netlink/inet_diag.ts";
-import { CONNECTED } from "./netlink/states.ts";
+import { CONNECTED, stateMask } from "./netlink/states.ts";
 import { localAddresses } from "./netns/addresses.ts";
 import type { Wanted } from "./owners/find.ts";
 import { hasCapability } from "./owners/permission.ts";
 import { processes } from "./owners/proc.ts";
 import { Places } from "./places.ts";
 import { compileBytecode } from "./selection/bytecode.ts";
+import { EVERYTHING } from "./selection/filter.ts";
 import type { Matcher } from "./selection/matcher.ts";
 import { asksForInfo, mentions, queries, type Query } from "./selection/queries.ts";
 import { lasting, type Target } from "./selection/selection.ts";
@@ -114,6 +115,12 @@ export class Selector {
     });
   }
 
+  /** Which ports are listened on, in the namespaces that connections are looked for in: `(netns, port) => boolean`. */
+  listening(): (netns: number, port: number) => boolean {
+    const ports = new Set(this.#list(() => LISTENERS).map(({ netns, src }) => `${netns}/${src.port}`));
+    return (netns, port) => ports.has(`${netns}/${port}`);
+  }
+
   #list(queriesIn: (netns: number) => readonly Query[]): Connection[] {
     const lists: Connection[][] = [];
     const known = new Map<number, readonly Query[]>();
@@ -184,6 +191,8 @@ export class Selector {
     this.#keepalive?.close();
   }
 }
+
+const LISTENERS = queries(EVERYTHING, stateMask("LISTEN"));
 
 const ANY_MARK = compileBytecode({ op: "mark", value: 0, mask: 0 });
 

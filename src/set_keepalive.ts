@@ -38,8 +38,6 @@ export interface SetKeepaliveOptions {
    * has no peer, so the selection must say `any` of the peer, and choose by this host's end or by processes.
    */
   listeners?: boolean;
-  /** Do not spare the connections that an ancestor of this process holds. */
-  include_session?: boolean;
   /** Find out what would be done, and touch nothing. */
   dry_run?: boolean;
   /** Stops between two connections. */
@@ -281,8 +279,6 @@ class Setter {
   }
 
   #attempt(connection: Connection): void {
-    const session = this.#options.include_session ? null : this.#resolver.sessionOf(connection);
-    if (session !== null) return settle(connection, "skipped", `${session}; --include-session takes it too`);
     if (connection.subflow_of !== undefined) {
       const reason = `a subflow of the MPTCP connection to ${connection.subflow_of}, which was not selected`;
       return settle(connection, "skipped", reason);

@@ -24,7 +24,10 @@ export const FLAGS: readonly Flag[] = [
   { name: "ipv6", short: "6", help: "only connections over IPv6", group: "Selection", commands: selecting },
   {
     name: "include-session",
-    help: "do not spare your own session: connections held by an ancestor of tcphup",
+    help: "do not spare your own session, such as your ssh connection",
+    more:
+      "hup spares what SSH_CONNECTION names, what an ancestor of tcphup has accepted, and whatever those hold who " +
+      "serve its terminal, or that of a client of tmux or screen. keepalive spares nothing.",
     group: "Selection",
     commands: ["hup", "keepalive"],
   },

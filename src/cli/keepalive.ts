@@ -61,7 +61,6 @@ function optionsOf(args: Arguments): SetKeepaliveOptions {
     off,
     listeners,
     only_missing: args.has("only-missing"),
-    include_session: args.has("include-session"),
     dry_run: args.has("dry-run"),
   };
 }

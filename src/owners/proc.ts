@@ -2,6 +2,7 @@
 // slower and ask for more permissions. A process may vanish at any moment, which here is never an error.
 
 import {
+  cString,
   type Descriptor,
   type FileStatus,
   getdents64,
@@ -9,6 +10,7 @@ import {
   O_DIRECTORY,
   open,
   read,
+  readlinkat,
   statx,
 } from "../../ffi/libc.ts";
 
@@ -147,11 +149,29 @@ export function comm(pid: number): string {
   return readFile(`/proc/${pid}/comm`)?.replace(/\n$/, "") ?? "";
 }
 
+/** Where a process stands among the others. */
+export interface Standing {
+  readonly pid: number;
+  /** Its parent; 0 for none, or none that this pid namespace shows. */
+  readonly parent: number;
+  /** The process that leads its session. */
+  readonly session: number;
+  /** The device number of the terminal that controls its session; 0 for none. */
+  readonly terminal: number;
+}
+
+/** What /proc/PID/stat says of that; null when the process is gone. */
+export function standing(pid: number): Standing | null {
+  const stat = readFile(`/proc/${pid}/stat`);
+  if (stat === null) return null;
+  // The second field is the name in parentheses, which may itself contain parentheses and spaces.
+  const [, parent, , session, terminal] = stat.slice(stat.lastIndexOf(")") + 2).split(" ").map(Number);
+  return { pid, parent, session, terminal };
+}
+
 /** The parent of a process; 0 for none, or none that this pid namespace shows. */
 export function parent(pid: number): number {
-  // The second field is the name in parentheses, which may itself contain parentheses and spaces.
-  const stat = readFile(`/proc/${pid}/stat`);
-  return stat === null ? 0 : Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
+  return standing(pid)?.parent ?? 0;
 }
 
 /** This process, as this mount of /proc numbers it. */
@@ -165,15 +185,42 @@ export function descriptorLimit(): number {
   return soft === undefined ? Infinity : Number(soft);
 }
 
-/** The ancestors of this process: its parent, that one's parent, and so on. */
-export function ancestors(): number[] {
-  const chain: number[] = [];
-  for (let pid = parent(self()); pid > 0; pid = parent(pid)) chain.push(pid);
-  return chain;
+/** A process and its ancestors: its parent, that one's parent, and so on. */
+export function lineage(pid: number): Standing[] {
+  const line: Standing[] = [];
+  for (let one = standing(pid); one !== null; one = standing(one.parent)) line.push(one);
+  return line;
 }
 
-/** A variable of the environment that this process was started with. */
-export function environment(name: string): string | undefined {
-  const entry = readFile("/proc/self/environ")?.split("\0").find((text) => text.startsWith(`${name}=`));
+/** A variable of the environment that a process was started with, this one unless said otherwise. */
+export function environment(name: string, pid: number | "self" = "self"): string | undefined {
+  const entry = readFile(`/proc/${pid}/environ`)?.split("\0").find((text) => text.startsWith(`${name}=`));
   return entry?.slice(name.length + 1);
+}
+
+/** The major number of a pseudoterminal: UNIX98_PTY_SLAVE_MAJOR. */
+const PTY_MAJOR = 136;
+
+/** The pseudoterminals that a process has open, by the device numbers that /proc/PID/stat gives. */
+export function terminalsOf(pid: number): number[] {
+  const directory = openDirectory(`/proc/${pid}/fd`);
+  if (directory === null || directory === "unreadable") return [];
+  const target = new Uint8Array(64);
+  try {
+    return readNumbers(directory).flatMap((fd) => {
+      const length = readlinkat(directory, cString(`${fd}`), target, BigInt(target.length));
+      const [, index] = /\/pts\/(\d+)$/.exec(utf8.decode(target.subarray(0, length))) ?? [];
+      return index === undefined ? [] : [ptyDevice(Number(index))];
+    });
+  } catch (error) {
+    if (isSyscallError(error, ...DENIED)) return [];
+    throw error;
+  } finally {
+    directory.close();
+  }
+}
+
+/** new_encode_dev() of the kernel: the lower 8 bits of the minor number stand below the major one, the others above it. */
+function ptyDevice(index: number): number {
+  return (index & ~0xff) << 12 | PTY_MAJOR << 8 | index & 0xff;
 }

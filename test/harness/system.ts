@@ -57,6 +57,7 @@ const REQUIREMENTS = {
   setpriv: program("setpriv"),
   script: program("script"),
   strace: program("strace"),
+  tmux: program("tmux"),
   unshare: program("unshare"),
   busybox: program("busybox"),
   podman: program("podman"),

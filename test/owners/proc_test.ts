@@ -3,15 +3,17 @@
 import { assert, assertEquals } from "@std/assert";
 import { type Descriptor, O_DIRECTORY, open } from "../../ffi/libc.ts";
 import {
-  ancestors,
   comm,
   environment,
+  lineage,
   openDirectory,
   parent,
   processes,
   readFile,
   readNumbers,
   self,
+  standing,
+  terminalsOf,
   threads,
 } from "../../src/owners/proc.ts";
 import { withHolder } from "./holder.ts";
@@ -103,11 +105,38 @@ Deno.test("the threads of a process, be it one or several", async () => {
   await withHolder(["shared-thread"], (pid, { tid }) => assertEquals(threads(pid), [pid, tid]));
 });
 
-Deno.test("ancestors are the parent, its parent and so on to the first process", () => {
-  const chain = ancestors();
-  assertEquals(chain[0], Deno.ppid);
-  chain.forEach((pid, i) => assertEquals(parent(pid), chain[i + 1] ?? 0));
-  assert(!chain.includes(Deno.pid));
+Deno.test("the line of a process is itself, its parent, that one's parent and so on to the first process", () => {
+  const line = lineage(Deno.pid);
+  assertEquals(line.slice(0, 2).map(({ pid }) => pid), [Deno.pid, Deno.ppid]);
+  line.forEach(({ parent }, i) => assertEquals(parent, line[i + 1]?.pid ?? 0));
+});
+
+const ON_A_TERMINAL = `
+import fcntl, os, sys, termios
+ends = [os.openpty() for _ in range(300)]  # so that the number of the last one takes more than eight bits
+child = os.fork()
+if child == 0:
+    os.setsid()
+    fcntl.ioctl(ends[-1][1], termios.TIOCSCTTY, 0)
+    print(os.getpid(), flush=True)
+sys.stdin.read()
+`;
+
+Deno.test("a terminal is known by one number to who has it open and to whom it controls", async () => {
+  const child = new Deno.Command("/usr/bin/python3", { args: ["-c", ON_A_TERMINAL], stdin: "piped", stdout: "piped" })
+    .spawn();
+  const reader = child.stdout.getReader();
+  try {
+    const { value } = await reader.read();
+    const { pid, parent, session, terminal } = standing(Number(new TextDecoder().decode(value)))!;
+    assertEquals([parent, session], [child.pid, pid]);
+    assert(terminalsOf(child.pid).includes(terminal), `${terminal}`);
+    assertEquals(terminalsOf(NOBODY), []);
+  } finally {
+    await child.stdin.close();
+    await reader.cancel();
+    await child.status;
+  }
 });
 
 Deno.test("a name may have any characters, and the parent is found behind them", async () => {
@@ -122,6 +151,7 @@ Deno.test("a name may have any characters, and the parent is found behind them",
 Deno.test("a variable of the environment is the one that the process was started with", () => {
   const name = Object.keys(Deno.env.toObject()).find((name) => name !== "_" && environment(name) !== undefined)!;
   assertEquals(environment(name), Deno.env.get(name));
+  assertEquals(environment(name, Deno.pid), Deno.env.get(name));
   assertEquals(environment("NO_SUCH_VARIABLE_ANYWHERE"), undefined);
   // Not the end of another one's name.
   assertEquals(environment(name.slice(1)), Deno.env.get(name.slice(1)));

@@ -359,19 +359,20 @@ systemTest(
   },
 );
 
-systemTest("keepalive spares the operator's session", [], async (netns) => {
+systemTest("keepalive spares nobody's session, and takes --include-session as hup does", [], async (netns) => {
   const scene = await Scene.make(netns);
-  const runBelow = async (...args: string[]) => {
-    return new Run(await scene.client.run(["sh", "-c", '"$@"; exit $?', "sh", ...TCPHUP, "keepalive", ...args]));
-  };
-  const spared = await runBelow(...TO_SERVER, "--json");
-  assertExit(spared, 3);
-  assertEquals(outcomes(reportOf(spared)), { skipped: 3 });
-  assertEquals(await scene.doomed.keepalive(), [UNTOUCHED, UNTOUCHED, UNTOUCHED]);
-  const included = await runBelow(...TO_SERVER, "--include-session", "--json");
-  assertExit(included, 0);
-  assertEquals(outcomes(reportOf(included)), { "keepalive-set": 3 });
-  assertEquals(await scene.doomed.keepalive(), [DEFAULTS, DEFAULTS, DEFAULTS]);
+  const served = await scene.server.serving(6);
+  const run = await scene.server.run([
+    ...TCPHUP,
+    "keepalive",
+    "any",
+    "--sport",
+    "8000-9000",
+    "--include-session",
+    "--json",
+  ]);
+  assertEquals(outcomes(reportOf(new Run(run))), { "keepalive-set": 6 });
+  for (const set of await served.keepalive()) assertEquals(set, DEFAULTS);
 });
 
 systemTest("keepalive without privilege: one's own, and not another user's", ["setpriv"], async (netns) => {

@@ -156,7 +156,8 @@ options:
     default: false
   include_session:
     description:
-      - "Do not spare your own session: connections held by an ancestor of tcphup."
+      - "Do not spare your own session, such as your ssh connection."
+      - "Hup spares what SSH_CONNECTION names, what an ancestor of tcphup has accepted, and whatever those hold who serve its terminal, or that of a client of tmux or screen. keepalive spares nothing."
       - "With I(command=hup), I(command=keepalive)."
     type: bool
     default: false

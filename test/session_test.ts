@@ -4,10 +4,12 @@ import { assertEquals } from "@std/assert";
 import type { Connection } from "../src/connection.ts";
 import { sampleConnection } from "./harness/sample.ts";
 
+const LISTENED_ON = 2222;
+
 const SCRIPT = `
-import { Resolver } from ${JSON.stringify(new URL("../src/resolve.ts", import.meta.url).href)};
-const resolver = new Resolver();
-console.log(JSON.stringify(JSON.parse(Deno.args[0]).map((connection) => resolver.sessionOf(connection))));
+import { Session } from ${JSON.stringify(new URL("../src/session.ts", import.meta.url).href)};
+const session = new Session(() => (_, port) => port === ${LISTENED_ON});
+console.log(JSON.stringify(JSON.parse(Deno.args[0]).map((connection) => session.whyPart(connection))));
 `;
 
 /** What is said of each connection in a process with this SSH_CONNECTION. */
@@ -67,15 +69,25 @@ Deno.test("without SSH_CONNECTION, or with less than one, no connection is named
   }
 });
 
-Deno.test("a connection that an ancestor holds is the session's, whoever else holds it", async () => {
-  const owner = (pid: number) => ({ pid, fd: 3, comm: "sshd" });
+Deno.test("a connection that an ancestor has accepted is the session's, whoever else holds it", async () => {
+  const owner = (pid: number) => ({ pid, fd: 3, comm: "server" });
+  const accepted = (...pids: number[]) => ({
+    ...served("192.0.2.9", "10.0.0.7", [50122, LISTENED_ON]),
+    owners: pids.map(owner),
+  });
   // The child's parent is this process.
   const found = await sessions(undefined, [
-    sampleConnection({ owners: [owner(Deno.pid)] }),
-    sampleConnection({ owners: [owner(4_194_305), owner(Deno.ppid)] }),
-    sampleConnection({ owners: [owner(4_194_305)] }),
-    sampleConnection({ owners: [] }),
+    accepted(Deno.pid),
+    accepted(4_194_305, Deno.ppid),
+    accepted(4_194_305),
+    accepted(),
   ]);
-  const held = (pid: number) => `held by an ancestor of this process: pid ${pid} (sshd)`;
-  assertEquals(found, [held(Deno.pid), held(Deno.ppid), null, null]);
+  const by = (pid: number) => `accepted by an ancestor of this process: pid ${pid} (server)`;
+  assertEquals(found, [by(Deno.pid), by(Deno.ppid), null, null]);
+});
+
+Deno.test("a connection that an ancestor has opened is none of the session's", async () => {
+  assertEquals(await sessions(undefined, [sampleConnection({ owners: [{ pid: Deno.pid, fd: 3, comm: "pool" }] })]), [
+    null,
+  ]);
 });
