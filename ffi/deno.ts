@@ -67,7 +67,9 @@ export const host = {
   /** The command that starts this program once more: its arguments follow. */
   get self(): readonly string[] {
     if (Deno.build.standalone) return [Deno.execPath()];
-    return [Deno.execPath(), "run", "--quiet", "--no-prompt", "--allow-ffi", Deno.mainModule];
+    // No deno.json of the current directory, or of one above the program's, is to put other modules in the place of ours.
+    const isolated = ["--no-config", "--no-lock", "--no-npm"];
+    return [Deno.execPath(), "run", "--quiet", "--no-prompt", "--allow-ffi", ...isolated, Deno.mainModule];
   },
 
   /** This process's id. */

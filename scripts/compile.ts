@@ -18,10 +18,10 @@ export type Target = keyof typeof MACHINES;
 /** All of them. */
 export const TARGETS = Object.keys(MACHINES) as Target[];
 
-/** What the file may do: call libc, through which it reads /proc and speaks netlink. Not even import more code. */
+/** What the file may do: call libc, through which it reads /proc and speaks netlink. No other code gets in, then or later. */
 const PERMISSIONS = [...RUN_FLAGS, "--deny-import", "--no-prompt"];
 
-const ISOLATED = ["--no-config", "--no-lock", "--no-npm", "--no-remote", "--no-check", "--no-code-cache"];
+const UNCHANGED = ["--no-check", "--no-code-cache"];
 
 /** Compiles tcphup for `target` into the file `output`, and tries it where this is such a machine. */
 export async function compile(target: Target, output: string): Promise<void> {
@@ -41,7 +41,7 @@ export async function compile(target: Target, output: string): Promise<void> {
 
 /** Compiles one module, and what it imports, into the file `output`. */
 export async function compileModule(module: string, target: Target, output: string): Promise<void> {
-  const flags = ["--quiet", "--target", target, "--output", output, ...ISOLATED, ...PERMISSIONS];
+  const flags = ["--quiet", "--target", target, "--output", output, ...UNCHANGED, ...PERMISSIONS];
   try {
     await run([Deno.execPath(), "compile", ...flags, module]);
   } catch (error) {

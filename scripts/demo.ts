@@ -42,7 +42,7 @@ class Actor {
 
   constructor(role: string, ...args: string[]) {
     this.process = new Deno.Command(Deno.execPath(), {
-      args: ["run", "--allow-net=127.0.0.1", import.meta.filename!, role, ...args],
+      args: ["run", "--no-config", "--allow-net=127.0.0.1", import.meta.filename!, role, ...args],
       stdin: "null",
       stdout: "piped",
     }).spawn();
