@@ -27,7 +27,7 @@ export { valuesWithin } from "./src/plan.ts";
 export { type GivenValues, type KeepaliveValues, resolveValues, SYSTEM_VALUES } from "./src/keepalive/values.ts";
 export type { Environment, ResolvedValues } from "./src/keepalive/values.ts";
 export { type Detection, type KeepaliveSysctls, KERNEL_DEFAULTS, readSysctls } from "./src/keepalive/detection.ts";
-export { doctor, type Finding, type Health } from "./src/doctor.ts";
+export { doctor, type DoctorOptions, type Finding, type Health } from "./src/doctor.ts";
 export type { Phases, Report } from "./src/report.ts";
 export type { Connection, Endpoint, Info, Keepalive, Noticed, Outcome, Owner, Timer } from "./src/connection.ts";
 export type { KeepaliveSettings, RefusedOption } from "./src/connection.ts";

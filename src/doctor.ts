@@ -1,41 +1,13 @@
-// What works on this host and for this user, found by doing it: with sockets of its own, on loopback.
+// What works on this host and for this user, found by doing it.
 
-import {
-  CLONE_NEWNET,
-  type Descriptor,
-  type ForeignFd,
-  IPPROTO_MPTCP,
-  IPPROTO_TCP,
-  isSyscallError,
-  open,
-  pidfdGetfd,
-  pidfdOpen,
-  setns,
-  socketCookie,
-  type SyscallError,
-} from "../ffi/libc.ts";
-import { Duplicate } from "./duplicate/duplicate.ts";
+import { host } from "../ffi/deno.ts";
+import { getsockopt, IPPROTO_TCP, SO_KEEPALIVE, SOL_SOCKET } from "../ffi/libc.ts";
+import { socketpair } from "../ffi/unix.ts";
+import { runApart } from "./apart.ts";
 import { withPair } from "./loopback.ts";
-import { formatCookie } from "./netlink/inet_diag.ts";
-import { destroysOrphans, WOULD_STAY } from "./orphans.ts";
-import { hasCapability, missingForGetfd, missingToLook, yamaScope } from "./owners/permission.ts";
-import { areAll, processes, self } from "./owners/proc.ts";
-import { DescriptorTable } from "./owners/table.ts";
-import { currentNetns, Selector } from "./select.ts";
-import { compileSelection } from "./selection/selection.ts";
-import { sockIdOf } from "./sockdiag/connection.ts";
+import { type Finding, type Foreign, limited, missing, ok, type Probe, PROBES, type Verdict } from "./probes.ts";
 
-/** One thing that was tried. */
-export interface Finding {
-  /** What was tried. */
-  name: string;
-  /** `ok`; `limited` where a part of a command does not work; `missing` where it cannot do what the command is for. */
-  status: "ok" | "limited" | "missing";
-  /** What was seen, and what would help. */
-  detail: string;
-  /** The commands and flags that need it. */
-  affects: string[];
-}
+export type { Finding } from "./probes.ts";
 
 /** All that was tried. */
 export interface Health {
@@ -45,175 +17,75 @@ export interface Health {
   findings: Finding[];
 }
 
-type Verdict = Pick<Finding, "status" | "detail">;
-
-const ok = (detail: string): Verdict => ({ status: "ok", detail });
-const limited = (detail: string): Verdict => ({ status: "limited", detail });
-const missing = (detail: string): Verdict => ({ status: "missing", detail });
+/** How to try. */
+export interface DoctorOptions {
+  /**
+   * The command line that starts tcphup, its program by an absolute path. With it, all is tried in processes of their own:
+   * a seccomp filter may kill who tries, and the kernel may permit a process itself what it denies to others. Without it,
+   * this process tries, and `tcphup run` is left out.
+   */
+  command?: readonly string[];
+}
 
 /** Tries everything that tcphup's commands rest on. It opens a few connections of its own on loopback, and no others. */
-export function doctor(): Health {
-  const everything = ["hup", "ls"];
-  const findings: Finding[] = [
-    find("sock_diag: list TCP sockets", everything, listsTcp),
-    find("sock_diag: list MPTCP connections", ["hup", "ls"], listsMptcp),
-    find("/proc: find who holds a socket", everything, readsProc),
-    find("pidfd_getfd: duplicate a descriptor", ["hup"], duplicates),
-    find("pidfd_getfd: of other users' processes", ["hup"], duplicatesOthers),
-    find("shutdown: hang up", ["hup"], hangsUp),
-    find("SOCK_DESTROY: abort any connection", ["hup --destroy", "hup --destroy-after"], destroys),
-    find("SOCK_DESTROY: abort what a program has closed", ["hup --destroy", "hup --destroy-after"], destroysClosed),
-    find("connect(AF_UNSPEC): abort through a duplicate", ["hup --destroy", "hup --destroy-after"], aborts),
-    find("setns: enter other network namespaces", ["--netns"], entersNamespaces),
-  ];
+export function doctor({ command }: DoctorOptions = {}): Health {
+  const findings = command === undefined ? PROBES.map((probe) => find(probe, null)) : findApart(command);
   return { ok: findings.every(({ status }) => status !== "missing"), findings };
 }
 
-function find(name: string, affects: string[], probe: () => Verdict): Finding {
+function find({ name, affects, attempt }: Probe, foreign: Foreign | null): Finding {
   try {
-    return { name, ...probe(), affects };
+    return { name, ...attempt(foreign), affects };
   } catch (error) {
     return { name, ...missing((error as Error).message), affects };
   }
 }
 
-function listsTcp(): Verdict {
-  return withPair(IPPROTO_TCP, ({ client, listed }) => {
-    if (listed()?.cookie === socketCookie(client, formatCookie)) return ok("works");
-    return missing("the kernel did not list a connection that was just opened");
-  });
-}
+/** The argument by which `doctor` starts this program once more; no help mentions it. */
+export const ASSIST = "assist";
+/** What follows it where a process is to tell whether keepalive is on for what it opens. */
+const KEEPALIVE = "keepalive";
 
-function listsMptcp(): Verdict {
+/** Has a process try everything, and where it is ended by that, another one try the rest. */
+function findApart(command: readonly string[]): Finding[] {
+  const findings: Finding[] = [];
+  const [foreign, other] = socketpair();
   try {
-    return withPair(IPPROTO_MPTCP, ({ listed }) => {
-      if (listed()?.protocol === "mptcp") return ok("works");
-      return limited("MPTCP connections are seen as their TCP subflows only: needs CONFIG_INET_MPTCP_DIAG");
-    });
-  } catch (error) {
-    if (!isSyscallError(error, "EPROTONOSUPPORT", "ENOPROTOOPT", "EINVAL")) throw error;
-    return ok("this kernel, or net.mptcp.enabled, has MPTCP off: there are no such connections");
-  }
-}
-
-function readsProc(): Verdict {
-  const pids = processes();
-  const need = missingToLook() ?? "forbidden by a security module, or by their user namespaces";
-  if (!areAll(pids)) return limited(`the processes of other users are hidden (hidepid): ${need}`);
-  const tables = pids.map((pid) => DescriptorTable.open(pid)).filter((table) => table !== null);
-  const unreadable = tables.filter(isUnreadable).length;
-  if (unreadable === 0) return ok(`all ${tables.length} processes can be looked into`);
-  return limited(`${unreadable} of ${tables.length} processes cannot be looked into: ${need}`);
-}
-
-/** Whether what the descriptors lead to is hidden: that there are some may be seen all the same. */
-function isUnreadable(table: DescriptorTable | "unreadable"): boolean {
-  if (table === "unreadable") return true;
-  if (!table.exhausted) table.readBlock(() => false);
-  return table.denied;
-}
-
-/** A duplicate of one of our own sockets, taken the way that another process's would be. */
-function duplicateOf(client: Descriptor): Duplicate {
-  const pidfd = pidfdOpen(self());
-  try {
-    return new Duplicate(pidfdGetfd(pidfd, client.number as ForeignFd), "tcp");
+    while (findings.length < PROBES.length) {
+      const args = [findings.length, host.pid, foreign.number].map(String);
+      const end = runApart([...command, "doctor", ASSIST, ...args], (text) => findings.push(JSON.parse(text)));
+      if (findings.length < PROBES.length) findings.push(ended(PROBES[findings.length], end));
+    }
   } finally {
-    pidfd.close();
+    foreign.close();
+    other.close();
   }
+  return [...findings, { name: "run: set keepalive on what a program opens", ...runs(command), affects: ["run"] }];
 }
 
-function duplicates(): Verdict {
-  return withPair(IPPROTO_TCP, ({ client }) => {
-    try {
-      duplicateOf(client).close();
-      return ok("works");
-    } catch (error) {
-      if (!isSyscallError(error, "ENOSYS", "EPERM")) throw error;
-      return missing(
-        `${error.message}: needs Linux 5.6, and a seccomp profile that allows it (CAP_SYS_PTRACE in containers)`,
-      );
-    }
-  });
+function ended({ name, affects }: Probe, end: string | null): Finding {
+  const verdict = affects.includes("hup") ? missing : limited;
+  return { name, ...verdict(end ?? "who tries it says nothing"), affects };
 }
 
-function duplicatesOthers(): Verdict {
-  const scope = yamaScope();
-  if (scope === 3) return limited(missingForGetfd());
-  if (hasCapability("CAP_SYS_PTRACE")) return ok("CAP_SYS_PTRACE is there");
-  const own = scope === 0
-    ? "own processes"
-    : scope === 1
-    ? "own descendants (kernel.yama.ptrace_scope is 1)"
-    : "nothing";
-  return limited(`reaches ${own} only: needs CAP_SYS_PTRACE, run it as root`);
+/** Has `tcphup run` start this program. */
+function runs(command: readonly string[]): Verdict {
+  const texts: string[] = [];
+  const end = runApart([...command, "run", "--", ...command, "doctor", ASSIST, KEEPALIVE], (text) => texts.push(text));
+  const lines = texts.join("").split("\n").filter((line) => line !== "").map((line) => line.replace("tcphup: ", ""));
+  const on = lines.indexOf("on");
+  if (on === -1) return limited(lines[0] ?? end ?? "keepalive stays off");
+  lines.splice(on, 1);
+  return lines.length === 0 ? ok("works") : limited(lines.join("; "));
 }
 
-function hangsUp(): Verdict {
-  return withPair(IPPROTO_TCP, ({ client }) => {
-    const duplicate = duplicateOf(client);
-    try {
-      return duplicate.hangUp({ linger_ms: 1000 }) ? ok("works") : missing("the connection had ended by itself");
-    } finally {
-      duplicate.close();
-    }
-  });
+/** Does what `doctor` has started this program for, and says what came of it, a text each. */
+export function assist(args: readonly string[], say: (text: string) => void): void {
+  if (args[0] === KEEPALIVE) return say(hasKeepalive() ? "on" : "keepalive stays off");
+  const [first, pid, fd] = args.map(Number);
+  for (const probe of PROBES.slice(first)) say(JSON.stringify(find(probe, { pid, fd })));
 }
 
-function destroys(): Verdict {
-  return withPair(IPPROTO_TCP, ({ listed }) => {
-    const connection = listed();
-    if (connection === undefined) return limited("not tried: the connection to try it on was not listed");
-    const selector = new Selector(compileSelection({ dst: "any" }));
-    try {
-      selector.diagOf(connection).destroy(IPPROTO_TCP, sockIdOf(connection));
-      return ok("works");
-    } catch (error) {
-      if (!isSyscallError(error, "EPERM", "EOPNOTSUPP")) throw error;
-      return limited(`${destroyNeeds(error)}; where a process holds the connection, it is aborted through a duplicate`);
-    } finally {
-      selector.close();
-    }
-  });
-}
-
-function destroysClosed(): Verdict {
-  try {
-    return destroysOrphans() ? ok("works") : limited(`${WOULD_STAY}, so it is left to its timers`);
-  } catch (error) {
-    if (!isSyscallError(error, "EPERM", "EOPNOTSUPP")) throw error;
-    return limited(destroyNeeds(error));
-  }
-}
-
-function destroyNeeds({ code }: SyscallError): string {
-  return code === "EPERM" ? "needs CAP_NET_ADMIN" : "needs a kernel with CONFIG_INET_DIAG_DESTROY";
-}
-
-function aborts(): Verdict {
-  return withPair(IPPROTO_TCP, ({ client }) => {
-    const duplicate = duplicateOf(client);
-    try {
-      duplicate.abort();
-      return ok("works");
-    } catch (error) {
-      if (!isSyscallError(error)) throw error;
-      return limited(error.message);
-    } finally {
-      duplicate.close();
-    }
-  });
-}
-
-function entersNamespaces(): Verdict {
-  const namespace = open(null, "/proc/thread-self/ns/net");
-  try {
-    setns(namespace, CLONE_NEWNET);
-    return ok(`works; this one is ${currentNetns()}`);
-  } catch (error) {
-    if (!isSyscallError(error, "EPERM")) throw error;
-    return limited("only this namespace: needs CAP_SYS_ADMIN");
-  } finally {
-    namespace.close();
-  }
+function hasKeepalive(): boolean {
+  return withPair(IPPROTO_TCP, ({ client }) => getsockopt(client, SOL_SOCKET, SO_KEEPALIVE) !== 0);
 }

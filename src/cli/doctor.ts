@@ -1,6 +1,7 @@
 // `tcphup doctor`.
 
-import { doctor, type Finding } from "../doctor.ts";
+import { host } from "../../ffi/deno.ts";
+import { ASSIST, assist, doctor, type Finding } from "../doctor.ts";
 import type { Arguments } from "./arguments.ts";
 import { DONE, UNABLE } from "./exit_codes.ts";
 import { jsonText } from "./json.ts";
@@ -11,9 +12,13 @@ const TONES: Record<Finding["status"], Tone> = { ok: "good", limited: "odd", mis
 
 /** Examines the host. Returns the exit code. */
 export function doctorCommand(args: Arguments): number {
-  const [surplus] = args.positionals;
+  const [surplus, ...rest] = args.positionals;
+  if (surplus === ASSIST) {
+    assist(rest, (text) => print([text]));
+    return DONE;
+  }
   if (surplus !== undefined) throw new UsageError(`Surplus argument "${surplus}": expected tcphup doctor [--json]`);
-  const health = doctor();
+  const health = doctor({ command: host.self });
   if (args.has("json")) write([jsonText({ schema: 1, command: "doctor", ...health }), "\n"]);
   else print([...health.findings.flatMap(describe), conclusion(health.ok)]);
   return health.ok ? DONE : UNABLE;

@@ -45,7 +45,12 @@ export function missingToEnter(): string {
 
 /** What pidfd_getfd(2) wants when it answers EPERM, in the words of a report. */
 export function missingForGetfd(): string {
-  if (yamaScope() === 3) return "kernel.yama.ptrace_scope is 3, which forbids it to everyone";
-  if (!hasCapability("CAP_SYS_PTRACE")) return "needs CAP_SYS_PTRACE";
+  const scope = yamaScope();
+  if (scope === 3) return "kernel.yama.ptrace_scope is 3, which forbids it to everyone";
+  if (!hasCapability("CAP_SYS_PTRACE")) {
+    return scope === 0
+      ? "needs CAP_SYS_PTRACE"
+      : `needs CAP_SYS_PTRACE, also for one's own (kernel.yama.ptrace_scope is ${scope})`;
+  }
   return "forbidden in spite of CAP_SYS_PTRACE: by a seccomp filter, a security module or the process's user namespace";
 }

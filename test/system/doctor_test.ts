@@ -1,12 +1,13 @@
 // `tcphup doctor`: what works on this host for this user, tried out on loopback.
 
-import { assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { pythonProgram } from "../harness/peer.ts";
 import { assertExit, assertNoStackTrace, Scene } from "../harness/scene.ts";
 import { systemTest } from "../harness/system.ts";
 import { PublicCopy, TCPHUP, tcphup } from "../harness/tcphup.ts";
 
 const SYS_PIDFD_GETFD = 438;
+const SYS_SECCOMP = Deno.build.arch === "x86_64" ? 317 : 277;
 
 systemTest("root: everything is tried, and other connections are left alone", [], async (netns) => {
   const scene = await Scene.make(netns);
@@ -35,7 +36,8 @@ systemTest("an unprivileged user is told what needs CAP_SYS_PTRACE", ["setpriv"]
   await using copy = await PublicCopy.make();
   const run = await tcphup(["doctor"], { netns, user: 65534, ...copy });
   assertExit(run, 0);
-  assertMatch(run.stdout, /^limited .*of other users' processes: .*CAP_SYS_PTRACE/m);
+  assertMatch(run.stdout, /^ok .*pidfd_getfd: duplicate a descriptor: works$/m);
+  assertMatch(run.stdout, /^limited .*pidfd_getfd: of any process: denied for \d+ of \d+ .*: needs CAP_SYS_PTRACE/m);
   assertMatch(
     run.stdout,
     /^limited .*\b\d+ of \d+ processes cannot .*: needs CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH$/m,
@@ -44,15 +46,16 @@ systemTest("an unprivileged user is told what needs CAP_SYS_PTRACE", ["setpriv"]
 });
 
 systemTest("whether processes can be looked into is tried", ["setpriv", "unshare"], async (netns) => {
-  // All that it sees in a PID namespace of its own is itself, and a process of the same user's with all capabilities.
+  // All that it sees in a PID namespace of its own is itself, twice, and two processes of the same user's with all
+  // capabilities.
   const script = 'sleep 60 & "$@"';
   const within = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c", script, "sh"];
   const doctor = async (...limits: string[]) => {
     return (await netns.run([...within, ...limits, ...TCPHUP, "doctor"])).stdout;
   };
-  assertMatch(await doctor(), /^ok .*: all 3 processes can be looked into$/m);
+  assertMatch(await doctor(), /^ok .*: all 4 processes can be looked into$/m);
   const less = ["setpriv", "--bounding-set", "-sys_ptrace", "--inh-caps", "-sys_ptrace", "--"];
-  assertMatch(await doctor(...less), /^limited .*: 2 of 3 processes cannot be looked into: needs CAP_SYS_PTRACE$/m);
+  assertMatch(await doctor(...less), /^limited .*: 2 of 4 processes cannot be looked into: needs CAP_SYS_PTRACE$/m);
 });
 
 systemTest("a seccomp filter against pidfd_getfd: exit 4, and it names the affected command", [], async (netns) => {
@@ -60,4 +63,52 @@ systemTest("a seccomp filter against pidfd_getfd: exit 4, and it names the affec
   const run = await tcphup(["doctor"], { netns, command });
   assertExit(run, 4);
   assertMatch(run.stdout, /pidfd_getfd.*seccomp.*\n.*affects: hup/);
+});
+
+systemTest("a seccomp filter that kills at pidfd_getfd kills a process apart, and it says so", [], async (netns) => {
+  const command = [...pythonProgram("without_syscall.py", SYS_PIDFD_GETFD, "KILL"), ...TCPHUP];
+  const run = await tcphup(["doctor"], { netns, command });
+  assertExit(run, 4);
+  assertMatch(
+    run.stdout,
+    /^missing +pidfd_getfd: duplicate a descriptor: a seccomp filter kills .*SIGSYS.*\n.*affects: hup/m,
+  );
+  assertMatch(run.stdout, /^missing +shutdown: hang up: a seccomp filter kills/m);
+  // What comes between is tried all the same.
+  assertMatch(run.stdout, /^ok +SOCK_DESTROY: abort any connection: works$/m);
+});
+
+systemTest("a descriptor is duplicated from a process that is no child, as others' are", ["strace"], async (netns) => {
+  const strace = ["strace", "--follow-forks", "--quiet=all", "--signal=none", "--trace=pidfd_open,pidfd_getfd"];
+  const { stderr } = await tcphup(["doctor"], { netns, command: [...strace, ...TCPHUP] });
+  const [, caller, target] = /^\[pid +(\d+)\] pidfd_open\((\d+), 0\)/m.exec(stderr)!;
+  // The one that was started first, and is not followed yet, is its parent.
+  assert(Number(target) < Number(caller), stderr);
+});
+
+systemTest(
+  "with capabilities in a user namespace of its own: nothing that they do not reach works",
+  ["unshare"],
+  async (netns) => {
+    const run = await tcphup(["doctor"], { netns, within: ["unshare", "--user", "--map-root-user"] });
+    assertExit(run, 0);
+    assertMatch(
+      run.stdout,
+      /^limited +pidfd_getfd: of any process: denied for .*: forbidden in spite of CAP_SYS_PTRACE.*user namespace$/m,
+    );
+    assertMatch(
+      run.stdout,
+      /^limited +setns: .*: \d+ of \d+ cannot be entered: needs CAP_SYS_ADMIN in its user namespace as well$/m,
+    );
+    assertMatch(run.stdout, /^ok +run: set keepalive on what a program opens: works$/m);
+  },
+);
+
+systemTest("run is tried, and what keeps it from working is said", [], async (netns) => {
+  const works = await tcphup(["doctor"], { netns });
+  assertMatch(works.stdout, /^ok +run: set keepalive on what a program opens: works$/m);
+  const command = [...pythonProgram("without_syscall.py", SYS_SECCOMP, "EPERM"), ...TCPHUP];
+  const run = await tcphup(["doctor"], { netns, command });
+  assertExit(run, 0);
+  assertMatch(run.stdout, /^limited +run: set keepalive .*seccomp.*\n.*affects: run$/m);
 });

@@ -1,7 +1,8 @@
 """Runs a program on a kernel that lacks something: usage without_syscall.py NUMBER[:INDEX=VALUE] ERRNO COMMAND [ARG...]
 
 A seccomp filter makes system call NUMBER fail with ERRNO, whenever its argument at INDEX is VALUE if those are given,
-as a container's seccomp profile or a kernel without the feature does.
+as a container's seccomp profile or a kernel without the feature does. With KILL for ERRNO it kills who makes the call, as
+systemd's SystemCallFilter= does.
 """
 
 import ctypes
@@ -12,11 +13,11 @@ import sys
 
 PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS, SECCOMP_MODE_FILTER = 22, 38, 2
 LOAD, JUMP_IF_EQUAL, RETURN = 0x20, 0x15, 0x06
-RETURN_ALLOW, RETURN_ERRNO = 0x7FFF0000, 0x00050000
+RETURN_ALLOW, RETURN_ERRNO, RETURN_KILL_PROCESS = 0x7FFF0000, 0x00050000, 0x80000000
 OFFSET_OF_ARGUMENTS = 16
 
 number, _, condition = sys.argv[1].partition(":")
-failure = RETURN_ERRNO | getattr(errno, sys.argv[2])
+failure = RETURN_KILL_PROCESS if sys.argv[2] == "KILL" else RETURN_ERRNO | getattr(errno, sys.argv[2])
 conditions = [(0, int(number))]
 if condition:
     index, _, value = condition.partition("=")

@@ -1,0 +1,71 @@
+// Trying something in a process of its own, which may be killed or get stuck over it.
+
+import { type Descriptor, isSyscallError, recv } from "../ffi/libc.ts";
+import { O_RDWR, spawn, wait } from "../ffi/process.ts";
+import { setReceiveTimeout, socketpair } from "../ffi/unix.ts";
+import { inheritedEnvironment } from "./launch/heritage.ts";
+
+/** How long a process may be silent. */
+const PATIENCE_S = 10;
+/** The longest text that is taken. */
+const TEXT_SIZE = 64 * 1024;
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+/**
+ * Runs a program to its end, and calls `each` with each text that it writes, standard error included.
+ *
+ * @param command The program, by an absolute path, and its arguments.
+ * @returns How it failed, in the words of a report; null when it exited with 0.
+ * @throws {SyscallError} When it cannot be started.
+ */
+export function runApart(command: readonly string[], each: (text: string) => void): string | null {
+  const [ours, theirs] = socketpair();
+  try {
+    setReceiveTimeout(ours, PATIENCE_S);
+    const pid = spawn(command[0], command.map((word) => encoder.encode(word)), inheritedEnvironment(), [
+      { action: "open", fd: 0, path: "/dev/null", flags: O_RDWR },
+      { action: "duplicate", from: theirs, to: 1 },
+      { action: "duplicate", from: theirs, to: 2 },
+    ]);
+    theirs.close();
+    // Who is stuck is left behind. Nobody reads any more what it may still write, and that ends it.
+    return receiveAll(ours, each) ? endOf(pid) : `does not answer within ${PATIENCE_S} s`;
+  } finally {
+    ours.close();
+    theirs.close();
+  }
+}
+
+/** Returns `false` when the time was over. */
+function receiveAll(socket: Descriptor, each: (text: string) => void): boolean {
+  const buffer = new Uint8Array(TEXT_SIZE);
+  try {
+    for (let length; (length = recv(socket, buffer, 0)) > 0;) each(decoder.decode(buffer.subarray(0, length)));
+    return true;
+  } catch (error) {
+    if (!isSyscallError(error, "EAGAIN")) throw error;
+    return false;
+  }
+}
+
+const SIGSYS = 31;
+
+function endOf(pid: number): string | null {
+  const status = statusOf(pid);
+  const signal = status & 0x7f;
+  if (signal === SIGSYS) return "a seccomp filter kills who tries it (SIGSYS)";
+  if (signal !== 0) return `who tries it is killed by signal ${signal}`;
+  return status === 0 ? null : `who tries it exits with ${status >> 8}`;
+}
+
+function statusOf(pid: number): number {
+  try {
+    return wait(pid);
+  } catch (error) {
+    // To a process that ignores SIGCHLD the kernel does not tell how a child ended.
+    if (!isSyscallError(error, "ECHILD")) throw error;
+    return 0;
+  }
+}
