@@ -4,4 +4,16 @@
 export class Unsupported extends Error {
   /** Always `Unsupported`. */
   override readonly name = "Unsupported";
+  /** Whether it may be possible a moment later. */
+  readonly passing: boolean;
+
+  /**
+   * What is missing.
+   *
+   * @param options.passing Whether it may be there a moment later.
+   */
+  constructor(message: string, { passing = false }: { passing?: boolean } = {}) {
+    super(message);
+    this.passing = passing;
+  }
 }

@@ -4,7 +4,7 @@
 import { assertEquals } from "@std/assert";
 import { Namespace } from "../harness/namespace.ts";
 import { type Connections, Peer } from "../harness/peer.ts";
-import { eventually } from "../harness/process.ts";
+import { eventually, run } from "../harness/process.ts";
 import { assertExit, assertOneLine, Scene } from "../harness/scene.ts";
 import { assertSelects, selected } from "../harness/selected.ts";
 import { systemTest } from "../harness/system.ts";
@@ -206,6 +206,24 @@ systemTest("--src-gone: the address has moved away", [], async (netns) => {
   assertEquals(run.json().hung_up, 3);
   for (const connections of kept) await connections.assertAlive();
   await local.assertAlive();
+});
+
+systemTest("--src-gone: addresses that come and go all the time hide none that stay", [], async (netns) => {
+  // So many that the kernel lists them in several pieces.
+  const many = Array.from({ length: 3000 }, (_, i) => `address add 10.${1 + (i >> 8)}.${i & 255}.1/32 dev lo`);
+  await run(netns.enter(["ip", "-batch", "-"]), { stdin: many.join("\n") });
+  const server = Peer.start(netns);
+  await server.listen("0.0.0.0", 8000);
+  const client = Peer.start(netns);
+  const stay = await client.connect("10.12.0.1", 8000, { source: "10.11.200.1", count: 3 });
+  const coming = "address add 10.99.0.1/32 dev lo\naddress delete 10.99.0.1/32 dev lo";
+  netns.spawn(["sh", "-c", 'yes "$1" | ip -batch -', "sh", coming]);
+  for (let i = 0; i < 5; i++) {
+    const { code, stdout, stderr } = await tcphup(["--src-gone", "--dry-run", "--json"], { netns });
+    if (code === 0) assertEquals(JSON.parse(stdout).matched, 0);
+    else assertEquals([code, stdout, stderr.includes("change faster than they can be read")], [4, "", true]);
+  }
+  await stay.assertAlive();
 });
 
 systemTest(
