@@ -50,6 +50,7 @@ export interface HangUpOptions {
   max?: number;
   /**
    * Asked once, before anything is touched, about the connections that would be cut; anything but true leaves them alone.
+   * Connections that appear meanwhile were not asked about, and are left alone unless `repeat` says otherwise.
    * `summary` takes a closer look at them, which costs time.
    */
   confirm?: (connections: readonly Connection[], summary: () => Summary) => boolean | Promise<boolean>;
@@ -160,7 +161,7 @@ class HangUp {
     const aftermath = new Aftermath(actor, selector, { destroy_after_ms, wait_ms, signal });
     const cuts = new Cuts({ actor, selector: closer, aftermath, watch }, options);
     const rooms = { selector, resolver: this.#resolver, cuts, aftermath, watch };
-    const onlyFirst = spacing !== undefined || when_idle !== undefined;
+    const onlyFirst = spacing !== undefined || when_idle !== undefined || options.confirm !== undefined;
     this.#options = options;
     this.#selectors = [selector, closer];
     this.#actor = actor;

@@ -1,6 +1,7 @@
 // `--interactive`: what would be hit, and a question.
 
 import { host } from "../../ffi/deno.ts";
+import { formatDuration } from "../keepalive/duration.ts";
 import type { Summary } from "../summarise.ts";
 import { UsageError } from "../usage_error.ts";
 import { terminalSize } from "./screen.ts";
@@ -19,10 +20,16 @@ export function checkTerminal(): void {
   );
 }
 
-/** Shows a summary of the connections and asks whether to `act`: "Hang up on", say. */
-export function confirm(summary: Summary, act: string): boolean {
+/**
+ * Shows a summary of the connections and asks whether to `act`: "Hang up on", say.
+ *
+ * @param for_ms For how long that is meant for new ones too.
+ */
+export function confirm(summary: Summary, act: string, for_ms = 0): boolean {
   const { count } = summary.total;
+  const these = count === 1 ? "this connection" : `these ${count} connections`;
+  const later = for_ms === 0 ? "" : `, and on what appears within ${formatDuration(for_ms)}`;
   const lines = summaryLines(summary, terminalSize().rows - QUESTION_LINES);
-  ask([...lines, ""], `${act} ${count === 1 ? "this connection" : `these ${count} connections`}? [y/N] `);
+  ask([...lines, ""], `${act} ${these}${later}? [y/N] `);
   return /^\s*y(es)?\s*$/i.test(host.readLine() ?? "");
 }

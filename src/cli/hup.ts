@@ -33,7 +33,7 @@ export async function hup(args: Arguments): Promise<number> {
       on_progress: args.has("quiet") ? undefined : (state) => progress.show(state),
       confirm: asks
         ? (_, summary) => {
-          const confirmed = confirm(summary(), options.destroy ? "Abort" : "Hang up on");
+          const confirmed = confirm(summary(), options.destroy ? "Abort" : "Hang up on", options.repeat?.for_ms);
           if (confirmed) listen();
           return confirmed;
         }

@@ -4,6 +4,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { Report } from "../../src/report.ts";
 import type { Namespace } from "../harness/namespace.ts";
 import { Peer } from "../harness/peer.ts";
+import { eventually } from "../harness/process.ts";
 import { assertCountsAddUp, assertExit, assertUsageError, DOOMED_PORT, Scene } from "../harness/scene.ts";
 import { systemTest } from "../harness/system.ts";
 import { TCPHUP, tcphup } from "../harness/tcphup.ts";
@@ -82,6 +83,35 @@ systemTest("--interactive shows a summary and, on y, cuts", [], async (netns) =>
   const { code, output } = await terminal.end();
   assertEquals(code, 0, output);
   assertMatch(output, /hung up on 3 connections/);
+  await scene.assertHungUp();
+});
+
+systemTest("--interactive: what appears while the question stands is not cut", [], async (netns) => {
+  const scene = await Scene.make(netns);
+  for (const more of [[], ["--destroy"]]) {
+    const asked = await scene.client.connect("127.0.0.3", DOOMED_PORT, { count: 2 });
+    const terminal = Terminal.start(netns, [...TCPHUP, "127.0.0.3", "--interactive", ...more]);
+    await terminal.expect("these 2 connections? [y/N] ");
+    const appeared = await scene.client.connect("127.0.0.3", DOOMED_PORT, { count: 3 });
+    await terminal.type("y\n");
+    const { code, output } = await terminal.end();
+    assertEquals(code, 0, output);
+    await asked.assertEnded(more.length === 0 ? "EOF" : "ECONNABORTED");
+    await appeared.assertAlive();
+    await appeared.close();
+    await eventually("they are gone", async () => (await netns.ss("dst", "127.0.0.3")).length === 0);
+  }
+});
+
+systemTest("--interactive with --for asks about what appears too", [], async (netns) => {
+  const scene = await Scene.make(netns);
+  const terminal = ask(netns, "--for", "3", "--every", "100ms");
+  await terminal.expect("Hang up on these 3 connections, and on what appears within 3 s? [y/N] ");
+  const appeared = await scene.client.connect("127.0.0.2", DOOMED_PORT);
+  await terminal.type("y\n");
+  const { code, output } = await terminal.end();
+  assertEquals(code, 0, output);
+  await appeared.assertEnded("EOF");
   await scene.assertHungUp();
 });
 
