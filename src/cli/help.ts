@@ -91,7 +91,7 @@ Formats of --emit:
   istio         a DestinationRule with tcpKeepalive
   envoyfilter   an EnvoyFilter with socket options
   kubernetes    a pod's securityContext
-  haproxy       a defaults section
+  haproxy       lines for a defaults section
   nginx         so_keepalive of a listen directive
   go            a net.KeepAliveConfig, and what uses it
   env           libkeepalive's variables`,

@@ -35,7 +35,8 @@ const sysctl: Emitter = {
   can: [...PROBES, "syncnt"],
   comment: "#",
   write: (values) => [
-    "# For /etc/sysctl.d. Each network namespace has its own, and only sockets whose program sets SO_KEEPALIVE obey.",
+    "# For a file of /etc/sysctl.d, of which the last by name counts. Each network namespace has its own, and only sockets",
+    "# whose program sets SO_KEEPALIVE obey.",
     ...sysctls(values, sysctl.can, "sysctl").map(([name, value]) => `${name} = ${value}`),
   ],
 };
@@ -44,8 +45,9 @@ const kubernetes: Emitter = {
   can: PROBES,
   comment: "#",
   write: (values) => [
-    "# For a pod, or a pod template. These sysctls are safe since Kubernetes 1.29; before, the kubelet must allow them",
-    "# (--allowed-unsafe-sysctls=net.ipv4.tcp_keepalive_*). Only sockets whose program sets SO_KEEPALIVE obey.",
+    "# For the spec of a pod, or of a pod template: into the securityContext that is there. These sysctls are safe since",
+    "# Kubernetes 1.29; before, the kubelet must allow them (--allowed-unsafe-sysctls=net.ipv4.tcp_keepalive_*). Only",
+    "# sockets whose program sets SO_KEEPALIVE obey.",
     "spec:",
     "  securityContext:",
     "    sysctls:",
@@ -74,7 +76,8 @@ const istio: Emitter = {
   can: PROBES,
   comment: "#",
   write: ({ idle_s, interval_s, count }, service) => [
-    "# Connections that sidecars open to this host. A user timeout takes an EnvoyFilter.",
+    "# Connections that sidecars open to this host. Istio applies one DestinationRule to a host, the most specific: where",
+    "# there is one, add the connectionPool to that. A user timeout takes an EnvoyFilter.",
     "apiVersion: networking.istio.io/v1",
     "kind: DestinationRule",
     "metadata:",
@@ -162,7 +165,8 @@ const haproxy: Emitter = {
     const timeout = unlessSystem(user_timeout_ms, `tcp-ut ${user_timeout_ms}ms`);
     const bind = [...timeout, ...unlessSystem(maxseg, `mss ${maxseg}`)];
     return [
-      "defaults",
+      "# For the defaults section that is there: a second one would not add to it, but take its place. Or the cli lines",
+      "# for each frontend, the srv lines for each backend, and both for each listen section.",
       ...indent(4, haproxySide("cli", values)),
       ...indent(4, haproxySide("srv", values)),
       ...(bind.length === 0 ? [] : [`# At the end of each bind line: ${bind.join(" ")}`]),
@@ -183,9 +187,11 @@ const nginx: Emitter = {
   write({ idle_s, interval_s, count }) {
     const values = [nginxSeconds(idle_s), nginxSeconds(interval_s), count || ""].join(":");
     return [
-      "# In a server block; so_keepalive may be given once for each address and port.",
+      "# so_keepalive goes into the listen directive that is there, of one server block for each address and port: nginx",
+      "# refuses a second one.",
       `listen 443 so_keepalive=${values === "::" ? "on" : values};`,
-      "# Connections to upstreams: on or off, with the values of net.ipv4.tcp_keepalive_*.",
+      "# Connections to upstreams: on or off, with the values of net.ipv4.tcp_keepalive_*. fastcgi_pass and grpc_pass have",
+      "# directives of their own: fastcgi_socket_keepalive, grpc_socket_keepalive.",
       "proxy_socket_keepalive on;",
     ];
   },
@@ -211,7 +217,8 @@ function goConfig({ idle_s, interval_s, count }: KeepaliveValues): string[] {
 function goUserTimeout(user_timeout_ms: number): string[] {
   return [
     "",
-    "// userTimeout sets TCP_USER_TIMEOUT, in milliseconds.",
+    "// userTimeout sets TCP_USER_TIMEOUT, in milliseconds. MPTCP, with which Go listens since 1.24, does not have it: for",
+    "// what is accepted it takes ListenConfig.SetMultipathTCP(false).",
     "func userTimeout(network, _ string, conn syscall.RawConn) error {",
     '\tif network != "tcp4" && network != "tcp6" {',
     "\t\treturn nil",
@@ -222,6 +229,9 @@ function goUserTimeout(user_timeout_ms: number): string[] {
     "\t})",
     "\tif err != nil {",
     "\t\treturn err",
+    "\t}",
+    "\tif refused == syscall.ENOPROTOOPT || refused == syscall.EOPNOTSUPP {",
+    "\t\treturn nil",
     "\t}",
     "\treturn refused",
     "}",

@@ -150,6 +150,25 @@ testWith(["sysctl"], "sysctl -p takes the lines, and the namespace has the value
   }
 });
 
+testWith(
+  ["nginx"],
+  "nginx refuses a second listen directive, and a second so_keepalive, as the comment says",
+  (directory) => {
+    const [, parameter] = /listen 443 (.*);/.exec(emit("nginx", LIBKEEPALIVE))!;
+    const test = (...servers: string[]) => {
+      const http = servers.map((listens) => `server { ${listens} }`).join("\n");
+      const text = `pid ${directory}/pid; error_log stderr; events {}\nhttp { access_log off; ${http} }\n`;
+      return runApart('ip link set lo up; nginx -t -c "$1"', write(directory, "nginx.conf", text)).output;
+    };
+    assertMatch(test(`listen 443 ${parameter};`, "listen 443; server_name a;"), /test is successful/);
+    assertMatch(test(`listen 443; listen 443 ${parameter};`), /duplicate/);
+    assertMatch(
+      test(`listen 443 ${parameter};`, `listen 443 ${parameter}; server_name a;`),
+      /duplicate listen options/,
+    );
+  },
+);
+
 testWith(["nginx"], "nginx -t takes the directives", (directory) => {
   for (const values of [...SAMPLES, SYSTEM_VALUES]) {
     const text = emit("nginx", values);
@@ -163,22 +182,49 @@ testWith(["nginx"], "nginx -t takes the directives", (directory) => {
   }
 });
 
-/** A whole configuration around HAProxy's section: from a port of 127.0.0.1 to the next. */
+/** What a configuration of HAProxy has before tcphup comes: a section with a mode and timeouts. */
+const HAPROXY_DEFAULTS =
+  "defaults\n    mode tcp\n    timeout client 1m\n    timeout connect 1m\n    timeout server 1m\n";
+
+/** A whole configuration with the lines in its own defaults section: from a port of 127.0.0.1 to the next. */
 function haproxyConfiguration(values: KeepaliveValues, port: number): string {
   const text = emit("haproxy", values);
   const words = (line: string) => new RegExp(`^# At the end of each ${line} line: (.*)$`, "m").exec(text)?.[1] ?? "";
-  return text +
-    "    mode tcp\n    timeout client 1m\n    timeout connect 1m\n    timeout server 1m\n" +
+  return HAPROXY_DEFAULTS + text +
     `frontend f\n    bind 127.0.0.1:${port} ${words("bind")}\n    default_backend b\n` +
     `backend b\n    server s 127.0.0.1:${port + 1} ${words("server")}\n`;
 }
 
-testWith(["haproxy"], "haproxy -c takes the section, and the words for bind and server lines", (directory) => {
+testWith(["haproxy"], "haproxy -c takes the lines, and the words for bind and server lines", (directory) => {
   for (const values of [...SAMPLES, SYSTEM_VALUES]) {
     const configuration = haproxyConfiguration(values, 1);
     const { code, output } = run("haproxy", "-c", "-f", write(directory, "haproxy.cfg", configuration));
     assert(code === 0 && !/WARNING|ALERT/.test(output), `${output}\n${configuration}`);
   }
+});
+
+testWith(
+  ["haproxy"],
+  "haproxy -c refuses the lines as a file of their own, which would have no effect",
+  (directory) => {
+    const lines = write(directory, "lines.cfg", emit("haproxy", LIBKEEPALIVE));
+    const own = write(directory, "own.cfg", `${HAPROXY_DEFAULTS}listen l\n    bind 127.0.0.1:1\n`);
+    for (const files of [[lines, own], [own, lines]]) {
+      const { code, output } = run("haproxy", "-c", ...files.flatMap((file) => ["-f", file]));
+      assertEquals(code, 1);
+      assertMatch(output, /out of section/);
+    }
+  },
+);
+
+testWith(["haproxy"], "haproxy -c takes each side's lines in the section of that side", (directory) => {
+  const lines = emit("haproxy", LIBKEEPALIVE).split("\n");
+  const side = (name: string) => lines.filter((line) => /^ /.test(line) && line.includes(name)).join("\n");
+  const configuration =
+    `${HAPROXY_DEFAULTS}frontend f\n    bind 127.0.0.1:1\n    default_backend b\n${side("clitcpka")}\n` +
+    `backend b\n    server s 127.0.0.1:2\n${side("srvtcpka")}\n`;
+  const { code, output } = run("haproxy", "-c", "-f", write(directory, "haproxy.cfg", configuration));
+  assert(code === 0 && !/WARNING|ALERT/.test(output), `${output}\n${configuration}`);
 });
 
 /** What is set on the TCP sockets of a process that have keepalive on. */
@@ -288,6 +334,37 @@ testWith(["go"], "go vet takes the Go source", (directory) => {
   }
   write(directory, "keepalive.go", emit("go", LIBKEEPALIVE).replace("Interval:", "Intervall:"));
   assertMatch(vet(), /unknown field/);
+});
+
+/** Calls userTimeout for a socket of a protocol, and says what it returns and what the socket has then. */
+const CALLER = `
+func main() {
+	for _, protocol := range []int{syscall.IPPROTO_TCP, 262} {
+		fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_NONBLOCK, protocol)
+		if protocol == 262 && err == syscall.EPROTONOSUPPORT {
+			fmt.Println("<nil> 0")
+			continue
+		} else if err != nil {
+			panic(err)
+		}
+		raw, err := os.NewFile(uintptr(fd), "socket").SyscallConn()
+		if err != nil {
+			panic(err)
+		}
+		err = userTimeout("tcp4", "", raw)
+		value, _ := syscall.GetsockoptInt(fd, syscall.IPPROTO_TCP, 0x12)
+		fmt.Println(err, value)
+	}
+}
+`;
+
+testWith(["go"], "Go: a user timeout is no failure of what listens with MPTCP, which has none", (directory) => {
+  const text = emit("go", LIVE);
+  const source = `package main\n\nimport (\n"fmt"\n"os"\n"syscall"\n)\n${text.slice(text.indexOf("\n// userTimeout"))}`;
+  const path = write(directory, "main.go", source + CALLER);
+  const { code, output } = run("env", `GOCACHE=${directory}/cache`, "GOTOOLCHAIN=local", "go", "run", path);
+  assertEquals(output, "<nil> 147000\n<nil> 0\n");
+  assertEquals(code, 0);
 });
 
 testWith(["sh"], "a shell that sources the environment passes it on", (directory) => {
