@@ -1,5 +1,6 @@
 // From the words on the command line to a command, its flags and what is left.
 
+import { parseDuration, TIME_WITH_UNIT } from "../keepalive/duration.ts";
 import { expectedWord, meantWord } from "../closest.ts";
 import { UsageError } from "../usage_error.ts";
 import { type Command, type Flag, FLAGS } from "./flags.ts";
@@ -67,16 +68,19 @@ export class Arguments {
     return this.flags.filter(({ flag }) => flag.name === name).map(({ value }) => value!);
   }
 
-  /** A time, in milliseconds. A number without a unit is in the unit that the flag is documented with. */
-  duration(name: string, unit: "ms" | "s"): number | undefined {
-    const text = this.value(name);
-    if (text === undefined) return undefined;
-    const [, digits, written = unit] = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/.exec(text) ?? [];
-    const milliseconds = Number(digits) * { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }[written as "ms"];
-    if (digits !== undefined && milliseconds <= MAX_DURATION_MS) return Math.round(milliseconds);
-    throw new UsageError(
-      `Not a time for --${name}: "${text}": expected ${unit === "s" ? "seconds" : "milliseconds"} as a number, or a ` +
-        "number with a unit, such as 500ms, 5s or 2m, up to 24 days",
+  /**
+   * A time, in milliseconds, as the flag's entry in the table says; undefined when it was not given.
+   *
+   * @throws {UsageError} When it is none, or longer than `longest_ms`, which is what timers hold unless said.
+   */
+  duration(name: string, longest_ms = MAX_DURATION_MS): number | undefined {
+    return this.durations(name, longest_ms).at(-1);
+  }
+
+  /** All times of a flag, as `duration`. */
+  durations(name: string, longest_ms = MAX_DURATION_MS): number[] {
+    return this.flags.filter(({ flag }) => flag.name === name).map(({ flag, value }) =>
+      parseDuration(value!, { label: `--${name}`, bare: flag.bare!, longest_ms })
     );
   }
 }
@@ -99,7 +103,7 @@ export function parseArguments(args: readonly string[]): Arguments {
   if (named === undefined && words.length > 0) refuseMistyped(words[0]);
   const command = named ?? "hup";
   const hint = `see "tcphup${named ? ` ${named}` : ""} --help"`;
-  // A value that is missing may be what looks like an option: --max -1.
+  // A value that is missing may be what looks like an option: --max -x.
   for (const given of flags) check(given, command, hint);
   if (unknown.length > 0) throw new UsageError(`Unknown option "${unknown[0]}": ${meantBy(unknown[0]) ?? hint}`);
   return new Arguments(command, named !== undefined, named ? words.slice(1) : words, flags, behindDashes);
@@ -139,7 +143,7 @@ const SHORTEST_WATCH_MS = 100;
  * @throws {UsageError} When that is too often.
  */
 export function watchInterval(args: Arguments): number | null {
-  const watch_ms = args.duration("watch", "s") ?? null;
+  const watch_ms = args.duration("watch") ?? null;
   if (watch_ms === null || watch_ms >= SHORTEST_WATCH_MS) return watch_ms;
   throw new UsageError(`--watch=${args.value("watch")} is too often: expected ${SHORTEST_WATCH_MS}ms or more`);
 }
@@ -218,16 +222,19 @@ function shortFlags(word: string): GivenFlag[] | null {
   return flags;
 }
 
-/** What can be no DEST or PORT, and so belongs to the flag before it, even if that flag can do without. */
-const TIME_WITH_UNIT = /^\d+(?:\.\d+)?(?:ms|s|m|h)$/;
-
 /** Takes a value from the words that follow, where the flag has to have one and has none yet. */
 function withValue({ flag, value }: GivenFlag, rest: string[]): GivenFlag {
   if (value !== undefined || flag.value === undefined) return { flag, value };
   const [next] = rest;
+  // A time with a unit can be no DEST or PORT, and so belongs to the flag before it.
   if (flag.alone !== undefined) return { flag, value: TIME_WITH_UNIT.test(next ?? "") ? rest.shift() : flag.alone };
-  const missing = next === undefined || (isFlag(next) && (!flag.signed || next.startsWith("--")));
+  const missing = next === undefined || (isFlag(next) && (flag.signed ? next.startsWith("--") : !isNegative(next)));
   return { flag, value: missing ? "" : rest.shift() };
+}
+
+/** A negative number that is no flag: a value that has to be refused as what it is. */
+function isNegative(word: string): boolean {
+  return /^-\d/.test(word) && shortFlags(word) === null;
 }
 
 function check({ flag, value, negated }: GivenFlag, command: Command, hint: string): void {

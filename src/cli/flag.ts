@@ -1,5 +1,7 @@
 // What a flag of the command line is. The flags themselves are in flags.ts.
 
+import type { TimeUnit } from "../keepalive/duration.ts";
+
 /** A command of tcphup. */
 export type Command = "hup" | "ls" | "keepalive" | "run" | "plan" | "doctor" | "completions";
 
@@ -11,6 +13,8 @@ export interface Flag {
   readonly short?: string;
   /** What its value is called in the help; a flag without one is on or off. */
   readonly value?: string;
+  /** For a time: what a number without a unit may be meant in. One unit is what it counts, of several it is refused. */
+  readonly bare?: readonly TimeUnit[];
   /**
    * The value that it has when it stands alone: a time. Such a flag takes another one only after "=", or with a unit:
    * DEST may follow it.

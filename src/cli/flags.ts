@@ -41,19 +41,21 @@ export const FLAGS: readonly Flag[] = [
   },
   {
     name: "idle",
-    value: "S",
+    value: "TIME",
+    bare: ["s"],
     signed: true,
-    help: "seconds without a sign of the peer before the first probe, default 15",
-    more: "1 to 32767. 0, here as in all values, leaves what the socket has.",
+    help: "how long without a sign of the peer before the first probe, default 15 s",
+    more: "1 to 32767 s. 0, here as in all values, leaves what the socket has.",
     group: "Values",
     commands: valued,
   },
   {
     name: "interval",
-    value: "S",
+    value: "TIME",
+    bare: ["s"],
     signed: true,
-    help: "seconds from one unanswered probe to the next, default 15",
-    more: "1 to 32767.",
+    help: "from one unanswered probe to the next, default 15 s",
+    more: "1 to 32767 s.",
     group: "Values",
     commands: valued,
   },
@@ -68,10 +70,11 @@ export const FLAGS: readonly Flag[] = [
   },
   {
     name: "user-timeout",
-    value: "MS",
+    value: "TIME",
+    bare: ["ms", "s"],
     signed: true,
     help: "how long data or a probe may stay unanswered (TCP_USER_TIMEOUT), default auto",
-    more: "Milliseconds, or auto: (idle + interval x count) x 1000, at which the count is reached too. Where it is " +
+    more: "A time, or auto: idle + interval x count, at which the count is reached too. Where it is " +
       "set the kernel goes by it and not by the count. Without it, data in flight waits for a quarter of an hour.",
     group: "Values",
     commands: valued,
@@ -104,10 +107,11 @@ export const FLAGS: readonly Flag[] = [
   },
   {
     name: "defer-accept",
-    value: "S",
+    value: "TIME",
+    bare: ["s"],
     signed: true,
-    help: "seconds that a listener waits for data before it wakes its application",
-    more: "The kernel rounds up to 1, 3, 7, 15 and so on.",
+    help: "how long a listener waits for data before it wakes its application",
+    more: "The kernel rounds up to 1, 3, 7, 15 s and so on.",
     group: "Values",
     commands: valued,
   },
@@ -134,8 +138,9 @@ export const FLAGS: readonly Flag[] = [
   },
   {
     name: "within",
-    value: "S",
-    help: "find the cheapest values that notice a dead peer within S seconds",
+    value: "TIME",
+    bare: ["s"],
+    help: "find the cheapest values that notice a dead peer within that time",
     group: "Values",
     commands: ["plan"],
   },
@@ -201,8 +206,9 @@ export const FLAGS: readonly Flag[] = [
   },
   {
     name: "linger",
-    value: "MS",
-    help: "how long an unanswered FIN may linger (TCP_USER_TIMEOUT), default 5000 ms",
+    value: "TIME",
+    bare: ["ms", "s"],
+    help: "how long an unanswered FIN may linger (TCP_USER_TIMEOUT), default 5 s",
     more:
       "Data that a slow but living peer has not acknowledged by then is lost. 0 leaves the socket's own setting, with " +
       "which a FIN to a dead peer stays for up to a quarter of an hour and holds its local port.",
@@ -220,8 +226,9 @@ export const FLAGS: readonly Flag[] = [
   },
   {
     name: "wait",
-    value: "S",
-    help: "wait up to S seconds until they are gone, report what lingers",
+    value: "TIME",
+    bare: ["s"],
+    help: "wait so long at most until they are gone, report what lingers",
     group: "Hanging up",
     commands: ["hup"],
   },
@@ -235,8 +242,9 @@ export const FLAGS: readonly Flag[] = [
   },
   {
     name: "destroy-after",
-    value: "S",
-    help: "S seconds later, abort what is still there, and what has no owner",
+    value: "TIME",
+    bare: ["s"],
+    help: "so much later, abort what is still there, and what has no owner",
     more: "Aborting sends a RST. It uses SOCK_DESTROY (CAP_NET_ADMIN, CONFIG_INET_DIAG_DESTROY) or, without that, " +
       "connect(AF_UNSPEC) on a duplicate of the owner's descriptor. What its program has closed is left alone where " +
       "SOCK_DESTROY would stop its timers (Linux before 6.11).",
@@ -261,8 +269,9 @@ export const FLAGS: readonly Flag[] = [
   },
   {
     name: "over",
-    value: "S",
-    help: "spread the cuts evenly over S seconds",
+    value: "TIME",
+    bare: ["s"],
+    help: "spread the cuts evenly over that time",
     group: "Pacing",
     commands: ["hup"],
   },
@@ -276,8 +285,9 @@ export const FLAGS: readonly Flag[] = [
   },
   {
     name: "when-idle",
-    value: "MS",
-    help: "cut each when it carries nothing, and no data went for MS milliseconds",
+    value: "TIME",
+    bare: ["ms", "s"],
+    help: "cut each when it carries nothing, and no data went for that long",
     more:
       "So that requests under way are finished and only the pauses between them are cut. One that takes longer than " +
       "that to be answered looks like a pause: give a time longer than answers take. At the client's end, a request " +
@@ -290,8 +300,9 @@ export const FLAGS: readonly Flag[] = [
   },
   {
     name: "deadline",
-    value: "S",
-    help: "with --when-idle: cut after S seconds what was never idle, default 30",
+    value: "TIME",
+    bare: ["s"],
+    help: "with --when-idle: cut after that time what was never idle, default 30 s",
     group: "Pacing",
     commands: ["hup"],
   },
@@ -303,15 +314,17 @@ export const FLAGS: readonly Flag[] = [
   },
   {
     name: "for",
-    value: "S",
-    help: "go on for S seconds: cut what appears, too",
+    value: "TIME",
+    bare: ["s"],
+    help: "go on for that long: cut what appears, too",
     more: "For clients that still find the old address and connect to it again.",
     group: "Pacing",
     commands: ["hup"],
   },
   {
     name: "every",
-    value: "MS",
+    value: "TIME",
+    bare: ["ms", "s"],
     help: "with --for: how often to look, default 500 ms",
     group: "Pacing",
     commands: ["hup"],
@@ -349,9 +362,10 @@ export const FLAGS: readonly Flag[] = [
   },
   {
     name: "watch",
-    value: "S",
+    value: "TIME",
+    bare: ["s"],
     alone: "1",
-    help: "look again every S seconds, 1 unless said, until interrupted",
+    help: "look again so often, every second unless said, until interrupted",
     more:
       "A time without a unit follows an equals sign: --watch=5, but --watch 500ms. An interrupt (^C, SIGTERM) is how it ends, so the " +
       "exit code is 0. ls needs a terminal for it, except with --json-lines.",

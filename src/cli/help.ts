@@ -195,7 +195,7 @@ ${capitalise(manual.summary)}.
 ${manual.text}
 
 ${flagsOf(command)}
-
+${timesOf(command)}
 ${examplesOf(manual)}
 
 ${exitCodes()}
@@ -212,7 +212,7 @@ function examplesOf({ examples }: Manual): string {
   return ["Examples:", ...lines].join("\n");
 }
 
-const COLUMN = 24;
+const COLUMN = 26;
 const WIDTH = 100;
 
 function flagsOf(command: Command): string {
@@ -222,6 +222,17 @@ function flagsOf(command: Command): string {
     const lines = flags.filter((flag) => flag.group === group).flatMap((flag) => flagHelp(flag, true));
     return [`${group}:`, ...lines].join("\n");
   }).join("\n\n");
+}
+
+/** How the times of some flags are written, in a paragraph; nothing where there is none. */
+export function timesOf(command?: Command): string {
+  const flags = FLAGS.filter(({ bare, commands }) => bare && (command === undefined || commands.includes(command)));
+  if (flags.length === 0) return "";
+  const refusing = flags.filter(({ bare }) => bare!.length > 1).map(({ name }) => `--${name}`).join(", ");
+  const text =
+    `TIME is a number with its unit: 500ms, 30s, 5m, 2h, 1d. Without one it is in seconds, except with ${refusing}, ` +
+    "where the unit has to be said.";
+  return `\n${wrap(text, WIDTH).join("\n")}\n`;
 }
 
 /** How a flag's value is written behind its name. */

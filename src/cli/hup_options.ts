@@ -37,12 +37,12 @@ export function hangUpOptions(args: Arguments): HangUpOptions {
   const max = args.value("max");
   return {
     dry_run: args.has("dry-run"),
-    linger_ms: args.duration("linger", "ms"),
+    linger_ms: args.duration("linger"),
     fin_only: args.has("fin-only"),
-    wait_ms: args.duration("wait", "s"),
+    wait_ms: args.duration("wait"),
     verify: args.has("verify"),
     destroy: args.has("destroy"),
-    destroy_after_ms: args.duration("destroy-after", "s"),
+    destroy_after_ms: args.duration("destroy-after"),
     include_session: args.has("include-session"),
     max: max === undefined ? undefined : parseCount("max", max),
     spacing: spacingOf(args),
@@ -70,23 +70,23 @@ function spacingOf(args: Arguments): HangUpOptions["spacing"] {
   const percentage = args.value("jitter");
   const jitter = percentage === undefined ? undefined : parsePercentage("jitter", percentage);
   if (rate !== undefined) return { per_s: parseRate("rate", rate), jitter };
-  const over_ms = atLeast(args, "over", "s", 1);
+  const over_ms = atLeast(args, "over", 1);
   return over_ms === undefined ? undefined : { over_ms, jitter };
 }
 
 function whenIdleOf(args: Arguments): HangUpOptions["when_idle"] {
-  const idle_ms = atLeast(args, "when-idle", "ms", 1);
+  const idle_ms = atLeast(args, "when-idle", 1);
   if (idle_ms === undefined) return undefined;
-  return { idle_ms, deadline_ms: args.duration("deadline", "s"), leave_busy: args.has("leave-busy") };
+  return { idle_ms, deadline_ms: args.duration("deadline"), leave_busy: args.has("leave-busy") };
 }
 
 function repeatOf(args: Arguments): HangUpOptions["repeat"] {
-  const for_ms = atLeast(args, "for", "s", 1);
-  return for_ms === undefined ? undefined : { for_ms, every_ms: atLeast(args, "every", "ms", SHORTEST_EVERY_MS) };
+  const for_ms = atLeast(args, "for", 1);
+  return for_ms === undefined ? undefined : { for_ms, every_ms: atLeast(args, "every", SHORTEST_EVERY_MS) };
 }
 
-function atLeast(args: Arguments, name: string, unit: "ms" | "s", least_ms: number): number | undefined {
-  const ms = args.duration(name, unit);
+function atLeast(args: Arguments, name: string, least_ms: number): number | undefined {
+  const ms = args.duration(name);
   if (ms === undefined || ms >= least_ms) return ms;
   throw new UsageError(`--${name} "${args.value(name)}" is too short: expected ${least_ms}ms or more`);
 }

@@ -1,7 +1,7 @@
 // The man page, in the macros of man(7): made from the manuals and the table of flags, like the help.
 
 import { type Flag, FLAGS } from "./flags.ts";
-import { EXIT_CODES, MANUALS, operandOf } from "./help.ts";
+import { EXIT_CODES, MANUALS, operandOf, timesOf } from "./help.ts";
 import { VERSION } from "./version.ts";
 
 const SEE_ALSO = [
@@ -30,6 +30,7 @@ export function manPage(): string {
       ...text.split("\n").flatMap(textLine),
     ]),
     ".SH OPTIONS",
+    roff(timesOf().trim().replaceAll("\n", " ")),
     ...[...new Set(FLAGS.map(({ group }) => group))].flatMap((group) => [
       `.SS ${group}`,
       ...FLAGS.filter((flag) => flag.group === group).flatMap(option),

@@ -50,7 +50,7 @@ function sysctlsHere(): KeepaliveSysctls {
 }
 
 function valuesOf(args: Arguments, sysctls: KeepaliveSysctls): KeepaliveValues {
-  const within_ms = args.duration("within", "s");
+  const within_ms = args.duration("within");
   if (within_ms !== undefined) return valuesWithin(within_ms / 1000);
   const given = givenValues(args);
   if (given === undefined) return todays(sysctls);

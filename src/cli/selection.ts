@@ -47,7 +47,7 @@ function criteriaOf(args: Arguments): Criteria & Peers {
     cgroup: values("cgroup"),
     container: values("container"),
     netns: values("netns"),
-    idle_for_ms: idleTime(values("idle-for")),
+    idle_for_ms: idleTime(args),
     stalled: has("stalled"),
     close_wait: has("close-wait"),
     no_keepalive: has("no-keepalive"),
@@ -55,20 +55,14 @@ function criteriaOf(args: Arguments): Criteria & Peers {
   };
 }
 
-const UNITS_MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
-
 /** tcp_info has a u32 of milliseconds. */
 const LONGEST_MS = 2 ** 32 - 1;
 
-/** Of several times the shortest, since each is an alternative. Seconds or minutes? It has to be said. */
-function idleTime(texts: readonly string[]): number | undefined {
-  const times = texts.map((text) => {
-    const [, digits, unit] = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text) ?? [];
-    const ms = Math.round(Number(digits) * UNITS_MS[unit as keyof typeof UNITS_MS]);
-    if (ms > 0 && ms <= LONGEST_MS) return ms;
-    throw new UsageError(
-      `Not a time for --idle-for: "${text}": expected a number with a unit, such as 500ms, 30s, 5m, 2h or 1d, up to 49 days`,
-    );
-  });
+/** Of several times the shortest, since each is an alternative. */
+function idleTime(args: Arguments): number | undefined {
+  const times = args.durations("idle-for", LONGEST_MS);
+  if (times.includes(0)) {
+    throw new UsageError(`--idle-for "${args.value("idle-for")}" is too short: expected 1ms or more`);
+  }
   return times.length === 0 ? undefined : Math.min(...times);
 }

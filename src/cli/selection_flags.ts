@@ -122,6 +122,7 @@ const CRITERIA: readonly Criterion[] = [
   {
     name: "idle-for",
     value: "TIME",
+    bare: ["s", "m"],
     help: "no data either way for so long, as in 5m",
     more:
       "The lesser of tcpi_last_data_sent and tcpi_last_data_recv. Keepalive probes and acknowledgements are no data, " +

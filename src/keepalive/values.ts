@@ -2,7 +2,7 @@
 // libkeepalive's defaults and environment variables.
 
 import { UsageError } from "../usage_error.ts";
-import { formatDuration } from "./duration.ts";
+import { formatDuration, parseDuration } from "./duration.ts";
 
 /** Values to set. 0 leaves the one that the system, or the program, has chosen. */
 export interface KeepaliveValues {
@@ -110,18 +110,27 @@ export const SYSTEM_VALUES: Readonly<KeepaliveValues> = {
 };
 
 /**
- * Reads one value as a flag gives it: a whole number, 0 for the system's, and for the user timeout also `auto`.
+ * Reads one value as a flag gives it: a whole number or, where it is one, a time; 0 for the system's, and for the user
+ * timeout also `auto`.
  *
  * @throws {UsageError} When it is none of these, or not in the kernel's range.
  */
 export function parseValue(name: KeepaliveName, text: string): number | "auto" {
   const { label, unit } = KEEPALIVE_FIELDS[name];
-  if (name === "user_timeout_ms" && text === "auto") return text;
-  if (!/^\d+$/.test(text)) {
-    const or = name === "user_timeout_ms" ? `, "auto" or 0` : "";
-    throw new UsageError(`${label} "${text}" is not a number: it takes a whole number of ${unit}${or}`);
+  if (name === "user_timeout_ms") {
+    if (text === "auto") return text;
+    const milliseconds = parseDuration(text, { label, bare: ["ms", "s"], instead: "auto or 0" });
+    return inRange(name, milliseconds, `${label} ${text}`);
   }
-  return inRange(name, Number(text), `${label} ${text}`);
+  if (unit === "seconds") return inRange(name, wholeSeconds(label, text), `${label} ${text}`);
+  if (/^\d+$/.test(text)) return inRange(name, Number(text), `${label} ${text}`);
+  throw new UsageError(`${label} "${text}" is not a number: it takes a whole number of ${unit}`);
+}
+
+function wholeSeconds(label: string, text: string): number {
+  const milliseconds = parseDuration(text, { label, bare: ["s"] });
+  if (milliseconds % 1000 === 0) return milliseconds / 1000;
+  throw new UsageError(`${label} "${text}" is not whole: the kernel counts it in seconds`);
 }
 
 /** `value` if the kernel takes it; `given` is how it was written. */

@@ -24,7 +24,7 @@ Deno.test("pacing", () => {
 
 Deno.test("idle moments", () => {
   const idle_ms = 200;
-  assertEquals(options("--when-idle", "200").when_idle, { idle_ms, deadline_ms: undefined, leave_busy: false });
+  assertEquals(options("--when-idle", "200ms").when_idle, { idle_ms, deadline_ms: undefined, leave_busy: false });
   assertEquals(options("--when-idle=200ms", "--deadline", "5", "--leave-busy").when_idle, {
     idle_ms,
     deadline_ms: 5000,
@@ -35,21 +35,21 @@ Deno.test("idle moments", () => {
 
 Deno.test("going on", () => {
   assertEquals(options("--for", "2m").repeat, { for_ms: 120_000, every_ms: undefined });
-  assertEquals(options("--for", "5", "--every", "100").repeat, { for_ms: 5000, every_ms: 100 });
+  assertEquals(options("--for", "5", "--every", "100ms").repeat, { for_ms: 5000, every_ms: 100 });
 });
 
 const REFUSED: [flags: string[], says: string][] = [
   [["--destroy", "--destroy-after", "1"], "--destroy and --destroy-after exclude"],
   [["--destroy", "--fin-only"], "--destroy and --fin-only exclude"],
-  [["--destroy", "--linger", "1"], "--destroy and --linger exclude"],
-  [["--destroy", "--when-idle", "1"], "--destroy and --when-idle exclude"],
+  [["--destroy", "--linger", "1ms"], "--destroy and --linger exclude"],
+  [["--destroy", "--when-idle", "1ms"], "--destroy and --when-idle exclude"],
   [["--rate", "1/s", "--over", "1"], "--rate and --over exclude"],
   [["--over", "1", "--for", "1"], "--over and --for exclude"],
   [["--interactive", "--quiet"], "--interactive and --quiet exclude"],
   [["--jitter", "5"], "--jitter means nothing without --rate or --over"],
   [["--deadline", "5"], "--deadline means nothing without --when-idle"],
   [["--leave-busy"], "--leave-busy means nothing without --when-idle"],
-  [["--every", "5"], "--every means nothing without --for"],
+  [["--every", "5ms"], "--every means nothing without --for"],
   [["--max", "0"], '--max: "0"'],
   [["--max", "many"], '--max: "many"'],
   [["--rate", "50"], '--rate: "50"'],
@@ -58,7 +58,7 @@ const REFUSED: [flags: string[], says: string][] = [
   [["--when-idle", "0ms"], '--when-idle "0ms" is too short'],
   [["--for", "0"], '--for "0" is too short'],
   [["--for", "1", "--every", "10ms"], '--every "10ms" is too short: expected 50ms or more'],
-  [["--deadline", "soon", "--when-idle", "1"], '--deadline: "soon"'],
+  [["--deadline", "soon", "--when-idle", "1ms"], '--deadline: "soon"'],
 ];
 
 for (const [flags, says] of REFUSED) {

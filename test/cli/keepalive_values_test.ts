@@ -32,13 +32,9 @@ Deno.test("the range is stated for what is out of it", () => {
     ["--idle", "32768", "idle 32768 is out of range: it takes 1 to 32767 seconds"],
     ["--interval", "40000", "interval 40000 is out of range: it takes 1 to 32767 seconds"],
     ["--count", "128", "count 128 is out of range: it takes 1 to 127 probes"],
-    ["--idle", "15s", 'idle "15s" is not a number'],
+    ["--idle", "15w", 'Not a time for idle: "15w"'],
     ["--count", "-1", 'count "-1" is not a number: it takes a whole number of probes'],
-    [
-      "--user-timeout",
-      "soon",
-      'user-timeout "soon" is not a number: it takes a whole number of milliseconds, "auto" or 0',
-    ],
+    ["--user-timeout", "5", 'user-timeout "5" has no unit: expected 5ms or 5s'],
   ];
   for (const [flag, text, message] of wrong) assertThrows(() => given(flag, text), UsageError, message);
 });

@@ -1,5 +1,6 @@
-import { assertEquals } from "@std/assert";
-import { formatDuration, formatMinutes } from "../../src/keepalive/duration.ts";
+import { assertEquals, assertThrows } from "@std/assert";
+import { formatDuration, formatMinutes, parseDuration } from "../../src/keepalive/duration.ts";
+import { UsageError } from "../../src/usage_error.ts";
 
 Deno.test("formatDuration writes at most two units, and null as never", () => {
   const cases: [number | null, string][] = [
@@ -33,4 +34,47 @@ Deno.test("formatMinutes keeps to one unit", () => {
     [7_875_000, "131.25 min"],
   ];
   for (const [ms, text] of cases) assertEquals(formatMinutes(ms), text, String(ms));
+});
+
+const seconds = (text: string) => parseDuration(text, { label: "--wait", bare: ["s"] });
+const either = (text: string) => parseDuration(text, { label: "--linger", bare: ["ms", "s"], longest_ms: 2 ** 31 - 1 });
+
+Deno.test("parseDuration reads a number with its unit, the same everywhere", () => {
+  const times = { "0": 0, "250ms": 250, "1.5s": 1500, "2m": 120_000, "1h": 3_600_000, "0.5d": 43_200_000 };
+  for (const [text, ms] of Object.entries(times)) {
+    for (const read of [seconds, either]) assertEquals(read(text), ms, text);
+  }
+  assertEquals([seconds("5"), seconds("0.25")], [5000, 250]);
+});
+
+Deno.test("a time that could be meant in several units is refused, and these are named", () => {
+  assertThrows(() => either("5"), UsageError, '--linger "5" has no unit: expected 5ms or 5s');
+  assertThrows(() => either("1.5"), UsageError, '--linger "1.5" has no unit: expected 1.5ms or 1.5s');
+});
+
+Deno.test("what is no time says what is, and which was meant where that can be told", () => {
+  const meant: Record<string, string> = {
+    "5 s": "5s",
+    "5sec": "5s",
+    "5 seconds": "5s",
+    "2min": "2m",
+    "1.5 hours": "1.5h",
+    "3 Days": "3d",
+    "200msec": "200ms",
+    "200 milliseconds": "200ms",
+    "5S": "5s",
+  };
+  for (const [text, time] of Object.entries(meant)) {
+    const error = assertThrows(() => seconds(text), UsageError);
+    assertEquals(error.message, `Not a time for --wait: "${text}": did you mean "${time}"?`);
+  }
+  for (const text of ["", "soon", "-5", "+5", "1e3", "0x10", " 5", ".5", "5.", "5w", "NaN", "1h30m", "5,5s", "s"]) {
+    assertThrows(() => seconds(text), UsageError, `"${text}": expected seconds as a number, or a number with a unit`);
+    assertThrows(
+      () => either(text),
+      UsageError,
+      `"${text}": expected a number with a unit, such as 500ms, 30s, 5m or 2h`,
+    );
+  }
+  assertThrows(() => either("25d"), UsageError, "up to 24 days");
 });

@@ -53,24 +53,31 @@ Deno.test("a derived user timeout that no int can hold is refused", () => {
   );
 });
 
-Deno.test("parseValue takes whole numbers, and auto for the user timeout alone", () => {
-  assertEquals(parseValue("idle_s", "15"), 15);
-  assertEquals(parseValue("idle_s", "0"), 0);
-  assertEquals(parseValue("user_timeout_ms", "auto"), "auto");
-  assertEquals(
-    refusal(() => parseValue("idle_s", "auto")),
-    `idle "auto" is not a number: it takes a whole number of seconds`,
-  );
-  assertEquals(refusal(() => parseValue("count", "")), `count "" is not a number: it takes a whole number of probes`);
-  assertEquals(
-    refusal(() => parseValue("user_timeout_ms", "15s")),
-    `user-timeout "15s" is not a number: it takes a whole number of milliseconds, "auto" or 0`,
-  );
-  assertEquals(
-    refusal(() => parseValue("interval_s", "32768")),
-    "interval 32768 is out of range: it takes 1 to 32767 seconds, or 0 to leave the system's value",
-  );
-  for (const text of ["-1", "1.5", "1e3", " 1", "0x10"]) refusal(() => parseValue("idle_s", text));
+Deno.test("parseValue takes whole numbers and times, and auto for the user timeout alone", () => {
+  assertEquals(["15", "15s", "15000ms", "0.25m"].map((text) => parseValue("idle_s", text)), [15, 15, 15, 15]);
+  assertEquals(["0", "0s"].map((text) => parseValue("idle_s", text)), [0, 0]);
+  assertEquals(["auto", "30s", "1500ms", "0"].map((text) => parseValue("user_timeout_ms", text)), [
+    "auto",
+    30_000,
+    1500,
+    0,
+  ]);
+  const refusals: [Parameters<typeof parseValue>, string][] = [
+    [["idle_s", "1500ms"], 'idle "1500ms" is not whole: the kernel counts it in seconds'],
+    [["user_timeout_ms", "5000"], 'user-timeout "5000" has no unit: expected 5000ms or 5000s'],
+    [["count", ""], 'count "" is not a number: it takes a whole number of probes'],
+    [["count", "9s"], 'count "9s" is not a number: it takes a whole number of probes'],
+    [
+      ["interval_s", "32768"],
+      "interval 32768 is out of range: it takes 1 to 32767 seconds, or 0 to leave the system's value",
+    ],
+    [
+      ["user_timeout_ms", "soon"],
+      'Not a time for user-timeout: "soon": expected a number with a unit, such as 500ms, 30s, 5m or 2h, or auto or 0',
+    ],
+  ];
+  for (const [value, message] of refusals) assertEquals(refusal(() => parseValue(...value)), message);
+  for (const text of ["-1", "auto", "1.5", "1e3", " 1", "0x10"]) refusal(() => parseValue("idle_s", text));
 });
 
 Deno.test("libkeepalive's variables are read by its names and units", () => {

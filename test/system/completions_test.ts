@@ -24,7 +24,7 @@ const TYPED: Record<string, string[]> = {
   "tcphup ls :: postgr\t": ["ls", "::", "postgresql"],
   "tcphup ls --watch=5 an\t": ["ls", "--watch=5", "any"],
   "tcphup ls -- an\t postgr\t": ["ls", "--", "any", "postgresql"],
-  "tcphup --linger 5 --netns al\t": ["--linger", "5", "--netns", "all"],
+  "tcphup --linger 5ms --netns al\t": ["--linger", "5ms", "--netns", "all"],
   "tcphup --user roo\t --dst-file=/etc/passw\t": ["--user", "root", "--dst-file=/etc/passwd"],
   "tcphup plan --emit envo\t": ["plan", "--emit", "envoyfilter"],
   "tcphup comp\tfi\t": ["completions", "fish"],

@@ -148,7 +148,7 @@ for (const without of [[], ["net_admin"]]) {
     const healthy = await client.connect("10.1.0.2", DOOMED_PORT, { count: 2 });
     await netns.silence("10.1.0.9", other);
 
-    const args = ["10.1.0.0/24", "--destroy-after", "1", "--linger", "60000", "--json"];
+    const args = ["10.1.0.0/24", "--destroy-after", "1", "--linger", "60000ms", "--json"];
     const run = await tcphup(args, { netns, without });
     assertExit(run, 0);
     assertCountsAddUp(run);

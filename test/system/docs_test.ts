@@ -31,7 +31,7 @@ hostTest("groff formats the man page without a warning", ["groff"], async () => 
     const { stdout, stderr } = await run(["groff", "-man", "-Tutf8", "-ww", "-P-cbou", page]);
     assertEquals(stderr, "");
     assertMatch(stdout, /TCPHUP\(1\)/);
-    assertMatch(stdout, /^ +--destroy-after S$/m);
+    assertMatch(stdout, /^ +--destroy-after TIME$/m);
     assertMatch(stdout, /^ +-n, --dry-run$/m);
     assertMatch(stdout, /^ +tcphup ls --columns \+idle --sort -idle any$/m);
   });

@@ -101,7 +101,7 @@ systemTest("--verify: what lingers is named, exit 1", [], async (netns) => {
 systemTest("--verify waits as long as --linger may take, and a second", [], async (netns) => {
   await using other = await Namespace.create();
   const { kept } = await deadPeer(netns, other);
-  const run = await tcphup(["10.1.0.9", "--verify", "--linger", "1000", "--json"], { netns });
+  const run = await tcphup(["10.1.0.9", "--verify", "--linger", "1000ms", "--json"], { netns });
   assertExit(run, 0);
   assertEquals(run.json<Report>().gone, 2);
   assertEquals(run.outcomes(), ["hung-up", "hung-up"]);

@@ -137,7 +137,7 @@ systemTest("data that waits to be read, or to be acknowledged, is under way", []
 
 systemTest("what is busy and left keeps its own TCP_USER_TIMEOUT", [], async (netns) => {
   const scene = await Scene.make(netns, { count: 1 });
-  const args = ["--when-idle", "1h", "--deadline", "0", "--leave-busy", "--linger", "1234", "--json"];
+  const args = ["--when-idle", "1h", "--deadline", "0", "--leave-busy", "--linger", "1234ms", "--json"];
   const run = await tcphup([scene.address, `${DOOMED_PORT}`, ...args], { netns });
   assertExit(run, 3);
   assertMatch(run.json().connections[0].error!, /less than 3600000 ms/);
@@ -165,7 +165,7 @@ for (const protocol of ["tcp", "mptcp"] as const) {
 systemTest("an idle connection to a dead peer does not stay longer than --linger says", [], async (netns) => {
   await using other = await Namespace.create();
   const { stuck, kept } = await deadPeer(netns, other);
-  const args = ["10.1.0.9", "--when-idle", "50ms", "--linger", "1000", "--verify", "--wait", "50", "--json"];
+  const args = ["10.1.0.9", "--when-idle", "50ms", "--linger", "1000ms", "--verify", "--wait", "50", "--json"];
   const run = await tcphup(args, { netns });
   assertExit(run, 0);
   assertEquals(run.json<Report>().gone, 2);

@@ -85,7 +85,7 @@ systemTest("two tcphups at once get along", [], async (netns) => {
 systemTest("--linger: a FIN that a dead peer does not acknowledge goes away by itself", [], async (netns) => {
   await using other = await Namespace.create();
   const { stuck, kept } = await deadPeer(netns, other);
-  const run = await tcphup(["10.1.0.9", "--linger", "1000", "--json"], { netns });
+  const run = await tcphup(["10.1.0.9", "--linger", "1000ms", "--json"], { netns });
   assertExit(run, 0);
   assertEquals(run.outcomes(), ["hung-up", "hung-up"]);
   await stuck.assertEnded("EOF");
@@ -98,14 +98,14 @@ systemTest("--linger: data that a dead peer does not acknowledge goes away with 
   await using other = await Namespace.create();
   const { stuck } = await deadPeer(netns, other);
   await stuck.send("into the void");
-  assertExit(await tcphup(["10.1.0.9", "--linger=500"], { netns }), 0);
+  assertExit(await tcphup(["10.1.0.9", "--linger=500ms"], { netns }), 0);
   await assertGone(netns, "dst", "10.1.0.9");
 });
 
 systemTest("--wait: reports what lingers", [], async (netns) => {
   await using other = await Namespace.create();
   const { stuck, kept } = await deadPeer(netns, other);
-  const lingering = await tcphup(["10.1.0.9", "--wait", "1", "--linger", "20000", "--json"], { netns });
+  const lingering = await tcphup(["10.1.0.9", "--wait", "1", "--linger", "20000ms", "--json"], { netns });
   assertExit(lingering, 1);
   assertEquals(lingering.outcomes(), ["lingering", "lingering"]);
   assertCountsAddUp(lingering);
@@ -116,7 +116,7 @@ systemTest("--wait: reports what lingers", [], async (netns) => {
 systemTest("--wait: ends as soon as everything is gone", [], async (netns) => {
   await using other = await Namespace.create();
   const { kept } = await deadPeer(netns, other);
-  const run = await tcphup(["10.1.0.9", "--wait", "50", "--linger", "500", "--json"], { netns });
+  const run = await tcphup(["10.1.0.9", "--wait", "50", "--linger", "500ms", "--json"], { netns });
   assertExit(run, 0);
   assertEquals(run.outcomes(), ["hung-up", "hung-up"]);
   assertEquals(await netns.ss("state", "connected", "dst", "10.1.0.9"), []);
@@ -152,7 +152,7 @@ systemTest("ls touches nothing", [], async (netns) => {
 systemTest("SIGINT while waiting: exit 130, with the summary so far", [], async (netns) => {
   await using other = await Namespace.create();
   const { stuck, kept } = await deadPeer(netns, other);
-  const running = new Running(["10.1.0.9", "--wait", "300", "--linger", "300000", "--json"], { netns });
+  const running = new Running(["10.1.0.9", "--wait", "300", "--linger", "300000ms", "--json"], { netns });
   await stuck.assertEnded("EOF");
   running.kill("SIGINT");
   const run = await running.end();

@@ -84,7 +84,7 @@ systemTest("plan --emit prints each format, and nothing else", [], async (netns)
 });
 
 systemTest("plan: a user timeout that cuts probing short is warned of", [], async (netns) => {
-  const run = await plan(netns, "--user-timeout", "1000", "--json");
+  const run = await plan(netns, "--user-timeout", "1000ms", "--json");
   assertOneLine(run, /user-timeout 1 s is shorter than idle 15 s/);
   const { idle_ms, in_flight_ms } = run.json<Plan>();
   assertEquals([idle_ms, in_flight_ms], [30_000, 1000]);
@@ -92,7 +92,7 @@ systemTest("plan: a user timeout that cuts probing short is warned of", [], asyn
 
 systemTest("plan: what is typed wrong is refused", [], async (netns) => {
   const wrong: [string[], RegExp][] = [
-    [["--idle", "0.5"], /idle "0.5" is not a number/],
+    [["--idle", "0.5"], /idle "0.5" is not whole/],
     [["--idle", "32768"], /it takes 1 to 32767 seconds/],
     [["--within", "2s"], /within 2 s is not possible: .*from 3 on/],
     [["--within", "2500ms"], /within 2.5 s is not possible/],

@@ -44,7 +44,7 @@ systemTest("keepalive: each value, alone and together", [], async (netns) => {
     count: 2,
     user_timeout_ms: 30_000,
   });
-  assertEquals(await after("--user-timeout", "99000"), { ...DEFAULTS, user_timeout_ms: 99_000 });
+  assertEquals(await after("--user-timeout", "99000ms"), { ...DEFAULTS, user_timeout_ms: 99_000 });
   const zero = ["--idle", "0", "--interval", "0", "--count", "0", "--user-timeout", "0"];
   assertEquals(await after(...zero), { ...DEFAULTS, user_timeout_ms: 99_000 });
   assertEquals((await after(...zero.slice(2), "--idle=33")).idle_s, 33);
@@ -440,7 +440,7 @@ systemTest("keepalive: the table, -q, -v and --json-lines", [], async (netns) =>
 
 systemTest("keepalive: a user timeout shorter than idle is set, and said what it means", [], async (netns) => {
   const { doomed } = await Scene.make(netns, { count: 1 });
-  const run = await tcphup(["keepalive", ...TO_SERVER, "--user-timeout", "5000", "--json"], { netns });
+  const run = await tcphup(["keepalive", ...TO_SERVER, "--user-timeout", "5000ms", "--json"], { netns });
   assertExit(run, 0);
   assertOneLine(run, /user-timeout 5 s is shorter than idle 15 s: .*dropped after one unanswered probe/);
   assertEquals(await doomed.keepalive(), [{ ...DEFAULTS, user_timeout_ms: 5000 }]);
@@ -456,15 +456,15 @@ systemTest("keepalive: values that open connections do not feel are named", [], 
 systemTest("keepalive: what is typed wrong is refused before anything is touched", [], async (netns) => {
   const { doomed } = await Scene.make(netns);
   const wrong: [string[], RegExp][] = [
-    [["any", "--idle", "0x10"], /idle "0x10" is not a number/],
+    [["any", "--idle", "0x10"], /Not a time for idle: "0x10"/],
     [["any", "--idle", "32768"], /it takes 1 to 32767 seconds/],
     [["any", "--interval", "32768"], /it takes 1 to 32767 seconds/],
     [["any", "--count", "128"], /it takes 1 to 127 probes/],
-    [["any", "--user-timeout", "2147483648"], /it takes 1 to 2147483647 milliseconds/],
+    [["any", "--user-timeout", "2147483648ms"], /it takes 1 to 2147483647 milliseconds/],
     [["any", "--syncnt", "128"], /it takes 1 to 127 SYNs/],
     [["any", "--maxseg", "87"], /it takes 88 to 32767 bytes/],
-    [["any", "--user-timeout", "-1"], /"auto" or 0/],
-    [["any", "--idle"], /Option "--idle" needs a value: --idle S/],
+    [["any", "--user-timeout", "-1"], /auto or 0/],
+    [["any", "--idle"], /Option "--idle" needs a value: --idle TIME/],
     [["any", "--off", "--count", "3"], /--off and --count exclude each other/],
     [["any", "--off", "--only-missing"], /--off and --only-missing exclude each other/],
     [["any", "--json", "--json-lines"], /--json and --json-lines exclude each other/],
@@ -478,7 +478,7 @@ systemTest("keepalive: what is typed wrong is refused before anything is touched
     [["any", "--state", "listening"], /listeners take --listeners/],
     [[], /No connections selected/],
     [["any", "0", "surplus"], /Surplus argument "surplus"/],
-    [["any", "--linger", "5"], /"tcphup keepalive" has no option "--linger"/],
+    [["any", "--linger", "5ms"], /"tcphup keepalive" has no option "--linger"/],
   ];
   for (const [args, says] of wrong) assertUsageError(await tcphup(["keepalive", ...args], { netns }), says);
   assertEquals(await doomed.keepalive(), [UNTOUCHED, UNTOUCHED, UNTOUCHED]);

@@ -237,7 +237,7 @@ const WRONG: Record<string, [args: string[], says: RegExp]> = {
   "a value for --not": [["any", "--not=--dst", "::1"], /--not/],
   "a value for a flag that takes none": [["any", "--stalled=yes"], /--stalled/],
   "no keepalive, and not that": [["--no-keepalive", "--not", "--no-keepalive"], /--no-keepalive/],
-  "a time without a unit": [["--idle-for", "300"], /300.*unit.*5m/],
+  "a time without a unit": [["--idle-for", "300"], /300.*unit.*300s or 300m/],
   "a time of another unit": [["--idle-for", "5w"], /5w/],
   "no time at all": [["--idle-for", "0s"], /0s/],
   "a time that no kernel counts": [["--idle-for", "50d"], /50d/],

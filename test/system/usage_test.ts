@@ -114,8 +114,8 @@ systemTest("flags may stand anywhere, and values behind a blank or an equals sig
   const scene = await Scene.make(netns);
   const port = `${DOOMED_PORT}`;
   const orders = [
-    ["--json", "--linger", "2000", "127.0.0.2", port],
-    ["hup", "--linger=2000", "127.0.0.2", "--json", port],
+    ["--json", "--linger", "2000ms", "127.0.0.2", port],
+    ["hup", "--linger=2000ms", "127.0.0.2", "--json", port],
     ["127.0.0.2", "--json", port, "--wait", "5"],
   ];
   for (const args of orders) {

@@ -170,14 +170,14 @@ options:
     default: false
   idle:
     description:
-      - "Seconds without a sign of the peer before the first probe, default 15."
-      - "1 to 32767. 0, here as in all values, leaves what the socket has."
+      - "How long without a sign of the peer before the first probe, default 15 s."
+      - "1 to 32767 s. 0, here as in all values, leaves what the socket has."
       - "With I(command=keepalive)."
     type: raw
   interval:
     description:
-      - "Seconds from one unanswered probe to the next, default 15."
-      - "1 to 32767."
+      - "From one unanswered probe to the next, default 15 s."
+      - "1 to 32767 s."
       - "With I(command=keepalive)."
     type: raw
   count:
@@ -189,7 +189,7 @@ options:
   user_timeout:
     description:
       - "How long data or a probe may stay unanswered (TCP_USER_TIMEOUT), default auto."
-      - "Milliseconds, or auto: (idle + interval x count) x 1000, at which the count is reached too. Where it is set the kernel goes by it and not by the count. Without it, data in flight waits for a quarter of an hour."
+      - "A time, or auto: idle + interval x count, at which the count is reached too. Where it is set the kernel goes by it and not by the count. Without it, data in flight waits for a quarter of an hour."
       - "With I(command=keepalive)."
     type: raw
   syncnt:
@@ -211,8 +211,8 @@ options:
     type: raw
   defer_accept:
     description:
-      - "Seconds that a listener waits for data before it wakes its application."
-      - "The kernel rounds up to 1, 3, 7, 15 and so on."
+      - "How long a listener waits for data before it wakes its application."
+      - "The kernel rounds up to 1, 3, 7, 15 s and so on."
       - "With I(command=keepalive)."
     type: raw
   turn_off:
@@ -236,7 +236,7 @@ options:
     type: raw
   linger:
     description:
-      - "How long an unanswered FIN may linger (TCP_USER_TIMEOUT), default 5000 ms."
+      - "How long an unanswered FIN may linger (TCP_USER_TIMEOUT), default 5 s."
       - "Data that a slow but living peer has not acknowledged by then is lost. 0 leaves the socket's own setting, with which a FIN to a dead peer stays for up to a quarter of an hour and holds its local port."
       - "With I(command=hup)."
     type: raw
@@ -249,7 +249,7 @@ options:
     default: false
   wait:
     description:
-      - "Wait up to S seconds until they are gone, report what lingers."
+      - "Wait so long at most until they are gone, report what lingers."
       - "With I(command=hup)."
     type: raw
   verify:
@@ -261,7 +261,7 @@ options:
     default: false
   destroy_after:
     description:
-      - "S seconds later, abort what is still there, and what has no owner."
+      - "So much later, abort what is still there, and what has no owner."
       - "Aborting sends a RST. It uses SOCK_DESTROY (CAP_NET_ADMIN, CONFIG_INET_DIAG_DESTROY) or, without that, connect(AF_UNSPEC) on a duplicate of the owner's descriptor. What its program has closed is left alone where SOCK_DESTROY would stop its timers (Linux before 6.11)."
       - "With I(command=hup)."
     type: raw
@@ -279,7 +279,7 @@ options:
     type: raw
   over:
     description:
-      - "Spread the cuts evenly over S seconds."
+      - "Spread the cuts evenly over that time."
       - "With I(command=hup)."
     type: raw
   jitter:
@@ -290,13 +290,13 @@ options:
     type: raw
   when_idle:
     description:
-      - "Cut each when it carries nothing, and no data went for MS milliseconds."
+      - "Cut each when it carries nothing, and no data went for that long."
       - "So that requests under way are finished and only the pauses between them are cut. One that takes longer than that to be answered looks like a pause: give a time longer than answers take. At the client's end, a request that begins at the moment of the cut is either refused with EPIPE before it is sent, or sent before the FIN, and its answer can be read: from servers that answer who has ended sending, which nginx as a proxy does only with proxy_ignore_client_abort on. At the server's end it may be on its way already, and is lost: cut at the client's end where you can."
       - "With I(command=hup)."
     type: raw
   deadline:
     description:
-      - "With --when-idle: cut after S seconds what was never idle, default 30."
+      - "With --when-idle: cut after that time what was never idle, default 30 s."
       - "With I(command=hup)."
     type: raw
   leave_busy:
@@ -307,7 +307,7 @@ options:
     default: false
   for:
     description:
-      - "Go on for S seconds: cut what appears, too."
+      - "Go on for that long: cut what appears, too."
       - "For clients that still find the old address and connect to it again."
       - "With I(command=hup)."
     type: raw
