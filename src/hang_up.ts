@@ -12,7 +12,7 @@ import { Cuts, type WhenIdle } from "./cuts.ts";
 import { extension, INET_DIAG_INFO } from "./netlink/inet_diag.ts";
 import type { Spacing } from "./pacing/pace.ts";
 import { Passes } from "./passes.ts";
-import { countOutcomes, type Report, Stopwatch } from "./report.ts";
+import { countOutcomes, INTERRUPTED, type Report, Stopwatch } from "./report.ts";
 import { Resolver } from "./resolve.ts";
 import { Selector } from "./select.ts";
 import { compileSelection, connectionsOnly, type Selection, type Target } from "./selection/selection.ts";
@@ -90,8 +90,6 @@ const SLICE_MS = 100;
 
 /** How long nothing may be said of how far it has got. */
 const LONGEST_SLEEP_MS = 1000;
-
-const INTERRUPTED = "interrupted before it was touched";
 
 /**
  * Hangs up on the selected connections, as if the applications that hold them had: their peers are sent a FIN and they

@@ -2,6 +2,9 @@
 
 import type { Connection, Outcome } from "./connection.ts";
 
+/** Why what was left when the command was told to end has been skipped. */
+export const INTERRUPTED = "interrupted before it was touched";
+
 /** What a command did to the connections that it selected. */
 export interface Report {
   /** The version of this document's keys. */

@@ -10,7 +10,7 @@ import { type Change, change, sameSettings, type Wish } from "./keepalive/change
 import type { SocketUse } from "./keepalive/options.ts";
 import { type GivenValues, KEEPALIVE_FIELDS, type KeepaliveValues, resolveValues } from "./keepalive/values.ts";
 import { CLOSING, stateMask } from "./netlink/states.ts";
-import { countOutcomes, type Phases, Stopwatch } from "./report.ts";
+import { countOutcomes, INTERRUPTED, type Phases, Stopwatch } from "./report.ts";
 import { Resolver } from "./resolve.ts";
 import { Selector } from "./select.ts";
 import { compileWithListeners } from "./selection/listeners.ts";
@@ -100,8 +100,6 @@ const SLICE_MS = 100;
 export const DEFAULT_EVERY_MS = 1000;
 /** A dump of many sockets may miss one, so it takes two to say that a connection is gone. */
 const MISSED_OFTEN = 2;
-
-const INTERRUPTED = "interrupted before it was touched";
 
 /**
  * Sets keepalive on the selected connections from outside the programs that hold them, and reads it back. It needs to be

@@ -2,7 +2,7 @@
 
 import { formatEndpoint } from "../address.ts";
 import type { Connection, Endpoint, Outcome, Owner } from "../connection.ts";
-import type { Report } from "../report.ts";
+import { INTERRUPTED, type Report } from "../report.ts";
 import { columns, paint, type Tone } from "./terminal.ts";
 
 const TONES: Partial<Record<Outcome, Tone>> = {
@@ -49,6 +49,11 @@ export function outcomeText({ outcome, error }: Connection): string {
 /** What a connection's network namespace is called, or else its inode number. */
 export function netnsText({ netns, netns_name }: Connection): string {
   return netns_name ?? String(netns);
+}
+
+/** Those of which there is something to tell: how many an interrupt left untouched is in the summary. */
+export function told(connections: readonly Connection[]): readonly Connection[] {
+  return connections.filter(({ outcome, error }) => outcome !== "skipped" || error !== INTERRUPTED);
 }
 
 /** The table of what was done, line by line; with the network namespaces, where there are several. */

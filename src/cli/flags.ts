@@ -380,7 +380,13 @@ export const FLAGS: readonly Flag[] = [
     commands: ["ls", "keepalive"],
   },
   { name: "json", help: "print one JSON document", group: "Output", commands: reporting },
-  { name: "quiet", short: "q", help: "print nothing but errors", group: "Output", commands: selecting },
+  {
+    name: "quiet",
+    short: "q",
+    help: "print nothing but errors, and what --json asks for",
+    group: "Output",
+    commands: selecting,
+  },
   {
     name: "verbose",
     short: "v",

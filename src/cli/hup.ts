@@ -4,7 +4,7 @@ import { hangUp } from "../hang_up.ts";
 import type { Report } from "../report.ts";
 import type { Arguments } from "./arguments.ts";
 import { checkTerminal, confirm } from "./confirm.ts";
-import { outcomeTable, summary } from "./connections.ts";
+import { outcomeTable, summary, told } from "./connections.ts";
 import { DONE, exitCode } from "./exit_codes.ts";
 import { hangUpOptions } from "./hup_options.ts";
 import { onInterrupt } from "./interrupt.ts";
@@ -50,13 +50,14 @@ export async function hup(args: Arguments): Promise<number> {
 
 function show(report: Report, args: Arguments): void {
   report.unseen.forEach(complain);
+  if (args.has("json")) return void write([jsonText(report), "\n"]);
   if (args.has("quiet")) {
     if (exitCode(report) !== DONE) complain(summary(report));
     return;
   }
-  if (args.has("json")) return void write([jsonText(report), "\n"]);
   const verbose = args.has("verbose");
-  if (report.matched > 0 && report.refused === null) print(outcomeTable(report.connections, verbose));
+  const connections = report.refused === null ? told(report.connections) : [];
+  if (connections.length > 0) print(outcomeTable(connections, verbose));
   print([summary(report)]);
   if (verbose) complainOfTime(report);
 }

@@ -13,7 +13,7 @@ import {
 } from "../set_keepalive.ts";
 import { type Arguments, exclude, watchInterval } from "./arguments.ts";
 import { keepaliveText } from "./columns.ts";
-import { endpointText, netnsText, ofAll, outcomeText, ownersText, reasons } from "./connections.ts";
+import { endpointText, netnsText, ofAll, outcomeText, ownersText, reasons, told } from "./connections.ts";
 import { DONE, exitCode } from "./exit_codes.ts";
 import { onInterrupt } from "./interrupt.ts";
 import { jsonDocument, jsonLines } from "./json.ts";
@@ -68,14 +68,15 @@ function optionsOf(args: Arguments): SetKeepaliveOptions {
 function show(report: KeepaliveReport, args: Arguments): void {
   const { connections, ...head } = report;
   report.unseen.forEach(complain);
-  if (args.has("quiet")) {
-    if (exitCode(report) !== DONE) complain(summary(report));
-  } else if (args.has("json")) {
+  if (args.has("json")) {
     write(jsonDocument(head, "connections", connections));
   } else if (args.has("json-lines")) {
     write(jsonLines(connections));
+  } else if (args.has("quiet")) {
+    if (exitCode(report) !== DONE) complain(summary(report));
   } else {
-    if (report.matched > 0) print(table(connections, args.has("verbose")));
+    const shown = told(connections);
+    if (shown.length > 0) print(table(shown, args.has("verbose")));
     print([summary(report)]);
   }
   if (args.has("verbose") && !args.has("quiet")) complainOfTime(report);
@@ -165,7 +166,7 @@ class Teller {
 
   /** Returns `false` when nobody reads it any more. */
   tell(connection: Connection): boolean {
-    if (this.#json && !this.#quiet) return write(jsonLines([connection], { time: new Date().toISOString() }));
+    if (this.#json) return write(jsonLines([connection], { time: new Date().toISOString() }));
     if (isChanged(connection)) return this.#quiet || print([this.#lineOf(connection)]);
     // A thousand connections of one process need no thousand lines.
     this.#complainOnce(`${connection.outcome} ${connection.error}`, this.#lineOf(connection));

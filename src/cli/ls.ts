@@ -116,6 +116,7 @@ class List {
     const connections = this.#ordered(listing);
     const columns = this.#view.addsNetns ? withNetns(this.#view.columns, connections) : this.#view.columns;
     const around = [...sysctls, ...remarks];
+    if (connections.length === 0) return () => ({ lines: ["no connections match"], remarks: around });
     return (height) => {
       const room = watch_ms === null ? Infinity : Math.max(1, height - around.length - 2);
       const lines = listTable(connections.slice(0, room), columns, verbose);

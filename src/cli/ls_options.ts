@@ -29,14 +29,14 @@ export function viewOf(args: Arguments): View {
   for (const other of ["json", "json-lines", "summary"]) exclude(args, "columns", other, "columns are the table's");
   exclude(args, "sort", "summary", "a summary begins with the largest group");
   exclude(args, "watch", "json", "--json-lines prints again and again");
-  exclude(args, "watch", "quiet", "there would be nothing to see");
+  if (!args.has("json-lines")) exclude(args, "watch", "quiet", "there would be nothing to see");
   const watch_ms = watchInterval(args);
   if (watch_ms !== null && !args.has("json-lines") && !host.isTerminal(1)) {
     throw new UsageError("Option --watch shows the list on a terminal: add --json-lines to write to a file or a pipe");
   }
   const order = args.value("sort");
   return {
-    format: args.has("quiet") ? "nothing" : args.has("json") ? "json" : args.has("json-lines") ? "json-lines" : "text",
+    format: formatOf(args),
     summary: args.has("summary"),
     columns: parseColumns(args.value("columns"), args.has("keepalive")),
     addsNetns: args.value("columns")?.startsWith("+") ?? true,
@@ -44,6 +44,12 @@ export function viewOf(args: Arguments): View {
     verbose: args.has("verbose"),
     watch_ms,
   };
+}
+
+function formatOf(args: Arguments): View["format"] {
+  if (args.has("json")) return "json";
+  if (args.has("json-lines")) return "json-lines";
+  return args.has("quiet") ? "nothing" : "text";
 }
 
 /** How closely to look: only as closely as it will be seen, since it takes time. */

@@ -96,7 +96,7 @@ function matchCondition(condition: Condition, negated: boolean, protocol: Protoc
     case "uid":
       return (row) => (row.uid === condition.uid) !== negated;
     case "state":
-      return (row) => ((condition.mask >>> row.state & 1) === 1) !== negated;
+      return (row) => ((condition.mask >>> stateOf(row, protocol) & 1) === 1) !== negated;
     case "idle":
       return (row) => {
         const idle_ms = idleTimeOf(row, protocol);
@@ -117,6 +117,14 @@ function matchCondition(condition: Condition, negated: boolean, protocol: Protoc
 
 /** The bit of `struct inet_diag_sockopt`: {recverr, is_icsk, freebind, hdrincl, mc_loop, transparent, …}, a bit each. */
 const TRANSPARENT = 1 << 5;
+
+/**
+ * The state that was asked for. Of a TCP socket that is bound, and neither listens nor connects, the kernel says CLOSE; it
+ * lists it when asked for BOUND_INACTIVE, which is since Linux 6.8, and no other that is closed.
+ */
+function stateOf(row: InetDiagMsg, protocol: Protocol): number {
+  return protocol === "tcp" && row.state === STATES["UNCONN"] ? STATES["BOUND-INACTIVE"] : row.state;
+}
 
 function tcpInfoOf(row: InetDiagMsg): TcpInfo | null {
   const info = row.attribute(INET_DIAG_INFO);

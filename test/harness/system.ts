@@ -32,7 +32,7 @@ const program = (name: string): Requirement => ({
 
 const kernel = (path: string): Requirement => ({ obtainable: false, present: exists(path) });
 
-/** Linux 6.9 made descriptor tables of single threads reachable: PIDFD_THREAD. */
+/** Linux 6.8 lists sockets that are only bound; 6.9 made descriptor tables of single threads reachable: PIDFD_THREAD. */
 function isAtLeast(major: number, minor: number): boolean {
   const [ourMajor, ourMinor] = Deno.osRelease().split(".").map(Number);
   return ourMajor > major || (ourMajor === major && ourMinor >= minor);
@@ -80,6 +80,7 @@ const REQUIREMENTS = {
   TCPHUP_AARCH64: { obtainable: false, present: AARCH64 !== undefined },
   "qemu-aarch64": program("qemu-aarch64"),
   "glibc for aarch64": { obtainable: true, present: exists(`${AARCH64_ROOT}/lib/ld-linux-aarch64.so.1`) },
+  "Linux 6.8": { obtainable: false, present: isAtLeast(6, 8) },
   "Linux 6.9": { obtainable: false, present: isAtLeast(6, 9) },
   get "permission to run containers"() {
     return { obtainable: false, present: canRunContainers() };

@@ -109,6 +109,18 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
   });
 }
 
+systemTest("after an interrupt the table shows what was done, and the summary counts the rest", [], async (netns) => {
+  const scene = await Scene.make(netns, { count: 20 });
+  const running = new Running([...DOOMED, "--rate", "5/m", "--jitter", "0"], { netns });
+  await eventually("one is cut", async () => await endedOf(scene.doomed) > 0);
+  running.kill("SIGINT");
+  const run = await running.end();
+  assertExit(run, 130);
+  assertMatch(run.stdout, /^interrupted: hung up on 1 of 20 connections; 19 skipped: interrupted/m);
+  assertEquals(run.stdout.trimEnd().split("\n").length, 3, run.stdout);
+  assertMatch(run.stdout, /^ESTAB .* hung up$/m);
+});
+
 systemTest("an interrupt while --for waits for more: exit 130", [], async (netns) => {
   const scene = await Scene.make(netns);
   const running = new Running([...DOOMED, "--for", "1h"], { netns });

@@ -24,6 +24,13 @@ async function ls(args: readonly string[], options: TcphupOptions): Promise<Run>
   return run;
 }
 
+systemTest("ls of nothing says so, and shows no table", [], async (netns) => {
+  for (const args of [["127.0.0.77"], ["127.0.0.77", "--columns", "+idle"], ["127.0.0.77", "--sort", "idle"]]) {
+    const run = await ls(args, { netns });
+    assertEquals([run.stdout, run.stderr], ["no connections match\n", ""]);
+  }
+});
+
 async function listed(args: readonly string[], netns: Namespace): Promise<Document> {
   return (await ls([...args, "--json"], { netns })).json<Document>();
 }

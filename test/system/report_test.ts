@@ -67,6 +67,20 @@ systemTest("-q prints nothing but errors", [], async (netns) => {
   await scene.assertHungUp();
 });
 
+systemTest("-q takes nothing away from what --json asks for", [], async (netns) => {
+  await Scene.make(netns);
+  for (const command of ["hup", "ls", "keepalive"]) {
+    const run = await tcphup([command, "127.0.0.2", "-q", "--json", ...(command === "ls" ? [] : ["-n"])], { netns });
+    assertExit(run, 0);
+    assertEquals([run.json().matched, run.stderr], [6, ""]);
+  }
+  for (const command of [["ls"], ["keepalive", "-n"]]) {
+    const run = await tcphup([...command, "127.0.0.2", "-q", "--json-lines"], { netns });
+    assertExit(run, 0);
+    assertEquals([run.stdout.split("\n").length, run.stderr], [7, ""]);
+  }
+});
+
 systemTest("-q: what failed is an error", [], async (netns) => {
   const server = Peer.start(netns);
   await server.listen("127.0.0.2", DOOMED_PORT, { accept: false });

@@ -3,6 +3,7 @@
 import { assertEquals } from "@std/assert";
 import { Namespace } from "../harness/namespace.ts";
 import { assertSelects, selected } from "../harness/selected.ts";
+import { PYTHON } from "../harness/peer.ts";
 import { assertExit, assertOneLine, assertUsageError, DOOMED_PORT, KEPT_PORT, Scene } from "../harness/scene.ts";
 import { systemTest } from "../harness/system.ts";
 import { tcphup } from "../harness/tcphup.ts";
@@ -74,6 +75,32 @@ systemTest("--state takes what ss takes", [], async (netns) => {
   assertEquals(established.map(({ state }) => state), ["ESTAB", "ESTAB", "ESTAB"]);
   assertEquals((await selected(netns, ["--state", "all"])).length, 14);
 });
+
+systemTest(
+  "--state bound-inactive finds what is bound, and neither listens nor connects",
+  ["Linux 6.8"],
+  async (netns) => {
+    await Scene.make(netns);
+    const bound = `import socket, sys
+inactive = socket.socket()
+inactive.bind(("127.0.0.1", 5555))
+print(flush=True)
+sys.stdin.read()`;
+    const child = netns.spawn([PYTHON, "-c", bound]);
+    const output = child.stdout.getReader();
+    await output.read();
+    await assertSelects(netns, ["--state", "bound-inactive"], [5555]);
+    await assertSelects(netns, ["-f", "state bound-inactive sport = :5555"], [5555]);
+    await assertSelects(netns, ["--state", "closed"], []);
+    await assertSelects(netns, ["--not", "--state", "bound-inactive", "--sport", "5555"], []);
+    const [{ state }] = await selected(netns, ["--state", "bound-inactive"]);
+    assertEquals(state, "UNCONN", "as ss has it");
+    assertUsageError(await tcphup(["--state", "bound-inactive", "--destroy"], { netns }), /listeners never/);
+    await child.stdin.close();
+    while (!(await output.read()).done);
+    await child.status;
+  },
+);
 
 systemTest("listeners are never hung up on, whatever is said", [], async (netns) => {
   const scene = await Scene.make(netns);
