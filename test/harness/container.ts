@@ -5,6 +5,8 @@ import type { Container } from "./kubernetes.ts";
 import { commandLine, eventually, run } from "./process.ts";
 
 const CONTAINERFILE = new URL("../../scripts/kubernetes/Containerfile", import.meta.url).pathname;
+/** The profile that the manifests name. */
+export const SECCOMP_PROFILE = new URL("../../scripts/kubernetes/seccomp.json", import.meta.url).pathname;
 const TAG = "localhost/tcphup:test";
 
 /** Images and containers in a directory of their own. */
@@ -134,8 +136,12 @@ export class Image {
     return this.#storage.command("run", ...RUN, ...flags, "--security-opt=no-new-privileges", TAG, ...args);
   }
 
-  /** The command that runs it as a manifest says, in the PID namespace that the command is run in. */
-  commandOf({ securityContext, resources, args }: Container): string[] {
+  /**
+   * The command that runs it as a manifest says, in the PID namespace that the command is run in.
+   *
+   * @param seccomp A seccomp profile in place of the runtime's.
+   */
+  commandOf({ securityContext, resources, args }: Container, seccomp?: string): string[] {
     const { runAsUser, allowPrivilegeEscalation, readOnlyRootFilesystem, capabilities } = securityContext;
     const flags = [
       "--pid=host",
@@ -144,6 +150,7 @@ export class Image {
       "--read-only-tmpfs=false",
       ...(allowPrivilegeEscalation ? [] : ["--security-opt=no-new-privileges"]),
       "--security-opt=apparmor=unconfined",
+      ...(seccomp === undefined ? [] : [`--security-opt=seccomp=${seccomp}`]),
       ...capabilities.drop.map((name) => `--cap-drop=${name}`),
       ...capabilities.add.map((name) => `--cap-add=${name}`),
       `--memory=${resources.limits.memory.replace(/i$/, "")}`,

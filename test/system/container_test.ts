@@ -2,7 +2,7 @@
 // limits leave of a process's rights is enough, beside the pods of a node in small. And the connections of one.
 
 import { assertEquals, assertMatch } from "@std/assert";
-import { Image, Talker } from "../harness/container.ts";
+import { Image, SECCOMP_PROFILE, Talker } from "../harness/container.ts";
 import { type Container, readManifest } from "../harness/kubernetes.ts";
 import { assertNames, HALF_OWNED, once, oneLess, POD_ADDRESS, runOnNode, withoutEscalation } from "../harness/node.ts";
 import { eventually, run } from "../harness/process.ts";
@@ -63,6 +63,28 @@ imageTest("the Job's container destroys what nobody holds", async (image) => {
   const { tcphup, pods } = await runOnNode(image.commandOf({ ...job, args: HALF_OWNED }));
   assertExit(tcphup, 0);
   assertEquals(pods, Array(2).fill(["EOF", "EOF", "ECONNRESET"]));
+});
+
+imageTest("both manifests' containers work under the profile that these name", async (image) => {
+  const destroying = await runOnNode(image.commandOf({ ...job, args: HALF_OWNED }, SECCOMP_PROFILE));
+  assertExit(destroying.tcphup, 0);
+  assertEquals(destroying.pods, Array(2).fill(["EOF", "EOF", "ECONNRESET"]));
+  const setting = await runOnNode(image.commandOf({ ...daemon, args: once(daemon.args) }, SECCOMP_PROFILE));
+  assertEquals(setting.tcphup.json<{ keepalive_set: number }>().keepalive_set, 10);
+});
+
+imageTest("the profile keeps a container from what tcphup does not do", async (image) => {
+  const refused = async (args: string[]) => {
+    const command = image.commandOf({ ...job, args: [] }, SECCOMP_PROFILE);
+    // With the capabilities of the Job, busybox is kept from it by the profile alone.
+    const volume = ["--volume=/bin/busybox:/bin/busybox:ro", "--entrypoint=/bin/busybox"];
+    return await run([...command.slice(0, -1), ...volume, ...command.slice(-1), ...args], { mayFail: true });
+  };
+  for (const args of [["unshare", "-n", "true"], ["mount", "-t", "tmpfs", "none", "/proc"], ["kill", "-0", "1"]]) {
+    const { code, stderr } = await refused(args);
+    assertEquals(code === 0, false, args.join(" "));
+    assertMatch(stderr, new RegExp(`^${args[0]}: .*not implemented`, "im"));
+  }
 });
 
 for (const [left, add] of oneLess(job.securityContext.capabilities.add)) {

@@ -1,7 +1,11 @@
 // scripts/kubernetes: the manifests by the schemas that they are of, and by what is promised of them.
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { SECCOMP_PROFILE } from "../harness/container.ts";
 import { findFault, type Manifest, readManifest } from "../harness/kubernetes.ts";
+import { DOOMED_PORT, Scene } from "../harness/scene.ts";
+import { systemTest } from "../harness/system.ts";
+import { BINARY } from "../harness/tcphup.ts";
 import { compileSelection } from "../../src/selection/selection.ts";
 import { parseArguments } from "../../src/cli/arguments.ts";
 import { selectionOf } from "../../src/cli/selection.ts";
@@ -12,6 +16,8 @@ const WORDS = {
   VIP: "192.0.2.10",
   PORT: "5432",
 };
+/** What the scene doomed. */
+const SELECTION = ["127.0.0.2", `${DOOMED_PORT}`];
 const FILES = ["failover.yaml", "keepalive.yaml", "namespace.yaml"];
 
 for (const file of FILES) {
@@ -68,4 +74,61 @@ for (const file of FILES.filter((file) => file !== "namespace.yaml")) {
 Deno.test("the labels of the DaemonSet's pods are those that it looks for", async () => {
   const { spec } = await readManifest("keepalive.yaml", WORDS);
   assertEquals(spec.template.metadata?.labels, spec.selector?.matchLabels);
+});
+
+/** A profile in the form that container runtimes take. */
+interface Profile {
+  defaultAction: string;
+  syscalls: { names: string[]; action: string }[];
+}
+
+const profile: Profile = JSON.parse(await Deno.readTextFile(SECCOMP_PROFILE));
+
+systemTest(
+  "the seccomp profile allows every system call that tcphup makes",
+  ["strace", "unshare", "TCPHUP_COMPILED"],
+  async (netns) => {
+    await Scene.make(netns);
+    const allowed = new Set(profile.syscalls.flatMap(({ names }) => names));
+    const trace = await Deno.makeTempFile({ prefix: "tcphup-test-" });
+    const strace = ["strace", "--follow-forks", "--quiet=all", "--signal=none", "--output", trace, BINARY!];
+    const made = new Set<string>();
+    try {
+      for (
+        const args of [
+          ["keepalive", ...SELECTION, "--only-missing"],
+          ["ls", ...SELECTION, "--keepalive"],
+          [...SELECTION, "--rate=50/s", "--destroy-after=100ms"],
+          ["localhost", ...SELECTION.slice(1), "--destroy"],
+        ]
+      ) {
+        const { code, stderr } = await netns.run([...strace, ...args]);
+        assertEquals(code, 0, stderr);
+        for (const [, name] of (await Deno.readTextFile(trace)).matchAll(/^\d+ +([a-z0-9_]+)\(/gm)) made.add(name);
+      }
+    } finally {
+      await Deno.remove(trace);
+    }
+    assert(made.has("pidfd_getfd") && made.has("shutdown") && made.has("setns"), [...made].join(" "));
+    // Where clone3 is missing, as the profile has it, glibc calls clone.
+    assertEquals([...made.difference(allowed)].filter((name) => name !== "clone3"), []);
+  },
+);
+
+Deno.test("the seccomp profile denies what it does not allow, and allows nothing that changes the node", () => {
+  assertEquals(profile.defaultAction, "SCMP_ACT_ERRNO");
+  assertEquals(new Set(profile.syscalls.map(({ action }) => action)), new Set(["SCMP_ACT_ALLOW"]));
+  const names = profile.syscalls.flatMap(({ names }) => names);
+  const harmful = [
+    "bpf",
+    "clone3",
+    "kill",
+    "mount",
+    "pivot_root",
+    "process_vm_writev",
+    "ptrace",
+    "unlinkat",
+    "unshare",
+  ];
+  assertEquals(harmful.filter((name) => names.includes(name)), []);
 });

@@ -23,7 +23,7 @@ hostTest("systemd accepts the unit", ["systemd-analyze"], async () => {
 
 hostTest("systemd finds the unit little exposed", ["systemd-analyze"], async () => {
   // In tenths, of which 100 is no protection at all.
-  const { stdout } = await run(["systemd-analyze", "security", "--offline=true", "--threshold=25", UNIT]);
+  const { stdout } = await run(["systemd-analyze", "security", "--offline=true", "--threshold=20", UNIT]);
   assertMatch(stdout, /Overall exposure level/);
 });
 
@@ -74,6 +74,7 @@ systemTest(
       const names = new Set(calls.map(([, name]) => name));
       assert(names.has("pidfd_getfd") && names.has("setsockopt"), [...names].join(" "));
       assertEquals([...names.difference(await allowedCalls())], []);
+      assertEquals([names.has("bind"), await unitSetting("SocketBindDeny")], [false, ["any"]]);
       const families = calls.filter(([, name]) => name === "socket").map(([, , family]) => family);
       assertEquals([...new Set(families)], await unitSetting("RestrictAddressFamilies"));
     } finally {
