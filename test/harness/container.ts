@@ -2,7 +2,7 @@
 // privileges and limits that a manifest gives.
 
 import type { Container } from "./kubernetes.ts";
-import { commandLine, eventually, run } from "./process.ts";
+import { commandLine, PATIENCE_MS, run } from "./process.ts";
 
 const CONTAINERFILE = new URL("../../scripts/kubernetes/Containerfile", import.meta.url).pathname;
 /** The profile that the manifests name. */
@@ -33,16 +33,20 @@ class Storage {
   }
 
   /** Whether podman works here still: the monitor of a container that has ended starts it once more. */
-  isInUse(): boolean {
+  #isInUse(): boolean {
     return [...Deno.readDirSync("/proc")].some(({ name }) =>
       /^\d+$/.test(name) && commandLine(Number(name)).some((word) => word.startsWith(this.directory))
     );
   }
 
   close(): void {
+    const deadline = Date.now() + PATIENCE_MS;
+    while (this.#isInUse() && Date.now() < deadline) Atomics.wait(never, 0, 0, 20);
     Deno.removeSync(this.directory, { recursive: true });
   }
 }
+
+const never = new Int32Array(new SharedArrayBuffer(4));
 
 /** What a container is given in any case. The limits are no higher than podman's own, which it has no right to raise here. */
 const RUN = ["--rm", "--network=none", "--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024"];
@@ -91,7 +95,6 @@ export class Talker implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#storage.podman("rm", "--force", "--time=0", this.id);
-    await eventually("podman has cleaned up after the container", () => !this.#storage.isInUse());
     this.#storage.close();
   }
 }
