@@ -47,6 +47,14 @@ hostTest("the Job's capabilities hang up in every pod", NEEDS, async () => {
   assertEquals(pods, Array(2).fill(["EOF", "EOF", "EOF"]));
 });
 
+hostTest("the capabilities that README.md leaves to root hang up in every pod", NEEDS, async () => {
+  const readme = await Deno.readTextFile(new URL("../../README.md", import.meta.url));
+  const [, setpriv] = /^(setpriv .*) \\\n +tcphup /m.exec(readme)!;
+  const { tcphup, pods } = await runOnNode([...setpriv.split(" "), ...TCPHUP, ...HANG_UP]);
+  assertExit(tcphup, 0);
+  assertEquals(pods, Array(2).fill(["EOF", "EOF", "EOF"]));
+});
+
 for (const [left, capabilities] of oneLess(capabilitiesOf(failover))) {
   const name = `CAP_${left.toUpperCase()}`;
   hostTest(`the Job's capabilities without ${name}: it fails and says so`, NEEDS, async () => {
