@@ -13,29 +13,44 @@ const TEXT_SIZE = 64 * 1024;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
+/** How a program failed. */
+export interface Failure {
+  /** Whether it could not be started, or has given up by itself; else it was killed, or is stuck. */
+  readonly gaveUp: boolean;
+  /** In the words of a report. */
+  readonly text: string;
+}
+
 /**
  * Runs a program to its end, and calls `each` with each text that it writes, standard error included.
  *
  * @param command The program, by an absolute path, and its arguments.
- * @returns How it failed, in the words of a report; null when it exited with 0.
- * @throws {SyscallError} When it cannot be started.
+ * @returns null when it exited with 0.
  */
-export function runApart(command: readonly string[], each: (text: string) => void): string | null {
+export function runApart(command: readonly string[], each: (text: string) => void): Failure | null {
   const [ours, theirs] = socketpair();
   try {
     setReceiveTimeout(ours, PATIENCE_S);
-    const pid = spawn(command[0], command.map((word) => encoder.encode(word)), inheritedEnvironment(), [
-      { action: "open", fd: 0, path: "/dev/null", flags: O_RDWR },
-      { action: "duplicate", from: theirs, to: 1 },
-      { action: "duplicate", from: theirs, to: 2 },
-    ]);
+    const pid = start(command, theirs);
     theirs.close();
-    // Who is stuck is left behind. Nobody reads any more what it may still write, and that ends it.
-    return receiveAll(ours, each) ? endOf(pid) : `does not answer within ${PATIENCE_S} s`;
+    if (receiveAll(ours, each)) return failureOf(pid);
+    // It is left behind. Nobody reads any more what it may still write, and that ends it.
+    return { gaveUp: false, text: `does not answer within ${PATIENCE_S} s` };
+  } catch (error) {
+    if (!isSyscallError(error)) throw error;
+    return { gaveUp: true, text: error.message };
   } finally {
     ours.close();
     theirs.close();
   }
+}
+
+function start(command: readonly string[], output: Descriptor): number {
+  return spawn(command[0], command.map((word) => encoder.encode(word)), inheritedEnvironment(), [
+    { action: "open", fd: 0, path: "/dev/null", flags: O_RDWR },
+    { action: "duplicate", from: output, to: 1 },
+    { action: "duplicate", from: output, to: 2 },
+  ]);
 }
 
 /** Returns `false` when the time was over. */
@@ -52,12 +67,12 @@ function receiveAll(socket: Descriptor, each: (text: string) => void): boolean {
 
 const SIGSYS = 31;
 
-function endOf(pid: number): string | null {
+function failureOf(pid: number): Failure | null {
   const status = statusOf(pid);
   const signal = status & 0x7f;
-  if (signal === SIGSYS) return "a seccomp filter kills who tries it (SIGSYS)";
-  if (signal !== 0) return `who tries it is killed by signal ${signal}`;
-  return status === 0 ? null : `who tries it exits with ${status >> 8}`;
+  if (signal === 0) return status === 0 ? null : { gaveUp: true, text: `who tries it exits with ${status >> 8}` };
+  const killer = signal === SIGSYS ? "a seccomp filter, by SIGSYS" : `signal ${signal}`;
+  return { gaveUp: false, text: `who tries it is killed by ${killer}` };
 }
 
 function statusOf(pid: number): number {

@@ -3,7 +3,7 @@
 import { host } from "../ffi/deno.ts";
 import { getsockopt, IPPROTO_TCP, SO_KEEPALIVE, SOL_SOCKET } from "../ffi/libc.ts";
 import { socketpair } from "../ffi/unix.ts";
-import { runApart } from "./apart.ts";
+import { type Failure, runApart } from "./apart.ts";
 import { withPair } from "./loopback.ts";
 import { type Finding, type Foreign, limited, missing, ok, type Probe, PROBES, type Verdict } from "./probes.ts";
 
@@ -49,12 +49,19 @@ const KEEPALIVE = "keepalive";
 /** Has a process try everything, and where it is ended by that, another one try the rest. */
 function findApart(command: readonly string[]): Finding[] {
   const findings: Finding[] = [];
+  const listen = (text: string) => {
+    // It may be what the runtime says of its own end.
+    if (text.startsWith("{")) findings.push(JSON.parse(text));
+  };
   const [foreign, other] = socketpair();
   try {
     while (findings.length < PROBES.length) {
       const args = [findings.length, host.pid, foreign.number].map(String);
-      const end = runApart([...command, "doctor", ASSIST, ...args], (text) => findings.push(JSON.parse(text)));
-      if (findings.length < PROBES.length) findings.push(ended(PROBES[findings.length], end));
+      const failure = runApart([...command, "doctor", ASSIST, ...args], listen);
+      if (findings.length === PROBES.length) break;
+      if (failure === null || failure.gaveUp) {
+        findings.push(...PROBES.slice(findings.length).map((one) => find(one, null)));
+      } else findings.push(ended(PROBES[findings.length], failure));
     }
   } finally {
     foreign.close();
@@ -63,18 +70,18 @@ function findApart(command: readonly string[]): Finding[] {
   return [...findings, { name: "run: set keepalive on what a program opens", ...runs(command), affects: ["run"] }];
 }
 
-function ended({ name, affects }: Probe, end: string | null): Finding {
-  const verdict = affects.includes("hup") ? missing : limited;
-  return { name, ...verdict(end ?? "who tries it says nothing"), affects };
+function ended({ name, affects }: Probe, { text }: Failure): Finding {
+  return { name, ...(affects.includes("hup") ? missing(text) : limited(text)), affects };
 }
 
 /** Has `tcphup run` start this program. */
 function runs(command: readonly string[]): Verdict {
   const texts: string[] = [];
-  const end = runApart([...command, "run", "--", ...command, "doctor", ASSIST, KEEPALIVE], (text) => texts.push(text));
+  const program = [...command, "doctor", ASSIST, KEEPALIVE];
+  const failure = runApart([...command, "run", "--", ...program], (text) => texts.push(text));
   const lines = texts.join("").split("\n").filter((line) => line !== "").map((line) => line.replace("tcphup: ", ""));
   const on = lines.indexOf("on");
-  if (on === -1) return limited(lines[0] ?? end ?? "keepalive stays off");
+  if (on === -1) return limited(lines[0] ?? failure?.text ?? "keepalive stays off");
   lines.splice(on, 1);
   return lines.length === 0 ? ok("works") : limited(lines.join("; "));
 }

@@ -1,9 +1,10 @@
 // `tcphup doctor`: what works on this host for this user, tried out on loopback.
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { doctor, type Health } from "../../src/doctor.ts";
 import { pythonProgram } from "../harness/peer.ts";
 import { assertExit, assertNoStackTrace, Scene } from "../harness/scene.ts";
-import { systemTest } from "../harness/system.ts";
+import { hostTest, systemTest } from "../harness/system.ts";
 import { PublicCopy, TCPHUP, tcphup } from "../harness/tcphup.ts";
 
 const SYS_PIDFD_GETFD = 438;
@@ -71,11 +72,23 @@ systemTest("a seccomp filter that kills at pidfd_getfd kills a process apart, an
   assertExit(run, 4);
   assertMatch(
     run.stdout,
-    /^missing +pidfd_getfd: duplicate a descriptor: a seccomp filter kills .*SIGSYS.*\n.*affects: hup/m,
+    /^missing +pidfd_getfd: duplicate a descriptor: who tries it is killed by a seccomp filter, by SIGSYS\n.*affects: hup/m,
   );
-  assertMatch(run.stdout, /^missing +shutdown: hang up: a seccomp filter kills/m);
+  assertMatch(run.stdout, /^missing +shutdown: hang up: who tries it is killed/m);
   // What comes between is tried all the same.
   assertMatch(run.stdout, /^ok +SOCK_DESTROY: abort any connection: works$/m);
+});
+
+hostTest("where no process can be started, and for a library, it tries for itself", [], () => {
+  const detailsOf = ({ findings }: Health) =>
+    findings.map(({ name, status, detail }) => `${status} ${name}: ${detail}`);
+  const alone = "limited pidfd_getfd: duplicate a descriptor: tried on this process alone, which is always allowed to";
+  const [without, withNone] = [doctor(), doctor({ command: ["/nonexistent/tcphup"] })].map(detailsOf);
+  assertEquals([without.includes(alone), withNone.includes(alone)], [true, true]);
+  assertEquals(withNone.slice(without.length), [
+    "limited run: set keepalive on what a program opens: posix_spawn: ENOENT",
+  ]);
+  return Promise.resolve();
 });
 
 systemTest("a descriptor is duplicated from a process that is no child, as others' are", ["strace"], async (netns) => {
