@@ -45,6 +45,8 @@ export interface Token {
 }
 
 const BLANK = /\s*/y;
+/** A word of operators alone, which a shell would have taken without the backslashes: `\<`, `\(`, `\|\|`. */
+const OPERATORS = /(?:\\?[&|=!<>()])+(?=\s|$)/y;
 const SYMBOL = /&&?|\|\|?|==?|!=?|>=?|<=?|[()]/y;
 const WORD = /(?:\\[^]|[^\s\\()&|=!<>])+|\\$/y;
 /** In an operand only a blank and what can follow it have a meaning: cgroups and interfaces may be named "a=b". */
@@ -53,19 +55,31 @@ const OPERAND = /(?:\\[^]|[^\s\\)&|])+|\\$/y;
 /** Reads a filter word by word. */
 export class Lexer {
   readonly text: string;
+  /** What is still to be read of `text`, at the same offsets. */
+  #unread: string;
   #offset = 0;
 
   constructor(text: string) {
-    this.text = text;
+    this.text = this.#unread = text;
+  }
+
+  /** Takes the quotes away that stand around all the rest, as in `state established '( dport = :22 )'`. */
+  unquote(): void {
+    const before = this.#unread.slice(0, this.#offset);
+    const [, blank, , quoted] = /^(\s*)(['"])((?:(?!\2).)*)\2\s*$/s.exec(this.#unread.slice(this.#offset)) ?? [];
+    if (quoted !== undefined) this.#unread = `${before}${blank} ${quoted} `;
   }
 
   /** The next word, which stays the next. */
   peek(): Token {
     this.#take(BLANK);
     const offset = this.#offset;
-    const raw = this.#take(SYMBOL) ?? this.#take(WORD) ?? "";
+    const operators = this.#take(OPERATORS) ?? "";
+    const escaped = RESERVED.get(unescape(operators));
+    if (escaped === undefined) this.#offset = offset;
+    const raw = escaped === undefined ? this.#take(SYMBOL) ?? this.#take(WORD) ?? "" : operators;
     this.#offset = offset;
-    const kind = raw === "" ? "end" : RESERVED.get(raw) ?? "operand";
+    const kind = raw === "" ? "end" : escaped ?? RESERVED.get(raw) ?? "operand";
     return { kind, value: unescape(raw), offset, length: raw.length };
   }
 
@@ -85,15 +99,19 @@ export class Lexer {
 
   #take(pattern: RegExp): string | undefined {
     pattern.lastIndex = this.#offset;
-    const found = pattern.exec(this.text)?.[0];
+    const found = pattern.exec(this.#unread)?.[0];
     if (found) this.#offset += found.length;
     return found;
   }
 
   /** The error that `token` is not what it should be. */
   expected(what: string, token: Token): FilterError {
-    const found = token.kind === "end" ? "the end of the filter" : `"${this.#raw(token)}"`;
-    return this.problem(`Expected ${what}, found ${found}`, token);
+    return this.problem(`Expected ${what}, found ${this.quote(token)}`, token);
+  }
+
+  /** A token as it was written. */
+  quote(token: Token): string {
+    return token.kind === "end" ? "the end of the filter" : `"${this.#raw(token)}"`;
   }
 
   /** The error that there is something wrong about `token`. */

@@ -74,8 +74,10 @@ export const systemNames: SystemNames = {
   port(service) {
     const port = servicePort(service);
     if (port !== null) return port;
+    const small = service.toLowerCase();
+    const meant = small !== service && servicePort(small) !== null ? `did you mean "${small}"?` : null;
     throw new UsageError(
-      `Unknown port "${service}": expected a number from 0 to 65535, a range such as 8000-8100, or a service name`,
+      `Unknown port "${service}": ${meant ?? "expected a number from 0 to 65535 or a service name"}`,
     );
   },
 

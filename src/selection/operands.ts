@@ -1,7 +1,7 @@
 // What stands after a keyword of ss(8)'s filter language: hosts, ports, interfaces, marks, cgroups. Each reader throws
 // a UsageError for a text that is none, and lets through the ones that `names` throws for a name that nothing has.
 
-import { type Address, hostPrefix, isIPv4, parsePrefix, type Prefix } from "../address.ts";
+import { type Address, hostPrefix, isIPv4, parseAddress, parsePrefix, type Prefix } from "../address.ts";
 import { UsageError } from "../usage_error.ts";
 import { all, EVERYTHING, type Filter, NOTHING, type Side } from "./filter.ts";
 import type { FilterNames } from "./names.ts";
@@ -18,7 +18,7 @@ const ALL_OF: Readonly<Record<Family, Prefix>> = {
 
 /**
  * `[FAMILY:]ADDRESS[:PORT]`, where each of the two may be `*` or empty, though not both empty. ADDRESS is an IPv4
- * address or a prefix such as `10/8`; an IPv6 address in brackets, with its prefix length and its zone (`%eth0`)
+ * address or a prefix such as `10/8` or `10.0.0.0/255.0.0.0`; an IPv6 address in brackets, with its prefix length and its zone (`%eth0`)
  * within or behind them; or a host name, which stands for all of its addresses.
  */
 export function readHost(text: string, side: Side, names: FilterNames): Filter {
@@ -123,7 +123,7 @@ function isOf(family: Family | undefined, prefix: Address): boolean {
 }
 
 function readPrefixes(text: string, names: FilterNames): Prefix[] {
-  const prefix = parsePrefix(text) ?? parsePrefix(text.replace(/^[\d.]+(?=\/)/, padIPv4));
+  const prefix = parsePrefix(text) ?? parsePrefix(spelledOut(text));
   if (prefix !== null) return [prefix];
   if (/^[\d.]*$|[:/\s]/.test(text)) {
     throw new UsageError(
@@ -133,9 +133,21 @@ function readPrefixes(text: string, names: FilterNames): Prefix[] {
   return names.addresses(text).map(hostPrefix);
 }
 
-/** "193.233.7" as ss(8) has it in "193.233.7/24": the octets that are left out are 0. */
-function padIPv4(octets: string): string {
-  return `${octets}.0.0.0`.split(".").slice(0, 4).join(".");
+/**
+ * "193.233.7/24", and "193.233.7.0/255.255.255.0" with it, as "193.233.7.0/24": to ss(8) the octets that are left out
+ * are 0.
+ */
+function spelledOut(text: string): string {
+  const [, octets, mask] = /^([\d.]+)\/([\d.]+)$/.exec(text) ?? [];
+  if (octets === undefined) return text;
+  return `${`${octets}.0.0.0`.split(".").slice(0, 4).join(".")}/${mask.includes(".") ? maskLength(mask) : mask}`;
+}
+
+/** How many bits a netmask has set, all of them at its beginning; NaN for what is none. */
+function maskLength(mask: string): number {
+  const word = parseAddress(mask)?.words[3] ?? NaN;
+  const bits = Math.clz32(~word);
+  return word === (-1 << (32 - bits)) >>> 0 || word === 0 ? bits : NaN;
 }
 
 function comparePort(side: Side, comparison: Comparison, port: number): Filter {
@@ -157,6 +169,12 @@ function comparePort(side: Side, comparison: Comparison, port: number): Filter {
 }
 
 function portNumber(text: string, names: FilterNames): number {
+  const [, from, to] = /^(\d+)-(\d+)$/.exec(text) ?? [];
+  if (from !== undefined) {
+    throw new UsageError(
+      `A range of ports is two comparisons, as in "dport >= :${from} and dport <= :${to}", not "${text}"`,
+    );
+  }
   // No service is named like a number, so this is one that went wrong.
   if (!/^[-+]?\d+$|^0x/i.test(text)) return names.port(text);
   const port = wholeNumber(text, 65535);

@@ -11,6 +11,7 @@
 // A list is read from left to right, "and" and "or" alike, so "a or b and c" is "(a or b) and c". That is what ss does
 // (misc/ssfilter.y), though its manual promises that "and" comes first. "not" takes the one term that follows.
 
+import { meantWord } from "../closest.ts";
 import { UsageError } from "../usage_error.ts";
 import { all, any, EVERYTHING, type Filter, not } from "./filter.ts";
 import { FilterError } from "./filter_error.ts";
@@ -30,11 +31,14 @@ export interface ParsedFilter {
 /** How deep parentheses and `not` may nest, and how often a list may change between `and` and `or`. */
 const MAX_DEPTH = 100;
 
+const CONDITIONS = ["dst", "src", "dport", "sport", "dev", "fwmark", "cgroup", "autobound"];
+
 const COMPARISONS: readonly string[] = ["=", "!=", ">=", "<=", ">", "<"] satisfies Comparison[];
 
 /**
  * Reads a filter as ss(8) takes it. Beyond ss it takes `!=` after dst and src, operators without blanks around them,
- * and `%zone` after an address; and a host name stands for all of its addresses.
+ * `%zone` after an address, and the quotes of a shell around the expression; and a host name stands for all of its
+ * addresses.
  *
  * @throws {FilterError} For what is none, with the place.
  */
@@ -54,6 +58,7 @@ class Parser {
 
   filter(): ParsedFilter {
     const states = this.#states();
+    this.#lexer.unquote();
     const filter = this.#lexer.peek().kind === "end" ? EVERYTHING : this.#list(0);
     const rest = this.#lexer.next();
     if (rest.kind === "end") return { filter, states };
@@ -71,7 +76,7 @@ class Parser {
       this.#lexer.next();
       const name = this.#lexer.nextOperand();
       const named = name.kind === "operand" ? statesNamed(name.value) : null;
-      if (named === null) throw this.#lexer.expected(`a state (${STATE_NAMES.join(", ")})`, name);
+      if (named === null) throw this.#notOne("a state", STATE_NAMES, name);
       states = keyword.kind === "state" ? (states ?? 0) | named : (states ?? ALL_STATES) & ~named;
       if (states === 0) throw this.#lexer.problem(`No state is left without "${name.value}"`, name);
     }
@@ -120,7 +125,7 @@ class Parser {
         // Accepted sockets count as autobound to the kernel, by the listener's port: the range tells them apart.
         return all([{ op: "autobound" }, { op: "port", side: "src", ...this.#names.localPorts() }]);
       default:
-        throw this.#lexer.expected("a condition: dst, src, dport, sport, dev, fwmark, cgroup or autobound", token);
+        throw this.#notOne("a condition", CONDITIONS, token);
     }
   }
 
@@ -173,6 +178,12 @@ class Parser {
       if (!(error instanceof UsageError) || error instanceof FilterError) throw error;
       throw this.#lexer.problem(error.message, operand);
     }
+  }
+
+  #notOne(what: string, words: readonly string[], token: Token): FilterError {
+    const meant = token.kind === "operand" ? meantWord(token.value, words) : null;
+    if (meant === null) return this.#lexer.expected(`${what} (${words.join(", ")})`, token);
+    return this.#lexer.problem(`Expected ${what}, found ${this.#lexer.quote(token)}: did you mean "${meant}"?`, token);
   }
 
   #tooDeep(token: Token): FilterError {

@@ -86,6 +86,11 @@ Deno.test("hosts in every form", () => {
     "dst 10.0.0.1": "dst 10.0.0.1",
     "dst 10.1.2.3/8": "dst 10.0.0.0/8",
     "dst 193.233.7/24": "dst 193.233.7.0/24",
+    "dst 10.0.0.0/255.0.0.0": "dst 10.0.0.0/8",
+    "dst 10.1.2.3/255.255.0.0:443": "all(dst 10.1.0.0/16, dst 443-443)",
+    "dst 10.1.2.3/255.255.255.255": "dst 10.1.2.3",
+    "dst 10/255.0.0.0": "dst 10.0.0.0/8",
+    "dst 10.0.0.1/0.0.0.0": "dst 0.0.0.0/0",
     "dst 127/8:80": "all(dst 127.0.0.0/8, dst 80-80)",
     "dst 10.0.0.1:443": "all(dst 10.0.0.1, dst 443-443)",
     "src 10.0.0.0/8:https": "all(src 10.0.0.0/8, src 443-443)",
@@ -233,6 +238,27 @@ Deno.test("a backslash takes a character's meaning from it", () => {
   });
 });
 
+Deno.test("an operator is one with backslashes too, as it is posted for shells", () => {
+  assertUnderstood({
+    "dport \\< :100": "dst 0-99",
+    "dport \\>\\= :100": "dst 100-65535",
+    "dport \\!= :80": "not(dst 80-80)",
+    "\\( dport = :80 or sport = :80 \\)": "any(dst 80-80, src 80-80)",
+    "\\! \\( dport 80 \\& sport 80 \\)": "not(all(dst 80-80, src 80-80))",
+    "dport 80 \\|\\| sport 80": "any(dst 80-80, src 80-80)",
+    "cgroup \\a(b\\)": "cgroup 6",
+  });
+});
+
+Deno.test("quotes may stand around the expression, behind the states too", () => {
+  const { filter, states } = parseFilter("state established '( dport = :80 or sport = :80 )'", names);
+  assertEquals([show(filter), states], ["any(dst 80-80, src 80-80)", 1 << 1]);
+  assertUnderstood({
+    "'dport = :80'": "dst 80-80",
+    ' "( dport = :80 )" ': "dst 80-80",
+  });
+});
+
 Deno.test("states come first, and add up", () => {
   const bits = (...states: number[]) => states.reduce((mask, state) => mask | 1 << state, 0);
   const states = (text: string) => parseFilter(text, names).states;
@@ -266,7 +292,7 @@ Deno.test("the message is the problem, the filter, and carets below the words th
 });
 
 Deno.test("what is missing is said at the place where it should be", () => {
-  const condition = "Expected a condition: dst, src, dport, sport, dev, fwmark, cgroup or autobound, found";
+  const condition = "Expected a condition (dst, src, dport, sport, dev, fwmark, cgroup, autobound), found";
   assertRefused({
     "dst«»": "Expected an address, :port or both, found the end of the filter",
     "dst =«»": "Expected an address, :port or both, found the end of the filter",
@@ -279,7 +305,13 @@ Deno.test("what is missing is said at the place where it should be", () => {
     "not«»": `${condition} the end of the filter`,
     "dport 1 or«»": `${condition} the end of the filter`,
     "dport 1 or «and» dport 2": `${condition} "and"`,
-    "«port» = 22": `${condition} "port"`,
+    "«port» = 22": `Expected a condition, found "port": did you mean "dport"?`,
+    "«destination» = 22": `${condition} "destination"`,
+    "state «estblished» dport 1": `Expected a state, found "estblished": did you mean "established"?`,
+    "dport «\\(»": `Expected a port, found "\\("`,
+    "«'dport» 1' or 'dport 2'": `Expected a condition, found "'dport": did you mean "dport"?`,
+    "( «'dport» 1' )": `Expected a condition, found "'dport": did you mean "dport"?`,
+    "'dport 1«)»'": `")" without a "(" before it`,
     "dport 1 «:2»": `${condition} ":2"`,
     "( «)»": `${condition} ")"`,
     "( dport 1«»": `Expected ")", found the end of the filter`,
@@ -304,6 +336,10 @@ Deno.test("an operand that is none is said by its kind", () => {
     "dst «10.0.0»": `${address} "10.0.0"`,
     "dst «10.0.0.256»": `${address} "10.0.0.256"`,
     "dst «10.0.0.0/33:80»": `${address} "10.0.0.0/33"`,
+    "dst «10.0.0.0/255.0.255.0»": `${address} "10.0.0.0/255.0.255.0"`,
+    "dst «10.0.0.0/255.0.0»": `${address} "10.0.0.0/255.0.0"`,
+    "dport = «8000-8100»":
+      `A range of ports is two comparisons, as in "dport >= :8000 and dport <= :8100", not "8000-8100"`,
     "dst «[::1/129]»": `${address} "::1/129"`,
     "dst «db.example/24»": `${address} "db.example/24"`,
     "dst «::1»": `${brackets} "::1"`,

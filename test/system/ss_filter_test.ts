@@ -228,8 +228,9 @@ async function namesOf(netns: Namespace, cgroups: Cgroups): Promise<FilterNames>
 
 const words = (text: string) => text.split(" ");
 const HOSTS_V4 = words("10.0.0.1 10.0.0.2 10.1.0.1 127.0.0.1 192.168.7.9 10.0.0.0/8 10.0.0.0/16 10.0.0.2/31 127/8");
+const NETMASKS = words("10.0.0.0/255.0.0.0 10.1.0.1/255.255.0.0 10.0.0.2/255.255.255.254 10.0.0.1/255.255.255.255");
 const HOSTS_V6 = words("[::1] [2001:db8::1] [2001:db8::/64] 2001:db8::/32 [fd00::1/8] [2001:db8:7::9]");
-const HOSTS = [...HOSTS_V4, ...HOSTS_V6, "*", ""];
+const HOSTS = [...HOSTS_V4, ...NETMASKS, ...HOSTS_V6, "*", ""];
 const PORTS = words("8000 8001 8010 8013 8020 8030 2003 2010 32768 40000 40010 60999 0x1f40");
 const STATES = words("established syn-sent syn-recv fin-wait-1 fin-wait-2 time-wait close-wait last-ack");
 const SETS = words("listening all connected synchronized bucket big");
@@ -252,7 +253,8 @@ class FilterWriter {
     const random = this.#random;
     const states = random.chance(0.4) ? Array.from({ length: 1 + random.below(2) }, () => this.#state()) : [];
     const kinds = [...CONDITIONS.slice(0, -2), random.chance(0.5) ? "dev" as const : "autobound" as const];
-    return [...states, this.#list(3, kinds)].join(" ");
+    const filter = [...states, this.#list(3, kinds)].join(" ");
+    return random.chance(0.3) ? filter.replaceAll(/(?<=^| )[&|=!<>()]+(?= |$)/g, escaped) : filter;
   }
 
   #state(): string {
@@ -307,6 +309,11 @@ class FilterWriter {
         return "autobound";
     }
   }
+}
+
+/** An operator as it is posted, so that a shell leaves it alone. */
+function escaped(operator: string): string {
+  return operator.replaceAll(/./g, "\\$&");
 }
 
 const CONDITIONS = ["host", "host", "port", "port", "mark", "cgroup", "dev", "autobound"] as const;
