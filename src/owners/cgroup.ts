@@ -3,7 +3,7 @@
 import { entriesOf, readWhole } from "../../ffi/files.ts";
 import { isSyscallError } from "../../ffi/libc.ts";
 import { cgroupMounts } from "../mountinfo.ts";
-import { globExpression, globSource, isGlob } from "./glob.ts";
+import { glob, isGlob } from "./glob.ts";
 
 /** The paths in a /proc/PID/cgroup, one for each hierarchy, without those that are the root. */
 export function cgroupPaths(text: string): string[] {
@@ -44,16 +44,20 @@ const CONTAINER = /^[0-9a-f]{12,64}$/;
 export function cgroupMatcher(text: string, mountPoints: readonly string[]): CgroupMatcher {
   const pattern = belowMount(text, mountPoints);
   if (pattern === "/") return () => true;
-  const source = pattern.startsWith("/") ? `^${globSource(pattern)}` : `/${nameSource(pattern)}`;
-  const expression = globExpression(`${source}(?:/|$)`, text);
+  if (CONTAINER.test(pattern)) return idMatcher(pattern);
+  const path = pattern.startsWith("/") ? pattern : `**/${POD.test(pattern) ? podName(pattern) : pattern}`;
+  const [itself, below] = [glob(path), glob(`${path}/**`)];
+  return (path) => itself(path) || below(path);
+}
+
+function idMatcher(id: string): CgroupMatcher {
+  const expression = new RegExp(`/(?:[a-z][a-z-]*-)?${id}[0-9a-f]*(?:\\.scope)?(?:/|$)`);
   return (path) => expression.test(path);
 }
 
-function nameSource(name: string): string {
-  // systemd's names separate levels with "-", so there the UID has "_" in place of it.
-  if (POD.test(name)) return `[^/]*pod${name.toLowerCase().replaceAll("-", "[-_]")}[^/]*`;
-  if (CONTAINER.test(name)) return `(?:[a-z][a-z-]*-)?${name}[0-9a-f]*(?:\\.scope)?`;
-  return globSource(name);
+/** systemd's names separate levels with "-", so there the UID has "_" in place of it. */
+function podName(uid: string): string {
+  return `*pod${uid.toLowerCase().replaceAll("-", "[-_]")}*`;
 }
 
 function belowMount(text: string, mountPoints: readonly string[]): string {
