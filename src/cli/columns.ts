@@ -2,6 +2,7 @@
 // those of ss(8) where it has one.
 
 import { parseAddress } from "../address.ts";
+import { expectedWord } from "../closest.ts";
 import type { Connection, Endpoint, Keepalive } from "../connection.ts";
 import { formatDuration } from "../keepalive/duration.ts";
 import type { ListOptions } from "../list.ts";
@@ -146,8 +147,8 @@ const KEEPALIVE_COLUMNS = "keepalive,noticed";
 function columnNamed(name: string, flag: string): Column {
   const column = COLUMNS.find((column) => column.name === name.toLowerCase());
   if (column) return column;
-  const known = COLUMNS.map(({ name }) => name).join(", ");
-  throw new UsageError(`Unknown column "${name}" for --${flag}: there are ${known}`);
+  const known = COLUMNS.map(({ name }) => name);
+  throw new UsageError(`Unknown column "${name}" for --${flag}: ${expectedWord(name, known)}`);
 }
 
 /**

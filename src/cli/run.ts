@@ -1,5 +1,6 @@
 // `tcphup run`.
 
+import { expectedWord } from "../closest.ts";
 import { resolveValues } from "../keepalive/values.ts";
 import { keepaliveSysctls } from "../keepalive_of.ts";
 import { launch, type Moment, MOMENTS } from "../launch.ts";
@@ -37,7 +38,7 @@ function momentsOf(text: string): ReadonlySet<Moment> {
   const moments = text.split(",");
   const unknown = moments.find((moment) => !MOMENTS.includes(moment as Moment));
   if (unknown === undefined) return new Set(moments as Moment[]);
-  throw new UsageError(`Unknown call "${unknown}" for --on: expected one or more of ${MOMENTS.join(",")}`);
+  throw new UsageError(`Unknown call "${unknown}" for --on: ${expectedWord(unknown, MOMENTS)}`);
 }
 
 /** What this process was started with, as text: only libkeepalive's variables are looked at. */

@@ -16,8 +16,12 @@ const RATE_UNITS = { s: 1, m: 60, h: 3600 } as const;
 export function parseRate(name: string, text: string): number {
   const [, digits, unit] = /^(\d+(?:\.\d+)?)\/([smh])$/.exec(text) ?? [];
   if (digits === undefined) {
+    const [, number, meant] = /^(\d+(?:\.\d+)?)\/(s(?=ec)|m(?=in)|h(?=our))/.exec(text) ?? [];
     throw new UsageError(
-      `Not a rate for --${name}: "${text}": expected a number per second, minute or hour, such as 50/s, 20/m or 100/h`,
+      `Not a rate for --${name}: "${text}": ` +
+        (number !== undefined
+          ? `did you mean "${number}/${meant}"?`
+          : "expected a number per second, minute or hour, such as 50/s, 20/m or 100/h"),
     );
   }
   const per_s = Number(digits) / RATE_UNITS[unit as keyof typeof RATE_UNITS];

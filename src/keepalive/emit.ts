@@ -1,6 +1,7 @@
 // Keepalive values as the configuration of programs that set them themselves: one function a format.
 
 import { TCP_USER_TIMEOUT } from "../../ffi/tcp.ts";
+import { expectedWord } from "../closest.ts";
 import { UsageError } from "../usage_error.ts";
 import { type SocketUse, type Step, steps } from "./options.ts";
 import { KEEPALIVE_FIELDS, KEEPALIVE_NAMES, type KeepaliveName, type KeepaliveValues } from "./values.ts";
@@ -292,7 +293,7 @@ export const EMIT_FORMATS = Object.keys(EMITTERS) as readonly EmitFormat[];
 export function parseEmitFormat(text: string): EmitFormat {
   const format = EMIT_FORMATS.find((format) => format === text);
   if (format !== undefined) return format;
-  throw new UsageError(`"${text}" is not a format: it is one of ${EMIT_FORMATS.join(", ")}`);
+  throw new UsageError(`Unknown format "${text}": ${expectedWord(text, EMIT_FORMATS)}`);
 }
 
 /** The values that are not left to the system, as a line of comment says them: `idle 15 seconds, count 9 probes`. */

@@ -4,7 +4,7 @@ import { readWhole } from "../../ffi/files.ts";
 import { isSyscallError } from "../../ffi/libc.ts";
 import type { Prefix } from "../address.ts";
 import { UsageError } from "../usage_error.ts";
-import { parseDestination, parseNetwork } from "./destination.ts";
+import { parseDestination, parseNetwork, refuseHiddenPort } from "./destination.ts";
 import { any, type Filter, NOTHING, type Side } from "./filter.ts";
 import type { Names } from "./names.ts";
 
@@ -66,6 +66,7 @@ export function parseAddressList(text: string, source: string, side: Side, names
 
 function networkIn(address: string, line: number, source: string): Prefix | null {
   try {
+    refuseHiddenPort(address);
     return parseNetwork(address);
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;

@@ -12,6 +12,7 @@ import {
 } from "../address.ts";
 import { UsageError } from "../usage_error.ts";
 import { EVERYTHING, type Filter, type Side } from "./filter.ts";
+import { hiddenPort, meantAddress, meantPort } from "./hints.ts";
 import type { Names } from "./names.ts";
 
 /** Restricts a selection to connections over one of the two versions of IP. */
@@ -59,14 +60,21 @@ export function isAnyPort(text: string): boolean {
  */
 export function parseDestination(text: string, side: Side, names: Names, version?: IpVersion): Filter {
   if (isAnyAddress(text)) return version ? versionFilter(version) : EVERYTHING;
-  const [, inside = text, length = ""] = /^\[([^\]]*:[^\]]*)\](\/\d+)?$/.exec(text) ?? [];
+  const [brackets, inside = text, length = ""] = /^\[([^\]]*:[^\]]*)\](\/\d+)?$/.exec(text) ?? [];
+  if (brackets === undefined) refuseHiddenPort(text);
   const [address, zone] = split(inside, "%");
-  const prefixes = parsePrefixes(address + length, text, names);
+  const prefixes = parsePrefixes(address + length, { text, side, names });
   const chosen = prefixes.filter((prefix) => isVersion(version, prefix));
   if (chosen.length === 0) throw new UsageError(`"${text}" has no IPv${version} address, which -${version} asks for`);
   const filter: Filter = { op: "address", side, prefixes: chosen };
   if (zone === undefined) return filter;
   return { op: "all", terms: [filter, { op: "interface", index: names.interfaceIndex(zone) }] };
+}
+
+/** @throws {UsageError} For an address that reads like one with a port. */
+export function refuseHiddenPort(text: string): void {
+  const meant = hiddenPort(text);
+  if (meant !== null) throw new UsageError(`"${text}" is an address without a port: expected ${meant}`);
 }
 
 /**
@@ -84,19 +92,15 @@ export function parseNetwork(text: string): Prefix | null {
   throw new UsageError(`Prefix "${text}" has bits beyond its length: expected ${whole} or ${formatPrefix(prefix)}`);
 }
 
-function parsePrefixes(address: string, text: string, names: Names): Prefix[] {
+function parsePrefixes(address: string, { text, side, names }: { text: string; side: Side; names: Names }): Prefix[] {
   const prefix = parseNetwork(address);
   if (prefix) return [prefix];
-  if (looksNumeric(address) || !HOST_NAME.test(address)) throw malformed(text);
+  if (looksNumeric(address) || !HOST_NAME.test(address)) throw malformed(text, side);
   return names.addresses(address).map(hostPrefix);
 }
 
-function malformed(text: string): UsageError {
-  const [, host, port] = /^(.*):(\d+)$/.exec(text) ?? [];
-  const hint = host !== undefined && parseAddress(host.replace(/^\[(.*)\]$/, "$1"))
-    ? `: write the port after a space, as in "${host} ${port}"`
-    : `: ${FORMS}`;
-  return new UsageError(`Not an address: "${text}"${hint}`);
+function malformed(text: string, side: Side): UsageError {
+  return new UsageError(`Not an address: "${text}": ${meantAddress(text, side) ?? FORMS}`);
 }
 
 function split(text: string, separator: string): [string, string | undefined] {
@@ -116,6 +120,11 @@ export function parsePort(text: string, side: Side, names: Names): Filter {
   if (!range) {
     if (text.trim() === "") {
       throw new UsageError('Port "" is empty: expected a number, a range, a service name, or any');
+    }
+    const meant = meantPort(text, side);
+    if (meant !== null) throw new UsageError(`Not a port: "${text}": ${meant}`);
+    if (/^\d*-\d*$/.test(text)) {
+      throw new UsageError(`Port range "${text}" lacks an end: expected both, as in 8000-8100`);
     }
     const port = names.port(text);
     return { op: "port", side, from: port, to: port };

@@ -1,6 +1,7 @@
 // A selection as a person or a program writes it, and what it means: a filter over rows, and what no row can say.
 
 import type { Prefix } from "../address.ts";
+import { expectedWord } from "../closest.ts";
 import { CONNECTED, stateMask } from "../netlink/states.ts";
 import { UsageError } from "../usage_error.ts";
 import { readAddressList } from "./address_list.ts";
@@ -254,7 +255,7 @@ class Compiler implements LocalFilter {
 
 function stateNamed(name: string): number {
   const mask = statesNamed(name);
-  if (mask === null) throw new UsageError(`Unknown state "${name}": expected ${STATE_NAMES.join(", ")}`);
+  if (mask === null) throw new UsageError(`Unknown state "${name}": ${expectedWord(name, STATE_NAMES)}`);
   return mask;
 }
 

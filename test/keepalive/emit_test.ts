@@ -91,6 +91,6 @@ Deno.test("a format is one of those that there are", () => {
   assertThrows(
     () => parseEmitFormat("toString"),
     UsageError,
-    `"toString" is not a format: it is one of sysctl, istio, envoyfilter, kubernetes, haproxy, nginx, go, env`,
+    `Unknown format "toString": expected sysctl, istio, envoyfilter, kubernetes, haproxy, nginx, go, env`,
   );
 });
