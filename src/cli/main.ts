@@ -4,6 +4,7 @@ import { host } from "../../ffi/deno.ts";
 import { LibcUnavailable } from "../../ffi/native.ts";
 import { CommandError } from "../launch/error.ts";
 import { SUPERVISE } from "../launch/duty.ts";
+import { FilterError } from "../selection/filter_error.ts";
 import { Unsupported } from "../unsupported.ts";
 import { UsageError } from "../usage_error.ts";
 import { FAILED, UNABLE, USAGE } from "./exit_codes.ts";
@@ -53,7 +54,7 @@ function printVersion(): number {
 
 /** Says what went wrong, in one line unless it is shown where in the input, and returns the exit code that it deserves. */
 function explain(error: Error): number {
-  complainInLines(error instanceof UsageError ? error.message.split("\n") : [error.message]);
+  complainInLines(error instanceof FilterError ? error.message.split("\n") : [error.message]);
   if (error instanceof CommandError) return error.status;
   if (error instanceof UsageError) return USAGE;
   if (error instanceof Unsupported || error instanceof LibcUnavailable) return UNABLE;

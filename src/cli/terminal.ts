@@ -152,9 +152,18 @@ export function complain(line: string): void {
   complainInLines([line]);
 }
 
+/** The longest line of a complaint, in UTF-16 units. */
+const LONGEST_COMPLAINT = 1000;
+
 /** Several lines to standard error that belong together. */
 export function complainInLines(lines: readonly string[]): void {
-  host.write(2, `tcphup: ${[...ended(lines, 2)].join("")}`);
+  host.write(2, `tcphup: ${[...ended(lines.map(shorten), 2)].join("")}`);
+}
+
+/** Leaves out the middle: what a message quotes may be megabytes, and it ends with what would be right. */
+function shorten(line: string): string {
+  const half = LONGEST_COMPLAINT / 2;
+  return line.length > LONGEST_COMPLAINT ? `${line.slice(0, half - 1)} … ${line.slice(-half + 2)}` : line;
 }
 
 /** Shows lines to a person who is asked something, and leaves the cursor behind the question. */

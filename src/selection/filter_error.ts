@@ -2,6 +2,9 @@
 
 import { UsageError } from "../usage_error.ts";
 
+/** How much of a filter is shown around the words that are wrong, on either side of where they start. */
+const SHOWN = 60;
+
 /**
  * A filter that is not one. The message has three lines: what is wrong, the filter, and carets below the words that
  * are.
@@ -16,8 +19,14 @@ export class FilterError extends UsageError {
 
   constructor(problem: string, text: string, offset: number, length: number) {
     // A tab or a line break takes another width in the terminal than a caret line could follow.
-    const line = text.replaceAll(/\s/g, " ");
-    super(`${problem}\n  ${line}\n  ${" ".repeat(offset)}${"^".repeat(Math.max(1, length))}`);
+    const [from, to] = [Math.max(0, offset - SHOWN), offset + SHOWN];
+    const before = from > 0 ? "…" : "";
+    const part = text.slice(from, to).replaceAll(/\s/g, " ");
+    const carets = "^".repeat(Math.max(1, Math.min(length, to - offset)));
+    super(
+      `${problem.replaceAll(/\s/g, " ")}\n  ${before}${part}${to < text.length ? "…" : ""}\n` +
+        `  ${" ".repeat(before.length + offset - from)}${carets}`,
+    );
     this.text = text;
     this.offset = offset;
     this.length = Math.max(1, length);

@@ -291,6 +291,15 @@ Deno.test("the message is the problem, the filter, and carets below the words th
   );
 });
 
+Deno.test("of a long filter the part around the words that are wrong is shown", () => {
+  const error = refusal(`${"dport 1 or ".repeat(100_000)}prot 2${" or dport 3".repeat(100_000)}`);
+  const [problem, part, carets] = error.message.split("\n");
+  assertEquals(problem.startsWith("Expected a condition"), true);
+  assertEquals(part.slice(carets.indexOf("^"), carets.lastIndexOf("^") + 1), "prot");
+  assertEquals([part.slice(0, 3), part.at(-1), part.length], ["  …", "…", 124]);
+  assertEquals(refusal(`${"x".repeat(1_000_000)}`).message.split("\n")[2], `  ${"^".repeat(60)}`);
+});
+
 Deno.test("what is missing is said at the place where it should be", () => {
   const condition = "Expected a condition (dst, src, dport, sport, dev, fwmark, cgroup, autobound), found";
   assertRefused({
