@@ -36,11 +36,11 @@ export class HolderFilter {
   }
 
   /** null for a selection to which the holders do not matter. */
-  static of({ heldBy, notHeldBy, children }: Target): HolderFilter | null {
+  static of({ heldBy, notHeldBy, ...options }: Target): HolderFilter | null {
     if (heldBy === undefined && notHeldBy === undefined) return null;
     return new HolderFilter(
-      heldBy ? new ProcessFilter(heldBy, { children }) : null,
-      notHeldBy ? new ProcessFilter(notHeldBy, { children }) : null,
+      heldBy ? new ProcessFilter(heldBy, options) : null,
+      notHeldBy ? new ProcessFilter(notHeldBy, options) : null,
     );
   }
 

@@ -27,9 +27,9 @@ export const FLAGS: readonly Flag[] = [
     help: "do not spare your own session, such as your ssh connection",
     more:
       "hup spares what SSH_CONNECTION names, what an ancestor of tcphup has accepted, and whatever those hold who " +
-      "serve its terminal, or that of a client of tmux or screen. keepalive spares nothing.",
+      "serve its terminal, or that of a client of tmux or screen. keepalive and ls spare nothing.",
     group: "Selection",
-    commands: ["hup", "keepalive"],
+    commands: selecting,
   },
   {
     name: "listeners",

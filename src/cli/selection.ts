@@ -20,6 +20,7 @@ export function selectionOf(args: Arguments): Selection {
     dport: anyPort ? chosen.dport : [dport, ...chosen.dport],
     version: four ? 4 : six ? 6 : undefined,
     children: args.has("children"),
+    missing_ok: args.has("missing-ok"),
     not: criteriaOf(args.negated),
   };
 }

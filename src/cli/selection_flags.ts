@@ -174,6 +174,13 @@ const CHILDREN: Flag = {
   commands: selecting,
 };
 
+const MISSING_OK: Flag = {
+  name: "missing-ok",
+  help: "with --cgroup: one that this host does not have selects nothing, and is no error",
+  group: "Selection by holder",
+  commands: selecting,
+};
+
 const NOT: Flag = {
   name: "not",
   help: "leave out what the selection flag after it says",
@@ -190,5 +197,7 @@ export const SELECTION_FLAGS: readonly Flag[] = [
   NOT,
   withName("pid"),
   CHILDREN,
-  ...criteria.filter(({ group, name }) => group !== "Selection" && name !== "pid"),
+  ...criteria.filter(({ group, name }) => group === "Selection by holder" && name !== "pid"),
+  MISSING_OK,
+  ...criteria.filter(({ group }) => group !== "Selection" && group !== "Selection by holder"),
 ];

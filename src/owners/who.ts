@@ -114,10 +114,16 @@ type Criterion = (one: Process, census: Census) => boolean;
 /** Decides which processes are meant. */
 export class ProcessFilter {
   readonly #who: Who;
+  readonly #missingOk: boolean;
   readonly #criteria: readonly Criterion[];
 
-  constructor(who: Who, options: { children?: boolean } = {}) {
+  /**
+   * @param options.children Whether each process stands for its descendants too.
+   * @param options.missingOk Whether control groups may be missing, which then have no processes.
+   */
+  constructor(who: Who, options: { children?: boolean; missingOk?: boolean } = {}) {
     this.#who = who;
+    this.#missingOk = options.missingOk ?? false;
     this.#criteria = criteriaOf(who, options.children ?? false);
   }
 
@@ -134,7 +140,7 @@ export class ProcessFilter {
    */
   verify(census: Census): void {
     this.#who.pid.forEach((pid) => verifyProcess(pid, census));
-    this.#who.cgroup.forEach((text) => verifyCgroup(text, census));
+    if (!this.#missingOk) this.#who.cgroup.forEach((text) => verifyCgroup(text, census));
     this.#who.container.forEach((id) => verifyContainer(id, census));
   }
 }

@@ -69,6 +69,8 @@ export interface Selection extends Criteria {
   version?: IpVersion;
   /** Each process in `pid` stands for its descendants too. */
   children?: boolean;
+  /** A control group in `cgroup` that is not there holds nothing, and is no error: where a fleet is asked for its own. */
+  missing_ok?: boolean;
   /** What to leave out: all that one of these values holds for. */
   not?: Criteria;
 }
@@ -95,6 +97,8 @@ export interface Target {
   readonly notHeldBy?: Who;
   /** Whether each process stands for its descendants too. */
   readonly children?: boolean;
+  /** Whether control groups may be missing. */
+  readonly missingOk?: boolean;
   /** Texts that name network namespaces, and those that are to be left out. */
   readonly netns?: readonly string[];
   readonly notNetns?: readonly string[];
@@ -121,7 +125,7 @@ export function compileSelection(
   names: SystemNames = systemNames,
   about: number = CONNECTED,
 ): Target {
-  const { not: excluded = {}, netns, children } = selection;
+  const { not: excluded = {}, netns, children, missing_ok: missingOk } = selection;
   [selection, excluded].forEach(refuseNul);
   const compiler = new Compiler(selection, new NamesByNetns(names, list(netns).length > 0), about);
   const filter = compiler.compile(() => []);
@@ -135,6 +139,9 @@ export function compileSelection(
   if (children && (heldBy ?? NOBODY).pid.length + (notHeldBy ?? NOBODY).pid.length === 0) {
     throw new UsageError("Descendants of which process? --children goes with --pid");
   }
+  if (missingOk && (heldBy ?? NOBODY).cgroup.length + (notHeldBy ?? NOBODY).cgroup.length === 0) {
+    throw new UsageError("What may be missing? --missing-ok goes with --cgroup");
+  }
   return {
     filter,
     states: compiler.states,
@@ -142,6 +149,7 @@ export function compileSelection(
     heldBy,
     notHeldBy,
     children,
+    missingOk,
     netns: list(netns).length > 0 ? list(netns) : undefined,
     notNetns: list(excluded.netns),
     keepalive,

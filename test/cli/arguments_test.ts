@@ -114,6 +114,12 @@ Deno.test("a flag of another command is not this one's", () => {
   assertRefused(["any", "--sort", "idle"], '"tcphup hup" has no option "--sort": see "tcphup --help"');
 });
 
+Deno.test("what selects, and for whom not to, ls takes as hup does", () => {
+  const selecting = FLAGS.filter(({ group }) => group.startsWith("Selection"));
+  const hups = selecting.filter(({ commands }) => commands.includes("hup"));
+  assertEquals(hups.filter(({ commands }) => !commands.includes("ls")), []);
+});
+
 Deno.test("DEST and PORT are two words at most, and none where flags select", () => {
   const of = (...words: string[]) => destination(parseArguments(words));
   assertEquals(of("10.0.0.5"), { dst: "10.0.0.5", dport: undefined });

@@ -171,6 +171,8 @@ Deno.test("what is malformed is refused with its text", () => {
     [{ mark: "x" }, 'found "x"'],
     [{ interface: "eth1" }, 'No interface "eth1"'],
     [{ dst: "any", children: true }, "--children"],
+    [{ dst: "any", missing_ok: true }, "--missing-ok"],
+    [{ state: "estab1ished" }, 'Unknown state "estab1ished": did you mean "established"?'],
     [{ no_keepalive: true, not: { no_keepalive: true } }, "--no-keepalive"],
     [{ dst: "any", not: { dport: "70000" } }, "70000"],
   ];

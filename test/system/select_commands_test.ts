@@ -90,6 +90,7 @@ systemTest("each flag that selects does so for hup, ls and keepalive", ["cgroup 
     comm: [["--comm", "oth*"], [all.ofOthers]],
     exe: [["--exe", "python*", "--dport", `${OTHER_PORT}`], [all.toOtherPort]],
     cgroup: [["--cgroup", container.path], [all.inContainer]],
+    "missing-ok": [["--cgroup", "no-such.service", "--cgroup", container.path, "--missing-ok"], [all.inContainer]],
     container: [["--container", containerId.slice(0, 12)], [all.inContainer]],
     netns: [["--netns", netns.name, "--netns", far.name, "--dst", dead], [all.stuck]],
     "idle-for": [["--idle-for", "1s", "--dst", server, "--dport", `${OTHER_PORT}`], [all.toOtherPort]],

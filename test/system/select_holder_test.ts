@@ -155,6 +155,8 @@ systemTest("--cgroup: an empty one is there, one that is not there is refused", 
   }
   for (const group of [`/${name}`, `${name}.slice`, `${empty.path}/below`, `${empty.directory}/below`]) {
     assertUsageError(await tcphup(["--cgroup", group], { netns }), new RegExp(group));
+    const run = await tcphup(["--cgroup", group, "--missing-ok", "--json"], { netns });
+    assertEquals([run.code, run.json().matched], [0, 0]);
   }
   await kept.assertAlive();
 });

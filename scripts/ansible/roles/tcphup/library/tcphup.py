@@ -110,6 +110,11 @@ options:
       - "Held by a process in this container."
       - "The id, or as much of its start as no other one has, as Docker, containerd, CRI-O and Podman put it in the name of the control group, or with the runtime in front as Kubernetes shows it (containerd://ID)."
     type: raw
+  missing_ok:
+    description:
+      - "With --cgroup: one that this host does not have selects nothing, and is no error."
+    type: bool
+    default: false
   netns:
     description:
       - "In this network namespace: a name of ip netns, a PID, a path, or all."
@@ -157,8 +162,7 @@ options:
   include_session:
     description:
       - "Do not spare your own session, such as your ssh connection."
-      - "Hup spares what SSH_CONNECTION names, what an ancestor of tcphup has accepted, and whatever those hold who serve its terminal, or that of a client of tmux or screen. keepalive spares nothing."
-      - "With I(command=hup), I(command=keepalive)."
+      - "Hup spares what SSH_CONNECTION names, what an ancestor of tcphup has accepted, and whatever those hold who serve its terminal, or that of a client of tmux or screen. keepalive and ls spare nothing."
     type: bool
     default: false
   listeners:
@@ -375,6 +379,7 @@ from ansible.module_utils.basic import AnsibleModule
 # deno task docs: flags
 SWITCHES = {
     "children": "--children",
+    "missing_ok": "--missing-ok",
     "stalled": "--stalled",
     "close_wait": "--close-wait",
     "no_keepalive": "--no-keepalive",
