@@ -63,6 +63,11 @@ export class Companion implements AsyncDisposable {
     await this.#writer.write(new TextEncoder().encode(line + "\n"));
   }
 
+  /** Ends its standard input. */
+  async endInput(): Promise<void> {
+    await this.#writer.close();
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     // Whatever reads its input ends by itself even if this is never reached.
     await this.#writer.close().catch(() => {});

@@ -1,0 +1,47 @@
+// A short form of each part of `deno task torture`, and what it says of a program that is bad.
+
+import { assertEquals, assertMatch } from "@std/assert";
+import { type Output, run } from "../harness/process.ts";
+import { hostTest } from "../harness/system.ts";
+import { BINARY } from "../harness/tcphup.ts";
+
+const SCRIPT = new URL("../../scripts/torture.ts", import.meta.url).pathname;
+
+/** Tortures a program. */
+async function torture(program: string, ...args: string[]): Promise<Output> {
+  const command = [Deno.execPath(), "run", "-A", SCRIPT, ...args];
+  return await run(command, { env: { TCPHUP: program }, mayFail: true });
+}
+
+const NEEDS = ["root", "iproute2", "python3", "strace", "unshare"] as const;
+
+/** Registers a test that tortures tcphup with these cases of a part. */
+function tortureTest(part: string, ...cases: string[]): void {
+  hostTest(`torture: ${part}`, [...NEEDS, "TCPHUP_COMPILED"], async () => {
+    for (const only of cases) {
+      const { code, stdout, stderr } = await torture(BINARY!, "--part", part, "--only", only);
+      assertEquals(code, 0, stdout + stderr);
+      assertMatch(stdout, new RegExp(`^${part}: 1 tried, 0 failed, `, "m"));
+    }
+  });
+}
+
+tortureTest("inject", "openat:ENFILE:2:ls", "sendto:ENOBUFS:1:hup", "pidfd_getfd:EPERM:1:destroy");
+tortureTest("mutate", "filter:1", "arguments:1", "addresses:1", "selection:1", "sock-diag:1");
+tortureTest("race", "reopen:1", "pid:1");
+tortureTest("kill", "SIGKILL:paced:0.8", "SIGINT:paced:0.8", "SIGKILL:supervisor:0.5");
+
+hostTest("torture: a program that says nothing fails, in a line that says how to try it again", NEEDS, async () => {
+  const { code, stdout } = await torture("/bin/true", "--part", "kill", "--only", "SIGTERM:hup:0.9", "--seed", "7");
+  assertEquals(code, 1, stdout);
+  assertMatch(stdout, /^failed: .*\(deno task torture --part kill --only 'SIGTERM:hup:0.9' --seed 7\)$/m);
+  assertMatch(stdout, /^kill: 1 tried, 1 failed, /m);
+});
+
+Deno.test("torture: what is mistyped is refused", async () => {
+  for (const args of [["--part", "bend"], ["--seconds", "0"], ["--only", "a"], ["--fast"]]) {
+    const { code, stdout, stderr } = await torture("/bin/true", ...args);
+    assertEquals([code, stdout], [2, ""]);
+    assertMatch(stderr, /^[^\n]+\n$/);
+  }
+});
