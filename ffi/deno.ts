@@ -122,6 +122,13 @@ export const host = {
     }
   },
 
+  /** What TERM says the terminal is; empty where it says nothing. */
+  get terminalType(): string {
+    const { getenv } = load({ getenv: { parameters: ["buffer"], result: "usize" } });
+    const address = getenv(new TextEncoder().encode("TERM\0"));
+    return address === 0n ? "" : Deno.UnsafePointerView.getCString(Deno.UnsafePointer.create(address)!);
+  },
+
   /** Whether NO_COLOR is set. */
   noColor: Deno.noColor as boolean,
 

@@ -161,6 +161,11 @@ export const host = {
     return { columns, rows };
   },
 
+  /** What TERM says the terminal is; empty where it says nothing. */
+  get terminalType(): string {
+    return process.env.TERM ?? "";
+  },
+
   /** Whether NO_COLOR is set. */
   noColor: Boolean(process.env.NO_COLOR),
 

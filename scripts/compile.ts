@@ -41,7 +41,7 @@ export async function compile(target: Target, output: string): Promise<void> {
 
 /** Compiles one module, and what it imports, into the file `output`. */
 export async function compileModule(module: string, target: Target, output: string): Promise<void> {
-  const flags = ["--quiet", "--target", target, "--output", output, ...UNCHANGED, ...PERMISSIONS];
+  const flags = ["--target", target, "--output", output, ...UNCHANGED, ...PERMISSIONS];
   try {
     await run([Deno.execPath(), "compile", ...flags, module]);
   } catch (error) {

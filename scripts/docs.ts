@@ -10,7 +10,7 @@ import { fail, ROOT } from "./tools.ts";
 
 /** The files of which parts are made, and what makes each part. */
 const PARTS: Record<string, Record<string, () => string>> = {
-  "README.md": { help: () => `\n\`\`\`\n${generalHelp()}\`\`\`\n` },
+  "README.md": { help: () => `\n\`\`\`\n${generalHelp(100)}\`\`\`\n` },
   "scripts/ansible/roles/tcphup/library/tcphup.py": { options: ansibleOptions, flags: ansibleFlags },
 };
 

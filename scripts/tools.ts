@@ -9,7 +9,7 @@ export const ROOT: string = decodeURIComponent(new URL("../", import.meta.url).p
 export const BUILD = `${ROOT}build/`;
 
 /**
- * What `deno run` is told for tcphup, as the first line of cli.ts says: that it may call libc; that no module comes from
+ * What `deno run` is told for tcphup, as the first line of cli.ts says: to draw nothing itself; that it may call libc; that no module comes from
  * anywhere else, as a deno.json in a directory above could say that others may write to; and that V8 is to move objects
  * out of the young generation early. They are here to stay, and its pages would be half of the memory.
  */

@@ -8,6 +8,7 @@ import { extension, INET_DIAG_INFO, type InetDiagMsg } from "./netlink/inet_diag
 import { CONNECTED, stateMask } from "./netlink/states.ts";
 import { localAddresses } from "./netns/addresses.ts";
 import type { Wanted } from "./owners/find.ts";
+import { pulse } from "./owners/pulse.ts";
 import { hasCapability } from "./owners/permission.ts";
 import { processes } from "./owners/proc.ts";
 import { Places } from "./places.ts";
@@ -139,6 +140,7 @@ export class Selector {
     };
     try {
       this.#places.forEach((netns, diag) => {
+        pulse();
         const wanted = wantedIn(netns);
         if (this.#asksForMark && wanted.length > 0) verifyMarks(diag);
         if (wanted.length > 0) lists.push(listConnections(diag, wanted, this.#extensions, netns));

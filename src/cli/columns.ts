@@ -9,7 +9,7 @@ import type { ListOptions } from "../list.ts";
 import { idleOf } from "../summarise.ts";
 import { UsageError } from "../usage_error.ts";
 import { endpointText, netnsText, ownersText, timerText, timeText } from "./connections.ts";
-import { columns } from "./terminal.ts";
+import { columns, displayWidth } from "./terminal.ts";
 
 /** What one row is put in order by; null sorts last, in either direction. */
 type Key = number | string | null;
@@ -195,6 +195,23 @@ export function sortConnections(connections: readonly Connection[], { column, de
     return a < b ? -sign : sign;
   });
   return keyed.map(({ connection }) => connection);
+}
+
+/** What can be spared of the usual columns, the least important first. */
+const SPARABLE = ["recv-q", "send-q", "timer", "local", "state"];
+
+/** The table of a list on a terminal of a width, without columns that can be spared where not all fit. */
+export function fittingTable(
+  connections: readonly Connection[],
+  shown: readonly Column[],
+  verbose: boolean,
+  width: number,
+): string[] {
+  const spared = SPARABLE.find((name) => shown.some((column) => column.name === name));
+  const lines = listTable(connections, shown, verbose);
+  const fits = lines.every((line) => displayWidth(line) <= width);
+  if (fits || spared === undefined) return lines;
+  return fittingTable(connections, shown.filter(({ name }) => name !== spared), verbose, width);
 }
 
 /** The table of a list. */

@@ -394,6 +394,14 @@ export const FLAGS: readonly Flag[] = [
     group: "Output",
     commands: selecting,
   },
+  {
+    name: "color",
+    value: "WHEN",
+    help: "print in colour: auto, which is on a terminal, always or never",
+    more: "Not where NO_COLOR is set, or TERM is dumb, unless it is always.",
+    group: "Output",
+    commands: ["hup", "ls", "keepalive", "doctor"],
+  },
   { name: "help", short: "h", help: "show help; after a command, that command's", group: "Output", commands: all },
   { name: "version", short: "V", help: "show the version", group: "Output", commands: all },
 ];

@@ -1,7 +1,10 @@
 // The help: made from the table of flags.
 
+import { host } from "../../ffi/deno.ts";
 import { columnsHelp } from "./columns.ts";
 import { type Command, type Flag, FLAGS } from "./flags.ts";
+import { terminalSize } from "./screen.ts";
+import { item, reflow, wrap } from "./wrap.ts";
 
 /** What is said of a command, its flags apart. */
 export interface Manual {
@@ -29,7 +32,7 @@ ${DESTINATION}`,
     examples: [
       ["tcphup 192.0.2.10 5432", "hang up on a database that has failed over"],
       ["tcphup --dry-run db.internal", "show what that would be, whatever the port"],
-      ["tcphup --destroy-after 10 2001:db8::/64", "and abort after 10 s what a dead peer does not answer"],
+      ["tcphup --destroy-after 10 2001:db8::/64", "abort after 10 s what is left"],
     ],
   },
   ls: {
@@ -82,7 +85,7 @@ COMMAND is not executable, or not found.`,
   },
   plan: {
     usage: "tcphup plan [VALUES] [OPTIONS]",
-    summary: "say what keepalive values cost and how soon they notice a dead peer",
+    summary: "say what keepalive values cost, and when they notice a dead peer",
     text: `Without VALUES or --within, the values are this network namespace's own (net.ipv4.tcp_keepalive_*).
 With some of them, the others have the defaults that follow.
 
@@ -131,15 +134,17 @@ export const EXIT_CODES: readonly (readonly [code: number, meaning: string])[] =
   [130, "interrupted"],
 ];
 
-/** The exit codes in two columns. */
-function exitCodes(): string {
+/** The exit codes in two columns, or in one where two are too wide. */
+function exitCodes(width: number): string {
   const half = EXIT_CODES.length / 2;
   const [left, right] = [EXIT_CODES.slice(0, half), EXIT_CODES.slice(half)];
-  const width = Math.max(...left.map(([, meaning]) => meaning.length));
+  const longest = Math.max(...left.map(([, meaning]) => meaning.length));
   const lines = left.map(([code, meaning], i) =>
-    `  ${code}  ${meaning.padEnd(width)}  ${String(right[i][0]).padStart(3)}  ${right[i][1]}`
+    `  ${code}  ${meaning.padEnd(longest)}  ${String(right[i][0]).padStart(3)}  ${right[i][1]}`
   );
-  return ["Exit codes:", ...lines].join("\n");
+  const fit = lines.every(({ length }) => length <= width);
+  const single = EXIT_CODES.flatMap(([code, meaning]) => item(`  ${String(code).padStart(3)}  `, meaning, width));
+  return ["Exit codes:", ...fit ? lines : single].join("\n");
 }
 
 /** The flags that most runs get along with. The others are in a command's own help. */
@@ -165,12 +170,22 @@ const COMMON = [
   "version",
 ];
 
-/** The help of tcphup as a whole: it fits a screen. */
-export function generalHelp(): string {
-  const commands = Object.entries(MANUALS).map(([name, { summary }]) => `  ${name.padEnd(13)}${summary}`);
-  return `tcphup hangs up on TCP connections from outside the programs that hold them
+/** What lines are as wide as where nobody says how wide a terminal is; no line is wider than the other. */
+const WIDTH = { usual: 80, greatest: 100 };
 
-${examplesOf(MANUALS.hup)}
+/** How wide the lines of the help may be, here. */
+export function helpWidth(): number {
+  return host.isTerminal(1) ? Math.min(terminalSize().columns, WIDTH.greatest) : WIDTH.usual;
+}
+
+/** The help of tcphup as a whole: it fits a screen. */
+export function generalHelp(width: number = WIDTH.usual): string {
+  const commands = Object.entries(MANUALS).flatMap(([name, { summary }]) =>
+    item(`  ${name.padEnd(13)}`, summary, width)
+  );
+  return `${wrap("tcphup hangs up on TCP connections from outside the programs that hold them", width).join("\n")}
+
+${examplesOf(MANUALS.hup, width)}
 
 Usage: ${MANUALS.hup.usage}
        tcphup COMMAND ...   ("tcphup help COMMAND" explains it)
@@ -179,26 +194,26 @@ Commands:
 ${commands.join("\n")}
 
 Options, the commonest ("tcphup hup --help" has all):
-${FLAGS.filter(({ name }) => COMMON.includes(name)).flatMap((flag) => flagHelp(flag, false)).join("\n")}
+${FLAGS.filter(({ name }) => COMMON.includes(name)).flatMap((flag) => flagHelp(flag, false, width)).join("\n")}
 
-${exitCodes()}
+${exitCodes(width)}
 `;
 }
 
 /** The help of one command. */
-export function commandHelp(command: Command): string {
+export function commandHelp(command: Command, width: number = WIDTH.usual): string {
   const manual = MANUALS[command];
-  return `Usage: ${manual.usage}
+  return `${wrap(`Usage: ${manual.usage}`, width).join("\n       ")}
 
-${capitalise(manual.summary)}.
+${wrap(`${capitalise(manual.summary)}.`, width).join("\n")}
 
-${manual.text}
+${reflow(manual.text, width).join("\n")}
 
-${flagsOf(command)}
-${timesOf(command)}
-${examplesOf(manual)}
+${flagsOf(command, width)}
+${timesOf(command, width)}
+${examplesOf(manual, width)}
 
-${exitCodes()}
+${exitCodes(width)}
 `;
 }
 
@@ -206,33 +221,35 @@ function capitalise(text: string): string {
   return text[0].toUpperCase() + text.slice(1);
 }
 
-function examplesOf({ examples }: Manual): string {
-  const width = Math.max(...examples.map(([line]) => line.length));
-  const lines = examples.map(([line, what]) => `  ${line.padEnd(width)}  # ${what}`);
-  return ["Examples:", ...lines].join("\n");
+/** Each with what it does behind it, or above it where that is too wide. */
+function examplesOf({ examples }: Manual, width: number): string {
+  const longest = Math.max(...examples.map(([line]) => line.length));
+  const lines = examples.map(([line, what]) => `  ${line.padEnd(longest)}  # ${what}`);
+  const fit = lines.every(({ length }) => length <= width);
+  const above = examples.flatMap(([line, what]) => [...item("  # ", what, width), `  ${line}`]);
+  return ["Examples:", ...fit ? lines : above].join("\n");
 }
 
 const COLUMN = 26;
-const WIDTH = 100;
 
-function flagsOf(command: Command): string {
+function flagsOf(command: Command, width: number): string {
   const flags = FLAGS.filter(({ commands }) => commands.includes(command));
   const groups = [...new Set(flags.map(({ group }) => group))];
   return groups.map((group) => {
-    const lines = flags.filter((flag) => flag.group === group).flatMap((flag) => flagHelp(flag, true));
+    const lines = flags.filter((flag) => flag.group === group).flatMap((flag) => flagHelp(flag, true, width));
     return [`${group}:`, ...lines].join("\n");
   }).join("\n\n");
 }
 
 /** How the times of some flags are written, in a paragraph; nothing where there is none. */
-export function timesOf(command?: Command): string {
+export function timesOf(command?: Command, width: number = WIDTH.usual): string {
   const flags = FLAGS.filter(({ bare, commands }) => bare && (command === undefined || commands.includes(command)));
   if (flags.length === 0) return "";
   const refusing = flags.filter(({ bare }) => bare!.length > 1).map(({ name }) => `--${name}`).join(", ");
   const text =
     `TIME is a number with its unit: 500ms, 30s, 5m, 2h, 1d. Without one it is in seconds, except with ${refusing}, ` +
     "where the unit has to be said.";
-  return `\n${wrap(text, WIDTH).join("\n")}\n`;
+  return `\n${wrap(text, width).join("\n")}\n`;
 }
 
 /** How a flag's value is written behind its name. */
@@ -240,20 +257,10 @@ export function operandOf({ value, alone }: Flag): string {
   return value === undefined ? "" : alone === undefined ? ` ${value}` : `[=${value}]`;
 }
 
-function flagHelp(flag: Flag, long: boolean): string[] {
+function flagHelp(flag: Flag, long: boolean, width: number): string[] {
   const { short, name, help, more } = flag;
-  const spelling = `  ${short ? `-${short}, ` : "    "}--${name}${operandOf(flag)}`;
-  const texts = long && more ? [help, more] : [help];
-  const [first, ...others] = texts.flatMap((text) => wrap(text, WIDTH - COLUMN - 2));
-  return [`${spelling.padEnd(COLUMN)}  ${first}`, ...others.map((line) => " ".repeat(COLUMN + 2) + line)];
-}
-
-function wrap(text: string, width: number): string[] {
-  const lines = [""];
-  for (const word of text.split(" ")) {
-    const line = lines[lines.length - 1];
-    if (line.length + 1 + word.length > width) lines.push(word);
-    else lines[lines.length - 1] = line === "" ? word : `${line} ${word}`;
-  }
-  return lines;
+  const spelling = `  ${short ? `-${short}, ` : "    "}--${name}${operandOf(flag)}`.padEnd(COLUMN) + "  ";
+  const below = " ".repeat(spelling.length);
+  const [first, ...others] = long && more ? [help, more] : [help];
+  return [...item(spelling, first, width), ...others.flatMap((text) => item(below, text, width))];
 }

@@ -26,6 +26,7 @@ export async function hup(args: Arguments): Promise<number> {
   const listen = () => restore ??= onInterrupt(() => interrupt.abort());
   // While the question stands, ^C ends the program as it ends any other.
   if (!asks) listen();
+  if (!args.has("quiet")) progress.watchLooking();
   try {
     const report = await hangUp(selection, {
       ...options,
@@ -33,6 +34,7 @@ export async function hup(args: Arguments): Promise<number> {
       on_progress: args.has("quiet") ? undefined : (state) => progress.show(state),
       confirm: asks
         ? (_, summary) => {
+          progress.clear();
           const confirmed = confirm(summary(), options.destroy ? "Abort" : "Hang up on", options.repeat?.for_ms);
           if (confirmed) listen();
           return confirmed;

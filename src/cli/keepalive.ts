@@ -18,6 +18,7 @@ import { DONE, exitCode } from "./exit_codes.ts";
 import { onInterrupt } from "./interrupt.ts";
 import { jsonDocument, jsonLines } from "./json.ts";
 import { flagOf, givenValues, warnOfNoEffect } from "./keepalive_values.ts";
+import { ProgressLine } from "./progress.ts";
 import { selectionOf } from "./selection.ts";
 import { complainOfTime } from "./spent.ts";
 import { columns, complain, paint, print, write } from "./terminal.ts";
@@ -30,13 +31,17 @@ export async function keepalive(args: Arguments): Promise<number> {
   const options = optionsOf(args);
   const interrupt = new AbortController();
   const restore = onInterrupt(() => interrupt.abort());
+  const progress = new ProgressLine();
   try {
     const { signal } = interrupt;
     if (watch_ms !== null) return await watch(args, selection, { ...options, every_ms: watch_ms, signal });
+    if (!args.has("quiet")) progress.watchLooking();
     const report = await setKeepalive(selection, { ...options, signal });
+    progress.clear();
     show(report, args);
     return exitCode(report);
   } finally {
+    progress.clear();
     restore();
   }
 }

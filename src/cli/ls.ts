@@ -6,10 +6,11 @@ import { formatDuration } from "../keepalive/duration.ts";
 import { Lister, type Listing } from "../list.ts";
 import { IDLE_AFTER_MS, summarise, type Summary } from "../summarise.ts";
 import type { Arguments } from "./arguments.ts";
-import { listTable, sortConnections, withNetns } from "./columns.ts";
+import { fittingTable, listTable, sortConnections, withNetns } from "./columns.ts";
 import { DONE, FAILED } from "./exit_codes.ts";
 import { jsonDocument, jsonLines } from "./json.ts";
 import { needsOf, type View, viewOf } from "./ls_options.ts";
+import { ProgressLine } from "./progress.ts";
 import { terminalSize } from "./screen.ts";
 import { selectionOf } from "./selection.ts";
 import { unreadText } from "./spent.ts";
@@ -71,9 +72,16 @@ class List {
   }
 
   #list(): Listing {
-    const listing = this.#lister.list();
-    if (listing.unseen.length > 0) this.hasMissed = true;
-    return listing;
+    const { format, watch_ms } = this.#view;
+    const progress = watch_ms === null && format !== "nothing" ? new ProgressLine() : null;
+    try {
+      progress?.watchLooking();
+      const listing = this.#lister.list();
+      if (listing.unseen.length > 0) this.hasMissed = true;
+      return listing;
+    } finally {
+      progress?.clear();
+    }
   }
 
   /** Looks, writes what `write` makes of it and, the first time, what could not be seen. */
@@ -112,14 +120,17 @@ class List {
       const around = sysctls.length + remarks.length;
       return (height) => ({ lines: [...summaryLines(summary, height - around), ...sysctls], remarks });
     }
-    const { verbose, watch_ms } = this.#view;
+    const { spares, verbose, watch_ms } = this.#view;
     const connections = this.#ordered(listing);
     const columns = this.#view.addsNetns ? withNetns(this.#view.columns, connections) : this.#view.columns;
     const around = [...sysctls, ...remarks];
     if (connections.length === 0) return () => ({ lines: ["no connections match"], remarks: around });
     return (height) => {
       const room = watch_ms === null ? Infinity : Math.max(1, height - around.length - 2);
-      const lines = listTable(connections.slice(0, room), columns, verbose);
+      const shown = connections.slice(0, room);
+      const lines = spares
+        ? fittingTable(shown, columns, verbose, terminalSize().columns)
+        : listTable(shown, columns, verbose);
       const hidden = connections.length - room;
       return { lines: hidden > 0 ? [...lines, `and ${hidden} more`] : lines, remarks: around };
     };

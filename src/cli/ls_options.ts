@@ -5,6 +5,7 @@ import type { ListOptions } from "../list.ts";
 import { UsageError } from "../usage_error.ts";
 import { type Arguments, exclude, watchInterval } from "./arguments.ts";
 import { type Column, type Order, parseColumns, parseOrder } from "./columns.ts";
+import { takesEscapes } from "./terminal.ts";
 
 /** What to show, and how. */
 export interface View {
@@ -13,6 +14,8 @@ export interface View {
   readonly columns: readonly Column[];
   /** Whether the network namespace is a column too, where there are several. */
   readonly addsNetns: boolean;
+  /** Whether columns may be left out where not all fit. */
+  readonly spares: boolean;
   readonly order: Order | null;
   readonly verbose: boolean;
   /** null for once. */
@@ -31,19 +34,27 @@ export function viewOf(args: Arguments): View {
   exclude(args, "watch", "json", "--json-lines prints again and again");
   if (!args.has("json-lines")) exclude(args, "watch", "quiet", "there would be nothing to see");
   const watch_ms = watchInterval(args);
-  if (watch_ms !== null && !args.has("json-lines") && !host.isTerminal(1)) {
-    throw new UsageError("Option --watch shows the list on a terminal: add --json-lines to write to a file or a pipe");
-  }
+  if (watch_ms !== null && !args.has("json-lines")) checkScreen();
   const order = args.value("sort");
   return {
     format: formatOf(args),
     summary: args.has("summary"),
     columns: parseColumns(args.value("columns"), args.has("keepalive")),
     addsNetns: args.value("columns")?.startsWith("+") ?? true,
+    spares: watch_ms !== null && args.value("columns") === undefined,
     order: order === undefined ? null : parseOrder(order),
     verbose: args.has("verbose"),
     watch_ms,
   };
+}
+
+function checkScreen(): void {
+  if (!host.isTerminal(1)) {
+    throw new UsageError("Option --watch shows the list on a terminal: add --json-lines to write to a file or a pipe");
+  }
+  if (takesEscapes(1)) return;
+  const type = host.terminalType === "" ? "unset" : `"${host.terminalType}"`;
+  throw new UsageError(`Option --watch needs a terminal that can be cleared, and TERM is ${type}: add --json-lines`);
 }
 
 function formatOf(args: Arguments): View["format"] {

@@ -8,7 +8,7 @@ import { FilterError } from "../selection/filter_error.ts";
 import { Unsupported } from "../unsupported.ts";
 import { UsageError } from "../usage_error.ts";
 import { FAILED, UNABLE, USAGE } from "./exit_codes.ts";
-import { complainInLines } from "./terminal.ts";
+import { chooseColour, complainInLines } from "./terminal.ts";
 import { VERSION } from "./version.ts";
 
 /** Runs one command line. Returns the exit code. */
@@ -22,10 +22,11 @@ export async function main(args: readonly string[]): Promise<number> {
     const parsed = parseArguments(args);
     if (parsed.has("version")) return printVersion();
     if (parsed.has("help")) {
-      const { commandHelp, generalHelp } = await import("./help.ts");
-      host.write(1, parsed.named ? commandHelp(parsed.command) : generalHelp());
+      const { commandHelp, generalHelp, helpWidth } = await import("./help.ts");
+      host.write(1, parsed.named ? commandHelp(parsed.command, helpWidth()) : generalHelp(helpWidth()));
       return 0;
     }
+    chooseColour(parsed.value("color"));
     switch (parsed.command) {
       case "hup":
         return await (await import("./hup.ts")).hup(parsed);

@@ -3,34 +3,55 @@
 import { host } from "../../ffi/deno.ts";
 import type { Progress } from "../hang_up.ts";
 import { formatDuration } from "../keepalive/duration.ts";
+import { onPulse } from "../owners/pulse.ts";
 import { terminalSize } from "./screen.ts";
-import { cut } from "./terminal.ts";
+import { cut, takesEscapes } from "./terminal.ts";
 
 const CLEAR_LINE = "\r\x1b[K";
 
 /** What is over sooner needs no line. */
 const SHOWN_AFTER_MS = 500;
 const SHOWN_EVERY_MS = 200;
+/** How long looking may take without a word. */
+const LOOKING_SHOWN_AFTER_MS = 1000;
 
-/** The line, on standard error, where that is a terminal that may have more than plain text. */
+/** The line, on standard error, where that is a terminal that can take it away again. */
 export class ProgressLine {
-  readonly #possible = host.isTerminal(2) && !host.noColor;
+  readonly #possible = takesEscapes(2);
   #next_ms = SHOWN_AFTER_MS;
   #shown = false;
 
   /** Shows how far it has got, unless it did so just now. */
   show({ matched, waiting, elapsed_ms }: Progress): void {
+    onPulse(null);
     if (!this.#possible || elapsed_ms < this.#next_ms) return;
     this.#next_ms = elapsed_ms + SHOWN_EVERY_MS;
+    this.#write(
+      `${matched - waiting} of ${matched} connections done, ${waiting} waiting, ${formatDuration(elapsed_ms)}`,
+    );
+  }
+
+  /** Shows, until `clear`, that something goes on while processes and namespaces are looked into for long. */
+  watchLooking(): void {
+    if (!this.#possible) return;
+    const start = performance.now();
+    let next_ms = LOOKING_SHOWN_AFTER_MS;
+    onPulse(() => {
+      const elapsed_ms = performance.now() - start;
+      if (elapsed_ms < next_ms) return;
+      next_ms = elapsed_ms + SHOWN_EVERY_MS;
+      this.#write(`looking into processes and namespaces, ${Math.floor(elapsed_ms / 1000)} s`);
+    });
+  }
+
+  #write(text: string): void {
     this.#shown = true;
-    const text = `${matched - waiting} of ${matched} connections done, ${waiting} waiting, ${
-      formatDuration(elapsed_ms)
-    }`;
     host.write(2, CLEAR_LINE + cut(text, terminalSize().columns - 1));
   }
 
   /** Takes the line away. */
   clear(): void {
+    onPulse(null);
     if (this.#shown) host.write(2, CLEAR_LINE);
     this.#shown = false;
   }

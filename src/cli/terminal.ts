@@ -1,6 +1,7 @@
 // Text for a person: columns, colours, and names of other processes made harmless.
 
 import { host } from "../../ffi/deno.ts";
+import { UsageError } from "../usage_error.ts";
 
 /** Colours by what they say. */
 const COLOURS = { good: 32, bad: 31, odd: 33, faint: 2 } as const;
@@ -21,12 +22,36 @@ export function paint(tone: Tone, text: string): string {
   return mark(COLOURS[tone]) + text + mark(0);
 }
 
+/** Whether a stream is a terminal that knows escape sequences: TERM is not `dumb`, nor unset. */
+export function takesEscapes(stream: 1 | 2): boolean {
+  return host.isTerminal(stream) && !["", "dumb"].includes(host.terminalType);
+}
+
+/** When text is in colour: `auto` is on a terminal that may have it. */
+export const COLOUR_CHOICES: readonly string[] = ["auto", "always", "never"];
+let choice = "auto";
 const colourful: Partial<Record<1 | 2, boolean>> = {};
+
+/**
+ * Takes the value of --color.
+ *
+ * @throws {UsageError} When it is none.
+ */
+export function chooseColour(text = "auto"): void {
+  if (!COLOUR_CHOICES.includes(text)) {
+    throw new UsageError(`Unknown value "${text}" for --color: expected auto, always or never`);
+  }
+  choice = text;
+}
+
+function isColourful(stream: 1 | 2): boolean {
+  return choice === "always" || (choice === "auto" && !host.noColor && takesEscapes(stream));
+}
 
 /** A line of text as it may be written to a stream, whoever chose the names in it. */
 export function leaving(line: string, stream: 1 | 2): string {
   return escapeControls(line).replace(/[\udc00-\udc7f]/gu, (mark) => {
-    colourful[stream] ??= host.isTerminal(stream) && !host.noColor;
+    colourful[stream] ??= isColourful(stream);
     return colourful[stream] ? `\x1b[${mark.charCodeAt(0) - 0xdc00}m` : "";
   });
 }

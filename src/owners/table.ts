@@ -2,6 +2,7 @@
 
 import { type Descriptor, isSyscallError, readlinkat, statx } from "../../ffi/libc.ts";
 import { directoryStatus, openDirectory, readNumbers } from "./proc.ts";
+import { pulse } from "./pulse.ts";
 
 /** Descriptors are read in blocks of so many: few enough to stop early, enough to make opening /proc/PID/fd cheap. */
 export const BLOCK = 64;
@@ -75,6 +76,7 @@ export class DescriptorTable {
    * gone, `"unreadable"` when this user may not even look.
    */
   static open(pid: number, tid: number | null = null): DescriptorTable | null | "unreadable" {
+    pulse();
     const path = tablePath(pid, tid);
     const status = directoryStatus(path);
     if (status === null || status === "unreadable") return status;
@@ -127,6 +129,7 @@ export class DescriptorTable {
 
   /** Reads the next block: calls `each` with every socket in it, and counts those for which it returns true. */
   readBlock(each: (fd: number, inode: number) => boolean): void {
+    pulse();
     const block = this.#blocks.pop()!;
     const numbers = this.#numbers?.slice(block * BLOCK, (block + 1) * BLOCK) ??
       Array.from({ length: BLOCK }, (_, i) => block * BLOCK + i);

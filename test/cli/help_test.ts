@@ -17,26 +17,41 @@ function flagsIn(help: string): string[] {
 }
 
 Deno.test("the general help fits a screen", () => {
-  const lines = generalHelp().trimEnd().split("\n");
+  const lines = generalHelp(SCREEN.columns).trimEnd().split("\n");
   assert(lines.length <= SCREEN.lines, `${lines.length} lines`);
 });
 
-Deno.test("no line of any help is wider than a hundred characters, or ends in a blank", () => {
-  for (const help of [generalHelp(), ...COMMANDS.map(commandHelp)]) {
-    const lines = help.split("\n");
-    assertEquals(lines.filter((line) => line.length > SCREEN.columns || line !== line.trimEnd()), []);
-    assert(help.endsWith("\n") && !help.endsWith("\n\n"));
-  }
+for (const width of [40, 60, 80, 100]) {
+  Deno.test(`at ${width} columns no line of any help is wider, or ends in a blank`, () => {
+    for (const help of [generalHelp(width), ...COMMANDS.map((command) => commandHelp(command, width))]) {
+      const lines = help.split("\n");
+      // What is to be typed is not broken.
+      const tooWide = lines.filter((line) => line.length > width && !(width < 80 && /\btcphup | {2}--/.test(line)));
+      assertEquals(tooWide, []);
+      assertEquals(lines.filter((line) => line !== line.trimEnd()), []);
+      assert(help.endsWith("\n") && !help.endsWith("\n\n"));
+    }
+  });
+}
+
+Deno.test("where no width is said, the help is 80 columns wide", () => {
+  assertEquals(generalHelp(), generalHelp(80));
+  assertEquals(commandHelp("hup"), commandHelp("hup", 80));
+});
+
+Deno.test("every word of the help is there at every width, in the same order", () => {
+  const words = (help: string) => help.split("\nExamples:")[0].split(/\s+/);
+  for (const command of COMMANDS) assertEquals(words(commandHelp(command, 40)), words(commandHelp(command, 100)));
 });
 
 Deno.test("the general help leads with three examples, and names every command", () => {
-  const help = generalHelp();
+  const help = generalHelp(SCREEN.columns);
   assertMatch(help, /^tcphup [^\n]*\n\nExamples:\n( {2}tcphup [^\n]* # [^\n]*\n){3}\n/);
   for (const command of COMMANDS) assertMatch(help, new RegExp(`^ {2}${command} +${MANUALS[command].summary}$`, "m"));
 });
 
 Deno.test("the general help explains flags of hup, each in one line", () => {
-  const help = generalHelp();
+  const help = generalHelp(SCREEN.columns);
   const names = flagsIn(help);
   assert(names.length > 10);
   assertEquals(names, FLAGS.map(({ name }) => name).filter((name) => names.includes(name)));
@@ -74,7 +89,7 @@ Deno.test("every example can be typed", () => {
 Deno.test("every exit code is explained", () => {
   const codes = Object.values(exitCodes).filter((value) => typeof value === "number");
   assert(codes.length > 5);
-  for (const help of [generalHelp(), ...COMMANDS.map(commandHelp)]) {
+  for (const help of [generalHelp(), ...COMMANDS.map((command) => commandHelp(command))]) {
     const [, explained] = /^Exit codes:\n([^]*)$/m.exec(help)!;
     const numbers = [...explained.matchAll(/(?:^| ) {1,3}(\d+) {2}\S/gm)].map(([, code]) => Number(code));
     assertEquals(numbers.sort((a, b) => a - b), codes.toSorted((a, b) => a - b));

@@ -21,7 +21,7 @@ export const AARCH64: string | undefined = Deno.env.get("TCPHUP_AARCH64");
 /** The command that starts tcphup, whatever the current directory. */
 export const TCPHUP: readonly string[] = COMPILED
   ? [COMPILED]
-  : given ?? [Deno.execPath(), "run", "--allow-ffi", `${ROOT}cli.ts`];
+  : given ?? [Deno.execPath(), "run", "--quiet", "--allow-ffi", `${ROOT}cli.ts`];
 
 /** The document that `--json` prints. */
 export interface Report {

@@ -158,12 +158,37 @@ systemTest("progress is shown on a terminal while it takes time, and taken away"
   assert(output.includes(`${CLEAR_LINE}State `), JSON.stringify(output));
 });
 
+systemTest("NO_COLOR takes colour away and leaves progress; TERM=dumb takes both", [], async (netns) => {
+  await Scene.make(netns, { count: 4 });
+  const kept = [...TCPHUP, "127.0.0.2", `${KEPT_PORT}`, "--over", "1500ms", "--color=auto"];
+  const plain = Terminal.start(netns, kept, { env: { TERM: "xterm", NO_COLOR: "1" } });
+  await plain.expect(" waiting, ");
+  const { code, output } = await plain.end();
+  assertEquals(code, 0, output);
+  assert(!output.includes("\x1b[3"), JSON.stringify(output));
+  const dumb = await Terminal.start(netns, [...TCPHUP, ...DOOMED, "--over", "1500ms"], { env: { TERM: "dumb" } }).end();
+  assertEquals(dumb.code, 0, dumb.output);
+  assert(!/\x1b|waiting/.test(dumb.output), JSON.stringify(dumb.output));
+});
+
+systemTest("a walk over /proc that takes long gives a sign of life, and takes it away", ["strace"], async (netns) => {
+  await Scene.make(netns);
+  const slowly = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "inject=readlinkat:delay_enter=15000"];
+  for (const command of [["ls", "127.0.0.2"], ["--dry-run", ...DOOMED], ["keepalive", "--dry-run", ...DOOMED]]) {
+    const terminal = Terminal.start(netns, [...slowly, ...TCPHUP, ...command], { env: { TERM: "xterm" } });
+    await terminal.expect("looking into processes and namespaces, ");
+    const { code, output } = await terminal.end();
+    assertEquals(code, 0, output);
+    assert(output.includes(`${CLEAR_LINE}State `), JSON.stringify(output));
+  }
+});
+
 systemTest("no progress where nobody would see it, or wants to", [], async (netns) => {
   const scene = await Scene.make(netns, { count: 4 });
   const piped = await tcphup([...DOOMED, "--over", "1500ms"], { netns });
   assertEquals([piped.code, piped.stderr], [0, ""]);
-  const kept = ["127.0.0.2", `${KEPT_PORT}`, "--over", "1500ms"];
-  const plain = Terminal.start(netns, [...TCPHUP, ...kept], { env: { TERM: "xterm", NO_COLOR: "1" } });
+  const kept = ["127.0.0.2", `${KEPT_PORT}`, "--over", "1500ms", "--quiet"];
+  const plain = Terminal.start(netns, [...TCPHUP, ...kept], { env: { TERM: "xterm" } });
   const { code, output } = await plain.end();
   assertEquals(code, 0, output);
   assert(!output.includes("waiting"), JSON.stringify(output));

@@ -14,6 +14,7 @@ import {
 } from "../harness/scene.ts";
 import { systemTest } from "../harness/system.ts";
 import { Run, TCPHUP, tcphup } from "../harness/tcphup.ts";
+import { Terminal } from "../harness/terminal.ts";
 
 const ESCAPE = "\x1b";
 
@@ -259,6 +260,36 @@ systemTest("colour on a terminal only, and not with NO_COLOR", ["script"], async
   const plain = await onTerminal(netns, ["127.0.0.2", `${DOOMED_PORT}`], { TERM: "xterm", NO_COLOR: "1" });
   assertExit(plain, 0);
   assert(!plain.stdout.includes(ESCAPE), `there is none: ${JSON.stringify(plain.stdout)}`);
+});
+
+systemTest("--color: auto, always, never, and none on a dumb terminal", ["script"], async (netns) => {
+  await Scene.make(netns);
+  const cases: [string[], Record<string, string>, boolean][] = [
+    [[], { TERM: "dumb" }, false],
+    [["--color", "always"], { TERM: "dumb", NO_COLOR: "1" }, true],
+    [["--color=auto"], { TERM: "xterm" }, true],
+    [["--color=auto"], { TERM: "xterm", NO_COLOR: "1" }, false],
+    [["--color=never"], { TERM: "xterm" }, false],
+  ];
+  for (const [args, env, expected] of cases) {
+    const run = await onTerminal(netns, ["keepalive", "127.0.0.2", "--idle", "7", "--interval", "7", ...args], env);
+    assertEquals(run.stdout.includes(ESCAPE), expected, `${args} ${JSON.stringify(env)}: ${run.stdout}`);
+  }
+  const piped = await tcphup(["doctor", "--color=always"], { netns });
+  assert(piped.stdout.includes(ESCAPE), "a pipe too");
+  const wrong = await tcphup(["ls", "any", "--color", "sometimes"], { netns });
+  assertExit(wrong, 2);
+  assertOneLine(wrong, /"sometimes".*--color.*auto, always or never/);
+});
+
+systemTest("the help fits the terminal that it is read on", [], async (netns) => {
+  for (const columns of [60, 80]) {
+    const { code, output } = await Terminal.start(netns, [...TCPHUP, "hup", "--help"], { columns }).end();
+    assertEquals(code, 0);
+    const lines = output.split("\r\n");
+    assertEquals(lines.filter((line) => line.length > columns), []);
+    assert(lines.some((line) => line.length > columns - 10), "it uses what there is");
+  }
 });
 
 systemTest("a process cannot play tricks on the terminal by its name", ["script"], async (netns) => {

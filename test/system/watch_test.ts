@@ -16,7 +16,8 @@ const SHOW_CURSOR = "\x1b[?25h";
 const INTERRUPT = "\x03";
 
 function watch(netns: Namespace, args: readonly string[], options?: TerminalOptions): Terminal {
-  return Terminal.start(netns, [...TCPHUP, "ls", "--watch=100ms", ...args], options);
+  const env = { TERM: "xterm", ...options?.env };
+  return Terminal.start(netns, [...TCPHUP, "ls", "--watch=100ms", ...args], { ...options, env });
 }
 
 /** The pictures that a terminal was sent one after the other, in lines. */
@@ -72,6 +73,28 @@ systemTest("--watch fits the terminal, also when that changes", [], async (netns
   assert(!large.some((line) => line.includes(" more")), "all are shown");
   await terminal.type(INTERRUPT);
   assertEquals((await terminal.end()).code, 0);
+});
+
+systemTest("--watch keeps who and where on a narrow terminal", [], async (netns) => {
+  const scene = await Scene.make(netns, { count: 2 });
+  const process = `${scene.client.pid}/python3`;
+  const narrow = watch(netns, ["127.0.0.2", `${DOOMED_PORT}`], { columns: 40, rows: 10 });
+  await narrow.expect("2 connections at ");
+  await narrow.expect(process);
+  await narrow.expect("2 connections at ");
+  const lines = pictures((await narrow.expect(process)) + "\x1b[H").at(-3)!;
+  for (const line of lines) assert(line.length <= 40 && !line.endsWith("…"), line);
+  assertEquals(lines.filter((line) => line.includes(`127.0.0.2:${DOOMED_PORT}`) && line.includes(process)).length, 2);
+  await narrow.resize(120, 10);
+  await narrow.expect("Recv-Q");
+  await narrow.type(INTERRUPT);
+  assertEquals((await narrow.end()).code, 0);
+});
+
+systemTest("--watch draws nothing on a terminal that cannot be cleared", [], async (netns) => {
+  const { code, output } = await watch(netns, ["any"], { env: { TERM: "dumb" } }).end();
+  assertEquals(code, 2);
+  assertMatch(output, /^tcphup: Option --watch .*TERM is "dumb": add --json-lines\r\n$/);
 });
 
 systemTest("--watch --summary keeps groups in view", [], async (netns) => {

@@ -5,6 +5,7 @@ import { STATE_NAMES } from "../../selection/state_names.ts";
 import { COLUMNS } from "../columns.ts";
 import { type Command, type Flag, FLAGS } from "../flags.ts";
 import { MANUALS } from "../help.ts";
+import { COLOUR_CHOICES } from "../terminal.ts";
 
 /** Something that every shell knows how to list. */
 export type Source = "file" | "host" | "interface" | "netns" | "pid" | "process" | "service" | "user";
@@ -39,6 +40,7 @@ const OFFERS: readonly Offer[] = [
   { name: "--columns", words: columnNames, list: true },
   { name: "--sort", words: columnNames },
   { name: "--emit", words: EMIT_FORMATS },
+  { name: "--color", words: COLOUR_CHOICES },
 ];
 
 /** What is offered for the value of a flag. */
