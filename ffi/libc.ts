@@ -46,6 +46,7 @@ const naming = lazily({
 const acting = lazily({
   pidfd_getfd: { name: "syscall", parameters: ["usize", "i32", "i32", "u32"], result: "i32" },
   getsockopt: { parameters: ["i32", "i32", "i32", "buffer", "buffer"], result: "i32" },
+  getsockname: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
   getpeername: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
   shutdown: { parameters: ["i32", "i32"], result: "i32" },
   connect: { parameters: ["i32", "buffer", "u32"], result: "i32" },
@@ -55,7 +56,6 @@ const acting = lazily({
 const serving = lazily({
   bind: { parameters: ["i32", "buffer", "u32"], result: "i32" },
   listen: { parameters: ["i32", "i32"], result: "i32" },
-  getsockname: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
   accept4: { parameters: ["i32", "buffer", "buffer", "i32"], result: "i32" },
 });
 
@@ -100,11 +100,17 @@ export const SOL_SOCKET = 1;
 export const SO_ERROR = 4;
 export const SO_KEEPALIVE = 9;
 export const SO_RCVTIMEO = 20;
+/** As getpeername(2), but of a socket in SYN-SENT too. The value must be no longer than the family's address. */
+export const SO_PEERNAME = 28;
+/** 1 for a socket that listens. */
+export const SO_ACCEPTCONN = 30;
 export const SO_RCVBUFFORCE = 33;
 export const SO_RCVBUF = 8;
 export const SO_PROTOCOL = 38;
 export const SO_DOMAIN = 39;
 export const SO_COOKIE = 57;
+/** The index of the interface that a socket is bound to, 0 for none. */
+export const SO_BINDTOIFINDEX = 62;
 export const TCP_USER_TIMEOUT = 18;
 
 export const SHUT_RD = 0;
@@ -286,7 +292,7 @@ export function listen(socket: Descriptor, backlog: number): void {
 export function getsockname(socket: Descriptor): Uint8Array {
   const address = new Uint8Array(128);
   optlen[0] = address.length;
-  check("getsockname", serving().getsockname(socket.number, address, optlen));
+  check("getsockname", acting().getsockname(socket.number, address, optlen));
   return address.subarray(0, optlen[0]);
 }
 

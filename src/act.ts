@@ -3,6 +3,7 @@
 import { IPPROTO_TCP, isSyscallError, type SyscallError } from "../ffi/libc.ts";
 import type { Connection, Outcome, Owner } from "./connection.ts";
 import { type Duplicate, type Manner, Processes } from "./duplicate/duplicate.ts";
+import { type LookUp, type Proof, proofOf } from "./duplicate/proof.ts";
 import { NotEntered } from "./netns/enter.ts";
 import { destroysOrphans, isOrphan, WOULD_STAY } from "./orphans.ts";
 import { hasCapability, missingToLook } from "./owners/permission.ts";
@@ -19,6 +20,8 @@ export function settle(connection: Connection, outcome: Outcome, error: string |
 
 /** Why a connection is gone without our doing. */
 export const ENDED = "ended by itself";
+
+const GONE: Refusal = { outcome: "already-gone", error: ENDED };
 
 /** A duplicate, and whose descriptor it is one of. */
 interface Taken {
@@ -41,14 +44,17 @@ export type Attempt = "settled" | "stale" | { readonly busy: string };
 /** Acts on connections whose owners are known. */
 export class Actor {
   readonly #manner: Manner;
-  readonly #processes = new Processes();
+  readonly #lookUp: LookUp;
+  readonly #processes: Processes;
   readonly #held = new Map<Connection, Duplicate>();
   /** The highest number that a held descriptor may have: half are left to who looks for connections and owners. */
   readonly #highest = descriptorLimit() / 2;
   #hold: boolean;
   #orphansGo: boolean | null = null;
 
-  constructor({ hold, ...manner }: ActorOptions) {
+  constructor({ hold, ...manner }: ActorOptions, lookUp: LookUp) {
+    this.#lookUp = lookUp;
+    this.#processes = new Processes(lookUp);
     this.#manner = manner;
     this.#hold = hold;
   }
@@ -98,24 +104,46 @@ export class Actor {
     this.releaseHeld();
   }
 
-  /** Aborts a connection: with SOCK_DESTROY, or where that is not to be had through a duplicate. */
+  /**
+   * Aborts a connection: with SOCK_DESTROY, or where that is not to be had through a duplicate. Leaves the outcome as it is when
+   * the connection is no longer in the state in which it was selected.
+   */
   destroy(connection: Connection, diag: SockDiag): void {
     const held = this.#held.get(connection);
     // Held, it cannot become an orphan while it is seen to.
     const taken = held ? { duplicate: held } : this.#take(connection);
-    const holds = taken !== null && "duplicate" in taken;
+    if (taken !== null && "duplicate" in taken) {
+      try {
+        const refusal = refusesDestroy(connection, diag);
+        if (refusal !== null) abort(connection, taken.duplicate, refusal);
+      } finally {
+        taken.duplicate.close();
+        this.#held.delete(connection);
+      }
+    } else this.#destroyUntaken(connection, taken, diag);
+  }
+
+  /** @param why What refused a duplicate; null when there was none to take. */
+  #destroyUntaken(connection: Connection, why: Refusal | null, diag: SockDiag): void {
+    const proof = why === GONE ? "ended" : this.#proofOf(connection);
+    if (proof === "ended") settleGone(connection);
+    if (proof !== "connection") return;
+    const wouldStay = isOrphan(connection) && !this.#mayDestroyOrphans();
+    const refusal = wouldStay ? WOULD_STAY : refusesDestroy(connection, diag);
+    if (refusal !== null) settleUntaken(connection, why, refusal);
+  }
+
+  /**
+   * What has become of a connection of which there is no duplicate. SOCK_DESTROY finds a socket by its ends and compares the
+   * cookie, so it does not find one that was connected anew; but one that listens on the local end by now it does.
+   */
+  #proofOf(connection: Connection): Proof {
     try {
-      const refusal = connection.protocol === "mptcp"
-        ? "SOCK_DESTROY cannot end MPTCP"
-        : !holds && isOrphan(connection) && !this.#mayDestroyOrphans()
-        ? WOULD_STAY
-        : sockDestroy(connection, diag);
-      if (refusal === null) return;
-      if (holds) abort(connection, taken.duplicate, refusal);
-      else settleUntaken(connection, taken, refusal);
-    } finally {
-      if (holds) taken.duplicate.close();
-      this.#held.delete(connection);
+      return proofOf(connection.state, this.#lookUp(connection));
+    } catch (error) {
+      // SOCK_DESTROY will say it.
+      if (isSyscallError(error)) return "connection";
+      throw error;
     }
   }
 
@@ -134,6 +162,7 @@ export class Actor {
     for (const owner of connection.owners) {
       try {
         const duplicate = this.#duplicate(connection, owner);
+        if (duplicate === "ended") return GONE;
         if (duplicate) return { duplicate, owner };
       } catch (error) {
         if (!isSyscallError(error)) throw error;
@@ -144,7 +173,7 @@ export class Actor {
     return refusal;
   }
 
-  #duplicate(connection: Connection, owner: Owner): Duplicate | null {
+  #duplicate(connection: Connection, owner: Owner): Duplicate | "ended" | null {
     try {
       return this.#processes.duplicate(connection, owner);
     } catch (error) {
@@ -173,16 +202,16 @@ export class Actor {
   }
 }
 
-/** Returns null when it is done, else why it could not be done this way. */
-function sockDestroy(connection: Connection, diag: SockDiag): string | null {
+/** SOCK_DESTROY. Returns null when it is done, else why it could not be done this way. */
+function refusesDestroy(connection: Connection, diag: SockDiag): string | null {
+  if (connection.protocol === "mptcp") return "SOCK_DESTROY cannot end MPTCP";
   try {
     diag.destroy(IPPROTO_TCP, sockIdOf(connection));
     settle(connection, "destroyed");
     return null;
   } catch (error) {
     if (isSyscallError(error, "ENOENT") || (error instanceof NotEntered && error.reason === "gone")) {
-      // What was hung up on has ended because of that.
-      if (connection.outcome !== "hung-up") settle(connection, "already-gone", ENDED);
+      settleGone(connection);
       return null;
     }
     if (!isSyscallError(error)) throw error;
@@ -190,6 +219,11 @@ function sockDestroy(connection: Connection, diag: SockDiag): string | null {
     if (error.code === "EOPNOTSUPP") return "SOCK_DESTROY needs a kernel with CONFIG_INET_DIAG_DESTROY";
     return error.message;
   }
+}
+
+/** What was hung up on has ended because of that. */
+function settleGone(connection: Connection): void {
+  if (connection.outcome !== "hung-up") settle(connection, "already-gone", ENDED);
 }
 
 function abort(connection: Connection, duplicate: Duplicate, refusal: string): void {

@@ -12,18 +12,19 @@ export type Borrowed<T> = { readonly value: T } | { readonly refusal: Refusal; r
  * Calls `use` with a duplicate of the first owner's descriptor that may be opened, and closes that at once: as long as
  * it is open, the application's own close(2) does not end the connection.
  *
- * @returns null when none of the owners holds the socket any more, so that they have to be looked for again.
+ * @returns `ended` when the connection has ended; null when none of the owners holds the socket any more, so that they have to be looked for again.
  */
 export function borrow<T>(
   processes: Processes,
   connection: Connection,
   use: (socket: Descriptor) => T,
-): Borrowed<T> | null {
+): Borrowed<T> | "ended" | null {
   let refused: Borrowed<T> | null = null;
   for (const owner of connection.owners) {
     try {
       const duplicate = processes.duplicate(connection, owner);
       if (duplicate === null) continue;
+      if (duplicate === "ended") return "ended";
       try {
         return { value: use(duplicate.descriptor) };
       } finally {

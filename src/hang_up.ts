@@ -155,7 +155,7 @@ class HangUp {
     const selector = new Selector(target);
     // Seeing when data last went takes the kernel longer, so that is only asked for where it is looked at.
     const closer = when_idle ? new Selector(target, extension(INET_DIAG_INFO)) : selector;
-    const actor = new Actor({ linger_ms, fin_only, hold });
+    const actor = new Actor({ linger_ms, fin_only, hold }, (connection) => selector.stateOf(connection));
     const aftermath = new Aftermath(actor, selector, { destroy_after_ms, wait_ms, signal });
     const cuts = new Cuts({ actor, selector: closer, aftermath, watch }, options);
     const rooms = { selector, resolver: this.#resolver, cuts, aftermath, watch };

@@ -2,6 +2,7 @@
 // descriptor, except where a running timer gives the answer.
 
 import type { Connection } from "./connection.ts";
+import type { LookUp } from "./duplicate/proof.ts";
 import { KeepaliveReader } from "./keepalive_of.ts";
 import { findOwners } from "./owners/find.ts";
 import { self } from "./owners/proc.ts";
@@ -9,11 +10,12 @@ import { self } from "./owners/proc.ts";
 /** Asks. */
 export class KeepaliveFilter {
   readonly #enabled: boolean;
-  readonly #reader = new KeepaliveReader();
+  readonly #reader: KeepaliveReader;
 
   /** @param enabled What SO_KEEPALIVE has to be. */
-  constructor(enabled: boolean) {
+  constructor(enabled: boolean, lookUp: LookUp) {
     this.#enabled = enabled;
+    this.#reader = new KeepaliveReader(lookUp);
   }
 
   /**

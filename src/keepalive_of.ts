@@ -5,6 +5,7 @@ import { isSyscallError } from "../ffi/libc.ts";
 import { borrow } from "./borrow.ts";
 import type { Connection, Keepalive } from "./connection.ts";
 import { Processes } from "./duplicate/duplicate.ts";
+import type { LookUp } from "./duplicate/proof.ts";
 import { type KeepaliveSysctls, readSysctls } from "./keepalive/detection.ts";
 import { read } from "./keepalive/options.ts";
 
@@ -18,8 +19,12 @@ export interface Unread {
 
 /** Reads the keepalive of connections whose owners are known. */
 export class KeepaliveReader {
-  readonly #processes = new Processes();
+  readonly #processes: Processes;
   readonly #unread = new Map<string, number>();
+
+  constructor(lookUp: LookUp) {
+    this.#processes = new Processes(lookUp);
+  }
 
   /**
    * Returns null when it cannot be read; `unread` then says why. The duplicate lives for some microseconds: as long as
@@ -27,8 +32,9 @@ export class KeepaliveReader {
    */
   read(connection: Connection): Keepalive | null {
     const borrowed = borrow(this.#processes, connection, read);
-    if (borrowed !== null && "value" in borrowed) return borrowed.value;
-    const reason = borrowed?.refusal.error ?? withoutHolder(connection);
+    const failed = borrowed === null || borrowed === "ended";
+    if (!failed && "value" in borrowed) return borrowed.value;
+    const reason = failed ? withoutHolder(connection) : borrowed.refusal.error;
     this.#unread.set(reason, (this.#unread.get(reason) ?? 0) + 1);
     return null;
   }

@@ -92,7 +92,11 @@ export class Lister {
     const listing = { connections, unreadable_processes: unreadable, unseen: this.#selector.unseen };
     if (!this.#options.keepalive) return listing;
     const sysctls = this.#selector.inEachNetns(keepaliveSysctls);
-    return { ...listing, keepalive_unreadable: readKeepalive(connections, sysctls), sysctls: listed(sysctls) };
+    return {
+      ...listing,
+      keepalive_unreadable: readKeepalive(connections, sysctls, this.#selector),
+      sysctls: listed(sysctls),
+    };
   }
 
   /** Which ports are listened on: `(netns, port) => boolean`. */
@@ -114,7 +118,7 @@ export function closeSummary(target: Target, connections: readonly Connection[])
       ...connection,
       tcp_info: now.get(identityOf(connection)) ?? null,
     }));
-    readKeepalive(looked, new Map());
+    readKeepalive(looked, new Map(), selector);
     return summarise(looked, selector.listening());
   } finally {
     selector.close();
@@ -125,8 +129,8 @@ export function closeSummary(target: Target, connections: readonly Connection[])
 type Sysctls = ReadonlyMap<number, KeepaliveSysctls | null>;
 
 /** Fills in the keepalive of connections. Returns why it is null where it is. */
-function readKeepalive(connections: readonly Connection[], sysctls: Sysctls): Unread[] {
-  const reader = new KeepaliveReader();
+function readKeepalive(connections: readonly Connection[], sysctls: Sysctls, selector: Selector): Unread[] {
+  const reader = new KeepaliveReader((connection) => selector.stateOf(connection));
   try {
     for (const connection of connections) {
       const keepalive = connection.keepalive = reader.read(connection);

@@ -176,8 +176,9 @@ export class Passes {
         else settle(connection, "already-gone", ENDED);
         continue;
       }
-      // One that has just been accepted has an inode now.
+      // One that has just been accepted has an inode now, and one that was being opened may be open.
       connection.inode = now.inode;
+      connection.state = now.state;
       there.push(connection);
     }
     this.#sought.clear();

@@ -5,19 +5,21 @@ import { type Connection, identityOf, type Owner } from "./connection.ts";
 import { HolderFilter } from "./held_by.ts";
 import { KeepaliveFilter } from "./keepalive_filter.ts";
 import { extension, INET_DIAG_INFO, type InetDiagMsg } from "./netlink/inet_diag.ts";
-import { CONNECTED, stateMask } from "./netlink/states.ts";
+import { CONNECTED, type State, stateMask, stateName } from "./netlink/states.ts";
 import { localAddresses } from "./netns/addresses.ts";
+import { NotEntered } from "./netns/enter.ts";
 import type { Wanted } from "./owners/find.ts";
 import { pulse } from "./owners/pulse.ts";
 import { hasCapability } from "./owners/permission.ts";
 import { processes } from "./owners/proc.ts";
 import { Places } from "./places.ts";
 import { compileBytecode } from "./selection/bytecode.ts";
-import { EVERYTHING } from "./selection/filter.ts";
+import { all, EVERYTHING } from "./selection/filter.ts";
 import type { Matcher } from "./selection/matcher.ts";
 import { asksForInfo, mentions, queries, type Query } from "./selection/queries.ts";
 import { lasting, type Target } from "./selection/selection.ts";
 import type { Dumper } from "./sockdiag/ahead.ts";
+import { sockIdOf } from "./sockdiag/connection.ts";
 import { listConnections, requestsOf } from "./sockdiag/list.ts";
 import type { DumpRequest, SockDiag } from "./sockdiag/sock_diag.ts";
 import { Unsupported } from "./unsupported.ts";
@@ -43,7 +45,9 @@ export class Selector {
     this.#extensions = extensions | (asksForInfo(target.filter) ? extension(INET_DIAG_INFO) : 0);
     this.#places = new Places(target.netns, target.notNetns ?? [], processes);
     this.#holders = HolderFilter.of(target);
-    this.#keepalive = target.keepalive === undefined ? null : new KeepaliveFilter(target.keepalive);
+    this.#keepalive = target.keepalive === undefined
+      ? null
+      : new KeepaliveFilter(target.keepalive, (one) => this.stateOf(one));
     this.#asksForMark = mentions(target.filter, "mark");
   }
 
@@ -181,6 +185,27 @@ export class Selector {
   /** sock_diag of the namespace that a connection is in. */
   diagOf(connection: Pick<Connection, "netns">): SockDiag {
     return this.#places.diagOf(connection);
+  }
+
+  /** The state that a connection is in now, as `LookUp` has it. */
+  stateOf(connection: Connection): State | null {
+    if (connection.protocol === "mptcp") return this.#mptcpStateOf(connection);
+    try {
+      const state = this.diagOf(connection).stateOf(IPPROTO_TCP, sockIdOf(connection));
+      return state === null ? null : stateName(state);
+    } catch (error) {
+      if (error instanceof NotEntered && error.reason === "gone") return null;
+      throw error;
+    }
+  }
+
+  #mptcpStateOf(connection: Connection): State | null {
+    const { netns, src, dst } = connection;
+    const port = (side: "src" | "dst", number: number) => ({ op: "port", side, from: number, to: number }) as const;
+    const ports = all([port("src", src.port), port("dst", dst.port)]);
+    const wanted = queries(ports, CONNECTED | this.#target.states);
+    const listed = this.#list((ino) => ino === netns ? wanted : []);
+    return listed.find((one) => identityOf(one) === identityOf(connection))?.state ?? null;
   }
 
   /** Does something inside each namespace in which connections are looked for. Returns what came of it, by inode number. */

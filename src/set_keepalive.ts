@@ -2,7 +2,7 @@
 // watching, for as long as it is wanted.
 
 import { host } from "../ffi/deno.ts";
-import { ownerName, settle } from "./act.ts";
+import { ENDED, ownerName, settle } from "./act.ts";
 import { borrow } from "./borrow.ts";
 import { type Connection, identityOf, type KeepaliveSettings, type Outcome, type RefusedOption } from "./connection.ts";
 import { Processes } from "./duplicate/duplicate.ts";
@@ -165,7 +165,7 @@ class Setter {
   readonly #wish: Wish;
   readonly #selector: Selector;
   readonly #resolver = new Resolver();
-  readonly #processes = new Processes();
+  readonly #processes: Processes;
   readonly #watch = new Stopwatch();
   /** Whether to leave what is not yet accepted for a later look. */
   readonly #patient: boolean;
@@ -181,6 +181,7 @@ class Setter {
     this.#patient = patient;
     this.#wish = wishOf(options);
     this.#selector = new Selector(compileWithListeners(selection, options.listeners ?? false));
+    this.#processes = new Processes((connection) => this.#selector.stateOf(connection));
   }
 
   async once(): Promise<KeepaliveReport> {
@@ -243,7 +244,7 @@ class Setter {
     this.#forget();
     for (const [identity, { connection }] of sought) {
       this.#sought.delete(identity);
-      settle(connection, "already-gone", "ended by itself");
+      settle(connection, "already-gone", ENDED);
       found.push(connection);
     }
     return found;
@@ -288,6 +289,7 @@ class Setter {
       return change(socket, this.#wish, useOf(connection), this.#options.dry_run);
     });
     if (borrowed === null) return;
+    if (borrowed === "ended") return settle(connection, "already-gone", ENDED);
     if ("value" in borrowed) return this.#settleChange(connection, borrowed.value);
     const { refusal, owner } = borrowed;
     settle(connection, refusal.outcome, `${ownerName(owner)}: ${refusal.error}`);

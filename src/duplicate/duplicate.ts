@@ -2,16 +2,10 @@
 
 import { receiveQueue, sendQueue } from "../../ffi/ioctl.ts";
 import {
-  AF_INET,
-  AF_INET6,
   connect,
   type Descriptor,
   type ForeignFd,
-  getpeername,
-  getsockname,
-  getsockopt,
   getsockoptBytes,
-  IPPROTO_MPTCP,
   IPPROTO_TCP,
   isSyscallError,
   pidfdGetfd,
@@ -21,47 +15,45 @@ import {
   SHUT_RDWR,
   SHUT_WR,
   shutdown,
-  SO_DOMAIN,
-  SO_PROTOCOL,
-  socketCookie,
-  SOL_SOCKET,
-  statx,
   TCP_USER_TIMEOUT,
 } from "../../ffi/libc.ts";
-import type { Connection, Endpoint, Owner } from "../connection.ts";
-import { formatCookie } from "../netlink/inet_diag.ts";
+import type { Connection, Owner } from "../connection.ts";
 import { decodeMptcpInfo } from "../netlink/mptcp_info.ts";
-import { decodeSockaddr } from "../netlink/sockaddr.ts";
 import { decodeTcpInfo, idleTime, TCP_INFO } from "../netlink/tcp_info.ts";
+import { type LookUp, type Proof, prove } from "./proof.ts";
 import { busyWith, slippedThrough, type Traffic } from "./traffic.ts";
 
 /** How many processes are kept open: each takes a descriptor, of which there may be no more than 1024. */
 const MAX_PROCESSES = 256;
 
-/** What proves that a descriptor is a connection. */
-export type Listed = Pick<Connection, "protocol" | "cookie" | "inode" | "src" | "dst">;
-
 /** The processes whose descriptors are being duplicated: each is opened once, not for each of its descriptors. */
 export class Processes {
   readonly #pidfds = new Map<number, Descriptor>();
+  readonly #lookUp: LookUp;
+
+  constructor(lookUp: LookUp) {
+    this.#lookUp = lookUp;
+  }
 
   /**
-   * Duplicates the owner's descriptor. Returns null when it is no longer the connection's: it was closed, or its number
-   * was used again.
+   * Duplicates the owner's descriptor.
    *
+   * @returns `ended` when the connection has ended; null when the descriptor is no longer the connection's: it was closed,
+   * or its number was used again.
    * @throws {SyscallError} `EPERM` when this user may not open it, `ENOSYS` where pidfd_getfd(2) is missing or a
    * seccomp filter hides it, `EMFILE` when this process has no descriptor left.
    */
-  duplicate(connection: Listed, owner: Omit<Owner, "comm">): Duplicate | null {
+  duplicate(connection: Connection, owner: Omit<Owner, "comm">): Duplicate | "ended" | null {
     const descriptor = this.#getfd(owner);
     if (descriptor === null) return null;
-    let same = false;
+    let proof: Proof = "other";
     try {
-      same = isConnection(descriptor, connection);
+      proof = prove(descriptor, connection, this.#lookUp);
     } finally {
-      if (!same) descriptor.close();
+      if (proof !== "connection") descriptor.close();
     }
-    return same ? new Duplicate(descriptor, connection.protocol) : null;
+    if (proof === "connection") return new Duplicate(descriptor, connection.protocol);
+    return proof === "ended" ? proof : null;
   }
 
   #getfd({ pid, tid, fd }: Omit<Owner, "comm">): Descriptor | null {
@@ -96,34 +88,6 @@ export class Processes {
   [Symbol.dispose](): void {
     this.close();
   }
-}
-
-/**
- * Whether the descriptor is the listed socket. For TCP the cookie says so. An MPTCP connection may show its listener's
- * cookie, so there it is the protocol, the inode and both ends; the duplicate keeps all of them from changing.
- */
-function isConnection(descriptor: Descriptor, connection: Listed): boolean {
-  try {
-    if (connection.protocol === "tcp") return socketCookie(descriptor, formatCookie) === connection.cookie;
-    if (!isProtocol(descriptor, IPPROTO_MPTCP) || statx(descriptor).ino !== connection.inode) return false;
-    const { src, dst } = connection;
-    // A listener has no peer.
-    return isEnd(getsockname(descriptor), src) && (dst.port === 0 || isEnd(getpeername(descriptor), dst));
-  } catch (error) {
-    // Not a socket, or one that has no peer any more.
-    if (isSyscallError(error, "ENOTSOCK", "ENOTCONN", "EINVAL", "EOPNOTSUPP")) return false;
-    throw error;
-  }
-}
-
-function isEnd(sockaddr: Uint8Array, { address, port }: Endpoint): boolean {
-  const end = decodeSockaddr(sockaddr);
-  return end.address === address && end.port === port;
-}
-
-function isProtocol(descriptor: Descriptor, protocol: number): boolean {
-  const domain = getsockopt(descriptor, SOL_SOCKET, SO_DOMAIN);
-  return (domain === AF_INET || domain === AF_INET6) && getsockopt(descriptor, SOL_SOCKET, SO_PROTOCOL) === protocol;
 }
 
 /** `struct sockaddr` with AF_UNSPEC: connect(2) to it dissolves the association, which for TCP is an abort. */

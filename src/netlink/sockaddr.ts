@@ -4,6 +4,10 @@
 import { type Address, formatAddress, ipv4, isIPv4, type Words } from "../address.ts";
 import type { Endpoint } from "../connection.ts";
 
+/** sizeof(struct sockaddr_in) and sizeof(struct sockaddr_in6). */
+export const SOCKADDR_IN_SIZE = 16;
+export const SOCKADDR_IN6_SIZE = 28;
+
 const AF_INET = 2;
 const AF_INET6 = 10;
 
@@ -34,7 +38,7 @@ export function decodeSockaddr(bytes: Uint8Array): Endpoint {
 /** A `struct sockaddr_in` for an IPv4 address, a `struct sockaddr_in6` for any other. */
 export function encodeSockaddr(address: Address, port: number): Uint8Array {
   const four = isIPv4(address);
-  const bytes = new Uint8Array(four ? 16 : 28);
+  const bytes = new Uint8Array(four ? SOCKADDR_IN_SIZE : SOCKADDR_IN6_SIZE);
   const view = new DataView(bytes.buffer);
   view.setUint16(0, four ? AF_INET : AF_INET6, true);
   view.setUint16(2, port);

@@ -7,6 +7,7 @@ import {
   INET_DIAG_REQ_BYTECODE,
   INET_DIAG_REQ_PROTOCOL,
   InetDiagMsg,
+  MSG_SIZE,
   SOCK_DESTROY,
   SOCK_DIAG_BY_FAMILY,
   type SockId,
@@ -168,18 +169,36 @@ export class SockDiag {
    * namespace; `EOPNOTSUPP` where the kernel lacks CONFIG_INET_DIAG_DESTROY, and for MPTCP.
    */
   destroy(protocol: number, id: SockId): void {
+    const errno = this.#ask(SOCK_DESTROY, protocol, id, () => {});
+    if (errno !== 0) throw new SyscallError("SOCK_DESTROY", errno);
+  }
+
+  /**
+   * The state of one TCP socket, which the kernel finds by its ends and compares by its cookie; null when there is none.
+   * Where no connection has these ends the kernel looks for a listener on the local end, so it may be LISTEN.
+   */
+  stateOf(protocol: number, id: SockId): number | null {
+    let state: number | null = null;
+    const errno = this.#ask(SOCK_DIAG_BY_FAMILY, protocol, id, (row) => state = row.state);
+    if (errno !== 0 && errno !== ENOENT) throw new SyscallError("sock_diag", errno);
+    return state;
+  }
+
+  /** Asks something about one socket. Calls `each` for a row that comes back, and returns the errno, 0 for none. */
+  #ask(type: number, protocol: number, id: SockId, each: (row: InetDiagMsg) => void): number {
     const payload = encodeRequest({ family: id.family, protocol, id });
     const sequence = ++this.#sequence;
-    this.#send(encodeMessage(SOCK_DESTROY, NLM_F_REQUEST | NLM_F_ACK, sequence, payload));
+    this.#send(encodeMessage(type, NLM_F_REQUEST | NLM_F_ACK, sequence, payload));
     for (;;) {
       const received = Math.min(this.#transport!.receive(this.#buffer), this.#buffer.length);
       const view = new DataView(this.#buffer.buffer, 0, received);
       if (received < NLMSGHDR_SIZE || view.getUint32(8, true) !== sequence) continue;
-      if (view.getUint16(4, true) !== NLMSG_ERROR) continue;
-      const errno = messageErrno(view, 0, received);
-      if (errno === null) continue;
-      if (errno !== 0) throw new SyscallError("SOCK_DESTROY", errno);
-      return;
+      const answer = view.getUint16(4, true);
+      if (answer === SOCK_DIAG_BY_FAMILY && received >= NLMSGHDR_SIZE + MSG_SIZE) {
+        each(this.#row.at(view, NLMSGHDR_SIZE, received));
+      }
+      const errno = answer === NLMSG_ERROR ? messageErrno(view, 0, received) : null;
+      if (errno !== null) return errno;
     }
   }
 

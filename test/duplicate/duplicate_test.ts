@@ -101,7 +101,7 @@ function openDescriptors(pid: number): Map<string, "process" | "file"> {
 Deno.test("what is not the connection is closed again, and so is a process that has gone", async () => {
   const child = new Deno.Command("sh", { args: ["-c", 'exec sleep 3600 <"$0"', HELD], stdin: "null" }).spawn();
   await eventually("it holds the file", () => Deno.readLinkSync(`/proc/${child.pid}/fd/0`) === HELD);
-  const processes = new Processes();
+  const processes = new Processes(() => null);
   const connection = { protocol: "tcp", cookie: "c0ffee" } as Connection;
   const duplicate = () => processes.duplicate(connection, { pid: child.pid, fd: 0 });
   const before = openDescriptors(child.pid);

@@ -114,6 +114,11 @@ export class Connections {
     await this.#peer.request("bind_to_device", { numbers: this.#numbers, device });
   }
 
+  /** Has the application dissolve each, and connect the same socket to another peer or, without one, listen on its port. */
+  async reuse(peer?: { address: string; port: number }): Promise<void> {
+    await this.#peer.request("reuse", { numbers: this.#numbers, ...peer });
+  }
+
   async close(): Promise<void> {
     await this.#peer.request("close", { numbers: this.#numbers });
   }

@@ -217,12 +217,12 @@ const ID = {
   cookie: 0x1_0000_c6f9n,
 } as const;
 
-function destroying(...replies: ((request: Request) => Reply)[]): FakeKernel {
+function answeringOne(...replies: ((request: Request) => Reply)[]): FakeKernel {
   return new FakeKernel((request) => replies.map((reply) => reply(request)));
 }
 
 Deno.test("SOCK_DESTROY names the socket with its cookie, and asks for an answer", () => {
-  const kernel = destroying(({ sequence }) => refusal(sequence, 0));
+  const kernel = answeringOne(({ sequence }) => refusal(sequence, 0));
   kernel.diag.destroy(6, ID);
   const [{ type, flags, family, protocol, payload }] = kernel.requests;
   // NLM_F_REQUEST | NLM_F_ACK
@@ -233,13 +233,13 @@ Deno.test("SOCK_DESTROY names the socket with its cookie, and asks for an answer
 
 Deno.test("SOCK_DESTROY fails as the kernel says", () => {
   for (const [errno, code] of [[ENOENT, "ENOENT"], [EPERM, "EPERM"], [EOPNOTSUPP, "EOPNOTSUPP"]] as const) {
-    const kernel = destroying(({ sequence }) => refusal(sequence, errno));
+    const kernel = answeringOne(({ sequence }) => refusal(sequence, errno));
     assertFails(() => kernel.diag.destroy(6, ID), "SOCK_DESTROY", code);
   }
 });
 
 Deno.test("only an acknowledgement of this very request is one", () => {
-  const kernel = destroying(
+  const kernel = answeringOne(
     ({ sequence }) => refusal(sequence - 1, 0),
     () => new Uint8Array(0),
     ({ sequence }) => message(2, sequence, new Uint8Array(0)),
@@ -250,5 +250,23 @@ Deno.test("only an acknowledgement of this very request is one", () => {
 });
 
 Deno.test("SOCK_DESTROY without an answer fails", () => {
-  assertFails(() => destroying().diag.destroy(6, ID), "recv", "EAGAIN");
+  assertFails(() => answeringOne().diag.destroy(6, ID), "recv", "EAGAIN");
+});
+
+Deno.test("the state of one socket is what the kernel answers with, and null when it finds none", () => {
+  const found = answeringOne(
+    ({ sequence }) => message(BY_FAMILY, sequence, row({ state: 8 })),
+    ({ sequence }) => refusal(sequence, 0),
+  );
+  assertEquals(found.diag.stateOf(6, ID), 8);
+  const [{ type, flags, payload }] = found.requests;
+  // NLM_F_REQUEST | NLM_F_ACK
+  assertEquals({ type, flags }, { type: BY_FAMILY, flags: 0x5 });
+  assertEquals(new DataView(payload.buffer).getBigUint64(48, true), ID.cookie);
+  assertEquals(answeringOne(({ sequence }) => refusal(sequence, ENOENT)).diag.stateOf(6, ID), null);
+  assertFails(
+    () => answeringOne(({ sequence }) => refusal(sequence, ENOMEM)).diag.stateOf(6, ID),
+    "sock_diag",
+    "ENOMEM",
+  );
 });

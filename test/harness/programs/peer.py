@@ -337,6 +337,21 @@ class Peer:
                 self.selector.unregister(connection.sock)
             connection.sock.close()
 
+    def do_reuse(self, numbers, address=None, port=None):
+        """Dissolves each connection, and connects its socket to another peer; without an address, listens on its port."""
+        for number in numbers:
+            sock, own_port = self.connections[number].sock, self.connections[number].port
+            self.selector.unregister(sock)
+            if libc.connect(sock.fileno(), bytes(16), 16) != 0:
+                raise OSError(ctypes.get_errno(), "connect to AF_UNSPEC")
+            if address is None:
+                sock.bind(("", own_port))
+                sock.listen()
+            else:
+                sock.setblocking(True)
+                sock.connect((address, port))
+                self.watch(self.connections[number])
+
     def do_put_in_flight(self, numbers):
         """Sends the descriptors to a local socket whose other end never receives them, and closes its own."""
         here, there = socket.socketpair()
