@@ -64,3 +64,8 @@ Deno.test("a user is known by its name", () => {
   assertEquals(systemNames.uid("root"), 0);
   assertThrows(() => systemNames.uid("no-such-user"), UsageError, 'Unknown user "no-such-user"');
 });
+
+Deno.test("a service in capitals is told how it is written", () => {
+  assertThrows(() => systemNames.port("HTTPS"), UsageError, 'Unknown port "HTTPS": did you mean "https"?');
+  assertThrows(() => systemNames.port("NO-SUCH"), UsageError, "expected a number from 0 to 65535 or a service name");
+});
