@@ -1,7 +1,9 @@
 // Files: reading them, asking what may be done with them, and memory that is one.
 
-import { AT_FDCWD, check, cString, Descriptor, lazily, open, read } from "./libc.ts";
+import { EFBIG } from "./errno.ts";
+import { AT_FDCWD, check, cString, Descriptor, lazily, open, read, SyscallError } from "./libc.ts";
 import { memoryAt } from "./memory.ts";
+import { fileSizeLimit } from "./process.ts";
 
 const looking = lazily({
   faccessat: { parameters: ["i32", "buffer", "i32", "i32"], result: "i32" },
@@ -71,8 +73,13 @@ export function attributeLength(path: string, name: string): number {
 
 const MFD_CLOEXEC = 1;
 
-/** memfd_create(2) and ftruncate(2): `size` bytes of zeros that live for as long as a descriptor of them. */
+/**
+ * memfd_create(2) and ftruncate(2): `size` bytes of zeros that live for as long as a descriptor of them.
+ *
+ * @throws {SyscallError} `EFBIG` where RLIMIT_FSIZE forbids it: to try would bring SIGXFSZ.
+ */
 export function createMemory(name: string, size: number): Descriptor {
+  if (fileSizeLimit().soft < BigInt(size)) throw new SyscallError("ftruncate", EFBIG);
   const memory = new Descriptor(check("memfd_create", remembering().memfd_create(cString(name), MFD_CLOEXEC)));
   check("ftruncate", remembering().ftruncate(memory.number, BigInt(size)));
   return memory;

@@ -99,6 +99,7 @@ export const MSG_TRUNC = 0x20;
 export const SOL_SOCKET = 1;
 export const SO_ERROR = 4;
 export const SO_KEEPALIVE = 9;
+export const SO_LINGER = 13;
 export const SO_RCVTIMEO = 20;
 /** As getpeername(2), but of a socket in SYN-SENT too. The value must be no longer than the family's address. */
 export const SO_PEERNAME = 28;

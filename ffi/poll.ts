@@ -1,4 +1,4 @@
-// poll(2), of one descriptor.
+// poll(2).
 
 import { check, isSyscallError, lazily } from "./libc.ts";
 
@@ -6,21 +6,23 @@ const polling = lazily({ poll: { parameters: ["buffer", "usize", "i32"], result:
 
 export { POLLIN, POLLOUT } from "./streams.ts";
 
-const pollfd = new Int32Array(2);
-
 /**
  * Waits until one of `events`, an error or a hang-up is there, at most `timeout_ms`, or for ever when that is −1.
  *
  * @returns What is there: 0 when the time is over.
  */
 export function poll(fd: number, events: number, timeout_ms: number): number {
+  return pollAll([[fd, events]], timeout_ms)[0];
+}
+
+/** As `poll`, of several descriptors, each with events of its own. @returns What is there of each. */
+export function pollAll(descriptors: readonly (readonly [fd: number, events: number])[], timeout_ms: number): number[] {
   // struct pollfd {int fd; short events, revents}
-  pollfd[0] = fd;
-  pollfd[1] = events;
+  const pollfds = Int32Array.from(descriptors.flat());
   for (;;) {
     try {
-      check("poll", polling().poll(pollfd, 1n, timeout_ms));
-      return pollfd[1] >> 16;
+      check("poll", polling().poll(pollfds, BigInt(descriptors.length), timeout_ms));
+      return descriptors.map((_, i) => pollfds[2 * i + 1] >> 16);
     } catch (error) {
       if (!isSyscallError(error, "EINTR")) throw error;
     }

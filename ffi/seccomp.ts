@@ -4,7 +4,7 @@
 import { host } from "./deno.ts";
 import { check, Descriptor, isSyscallError, lazily } from "./libc.ts";
 import { addressOf, allocate } from "./memory.ts";
-import { poll, POLLIN } from "./poll.ts";
+import { poll } from "./poll.ts";
 
 const filtering = lazily({
   seccomp: { name: "syscall", parameters: ["usize", "u32", "u32", "buffer"], result: "i32" },
@@ -87,23 +87,48 @@ export function installFilter(program: Uint8Array): Descriptor {
   }
 }
 
-/** `struct seccomp_notif`: {u64 id; u32 pid, flags; s32 nr; u32 arch; u64 ip, args[6]}. */
-export const NOTIFICATION_SIZE = 80;
+const SECCOMP_GET_ACTION_AVAIL = 2;
 
-/** A call that a program has made and that waits for an answer. */
+/** Makes a seccomp(2) call that changes nothing: where a filter kills at that call, this process has gone then. */
+export function trySeccomp(): void {
+  filtering().seccomp(
+    SYS_seccomp,
+    SECCOMP_GET_ACTION_AVAIL,
+    0,
+    new Uint8Array(Uint32Array.of(SECCOMP_RET_USER_NOTIF).buffer),
+  );
+}
+
+/** `struct seccomp_notif`: {u64 id; u32 pid, flags; s32 nr; u32 arch; u64 ip, args[6]}. */
+const STRUCT_SIZE = 80;
+/** That, and a count of answers. */
+export const NOTIFICATION_SIZE = STRUCT_SIZE + 8;
+
+/** A call that a program has made and that waits for an answer, or the last one that it has made. */
 export class Notification {
+  /** Where the kernel writes the next one. */
   readonly bytes: Uint8Array;
   readonly #view: DataView;
 
   /** @param bytes NOTIFICATION_SIZE bytes, which are read anew each time. */
   constructor(bytes: Uint8Array) {
-    this.bytes = bytes;
+    this.bytes = bytes.subarray(0, STRUCT_SIZE);
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   }
 
   /** Leaves no notification here. */
   clear(): void {
     this.bytes.fill(0);
+  }
+
+  /** How many have been answered, counted with 32 bits. */
+  get answered(): number {
+    return this.#view.getUint32(STRUCT_SIZE, true);
+  }
+
+  /** Counts one that is answered. */
+  countAnswer(): void {
+    this.#view.setUint32(STRUCT_SIZE, this.answered + 1, true);
   }
 
   /** Names it to the kernel; 0 when there is none here. */
@@ -142,16 +167,20 @@ const SECCOMP_IOCTL_NOTIF_ID_VALID = 0x80082102n;
 const SECCOMP_IOCTL_NOTIF_ADDFD = 0x40182103n;
 const SECCOMP_IOCTL_NOTIF_SET_FLAGS = 0x40082104n;
 
-/**
- * Waits until a notification can be received.
- *
- * @returns `false` when none will ever come, because the last thread under the filter has gone. Linux ≥ 5.9.
- */
-export function waitForNotification(listener: Descriptor): boolean {
-  return (poll(listener.number, POLLIN, -1) & POLLIN) !== 0;
+/** What poll(2) says of a listener whose last filtered thread has gone. Linux ≥ 5.9. */
+export const POLLHUP = 0x10;
+
+/** Whether no notification will ever come, because the last thread under the filter has gone. */
+export function hasHungUp(listener: Descriptor): boolean {
+  return (poll(listener.number, 0, 0) & POLLHUP) !== 0;
 }
 
-/** Receives into `notification`. Returns `false` when the caller has gone in the meantime. */
+/**
+ * Waits for a notification and receives it into `notification`. Between the call and this a signal interrupts the call: to
+ * wait in poll(2) first would make that longer.
+ *
+ * @returns `false` when there is none: the caller has gone in the meantime, or, since Linux 6.11, the last filtered thread.
+ */
 export function receiveNotification(listener: Descriptor, notification: Notification): boolean {
   // The kernel insists on zeros.
   notification.clear();

@@ -9,7 +9,7 @@ import { socketpair } from "../ffi/unix.ts";
 import type { KeepaliveValues } from "./keepalive/values.ts";
 import { encodeDuty, SUPERVISE } from "./launch/duty.ts";
 import { compileFilter, type Moment } from "./launch/filter.ts";
-import { handOver } from "./launch/handover.ts";
+import { awaitStart, handOver } from "./launch/handover.ts";
 import { inheritedEnvironment, lookUp, rawArguments } from "./launch/heritage.ts";
 import { install } from "./launch/install.ts";
 import { startKeeper } from "./launch/keeper.ts";
@@ -43,7 +43,8 @@ export interface LaunchOptions {
  * The supervisor always lets the call proceed, also where it could not set anything. It is outside the command's family
  * and session, and lives as long as a process under the filter. When it is killed a shell starts it anew, and calls wait
  * meanwhile; when it cannot be started anew, the command is killed. When the shell is killed as well, the calls fail with
- * ENOSYS. Connections made through io_uring, and sockets that a process has been given already listening, are not seen.
+ * ENOSYS. A supervisor that one call keeps in the kernel is left behind and replaced, by a watcher that is there from the
+ * first call on. Connections made through io_uring, and sockets that a process has been given already listening, are not seen.
  *
  * With `socket`, the supervisor makes the socket itself, in the caller's network namespace and as its user, and hands it
  * over. That needs no right to look into other processes, but takes longer.
@@ -85,9 +86,10 @@ function prepare(options: LaunchOptions): { program: string; environment: Uint8A
 function superviseFromHere({ values, on, debug }: LaunchOptions, environment: Uint8Array[]): { noNewPrivs: boolean } {
   const [socket, shelf] = socketpair();
   try {
-    const supervisor = [...host.self, SUPERVISE, ...encodeDuty({ on, debug, values: { ...values } })];
+    const supervisor = [...host.self, SUPERVISE, ...encodeDuty({ on, debug, stalls: [], values: { ...values } })];
     startBeside(shelf, environment, supervisor, debug);
     shelf.close();
+    awaitStart(socket);
     const { listener, noNewPrivs } = install(compileFilter(callers(), on));
     handOver(socket, listener);
     listener.close();

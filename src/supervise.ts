@@ -1,40 +1,57 @@
-// The process that `tcphup run` starts beside the command. It is tcphup once more, by a command that no help mentions.
+// The processes that `tcphup run` starts beside the command. They are tcphup once more, by a command that no help mentions.
 
 import { host } from "../ffi/deno.ts";
+import { readTextFile } from "../ffi/file.ts";
+import { entriesOf } from "../ffi/files.ts";
 import { Descriptor, isSyscallError } from "../ffi/libc.ts";
 import { poll, POLLOUT } from "../ffi/poll.ts";
-import { callers, hasHangup, takeTurns } from "../ffi/seccomp.ts";
+import { runSoonWhenWoken } from "../ffi/process.ts";
+import { callers, hasHangup, hasHungUp, letProceed, takeTurns, trySeccomp } from "../ffi/seccomp.ts";
 import { apply, type SocketUse } from "./keepalive/options.ts";
 import { SYSTEM_VALUES } from "./keepalive/values.ts";
-import { decodeDuty, type Duty } from "./launch/duty.ts";
+import { userOf } from "./launch/caller.ts";
+import { decodeDuty, type Duty, encodeDuty, isGivenUp, remembered, SUPERVISE, WATCH } from "./launch/duty.ts";
 import type { Moment } from "./launch/filter.ts";
-import { answer, type Handover, mayDuplicate, takeOver } from "./launch/handover.ts";
-import { COMMAND_FD, EXIT, SHELF_FD } from "./launch/keeper.ts";
+import { answer, type Handover, mayDuplicate, STARTED, takeOver } from "./launch/handover.ts";
+import { inheritedEnvironment } from "./launch/heritage.ts";
+import { COMMAND_FD, EXIT, SHELF_FD, startKeeper } from "./launch/keeper.ts";
 import { Supervisor } from "./launch/supervisor.ts";
+import { openSupervisor, watch, Watcher } from "./launch/watcher.ts";
 import { missingForGetfd } from "./owners/permission.ts";
 import { UsageError } from "./usage_error.ts";
 
 const USES: Record<Moment, SocketUse> = { connect: "connect", listen: "listen", socket: "new" };
 
 /**
- * Is the supervisor that `launch` starts beside the command, until the last process under the filter has gone.
+ * Is the supervisor that `launch` starts beside the command, until the last process under the filter has gone, or the
+ * watcher of that supervisor.
  *
  * @param args What follows `supervise` on the command line.
  * @returns The exit status, by which the shell that has started it decides whether to start it anew.
  * @throws {UsageError} When it was not started by `launch`.
  */
 export function supervise(args: readonly string[]): number {
-  const duty = decodeDuty(args);
+  const [role, pid, ...rest] = args;
+  return role === WATCH ? beWatcher(Number(pid), decodeDuty(rest)) : beSupervisor(decodeDuty(args));
+}
+
+function beSupervisor(duty: Duty): number {
   const shelf = new Descriptor(SHELF_FD);
-  const handover = fetchHandover(shelf);
+  trySeccomp();
+  const isFirst = startedByLaunch(() => answer(shelf, STARTED));
+  const handover = takeOver(shelf);
   if (handover === null) return EXIT.finished;
-  const why = whyImpossible(handover, duty.on);
-  const isFirst = answer(shelf, why);
-  if (isFirst && why !== null) return EXIT.cannot;
+  if (isFirst) {
+    const why = whyImpossible(handover, duty.on);
+    answer(shelf, why);
+    if (why !== null) return EXIT.finished;
+  }
   // From here on the command runs and relies on it.
   try {
-    if (!isFirst && duty.debug) report("the supervisor was killed and has been started again");
+    if (hasHungUp(handover.listener)) return EXIT.finished;
+    if (!isFirst && duty.debug) report("the supervisor has ended, and another one has been started");
     takeTurns(handover.listener);
+    runSoonWhenWoken();
     supervisor(handover, duty).run();
     return EXIT.finished;
   } catch (error) {
@@ -43,19 +60,21 @@ export function supervise(args: readonly string[]): number {
   }
 }
 
-function fetchHandover(shelf: Descriptor): Handover | null {
+function startedByLaunch<T>(work: () => T): T {
   try {
-    return takeOver(shelf);
+    return work();
   } catch (error) {
     if (!isSyscallError(error, "EBADF", "ENOTSOCK")) throw error;
     throw new UsageError("supervise is not a command to type: tcphup run starts it");
   }
 }
 
-function supervisor({ listener, notification }: Handover, { debug, values }: Duty): Supervisor {
-  const keepalive = { ...SYSTEM_VALUES, ...values };
-  return new Supervisor(listener, notification, {
+function supervisor({ listener, notification }: Handover, duty: Duty): Supervisor {
+  const { debug, stalls } = duty;
+  const keepalive = { ...SYSTEM_VALUES, ...duty.values };
+  return new Supervisor(listener, notification, new Watcher(duty), {
     callers: callers(),
+    leavesAlone: (tid) => stalls.length > 0 && isGivenUp(stalls, userOf(tid)),
     setOptions(socket, moment) {
       for (const { option, value, error } of apply(socket, keepalive, USES[moment])) {
         if (error !== null && debug) report(`${moment}: ${option} ${value}: ${error}`);
@@ -63,6 +82,54 @@ function supervisor({ listener, notification }: Handover, { debug, values }: Dut
     },
     report: debug ? report : () => {},
   });
+}
+
+function beWatcher(pid: number, duty: Duty): number {
+  const shelf = new Descriptor(SHELF_FD);
+  const handover = startedByLaunch(() => takeOver(shelf));
+  const supervisor = openSupervisor(pid);
+  if (handover === null || supervisor === null) return EXIT.finished;
+  watch({ ...handover, supervisor }, () => replace(pid, handover, duty));
+  return EXIT.finished;
+}
+
+/** Has another supervisor take the place of the stuck one. Returns whether it has been started. */
+function replace(pid: number, { listener, notification }: Handover, duty: Duty): boolean {
+  const { id, tid } = notification;
+  try {
+    const second = Math.floor(parseFloat(readTextFile("/proc/uptime")));
+    const stalls = [...remembered(duty.stalls, second, isThere), { uid: userOrNone(tid), pid, second }];
+    // What the one is stuck over is not to hold up the next.
+    letProceed(listener, id);
+    startKeeper({
+      supervisor: [...host.self, SUPERVISE, ...encodeDuty({ ...duty, stalls })],
+      environment: inheritedEnvironment(),
+      shelf: new Descriptor(SHELF_FD),
+      command: new Descriptor(COMMAND_FD),
+      open: entriesOf("/proc/self/fd").map(({ name }) => Number(name)),
+      debug: duty.debug,
+    });
+    if (duty.debug) report(`thread ${tid}: the supervisor is stuck in the kernel over its call, and is left behind`);
+    return true;
+  } catch (error) {
+    if (!isSyscallError(error)) throw error;
+    if (duty.debug) report(`the supervisor is stuck, and another one cannot be started: ${error.message}`);
+    return false;
+  }
+}
+
+/** The user of a thread, −1 when it has gone. */
+function userOrNone(tid: number): number {
+  try {
+    return userOf(tid);
+  } catch (error) {
+    if (isSyscallError(error)) return -1;
+    throw error;
+  }
+}
+
+function isThere(pid: number): boolean {
+  return entriesOf("/proc").some(({ name }) => name === String(pid));
 }
 
 const STDERR = 2;

@@ -6,19 +6,24 @@ import {
   AF_INET6,
   type Descriptor,
   type ForeignFd,
+  getpeername,
   getsockopt,
+  getsockoptBytes,
   IPPROTO_MPTCP,
   IPPROTO_TCP,
   isSyscallError,
   open,
   pidfdGetfd,
   pidfdOpen,
+  setsockoptBytes,
   SO_DOMAIN,
+  SO_LINGER,
   SO_PROTOCOL,
   SOL_SOCKET,
 } from "../../ffi/libc.ts";
 import { type CallNumbers, type Notification, SYS_CONNECT, SYS_LISTEN, SYS_SOCKET } from "../../ffi/seccomp.ts";
 import { type Moment, MOMENTS } from "./filter.ts";
+import { userIn } from "./stand_in.ts";
 
 /** The call that a thread waits in. */
 export interface Call {
@@ -63,6 +68,11 @@ function readArguments(tid: number, address: bigint): [number, number, number] {
   }
 }
 
+/** The user whose files, and sockets, a thread makes. */
+export function userOf(tid: number): number {
+  return userIn(readTextFile(`/proc/${tid}/status`));
+}
+
 /** A pidfd that leads to a thread's descriptors. */
 export function openTask(tid: number): Descriptor {
   try {
@@ -86,6 +96,35 @@ function leaderOf(tid: number): number {
 /** A duplicate of the thread's descriptor. Close it before the thread goes on. */
 export function duplicate(pidfd: Descriptor, fd: number): Descriptor {
   return pidfdGetfd(pidfd, fd as ForeignFd);
+}
+
+/**
+ * Closes a duplicate. Where the program has closed its own meanwhile this is the last one, and with SO_LINGER close(2)
+ * would wait for the peer: so a connection does not linger then. One that is yet to be made does not wait.
+ */
+export function release(duplicate: Descriptor): void {
+  try {
+    const linger = new Int32Array(2);
+    getsockoptBytes(duplicate, SOL_SOCKET, SO_LINGER, new Uint8Array(linger.buffer));
+    const [isOn, seconds] = linger;
+    if (isOn !== 0 && seconds !== 0 && isConnected(duplicate)) {
+      setsockoptBytes(duplicate, SOL_SOCKET, SO_LINGER, new Uint8Array(8));
+    }
+  } catch (error) {
+    if (!isSyscallError(error)) throw error;
+  } finally {
+    duplicate.close();
+  }
+}
+
+function isConnected(socket: Descriptor): boolean {
+  try {
+    getpeername(socket);
+    return true;
+  } catch (error) {
+    if (isSyscallError(error, "ENOTCONN")) return false;
+    throw error;
+  }
 }
 
 /** Whether a descriptor is a TCP or MPTCP socket. */

@@ -6,12 +6,27 @@ import { type Descriptor, type ForeignFd, isSyscallError, pidfdGetfd } from "../
 import { Notification, NOTIFICATION_SIZE } from "../../ffi/seccomp.ts";
 import { peek, receive, send, setReceiveTimeout } from "../../ffi/unix.ts";
 import { Unsupported } from "../unsupported.ts";
+import { ENDED } from "./keeper.ts";
 
 /** How long a supervisor may take to start. */
 const PATIENCE_S = 30;
 
+/** What the supervisor says when it has started, and when it can answer for the command. Anything else says why not. */
+export const STARTED = "started";
 const READY = "ready";
 const NOT_STARTED = "the supervisor did not start: --debug shows what it says";
+
+/**
+ * Waits until the supervisor has started, and with it whatever a filter might have killed it for.
+ *
+ * @param socket This process's end of the pair.
+ * @throws {Unsupported} When it does not start.
+ */
+export function awaitStart(socket: Descriptor): void {
+  setReceiveTimeout(socket, PATIENCE_S);
+  const answer = receiveAnswer(socket);
+  if (answer !== STARTED) throw new Unsupported(explain(answer, "seccomp"));
+}
 
 /**
  * Gives the supervisor the listener, and memory for the notification that it is working on.
@@ -20,7 +35,7 @@ const NOT_STARTED = "the supervisor did not start: --debug shows what it says";
  * @throws {Unsupported} When the supervisor says that it cannot work here, or does not say anything.
  */
 export function handOver(socket: Descriptor, listener: Descriptor): void {
-  const memory = createMemory("tcphup notification", NOTIFICATION_SIZE);
+  const memory = memoryFor(NOTIFICATION_SIZE);
   try {
     send({ text: String(socket.number), descriptors: [listener, memory] }, socket);
   } catch (error) {
@@ -29,18 +44,43 @@ export function handOver(socket: Descriptor, listener: Descriptor): void {
   } finally {
     memory.close();
   }
-  const answer = awaitAnswer(socket);
-  if (answer !== READY) throw new Unsupported(answer);
+  let answer = receiveAnswer(socket);
+  // Of one that has been started anew meanwhile.
+  while (answer === STARTED) answer = receiveAnswer(socket);
+  if (answer !== READY) throw new Unsupported(explain(answer, "pidfd_getfd"));
 }
 
-function awaitAnswer(socket: Descriptor): string {
-  setReceiveTimeout(socket, PATIENCE_S);
+function memoryFor(size: number): Descriptor {
   try {
-    return receive(socket)?.text ?? NOT_STARTED;
+    return createMemory("tcphup notification", size);
+  } catch (error) {
+    if (!isSyscallError(error, "EFBIG")) throw error;
+    throw new Unsupported(`RLIMIT_FSIZE (LimitFSIZE= of a unit) is too low for the supervisor: it takes ${size} bytes`);
+  }
+}
+
+/** What has come from the other end; null when nothing has. */
+function receiveAnswer(socket: Descriptor): string | null {
+  try {
+    return receive(socket)?.text ?? null;
   } catch (error) {
     if (isSyscallError(error, "EAGAIN")) return `the supervisor did not start within ${PATIENCE_S} s`;
     throw error;
   }
+}
+
+const SIGNALLED = 128;
+const SIGSYS = 31;
+
+/** Why there is no supervisor, from what its shell or it itself has said. `call` is the one that it was about to make. */
+function explain(answer: string | null, call: "seccomp" | "pidfd_getfd"): string {
+  if (answer === null) return NOT_STARTED;
+  if (!answer.startsWith(ENDED)) return answer;
+  const status = Number(answer.slice(ENDED.length));
+  if (status <= SIGNALLED) return NOT_STARTED;
+  if (status !== SIGNALLED + SIGSYS) return `the supervisor was killed by signal ${status - SIGNALLED}`;
+  const remedy = call === "pidfd_getfd" ? `; --on socket does without ${call}` : "";
+  return `a seccomp filter kills whoever calls ${call}(2), as SystemCallFilter= of a unit may: allow it there${remedy}`;
 }
 
 /** What a supervisor has been given. */
@@ -62,13 +102,13 @@ export function takeOver(shelf: Descriptor): Handover | null {
 }
 
 /**
- * Tells tcphup that the command may start, or with `why` that it may not.
+ * Tells tcphup something: `STARTED`, that the command may start, or with `why` that it may not.
  *
  * @returns `false` when the command has started long ago: this supervisor is not the first.
  */
-export function answer(shelf: Descriptor, why: string | null): boolean {
+export function answer(shelf: Descriptor, text: string | null): boolean {
   try {
-    send({ text: why ?? READY, descriptors: [] }, shelf);
+    send({ text: text ?? READY, descriptors: [] }, shelf);
     return true;
   } catch (error) {
     if (isSyscallError(error, "EPIPE", "ECONNRESET")) return false;

@@ -1,40 +1,65 @@
-// The processes beside the command: the supervisor, and a shell that starts it anew should it be killed.
+// The processes beside the command: the supervisor, and a shell that starts it anew should it end before its time.
 //
 // Both are in a session of their own and children of init (or of the nearest subreaper), not of the command, which may
 // well wait for any child. The shell holds the one socket in which the listener lies: while it lives the kernel keeps
 // calls waiting for a supervisor, instead of failing them with ENOSYS.
 
 import { Descriptor, isSyscallError } from "../../ffi/libc.ts";
-import { duplicateFrom, type FileAction, O_RDWR, spawn, wait } from "../../ffi/process.ts";
+import { duplicateFrom, type FileAction, O_RDWR, SIGUSR2, spawn, wait } from "../../ffi/process.ts";
 
 const STDERR = 2;
 /** The supervisor's descriptors: where the listener is fetched, and a pidfd of the command. */
 export const SHELF_FD = 3;
 export const COMMAND_FD = 4;
 
-/** What the supervisor exits with. Above 128 it is started anew, as if it had been killed by a signal. */
-export const EXIT = { finished: 0, cannot: 4, again: 255 } as const;
+/** What the supervisor exits with. After `finished` the shell ends, after anything else it starts another one. */
+export const EXIT = { finished: 0, again: 255 } as const;
+
+/** The signal that ends a supervisor for which another one has been started already: the shell ends with it. */
+export const REPLACED = SIGUSR2;
+
+/** What the shell tells tcphup, should that still wait, when the supervisor has ended: its exit status follows. */
+export const ENDED = "ended ";
+
+/** More restarts than this, and so many seconds, are taken for a supervisor that cannot be kept alive. */
+const MOST_RESTARTS = 15;
+const WITHIN_S = 30;
 
 /**
  * Runs "$@", the supervisor, until the command's processes are gone. Both ignore what ends a session or a service: the
  * command may still connect while it shuts down. When the supervisor cannot be kept alive the command, which fdinfo of
- * its pidfd names, is killed: a program all of whose connects fail should not go on. A first start that fails is left to
- * tcphup, which still waits for it.
+ * its pidfd names, is killed: a program all of whose connects fail should not go on.
  */
 export const SCRIPT = `(
-trap "" HUP INT QUIT TERM
+trap "" HUP INT QUIT TERM PIPE
 cd /
-for start in 1 2 3 4 5 6 7 8 9 10; do
+lives() {
+  while read -r key pid; do
+    [ "$key" = Pid: ] && [ "$pid" -gt 0 ] && return
+  done </proc/self/fdinfo/${COMMAND_FD}
+  return 1
+}
+told= restarts=0 since=0
+while :; do
   "$@"
   status=$?
-  [ $status -gt 128 ] || break
-  sleep 1
+  [ $status -ne ${EXIT.finished} ] && [ $status -ne ${128 + REPLACED} ] || exit
+  echo "${ENDED}$status" 2>/dev/null >&${SHELF_FD} && told=1
+  [ -z "$told" ] || lives || exit
+  read -r now rest </proc/uptime
+  now=\${now%.*}
+  [ $((now - since)) -lt ${WITHIN_S} ] || restarts=0 since=$now
+  restarts=$((restarts + 1))
+  [ $restarts -le ${MOST_RESTARTS} ] || break
+  [ $restarts -eq 1 ] || sleep 1
 done
-[ $status -ne 0 ] && [ $start -ne 1 ] || exit
-while read -r key pid; do
-  [ "$key" = Pid: ] && [ "$pid" -gt 0 ] && kill -KILL "$pid"
-done </proc/self/fdinfo/${COMMAND_FD}
+lives && kill -KILL "$pid"
 ) &`;
+
+/** Where the shell finds sleep(1), whatever the command's PATH: on NixOS not in the first two. */
+const PATH = "PATH=/usr/bin:/bin:/run/current-system/sw/bin";
+/** What tcphup needs of the command's environment to start: libraries, Deno's cache, koffi. The rest is not kept. */
+const NEEDED = ["LD_LIBRARY_PATH", "HOME", "XDG_CACHE_HOME", "DENO_DIR", "DENO_V8_FLAGS", "NODE_PATH"];
 
 /** What to start beside the command. */
 export interface Keeper {
@@ -43,7 +68,7 @@ export interface Keeper {
   readonly environment: readonly Uint8Array[];
   /** The supervisor's end of a socket pair, where it finds the listener. */
   readonly shelf: Descriptor;
-  /** A pidfd of this process. */
+  /** A pidfd of the command. */
   readonly command: Descriptor;
   /** The numbers of this process's descriptors: neither of the two is to hold open what the command has inherited. */
   readonly open: readonly number[];
@@ -52,6 +77,7 @@ export interface Keeper {
 }
 
 const encoder = new TextEncoder();
+const decoder = new TextDecoder();
 
 /**
  * Starts the shell and the supervisor, and returns when they have left this process's family.
@@ -76,10 +102,16 @@ export function startKeeper({ supervisor, environment, shelf, command, open, deb
     ...open.filter((fd) => fd > COMMAND_FD).map((fd): FileAction => ({ action: "close", fd })),
   ];
   try {
-    waitUnlessReaped(spawn("/bin/sh", args, environment, actions));
+    waitUnlessReaped(spawn("/bin/sh", args, environmentOf(environment), actions));
   } finally {
     for (const descriptor of copies) descriptor.close();
   }
+}
+
+/** What the shell and the supervisor have of an environment. */
+export function environmentOf(environment: readonly Uint8Array[]): Uint8Array[] {
+  const isNeeded = (entry: Uint8Array) => NEEDED.includes(decoder.decode(entry).split("=", 1)[0]);
+  return [encoder.encode(PATH), ...environment.filter(isNeeded)];
 }
 
 /** The outer shell ends at once. A process that ignores SIGCHLD is not told so: the kernel has reaped it. */

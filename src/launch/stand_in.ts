@@ -28,7 +28,7 @@ export function readMaker(task: number | "self", hasLabel = true): Maker {
   const status = readTextFile(`/proc/${task}/status`);
   return {
     netns: statx(null, `/proc/${task}/ns/net`).ino,
-    uid: lastId(UIDS, status),
+    uid: userIn(status),
     gid: lastId(GIDS, status),
     cgroup: readTextFile(`/proc/${task}/cgroup`),
     label: hasLabel ? readLabel(task) : "",
@@ -38,6 +38,11 @@ export function readMaker(task: number | "self", hasLabel = true): Maker {
 /** The last of four ids (real, effective, saved, file system) is the one that files, and sockets, are made with. */
 const UIDS = /^Uid:.*\t(\d+)$/m;
 const GIDS = /^Gid:.*\t(\d+)$/m;
+
+/** The user of a /proc/TASK/status, as whom the task makes files and sockets. */
+export function userIn(status: string): number {
+  return lastId(UIDS, status);
+}
 
 function lastId(ids: RegExp, status: string): number {
   return Number(ids.exec(status)?.[1]);
@@ -68,6 +73,7 @@ export class StandIn {
    * socket(2) as the thread `tid` would have made it, with SOCK_CLOEXEC.
    *
    * @throws {StandInError} When this process cannot pass for it.
+   * @throws {AstrayError} When it has, and cannot be itself again.
    * @throws {SyscallError} What socket(2) would tell the thread too.
    */
   socket(tid: number, domain: number, type: number, protocol: number): Descriptor {
@@ -86,7 +92,7 @@ export class StandIn {
       if (!actAs(uid, gid)) throw new StandInError(`runs as user ${uid}, which needs CAP_SETUID and CAP_SETGID`);
       return make();
     } finally {
-      actAs(self.uid, self.gid);
+      becomeAgain(self);
     }
   }
 
@@ -101,7 +107,7 @@ export class StandIn {
     try {
       return make();
     } finally {
-      setns(this.#netns, CLONE_NEWNET);
+      goBack(this.#netns);
     }
   }
 }
@@ -113,6 +119,23 @@ function enter(namespace: Descriptor): void {
     if (isSyscallError(error, "EPERM")) throw new StandInError("is in another network namespace: needs CAP_SYS_ADMIN");
     throw error;
   }
+}
+
+function becomeAgain({ uid, gid }: Maker): void {
+  if (!actAs(uid, gid)) throw new AstrayError(`cannot be user ${uid} again`);
+}
+
+function goBack(netns: Descriptor): void {
+  try {
+    setns(netns, CLONE_NEWNET);
+  } catch (error) {
+    throw new AstrayError(`cannot go back to its own network namespace: ${(error as Error).message}`);
+  }
+}
+
+/** Why this process cannot go on: what it makes from now on would be another's. */
+export class AstrayError extends Error {
+  override readonly name = "AstrayError";
 }
 
 /** Why a socket cannot be made in the place of a program. */

@@ -2,22 +2,26 @@
 // the options, and lets the call proceed. seccomp_unotify(2).
 
 import { type Descriptor, isSyscallError, SOCK_CLOEXEC } from "../../ffi/libc.ts";
+import { poll, POLLIN } from "../../ffi/poll.ts";
 import {
   answerWithDescriptor,
   type CallNumbers,
+  hasHungUp,
   isWaiting,
   letProceed,
   type Notification,
   receiveNotification,
-  waitForNotification,
 } from "../../ffi/seccomp.ts";
-import { type Call, decodeCall, duplicate, isTcp, openTask } from "./caller.ts";
+import { type Call, decodeCall, duplicate, isTcp, openTask, release } from "./caller.ts";
 import type { Moment } from "./filter.ts";
-import { StandIn, StandInError } from "./stand_in.ts";
+import { AstrayError, StandIn, StandInError } from "./stand_in.ts";
+import type { Watcher } from "./watcher.ts";
 
 /** What a supervisor does about a socket, and whom it tells. */
 export interface SupervisorOptions {
   readonly callers: readonly CallNumbers[];
+  /** Whether a thread's calls are to proceed as they are. */
+  readonly leavesAlone: (tid: number) => boolean;
   /** Sets the options of a TCP socket that is about to be used so. A refusal is the callee's to report. */
   readonly setOptions: (socket: Descriptor, moment: Moment) => void;
   /** Told of each call that went on without its options, and why. */
@@ -28,6 +32,7 @@ export interface SupervisorOptions {
 export class Supervisor {
   readonly #listener: Descriptor;
   readonly #notification: Notification;
+  readonly #watcher: Pick<Watcher, "start">;
   readonly #options: SupervisorOptions;
   #standIn: StandIn | undefined;
 
@@ -35,36 +40,66 @@ export class Supervisor {
    * @param notification In memory that outlives this process: what is in there at the start was received by a supervisor
    * that did not live to answer it.
    */
-  constructor(listener: Descriptor, notification: Notification, options: SupervisorOptions) {
+  constructor(
+    listener: Descriptor,
+    notification: Notification,
+    watcher: Pick<Watcher, "start">,
+    options: SupervisorOptions,
+  ) {
     this.#listener = listener;
     this.#notification = notification;
+    this.#watcher = watcher;
     this.#options = options;
   }
 
-  /** Returns when the last thread under the filter has gone. */
+  /**
+   * Returns when the last thread under the filter has gone. A command that makes none of the calls has no watcher.
+   *
+   * @throws {AstrayError} When this process is no longer what it was. The call that it had in hand proceeds.
+   */
   run(): void {
-    if (this.#notification.id !== 0n) this.#answer();
-    while (waitForNotification(this.#listener)) {
-      if (receiveNotification(this.#listener, this.#notification)) this.#answer();
+    const { id } = this.#notification;
+    let isWatched = id !== 0n && isWaiting(this.#listener, id) && this.#answer();
+    for (;;) {
+      if (!isWatched) {
+        if ((poll(this.#listener.number, POLLIN, -1) & POLLIN) === 0) return;
+        isWatched = this.#watcher.start();
+      }
+      if (receiveNotification(this.#listener, this.#notification)) isWatched = this.#answer();
+      else if (hasHungUp(this.#listener)) return;
     }
   }
 
-  /** Whatever happens here, the call proceeds. */
-  #answer(): void {
+  /**
+   * Whatever happens here, the call proceeds. Between that and the wait for the next call is nothing to do: the program may
+   * be there already, and until its call is received a signal interrupts it.
+   *
+   * @returns Whether there is a watcher.
+   */
+  #answer(): boolean {
+    const isWatched = this.#watcher.start();
     const { id } = this.#notification;
-    if (!this.#setOptions(id)) letProceed(this.#listener, id);
-    this.#notification.clear();
+    let isAnswered = false;
+    try {
+      isAnswered = this.#setOptions(id);
+    } finally {
+      this.#notification.countAnswer();
+      if (!isAnswered) letProceed(this.#listener, id);
+    }
+    return isWatched;
   }
 
   /** Returns whether the call has been answered already. */
   #setOptions(id: bigint): boolean {
     try {
+      if (this.#options.leavesAlone(this.#notification.tid)) return false;
       const call = decodeCall(this.#notification, this.#options.callers);
       if (call === null) return false;
       if (call.moment === "socket") return this.#makeSocket(id, call);
       this.#setOptionsOf(id, call);
       return false;
     } catch (error) {
+      if (error instanceof AstrayError) throw error;
       // A thread that has gone, or has closed its descriptor, needs nothing.
       if (isSyscallError(error, "ESRCH", "EBADF") || !isWaiting(this.#listener, id)) return false;
       this.#report(error);
@@ -81,7 +116,7 @@ export class Supervisor {
       try {
         if (isTcp(socket)) this.#options.setOptions(socket, moment);
       } finally {
-        socket.close();
+        release(socket);
       }
     } finally {
       pidfd.close();

@@ -20,8 +20,18 @@ export interface Beside {
 export async function beside(netns: Namespace): Promise<Beside | null> {
   const pids = (await netns.pids()).filter((pid) => commandLine(pid).includes("supervise"));
   const keeper = pids.find((pid) => commandLine(pid)[0] === "sh");
-  const supervisor = pids.find((pid) => commandLine(pid)[0] !== "sh");
+  const supervisor = pids.find((pid) => commandLine(pid)[0] !== "sh" && !isWatcher(pid));
   return keeper === undefined || supervisor === undefined ? null : { keeper, supervisor };
+}
+
+function isWatcher(pid: number): boolean {
+  const words = commandLine(pid);
+  return words[words.indexOf("supervise") + 1] === "watch";
+}
+
+/** The process that watches the supervisor of the one command that runs in the namespace; undefined before its first call. */
+export async function watcher(netns: Namespace): Promise<number | undefined> {
+  return (await netns.pids()).find(isWatcher);
 }
 
 /** Waits until there is a supervisor, another one than `before`. */

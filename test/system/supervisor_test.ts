@@ -1,0 +1,202 @@
+// What becomes of a family under `tcphup run` when its supervisor is stuck, astray or cannot start.
+
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { launching, supervised, unsupervised, watcher } from "../harness/launched.ts";
+import { TextLineStream } from "../harness/lines.ts";
+import type { Namespace } from "../harness/namespace.ts";
+import { Peer, PYTHON, pythonProgram } from "../harness/peer.ts";
+import { commandLine, eventually, outputOf } from "../harness/process.ts";
+import { systemTest } from "../harness/system.ts";
+
+const PORT = 8000;
+
+/** Answers each line of standard input with SO_KEEPALIVE of a new connection, or why there is none. */
+const CLIENT = `
+import socket, sys
+for line in sys.stdin:
+    try:
+        with socket.create_connection(("127.0.0.1", ${PORT})) as s:
+            print(s.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE), flush=True)
+    except OSError as error:
+        print(error.strerror, flush=True)`;
+
+/** A client under `tcphup run` that connects when it is told to. */
+class Client implements AsyncDisposable {
+  readonly #child: Deno.ChildProcess;
+  readonly #lines: ReadableStreamDefaultReader<string>;
+  readonly #orders: WritableStreamDefaultWriter<Uint8Array>;
+
+  constructor(netns: Namespace) {
+    this.#child = netns.spawn(launching([PYTHON, "-c", CLIENT]));
+    this.#lines = this.#child.stdout.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream()).getReader();
+    this.#orders = this.#child.stdin.getWriter();
+  }
+
+  /** What it says of one more connection. */
+  async connect(): Promise<string> {
+    await this.#orders.write(new TextEncoder().encode("\n"));
+    return (await this.#lines.read()).value!;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#orders.close();
+    await this.#lines.cancel();
+    await this.#child.stderr.cancel();
+    await this.#child.status;
+  }
+}
+
+/** strace(1), once it has taken hold of the supervisor. */
+async function straced(netns: Namespace, pid: number, ...options: string[]): Promise<Deno.ChildProcess> {
+  const child = netns.spawn(["strace", "--quiet=all", "-f", "-o", "/dev/null", ...options, "-p", String(pid)]);
+  await eventually("strace", () => !/^TracerPid:\t0$/m.test(Deno.readTextFileSync(`/proc/${pid}/status`)));
+  return child;
+}
+
+async function end(child: Deno.ChildProcess): Promise<void> {
+  try {
+    child.kill("SIGKILL");
+  } catch {
+    // It ends with what it traces.
+  }
+  await outputOf(child, ["strace"]);
+}
+
+systemTest("run: over a call in which the supervisor is stuck no other waits for long", ["strace"], async (netns) => {
+  await Peer.start(netns).listen("127.0.0.1", PORT);
+  let tracer: Deno.ChildProcess;
+  {
+    await using client = new Client(netns);
+    assertEquals(await client.connect(), "1");
+    const { supervisor } = await supervised(netns);
+    tracer = await straced(netns, supervisor, "-e", "inject=setsockopt:delay_enter=600s");
+    assertEquals(await client.connect(), "0", "the call itself goes on as it is");
+    assertEquals(await client.connect(), "1");
+    assert(commandLine(supervisor).length > 0, "the stuck one is left behind");
+  }
+  await end(tracer);
+  await unsupervised(netns);
+});
+
+systemTest("run: a supervisor that is stopped is replaced when a call comes", [], async (netns) => {
+  await Peer.start(netns).listen("127.0.0.1", PORT);
+  let stopped: number;
+  {
+    await using client = new Client(netns);
+    assertEquals(await client.connect(), "1");
+    stopped = (await supervised(netns)).supervisor;
+    await eventually("a watcher", async () => await watcher(netns) !== undefined);
+    Deno.kill(stopped, "SIGSTOP");
+    await eventually("its stop", () => Deno.readTextFileSync(`/proc/${stopped}/status`).includes("State:\tT"));
+    assertEquals(await client.connect(), "1");
+  }
+  // It has been ended already, and learns of it now.
+  Deno.kill(stopped, "SIGCONT");
+  await unsupervised(netns);
+});
+
+systemTest("run: after its first call a command has a watcher, and before it none", [], async (netns) => {
+  await Peer.start(netns).listen("127.0.0.1", PORT);
+  {
+    await using client = new Client(netns);
+    await supervised(netns);
+    assertEquals(await watcher(netns), undefined);
+    await client.connect();
+    await eventually("a watcher", async () => await watcher(netns) !== undefined);
+  }
+  await unsupervised(netns);
+});
+
+const NR_ioctl = Deno.build.arch === "x86_64" ? 16 : 29;
+
+systemTest("run: the supervisor waits where it receives, which leaves signals the least time", [], async (netns) => {
+  await Peer.start(netns).listen("127.0.0.1", PORT);
+  await using client = new Client(netns);
+  await client.connect();
+  const { supervisor } = await supervised(netns);
+  await eventually("ioctl(2) with SECCOMP_IOCTL_NOTIF_RECV", () => {
+    const [nr, , request] = Deno.readTextFileSync(`/proc/${supervisor}/syscall`).split(" ");
+    return Number(nr) === NR_ioctl && Number(request) === 0xc0502100;
+  });
+});
+
+systemTest("run: a socket lingers as its program has it, unless it is connected again", [], async (netns) => {
+  await Peer.start(netns).listen("127.0.0.1", PORT);
+  const program = `
+import socket, struct
+s = socket.socket()
+lingers = lambda: struct.unpack("ii", s.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8))
+s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 30))
+s.connect(("127.0.0.1", ${PORT}))
+print(*lingers())
+try:
+    s.connect(("127.0.0.1", ${PORT}))
+except OSError as error:
+    print(error.strerror)
+print(lingers()[0])`;
+  const output = await netns.exec(...launching([PYTHON, "-c", program]));
+  assertEquals(output, "1 30\nTransport endpoint is already connected\n0\n");
+});
+
+systemTest("run --on socket: a supervisor that cannot go back to its namespace ends, and the next is there", [
+  "strace",
+  "unshare",
+], async (netns) => {
+  const maker = `
+import socket, subprocess, sys
+SO_NETNS_COOKIE = 71
+netns = lambda: print(socket.socket().getsockopt(socket.SOL_SOCKET, SO_NETNS_COOKIE, 8).hex(), flush=True)
+if len(sys.argv) > 1:
+    netns()
+    sys.exit()
+netns()
+sys.stdin.readline()
+subprocess.run(["unshare", "--net", sys.executable, *sys.orig_argv[1:], "elsewhere"])
+netns()`;
+  const child = netns.spawn(launching([PYTHON, "-c", maker], ["--on", "socket"]));
+  await eventually("a watcher", async () => await watcher(netns) !== undefined);
+  const { supervisor } = await supervised(netns);
+  const tracer = await straced(netns, supervisor, "-e", "inject=setns:error=ENOMEM:when=2");
+  await child.stdin.close();
+  const { stdout } = await outputOf(child, ["python3"]);
+  await end(tracer);
+  const [before, elsewhere, after] = stdout.trim().split("\n");
+  assert(before !== elsewhere);
+  assertEquals(after, before);
+  await unsupervised(netns);
+});
+
+const SYS_pidfd_getfd = 438;
+const SYS_seccomp = Deno.build.arch === "x86_64" ? 317 : 277;
+
+systemTest("run: where a filter kills at what it needs, it says so, and nothing starts", [], async (netns) => {
+  const killed = async (nr: number, ...flags: string[]) =>
+    await netns.run(pythonProgram("deny.py", nr, "kill", ...launching(["echo", "started"], flags)));
+  for (const [nr, call] of [[SYS_pidfd_getfd, "pidfd_getfd"], [SYS_seccomp, "seccomp"]] as const) {
+    const { code, stdout, stderr } = await killed(nr);
+    assertEquals([code, stdout], [4, ""]);
+    assertMatch(stderr, new RegExp(`^tcphup: a seccomp filter kills whoever calls ${call}\\(2\\), .*\n$`));
+  }
+  assertEquals((await killed(SYS_pidfd_getfd, "--on", "socket")).stdout, "started\n");
+  await unsupervised(netns);
+});
+
+systemTest("run: where files may have no length, it says so, and nothing starts", [], async (netns) => {
+  const limited = ["sh", "-c", 'ulimit -f 0; exec "$@"', "sh", ...launching(["echo", "started"])];
+  const { code, stdout, stderr } = await netns.run(limited);
+  assertEquals([code, stdout], [4, ""]);
+  assertMatch(stderr, /^tcphup: RLIMIT_FSIZE \(LimitFSIZE= of a unit\) is too low for the supervisor: .*\n$/);
+  await unsupervised(netns);
+});
+
+systemTest("run: the processes beside the command keep nothing of its environment", [], async (netns) => {
+  const child = netns.spawn(launching(["sleep", "1000"]), { env: { SECRET: "x", TCP_KEEPIDLE: "7" } });
+  const { keeper, supervisor } = await supervised(netns);
+  for (const pid of [keeper, supervisor]) {
+    const environment = Deno.readTextFileSync(`/proc/${pid}/environ`);
+    assert(!/SECRET|TCP_KEEPIDLE/.test(environment), environment);
+  }
+  child.kill("SIGTERM");
+  await outputOf(child, ["sleep"]);
+  await unsupervised(netns);
+});
