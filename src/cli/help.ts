@@ -188,12 +188,12 @@ export function generalHelp(width: number = WIDTH.usual): string {
 ${examplesOf(MANUALS.hup, width)}
 
 Usage: ${MANUALS.hup.usage}
-       tcphup COMMAND ...   ("tcphup help COMMAND" explains it)
+${item("       tcphup COMMAND ...   ", '("tcphup help COMMAND" explains it)', width).join("\n")}
 
 Commands:
 ${commands.join("\n")}
 
-Options, the commonest ("tcphup hup --help" has all):
+${wrap('Options, the commonest ("tcphup hup --help" has all):', width).join("\n")}
 ${FLAGS.filter(({ name }) => COMMON.includes(name)).flatMap((flag) => flagHelp(flag, false, width)).join("\n")}
 
 ${exitCodes(width)}

@@ -3,7 +3,7 @@
 /** The least that is left for the text of an item beside its name, before it gets a line of its own. */
 const LEAST = 24;
 /** How far an item's text is to the right then. */
-const INDENT = 6;
+const INDENT = 10;
 
 /** Text in lines of at most so many characters, where no word is longer. */
 export function wrap(text: string, width: number): string[] {

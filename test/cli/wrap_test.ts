@@ -15,7 +15,12 @@ Deno.test("an item's text stands beside its name, or below where that leaves too
     "  --name  some text that goes on and",
     "          on",
   ]);
-  assertEquals(item("  --name  ", "some text that goes on", 20), ["  --name", "      some text that", "      goes on"]);
+  assertEquals(item("  --name  ", "some text that goes on", 20), [
+    "  --name",
+    "          some text",
+    "          that goes",
+    "          on",
+  ]);
 });
 
 Deno.test("paragraphs and lists are broken anew, and stay what they are", () => {

@@ -6,6 +6,7 @@ import {
   COMMAND_NAMES,
   flagsOf,
   functionName,
+  HOLDERS,
   type Offer,
   offerFor,
   operandsOf,
@@ -17,10 +18,10 @@ import {
 /** Commands that print what a source lists, a line each. `$1` is what has been typed. */
 const SOURCES: Record<Source, string> = {
   file: 'compgen -f -- "$1"',
+  holder: `${HOLDERS} | cut -f 1`,
   host: "compgen -A hostname",
   interface: "ls /sys/class/net",
   netns: "ls /run/netns 2>/dev/null",
-  pid: "cd /proc && printf '%s\\n' [0-9]*",
   process: "cat /proc/[0-9]*/comm 2>/dev/null | sort -u",
   service: "compgen -A service",
   user: "compgen -u",
@@ -110,9 +111,11 @@ complete -F _tcphup tcphup
 }
 
 function offerFunction(offer: Offer): string {
-  const { words, source, list } = offer;
-  const arguments_ = list ? '"${1##*[,+]}" "${1%"${1##*[,+]}"}"' : '"$1"';
+  const { words, source, list, signed, begun } = offer;
+  const offered = list ? "${1##*[,+]}" : signed ? "${1#-}" : "$1";
+  const arguments_ = offered === "$1" ? '"$1"' : `"${offered}" "\${1%"${offered}"}"`;
   const lines = [
+    ...begun ? ["[[ $1 ]] || return"] : [],
     ...source === "file" ? ["compopt -o filenames"] : [],
     ...words ? [`_tcphup_offer ${arguments_} < <(printf '%s\\n' ${words.join(" ")})`] : [],
     ...source ? [`_tcphup_offer ${arguments_} < <(${SOURCES[source]})`] : [],

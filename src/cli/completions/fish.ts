@@ -6,6 +6,7 @@ import {
   allOffers,
   COMMAND_NAMES,
   functionName,
+  HOLDERS,
   type Offer,
   offerFor,
   operandsOf,
@@ -16,10 +17,10 @@ import {
 /** Commands that print what a source lists, a line each. */
 const SOURCES: Record<Source, string> = {
   file: "__fish_complete_path (commandline -ct | string replace -r -- '^--[^=]*=' '')",
+  holder: HOLDERS,
   host: "__fish_print_hostnames",
   interface: "__fish_print_interfaces",
   netns: "path basename /run/netns/*",
-  pid: "__fish_complete_pids",
   process: "cat /proc/*/comm 2>/dev/null | sort -u",
   service: "string match -rg -- '^([a-z0-9-]+)\\s' </etc/services",
   user: "__fish_complete_users",
@@ -99,10 +100,18 @@ function quote(text: string): string {
   return `'${text.replace(/['\\]/g, "\\$&")}'`;
 }
 
+/** What has been typed of a value, without the flag before it, which fish 4 has in the token as well. */
+const TYPED = "set -l typed (commandline -ct | string replace -r -- '^--[^=]*=' '')";
+
 function offerFunction(offer: Offer): string {
-  const { words, source, list } = offer;
-  const print = words ? [`printf '%s\\n' ${words.join(" ")}`] : [];
-  const lines = list ? [`__fish_complete_list , ${quote(print.join("; "))}`] : print;
+  const { words, source, list, signed, begun } = offer;
+  const prefix = list ? "'^.*[,+]'" : signed ? "'^-'" : null;
+  const lines = [
+    ...begun || prefix ? [TYPED] : [],
+    ...begun ? ['test -n "$typed"; or return'] : [],
+    ...prefix ? [`set -l before (string match -r -- ${prefix} $typed)`] : [],
+    ...words ? [`printf '%s\\n' ${prefix ? '"$before"' : ""}(string split ' ' '${words.join(" ")}')`] : [],
+  ];
   return [`function ${functionName(offer)}`, ...lines, ...source ? [SOURCES[source]] : []].join("\n    ") + "\nend";
 }
 

@@ -7,8 +7,8 @@ import { type Command, type Flag, FLAGS } from "../flags.ts";
 import { MANUALS } from "../help.ts";
 import { COLOUR_CHOICES } from "../terminal.ts";
 
-/** Something that every shell knows how to list. */
-export type Source = "file" | "host" | "interface" | "netns" | "pid" | "process" | "service" | "user";
+/** Something that every shell knows how to list, or tcphup: the processes that hold connections. */
+export type Source = "file" | "holder" | "host" | "interface" | "netns" | "process" | "service" | "user";
 
 /** What is offered for a value or an operand. */
 export interface Offer {
@@ -18,27 +18,34 @@ export interface Offer {
   readonly source?: Source;
   /** Whether the value is several of the words with commas in between. */
   readonly list?: boolean;
+  /** Whether a minus may stand before it. */
+  readonly signed?: boolean;
+  /** Whether it is offered only once something of it has been typed: what stands alone a shell fills in by itself. */
+  readonly begun?: boolean;
 }
 
 const columnNames = COLUMNS.map(({ name }) => name);
 
-/** By the flag whose value it is, or by what the help calls the operand. Where nothing stands nothing is offered. */
+/**
+ * By the flag whose value it is, or by what the help calls the operand. Where nothing stands nothing is offered. `any` and
+ * `all` are not either: nobody is to cut everything by the Tab key and Enter.
+ */
 const OFFERS: readonly Offer[] = [
-  { name: "DEST", words: ["any"], source: "host" },
-  { name: "PORT", words: ["any"], source: "service" },
-  { name: "--dst", words: ["any"], source: "host" },
+  { name: "DEST", source: "host", begun: true },
+  { name: "PORT", source: "service" },
+  { name: "--dst", source: "host", begun: true },
   { name: "--src", source: "host" },
   { name: "--dport", source: "service" },
   { name: "--sport", source: "service" },
   { name: "--dst-file", source: "file" },
-  { name: "--state", words: STATE_NAMES },
+  { name: "--state", words: STATE_NAMES.filter((name) => name !== "all") },
   { name: "--interface", source: "interface" },
   { name: "--user", source: "user" },
-  { name: "--pid", source: "pid" },
+  { name: "--pid", source: "holder" },
   { name: "--comm", source: "process" },
-  { name: "--netns", words: ["all"], source: "netns" },
+  { name: "--netns", source: "netns" },
   { name: "--columns", words: columnNames, list: true },
-  { name: "--sort", words: columnNames },
+  { name: "--sort", words: columnNames, signed: true },
   { name: "--emit", words: EMIT_FORMATS },
   { name: "--color", words: COLOUR_CHOICES },
 ];
@@ -99,3 +106,10 @@ export function allOffers(): Offer[] {
 export function functionName({ name }: Offer): string {
   return `_tcphup_${name.toLowerCase().replace(/^--/, "").replaceAll("-", "_")}`;
 }
+
+/**
+ * A command of sh(1), bash, zsh and fish that prints the processes that hold connections: the number and the name, a line
+ * each, with a tab in between. A name in which anything but what names are usually made of stands is left out.
+ */
+export const HOLDERS = "command tcphup ls -f 'state connected' --columns process -v 2>/dev/null | tr , '\\n' | " +
+  "sed -nE 's,^ *([0-9]+)/([A-Za-z0-9_.:-]*) fd [0-9]+$,\\1\\t\\2,p' | sort -nu";

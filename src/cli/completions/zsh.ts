@@ -7,6 +7,7 @@ import {
   COMMAND_NAMES,
   flagsOf,
   functionName,
+  HOLDERS,
   type Offer,
   offerFor,
   operandsOf,
@@ -18,10 +19,10 @@ import {
 /** zsh's own functions that complete from a source, or what they would do. */
 const SOURCES: Record<Source, string> = {
   file: "_files",
+  holder: `local -a holders=(\${(f)"$(${HOLDERS} | tr '\\t' :)"}); _describe process holders`,
   host: "_hosts",
   interface: "_net_interfaces",
   netns: "compadd -- /run/netns/*(N:t)",
-  pid: "_pids",
   process: 'compadd -- ${(uf)"$(cat /proc/[0-9]*/comm 2>/dev/null)"}',
   service: "_ports",
   user: "_users",
@@ -84,8 +85,10 @@ function escape(text: string): string {
 }
 
 function offerFunction(offer: Offer): string {
-  const { words, source, list } = offer;
+  const { words, source, list, signed, begun } = offer;
   const lines = [
+    ...begun ? ["[[ -n $PREFIX ]] || return"] : [],
+    ...signed ? ["compset -P '-'"] : [],
     ...list ? ["compset -P '+'"] : [],
     ...words ? [`${list ? "_sequence compadd -" : "compadd --"} ${words.join(" ")}`] : [],
     ...source ? [SOURCES[source]] : [],
