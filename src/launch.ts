@@ -15,6 +15,7 @@ import { install } from "./launch/install.ts";
 import { startKeeper } from "./launch/keeper.ts";
 import { cannotExecute, findProgram, privilegesOf } from "./launch/program.ts";
 import { restore } from "./launch/restore.ts";
+import { hasCapability, yamaForbids, yamaScope } from "./owners/permission.ts";
 import { Unsupported } from "./unsupported.ts";
 import { UsageError } from "./usage_error.ts";
 
@@ -27,8 +28,8 @@ export interface LaunchOptions {
   /** The program, looked for in PATH unless it contains a slash, and its arguments. */
   readonly command: readonly string[];
   readonly values: KeepaliveValues;
-  /** The calls at which a socket is given the values. */
-  readonly on: ReadonlySet<Moment>;
+  /** The calls at which a socket is given the values; null for those that this host lets a supervisor see to. */
+  readonly on: ReadonlySet<Moment> | null;
   /** Have the supervisor write to standard error what it could not set. It holds standard error open for that. */
   readonly debug: boolean;
   /** Told, one line each, what the person who launches should know. */
@@ -58,7 +59,9 @@ export interface LaunchOptions {
  */
 export function launch(options: LaunchOptions): never {
   const { command } = options;
-  if (command.length === 0) throw new UsageError("No command to run: expected tcphup run [VALUES] -- COMMAND [ARG...]");
+  if (command.length === 0) {
+    throw new UsageError("No command to run: expected tcphup run [VALUES] [--] COMMAND [ARG...]");
+  }
   const { program, environment } = prepare(options);
   try {
     execute(program, rawArguments(command), environment);
@@ -83,7 +86,9 @@ function prepare(options: LaunchOptions): { program: string; environment: Uint8A
 }
 
 /** Starts the supervisor and has it answer for this thread. Neither is undone when it fails: this process is to end. */
-function superviseFromHere({ values, on, debug }: LaunchOptions, environment: Uint8Array[]): { noNewPrivs: boolean } {
+function superviseFromHere(options: LaunchOptions, environment: Uint8Array[]): { noNewPrivs: boolean } {
+  const { values, debug, warn } = options;
+  const on = options.on ?? chooseMoments(warn);
   const [socket, shelf] = socketpair();
   try {
     const supervisor = [...host.self, SUPERVISE, ...encodeDuty({ on, debug, stalls: [], values: { ...values } })];
@@ -98,6 +103,17 @@ function superviseFromHere({ values, on, debug }: LaunchOptions, environment: Ui
     // A supervisor that still waits for the listener reads the end.
     socket.close();
   }
+}
+
+/** A supervisor is no ancestor of the command's processes: under Yama it may make their sockets, but not duplicate them. */
+function chooseMoments(warn: (line: string) => void): ReadonlySet<Moment> {
+  const scope = yamaScope();
+  if (!yamaForbids(scope, hasCapability("CAP_SYS_PTRACE"))) return new Set(["connect", "listen"]);
+  warn(
+    `--on socket is taken: kernel.yama.ptrace_scope ${scope} keeps the supervisor from sockets that the command has made; ` +
+      "those of a process in another control group, or that may not be looked into, stay as they are",
+  );
+  return new Set(["socket"]);
 }
 
 function startBeside(shelf: Descriptor, environment: Uint8Array[], supervisor: string[], debug: boolean): void {

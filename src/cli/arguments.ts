@@ -21,7 +21,7 @@ export class Arguments {
   /** Whether the command was named, and not meant by default. */
   readonly named: boolean;
   readonly positionals: readonly string[];
-  /** Those of them that stand behind --; null when there is no --. */
+  /** Those of them that stand behind --, or, of run, from the first on; null when there is no -- and no such word. */
   readonly behindDashes: readonly string[] | null;
   /** The flags, in the order in which they were typed. */
   readonly flags: readonly GivenFlag[];
@@ -175,6 +175,11 @@ function tellApart(args: readonly string[]): Words {
       break;
     }
     if (!isFlag(word)) {
+      if (words[0] === "run") {
+        behindDashes = [word, ...rest];
+        words.push(...behindDashes);
+        break;
+      }
       words.push(word);
       continue;
     }

@@ -67,7 +67,7 @@ ${DESTINATION}`,
     ],
   },
   run: {
-    usage: "tcphup run [VALUES] [OPTIONS] -- COMMAND [ARG...]",
+    usage: "tcphup run [VALUES] [OPTIONS] [--] COMMAND [ARG...]",
     summary: "start a program with keepalive on all its TCP sockets",
     text: `Every TCP socket of COMMAND and of all that it starts gets the values before connect(2) or listen(2)
 proceeds, whether they are static, written in Go or make system calls themselves (seccomp user
@@ -77,7 +77,19 @@ What it sets itself later holds. Sockets of io_uring are not seen.
 Values come from the flags, else from libkeepalive's variables (TCP_KEEPIDLE, TCP_KEEPINTVL,
 TCP_KEEPCNT, TCP_USER_TIMEOUT, TCP_SYNCNT, TCP_MAXSEG, TCP_WINDOW_CLAMP, TCP_DEFER_ACCEPT), else
 from the defaults. Exit code 4: it cannot be done here, COMMAND was not started; 126 and 127:
-COMMAND is not executable, or not found.`,
+COMMAND is not executable, or not found.
+
+Without --on, it is connect,listen, or socket where Yama forbids these. With socket, a process in
+another control group than tcphup's makes its sockets itself, without the values; so does, without
+CAP_SYS_PTRACE, one that may not be looked into.
+
+A signal whose handler lacks SA_RESTART, in the microseconds (on a busy host: longer) before the
+supervisor takes a call up, makes connect or listen, with --on socket also socket, fail with EINTR
+without having run. Programs that take that for a connect under way find themselves not connected.
+
+A hardened unit needs SystemCallFilter=seccomp pidfd_getfd (with --on socket not the latter) and no
+LimitFSIZE= of 0. MemoryDenyWriteExecute= and the runtime's compiler exclude each other: it ends with
+"Fatal error". The compiled program ends with 101 where an argument is not UTF-8.`,
     examples: [
       ["tcphup run -- curl https://db.internal/", "with the defaults"],
       ["tcphup run --idle 5 --interval 5 --count 3 -- java -jar app.jar", "20 s to notice a dead peer"],

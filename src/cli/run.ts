@@ -10,12 +10,9 @@ import type { Arguments } from "./arguments.ts";
 import { givenValues } from "./keepalive_values.ts";
 import { complain } from "./terminal.ts";
 
-const USAGE = "expected tcphup run [VALUES] -- COMMAND [ARG...]";
-
 /** Turns this process into the command. It returns only by failing. */
 export function run(args: Arguments): never {
-  const command = commandOf(args);
-  const on = momentsOf(args.value("on") ?? "connect,listen");
+  const on = args.value("on");
   const environment = environmentVariables();
   const { values, debug, warnings } = resolveValues(
     givenValues(args),
@@ -23,15 +20,13 @@ export function run(args: Arguments): never {
     keepaliveSysctls()?.tcp_keepalive_time,
   );
   warnings.forEach(complain);
-  launch({ command, values, on, debug: debug || args.has("debug"), warn: complain });
-}
-
-function commandOf({ positionals, behindDashes }: Arguments): readonly string[] {
-  if (behindDashes === null || behindDashes.length === 0) throw new UsageError(`No command to run: ${USAGE}`);
-  if (positionals.length > behindDashes.length) {
-    throw new UsageError(`Surplus argument "${positionals[0]}" before --: ${USAGE}`);
-  }
-  return behindDashes;
+  launch({
+    command: args.behindDashes ?? [],
+    values,
+    on: on === undefined ? null : momentsOf(on),
+    debug: debug || args.has("debug"),
+    warn: complain,
+  });
 }
 
 function momentsOf(text: string): ReadonlySet<Moment> {

@@ -15,6 +15,8 @@ const S_IXGRP = 0o10;
 
 /** The path of the program: `name` itself when it contains a slash, else the first executable file in `path`. */
 export function findProgram(name: string, path = DEFAULT_PATH): string {
+  // In a directory of PATH it would name the directory.
+  if (name === "") throw cannotExecute(name, "ENOENT");
   if (name.includes("/")) {
     const error = whyNotExecutable(name);
     if (error === null) return name;

@@ -22,6 +22,11 @@ export function yamaScope(): number {
   return Number(readFile("/proc/sys/kernel/yama/ptrace_scope") ?? 0);
 }
 
+/** Whether Yama, in that scope, keeps a process from the descriptors of others that are no descendants of it. */
+export function yamaForbids(scope: number, hasPtrace: boolean): boolean {
+  return scope === 3 || (scope > 0 && !hasPtrace);
+}
+
 /**
  * What this thread lacks for looking into the processes of all users, in the words of a report; null when it lacks nothing.
  * Opening /proc/PID/fd, a directory of the process's user, takes one capability, reading its links another.

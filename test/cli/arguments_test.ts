@@ -236,6 +236,18 @@ Deno.test("what follows -- is no flag", () => {
   assertEquals(parseArguments(["ls", "--", "--watch"]).positionals, ["--watch"]);
 });
 
+Deno.test("run: all from the command on is the command's, with -- before it or without", () => {
+  for (const before of [["run"], ["run", "--"], ["run", "--idle", "5", "--debug"], ["--debug", "run"]]) {
+    assertEquals(parseArguments([...before, "curl", "-4", "--", "--help"]).behindDashes, [
+      "curl",
+      "-4",
+      "--",
+      "--help",
+    ]);
+  }
+  assertEquals(parseArguments(["run", "--debug"]).behindDashes, null);
+});
+
 Deno.test("a flag is given with a value or without", () => {
   const args = parseArguments(["ls", "--summary", "--watch", "--columns", "state", "any"]);
   assertEquals(["summary", "watch", "columns", "sort", "json"].map((name) => args.given(name)), [

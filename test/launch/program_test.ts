@@ -44,6 +44,7 @@ Deno.test("findProgram: 127 where there is no such file, 126 where there is one"
     assertEquals(statusOf("text", path), 126);
     assertEquals(statusOf("tool-directory", path), 126);
     assertEquals(statusOf("none", ""), 127);
+    assertEquals(statusOf("", path), 127);
   }));
 
 Deno.test("findProgram: without PATH, where execvp(3) looks", () => {

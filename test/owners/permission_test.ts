@@ -1,7 +1,7 @@
 // Which capabilities this thread has, and what is said of those that are missing.
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { hasCapability, missingForGetfd, missingToLook, yamaScope } from "../../src/owners/permission.ts";
+import { hasCapability, missingForGetfd, missingToLook, yamaForbids, yamaScope } from "../../src/owners/permission.ts";
 import { asUnprivileged } from "./user.ts";
 
 /** The effective capabilities of this thread, as a mask. */
@@ -36,6 +36,11 @@ Deno.test("Yama's scope is what the kernel says, 0 without Yama", () => {
     assert(error instanceof Deno.errors.NotFound);
   }
   assertEquals(yamaScope(), scope);
+});
+
+Deno.test("yamaForbids: from scope 1 on without CAP_SYS_PTRACE, at 3 with it too", () => {
+  assertEquals([0, 1, 2, 3].map((scope) => yamaForbids(scope, false)), [false, true, true, true]);
+  assertEquals([0, 1, 2, 3].map((scope) => yamaForbids(scope, true)), [false, false, false, true]);
 });
 
 Deno.test("what is missing is said in one line, by name", () => {

@@ -554,7 +554,8 @@ systemTest("run: no command, none of that name, one that is no program", [], asy
     assertEquals(stdout, "");
     return [code, stderr];
   };
-  assertEquals(await outcome(), [2, "tcphup: No command to run: expected tcphup run [VALUES] -- COMMAND [ARG...]\n"]);
+  assertEquals(await outcome(), [2, "tcphup: No command to run: expected tcphup run [VALUES] [--] COMMAND [ARG...]\n"]);
+  assertEquals(await outcome(""), [127, 'tcphup: command "" not found\n']);
   assertEquals(await outcome("no-such-command"), [
     127,
     'tcphup: command "no-such-command" not found: no directory of PATH has an executable file of that name\n',
