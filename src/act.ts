@@ -37,7 +37,7 @@ export interface ActorOptions extends Manner {
 
 /**
  * What an attempt to hang up came to: an outcome is in the connection; none of its owners holds it any more, so that they
- * have to be looked for again; or it is not idle, and why.
+ * have to be looked for again, or none can be asked just now, which its `error` says; or it is not idle, and why.
  */
 export type Attempt = "settled" | "stale" | { readonly busy: string };
 
@@ -66,8 +66,11 @@ export class Actor {
    */
   hangUp(connection: Connection, idle_ms?: number): Attempt {
     const taken = this.#take(connection);
+    connection.error = null;
     if (taken === null) return "stale";
     if ("error" in taken) {
+      connection.error = taken.error;
+      if (taken.passing) return "stale";
       settle(connection, taken.outcome, taken.error);
       return "settled";
     }
@@ -166,8 +169,8 @@ export class Actor {
         if (duplicate) return { duplicate, owner };
       } catch (error) {
         if (!isSyscallError(error)) throw error;
-        const { outcome, error: reason } = refusalOf(error);
-        refusal ??= { outcome, error: `${ownerName(owner)}: ${reason}` };
+        const refused = refusalOf(error);
+        refusal ??= { ...refused, error: `${ownerName(owner)}: ${refused.error}` };
       }
     }
     return refusal;

@@ -2,6 +2,7 @@
 
 import { type Actor, settle } from "./act.ts";
 import { type Connection, identityOf } from "./connection.ts";
+import type { Known } from "./known.ts";
 import type { Selector } from "./select.ts";
 import { sleep } from "./sleep.ts";
 
@@ -86,10 +87,11 @@ export class Aftermath {
    *
    * @returns How many of the connections, those left alone apart, are gone; null when it was not asked for.
    */
-  async end(known: ReadonlyMap<string, Connection>): Promise<number | null> {
+  async end(known: Known): Promise<number | null> {
     const { wait_ms } = this.#options;
     if (wait_ms === undefined) return null;
-    const touched = [...known.values()].filter(({ outcome }) => outcome !== "skipped").length;
+    const skipped = [...known.values()].filter(({ outcome }) => outcome === "skipped").length;
+    const touched = known.total - skipped - (known.leftOut.get("skipped") ?? 0);
     const left = await this.#waitUntilGone(known, wait_ms);
     for (const connection of left) {
       const { outcome, state } = connection;

@@ -94,6 +94,8 @@ export class Cuts {
     if (spacing) this.#pace ??= new Pace(spacing, connections.length, now);
     const gap_ms = this.#pace?.gap_ms ?? 0;
     const deadline_ms = when_idle?.deadline_ms ?? DEFAULT_DEADLINE_MS;
+    this.#queue = this.#queue.slice(this.#head);
+    this.#head = 0;
     for (const connection of connections) {
       const turn = now + this.#size++ * gap_ms;
       this.#queue.push({ connection, deadline: turn + deadline_ms, idle_at: now, missed: 0, waits: true });

@@ -4,7 +4,6 @@
 // that do not go. Each says when it has something to do next; whichever is first gets its turn.
 
 import { host } from "../ffi/deno.ts";
-import { isSyscallError } from "../ffi/libc.ts";
 import { Actor, settle } from "./act.ts";
 import { Aftermath } from "./aftermath.ts";
 import type { Connection } from "./connection.ts";
@@ -12,12 +11,13 @@ import { Cuts, type WhenIdle } from "./cuts.ts";
 import { extension, INET_DIAG_INFO } from "./netlink/inet_diag.ts";
 import type { Spacing } from "./pacing/pace.ts";
 import { Passes } from "./passes.ts";
-import { countOutcomes, INTERRUPTED, type Report, Stopwatch } from "./report.ts";
+import { countOutcomes, errorText, INTERRUPTED, type Report, Stopwatch } from "./report.ts";
 import { Resolver } from "./resolve.ts";
 import { Selector } from "./select.ts";
 import { compileSelection, connectionsOnly, type Selection, type Target } from "./selection/selection.ts";
 import { sleep } from "./sleep.ts";
 import type { Summary } from "./summarise.ts";
+import { Trouble } from "./trouble.ts";
 
 /** How to hang up. */
 export interface HangUpOptions {
@@ -65,6 +65,11 @@ export interface HangUpOptions {
   repeat?: { readonly for_ms: number; readonly every_ms?: number };
   /** Called now and then while it takes time. */
   on_progress?: (progress: Progress) => void;
+  /**
+   * With `repeat`: called with a line for people when something fails that may succeed a moment later (a host short of
+   * memory or descriptors), and when that has passed. It is tried again.
+   */
+  on_trouble?: (text: string) => void;
   /** Stops between two connections. */
   signal?: AbortSignal;
 }
@@ -90,6 +95,9 @@ const SLICE_MS = 100;
 
 /** How long nothing may be said of how far it has got. */
 const LONGEST_SLEEP_MS = 1000;
+
+/** How long to wait after trouble before trying again. */
+const TROUBLE_MS = 100;
 
 /**
  * Hangs up on the selected connections, as if the applications that hold them had: their peers are sent a FIN and they
@@ -145,6 +153,7 @@ class HangUp {
   /** When the event loop is to have its turn. */
   #sliceEnd = performance.now() + SLICE_MS;
   #error: string | null = null;
+  readonly #start = performance.now();
 
   constructor(target: Target, options: HangUpOptions) {
     const { dry_run, linger_ms = DEFAULT_LINGER_MS, fin_only, spacing, when_idle, verify, signal } = options;
@@ -175,29 +184,42 @@ class HangUp {
 
   async toTheEnd(): Promise<Report> {
     let gone: number | null = null;
+    let unseen: string[] = [];
     try {
       await this.#work();
       if (this.#isWhole) gone = await this.#watch.timeAsync("wait", () => this.#aftermath.end(this.#passes.known));
+      unseen = this.#selectors[0].unseen;
     } catch (error) {
-      // While nothing was done it is the caller's; later it must not take from the caller what was.
-      if (!isSyscallError(error) || !this.#hasActed) throw error;
-      this.#error = error.message;
+      this.#error = errorText(error, this.#passes.known.values());
     }
     this.#settleRest();
-    return this.#report(gone);
+    return this.#report(gone, unseen);
   }
 
   /** Gives each room its turn, until there is nothing left to do. */
   async #work(): Promise<void> {
     const rooms: Room[] = [this.#passes, this.#cuts, this.#aftermath];
+    const troubles = new Map(rooms.map((room) => [room, new Trouble(this.#options.on_trouble)]));
     for (;;) {
       const next = rooms.reduce((first, room) => room.due < first.due ? room : first);
-      if (next.due === Infinity) return;
+      if (next.due === Infinity) return troubles.forEach((trouble) => trouble.end());
       await this.#until(next.due);
       if (this.#interrupted) return;
       // A timer may be early.
-      if (next.due <= performance.now()) await next.run();
+      if (next.due <= performance.now()) await this.#run(next, troubles.get(next)!);
     }
+  }
+
+  /** Gives a room its turn. As long as that is repeated anyway, trouble that passes does not end it. */
+  async #run(room: Room, trouble: Trouble): Promise<void> {
+    try {
+      await room.run();
+    } catch (error) {
+      if (performance.now() > this.#start + (this.#options.repeat?.for_ms ?? 0)) throw error;
+      trouble.bear(error);
+      await sleep(TROUBLE_MS, this.#options.signal);
+    }
+    trouble.conclude();
   }
 
   /** Waits until then, and at least now and then lets the event loop deliver a signal. */
@@ -210,7 +232,7 @@ class HangUp {
   }
 
   #reportProgress(): void {
-    const { size: matched } = this.#passes.known;
+    const { total: matched } = this.#passes.known;
     this.#options.on_progress?.({ matched, waiting: this.#cuts.size, elapsed_ms: this.#watch.elapsed_ms });
   }
 
@@ -223,13 +245,6 @@ class HangUp {
     return !this.#options.dry_run && !this.#interrupted && this.#passes.refused === null;
   }
 
-  get #hasActed(): boolean {
-    for (const { outcome } of this.#passes.known.values()) {
-      if (outcome === "hung-up" || outcome === "destroyed") return true;
-    }
-    return false;
-  }
-
   /** Gives an outcome to those that it did not come to. */
   #settleRest(): void {
     for (const connection of this.#passes.known.values()) {
@@ -239,22 +254,24 @@ class HangUp {
     }
   }
 
-  #report(gone: number | null): Report {
-    const connections = [...this.#passes.known.values()];
+  #report(gone: number | null, unseen: string[]): Report {
+    const { known } = this.#passes;
+    const connections = [...known.values()];
     return {
       schema: 1,
       command: "hup",
       dry_run: this.#options.dry_run ?? false,
-      ...countOutcomes(connections, ["hung_up", "destroyed"]),
+      ...countOutcomes(connections, ["hung_up", "destroyed"], known.leftOut),
       gone,
       refused: this.#passes.refused,
       max_reached: this.#passes.exceeded,
       interrupted: this.#interrupted,
       error: this.#error,
       unreadable_processes: this.#resolver.unreadable,
-      unseen: this.#selectors[0].unseen,
+      unseen,
       elapsed_ms: this.#watch.elapsed_ms,
       phases_ms: this.#watch.phases,
+      left_out: known.total - known.size,
       connections,
     };
   }

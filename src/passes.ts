@@ -4,6 +4,7 @@ import { ENDED, settle } from "./act.ts";
 import type { Aftermath } from "./aftermath.ts";
 import { type Connection, identityOf } from "./connection.ts";
 import type { Cuts } from "./cuts.ts";
+import { Known } from "./known.ts";
 import { CLOSING, stateMask } from "./netlink/states.ts";
 import type { Stopwatch } from "./report.ts";
 import type { Resolver } from "./resolve.ts";
@@ -46,8 +47,8 @@ export interface Rooms {
 
 /** Finds what is to be cut. */
 export class Passes {
-  /** Every connection that was selected so far, by identity. */
-  readonly known = new Map<string, Connection>();
+  /** The connections that were selected so far. */
+  readonly known = new Known();
   /** Why a guard refused, before anything was touched. */
   refused: string | null = null;
   /** Whether there were more than `max` in the end. */
@@ -59,7 +60,9 @@ export class Passes {
   /** Those whose holder has to be looked for again. */
   readonly #sought = new Set<Connection>();
   /** How often it was looked for in vain. */
-  readonly #tries = new Map<Connection, number>();
+  readonly #tries = new WeakMap<Connection, number>();
+  /** Those of the look that goes on, until they are handed on. */
+  #inHand: readonly Connection[] = [];
   readonly #start = performance.now();
   #latest = 0;
   #count = 0;
@@ -99,15 +102,26 @@ export class Passes {
     return this.#count < (this.#onlyFirst ? 1 : PASSES);
   }
 
-  /** Looks once. */
+  /** Looks once. What is not handed on since something fails is looked for again. */
   async run(): Promise<void> {
+    try {
+      await this.#look();
+    } catch (error) {
+      for (const connection of this.#inHand) if (connection.outcome === null) this.#sought.add(connection);
+      throw error;
+    } finally {
+      this.#inHand = [];
+    }
+  }
+
+  async #look(): Promise<void> {
     const { watch, selector, resolver, cuts, aftermath } = this.#rooms;
     this.#latest = performance.now();
     for (const connection of cuts.stale.splice(0)) {
       this.#seek(connection);
       if (connection.outcome !== null) aftermath.add(connection);
     }
-    const found = watch.time("select", () => this.#select());
+    const found = this.#inHand = watch.time("select", () => this.#select());
     if (this.refused !== null || found.length === 0) return;
     const { dry_run, hold, include_session } = this.#options;
     const session = include_session ? null : new Session(() => selector.listening());
@@ -116,7 +130,9 @@ export class Passes {
     const wanted = found.filter((connection) => !this.#isLeft(connection, session));
     if (!await this.#isConfirmed(wanted)) return;
     cuts.add(wanted.filter((connection) => this.#isReady(connection)));
+    this.#inHand = [];
     for (const connection of found) if (connection.outcome !== null) aftermath.add(connection);
+    if (this.#options.repeat) watch.time("select", () => this.known.shorten((some) => selector.remaining(some)));
   }
 
   /** The connections of this pass: those not seen before, and those whose holder has to be looked for again. */
@@ -125,12 +141,13 @@ export class Passes {
     const [first, takesNew] = [this.#count === 0, this.#takesNew];
     this.#count++;
     // What was hung up on is closing now, so a later pass need not look at it.
-    const listed = selector.select(first ? undefined : ~CLOSING);
+    const seen = selector.select(first ? undefined : ~CLOSING);
     // A dump of many sockets that come and go may miss one, so the only look is two.
-    if (first && this.#onlyFirst) listed.push(...selector.select());
+    const listed = first && this.#onlyFirst ? seen.concat(selector.select()) : seen;
+    const there = this.#stillThere(listed);
     const found = takesNew ? this.#unknown(listed) : [];
     this.#foundNew = found.length > 0;
-    return [...this.#withinMax(found), ...this.#stillThere(listed)];
+    return [...this.#withinMax(found), ...there];
   }
 
   #unknown(listed: readonly Connection[]): Connection[] {
@@ -146,9 +163,9 @@ export class Passes {
 
   #withinMax(found: Connection[]): Connection[] {
     const { max = Infinity } = this.#options;
-    const surplus = this.known.size - max;
+    const surplus = this.known.total - max;
     if (surplus <= 0) return found;
-    if (found.length === this.known.size) {
+    if (found.length === this.known.total) {
       const are = found.length === 1 ? "connection matches" : "connections match";
       this.#refuse(`${found.length} ${are}, more than the ${max} allowed`);
       return [];
@@ -228,8 +245,9 @@ export class Passes {
   /** Has the holder of a connection looked for again, unless that was in vain often enough. */
   #seek(connection: Connection): void {
     const tries = (this.#tries.get(connection) ?? 0) + 1;
-    const mayYetBeAccepted = connection.inode === 0 && this.#isRepeating;
-    if (tries >= TRIES && !mayYetBeAccepted) return settleUnowned(connection, this.#rooms.resolver.unreadable);
+    // It may yet be accepted, or asked.
+    const mayYetBe = (connection.inode === 0 || connection.error !== null) && this.#isRepeating;
+    if (tries >= TRIES && !mayYetBe) return settleUnowned(connection, this.#rooms.resolver.unreadable);
     this.#tries.set(connection, tries);
     this.#sought.add(connection);
   }

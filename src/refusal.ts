@@ -3,11 +3,14 @@
 import type { SyscallError } from "../ffi/libc.ts";
 import type { Outcome } from "./connection.ts";
 import { missingForGetfd } from "./owners/permission.ts";
+import { isPassing } from "./trouble.ts";
 
 /** What kept something from being done. */
 export interface Refusal {
   readonly outcome: Outcome;
   readonly error: string;
+  /** Whether it may not be so a moment later. */
+  readonly passing?: boolean;
 }
 
 let missing: string | undefined;
@@ -33,6 +36,6 @@ export function refusalOf(error: SyscallError): Refusal {
       if (syscall !== "pidfd_open") return { outcome: "failed", error: message };
       return { outcome: "unsupported", error: "held by a thread that has descriptors of its own: needs Linux 6.9" };
     default:
-      return { outcome: "failed", error: message };
+      return { outcome: "failed", error: message, passing: isPassing(error) };
   }
 }

@@ -45,6 +45,8 @@ export interface Report {
   elapsed_ms: number;
   /** How much of that was spent on what. */
   phases_ms: Phases;
+  /** How many connections are counted above, but not among `connections`: in a long run, of those that are gone only the last. */
+  left_out: number;
   /** What became of each. */
   connections: Connection[];
 }
@@ -91,15 +93,37 @@ export type Counts<Own extends Count> =
  * Counts outcomes. Every connection has exactly one, so the counts add up to `matched`.
  *
  * @param own The counts that the command's report has besides those that every report has.
+ * @param leftOut How many others there were, of each outcome.
  */
-export function countOutcomes<Own extends Count>(connections: readonly Connection[], own: readonly Own[]): Counts<Own> {
+export function countOutcomes<Own extends Count>(
+  connections: readonly Connection[],
+  own: readonly Own[],
+  leftOut: ReadonlyMap<Outcome, number> = new Map(),
+): Counts<Own> {
   const counts: Partial<Record<Count, number>> = {};
+  let matched = 0;
+  const add = (outcome: Outcome, more: number) => {
+    const count = COUNTS[outcome];
+    counts[count] = (counts[count] ?? 0) + more;
+    matched += more;
+  };
   for (const name of [...own, "already_gone", "skipped", "failed"] as const) counts[name] = 0;
-  for (const { outcome } of connections) {
-    const count = COUNTS[outcome ?? "failed"];
-    counts[count] = (counts[count] ?? 0) + 1;
-  }
-  return { matched: connections.length, ...counts } as Counts<Own>;
+  for (const { outcome } of connections) add(outcome ?? "failed", 1);
+  for (const [outcome, count] of leftOut) add(outcome, count);
+  return { matched, ...counts } as Counts<Own>;
+}
+
+/** The outcomes of what was touched, or may have been. */
+const TOUCHED: readonly (Outcome | null)[] = ["hung-up", "destroyed", "lingering", "keepalive-set", "failed"];
+
+/**
+ * What broke, for the report of what was done by then.
+ *
+ * @throws {unknown} The error itself, while nothing was done: then it is the caller's.
+ */
+export function errorText(error: unknown, connections: Iterable<Connection>): string {
+  for (const { outcome } of connections) if (TOUCHED.includes(outcome)) return (error as Error).message;
+  throw error;
 }
 
 /** Measures how long the phases of a run take. */

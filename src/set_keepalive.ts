@@ -10,12 +10,13 @@ import { type Change, change, sameSettings, type Wish } from "./keepalive/change
 import type { SocketUse } from "./keepalive/options.ts";
 import { type GivenValues, KEEPALIVE_FIELDS, type KeepaliveValues, resolveValues } from "./keepalive/values.ts";
 import { CLOSING, stateMask } from "./netlink/states.ts";
-import { countOutcomes, INTERRUPTED, type Phases, Stopwatch } from "./report.ts";
+import { countOutcomes, errorText, INTERRUPTED, type Phases, Stopwatch } from "./report.ts";
 import { Resolver } from "./resolve.ts";
 import { Selector } from "./select.ts";
 import { compileWithListeners } from "./selection/listeners.ts";
 import type { Selection } from "./selection/selection.ts";
 import { sleep } from "./sleep.ts";
+import { Trouble } from "./trouble.ts";
 import { settleUnowned } from "./unowned.ts";
 import { UsageError } from "./usage_error.ts";
 
@@ -50,6 +51,11 @@ export interface WatchKeepaliveOptions extends SetKeepaliveOptions {
   every_ms?: number;
   /** Called after each look, with why connections may have been missed. */
   on_look?: (unseen: readonly string[]) => void;
+  /**
+   * Called with a line for people when something fails that may succeed a moment later (a host short of memory or
+   * descriptors), and when that has passed. It is tried again at the next look.
+   */
+  on_trouble?: (text: string) => void;
 }
 
 /** What became of the selected connections. */
@@ -78,6 +84,8 @@ export interface KeepaliveReport {
   would_act?: number;
   /** Whether the caller ended it early. */
   interrupted: boolean;
+  /** What broke when something was done already, so that it ended early; null when nothing did. */
+  error: string | null;
   /** How many processes this user may not look into. */
   unreadable_processes: number;
   /** Why connections may have been missed: namespaces and processes that may not be looked into, each named. */
@@ -175,43 +183,66 @@ class Setter {
   readonly #sought = new Map<string, { connection: Connection; tries: number }>();
   #looks = 0;
   #sliceEnd = 0;
+  readonly #trouble: Trouble;
 
   constructor(selection: Selection, options: WatchKeepaliveOptions, patient = false) {
     this.#options = options;
     this.#patient = patient;
+    this.#trouble = new Trouble(options.on_trouble);
     this.#wish = wishOf(options);
     this.#selector = new Selector(compileWithListeners(selection, options.listeners ?? false));
     this.#processes = new Processes((connection) => this.#selector.stateOf(connection));
   }
 
   async once(): Promise<KeepaliveReport> {
-    const connections: Connection[] = [];
-    for (let pass = 1; pass <= PASSES; pass++) {
-      const found = this.#look();
-      if (found.length === 0) break;
-      await this.#watch.timeAsync("act", () => this.#setAll(found));
-      connections.push(...found.filter(({ outcome }) => outcome !== null));
-      if (this.#options.dry_run || this.#interrupted) break;
+    const known = new Map<string, Connection>();
+    let error: string | null = null;
+    let unseen: string[] = [];
+    try {
+      for (let pass = 1; pass <= PASSES; pass++) {
+        const found = this.#look();
+        if (found.length === 0) break;
+        for (const connection of found) known.set(identityOf(connection), connection);
+        await this.#watch.timeAsync("act", () => this.#setAll(found));
+        if (this.#options.dry_run || this.#interrupted) break;
+      }
+      unseen = this.#selector.unseen;
+    } catch (thrown) {
+      error = errorText(thrown, known.values());
     }
-    for (const { connection } of this.#sought.values()) {
-      if (this.#interrupted) settle(connection, "skipped", INTERRUPTED);
-      else settleUnowned(connection, this.#resolver.unreadable);
-      connections.push(connection);
-    }
-    return this.#report(connections);
+    const connections = [...known.values()];
+    for (const connection of connections) if (connection.outcome === null) this.#settleRest(connection, error);
+    return this.#report(connections, error, unseen);
+  }
+
+  #settleRest(connection: Connection, error: string | null): void {
+    if (this.#interrupted) settle(connection, "skipped", INTERRUPTED);
+    else if (error !== null) settle(connection, "failed", `not reached: ${error}`);
+    else settleUnowned(connection, this.#resolver.unreadable);
   }
 
   async *forever(): AsyncGenerator<Connection, void> {
     const { every_ms = DEFAULT_EVERY_MS, on_look, signal } = this.#options;
     while (!this.#interrupted) {
-      for (const connection of this.#look()) {
+      for (const connection of this.#borne(() => this.#look()) ?? []) {
         await this.#breathe();
         if (this.#interrupted) return;
-        this.#set(connection);
+        this.#borne(() => this.#set(connection));
         if (!NO_NEWS.includes(connection.outcome)) yield connection;
       }
-      on_look?.(this.#selector.unseen);
+      const unseen = this.#borne(() => this.#selector.unseen);
+      this.#trouble.conclude();
+      if (unseen) on_look?.(unseen);
       await sleep(every_ms, signal);
+    }
+  }
+
+  /** What comes of some work; undefined where it failed and the next look may make that good. */
+  #borne<T>(work: () => T): T | undefined {
+    try {
+      return work();
+    } catch (error) {
+      this.#trouble.bear(error);
     }
   }
 
@@ -228,7 +259,7 @@ class Setter {
   }
 
   #select(): Connection[] {
-    const look = ++this.#looks;
+    const look = this.#looks + 1;
     const sought = new Map(this.#sought);
     const isDone = (identity: string) => {
       if (!this.#done.has(identity)) return false;
@@ -236,6 +267,7 @@ class Setter {
       return true;
     };
     const listed = look === 1 ? this.#selector.select() : this.#selector.selectNew(isDone);
+    this.#looks = look;
     const found = listed.filter((connection) => {
       const identity = identityOf(connection);
       sought.delete(identity);
@@ -292,7 +324,10 @@ class Setter {
     if (borrowed === "ended") return settle(connection, "already-gone", ENDED);
     if ("value" in borrowed) return this.#settleChange(connection, borrowed.value);
     const { refusal, owner } = borrowed;
-    settle(connection, refusal.outcome, `${ownerName(owner)}: ${refusal.error}`);
+    const reason = `${ownerName(owner)}: ${refusal.error}`;
+    if (!refusal.passing) return settle(connection, refusal.outcome, reason);
+    connection.error = reason;
+    this.#trouble.note(reason);
   }
 
   #settleChange(connection: Connection, { before, after, refused, unmet, left }: Change): void {
@@ -308,7 +343,8 @@ class Setter {
   /** Has the holder looked for again, unless that was in vain often enough. */
   #seek(identity: string, connection: Connection): void {
     const tries = (this.#sought.get(identity)?.tries ?? 0) + 1;
-    if (tries < TRIES) return void this.#sought.set(identity, { connection, tries });
+    const mayPass = this.#patient && connection.error !== null;
+    if (tries < TRIES || mayPass) return void this.#sought.set(identity, { connection, tries });
     this.#sought.delete(identity);
     this.#done.set(identity, this.#looks);
     settleUnowned(connection, this.#resolver.unreadable);
@@ -325,7 +361,7 @@ class Setter {
     return this.#options.signal?.aborted ?? false;
   }
 
-  #report(connections: Connection[]): KeepaliveReport {
+  #report(connections: Connection[], error: string | null, unseen: string[]): KeepaliveReport {
     const { values } = this.#wish;
     return {
       schema: 1,
@@ -334,8 +370,9 @@ class Setter {
       values: values === "off" ? null : values,
       ...countOutcomes(connections, ["keepalive_set", "unchanged"]),
       interrupted: this.#interrupted,
+      error,
       unreadable_processes: this.#resolver.unreadable,
-      unseen: this.#selector.unseen,
+      unseen,
       elapsed_ms: this.#watch.elapsed_ms,
       phases_ms: this.#watch.phases,
       connections,

@@ -5,12 +5,14 @@ import type { Connection } from "./connection.ts";
 import { missingToLook } from "./owners/permission.ts";
 
 /**
- * Gives a connection the outcome that it has when its holder was looked for in vain.
+ * Gives a connection the outcome that it has when its holder was looked for in vain, or could not be asked: then its `error`
+ * says why.
  *
  * @param unreadable How many processes could not be looked into.
  */
 export function settleUnowned(connection: Connection, unreadable: number): void {
-  const { inode, uid, owners } = connection;
+  const { inode, uid, owners, error } = connection;
+  if (error !== null) return settle(connection, "failed", error);
   if (inode === 0) return settle(connection, "no-owner", "not yet accepted by the application");
   if (owners.length > 0) {
     return settle(connection, "failed", `${ownerName(owners[0])} opens and closes it too fast to follow`);

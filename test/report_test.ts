@@ -1,8 +1,8 @@
 // Counting: every connection has one outcome, and each is counted once.
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import type { Connection, Outcome } from "../src/connection.ts";
-import { countOutcomes, Stopwatch } from "../src/report.ts";
+import { countOutcomes, errorText, Stopwatch } from "../src/report.ts";
 import { sampleOutcomes } from "./harness/sample_report.ts";
 
 /** Every outcome, and what it is counted as. */
@@ -84,4 +84,19 @@ Deno.test("the time of a phase is what was spent in it, also where that failed",
   assert(act >= 2 && select >= 0 && wait >= 0);
   assertEquals(resolve, 0);
   assert(watch.elapsed_ms >= Math.floor(act));
+});
+
+Deno.test("those that are left out of the report are counted too", () => {
+  const leftOut = new Map<Outcome, number>([["hung-up", 1000], ["denied", 3], ["lingering", 2]]);
+  const counts = countOutcomes(sampleOutcomes("hung-up", "skipped"), ["hung_up", "destroyed"], leftOut);
+  assertEquals(counts, { matched: 1007, hung_up: 1001, destroyed: 0, already_gone: 0, skipped: 1, failed: 5 });
+});
+
+Deno.test("what breaks is the caller's while nothing was touched, and then the report's", () => {
+  const error = new Error("sock_diag dump: ENOBUFS");
+  for (const outcome of ["hung-up", "destroyed", "lingering", "keepalive-set", "failed"]) {
+    assertEquals(errorText(error, sampleOutcomes("skipped", outcome)), "sock_diag dump: ENOBUFS");
+  }
+  const untouched = sampleOutcomes("skipped", "already-gone", "denied", "no-owner", "would-hang-up", "unchanged");
+  assertThrows(() => errorText(error, untouched), Error, "sock_diag dump: ENOBUFS");
 });

@@ -164,14 +164,14 @@ interface Words {
  */
 function tellApart(args: readonly string[]): Words {
   let behindDashes: string[] | null = null;
-  const words: string[] = [];
+  let words: string[] = [];
   const flags: GivenFlag[] = [];
   const unknown: string[] = [];
   const rest = [...args];
   for (let word = rest.shift(); word !== undefined; word = rest.shift()) {
     if (word === "--") {
       behindDashes = rest;
-      words.push(...rest);
+      words = words.concat(rest);
       break;
     }
     if (!isFlag(word)) {

@@ -107,8 +107,12 @@ export function summary(report: Report): string {
   parts.push(...reasons(report.connections));
   const cut = matched - skipped;
   if (gone !== null && cut > 0) parts.push(gone === cut ? "all gone" : `${gone} of ${cut} gone`);
-  if (error !== null) parts.push(`ended early: ${error}`);
-  return parts.join("; ");
+  return [...parts, ...endText(error)].join("; ");
+}
+
+/** Why it ended early, if it did. */
+export function endText(error: string | null): string[] {
+  return error === null ? [] : [`ended early: ${error}`];
 }
 
 function doneText({ matched, hung_up, destroyed, dry_run, would_act = 0 }: Report): string {

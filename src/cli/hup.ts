@@ -31,6 +31,10 @@ export async function hup(args: Arguments): Promise<number> {
     const report = await hangUp(selection, {
       ...options,
       signal: interrupt.signal,
+      on_trouble: (text) => {
+        progress.clear();
+        complain(text);
+      },
       on_progress: args.has("quiet") ? undefined : (state) => progress.show(state),
       confirm: asks
         ? (_, summary) => {
@@ -60,6 +64,7 @@ function show(report: Report, args: Arguments): void {
   const verbose = args.has("verbose");
   const connections = report.refused === null ? told(report.connections) : [];
   if (connections.length > 0) print(outcomeTable(connections, verbose));
+  if (report.left_out > 0) print([`and ${report.left_out} before`]);
   print([summary(report)]);
   if (verbose) complainOfTime(report);
 }

@@ -13,7 +13,7 @@ import {
 } from "../set_keepalive.ts";
 import { type Arguments, exclude, watchInterval } from "./arguments.ts";
 import { keepaliveText } from "./columns.ts";
-import { endpointText, netnsText, ofAll, outcomeText, ownersText, reasons, told } from "./connections.ts";
+import { endpointText, endText, netnsText, ofAll, outcomeText, ownersText, reasons, told } from "./connections.ts";
 import { DONE, exitCode } from "./exit_codes.ts";
 import { onInterrupt } from "./interrupt.ts";
 import { jsonDocument, jsonLines } from "./json.ts";
@@ -122,12 +122,11 @@ function doneOf(connection: Connection): string {
 
 /** What was done, in one line: "set keepalive on 10 of 11 connections; 1 denied: pid 812 (postgres): needs …". */
 function summary(report: KeepaliveReport): string {
-  const { matched, unchanged, interrupted, connections } = report;
+  const { matched, unchanged, interrupted, error, connections } = report;
   if (matched === 0) return "no connections match";
   const same = unchanged === 0 ? [] : [`${unchanged} unchanged`];
-  return [interrupted ? `interrupted: ${doneText(report)}` : doneText(report), ...same, ...reasons(connections)].join(
-    "; ",
-  );
+  const done = interrupted ? `interrupted: ${doneText(report)}` : doneText(report);
+  return [done, ...same, ...reasons(connections), ...endText(error)].join("; ");
 }
 
 function doneText({ matched, keepalive_set, would_act = 0, dry_run, values, connections }: KeepaliveReport): string {
@@ -144,7 +143,7 @@ async function watch(args: Arguments, selection: Selection, options: WatchKeepal
     looks++;
     for (const text of unseen) teller.complainOnce(text);
   };
-  for await (const connection of watchKeepalive(selection, { ...options, on_look })) {
+  for await (const connection of watchKeepalive(selection, { ...options, on_look, on_trouble: complain })) {
     if (isChanged(connection)) changes++;
     if (!teller.tell(connection)) break;
   }

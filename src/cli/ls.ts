@@ -5,6 +5,7 @@ import type { Connection } from "../connection.ts";
 import { formatDuration } from "../keepalive/duration.ts";
 import { Lister, type Listing } from "../list.ts";
 import { IDLE_AFTER_MS, summarise, type Summary } from "../summarise.ts";
+import { isPassing, Trouble } from "../trouble.ts";
 import type { Arguments } from "./arguments.ts";
 import { fittingTable, listTable, sortConnections, withNetns } from "./columns.ts";
 import { DONE, FAILED } from "./exit_codes.ts";
@@ -41,6 +42,8 @@ class List {
   readonly #lister: Lister;
   readonly #view: View;
   #looked = false;
+  /** What was seen at the last look, where that is a picture. */
+  #picture: Picture = () => [];
   /** Whether connections may have been missed. */
   hasMissed = false;
 
@@ -55,15 +58,23 @@ class List {
     else if (format === "json") this.#write((listing, elapsed_ms) => this.#document(listing, elapsed_ms));
     else if (format === "json-lines") await this.#writeLines();
     else if (watch_ms === null) this.#print();
-    else await watch(watch_ms, () => this.#look(watch_ms));
+    else await watch(watch_ms, () => this.#lookAgain(watch_ms));
   }
 
   async #writeLines(): Promise<void> {
     const { watch_ms } = this.#view;
     if (watch_ms === null) return void this.#write((listing) => jsonLines(this.#items(listing)));
+    const trouble = new Trouble(complain);
     await repeat(watch_ms, () => {
       const time = new Date().toISOString();
-      return this.#write((listing) => jsonLines(this.#items(listing), { time }));
+      try {
+        return this.#write((listing) => jsonLines(this.#items(listing), { time }));
+      } catch (error) {
+        trouble.bear(error);
+        return true;
+      } finally {
+        trouble.conclude();
+      }
     });
   }
 
@@ -98,6 +109,17 @@ class List {
     const listing = this.#list();
     const text = this.#textOf(listing)(host.isTerminal(1) ? terminalSize().rows : Infinity);
     if (print(text.lines)) text.remarks.forEach(complain);
+  }
+
+  /** Looks, or shows what was seen last, and why it is that. */
+  #lookAgain(watch_ms: number): Picture {
+    const last = this.#picture;
+    try {
+      return this.#picture = this.#look(watch_ms);
+    } catch (error) {
+      if (!isPassing(error)) throw error;
+      return () => [`trying again after ${error.message}`, ...last()];
+    }
   }
 
   #look(watch_ms: number): Picture {

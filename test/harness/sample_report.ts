@@ -28,6 +28,7 @@ export function sampleReport(connections: Connection[], given: Partial<Report> =
     unseen: [],
     elapsed_ms: 12,
     phases_ms: { select: 3, resolve: 4, act: 5, wait: 0 },
+    left_out: 0,
     connections,
     ...given,
   };

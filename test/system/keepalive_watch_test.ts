@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { Connection } from "../../src/connection.ts";
 import { DEFAULTS, keepaliveTimers, UNTOUCHED } from "../harness/keepalive.ts";
-import { TextLineStream } from "../harness/lines.ts";
+import { Lines } from "../harness/lines.ts";
 import { Namespace, type SpawnOptions } from "../harness/namespace.ts";
 import { type Connections, Peer } from "../harness/peer.ts";
 import { eventually } from "../harness/process.ts";
@@ -13,36 +13,6 @@ import { systemTest } from "../harness/system.ts";
 import { PublicCopy, TCPHUP } from "../harness/tcphup.ts";
 
 const PORT = `${DOOMED_PORT}`;
-
-/** Lines of a stream, as they come. */
-class Lines {
-  readonly #reader: ReadableStreamDefaultReader<string>;
-
-  constructor(stream: ReadableStream<Uint8Array>) {
-    this.#reader = stream.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream()).getReader();
-  }
-
-  /** Waits for so many. */
-  async next(count: number): Promise<string[]> {
-    const lines: string[] = [];
-    while (lines.length < count) {
-      const { value, done } = await this.#reader.read();
-      if (done) throw new Error(`tcphup ended, having said: ${lines.join("; ")}`);
-      lines.push(value);
-    }
-    return lines;
-  }
-
-  /** All that come until the end. */
-  async rest(): Promise<string[]> {
-    const lines: string[] = [];
-    for (;;) {
-      const { value, done } = await this.#reader.read();
-      if (done) return lines;
-      lines.push(value);
-    }
-  }
-}
 
 /** A watch that runs until it is told to end. */
 class Watch {

@@ -1,0 +1,197 @@
+// A host that fails tcphup for a moment: strace makes system calls fail.
+
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import type { Report } from "../../src/report.ts";
+import { DEFAULTS, reportOf, UNTOUCHED } from "../harness/keepalive.ts";
+import { Lines } from "../harness/lines.ts";
+import { Namespace } from "../harness/namespace.ts";
+import { Peer } from "../harness/peer.ts";
+import { assertExit, DOOMED_PORT, Scene } from "../harness/scene.ts";
+import { systemTest } from "../harness/system.ts";
+import { TCPHUP, tcphup } from "../harness/tcphup.ts";
+import { Terminal } from "../harness/terminal.ts";
+
+const DOOMED = ["127.0.0.2", `${DOOMED_PORT}`];
+
+/** tcphup with a system call that fails: `sendto:error=ENOBUFS:when=4`. A look at one namespace sends three requests. */
+function failing(injection: string, path?: string): string[] {
+  const at = path === undefined ? [] : ["--trace-path", path];
+  return ["strace", "-qqq", "--follow-forks", "--output=/dev/null", `--inject=${injection}`, ...at, ...TCPHUP];
+}
+
+const BEGINS = "tcphup: trying again after sendto: ENOBUFS\n";
+const PASSES = "tcphup: has passed: sendto: ENOBUFS\n";
+
+systemTest("the look after keepalive was set fails: what was set is reported", ["strace"], async (netns) => {
+  const scene = await Scene.make(netns);
+  const command = failing("sendto:error=ENOBUFS:when=4");
+  const run = await tcphup(["keepalive", ...DOOMED, "--json"], { netns, command });
+  assertExit(run, 1);
+  const { keepalive_set, error } = reportOf(run);
+  assertEquals([keepalive_set, error], [3, "sendto: ENOBUFS"]);
+  assertEquals(await scene.doomed.keepalive(), [DEFAULTS, DEFAULTS, DEFAULTS]);
+  const text = await tcphup(["keepalive", ...DOOMED, "--off"], { netns, command });
+  assertMatch(text.stdout, /turned off keepalive on 3 connections; ended early: sendto: ENOBUFS\n$/);
+});
+
+systemTest("the first look fails: nothing is touched, and one line says why", ["strace"], async (netns) => {
+  const scene = await Scene.make(netns);
+  for (const args of [DOOMED, ["keepalive", ...DOOMED]]) {
+    const run = await tcphup([...args, "--json"], { netns, command: failing("sendto:error=ENOBUFS:when=1") });
+    assertExit(run, 1);
+    assertEquals([run.stdout, run.stderr], ["", "tcphup: sendto: ENOBUFS\n"]);
+  }
+  assertEquals(await scene.doomed.keepalive(), [UNTOUCHED, UNTOUCHED, UNTOUCHED]);
+  await scene.assertUntouched();
+});
+
+systemTest(
+  "why something may have been missed cannot be found out: what was done is reported",
+  ["strace"],
+  async (netns) => {
+    const scene = await Scene.make(netns);
+    const command = failing("openat:error=ENFILE", "/proc/thread-self/status");
+    const run = await tcphup(["--pid", `${scene.client.pid}`, "--dport", `${DOOMED_PORT}`, "--json"], {
+      netns,
+      command,
+    });
+    assertExit(run, 1);
+    const { hung_up, error } = run.json<Report>();
+    assertEquals([hung_up, error], [3, "openat: ENFILE"]);
+    await scene.assertHungUp();
+  },
+);
+
+systemTest(
+  "a namespace that fails after connections were cut does not hide what was done",
+  ["strace"],
+  async (netns) => {
+    const scene = await Scene.make(netns);
+    await using other = await Namespace.create();
+    const args = [...DOOMED, "--netns", netns.name, "--netns", other.name, "--json"];
+    // Each look opens a socket in one and in the other.
+    const run = await tcphup(args, { netns, command: failing("socket:error=EAFNOSUPPORT:when=4") });
+    assertExit(run, 1);
+    const { hung_up, error } = run.json<Report>();
+    assertEquals(hung_up, 3);
+    assertMatch(error!, /^This kernel cannot list TCP sockets/);
+    await scene.doomed.assertEnded("EOF");
+  },
+);
+
+systemTest("hup: a descriptor that is not to be had is asked for again", ["strace"], async (netns) => {
+  const scene = await Scene.make(netns);
+  const once = await tcphup([...DOOMED, "--json"], { netns, command: failing("pidfd_getfd:error=ENFILE:when=1..2") });
+  assertExit(once, 0);
+  assertEquals(once.json<Report>().hung_up, 3);
+  await scene.assertHungUp();
+});
+
+systemTest("hup: one that is never to be had is reported", ["strace"], async (netns) => {
+  const scene = await Scene.make(netns);
+  const run = await tcphup([...DOOMED, "--json"], { netns, command: failing("pidfd_getfd:error=ENFILE") });
+  assertExit(run, 1);
+  for (const { outcome, error } of run.json<Report>().connections) {
+    assertEquals(outcome, "failed");
+    assertMatch(error!, /^pid \d+ \(.*\): pidfd_getfd: ENFILE$/);
+  }
+  await scene.assertUntouched();
+});
+
+systemTest("--for outlasts a look that fails, says so once, and when it has passed", ["strace"], async (netns) => {
+  const scene = await Scene.make(netns);
+  const command = failing("sendto:error=ENOBUFS:when=7..20");
+  const run = await tcphup([...DOOMED, "--for", "3", "--every", "100ms", "--json"], { netns, command });
+  assertExit(run, 0);
+  assertEquals([run.json<Report>().hung_up, run.stderr], [3, BEGINS + PASSES]);
+  await scene.assertHungUp();
+});
+
+systemTest("--for that never gets to see anything fails", ["strace"], async (netns) => {
+  const scene = await Scene.make(netns);
+  const command = failing("sendto:error=ENOBUFS");
+  const run = await tcphup([...DOOMED, "--for", "1", "--every", "100ms"], { netns, command });
+  assertExit(run, 1);
+  assertEquals([run.stdout, run.stderr], ["", `${BEGINS}tcphup: sendto: ENOBUFS\n`]);
+  await scene.assertUntouched();
+});
+
+/** Runs `body` while tcphup watches, with what it says on standard output and on standard error. */
+async function whileWatching(
+  netns: Namespace,
+  command: readonly string[],
+  body: (said: Lines, complaints: Lines) => Promise<void>,
+): Promise<void> {
+  const { stdout, stderr } = netns.spawn([...command, "--watch=100ms", "--json-lines"]);
+  await using said = new Lines(stdout);
+  await using complaints = new Lines(stderr);
+  await body(said, complaints);
+}
+
+systemTest("keepalive --watch outlasts looks that fail", ["strace"], async (netns) => {
+  const scene = await Scene.make(netns);
+  const command = [...failing("sendto:error=ENOBUFS:when=1..20"), "keepalive", ...DOOMED];
+  await whileWatching(netns, command, async (said, complaints) => {
+    assertEquals((await complaints.next(2)).map((line) => `${line}\n`), [BEGINS, PASSES]);
+    await said.next(3);
+  });
+  assertEquals(await scene.doomed.keepalive(), [DEFAULTS, DEFAULTS, DEFAULTS]);
+});
+
+systemTest("keepalive --watch asks again for a descriptor that was not to be had", ["strace"], async (netns) => {
+  const scene = await Scene.make(netns);
+  const command = [...failing("pidfd_getfd:error=EMFILE:when=1..12"), "keepalive", ...DOOMED];
+  await whileWatching(netns, command, async (said, complaints) => {
+    for (const line of await said.next(3)) assertEquals(JSON.parse(line).outcome, "keepalive-set");
+    const [begins, passes] = await complaints.next(2);
+    assertMatch(begins, /^tcphup: trying again after pid \d+ .*: pidfd_getfd: EMFILE$/);
+    assertMatch(passes, /^tcphup: has passed: pid \d+ .*: pidfd_getfd: EMFILE$/);
+  });
+  assertEquals(await scene.doomed.keepalive(), [DEFAULTS, DEFAULTS, DEFAULTS]);
+});
+
+systemTest("ls --watch outlasts looks that fail", ["strace"], async (netns) => {
+  await Scene.make(netns);
+  const command = [...failing("sendto:error=ENOBUFS:when=7..20"), "ls", ...DOOMED];
+  await whileWatching(netns, command, async (said, complaints) => {
+    assertEquals((await complaints.next(2)).map((line) => `${line}\n`), [BEGINS, PASSES]);
+    await said.next(9);
+  });
+});
+
+systemTest("ls --watch on a terminal shows what was seen last, and why", ["strace"], async (netns) => {
+  await Scene.make(netns);
+  const command = failing("sendto:error=ENOBUFS:when=7..20");
+  const terminal = Terminal.start(netns, [...command, "ls", ...DOOMED, "--watch=100ms"]);
+  await terminal.expect("trying again after sendto: ENOBUFS");
+  await terminal.expect("3 connections at");
+  await terminal.expect(`127.0.0.2:${DOOMED_PORT}`);
+});
+
+systemTest("--for counts what it has cut, and keeps the last of it", [], async (netns) => {
+  const server = Peer.start(netns);
+  await server.listen("127.0.0.2", DOOMED_PORT);
+  await Peer.start(netns).connect("127.0.0.2", DOOMED_PORT, { count: 600, reconnect: true });
+  const args = [...DOOMED, "--max", "3500", "--for", "600", "--every", "50ms"];
+  const run = await tcphup([...args, "--json"], { netns });
+  const { matched, hung_up, already_gone, left_out, max_reached, connections } = run.json<Report>();
+  assertEquals([hung_up + already_gone, max_reached], [3500, true]);
+  assert(left_out >= 1000, `${left_out}`);
+  assertEquals(connections.length, matched - left_out);
+  const text = await tcphup(args, { netns });
+  assertMatch(text.stdout, /\nand \d+ before\nhung up on /);
+});
+
+systemTest("so many connections that they are no arguments of a function", [], async (netns) => {
+  const server = Peer.start(netns);
+  await server.listen("127.0.0.2", DOOMED_PORT);
+  await Peer.start(netns).connect("127.0.0.2", DOOMED_PORT, { count: 6500 });
+  await server.serving(6500);
+  // In place of ten times as many: a stack a tenth as deep.
+  const env = { DENO_V8_FLAGS: "--stack-size=100" };
+  for (const args of [["any", "--over", "1"], ["keepalive", "any"]]) {
+    const run = await tcphup([...args, "--dry-run", "--json"], { netns, env });
+    assertExit(run, 0);
+    assertEquals(run.json().matched, 13_000);
+  }
+});
