@@ -16,13 +16,14 @@ export function cgroupPaths(text: string): string[] {
 
 /**
  * The id of the container that a cgroup is of, as Docker, containerd, CRI-O and Podman name cgroups: 64 hexadecimal
- * digits, alone or as in `docker-….scope`. null for a cgroup of none, and for that of a container's monitor.
+ * digits, alone or as in `docker-….scope`. null for a cgroup of none, and for that of a container's monitor. The outermost
+ * name counts: below it a container may make cgroups of whatever names.
  */
 export function containerOf(paths: readonly string[]): string | null {
   for (const path of paths) {
-    for (const name of path.split("/").toReversed()) {
+    for (const name of path.split("/")) {
       const [, prefix, id] = /^(?:([a-z][a-z-]*)-)?([0-9a-f]{64})(?:\.scope)?$/.exec(name) ?? [];
-      if (id !== undefined && !prefix?.endsWith("conmon")) return id;
+      if (id !== undefined) return prefix?.endsWith("conmon") ? null : id;
     }
   }
   return null;

@@ -29,7 +29,11 @@ Deno.test("the container that a process is in", () => {
     [`/machine.slice/libpod-${ID}.scope/container`]: ID,
     [`/machine.slice/libpod-conmon-${ID}.scope`]: null,
     [`/kubepods.slice/crio-conmon-${ID}.scope`]: null,
-    [`/docker/${OTHER}/docker/${ID}`]: ID,
+    // What a container calls a cgroup of its own, or a runtime in it.
+    [`/docker/${ID}/${OTHER}`]: ID,
+    [`/system.slice/docker-${ID}.scope/docker/${OTHER}`]: ID,
+    [`/docker/${ID}/libpod-conmon-${OTHER}.scope`]: ID,
+    [`/machine.slice/libpod-conmon-${ID}.scope/${OTHER}`]: null,
     "/system.slice/nginx.service": null,
     "/memory/679c882fee6e0dd6d322d91076b0145a": null,
   };
