@@ -108,8 +108,8 @@ export class Actor {
   }
 
   /**
-   * Aborts a connection: with SOCK_DESTROY, or where that is not to be had through a duplicate. Leaves the outcome as it is when
-   * the connection is no longer in the state in which it was selected.
+   * Aborts a connection: with SOCK_DESTROY, or where that is not to be had through a duplicate. Leaves the outcome as it is
+   * when the connection is no longer in the state in which it was selected.
    */
   destroy(connection: Connection, diag: SockDiag): void {
     const held = this.#held.get(connection);

@@ -12,7 +12,8 @@ export type Borrowed<T> = { readonly value: T } | { readonly refusal: Refusal; r
  * Calls `use` with a duplicate of the first owner's descriptor that may be opened, and closes that at once: as long as
  * it is open, the application's own close(2) does not end the connection.
  *
- * @returns `ended` when the connection has ended; null when none of the owners holds the socket any more, so that they have to be looked for again.
+ * @returns `ended` when the connection has ended; null when none of the owners holds the socket any more, so that they have
+ * to be looked for again.
  */
 export function borrow<T>(
   processes: Processes,

@@ -186,9 +186,13 @@ export function complainInLines(lines: readonly string[]): void {
 }
 
 /** Leaves out the middle: what a message quotes may be megabytes, and it ends with what would be right. */
-function shorten(line: string): string {
+export function shorten(line: string): string {
+  if (line.length <= LONGEST_COMPLAINT) return line;
   const half = LONGEST_COMPLAINT / 2;
-  return line.length > LONGEST_COMPLAINT ? `${line.slice(0, half - 1)} … ${line.slice(-half + 2)}` : line;
+  // Half of a character would be taken for the mark of a colour.
+  const head = line.slice(0, half - 1).replace(/[\ud800-\udbff]$/, "");
+  const tail = line.slice(-half + 2).replace(/^[\udc00-\udfff]/, "");
+  return `${head} … ${tail}`;
 }
 
 /** Shows lines to a person who is asked something, and leaves the cursor behind the question. */

@@ -64,10 +64,8 @@ function* partsOf(pattern: string): Generator<Part> {
     if (part === "**") yield { fits: () => true, repeats: true };
     else if (part === "*") yield { fits: isNoSlash, repeats: true };
     else if (part === "?") yield { fits: isNoSlash, repeats: false };
-    else {yield {
-        fits: part[0] === "[" && part.length > 1 ? classFits(part, pattern) : (c) => c === part,
-        repeats: false,
-      };}
+    else if (part.startsWith("[") && part.length > 1) yield { fits: classFits(part, pattern), repeats: false };
+    else yield { fits: (character) => character === part, repeats: false };
   }
 }
 

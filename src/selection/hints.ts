@@ -6,7 +6,8 @@ import type { Side } from "./filter.ts";
 /** The end of a message about a text that is no address: what was meant by it; null when nobody can tell. */
 export function meantAddress(text: string, side: Side): string | null {
   if (/^[^\s,]+(,[^\s,]+)+$/.test(text)) return `did you mean ${flags(side, text.split(","))}?`;
-  if (/^\d{1,5}$/.test(text)) return `did you mean ${atPort(side, null, text)}?`;
+  // Not 0: with "any" it would be everything.
+  if (/^[1-9]\d{0,4}$/.test(text) && Number(text) <= 65535) return `did you mean ${atPort(side, null, text)}?`;
   const [host, port] = withPort(text);
   if (host !== undefined && isHost(host)) return `did you mean ${atPort(side, host, port)}?`;
   const ascii = asciiOf(text);

@@ -18,8 +18,8 @@ const ALL_OF: Readonly<Record<Family, Prefix>> = {
 
 /**
  * `[FAMILY:]ADDRESS[:PORT]`, where each of the two may be `*` or empty, though not both empty. ADDRESS is an IPv4
- * address or a prefix such as `10/8` or `10.0.0.0/255.0.0.0`; an IPv6 address in brackets, with its prefix length and its zone (`%eth0`)
- * within or behind them; or a host name, which stands for all of its addresses.
+ * address or a prefix such as `10/8` or `10.0.0.0/255.0.0.0`; an IPv6 address in brackets, with its prefix length and its
+ * zone (`%eth0`) within or behind them; or a host name, which stands for all of its addresses.
  */
 export function readHost(text: string, side: Side, names: FilterNames): Filter {
   const { family, rest } = splitFamily(text);

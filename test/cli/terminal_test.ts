@@ -1,7 +1,7 @@
 // Text on a terminal: its width, its columns, its end.
 
-import { assertEquals } from "@std/assert";
-import { columns, cut, displayWidth, escapeControls, leaving, paint } from "../../src/cli/terminal.ts";
+import { assert, assertEquals } from "@std/assert";
+import { columns, cut, displayWidth, escapeControls, leaving, paint, shorten } from "../../src/cli/terminal.ts";
 
 Deno.test("a text is as wide as the places that it takes", () => {
   assertEquals(displayWidth("ESTAB"), 5);
@@ -41,4 +41,13 @@ Deno.test("columns line up under what is written out", () => {
 
 Deno.test("a line that leaves has neither foreign escapes nor, where there is no terminal, colours", () => {
   assertEquals(leaving(`${paint("bad", "denied\x1b[0m")}: 🦕\n`, 1), "denied\\x1b[0m: 🦕\\x0a");
+});
+
+Deno.test("a complaint is shortened between characters: half of one would be the mark of a colour", () => {
+  for (const text of ["🐈".repeat(600), `a${"🐈".repeat(600)}`]) {
+    const short = shorten(text);
+    assert(short.length <= 1000 && short.includes(" … "), short);
+    assertEquals(short, short.toWellFormed());
+  }
+  assertEquals(shorten("🐈".repeat(500)), "🐈".repeat(500));
 });

@@ -92,6 +92,8 @@ const MEANT: Record<string, string> = {
   "postgres://user:secret@db/x": 'did you mean "db"?',
   "http://[::1]:8080/": 'did you mean "::1 8080", or --dst ::1 --dport 8080?',
   "5432": 'did you mean "any 5432"?',
+  "0": FORMS,
+  "65536": FORMS,
   "10.0.0.1,10.0.0.2": "did you mean --dst 10.0.0.1 --dst 10.0.0.2?",
   "bücher.example": 'a name with other letters is asked for in ASCII: did you mean "xn--bcher-kva.example"?',
   "10.0.0": FORMS,
