@@ -200,7 +200,8 @@ export const FLAGS: readonly Flag[] = [
     name: "interactive",
     short: "i",
     help: "show a summary and ask before anything is touched",
-    more: "On a terminal only. Anything but y touches nothing (exit 3).",
+    more:
+      "On a terminal only. Anything but y touches nothing (exit 3). What appears while the question stands is left alone, unless --for is given.",
     group: "Guards",
     commands: ["hup"],
   },
