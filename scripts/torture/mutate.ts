@@ -63,14 +63,13 @@ const WORDS = [
 
 /** Text that is nearly what is wanted: words of the languages, some letters, now and then a lot of one. */
 function randomText(random: Random): string {
-  const most = random.chance(0.02) ? 3000 : 12;
+  const most = random.chance(0.003) ? 3000 : 12;
   const separator = random.one(["", " ", " ", ","]);
-  const word = () =>
-    random.chance(0.9)
-      ? random.one(WORDS)
-      : random.chance(0.1)
-      ? random.one(WORDS).repeat(random.below(500))
-      : String.fromCharCode(random.below(random.chance(0.8) ? 128 : 65536));
+  const word = () => {
+    if (random.chance(0.9)) return random.one(WORDS);
+    if (random.chance(0.02)) return random.one(WORDS).repeat(random.below(500));
+    return String.fromCharCode(random.below(random.chance(0.8) ? 128 : 65536));
+  };
   return random.some(most, word).join(separator);
 }
 

@@ -45,7 +45,8 @@ export class Races implements Part {
     const told: Told = JSON.parse(await racer.line());
     this.figures.rounds += told.rounds;
     this.figures.reuses += told.reused;
-    return [...wrong, ...told.broken.map((how) => `a bystander was cut (${how})`)];
+    const broken = Map.groupBy(told.broken, (how) => how);
+    return [...wrong, ...broken.entries().map(([how, { length }]) => `bystanders were cut: ${length} (${how})`)];
   }
 
   /** Cuts once, with a pause where what was looked up may be out of date by the time it is used. */
