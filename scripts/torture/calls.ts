@@ -58,7 +58,7 @@ export const ERRNOS: Readonly<Record<string, readonly string[]>> = {
 const NEVER_THE_RUNTIME = ["pidfd_open", "pidfd_getfd", "kcmp", "setns", "shutdown", "seccomp"];
 
 /**
- * What is the runtime's all the same: its own path, whether this is a terminal, what it passes signals on by, waking a
+ * What is the runtime's all the same: its own path, whether this is a terminal, how it passes signals on, waking a
  * thread, starting one, naming one.
  */
 const RUNTIME = new RegExp(
@@ -66,6 +66,7 @@ const RUNTIME = new RegExp(
     /readlink\("\/proc\/self\/exe"/,
     /ioctl\(\d+, TC/,
     /socketpair\(AF_UNIX, SOCK_STREAM/,
+    /sendto\(\d+, "X", 1, MSG_DONTWAIT/,
     /write\(\d+, "\\1\\0\\0\\0\\0\\0\\0\\0", 8/,
     /clone3?\(.*CLONE_THREAD/,
     /prctl\(PR_SET_NAME/,

@@ -21,8 +21,15 @@ type Report = Result & { connections: readonly Connection[] };
 /** Errors that pass: who goes on for long tries again. */
 const PASSING: readonly string[] = ["EINTR", "EAGAIN", "ENOMEM", "EMFILE", "ENFILE", "ENOBUFS"];
 
-/** Errors by which the kernel says that a connection is none any more: who believes them is not to blame. */
-const SAYS_GONE: readonly string[] = ["shutdown:ENOTCONN", "getpeername:ENOTCONN", "getsockname:ENOTCONN"];
+/** Errors by which the kernel says that a connection, or its holder, is none any more: who believes it is not to blame. */
+const SAYS_GONE: readonly string[] = [
+  "shutdown:ENOTCONN",
+  "getpeername:ENOTCONN",
+  "getsockname:ENOTCONN",
+  "pidfd_open:ESRCH",
+  "pidfd_getfd:ESRCH",
+  "pidfd_getfd:EBADF",
+];
 
 /** What is wrong, each in one line; empty when nothing is. */
 export function judge(command: Tortured, ended: Ended, before: View, after: View, how: Circumstances = {}): string[] {
@@ -206,13 +213,13 @@ class Trial {
     if (this.#how.injected?.syscall === "write" || this.#ended.signal !== null) return [...wrong, ...this.halves()];
     const untold = selected.filter((seen) => !this.#isUntouched(seen) && !isTold(seen));
     wrong.push(...untold.map((seen) => `${nameOf(seen)} ${stateOf(seen)}, which was not told`));
+    const passes = PASSING.includes(this.#how.injected?.errno ?? "");
     if (this.#how.signal === undefined) {
-      // What fails at the start may end it; what fails later may not.
-      if (told.length > 0) wrong.push(`the watch ended by itself: ${this.#ended.stderr.trim()}`);
+      // What fails at the start may end it; what passes may not later on.
+      if (told.length > 0 && passes) wrong.push(`the watch ended by itself: ${this.#ended.stderr.trim()}`);
       return [...wrong, ...this.#exit(FAILED, UNABLE)];
     }
     if (this.#how.unhurried) {
-      const passes = PASSING.includes(this.#how.injected?.errno ?? "");
       const left = selected.filter((seen) => !includes(seen.client, WANTED) && (passes || !isTold(seen)));
       wrong.push(...left.map((seen) => `${nameOf(seen)} was never set: ${this.#ended.stderr.trim()}`));
     }
@@ -229,7 +236,9 @@ class Trial {
     const { errors, unset } = JSON.parse(stdout);
     const wrong = this.#exit(LAUNCHED_STATUS);
     if (errors.length > 0) wrong.push(`connect(2) failed with ${errors.join(", ")}: ${stderr.trim()}`);
-    if (unset > 0 && stderr.trim() === "") wrong.push(`keepalive is off on ${unset}, and nobody said so`);
+    if (unset > 0 && stderr.trim() === "" && !this.#saysGone()) {
+      wrong.push(`keepalive is off on ${unset}, and nobody said so`);
+    }
     return wrong;
   }
 
