@@ -45,7 +45,7 @@ export interface Report {
   elapsed_ms: number;
   /** How much of that was spent on what. */
   phases_ms: Phases;
-  /** How many connections are counted above, but not among `connections`: in a long run, of those that are gone only the last. */
+  /** How many are counted above, but are not among `connections`: of those that are gone, a long run keeps the last. */
   left_out: number;
   /** What became of each. */
   connections: Connection[];
