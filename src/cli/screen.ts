@@ -13,9 +13,10 @@ const CLEAR_BELOW = "\x1b[J";
 /** What a terminal has at least, when it does not say. */
 const ASSUMED = { columns: 80, rows: 24 };
 
-/** Width and height of the terminal, in characters. */
+/** Width and height of the terminal, in characters. A serial line does not know them, and says 0. */
 export function terminalSize(): { columns: number; rows: number } {
-  return host.terminalSize() ?? ASSUMED;
+  const { columns, rows } = host.terminalSize() ?? ASSUMED;
+  return { columns: columns || ASSUMED.columns, rows: rows || ASSUMED.rows };
 }
 
 /** The terminal on standard output, until `close`. */

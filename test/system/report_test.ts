@@ -292,6 +292,12 @@ systemTest("the help fits the terminal that it is read on", [], async (netns) =>
   }
 });
 
+systemTest("where the terminal does not say how wide it is, the help is as on a pipe", [], async (netns) => {
+  const { code, output } = await Terminal.start(netns, [...TCPHUP, "hup", "--help"], { columns: 0, rows: 0 }).end();
+  assertEquals(code, 0);
+  assertEquals(output.replaceAll("\r\n", "\n"), (await tcphup(["hup", "--help"], { netns })).stdout);
+});
+
 systemTest("a process cannot play tricks on the terminal by its name", ["script"], async (netns) => {
   const scene = await Scene.make(netns);
   await scene.client.setName(`a${ESCAPE}[31mb\nc\x07`);
