@@ -9,6 +9,9 @@ import { self } from "./owners/proc.ts";
 import { Census, type Process, ProcessFilter } from "./owners/who.ts";
 import type { Target } from "./selection/selection.ts";
 
+/** How many of the processes that may not be looked into are named. */
+const MOST_NAMED = 5;
+
 /** Which sockets are chosen. */
 export interface Chosen {
   /** Those of the chosen processes that none of the excluded ones holds, by inode, and who of the chosen does. */
@@ -107,7 +110,12 @@ export class HolderFilter {
   /** Why connections may have been missed. */
   get unseen(): string[] {
     const reason = missingToLook() ?? "not even with CAP_SYS_PTRACE";
-    const unseen = [...this.#unread].map(([pid, comm]) => `process ${pid} (${comm}) may not be looked into: ${reason}`);
+    const unseen = [...this.#unread].slice(0, MOST_NAMED).map(([pid, comm]) => {
+      return `process ${pid} (${comm}) may not be looked into: ${reason}`;
+    });
+    if (this.#unread.size > MOST_NAMED) {
+      unseen.push(`${this.#unread.size - MOST_NAMED} more processes may not be looked into: ${reason}`);
+    }
     if (this.#hiddenPrograms > 0) {
       const processes = this.#hiddenPrograms === 1 ? "1 process" : `${this.#hiddenPrograms} processes`;
       unseen.push(`which program runs in ${processes} may not be known: ${reason}`);

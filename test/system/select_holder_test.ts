@@ -310,6 +310,20 @@ systemTest("a holder that may not be looked into: said by name, exit 1", ["setpr
   await scene.assertUntouched();
 });
 
+systemTest("of many holders that may not be looked into only the first are named", ["setpriv"], async (netns) => {
+  const peers = Array.from({ length: 7 }, () => Peer.start(netns));
+  const name = `secret-${peers[0].pid}`;
+  for (const peer of peers) {
+    await peer.setName(name);
+    await peer.setDumpable(false);
+  }
+  const run = await tcphup(["--comm", name, "--json"], { netns, without: ["sys_ptrace"] });
+  assertExit(run, 1);
+  const named = run.stderr.match(/^tcphup: process \d+ .* may not be looked into: needs CAP_SYS_PTRACE$/gm) ?? [];
+  assertEquals(named.length, 5);
+  assertMatch(run.stderr, /^tcphup: 2 more processes may not be looked into: needs CAP_SYS_PTRACE$/m);
+});
+
 systemTest(
   "a program that may not be known matters where nobody else holds what matches",
   ["setpriv"],
@@ -321,7 +335,8 @@ systemTest(
       const run = await tcphup([...selection, "--json"], options);
       assertExit(run, 1);
       // A process of another test that is secretive is named, rightly.
-      const others = /^tcphup: process (\d+) \(.*\) may not be looked into: needs CAP_SYS_PTRACE\n/gm;
+      const others =
+        /^tcphup: (?:process (\d+) \(.*\)|\d+ more processes) may not be looked into: needs CAP_SYS_PTRACE\n/gm;
       for (const [, pid] of run.stderr.matchAll(others)) assert(Number(pid) !== scene.client.pid);
       const ours = new Run({ ...run, stderr: run.stderr.replaceAll(others, "") });
       assertOneLine(ours, /^tcphup: which program runs in \d+ processes may not be known: needs CAP_SYS_PTRACE$/m);
