@@ -76,7 +76,9 @@ export const host = {
   pid: Deno.pid as number,
 
   /** The parent's process id, 0 for one that our pid namespace does not show. */
-  parent: Deno.ppid as number,
+  get parent(): number {
+    return Deno.ppid;
+  },
 
   /** Whether the runtime, when it starts, does away with how a signal was disposed of: it ignores SIGPIPE. */
   resets(signal: number): boolean {

@@ -114,7 +114,9 @@ export const host = {
   pid: process.pid,
 
   /** The parent's process id, 0 for one that our pid namespace does not show. */
-  parent: process.ppid,
+  get parent(): number {
+    return process.ppid;
+  },
 
   /** Whether the runtime, when it starts, does away with how a signal was disposed of: it resets them all. */
   resets(_signal: number): boolean {

@@ -4,6 +4,8 @@ import { host } from "./deno.ts";
 import { check, cString, Descriptor, lazily, SyscallError } from "./libc.ts";
 import { allocate, cStrings } from "./memory.ts";
 
+const redirecting = lazily({ dup2: { parameters: ["i32", "i32"], result: "i32" } });
+
 const starting = lazily({
   fcntl: { parameters: ["i32", "i32", "usize"], result: "i32" },
   posix_spawn: { parameters: ["buffer", "buffer", "buffer", "buffer", "buffer", "buffer"], result: "i32" },
@@ -181,6 +183,11 @@ export function runSoonWhenWoken(): void {
   // struct sched_attr {u32 size, policy; u64 flags; s32 nice; u32 priority; u64 runtime, deadline, period}
   const attributes = BigUint64Array.of(48n, SCHED_FLAG_KEEP_POLICY, nice, SLICE_NS, 0n, 0n);
   sched_setattr(SYS_sched_setattr, 0, new Uint8Array(attributes.buffer), 0);
+}
+
+/** dup2(2): the number `to` means what `from` does from now on. */
+export function redirect(to: number, from: number): void {
+  check("dup2", redirecting().dup2(from, to));
 }
 
 const PR_SET_NO_NEW_PRIVS = 38;

@@ -101,8 +101,12 @@ export function trySeccomp(): void {
 
 /** `struct seccomp_notif`: {u64 id; u32 pid, flags; s32 nr; u32 arch; u64 ip, args[6]}. */
 const STRUCT_SIZE = 80;
-/** That, and a count of answers. */
-export const NOTIFICATION_SIZE = STRUCT_SIZE + 8;
+/** That, a count of answers, and the length and the text of a remark. */
+export const NOTIFICATION_SIZE = 256;
+const REMARK = STRUCT_SIZE + 8;
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
 
 /** A call that a program has made and that waits for an answer, or the last one that it has made. */
 export class Notification {
@@ -110,9 +114,12 @@ export class Notification {
   readonly bytes: Uint8Array;
   readonly #view: DataView;
 
+  readonly #remark: Uint8Array;
+
   /** @param bytes NOTIFICATION_SIZE bytes, which are read anew each time. */
   constructor(bytes: Uint8Array) {
     this.bytes = bytes.subarray(0, STRUCT_SIZE);
+    this.#remark = bytes.subarray(REMARK);
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   }
 
@@ -134,6 +141,18 @@ export class Notification {
   /** Names it to the kernel; 0 when there is none here. */
   get id(): bigint {
     return this.#view.getBigUint64(0, true);
+  }
+
+  /** What somebody has to be told, empty when there is nothing. */
+  get remark(): string {
+    return decoder.decode(this.#remark.subarray(0, this.#view.getUint32(REMARK - 4, true)));
+  }
+
+  /** Makes a remark, cut to what fits, where there is none yet. */
+  makeRemark(text: string): void {
+    if (this.remark !== "") return;
+    const { written } = encoder.encodeInto(text, this.#remark);
+    this.#view.setUint32(REMARK - 4, written, true);
   }
 
   /** The thread that made the call; 0 when our pid namespace does not show it. */

@@ -7,12 +7,12 @@ import { execute } from "../ffi/process.ts";
 import { callers } from "../ffi/seccomp.ts";
 import { socketpair } from "../ffi/unix.ts";
 import type { KeepaliveValues } from "./keepalive/values.ts";
-import { encodeDuty, SUPERVISE } from "./launch/duty.ts";
+import { encodeDuty, remarks, SUPERVISE } from "./launch/duty.ts";
 import { compileFilter, type Moment } from "./launch/filter.ts";
 import { awaitStart, handOver } from "./launch/handover.ts";
 import { inheritedEnvironment, lookUp, rawArguments } from "./launch/heritage.ts";
 import { install } from "./launch/install.ts";
-import { startKeeper } from "./launch/keeper.ts";
+import { startKeeper, type Stderr } from "./launch/keeper.ts";
 import { cannotExecute, findProgram, privilegesOf } from "./launch/program.ts";
 import { restore } from "./launch/restore.ts";
 import { hasCapability, yamaForbids, yamaScope } from "./owners/permission.ts";
@@ -92,7 +92,8 @@ function superviseFromHere(options: LaunchOptions, environment: Uint8Array[]): {
   const [socket, shelf] = socketpair();
   try {
     const supervisor = [...host.self, SUPERVISE, ...encodeDuty({ on, debug, stalls: [], values: { ...values } })];
-    startBeside(shelf, environment, supervisor, debug);
+    const stderr = debug ? "all" : remarks({ on, debug }) ? "first" : "none";
+    startBeside(shelf, environment, supervisor, stderr);
     shelf.close();
     awaitStart(socket);
     const { listener, noNewPrivs } = install(compileFilter(callers(), on));
@@ -116,11 +117,11 @@ function chooseMoments(warn: (line: string) => void): ReadonlySet<Moment> {
   return new Set(["socket"]);
 }
 
-function startBeside(shelf: Descriptor, environment: Uint8Array[], supervisor: string[], debug: boolean): void {
+function startBeside(shelf: Descriptor, environment: Uint8Array[], supervisor: string[], stderr: Stderr): void {
   const command = pidfdOpen(host.pid);
   try {
     const open = entriesOf("/proc/self/fd").map(({ name }) => Number(name));
-    startKeeper({ supervisor, environment, shelf, command, open, debug });
+    startKeeper({ supervisor, environment, shelf, command, open, stderr });
   } catch (error) {
     if (!isSyscallError(error)) throw error;
     throw new Unsupported(`/bin/sh, which looks after the supervisor, cannot be started: ${error.code}`);

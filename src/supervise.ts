@@ -4,17 +4,19 @@ import { host } from "../ffi/deno.ts";
 import { readTextFile } from "../ffi/file.ts";
 import { entriesOf } from "../ffi/files.ts";
 import { Descriptor, isSyscallError } from "../ffi/libc.ts";
-import { poll, POLLOUT } from "../ffi/poll.ts";
+import { poll, pollAll, POLLIN, POLLOUT } from "../ffi/poll.ts";
 import { runSoonWhenWoken } from "../ffi/process.ts";
 import { callers, hasHangup, hasHungUp, letProceed, takeTurns, trySeccomp } from "../ffi/seccomp.ts";
 import { apply, type SocketUse } from "./keepalive/options.ts";
 import { SYSTEM_VALUES } from "./keepalive/values.ts";
 import { userOf } from "./launch/caller.ts";
-import { decodeDuty, type Duty, encodeDuty, isGivenUp, remembered, SUPERVISE, WATCH } from "./launch/duty.ts";
+import { decodeDuty, type Duty, encodeDuty, isGivenUp, remarks, remembered, SUPERVISE, WATCH } from "./launch/duty.ts";
 import type { Moment } from "./launch/filter.ts";
 import { answer, type Handover, mayDuplicate, STARTED, takeOver } from "./launch/handover.ts";
+import { HeldStderr } from "./launch/held_stderr.ts";
 import { inheritedEnvironment } from "./launch/heritage.ts";
-import { COMMAND_FD, EXIT, SHELF_FD, startKeeper } from "./launch/keeper.ts";
+import { COMMAND_FD, EXIT, SHELF_FD, startKeeper, STDERR } from "./launch/keeper.ts";
+import { StandInError } from "./launch/stand_in.ts";
 import { Supervisor } from "./launch/supervisor.ts";
 import { openSupervisor, watch, Watcher } from "./launch/watcher.ts";
 import { missingForGetfd } from "./owners/permission.ts";
@@ -52,12 +54,21 @@ function beSupervisor(duty: Duty): number {
     if (!isFirst && duty.debug) report("the supervisor has ended, and another one has been started");
     takeTurns(handover.listener);
     runSoonWhenWoken();
-    supervisor(handover, duty).run();
+    const stderr = new HeldStderr(isFirst && remarks(duty));
+    dropUnlessCalled(handover.listener, stderr);
+    supervisor(handover, duty, stderr).run();
     return EXIT.finished;
   } catch (error) {
     if (duty.debug) report(String(error));
     return EXIT.again;
   }
+}
+
+/** Waits for the first call, while there is standard error to be dropped should the command end without one. */
+function dropUnlessCalled(listener: Descriptor, stderr: HeldStderr): void {
+  if (!stderr.isHeld) return;
+  const [, end] = pollAll([[listener.number, POLLIN], ...stderr.awaited], -1);
+  if (end !== 0) stderr.drop();
 }
 
 function startedByLaunch<T>(work: () => T): T {
@@ -69,10 +80,10 @@ function startedByLaunch<T>(work: () => T): T {
   }
 }
 
-function supervisor({ listener, notification }: Handover, duty: Duty): Supervisor {
+function supervisor({ listener, notification }: Handover, duty: Duty, stderr: HeldStderr): Supervisor {
   const { debug, stalls } = duty;
   const keepalive = { ...SYSTEM_VALUES, ...duty.values };
-  return new Supervisor(listener, notification, new Watcher(duty), {
+  return new Supervisor(listener, notification, new Watcher(duty, stderr), {
     callers: callers(),
     leavesAlone: (tid) => stalls.length > 0 && isGivenUp(stalls, userOf(tid)),
     setOptions(socket, moment) {
@@ -80,17 +91,35 @@ function supervisor({ listener, notification }: Handover, duty: Duty): Superviso
         if (error !== null && debug) report(`${moment}: ${option} ${value}: ${error}`);
       }
     },
-    report: debug ? report : () => {},
+    report(text, error) {
+      if (debug) report(text);
+      else if (remarks(duty) && error instanceof StandInError) notification.makeRemark(text);
+    },
   });
 }
 
 function beWatcher(pid: number, duty: Duty): number {
   const shelf = new Descriptor(SHELF_FD);
   const handover = startedByLaunch(() => takeOver(shelf));
+  if (handover === null) return EXIT.finished;
+  const stderr = new HeldStderr(remarks(duty));
   const supervisor = openSupervisor(pid);
-  if (handover === null || supervisor === null) return EXIT.finished;
-  watch({ ...handover, supervisor }, () => replace(pid, handover, duty));
+  if (supervisor !== null) {
+    watch({ ...handover, supervisor }, {
+      replace: () => replace(pid, handover, duty),
+      look: (hasEnded) => passOn(handover.notification.remark, stderr, hasEnded),
+      stderr,
+    });
+  }
+  passOn(handover.notification.remark, stderr, true);
   return EXIT.finished;
+}
+
+/** Says once, while there is somebody to be told, that a process goes without the values. */
+function passOn(remark: string, stderr: HeldStderr, isLast: boolean): void {
+  if (!stderr.isHeld || (remark === "" && !isLast)) return;
+  if (remark !== "") report(`${remark}: its sockets have not got the values; --debug tells of each such call`);
+  stderr.drop();
 }
 
 /** Has another supervisor take the place of the stuck one. Returns whether it has been started. */
@@ -107,7 +136,7 @@ function replace(pid: number, { listener, notification }: Handover, duty: Duty):
       shelf: new Descriptor(SHELF_FD),
       command: new Descriptor(COMMAND_FD),
       open: entriesOf("/proc/self/fd").map(({ name }) => Number(name)),
-      debug: duty.debug,
+      stderr: duty.debug ? "all" : "none",
     });
     if (duty.debug) report(`thread ${tid}: the supervisor is stuck in the kernel over its call, and is left behind`);
     return true;
@@ -131,8 +160,6 @@ function userOrNone(tid: number): number {
 function isThere(pid: number): boolean {
   return entriesOf("/proc").some(({ name }) => name === String(pid));
 }
-
-const STDERR = 2;
 
 /** One line to standard error, if that can take it now: nobody is to wait for a terminal or a pipe that is stuck. */
 function report(text: string): void {

@@ -32,6 +32,11 @@ export interface Duty {
 
 const NONE = "-";
 
+/** Whether one remark goes to standard error though nobody debugs: where a process makes a socket without the values. */
+export function remarks({ on, debug }: Pick<Duty, "on" | "debug">): boolean {
+  return on.has("socket") && !debug;
+}
+
 export function encodeDuty({ on, debug, stalls, values }: Duty): string[] {
   const settings = Object.entries(values).map(([name, value]) => `${name}=${value}`);
   const stalled = stalls.map(({ uid, pid, second }) => `${uid}:${pid}:${second}`).join(",");

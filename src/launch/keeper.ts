@@ -7,10 +7,10 @@
 import { Descriptor, isSyscallError } from "../../ffi/libc.ts";
 import { duplicateFrom, type FileAction, O_RDWR, SIGUSR2, spawn, wait } from "../../ffi/process.ts";
 
-const STDERR = 2;
 /** The supervisor's descriptors: where the listener is fetched, and a pidfd of the command. */
 export const SHELF_FD = 3;
 export const COMMAND_FD = 4;
+export const STDERR = 2;
 
 /** What the supervisor exits with. After `finished` the shell ends, after anything else it starts another one. */
 export const EXIT = { finished: 0, again: 255 } as const;
@@ -30,7 +30,8 @@ const WITHIN_S = 30;
  * command may still connect while it shuts down. When the supervisor cannot be kept alive the command, which fdinfo of
  * its pidfd names, is killed: a program all of whose connects fail should not go on.
  */
-export const SCRIPT = `(
+const script = (stderr: Stderr) =>
+  `(
 trap "" HUP INT QUIT TERM PIPE
 cd /
 lives() {
@@ -41,7 +42,9 @@ lives() {
 }
 told= restarts=0 since=0
 while :; do
-  "$@"
+  "$@" &
+  ${stderr === "first" ? "exec 2>/dev/null" : ""}
+  wait $!
   status=$?
   [ $status -ne ${EXIT.finished} ] && [ $status -ne ${128 + REPLACED} ] || exit
   echo "${ENDED}$status" 2>/dev/null >&${SHELF_FD} && told=1
@@ -72,9 +75,11 @@ export interface Keeper {
   readonly command: Descriptor;
   /** The numbers of this process's descriptors: neither of the two is to hold open what the command has inherited. */
   readonly open: readonly number[];
-  /** Whether the supervisor may write to standard error. */
-  readonly debug: boolean;
+  readonly stderr: Stderr;
 }
+
+/** Whether supervisors have standard error: all of them, the first one, which is to drop it in time, or none. */
+export type Stderr = "all" | "first" | "none";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
@@ -84,8 +89,8 @@ const decoder = new TextDecoder();
  *
  * @throws {SyscallError} When /bin/sh cannot be started.
  */
-export function startKeeper({ supervisor, environment, shelf, command, open, debug }: Keeper): void {
-  const args = ["sh", "-c", SCRIPT, "tcphup", ...supervisor].map((arg) => encoder.encode(arg));
+export function startKeeper({ supervisor, environment, shelf, command, open, stderr }: Keeper): void {
+  const args = ["sh", "-c", script(stderr), "tcphup", ...supervisor].map((arg) => encoder.encode(arg));
   const nothing = (fd: number): FileAction => ({ action: "open", fd, path: "/dev/null", flags: O_RDWR });
   // Copied from above where they are copied to, so that none overwrites the source of the next.
   const copies: Descriptor[] = [];
@@ -96,7 +101,7 @@ export function startKeeper({ supervisor, environment, shelf, command, open, deb
   const actions: FileAction[] = [
     nothing(0),
     nothing(1),
-    debug ? copy(new Descriptor(STDERR), STDERR) : nothing(STDERR),
+    stderr === "none" ? nothing(STDERR) : copy(new Descriptor(STDERR), STDERR),
     copy(shelf, SHELF_FD),
     copy(command, COMMAND_FD),
     ...open.filter((fd) => fd > COMMAND_FD).map((fd): FileAction => ({ action: "close", fd })),

@@ -103,7 +103,8 @@ export interface OpenFile {
   readonly target: string;
 }
 
-function openFiles(): OpenFile[] {
+/** The descriptors of this process. */
+export function openFiles(): OpenFile[] {
   const numbers = entriesOf("/proc/self/fd").map(({ name }) => Number(name)).sort((a, b) => a - b);
   const directory = open(null, "/proc/self/fd", O_DIRECTORY);
   const link = new Uint8Array(4096);

@@ -78,7 +78,7 @@ export class StandIn {
    */
   socket(tid: number, domain: number, type: number, protocol: number): Descriptor {
     // Where no security module labels tasks, this process has no label either.
-    const caller = readMaker(tid, this.#self.label !== "");
+    const caller = lookAt(tid, this.#self.label !== "");
     const difference = insurmountable(this.#self, caller);
     if (difference !== null) throw new StandInError(difference);
     const make = () => socket(domain, type, protocol);
@@ -109,6 +109,17 @@ export class StandIn {
     } finally {
       goBack(this.#netns);
     }
+  }
+}
+
+function lookAt(tid: number, hasLabel: boolean): Maker {
+  try {
+    return readMaker(tid, hasLabel);
+  } catch (error) {
+    if (isSyscallError(error, "EACCES", "EPERM")) {
+      throw new StandInError("may not be looked into: needs CAP_SYS_PTRACE");
+    }
+    throw error;
   }
 }
 

@@ -24,8 +24,8 @@ export interface SupervisorOptions {
   readonly leavesAlone: (tid: number) => boolean;
   /** Sets the options of a TCP socket that is about to be used so. A refusal is the callee's to report. */
   readonly setOptions: (socket: Descriptor, moment: Moment) => void;
-  /** Told of each call that went on without its options, and why. */
-  readonly report: (text: string) => void;
+  /** Told of each call that went on without its options, and why: in words, and by the error. */
+  readonly report: (text: string, error: unknown) => void;
 }
 
 /** Answers notifications, one after the other. */
@@ -140,6 +140,7 @@ export class Supervisor {
     const { tid } = this.#notification;
     const why = isSyscallError(error) || error instanceof StandInError ? error.message : String(error);
     // 0: the thread is in a pid namespace that does not descend from ours.
-    this.#options.report(tid === 0 ? `a thread that cannot be seen from here: ${why}` : `thread ${tid}: ${why}`);
+    const thread = tid === 0 ? "a thread that cannot be seen from here" : `thread ${tid}`;
+    this.#options.report(`${thread}: ${why}`, error);
   }
 }

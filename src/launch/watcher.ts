@@ -8,6 +8,7 @@ import { poll, pollAll, POLLIN } from "../../ffi/poll.ts";
 import { hasEnded, sendSignal, spawn } from "../../ffi/process.ts";
 import { isWaiting, type Notification, POLLHUP } from "../../ffi/seccomp.ts";
 import { type Duty, encodeDuty, SUPERVISE, WATCH } from "./duty.ts";
+import type { HeldStderr } from "./held_stderr.ts";
 import { inheritedEnvironment } from "./heritage.ts";
 import { REPLACED } from "./keeper.ts";
 
@@ -25,19 +26,30 @@ export interface Watched {
   readonly supervisor: Descriptor;
 }
 
+/** What a watcher does. */
+export interface WatcherOptions {
+  /** Called when the supervisor is stuck; asked again at the next look when it returns `false`. */
+  readonly replace: () => boolean;
+  /** Called at each look; `true` once the command has ended. */
+  readonly look: (hasEnded: boolean) => void;
+  readonly stderr: HeldStderr;
+}
+
 /**
  * Watches until the supervisor has ended, or is replaced. When the last thread under the filter has gone it ends the
  * supervisor, which, before Linux 6.11, does not learn of that where it waits.
- *
- * @param replace Called when it is stuck; asked again at the next look when it returns `false`.
  */
-export function watch({ listener, notification, supervisor }: Watched, replace: () => boolean): void {
+export function watch(
+  { listener, notification, supervisor }: Watched,
+  { replace, look, stderr }: WatcherOptions,
+): void {
   let answered = notification.answered;
   let ticks = 0;
   let isIdle = false;
   for (;;) {
-    const descriptors = [[listener.number, isIdle ? POLLIN : 0], [supervisor.number, POLLIN]] as const;
-    const [calls, end] = pollAll(descriptors, isIdle ? -1 : TICK_MS);
+    const own = [[listener.number, isIdle ? POLLIN : 0], [supervisor.number, POLLIN]] as const;
+    const [calls, end, ...commandEnd] = pollAll([...own, ...stderr.awaited], isIdle ? -1 : TICK_MS);
+    look(commandEnd.some((events) => events !== 0));
     if (end !== 0) return;
     if (calls & POLLHUP) return sendSignal(supervisor, REPLACED);
     ticks = notification.answered === answered && !isIdle ? ticks + 1 : 0;
@@ -68,11 +80,14 @@ const RESTART_AFTER_MS = 10_000;
 /** The watcher of this process, a supervisor. */
 export class Watcher {
   readonly #duty: Duty;
+  readonly #stderr: HeldStderr;
   #pid: number | null = null;
   #since = -Infinity;
 
-  constructor(duty: Duty) {
+  /** @param stderr Left to the watcher. */
+  constructor(duty: Duty, stderr: HeldStderr) {
     this.#duty = duty;
+    this.#stderr = stderr;
   }
 
   /**
@@ -90,6 +105,7 @@ export class Watcher {
     const args = command.map((word) => new TextEncoder().encode(word));
     try {
       this.#pid = spawn(command[0], args, inheritedEnvironment(), []);
+      this.#stderr.drop();
     } catch (error) {
       if (!isSyscallError(error)) throw error;
     }

@@ -27,7 +27,7 @@ async function withKeeper(script: string, body: (kept: Kept) => Promise<void> | 
       shelf,
       command: pidfd,
       open: [...Deno.readDirSync("/proc/self/fd")].map(({ name }) => Number(name)),
-      debug: false,
+      stderr: "none",
     });
     shelf.close();
     await body({ command, socket, starts: () => Deno.readTextFileSync(log).split("\n").length - 1 });

@@ -7,6 +7,7 @@ import type { Namespace } from "../harness/namespace.ts";
 import { Peer, PYTHON, pythonProgram } from "../harness/peer.ts";
 import { commandLine, eventually, outputOf } from "../harness/process.ts";
 import { systemTest } from "../harness/system.ts";
+import { PublicCopy } from "../harness/tcphup.ts";
 
 const PORT = 8000;
 
@@ -200,3 +201,42 @@ systemTest("run: the processes beside the command keep nothing of its environmen
   await outputOf(child, ["sleep"]);
   await unsupervised(netns);
 });
+
+/** Makes two sockets, and tells of the first. */
+const MAKE_SOCKET = `
+import socket
+first, second = socket.socket(), socket.socket()
+print(first.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))`;
+
+systemTest("run --on socket: of the first process that goes without the values it tells, and of no more", [
+  "setpriv",
+], async (netns) => {
+  await using copy = await PublicCopy.make();
+  const options = { user: 65534, env: copy.env, cwd: copy.cwd };
+  const undumpable = `
+import ctypes
+PR_SET_DUMPABLE = 4
+ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)${MAKE_SOCKET}`;
+  const command = launching([PYTHON, "-c", undumpable], ["--on", "socket"], copy.command);
+  const { code, stdout, stderr } = await netns.run(command, options);
+  assertEquals([code, stdout], [0, "0\n"]);
+  assertMatch(
+    stderr,
+    /^tcphup: thread \d+: may not be looked into: needs CAP_SYS_PTRACE: its sockets have not got the values; .*\n$/,
+  );
+  await unsupervised(netns);
+});
+
+systemTest(
+  "run --on socket: standard error ends with the command, whoever of its family lives on",
+  [],
+  async (netns) => {
+    for (const call of ["", `${PYTHON} -c 'import socket; socket.socket()';`]) {
+      const script = `${call} sleep 1000 <&- >/dev/null 2>&1 & echo $!`;
+      const { code, stdout, stderr } = await netns.run(launching(["sh", "-c", script], ["--on", "socket"]));
+      assertEquals([code, stderr], [0, ""]);
+      Deno.kill(Number(stdout), "SIGTERM");
+      await unsupervised(netns);
+    }
+  },
+);
