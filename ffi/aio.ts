@@ -5,6 +5,7 @@ import { errno } from "./deno.ts";
 import { EINTR } from "./errno.ts";
 import { type Descriptor, lazily } from "./libc.ts";
 import { addressOf, allocate } from "./memory.ts";
+import { begin, end } from "./progress.ts";
 import { LibcUnavailable } from "./native.ts";
 
 /** glibc has them in libc.so.6 since 2.34, before in a library of their own. */
@@ -103,7 +104,11 @@ export class Transfers {
   #waitFor(i: number): void {
     const { aio_suspend, aio_error } = queueing();
     while (aio_error(this.#pointers[i]) === EINPROGRESS) {
-      if (aio_suspend(this.#pointers.subarray(i, i + 1), 1, 0n) === -1 && errno() !== EINTR) return;
+      const pointer = this.#pointers.subarray(i, i + 1);
+      begin();
+      const result = aio_suspend(pointer, 1, 0n);
+      end();
+      if (result === -1 && errno() !== EINTR) return;
     }
   }
 }

@@ -58,6 +58,7 @@ const streams: Backend = {
 };
 
 let yieldElsewhere: (() => Promise<unknown>) | undefined;
+let pollElsewhere: ((fds: Int32Array<ArrayBuffer>, count: bigint, timeout_ms: number) => Promise<number>) | undefined;
 
 /** tcphup's own process: arguments, standard streams, signals. */
 export const host = {
@@ -151,6 +152,24 @@ export const host = {
     }).symbols.sched_yield;
     await yieldElsewhere();
     await yieldElsewhere();
+  },
+
+  /**
+   * poll(2) in another thread, so that the event loop goes on meanwhile.
+   *
+   * @param fds A `struct pollfd` for each descriptor, two numbers of 32 bits. They are not to be touched before it returns.
+   */
+  async poll(fds: Int32Array<ArrayBuffer>, timeout_ms: number): Promise<void> {
+    pollElsewhere ??= Deno.dlopen(LIBC, {
+      poll: { parameters: ["buffer", "usize", "i32"], result: "i32", nonblocking: true },
+    }).symbols.poll;
+    await pollElsewhere(fds, BigInt(fds.length / 2), timeout_ms);
+  },
+
+  /** The address of this process's environment, as environ(7) has it. */
+  environ(): bigint {
+    // A symbol that is no function is read, not called.
+    return Deno.dlopen(LIBC, { environ: { type: "usize" } }).symbols.environ;
   },
 
   /** Ends the process at once. */

@@ -17,6 +17,7 @@ export const ENOENT = 2;
 export const ESRCH = 3;
 export const EINTR = 4;
 export const EAGAIN = 11;
+export const EACCES = 13;
 export const EFBIG = 27;
 export const ENOBUFS = 105;
 export const ETIMEDOUT = 110;

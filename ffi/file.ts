@@ -15,6 +15,10 @@ const remembering = lazily({
   ftruncate: { parameters: ["i32", "isize"], result: "i32" },
 });
 
+const writing = lazily({
+  pwrite: { name: "pwrite64", parameters: ["i32", "buffer", "usize", "isize"], result: "i32" },
+});
+
 const mapping = lazily({
   mmap: { parameters: ["usize", "usize", "i32", "i32", "i32", "isize"], result: "usize" },
 });
@@ -54,6 +58,16 @@ export function readAt(file: Descriptor, buffer: Uint8Array, offset: bigint): nu
   return check("pread", seeking().pread(file.number, buffer, BigInt(buffer.length), offset));
 }
 
+/** pwrite(2), of all the bytes. */
+export function writeAt(file: Descriptor, bytes: Uint8Array, offset: bigint): void {
+  for (let rest = bytes; rest.length > 0;) {
+    const { number } = file;
+    const written = check("pwrite", writing().pwrite(number, rest, BigInt(rest.length), offset));
+    rest = rest.subarray(written);
+    offset += BigInt(written);
+  }
+}
+
 const X_OK = 1;
 const AT_EACCESS = 0x200;
 
@@ -76,11 +90,13 @@ const MFD_CLOEXEC = 1;
 /**
  * memfd_create(2) and ftruncate(2): `size` bytes of zeros that live for as long as a descriptor of them.
  *
+ * @param inherited Whether the descriptor stays open with execve(2).
  * @throws {SyscallError} `EFBIG` where RLIMIT_FSIZE forbids it: to try would bring SIGXFSZ.
  */
-export function createMemory(name: string, size: number): Descriptor {
+export function createMemory(name: string, size: number, inherited = false): Descriptor {
   if (fileSizeLimit().soft < BigInt(size)) throw new SyscallError("ftruncate", EFBIG);
-  const memory = new Descriptor(check("memfd_create", remembering().memfd_create(cString(name), MFD_CLOEXEC)));
+  const flags = inherited ? 0 : MFD_CLOEXEC;
+  const memory = new Descriptor(check("memfd_create", remembering().memfd_create(cString(name), flags)));
   check("ftruncate", remembering().ftruncate(memory.number, BigInt(size)));
   return memory;
 }
@@ -90,7 +106,7 @@ const MAP_SHARED = 1;
 const MAP_FAILED = 0xffffffffffffffffn;
 
 /** mmap(2) with MAP_SHARED: what is written there is in the file at once. It stays mapped for good. */
-export function mapMemory(memory: Descriptor, size: number): Uint8Array {
+export function mapMemory(memory: Descriptor, size: number): Uint8Array<ArrayBuffer> {
   const address = mapping().mmap(0n, BigInt(size), PROT_READ_WRITE, MAP_SHARED, memory.number, 0n);
   check("mmap", address === MAP_FAILED ? -1 : 0);
   return new Uint8Array(memoryAt(address, size));

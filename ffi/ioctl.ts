@@ -1,7 +1,7 @@
 // ioctl(2) on a socket: how much waits in its queues, as tcp(7) documents it. Numbers from <asm-generic/ioctls.h>, which
 // x86-64 and aarch64 share.
 
-import { check, type Descriptor, lazily } from "./libc.ts";
+import { checkCall, type Descriptor, lazily } from "./libc.ts";
 
 const asking = lazily({ ioctl: { parameters: ["i32", "usize", "buffer"], result: "i32" } });
 
@@ -11,7 +11,7 @@ const TIOCOUTQ = 0x5411n;
 const value = new Int32Array(1);
 
 function ask(socket: Descriptor, request: bigint): number {
-  check("ioctl", asking().ioctl(socket.number, request, value));
+  checkCall("ioctl", () => asking().ioctl(socket.number, request, value));
   return value[0];
 }
 

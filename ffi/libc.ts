@@ -5,10 +5,11 @@
 // ssize_t are declared i32: no call here moves 2 GiB, and a bigint for each would be waste.
 
 import { errno, host, load, prepareErrno } from "./deno.ts";
-import { EAGAIN, EINTR, ENOENT, ESRCH, ETIMEDOUT, SyscallError } from "./errno.ts";
+import { EACCES, EAGAIN, EINTR, ENOENT, ESRCH, ETIMEDOUT, SyscallError } from "./errno.ts";
 import type { NativeFunctions, NativeSymbols } from "./native.ts";
+import { aboutPath, aboutProcess, begin, end, isUnresponsive } from "./progress.ts";
 
-export { ENOBUFS, ENOENT, isSyscallError, SyscallError } from "./errno.ts";
+export { EFBIG, ENOBUFS, ENOENT, ETIMEDOUT, isSyscallError, SyscallError } from "./errno.ts";
 export { LibcUnavailable } from "./native.ts";
 
 /** The functions of `symbols`, loaded at the first use of one of them. */
@@ -29,14 +30,20 @@ const reading = lazily({
   setsockopt: { parameters: ["i32", "i32", "i32", "buffer", "u32"], result: "i32" },
   sendto: { parameters: ["i32", "buffer", "usize", "i32", "buffer", "u32"], result: "i32" },
   recv: { parameters: ["i32", "buffer", "usize", "i32"], result: "i32" },
-  close: { parameters: ["i32"], result: "i32" },
   openat: { parameters: ["i32", "buffer", "i32"], result: "i32" },
   read: { parameters: ["i32", "buffer", "usize"], result: "i32" },
   readlinkat: { parameters: ["i32", "buffer", "buffer", "usize"], result: "i32" },
   getdents64: { name: "syscall", parameters: ["usize", "i32", "buffer", "usize"], result: "i32" },
-  statx: { parameters: ["i32", "buffer", "i32", "u32", "buffer"], result: "i32" },
   geteuid: { parameters: [], result: "u32" },
 });
+
+const closing = lazily({ close: { parameters: ["i32"], result: "i32" } });
+
+const examining = lazily({
+  statx: { parameters: ["i32", "buffer", "i32", "u32", "buffer"], result: "i32" },
+});
+
+const writing = lazily({ write: { parameters: ["i32", "buffer", "usize"], result: "i32" } });
 
 const naming = lazily({
   pidfd_open: { name: "syscall", parameters: ["usize", "i32", "u32"], result: "i32" },
@@ -144,7 +151,10 @@ export class Descriptor {
 
   close(): void {
     if (this.#number === -1) return;
-    reading().close(this.#number);
+    const { close } = closing();
+    begin();
+    close(this.#number);
+    end();
     this.#number = -1;
   }
 
@@ -152,6 +162,8 @@ export class Descriptor {
     this.close();
   }
 }
+
+const WORKING_DIRECTORY = new Descriptor(AT_FDCWD);
 
 /** The result of a call, unless it is −1: that is thrown as the SyscallError that errno says it is. */
 export function check(syscall: string, result: number): number {
@@ -171,7 +183,9 @@ const ATTEMPTS = 10;
  */
 export function outcomeOf(call: () => number): number {
   for (let attempt = 1;; attempt++) {
+    begin();
     const result = call();
+    end();
     if (result !== -1) return result;
     const code = errno();
     if (!NOT_ITS_OWN.includes(code) || attempt === ATTEMPTS) return -code;
@@ -179,7 +193,7 @@ export function outcomeOf(call: () => number): number {
 }
 
 /** As `check`, of such a call. */
-function checkCall(syscall: string, call: () => number): number {
+export function checkCall(syscall: string, call: () => number): number {
   const result = outcomeOf(call);
   if (result < 0) throw new SyscallError(syscall, -result);
   return result;
@@ -203,7 +217,9 @@ export function send(socket: Descriptor, bytes: Uint8Array, flags = 0): number {
   const { sendto } = reading();
   const length = BigInt(bytes.length);
   for (;;) {
+    begin();
     const sent = sendto(socket.number, bytes, length, flags, null, 0);
+    end();
     if (sent === -1 && errno() === EINTR) continue;
     return check("sendto", sent);
   }
@@ -214,7 +230,9 @@ export function recv(socket: Descriptor, buffer: Uint8Array, flags: number): num
   const { recv } = reading();
   const length = BigInt(buffer.length);
   for (;;) {
+    begin();
     const received = recv(socket.number, buffer, length, flags);
+    end();
     if (received === -1 && errno() === EINTR) continue;
     return check("recv", received);
   }
@@ -265,7 +283,7 @@ export function socketCookie<T>(socket: Descriptor, use: (low: number, high: num
 export function getpeername(socket: Descriptor): Uint8Array {
   const address = new Uint8Array(128);
   optlen[0] = address.length;
-  check("getpeername", acting().getpeername(socket.number, address, optlen));
+  checkCall("getpeername", () => acting().getpeername(socket.number, address, optlen));
   return address.subarray(0, optlen[0]);
 }
 
@@ -276,7 +294,11 @@ export function shutdown(socket: Descriptor, how: number): void {
 
 /** connect(2) to a `struct sockaddr`. */
 export function connect(socket: Descriptor, address: Uint8Array): void {
-  check("connect", acting().connect(socket.number, address, address.length));
+  const { connect } = acting();
+  begin();
+  const result = connect(socket.number, address, address.length);
+  end();
+  check("connect", result);
 }
 
 /** bind(2) to a `struct sockaddr`. */
@@ -293,7 +315,7 @@ export function listen(socket: Descriptor, backlog: number): void {
 export function getsockname(socket: Descriptor): Uint8Array {
   const address = new Uint8Array(128);
   optlen[0] = address.length;
-  check("getsockname", acting().getsockname(socket.number, address, optlen));
+  checkCall("getsockname", () => acting().getsockname(socket.number, address, optlen));
   return address.subarray(0, optlen[0]);
 }
 
@@ -324,8 +346,14 @@ export function pidfdGetfd(pidfd: Descriptor, fd: ForeignFd): Descriptor {
   return new Descriptor(checkCall("pidfd_getfd", () => acting().pidfd_getfd(SYS_pidfd_getfd, pidfd.number, fd, 0)));
 }
 
+/** Notes what a call is about. @throws {SyscallError} `EACCES` for a process that has been found not to answer. */
+function approach(syscall: string, path: string): void {
+  if (isUnresponsive(aboutPath(path))) throw new SyscallError(syscall, EACCES);
+}
+
 /** openat(2), read-only. `directory` null means that `path` is absolute. */
 export function open(directory: Descriptor | null, path: string, flags = 0): Descriptor {
+  if (directory === null) approach("openat", path);
   const base = directory === null ? AT_FDCWD : directory.number;
   const name = cString(path);
   return new Descriptor(checkCall("openat", () => reading().openat(base, name, O_RDONLY | O_CLOEXEC | flags)));
@@ -336,10 +364,17 @@ export function read(file: Descriptor, buffer: Uint8Array): number {
   const { read } = reading();
   const length = BigInt(buffer.length);
   for (;;) {
+    begin();
     const count = read(file.number, buffer, length);
+    end();
     if (count === -1 && errno() === EINTR) continue;
     return check("read", count);
   }
+}
+
+/** write(2). Returns the bytes written. */
+export function write(file: Descriptor, bytes: Uint8Array): number {
+  return check("write", writing().write(file.number, bytes, BigInt(bytes.length)));
 }
 
 /** getdents64(2): fills `buffer` with `struct linux_dirent64` entries. Returns their bytes, 0 at the end. */
@@ -357,6 +392,12 @@ export function readlinkat(directory: Descriptor, path: Uint8Array, buffer: Uint
   if (length >= 0) return length;
   if (length !== -ENOENT && length !== -ESRCH) throw new SyscallError("readlinkat", -length);
   return 0;
+}
+
+/** The same of a path that is absolute. */
+export function readlink(path: string, buffer: Uint8Array): number {
+  approach("readlinkat", path);
+  return readlinkat(WORKING_DIRECTORY, cString(path), buffer, BigInt(buffer.length));
 }
 
 const AT_EMPTY_PATH = 0x1000;
@@ -382,10 +423,11 @@ export interface FileStatus {
 
 /** statx(2) of an open file (`path` empty), or of a path, which may be a link, below it. */
 export function statx(directory: Descriptor | null, path = ""): FileStatus {
+  if (directory === null) approach("statx", path);
   const base = directory === null ? AT_FDCWD : directory.number;
   const mask = STATX_TYPE_AND_MODE | STATX_NLINK | STATX_INO | STATX_UID | STATX_SIZE;
   const [name, flags] = [cString(path), path === "" ? AT_EMPTY_PATH : 0];
-  checkCall("statx", () => reading().statx(base, name, flags, mask, statxBuffer));
+  checkCall("statx", () => examining().statx(base, name, flags, mask, statxBuffer));
   return {
     ino: Number(statxView.getBigUint64(32, true)),
     nlink: statxView.getUint32(16, true),
@@ -403,13 +445,15 @@ export function geteuid(): number {
 
 /** setns(2): moves the calling thread, and it alone, into the namespace that `namespace` refers to. */
 export function setns(namespace: Descriptor, type: number): void {
-  check("setns", namespacing().setns(namespace.number, type));
+  checkCall("setns", () => namespacing().setns(namespace.number, type));
 }
 
 const KCMP_FILES = 2;
 
 /** kcmp(2) with KCMP_FILES: whether two tasks share one table of descriptors. Needs CONFIG_KCMP. */
 export function shareDescriptors(pid: number, other: number): boolean {
+  aboutProcess(pid);
+  if (isUnresponsive(pid)) throw new SyscallError("kcmp", EACCES);
   return checkCall("kcmp", () => comparing().kcmp(SYS_kcmp, pid, other, KCMP_FILES, 0n, 0n)) === 0;
 }
 

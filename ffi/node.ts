@@ -5,7 +5,6 @@ import { readFileSync, readSync, writeSync } from "node:fs";
 import { createRequire } from "node:module";
 import { isatty } from "node:tty";
 import { LibcUnavailable, type NativeFunctions, type NativeSymbol, type NativeSymbols } from "./native.ts";
-import { type Backend, readLine, writeAll } from "./streams.ts";
 
 /** Not imported: an import touches the standard streams, and Node makes pipes non-blocking, also for others who have them. */
 const { process, setImmediate } = globalThis as unknown as {
@@ -25,7 +24,11 @@ type NativeFunction = (...args: unknown[]) => unknown;
 
 /** What we use of koffi. */
 interface Koffi {
-  load(path: string): { func(name: string, result: string, parameters: readonly string[]): NativeFunction };
+  load(path: string): {
+    func(name: string, result: string, parameters: readonly string[]): NativeFunction & { async: NativeFunction };
+    symbol(name: string, type: string): unknown;
+  };
+  decode(value: unknown, type: string): number | bigint;
   errno(): number;
   view(address: bigint, length: number): ArrayBuffer;
 }
@@ -84,18 +87,27 @@ export function memoryAt(address: bigint, length: number): ArrayBuffer {
   return koffi!.view(address, length);
 }
 
+let pollElsewhere: NativeFunction | undefined;
+
+const encoder = new TextEncoder();
+const never = new Int32Array(new SharedArrayBuffer(4));
+
 /** The code of a failed system call of Node's own, such as `EPIPE`. */
 function codeOf(error: unknown): string | undefined {
   return (error as NodeJS.ErrnoException).code;
 }
 
-const streams: Backend = {
-  load,
-  write: writeSync,
-  read: (bytes) => readSync(0, bytes),
-  isBlocked: (error) => codeOf(error) === "EAGAIN",
-  isBroken: (error) => codeOf(error) === "EPIPE",
-};
+/** What `transfer` returns once a descriptor that was inherited non-blocking is ready for it. */
+function whenReady(transfer: () => number): number {
+  for (;;) {
+    try {
+      return transfer();
+    } catch (error) {
+      if (codeOf(error) !== "EAGAIN") throw error;
+      Atomics.wait(never, 0, 0, 5);
+    }
+  }
+}
 
 /** From <asm-generic/ioctls.h>. */
 const TIOCGWINSZ = 0x5413n;
@@ -135,17 +147,31 @@ export const host = {
   /**
    * Writes all of `text` to standard output (1) or standard error (2).
    *
-   * @returns `false` when the reader has closed its end; of standard error, when it failed for any reason, or nobody has
-   * read it for a second, since what tcphup does is not to depend on who can read about it.
+   * @returns `false` when the reader has closed its end; of standard error, when it failed for any reason, since what
+   * tcphup does is not to depend on who can read about it.
    * @throws {Error} When standard output takes no more: on a full disk.
    */
   write(stream: 1 | 2, text: string): boolean {
-    return writeAll(streams, stream, text);
+    let bytes = encoder.encode(text);
+    try {
+      while (bytes.length > 0) bytes = bytes.subarray(whenReady(() => writeSync(stream, bytes)));
+      return true;
+    } catch (error) {
+      if (stream === 2 || codeOf(error) === "EPIPE") return false;
+      throw new Error(`Cannot write to standard output: ${(error as Error).message}`);
+    }
   },
 
   /** Reads a line from standard input, without its end; null where there is none. */
   readLine(): string | null {
-    return readLine(streams);
+    const byte = new Uint8Array(1);
+    const bytes: number[] = [];
+    for (;;) {
+      const count = whenReady(() => readSync(0, byte));
+      if (count === 0 && bytes.length === 0) return null;
+      if (count === 0 || byte[0] === 10) return new TextDecoder().decode(new Uint8Array(bytes));
+      bytes.push(byte[0]);
+    }
   },
 
   /** Whether standard input (0), output (1) or error (2) is a terminal. */
@@ -181,6 +207,23 @@ export const host = {
   async turn(): Promise<void> {
     // Signals come between one round's callbacks and the next one's.
     for (let i = 0; i < 2; i++) await new Promise<void>((resolve) => setImmediate(resolve));
+  },
+
+  /**
+   * poll(2) in another thread, so that the event loop goes on meanwhile.
+   *
+   * @param fds A `struct pollfd` for each descriptor, two numbers of 32 bits. They are not to be touched before it returns.
+   */
+  async poll(fds: Int32Array<ArrayBuffer>, timeout_ms: number): Promise<void> {
+    libc ??= open();
+    pollElsewhere ??= libc.func("poll", "int", ["void *", "uint64_t", "int"]).async;
+    await new Promise<void>((resolve) => pollElsewhere!(fds, fds.length / 2, timeout_ms, () => resolve()));
+  },
+
+  /** The address of this process's environment, as environ(7) has it. */
+  environ(): bigint {
+    libc ??= open();
+    return BigInt(koffi!.decode(libc.symbol("environ", "uint64_t"), "uint64_t"));
   },
 
   /** Ends the process at once. */

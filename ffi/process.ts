@@ -1,7 +1,7 @@
 // Processes: starting one, turning into one, and what it inherits.
 
 import { host } from "./deno.ts";
-import { check, cString, Descriptor, lazily, SyscallError } from "./libc.ts";
+import { check, cString, Descriptor, lazily, O_CLOEXEC, SyscallError } from "./libc.ts";
 import { allocate, cStrings } from "./memory.ts";
 
 const redirecting = lazily({ dup2: { parameters: ["i32", "i32"], result: "i32" } });
@@ -9,25 +9,43 @@ const redirecting = lazily({ dup2: { parameters: ["i32", "i32"], result: "i32" }
 const starting = lazily({
   fcntl: { parameters: ["i32", "i32", "usize"], result: "i32" },
   posix_spawn: { parameters: ["buffer", "buffer", "buffer", "buffer", "buffer", "buffer"], result: "i32" },
-  posix_spawn_file_actions_init: { parameters: ["buffer"], result: "i32" },
   posix_spawn_file_actions_addopen: { parameters: ["buffer", "i32", "buffer", "i32", "u32"], result: "i32" },
-  posix_spawn_file_actions_adddup2: { parameters: ["buffer", "i32", "i32"], result: "i32" },
   posix_spawn_file_actions_addclose: { parameters: ["buffer", "i32"], result: "i32" },
   posix_spawn_file_actions_destroy: { parameters: ["buffer"], result: "i32" },
   posix_spawnattr_init: { parameters: ["buffer"], result: "i32" },
   posix_spawnattr_setflags: { parameters: ["buffer", "i32"], result: "i32" },
   posix_spawnattr_setsigdefault: { parameters: ["buffer", "buffer"], result: "i32" },
   posix_spawnattr_destroy: { parameters: ["buffer"], result: "i32" },
+});
+
+const redirecting = lazily({
+  posix_spawn_file_actions_init: { parameters: ["buffer"], result: "i32" },
+  posix_spawn_file_actions_adddup2: { parameters: ["buffer", "i32", "i32"], result: "i32" },
+});
+
+/** What a child needs that is started as any other program would be, with the environment that this process has. */
+const multiplying = lazily({
+  posix_spawn: { parameters: ["buffer", "buffer", "buffer", "buffer", "buffer", "usize"], result: "i32" },
+  pipe2: { parameters: ["buffer", "i32"], result: "i32" },
+});
+
+const attending = lazily({
   waitpid: { parameters: ["i32", "buffer", "i32"], result: "i32" },
+  kill: { parameters: ["i32", "i32"], result: "i32" },
 });
 
 const becoming = lazily({
   execvpe: { parameters: ["buffer", "buffer", "buffer"], result: "i32" },
-  prctl: { parameters: ["i32", "usize", "usize", "usize", "usize"], result: "i32" },
-  signal: { parameters: ["i32", "usize"], result: "isize" },
+});
+
+const limiting = lazily({
   getrlimit: { parameters: ["i32", "buffer"], result: "i32" },
   setrlimit: { parameters: ["i32", "buffer"], result: "i32" },
 });
+
+const controlling = lazily({ prctl: { parameters: ["i32", "usize", "usize", "usize", "usize"], result: "i32" } });
+
+const disposing = lazily({ signal: { parameters: ["i32", "usize"], result: "isize" } });
 
 const acting = lazily({
   setfsuid: { parameters: ["u32"], result: "u32" },
@@ -44,7 +62,7 @@ const scheduling = lazily({
 });
 
 export const SIGUSR2 = 12;
-const SIGCHLD = 17;
+export const SIGCHLD = 17;
 
 export const O_RDWR = 2;
 
@@ -81,7 +99,7 @@ export function spawn(
   const c = starting();
   const files = allocate(OPAQUE_SIZE);
   const attributes = allocate(OPAQUE_SIZE);
-  checkSpawn(c.posix_spawn_file_actions_init(files));
+  checkSpawn(redirecting().posix_spawn_file_actions_init(files));
   checkSpawn(c.posix_spawnattr_init(attributes));
   try {
     for (const action of actions) addFileAction(files, action);
@@ -106,16 +124,47 @@ function addFileAction(files: Uint8Array, action: FileAction): void {
     case "open":
       return checkSpawn(c.posix_spawn_file_actions_addopen(files, action.fd, cString(action.path), action.flags, 0));
     case "duplicate":
-      return checkSpawn(c.posix_spawn_file_actions_adddup2(files, action.from.number, action.to));
+      return checkSpawn(redirecting().posix_spawn_file_actions_adddup2(files, action.from.number, action.to));
     case "close":
       return checkSpawn(c.posix_spawn_file_actions_addclose(files, action.fd));
   }
 }
 
+/**
+ * posix_spawn(3) of a child in the session and the process group of this process, with its environment and all of its
+ * descriptors but those that execve(2) closes.
+ *
+ * @param path The program, absolute.
+ * @param args Its arguments, the name by which it is called among them.
+ * @param outputs Descriptors that the child has as standard output (1) or standard error (2).
+ * @returns The child's process id.
+ */
+export function spawnAlike(
+  path: string,
+  args: readonly Uint8Array[],
+  outputs: readonly (readonly [from: Descriptor, to: 1 | 2])[],
+): number {
+  const files = outputs.length === 0 ? null : allocate(OPAQUE_SIZE);
+  if (files !== null) checkSpawn(redirecting().posix_spawn_file_actions_init(files));
+  for (const [from, to] of outputs) {
+    checkSpawn(redirecting().posix_spawn_file_actions_adddup2(files, from.number, to));
+  }
+  const pid = new Int32Array(1);
+  checkSpawn(multiplying().posix_spawn(pid, cString(path), files, null, cStrings(args), host.environ()));
+  return pid[0];
+}
+
+/** pipe2(2): the end to read from and the end to write to. @param inherited Whether both stay open with execve(2). */
+export function pipe(inherited = false): [Descriptor, Descriptor] {
+  const pair = new Int32Array(2);
+  check("pipe2", multiplying().pipe2(pair, inherited ? 0 : O_CLOEXEC));
+  return [new Descriptor(pair[0]), new Descriptor(pair[1])];
+}
+
 /** waitpid(2) for a child that ends by itself. Returns its wait status. */
 export function wait(pid: number): number {
   const status = new Int32Array(1);
-  check("waitpid", starting().waitpid(pid, status, 0));
+  check("waitpid", attending().waitpid(pid, status, 0));
   return status[0];
 }
 
@@ -123,7 +172,7 @@ const WNOHANG = 1;
 
 /** waitpid(2) with WNOHANG: whether a child has ended. */
 export function hasEnded(pid: number): boolean {
-  return starting().waitpid(pid, null, WNOHANG) !== 0;
+  return attending().waitpid(pid, null, WNOHANG) !== 0;
 }
 
 const SYS_pidfd_send_signal = 424n;
@@ -131,6 +180,11 @@ const SYS_pidfd_send_signal = 424n;
 /** pidfd_send_signal(2). @throws {SyscallError} `ESRCH` when the process has ended. */
 export function sendSignal(pidfd: Descriptor, signal: number): void {
   check("pidfd_send_signal", watching().pidfd_send_signal(SYS_pidfd_send_signal, pidfd.number, signal, 0n, 0));
+}
+
+/** kill(2). */
+export function kill(pid: number, signal: number): void {
+  check("kill", attending().kill(pid, signal));
 }
 
 /**
@@ -194,7 +248,15 @@ const PR_SET_NO_NEW_PRIVS = 38;
 
 /** prctl(2) PR_SET_NO_NEW_PRIVS, for the calling thread: no program gives it rights that it has not got. */
 export function setNoNewPrivs(): void {
-  check("prctl", becoming().prctl(PR_SET_NO_NEW_PRIVS, 1n, 0n, 0n, 0n));
+  check("prctl", controlling().prctl(PR_SET_NO_NEW_PRIVS, 1n, 0n, 0n, 0n));
+}
+
+const PR_SET_PDEATHSIG = 1;
+const SIGKILL = 9n;
+
+/** prctl(2) PR_SET_PDEATHSIG: this process is killed when the thread that has started it ends. */
+export function dieWithParent(): void {
+  check("prctl", controlling().prctl(PR_SET_PDEATHSIG, SIGKILL, 0n, 0n, 0n));
 }
 
 /** The signals of signal(7) that a process disposes of: all but SIGKILL, SIGSTOP and the real-time ones. */
@@ -215,7 +277,7 @@ export function ignore(signal: number): void {
 }
 
 function dispose(signal: number, disposition: bigint): void {
-  if (becoming().signal(signal, disposition) === -1n) throw new Error(`signal ${signal} does not exist`);
+  if (disposing().signal(signal, disposition) === -1n) throw new Error(`signal ${signal} does not exist`);
 }
 
 const RLIMIT_FSIZE = 1;
@@ -229,7 +291,7 @@ export interface Limit {
 
 function limitOf(resource: number): Limit {
   const rlimit = new BigUint64Array(2);
-  check("getrlimit", becoming().getrlimit(resource, rlimit));
+  check("getrlimit", limiting().getrlimit(resource, rlimit));
   return { soft: rlimit[0], hard: rlimit[1] };
 }
 
@@ -245,7 +307,7 @@ export function fileSizeLimit(): Limit {
 
 /** setrlimit(2) RLIMIT_NOFILE. */
 export function setDescriptorLimit({ soft, hard }: Limit): void {
-  check("setrlimit", becoming().setrlimit(RLIMIT_NOFILE, new BigUint64Array([soft, hard])));
+  check("setrlimit", limiting().setrlimit(RLIMIT_NOFILE, new BigUint64Array([soft, hard])));
 }
 
 /** setfsuid(2) and setfsgid(2): the user that files, and so sockets, are made for. Returns whether it is so now. */

@@ -1,14 +1,16 @@
 // The third room of the pipeline: hang up on a connection, or abort it.
 
 import { IPPROTO_TCP, isSyscallError, type SyscallError } from "../ffi/libc.ts";
-import type { Connection, Outcome, Owner } from "./connection.ts";
+import { aboutConnection, isAvoided, isUnresponsive } from "../ffi/progress.ts";
+import { type Connection, handleOf, type Outcome, type Owner } from "./connection.ts";
 import { type Duplicate, type Manner, Processes } from "./duplicate/duplicate.ts";
 import { type LookUp, type Proof, proofOf } from "./duplicate/proof.ts";
+import { recordOutcome } from "./front/journal.ts";
 import { NotEntered } from "./netns/enter.ts";
 import { destroysOrphans, isOrphan, WOULD_STAY } from "./orphans.ts";
 import { hasCapability, missingToLook } from "./owners/permission.ts";
 import { descriptorLimit } from "./owners/proc.ts";
-import { type Refusal, refusalOf } from "./refusal.ts";
+import { type Refusal, refusalOf, UNRESPONSIVE } from "./refusal.ts";
 import { sockIdOf } from "./sockdiag/connection.ts";
 import type { SockDiag } from "./sockdiag/sock_diag.ts";
 
@@ -16,6 +18,7 @@ import type { SockDiag } from "./sockdiag/sock_diag.ts";
 export function settle(connection: Connection, outcome: Outcome, error: string | null = null): void {
   connection.outcome = outcome;
   connection.error = error;
+  recordOutcome(connection);
 }
 
 /** Why a connection is gone without our doing. */
@@ -112,6 +115,9 @@ export class Actor {
    * when the connection is no longer in the state in which it was selected.
    */
   destroy(connection: Connection, diag: SockDiag): void {
+    if (isUnresponsive(handleOf(connection)) || isAvoided(connection.uid)) {
+      return settle(connection, "failed", `its holder ${UNRESPONSIVE}`);
+    }
     const held = this.#held.get(connection);
     // Held, it cannot become an orphan while it is seen to.
     const taken = held ? { duplicate: held } : this.#take(connection);
@@ -209,6 +215,7 @@ export class Actor {
 function refusesDestroy(connection: Connection, diag: SockDiag): string | null {
   if (connection.protocol === "mptcp") return "SOCK_DESTROY cannot end MPTCP";
   try {
+    aboutConnection(handleOf(connection), connection.owners[0]?.pid ?? 0);
     diag.destroy(IPPROTO_TCP, sockIdOf(connection));
     settle(connection, "destroyed");
     return null;

@@ -172,7 +172,12 @@ export function identityOf(connection: Connection): string {
   return protocol === "tcp" || state === "LISTEN" ? cookie : `${netns}/${endsOf(connection)}`;
 }
 
+/** A name for a connection in the notes of what a call is about: see ffi/progress.ts. */
+export function handleOf(connection: Pick<Connection, "protocol" | "cookie" | "src" | "dst">): string {
+  return connection.protocol === "tcp" ? connection.cookie : endsOf(connection);
+}
+
 /** Both ends of a connection: no two TCP connections of a namespace have the same, nor two MPTCP connections. */
-export function endsOf({ src, dst }: Connection): string {
+export function endsOf({ src, dst }: Pick<Connection, "src" | "dst">): string {
   return `${src.address}/${src.port}/${dst.address}/${dst.port}`;
 }

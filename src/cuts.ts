@@ -201,7 +201,9 @@ export class Cuts {
     }
     waiting.missed = 0;
     const { rqueue, wqueue, tcp_info } = present;
-    const wait_ms = soonestIdle({ rqueue, wqueue, idle_ms: tcp_info ? idleTime(tcp_info) : null }, idle_ms);
+    // Where no list tells, each has to be asked itself.
+    const untold = this.#rooms.selector.hidesInfo ? Infinity : null;
+    const wait_ms = soonestIdle({ rqueue, wqueue, idle_ms: tcp_info ? idleTime(tcp_info) : untold }, idle_ms);
     // What was seen before holds too: a queue, since emptied, counts as data that went then.
     waiting.idle_at = Math.max(waiting.idle_at, now + wait_ms);
   }

@@ -4,13 +4,17 @@
 // that do not go. Each says when it has something to do next; whichever is first gets its turn.
 
 import { host } from "../ffi/deno.ts";
+import { isUnresponsive } from "../ffi/progress.ts";
 import { Actor, settle } from "./act.ts";
 import { Aftermath } from "./aftermath.ts";
-import type { Connection } from "./connection.ts";
+import { type Connection, handleOf, identityOf } from "./connection.ts";
 import { Cuts, type WhenIdle } from "./cuts.ts";
+import { pastWork, unanswered } from "./front/journal.ts";
+import { MODE } from "./front/shared.ts";
 import { extension, INET_DIAG_INFO } from "./netlink/inet_diag.ts";
 import type { Spacing } from "./pacing/pace.ts";
 import { Passes } from "./passes.ts";
+import { UNRESPONSIVE } from "./refusal.ts";
 import { countOutcomes, errorText, INTERRUPTED, type Report, Stopwatch } from "./report.ts";
 import { Resolver } from "./resolve.ts";
 import { Selector } from "./select.ts";
@@ -103,6 +107,9 @@ const TROUBLE_MS = 100;
  * Hangs up on the selected connections, as if the applications that hold them had: their peers are sent a FIN and they
  * read end-of-file. It needs to be the same user as the owner, or CAP_SYS_PTRACE.
  *
+ * It works in the process that calls it. A call about a process that is blocked in the kernel may then never return, whoever
+ * waits; the command line has another process do it, and goes on without that.
+ *
  * @example Hang up on every connection to a database that has moved away
  * ```ts
  * import { hangUp } from "@tcphup/tcphup";
@@ -150,6 +157,7 @@ class HangUp {
   readonly #passes: Passes;
   readonly #cuts: Cuts;
   readonly #aftermath: Aftermath;
+  readonly #past = pastWork();
   /** When the event loop is to have its turn. */
   #sliceEnd = performance.now() + SLICE_MS;
   #error: string | null = null;
@@ -180,13 +188,24 @@ class HangUp {
     this.#passes = new Passes(rooms, { ...options, hold, confirm: asked }, onlyFirst);
     this.#cuts = cuts;
     this.#aftermath = aftermath;
+    this.#takeOver();
+  }
+
+  /** Goes on where a process before this one got stuck. */
+  #takeOver(): void {
+    const { connections, mode } = this.#past;
+    for (const connection of connections) {
+      this.#passes.known.set(identityOf(connection), connection);
+      if (connection.outcome !== null) this.#aftermath.add(connection);
+    }
+    if (mode === MODE.giveUp) this.#error = "too many processes do not answer";
   }
 
   async toTheEnd(): Promise<Report> {
     let gone: number | null = null;
     let unseen: string[] = [];
     try {
-      await this.#work();
+      if (this.#error === null) await this.#work();
       if (this.#isWhole) gone = await this.#watch.timeAsync("wait", () => this.#aftermath.end(this.#passes.known));
       unseen = this.#selectors[0].unseen;
     } catch (error) {
@@ -237,19 +256,20 @@ class HangUp {
   }
 
   get #interrupted(): boolean {
-    return this.#options.signal?.aborted ?? false;
+    return this.#past.mode === MODE.interrupted || (this.#options.signal?.aborted ?? false);
   }
 
   /** Whether everything was done, so that it makes sense to see what came of it. */
   get #isWhole(): boolean {
-    return !this.#options.dry_run && !this.#interrupted && this.#passes.refused === null;
+    return !this.#options.dry_run && !this.#interrupted && this.#error === null && this.#passes.refused === null;
   }
 
   /** Gives an outcome to those that it did not come to. */
   #settleRest(): void {
     for (const connection of this.#passes.known.values()) {
       if (connection.outcome !== null) continue;
-      if (this.#error === null) settle(connection, "skipped", INTERRUPTED);
+      if (isUnresponsive(handleOf(connection))) settle(connection, "failed", `its holder ${UNRESPONSIVE}`);
+      else if (this.#error === null) settle(connection, "skipped", INTERRUPTED);
       else settle(connection, "failed", `not reached: ${this.#error}`);
     }
   }
@@ -268,6 +288,7 @@ class HangUp {
       interrupted: this.#interrupted,
       error: this.#error,
       unreadable_processes: this.#resolver.unreadable,
+      unanswered: unanswered(),
       unseen,
       elapsed_ms: this.#watch.elapsed_ms,
       phases_ms: this.#watch.phases,

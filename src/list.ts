@@ -1,6 +1,7 @@
 // Listing: select and resolve, look closer where that was asked for, and touch nothing.
 
 import { type Connection, identityOf, type Keepalive, type Noticed } from "./connection.ts";
+import { unanswered } from "./front/journal.ts";
 import { detection, type KeepaliveSysctls } from "./keepalive/detection.ts";
 import { KeepaliveReader, keepaliveSysctls, type Unread } from "./keepalive_of.ts";
 import { extension, INET_DIAG_INFO } from "./netlink/inet_diag.ts";
@@ -27,6 +28,8 @@ export interface Listing {
   connections: Connection[];
   /** How many processes this user may not look into: their connections show no owners. */
   unreadable_processes: number;
+  /** Processes that did not answer, blocked in the kernel, and so were left out. */
+  unanswered: string[];
   /** Why connections may have been missed: namespaces or processes that the selection is about and that may not be seen. */
   unseen: string[];
   /** With `keepalive`: why it is null where it is. */
@@ -89,7 +92,8 @@ export class Lister {
     const connections = this.#selector.select();
     this.#resolver.resolve(connections, { exhaustive: true, known: this.#selector.owners });
     const { unreadable } = this.#resolver;
-    const listing = { connections, unreadable_processes: unreadable, unseen: this.#selector.unseen };
+    const { unseen } = this.#selector;
+    const listing = { connections, unreadable_processes: unreadable, unanswered: unanswered(), unseen };
     if (!this.#options.keepalive) return listing;
     const sysctls = this.#selector.inEachNetns(keepaliveSysctls);
     return {

@@ -12,6 +12,7 @@ import {
   SOCK_STREAM,
   socket,
 } from "../ffi/libc.ts";
+import { aboutNothing } from "../ffi/progress.ts";
 import { ipv4 } from "./address.ts";
 import type { Connection } from "./connection.ts";
 import { encodeSockaddr, sockaddrPort } from "./netlink/sockaddr.ts";
@@ -39,6 +40,7 @@ export function withPair<T>(protocol: number, use: (pair: Pair) => T): T {
     sockets.push(descriptor);
     return descriptor;
   };
+  aboutNothing();
   try {
     const listener = track(socket(AF_INET, SOCK_STREAM, protocol));
     bind(listener, encodeSockaddr(LOOPBACK, 0));

@@ -1,9 +1,11 @@
 // Looking for connections, as often as it takes: select, resolve, keep to the guards, hand on what is to be cut.
 
+import { isUnresponsive } from "../ffi/progress.ts";
 import { ENDED, settle } from "./act.ts";
 import type { Aftermath } from "./aftermath.ts";
-import { type Connection, identityOf } from "./connection.ts";
+import { type Connection, handleOf, identityOf } from "./connection.ts";
 import type { Cuts } from "./cuts.ts";
+import { foundBefore, recordFound } from "./front/journal.ts";
 import { Known } from "./known.ts";
 import { CLOSING, stateMask } from "./netlink/states.ts";
 import type { Stopwatch } from "./report.ts";
@@ -68,12 +70,15 @@ export class Passes {
   #count = 0;
   #foundNew = false;
   #confirmed = false;
+  /** Those that there were when it began, where a process before this one got stuck and no others are to be taken. */
+  readonly #before: ReadonlySet<string> | null;
 
   /** @param onlyFirst Leave alone what appears after the first pass, unless `repeat` asks for it. */
   constructor(rooms: Rooms, options: PassOptions, onlyFirst: boolean) {
     this.#rooms = rooms;
     this.#options = options;
     this.#onlyFirst = onlyFirst;
+    this.#before = onlyFirst || options.confirm !== undefined ? foundBefore() : null;
   }
 
   /** When to look next; Infinity for never again. */
@@ -129,7 +134,8 @@ export class Passes {
     watch.time("resolve", () => resolver.resolve(found, options));
     const wanted = found.filter((connection) => !this.#isLeft(connection, session));
     if (!await this.#isConfirmed(wanted)) return;
-    cuts.add(wanted.filter((connection) => this.#isReady(connection)));
+    if (!dry_run) recordFound(found);
+    cuts.add(stuckUsersLast(wanted.filter((connection) => this.#isReady(connection))));
     this.#inHand = [];
     for (const connection of found) if (connection.outcome !== null) aftermath.add(connection);
     if (this.#options.repeat) watch.time("select", () => this.known.shorten((some) => selector.remaining(some)));
@@ -154,7 +160,7 @@ export class Passes {
     const found: Connection[] = [];
     for (const connection of listed) {
       const identity = identityOf(connection);
-      if (this.known.has(identity)) continue;
+      if (this.known.has(identity) || this.#before?.has(identity) === false) continue;
       this.known.set(identity, connection);
       found.push(connection);
     }
@@ -205,6 +211,8 @@ export class Passes {
   async #isConfirmed(found: readonly Connection[]): Promise<boolean> {
     const { confirm, dry_run } = this.#options;
     if (confirm === undefined || dry_run || this.#confirmed || found.length === 0) return true;
+    // An earlier process has asked already, about those that are taken now.
+    if (this.#before !== null) return true;
     this.#confirmed = await confirm(found);
     if (!this.#confirmed) this.#refuse("not confirmed");
     return this.#confirmed;
@@ -251,6 +259,14 @@ export class Passes {
     this.#tries.set(connection, tries);
     this.#sought.add(connection);
   }
+}
+
+/** Puts those last that belong to users of whom a connection's holder did not answer: the next one may not either. */
+function stuckUsersLast(connections: readonly Connection[]): readonly Connection[] {
+  const uids = new Set(connections.filter((one) => isUnresponsive(handleOf(one))).map(({ uid }) => uid));
+  if (uids.size === 0) return connections;
+  const [others, theirs] = [false, true].map((stuck) => connections.filter(({ uid }) => uids.has(uid) === stuck));
+  return [...others, ...theirs];
 }
 
 /** Whether this end has sent its FIN already and, unless that is all that is wanted, reads no more. */

@@ -13,6 +13,9 @@ export interface Refusal {
   readonly passing?: boolean;
 }
 
+/** What is said of a process, or of a connection's holder, about which no call returns. */
+export const UNRESPONSIVE = "does not answer: blocked in the kernel";
+
 let missing: string | undefined;
 
 /** Who may refuse what the kernel allows on a duplicate that one has. */
@@ -27,6 +30,8 @@ export function refusalOf(error: SyscallError): Refusal {
     case "EACCES":
       // What is missing is the same for every connection of a run, and takes reading files.
       return { outcome: "denied", error: takes ? missing ??= missingForGetfd() : `${message}: ${FORBIDDEN}` };
+    case "ETIMEDOUT":
+      return { outcome: "failed", error: UNRESPONSIVE };
     case "ENOSYS":
       return {
         outcome: "unsupported",

@@ -39,6 +39,8 @@ export interface Report {
   error: string | null;
   /** How many processes this user may not look into. */
   unreadable_processes: number;
+  /** Processes that did not answer, blocked in the kernel, and so were left out. */
+  unanswered: string[];
   /** Why connections may have been missed: namespaces or processes that the selection is about and that may not be seen. */
   unseen: string[];
   /** Milliseconds from beginning to end. */

@@ -1,7 +1,9 @@
 // The first room of the pipeline: which connections there are.
 
 import { AF_UNSPEC, IPPROTO_TCP, isSyscallError } from "../ffi/libc.ts";
+import { isUnresponsive } from "../ffi/progress.ts";
 import { type Connection, identityOf, type Owner } from "./connection.ts";
+import { CLOSE_LISTS } from "./front/journal.ts";
 import { HolderFilter } from "./held_by.ts";
 import { KeepaliveFilter } from "./keepalive_filter.ts";
 import { extension, INET_DIAG_INFO, type InetDiagMsg } from "./netlink/inet_diag.ts";
@@ -9,9 +11,9 @@ import { CONNECTED, type State, stateMask, stateName } from "./netlink/states.ts
 import { localAddresses } from "./netns/addresses.ts";
 import { NotEntered } from "./netns/enter.ts";
 import type { Wanted } from "./owners/find.ts";
-import { pulse } from "./owners/pulse.ts";
 import { hasCapability } from "./owners/permission.ts";
 import { processes } from "./owners/proc.ts";
+import { pulse } from "./owners/pulse.ts";
 import { Places } from "./places.ts";
 import { compileBytecode } from "./selection/bytecode.ts";
 import { all, EVERYTHING } from "./selection/filter.ts";
@@ -26,10 +28,15 @@ import { Unsupported } from "./unsupported.ts";
 
 export { currentNetns } from "./netns/enter.ts";
 
+const HIDDEN_INFO =
+  "the kernel does not list how connections have been (INET_DIAG_INFO): somebody holds the lock of one of them";
+
 /** Looks for the connections of a target, as often as it is asked to. */
 export class Selector {
   readonly #target: Target;
   readonly #extensions: number;
+  /** Whether what INET_DIAG_INFO tells is left out, since the kernel does not come to an end with it. */
+  readonly hidesInfo: boolean;
   readonly #places: Places;
   readonly #holders: HolderFilter | null;
   readonly #keepalive: KeepaliveFilter | null;
@@ -42,7 +49,10 @@ export class Selector {
    */
   constructor(target: Target, extensions = 0) {
     this.#target = target;
-    this.#extensions = extensions | (asksForInfo(target.filter) ? extension(INET_DIAG_INFO) : 0);
+    const wanted = extensions | (asksForInfo(target.filter) ? extension(INET_DIAG_INFO) : 0);
+    // The kernel takes each socket's lock for it.
+    this.hidesInfo = isUnresponsive(CLOSE_LISTS) && (wanted & extension(INET_DIAG_INFO)) !== 0;
+    this.#extensions = this.hidesInfo ? wanted & ~extension(INET_DIAG_INFO) : wanted;
     this.#places = new Places(target.netns, target.notNetns ?? [], processes);
     this.#holders = HolderFilter.of(target);
     this.#keepalive = target.keepalive === undefined
@@ -176,6 +186,7 @@ export class Selector {
   /** Why connections may have been missed: namespaces and processes that may not be looked into, each named. */
   get unseen(): string[] {
     return [
+      ...(this.hidesInfo ? [HIDDEN_INFO] : []),
       ...this.#places.unseen,
       ...(this.#holders?.unseen ?? []),
       ...(this.#keepalive?.unseen ?? []),

@@ -2,14 +2,25 @@
 // watching, for as long as it is wanted.
 
 import { host } from "../ffi/deno.ts";
+import { isUnresponsive } from "../ffi/progress.ts";
 import { ENDED, ownerName, settle } from "./act.ts";
 import { borrow } from "./borrow.ts";
-import { type Connection, identityOf, type KeepaliveSettings, type Outcome, type RefusedOption } from "./connection.ts";
+import {
+  type Connection,
+  handleOf,
+  identityOf,
+  type KeepaliveSettings,
+  type Outcome,
+  type RefusedOption,
+} from "./connection.ts";
 import { Processes } from "./duplicate/duplicate.ts";
+import { pastWork, recordChange, recordFound, unanswered } from "./front/journal.ts";
+import { MODE } from "./front/shared.ts";
 import { type Change, change, sameSettings, type Wish } from "./keepalive/change.ts";
 import type { SocketUse } from "./keepalive/options.ts";
 import { type GivenValues, KEEPALIVE_FIELDS, type KeepaliveValues, resolveValues } from "./keepalive/values.ts";
 import { CLOSING, stateMask } from "./netlink/states.ts";
+import { UNRESPONSIVE } from "./refusal.ts";
 import { countOutcomes, errorText, INTERRUPTED, type Phases, Stopwatch } from "./report.ts";
 import { Resolver } from "./resolve.ts";
 import { Selector } from "./select.ts";
@@ -88,6 +99,8 @@ export interface KeepaliveReport {
   error: string | null;
   /** How many processes this user may not look into. */
   unreadable_processes: number;
+  /** Processes that did not answer, blocked in the kernel, and so were left out. */
+  unanswered: string[];
   /** Why connections may have been missed: namespaces and processes that may not be looked into, each named. */
   unseen: string[];
   /** Milliseconds from beginning to end. */
@@ -108,6 +121,8 @@ const SLICE_MS = 100;
 export const DEFAULT_EVERY_MS = 1000;
 /** A dump of many sockets may miss one, so it takes two to say that a connection is gone. */
 const MISSED_OFTEN = 2;
+
+const TOO_MANY_STUCK = "too many processes do not answer";
 
 /**
  * Sets keepalive on the selected connections from outside the programs that hold them, and reads it back. It needs to be
@@ -175,6 +190,7 @@ class Setter {
   readonly #resolver = new Resolver();
   readonly #processes: Processes;
   readonly #watch = new Stopwatch();
+  readonly #past = pastWork();
   /** Whether to leave what is not yet accepted for a later look. */
   readonly #patient: boolean;
   /** Those that are done with, by identity, and the look in which each was seen last. */
@@ -195,14 +211,17 @@ class Setter {
   }
 
   async once(): Promise<KeepaliveReport> {
-    const known = new Map<string, Connection>();
-    let error: string | null = null;
+    const { connections: before, mode } = this.#past;
+    const known = new Map(before.map((connection) => [identityOf(connection), connection]));
+    for (const identity of known.keys()) this.#done.set(identity, Infinity);
+    let error: string | null = mode === MODE.giveUp ? TOO_MANY_STUCK : null;
     let unseen: string[] = [];
     try {
-      for (let pass = 1; pass <= PASSES; pass++) {
+      for (let pass = 1; pass <= PASSES && mode === MODE.work; pass++) {
         const found = this.#look();
         if (found.length === 0) break;
         for (const connection of found) known.set(identityOf(connection), connection);
+        if (!this.#options.dry_run) recordFound(found);
         await this.#watch.timeAsync("act", () => this.#setAll(found));
         if (this.#options.dry_run || this.#interrupted) break;
       }
@@ -216,7 +235,8 @@ class Setter {
   }
 
   #settleRest(connection: Connection, error: string | null): void {
-    if (this.#interrupted) settle(connection, "skipped", INTERRUPTED);
+    if (isUnresponsive(handleOf(connection))) settle(connection, "failed", `its holder ${UNRESPONSIVE}`);
+    else if (this.#interrupted) settle(connection, "skipped", INTERRUPTED);
     else if (error !== null) settle(connection, "failed", `not reached: ${error}`);
     else settleUnowned(connection, this.#resolver.unreadable);
   }
@@ -332,6 +352,7 @@ class Setter {
 
   #settleChange(connection: Connection, { before, after, refused, unmet, left }: Change): void {
     Object.assign(connection, { before, after, refused });
+    recordChange(connection, { before, after, refused });
     const trouble = refused.length > 0 ? refusedText(refused) : null;
     if (left) settle(connection, "unchanged", "its application has keepalive on");
     else if (unmet.length > 0) settle(connection, "failed", `${trouble ?? NO_EFFECT}: ${stateText(after, unmet)}`);
@@ -358,7 +379,7 @@ class Setter {
   }
 
   get #interrupted(): boolean {
-    return this.#options.signal?.aborted ?? false;
+    return this.#past.mode === MODE.interrupted || (this.#options.signal?.aborted ?? false);
   }
 
   #report(connections: Connection[], error: string | null, unseen: string[]): KeepaliveReport {
@@ -372,6 +393,7 @@ class Setter {
       interrupted: this.#interrupted,
       error,
       unreadable_processes: this.#resolver.unreadable,
+      unanswered: unanswered(),
       unseen,
       elapsed_ms: this.#watch.elapsed_ms,
       phases_ms: this.#watch.phases,

@@ -2,6 +2,7 @@
 
 import { ownerName, settle } from "./act.ts";
 import type { Connection } from "./connection.ts";
+import { unanswered } from "./front/journal.ts";
 import { missingToLook } from "./owners/permission.ts";
 
 /**
@@ -16,6 +17,10 @@ export function settleUnowned(connection: Connection, unreadable: number): void 
   if (inode === 0) return settle(connection, "no-owner", "not yet accepted by the application");
   if (owners.length > 0) {
     return settle(connection, "failed", `${ownerName(owners[0])} opens and closes it too fast to follow`);
+  }
+  const stuck = unanswered();
+  if (stuck.length > 0) {
+    return settle(connection, "failed", `no process that answers holds it; ${stuck.join("; ")}`);
   }
   const missing = unreadable > 0 ? missingToLook() : null;
   if (missing !== null) {

@@ -55,7 +55,7 @@ export async function hup(args: Arguments): Promise<number> {
 }
 
 function show(report: Report, args: Arguments): void {
-  report.unseen.forEach(complain);
+  [...report.unanswered, ...report.unseen].forEach(complain);
   if (args.has("json")) return void write([jsonText(report), "\n"]);
   if (args.has("quiet")) {
     if (exitCode(report) !== DONE) complain(summary(report));

@@ -1,8 +1,9 @@
 // `tcphup keepalive`.
 
 import type { Connection } from "../connection.ts";
-import { keepaliveSysctls } from "../keepalive_of.ts";
+import { unanswered } from "../front/journal.ts";
 import { KEEPALIVE_NAMES, resolveValues } from "../keepalive/values.ts";
+import { keepaliveSysctls } from "../keepalive_of.ts";
 import type { Selection } from "../selection/selection.ts";
 import {
   type KeepaliveReport,
@@ -72,7 +73,7 @@ function optionsOf(args: Arguments): SetKeepaliveOptions {
 
 function show(report: KeepaliveReport, args: Arguments): void {
   const { connections, ...head } = report;
-  report.unseen.forEach(complain);
+  [...report.unanswered, ...report.unseen].forEach(complain);
   if (args.has("json")) {
     write(jsonDocument(head, "connections", connections));
   } else if (args.has("json-lines")) {
@@ -139,6 +140,7 @@ function doneText({ matched, keepalive_set, would_act = 0, dry_run, values, conn
 async function watch(args: Arguments, selection: Selection, options: WatchKeepaliveOptions): Promise<number> {
   let [looks, changes] = [0, 0];
   const teller = new Teller(args);
+  for (const text of unanswered()) teller.complainOnce(text);
   const on_look = (unseen: readonly string[]) => {
     looks++;
     for (const text of unseen) teller.complainOnce(text);

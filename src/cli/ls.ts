@@ -2,13 +2,15 @@
 
 import { host } from "../../ffi/deno.ts";
 import type { Connection } from "../connection.ts";
+import { pastWork, unanswered } from "../front/journal.ts";
+import { MODE } from "../front/shared.ts";
 import { formatDuration } from "../keepalive/duration.ts";
 import { Lister, type Listing } from "../list.ts";
 import { IDLE_AFTER_MS, summarise, type Summary } from "../summarise.ts";
 import { isPassing, Trouble } from "../trouble.ts";
 import type { Arguments } from "./arguments.ts";
 import { fittingTable, listTable, sortConnections, withNetns } from "./columns.ts";
-import { DONE, FAILED } from "./exit_codes.ts";
+import { DONE, FAILED, INTERRUPTED } from "./exit_codes.ts";
 import { jsonDocument, jsonLines } from "./json.ts";
 import { needsOf, type View, viewOf } from "./ls_options.ts";
 import { ProgressLine } from "./progress.ts";
@@ -22,6 +24,11 @@ import { type Picture, repeat, watch } from "./watch.ts";
 /** Lists. Returns the exit code. */
 export async function ls(args: Arguments): Promise<number> {
   const view = viewOf(args);
+  const { mode } = pastWork();
+  if (mode !== MODE.work) {
+    unanswered().forEach(complain);
+    return mode === MODE.interrupted ? INTERRUPTED : FAILED;
+  }
   const list = new List(new Lister(selectionOf(args), needsOf(view)), view);
   try {
     await list.show();
@@ -185,8 +192,9 @@ function counted(connections: number): string {
 }
 
 /** What could not be seen, and why. */
-function remarksOn({ connections, unreadable_processes, unseen, keepalive_unreadable }: Listing): string[] {
-  const remarks = [...unseen];
+function remarksOn(listing: Listing): string[] {
+  const { connections, unreadable_processes, unanswered, unseen, keepalive_unreadable } = listing;
+  const remarks = [...unanswered, ...unseen];
   if (unreadable_processes > 0 && connections.some(({ owners }) => owners.length === 0)) {
     remarks.push(`${unreadText(unreadable_processes)}, so some owners are not shown`);
   }

@@ -2,49 +2,76 @@
 
 import { host } from "../../ffi/deno.ts";
 import { LibcUnavailable } from "../../ffi/native.ts";
-import { CommandError } from "../launch/error.ts";
+import { ENGINE } from "../front/command.ts";
 import { SUPERVISE } from "../launch/duty.ts";
+import { CommandError } from "../launch/error.ts";
 import { FilterError } from "../selection/filter_error.ts";
 import { Unsupported } from "../unsupported.ts";
 import { UsageError } from "../usage_error.ts";
 import { FAILED, UNABLE, USAGE } from "./exit_codes.ts";
+import type { Command } from "./flags.ts";
 import { chooseColour, complainInLines } from "./terminal.ts";
 import { VERSION } from "./version.ts";
+
+/** Words of which each may make it a command that looks at no process. */
+const ELSE = ["run", "plan", "doctor", "completions", "help", "--help", "-h", "--version", "-V"];
+
+/** Commands that are done by a process of their own, which is watched: see ../front/front.ts. */
+const WATCHED: readonly Command[] = ["hup", "ls", "keepalive"];
 
 /** Runs one command line. Returns the exit code. */
 export async function main(args: readonly string[]): Promise<number> {
   try {
     if (args.length === 1 && args[0] === "--version") return printVersion();
     if (args[0] === SUPERVISE) return (await import("../supervise.ts")).supervise(args.slice(1));
+    if (args[0] === ENGINE) {
+      (await import("../front/engine.ts")).becomeEngine(args[1]);
+      return await obey(args.slice(2), false);
+    }
     // Before anything that takes time.
-    if (args.includes("run")) (await import("../launch/restore.ts")).noteSignals();
-    const { parseArguments } = await import("./arguments.ts");
-    const parsed = parseArguments(args);
-    if (parsed.has("version")) return printVersion();
-    if (parsed.has("help")) {
-      const { commandHelp, generalHelp, helpWidth } = await import("./help.ts");
-      host.write(1, parsed.named ? commandHelp(parsed.command, helpWidth()) : generalHelp(helpWidth()));
-      return 0;
-    }
-    chooseColour(parsed.value("color"));
-    switch (parsed.command) {
-      case "hup":
-        return await (await import("./hup.ts")).hup(parsed);
-      case "ls":
-        return await (await import("./ls.ts")).ls(parsed);
-      case "keepalive":
-        return await (await import("./keepalive.ts")).keepalive(parsed);
-      case "run":
-        return (await import("./run.ts")).run(parsed);
-      case "plan":
-        return (await import("./plan.ts")).planCommand(parsed);
-      case "doctor":
-        return (await import("./doctor.ts")).doctorCommand(parsed);
-      case "completions":
-        return (await import("./completions.ts")).completions(parsed);
-    }
+    if (args.length === 0 || args.some((word) => ELSE.includes(word))) return await obey(args, true);
+    return await watchOver(args) ?? await obey(args, false);
   } catch (error) {
     return explain(error as Error);
+  }
+}
+
+async function watchOver(args: readonly string[]): Promise<number | null> {
+  return await (await import("../front/front.ts")).watchOver(args);
+}
+
+/** @param isToBeWatched Whether what is to be watched has another process to do it. */
+async function obey(args: readonly string[], isToBeWatched: boolean): Promise<number> {
+  // Before anything that takes time.
+  if (args.includes("run")) (await import("../launch/restore.ts")).noteSignals();
+  const { parseArguments } = await import("./arguments.ts");
+  const parsed = parseArguments(args);
+  if (parsed.has("version")) return printVersion();
+  if (parsed.has("help")) {
+    const { commandHelp, generalHelp, helpWidth } = await import("./help.ts");
+    host.write(1, parsed.named ? commandHelp(parsed.command, helpWidth()) : generalHelp(helpWidth()));
+    return 0;
+  }
+  chooseColour(parsed.value("color"));
+  if (isToBeWatched && WATCHED.includes(parsed.command)) {
+    const code = await watchOver(args);
+    if (code !== null) return code;
+  }
+  switch (parsed.command) {
+    case "hup":
+      return await (await import("./hup.ts")).hup(parsed);
+    case "ls":
+      return await (await import("./ls.ts")).ls(parsed);
+    case "keepalive":
+      return await (await import("./keepalive.ts")).keepalive(parsed);
+    case "run":
+      return (await import("./run.ts")).run(parsed);
+    case "plan":
+      return (await import("./plan.ts")).planCommand(parsed);
+    case "doctor":
+      return (await import("./doctor.ts")).doctorCommand(parsed);
+    case "completions":
+      return (await import("./completions.ts")).completions(parsed);
   }
 }
 

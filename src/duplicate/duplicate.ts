@@ -4,6 +4,7 @@ import { receiveQueue, sendQueue } from "../../ffi/ioctl.ts";
 import {
   connect,
   type Descriptor,
+  ETIMEDOUT,
   type ForeignFd,
   getsockoptBytes,
   IPPROTO_TCP,
@@ -15,9 +16,11 @@ import {
   SHUT_RDWR,
   SHUT_WR,
   shutdown,
+  SyscallError,
   TCP_USER_TIMEOUT,
 } from "../../ffi/libc.ts";
-import type { Connection, Owner } from "../connection.ts";
+import { aboutProcess, isUnresponsive } from "../../ffi/progress.ts";
+import { type Connection, handleOf, type Owner } from "../connection.ts";
 import { decodeMptcpInfo } from "../netlink/mptcp_info.ts";
 import { decodeTcpInfo, idleTime, TCP_INFO } from "../netlink/tcp_info.ts";
 import { type LookUp, type Proof, prove } from "./proof.ts";
@@ -41,9 +44,14 @@ export class Processes {
    * @returns `ended` when the connection has ended; null when the descriptor is no longer the connection's: it was closed,
    * or its number was used again.
    * @throws {SyscallError} `EPERM` when this user may not open it, `ENOSYS` where pidfd_getfd(2) is missing or a
-   * seccomp filter hides it, `EMFILE` when this process has no descriptor left.
+   * seccomp filter hides it, `EMFILE` when this process has no descriptor left, `ETIMEDOUT` for a process or a connection
+   * that has been found not to answer.
    */
   duplicate(connection: Connection, owner: Omit<Owner, "comm">): Duplicate | "ended" | null {
+    if (isUnresponsive(owner.pid) || isUnresponsive(handleOf(connection))) {
+      throw new SyscallError("pidfd_getfd", ETIMEDOUT);
+    }
+    aboutProcess(owner.pid);
     const descriptor = this.#getfd(owner);
     if (descriptor === null) return null;
     let proof: Proof = "other";

@@ -23,7 +23,8 @@ import {
   SOL_SOCKET,
   statx,
 } from "../../ffi/libc.ts";
-import type { Connection, Endpoint } from "../connection.ts";
+import { aboutConnection } from "../../ffi/progress.ts";
+import { type Connection, type Endpoint, handleOf } from "../connection.ts";
 import { formatCookie } from "../netlink/inet_diag.ts";
 import { decodeSockaddr, SOCKADDR_IN6_SIZE, SOCKADDR_IN_SIZE } from "../netlink/sockaddr.ts";
 import type { State } from "../netlink/states.ts";
@@ -50,6 +51,8 @@ export function proofOf(listed: State, now: State | null): Proof {
 export function prove(descriptor: Descriptor, connection: Connection, lookUp: LookUp): Proof {
   try {
     if (!isSocket(descriptor, connection)) return "other";
+    // From here on it is the connection whose lock may be held.
+    aboutConnection(handleOf(connection));
     if (hasEnds(descriptor, connection)) {
       return connection.state === "SYN-SENT" && hasPeer(descriptor) ? "other" : "connection";
     }

@@ -17,6 +17,7 @@ import {
   SOL_SOCKET,
   SyscallError,
 } from "../../ffi/libc.ts";
+import { aboutList } from "../../ffi/progress.ts";
 import { hostPrefix, ipv4, type Prefix } from "../address.ts";
 import {
   align4,
@@ -101,6 +102,7 @@ const ATTEMPTS = 100;
 /** A dump; once more when it was disturbed by a change. */
 function list(route: Route, request: number, payload: Uint8Array, reply: number, decode: Decode): Prefix[] {
   for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
+    aboutList(false);
     route.send(encodeMessage(request, NLM_F_REQUEST | NLM_F_DUMP, attempt, payload));
     try {
       const prefixes = receive(route, attempt, reply, decode);

@@ -1,7 +1,7 @@
 // Which network namespaces there are: /proc/PID/ns/net of every process, and the files of ip-netns(8) in /run/netns.
 
 import { entriesOf } from "../../ffi/files.ts";
-import { type Descriptor, isSyscallError, O_DIRECTORY, open, readlinkat, statx } from "../../ffi/libc.ts";
+import { isSyscallError, readlink, statx } from "../../ffi/libc.ts";
 import { UsageError } from "../usage_error.ts";
 import { currentNetns, type Place } from "./enter.ts";
 
@@ -69,15 +69,10 @@ class Finder implements FoundNetns {
   findAll(pids: readonly number[]): void {
     this.#add(ownNetns());
     const hidden: number[] = [];
-    const proc = open(null, "/proc", O_DIRECTORY);
-    try {
-      for (const pid of pids) {
-        const ino = netnsOf(proc, pid);
-        if (ino === "hidden") hidden.push(pid);
-        else if (ino !== null) this.#add({ ino, paths: [pathOf(pid)], name: null, pid });
-      }
-    } finally {
-      proc.close();
+    for (const pid of pids) {
+      const ino = netnsOf(pid);
+      if (ino === "hidden") hidden.push(pid);
+      else if (ino !== null) this.#add({ ino, paths: [pathOf(pid)], name: null, pid });
     }
     for (const netns of named()) this.#add(netns);
     if (hidden.length > 0) this.#tell(hidden);
@@ -139,14 +134,12 @@ function meaningOf(text: string): { candidates: string[]; problem: string } {
 }
 
 const link = new Uint8Array(64);
-const LINK_SIZE = BigInt(link.length);
-const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
 /** The namespace of a process: what is between the brackets of `net:[4026531840]`. null when the process is gone. */
-function netnsOf(proc: Descriptor, pid: number): number | null | "hidden" {
+function netnsOf(pid: number): number | null | "hidden" {
   try {
-    const length = readlinkat(proc, encoder.encode(`${pid}/ns/net\0`), link, LINK_SIZE);
+    const length = readlink(pathOf(pid), link);
     const [, ino] = /^net:\[(\d+)\]$/.exec(decoder.decode(link.subarray(0, length))) ?? [];
     return ino === undefined ? null : Number(ino);
   } catch (error) {
@@ -173,15 +166,11 @@ function named(): Netns[] {
 
 /** Whether a file of /proc/PID/ns is not `net`. A file that one is mounted on does not tell what it is. */
 function isOfAnotherKind(path: string): boolean {
-  const root = open(null, "/", O_DIRECTORY);
   try {
-    const length = readlinkat(root, encoder.encode(`${path}\0`), link, LINK_SIZE);
-    return /^(?!net:)\w+:\[\d+\]$/.test(decoder.decode(link.subarray(0, length)));
+    return /^(?!net:)\w+:\[\d+\]$/.test(decoder.decode(link.subarray(0, readlink(path, link))));
   } catch (error) {
     if (isSyscallError(error, "EINVAL")) return false;
     throw error;
-  } finally {
-    root.close();
   }
 }
 

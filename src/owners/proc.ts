@@ -13,6 +13,7 @@ import {
   readlinkat,
   statx,
 } from "../../ffi/libc.ts";
+import { avoidsUsers, isAvoided, isLeftOut, markUnresponsive } from "../../ffi/progress.ts";
 
 /** What a process that has gone, or is going, answers with. */
 const GONE = ["ENOENT", "ESRCH"];
@@ -111,10 +112,21 @@ export function directoryStatus(path: string): FileStatus | null | "unreadable" 
 export function processes(): number[] {
   const directory = open(null, "/proc", O_DIRECTORY);
   try {
-    return readNumbers(directory);
+    const pids = readNumbers(directory).filter((pid) => !isLeftOut(pid));
+    if (avoidsUsers()) pids.forEach(leaveAloneIfAvoided);
+    return pids;
   } finally {
     directory.close();
   }
+}
+
+/** For how long a process counts as one that does not answer because of its user, until it is listed again. */
+const AVOIDED_MS = 60_000;
+
+function leaveAloneIfAvoided(pid: number): void {
+  const status = directoryStatus(`/proc/${pid}`);
+  if (status === null || status === "unreadable" || !isAvoided(status.uid)) return;
+  markUnresponsive(pid, Date.now() + AVOIDED_MS);
 }
 
 /**

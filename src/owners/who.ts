@@ -1,6 +1,6 @@
 // Which processes are meant: by number, name, program, control group or container.
 
-import { isSyscallError, O_DIRECTORY, open, readlinkat } from "../../ffi/libc.ts";
+import { isSyscallError, readlink } from "../../ffi/libc.ts";
 import { UsageError } from "../usage_error.ts";
 import { cgroupExists, type CgroupMatcher, cgroupMatcher, cgroupPaths, containerOf, mountPoints } from "./cgroup.ts";
 import { glob, isGlob } from "./glob.ts";
@@ -60,17 +60,14 @@ export class Process {
   }
 
   #readExe(): string | null {
-    const proc = open(null, "/proc", O_DIRECTORY);
     const target = new Uint8Array(4096);
     try {
-      const length = readlinkat(proc, encoder.encode(`${this.pid}/exe\0`), target, BigInt(target.length));
+      const length = readlink(`/proc/${this.pid}/exe`, target);
       return length === 0 ? null : decoder.decode(target.subarray(0, length)).replace(/ \(deleted\)$/, "");
     } catch (error) {
       if (!isSyscallError(error, "EACCES", "EPERM")) throw error;
       this.exeIsHidden = true;
       return null;
-    } finally {
-      proc.close();
     }
   }
 }

@@ -5,7 +5,8 @@
 import { type Transfer, Transfers } from "../../ffi/aio.ts";
 import { type Descriptor, IPPROTO_TCP, isSyscallError, recv } from "../../ffi/libc.ts";
 import { allocate } from "../../ffi/memory.ts";
-import { InetDiagMsg } from "../netlink/inet_diag.ts";
+import { aboutList } from "../../ffi/progress.ts";
+import { extension, INET_DIAG_INFO, InetDiagMsg } from "../netlink/inet_diag.ts";
 import { type DumpRequest, encodeDump, readDatagram, type SockDiag } from "./sock_diag.ts";
 
 /** What can list the sockets of a namespace. */
@@ -45,6 +46,7 @@ export class Ahead {
 
   /** Waits for them. What needs to be asked anew, `diag` is asked. */
   collect(diag: Dumper): Collected {
+    aboutList(this.#requests.some(({ extensions }) => (extensions & extension(INET_DIAG_INFO)) !== 0));
     const datagrams: Uint8Array[][] = this.#requests.map(() => []);
     let bytes: number | null = null;
     this.#steps.forEach(({ request, kind, memory }, i) => {

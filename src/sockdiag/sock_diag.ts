@@ -1,9 +1,12 @@
 // sock_diag(7) as two operations: list the sockets of a family, destroy one socket.
 
 import { AF_UNSPEC, ENOBUFS, ENOENT, isSyscallError, SyscallError } from "../../ffi/libc.ts";
+import { aboutList } from "../../ffi/progress.ts";
 import {
   encodeRequest,
   encodeTcpRequest,
+  extension,
+  INET_DIAG_INFO,
   INET_DIAG_REQ_BYTECODE,
   INET_DIAG_REQ_PROTOCOL,
   InetDiagMsg,
@@ -125,6 +128,7 @@ export class SockDiag {
   dump(request: DumpRequest, each: (row: InetDiagMsg) => void): void {
     for (let attempt = 1;; attempt++) {
       const sequence = ++this.#sequence;
+      aboutList((request.extensions & extension(INET_DIAG_INFO)) !== 0);
       this.#send(encodeDump(request, sequence));
       try {
         if (this.#receiveDump(sequence, each)) return;

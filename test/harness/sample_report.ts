@@ -25,6 +25,7 @@ export function sampleReport(connections: Connection[], given: Partial<Report> =
     interrupted: false,
     error: null,
     unreadable_processes: 0,
+    unanswered: [],
     unseen: [],
     elapsed_ms: 12,
     phases_ms: { select: 3, resolve: 4, act: 5, wait: 0 },

@@ -72,6 +72,7 @@ const REQUIREMENTS = {
   man: program("man"),
   "ansible-playbook": program("ansible-playbook"),
   "systemd-analyze": program("systemd-analyze"),
+  FUSE: kernel("/dev/fuse"),
   IPv6: kernel("/proc/sys/net/ipv6"),
   "cgroup v2": { obtainable: false, present: CGROUP_ROOT !== null },
   MPTCP: kernel("/proc/sys/net/mptcp/enabled"),

@@ -3,8 +3,9 @@
 // TCPHUP_COMPILED names the compiled program for those tests that are about it, TCPHUP_AARCH64 the one for aarch64.
 
 import type { Connection } from "../../src/connection.ts";
+import { ENGINE } from "../../src/front/command.ts";
 import type { Namespace, SpawnOptions } from "./namespace.ts";
-import { type Output, outputOf, run } from "./process.ts";
+import { commandLine, eventually, type Output, outputOf, run } from "./process.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
 const given = Deno.env.get("TCPHUP")?.split(" ");
@@ -99,6 +100,14 @@ export class Running {
   async end(): Promise<Run> {
     return new Run(await outputOf(this.#child, ["tcphup"]));
   }
+}
+
+/** The process that does what a tcphup was asked for, once there is one: its engine, see src/front/front.ts. */
+export async function engineOf(pid: number): Promise<number> {
+  return await eventually(`an engine of ${pid}`, async () => {
+    const children = await Deno.readTextFile(`/proc/${pid}/task/${pid}/children`);
+    return children.trim().split(" ").map(Number).find((child) => commandLine(child).includes(ENGINE)) ?? false;
+  });
 }
 
 /** tcphup in a place of its own, where every user of the host may run it. Its fields are options of `tcphup`. */

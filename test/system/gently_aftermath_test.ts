@@ -7,7 +7,7 @@ import { Peer, PYTHON } from "../harness/peer.ts";
 import { eventually, outputOf, run } from "../harness/process.ts";
 import { assertCountsAddUp, assertExit, deadPeer, DOOMED_PORT, Scene } from "../harness/scene.ts";
 import { systemTest } from "../harness/system.ts";
-import { Running, TCPHUP, tcphup } from "../harness/tcphup.ts";
+import { engineOf, Running, TCPHUP, tcphup } from "../harness/tcphup.ts";
 
 const STUBBORN_PORT = DOOMED_PORT + 1;
 
@@ -154,7 +154,7 @@ systemTest("what breaks half-way, and stays so, does not take away the report of
   const running = new Running(["127.0.0.3", "--for", "8s", "--every", "100ms", "--json"], { netns });
   await pool.ended();
   // From now on, and until its time is over, it can open nothing.
-  await run(["prlimit", `--pid=${running.pid}`, "--nofile=3:"]);
+  await run(["prlimit", `--pid=${await engineOf(running.pid)}`, "--nofile=3:"]);
   const broken = await running.end();
   assertExit(broken, 1);
   assertCountsAddUp(broken);

@@ -10,7 +10,7 @@ import { eventually } from "../harness/process.ts";
 import { DOOMED_PORT, Scene } from "../harness/scene.ts";
 import { redis } from "../harness/servers.ts";
 import { systemTest } from "../harness/system.ts";
-import { PublicCopy, TCPHUP } from "../harness/tcphup.ts";
+import { engineOf, PublicCopy, TCPHUP } from "../harness/tcphup.ts";
 
 const PORT = `${DOOMED_PORT}`;
 
@@ -191,7 +191,7 @@ systemTest("keepalive --watch: while nothing new appears nobody looks into /proc
   const directory = await Deno.makeTempDir({ prefix: "tcphup-test-" });
   const trace = `${directory}/trace`;
   const calls = ["-e", "trace=sendto,openat,getdents64,pidfd_open", "-e", "signal=none"];
-  netns.spawn(["strace", "-f", "-qq", "-o", trace, ...calls, "-p", `${watch.pid}`]);
+  netns.spawn(["strace", "-f", "-qq", "-o", trace, ...calls, "-p", `${await engineOf(watch.pid)}`]);
   const traced = async () => (await Deno.readTextFile(trace).catch(() => "")).split("\n");
   const isWalk = (call: string) => /"\/proc|getdents64|pidfd_open/.test(call);
   // A look is a request for TCP, and one for MPTCP of each family.

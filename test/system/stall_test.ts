@@ -1,0 +1,196 @@
+// What the kernel does not come back from: a socket whose lock somebody holds, a process of which /proc cannot be read.
+
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import type { Connection } from "../../src/connection.ts";
+import { pythonProgram } from "../harness/peer.ts";
+import { commandLine, eventually } from "../harness/process.ts";
+import { assertCountsAddUp, assertExit, DOOMED_PORT, Scene } from "../harness/scene.ts";
+import { Stuck } from "../harness/stuck.ts";
+import { systemTest } from "../harness/system.ts";
+import { engineOf, Running, TCPHUP, tcphup } from "../harness/tcphup.ts";
+import { Terminal } from "../harness/terminal.ts";
+
+const ADDRESS = "127.0.0.2";
+const DOOMED = [ADDRESS, `${DOOMED_PORT}`];
+const UNRESPONSIVE = /does not answer: blocked in the kernel/;
+
+/** Fails unless those, and no others, are named as stuck. Returns them. */
+function assertStuck(connections: readonly Connection[], count: number): Connection[] {
+  const failed = connections.filter(({ outcome }) => outcome === "failed");
+  assertEquals(failed.length, count);
+  for (const { error } of failed) assertMatch(error!, UNRESPONSIVE);
+  return failed;
+}
+
+for (const flags of [[], ["--destroy"], ["--when-idle=1ms", "--leave-busy"], ["--rate=50/s"]]) {
+  systemTest(`one socket's lock is held: all others are dealt with (${flags})`, ["FUSE", "unshare"], async (netns) => {
+    const scene = await Scene.make(netns);
+    await using stuck = await Stuck.start(netns, "lock", ADDRESS, DOOMED_PORT);
+    const later = await scene.client.connect(ADDRESS, DOOMED_PORT, { count: 3 });
+    const run = await tcphup([...DOOMED, ...flags, "--json"], { netns });
+    assertExit(run, 1);
+    assertCountsAddUp(run);
+    assertEquals(run.json().matched, 7);
+    const [connection] = assertStuck(run.json().connections, 1);
+    assertEquals(connection.owners.map(({ pid }) => pid), stuck.pids);
+    for (const pool of [scene.doomed, later]) await pool.assertEnded(flags[0] === "--destroy" ? "ECONNABORTED" : "EOF");
+    await scene.kept.assertAlive();
+  });
+}
+
+systemTest("keepalive is set on all but the connection that is stuck", ["FUSE", "unshare"], async (netns) => {
+  const scene = await Scene.make(netns);
+  await using _stuck = await Stuck.start(netns, "lock", ADDRESS, DOOMED_PORT);
+  const later = await scene.client.connect(ADDRESS, DOOMED_PORT, { count: 3 });
+  const run = await tcphup(["keepalive", ...DOOMED, "--json"], { netns });
+  assertExit(run, 1);
+  const { keepalive_set, connections } = run.json<{ keepalive_set: number; connections: Connection[] }>();
+  assertEquals(keepalive_set, 6);
+  assertStuck(connections, 1);
+  for (const connection of connections.filter(({ outcome }) => outcome === "keepalive-set")) {
+    assert(!connection.before!.enabled && connection.after!.enabled);
+  }
+  for (const pool of [scene.doomed, later]) assert((await pool.keepalive()).every(({ enabled }) => enabled));
+});
+
+systemTest("a process that /proc hangs at is left out, and named", ["FUSE", "unshare"], async (netns) => {
+  const scene = await Scene.make(netns);
+  await using stuck = await Stuck.start(netns, "exec", ADDRESS, 9000);
+  const run = await tcphup([...DOOMED, "--json"], { netns });
+  assertExit(run, 0);
+  assertEquals(run.json().hung_up, 3);
+  assertMatch(run.stderr, new RegExp(`^tcphup: pid ${stuck.pids[0]} does not answer: blocked in the kernel\n$`));
+  await scene.assertHungUp();
+});
+
+systemTest("a connection whose holder cannot be looked for fails", ["FUSE", "unshare"], async (netns) => {
+  const scene = await Scene.make(netns);
+  await using stuck = await Stuck.start(netns, "exec", ADDRESS, DOOMED_PORT);
+  const run = await tcphup([...DOOMED, "--json"], { netns });
+  assertExit(run, 1);
+  const [{ error }] = assertStuck(run.json().connections, 1);
+  assertMatch(error!, new RegExp(`pid ${stuck.pids[0]} `));
+  await scene.doomed.assertEnded("EOF");
+  const list = await tcphup(["ls", ...DOOMED, "--json"], { netns });
+  assertMatch(list.stderr, UNRESPONSIVE);
+});
+
+systemTest("many that are stuck hold up nobody else", ["FUSE", "unshare"], async (netns) => {
+  const scene = await Scene.make(netns);
+  await using _stuck = await Stuck.start(netns, "lock", ADDRESS, DOOMED_PORT, { count: 30 });
+  const later = await scene.client.connect(ADDRESS, DOOMED_PORT, { count: 3 });
+  const run = await tcphup([...DOOMED, "--json"], { netns });
+  assertExit(run, 1);
+  assertCountsAddUp(run);
+  const failed = run.json().connections.filter(({ outcome }) => outcome === "failed");
+  assertEquals(failed.length, 30);
+  for (const { error } of failed) assertMatch(error!, /not answer/);
+  for (const pool of [scene.doomed, later]) await pool.assertEnded("EOF");
+});
+
+systemTest("SIGTERM brings the report though it is stuck", ["FUSE", "unshare"], async (netns) => {
+  const scene = await Scene.make(netns);
+  await using _stuck = await Stuck.start(netns, "lock", ADDRESS, DOOMED_PORT);
+  const running = new Running([...DOOMED, "--json"], { netns });
+  await scene.doomed.ended();
+  running.kill("SIGTERM");
+  const run = await running.end();
+  assert([1, 130].includes(run.code), `exit ${run.code}: ${run.stdout}${run.stderr}`);
+  assertCountsAddUp(run);
+  assertEquals(run.json().hung_up, 3);
+});
+
+/** A run that takes its time, after its first cut. */
+async function slowly(scene: Scene, flags: readonly string[] = []): Promise<Running> {
+  const running = new Running([...DOOMED, "--rate=1/s", "--json", ...flags], { netns: scene.netns });
+  await eventually("a cut", async () => (await scene.doomed.seen()).some(({ ends }) => ends.length > 0));
+  return running;
+}
+
+systemTest("when tcphup is killed nothing goes on", [], async (netns) => {
+  const scene = await Scene.make(netns, { count: 20 });
+  const running = await slowly(scene);
+  const engine = await engineOf(running.pid);
+  running.kill("SIGKILL");
+  await running.end();
+  await eventually("the engine's end", () => commandLine(engine).length === 0);
+  const cut = (await scene.doomed.seen()).filter(({ ends }) => ends.length > 0).length;
+  assert(cut < 20, `${cut}`);
+});
+
+systemTest("when the process that works is killed another one finishes, and tells all", [], async (netns) => {
+  const scene = await Scene.make(netns);
+  const running = await slowly(scene);
+  Deno.kill(await engineOf(running.pid), "SIGKILL");
+  const run = await running.end();
+  assertExit(run, 0);
+  assertMatch(run.stderr, /^tcphup: the process that does the work was killed by signal 9\n$/);
+  assertEquals(run.outcomes(), ["hung-up", "hung-up", "hung-up"]);
+  await scene.assertHungUp();
+});
+
+systemTest("what connects anew is left alone by the process that goes on too", [], async (netns) => {
+  const scene = await Scene.make(netns);
+  const running = await slowly(scene);
+  const anew = await scene.client.connect(ADDRESS, DOOMED_PORT, { count: 3 });
+  Deno.kill(await engineOf(running.pid), "SIGKILL");
+  const run = await running.end();
+  assertEquals(run.outcomes(), ["hung-up", "hung-up", "hung-up"]);
+  await anew.assertAlive();
+});
+
+systemTest("a signal that is sent to tcphup alone reaches the process that works", [], async (netns) => {
+  const scene = await Scene.make(netns, { count: 20 });
+  const running = await slowly(scene);
+  running.kill("SIGINT");
+  const run = await running.end();
+  assertExit(run, 130);
+  assertEquals(run.json().matched, 20);
+});
+
+systemTest("who is stopped is not stuck", [], async (netns) => {
+  const scene = await Scene.make(netns);
+  const running = await slowly(scene);
+  const engine = await engineOf(running.pid);
+  Deno.kill(engine, "SIGSTOP");
+  await new Promise((resolve) => setTimeout(resolve, 2500));
+  assertEquals(await engineOf(running.pid), engine);
+  Deno.kill(engine, "SIGCONT");
+  assertExit(await running.end(), 0);
+  await scene.assertHungUp();
+});
+
+systemTest("on a terminal it asks, and ^C ends both processes", [], async (netns) => {
+  const scene = await Scene.make(netns);
+  for (const [typed, code] of [["\x03", -2], ["y\n", 0]] as const) {
+    const terminal = Terminal.start(netns, [...TCPHUP, ...DOOMED, "--interactive"]);
+    await terminal.expect("[y/N]");
+    await terminal.type(typed);
+    assertEquals((await terminal.end()).code, code);
+  }
+  await scene.assertHungUp();
+});
+
+const SYS_MEMFD_CREATE = Deno.build.arch === "x86_64" ? 319 : 279;
+
+for (
+  const [what, command] of [
+    ["a limit of file sizes", ["prlimit", "--fsize=0:0"]],
+    ["a filter of system calls", pythonProgram("without_syscall.py", SYS_MEMFD_CREATE, "EPERM")],
+  ] as const
+) {
+  systemTest(`where ${what} allows no second process tcphup does it alone`, [], async (netns) => {
+    const scene = await Scene.make(netns);
+    const run = await tcphup([...DOOMED, "--json"], { netns, command: [...command, ...TCPHUP] });
+    assertExit(run, 0);
+    await scene.assertHungUp();
+  });
+}
+
+systemTest("who does not read what it says does not make it stuck", ["bash"], async (netns) => {
+  const scene = await Scene.make(netns, { count: 400 });
+  const script = `"$@" | { sleep 3; wc -l; }`;
+  const run = await tcphup([...DOOMED], { netns, command: ["bash", "-c", script, "bash", ...TCPHUP] });
+  assertEquals(run.stdout.trim(), "402");
+  await scene.doomed.assertEnded("EOF");
+});
