@@ -143,6 +143,8 @@ export interface Connection {
   netns_name?: string;
   /** Who holds it: empty when nobody does, or nobody who may be seen. */
   owners: Owner[];
+  /** How many descriptors more refer to it, where `owners` would be too long. */
+  owners_left_out?: number;
   /** null when no timer runs. */
   timer: Timer | null;
   /** Only when it was asked for; null where the kernel says nothing. */

@@ -25,13 +25,17 @@ export class Resolver {
   /** Fills in the owners of connections. */
   resolve(connections: readonly Connection[], { exhaustive, first, exceptSelf, known }: ResolveOptions = {}): void {
     const held = connections.filter(({ inode }) => inode !== 0);
-    const { owners, unreadable } = findOwners(held, {
+    const { owners, leftOut, unreadable } = findOwners(held, {
       exhaustive,
       first,
       except: exceptSelf ? this.#self : undefined,
       known,
     });
     this.unreadable = unreadable;
-    for (const connection of held) connection.owners = owners.get(connection.inode) ?? [];
+    for (const connection of held) {
+      connection.owners = owners.get(connection.inode) ?? [];
+      const more = leftOut.get(connection.inode);
+      if (more !== undefined) connection.owners_left_out = more;
+    }
   }
 }

@@ -29,11 +29,18 @@ function ownerText({ pid, fd, comm }: Owner, verbose: boolean): string {
   return verbose ? `${pid}/${comm} fd ${fd}` : `${pid}/${comm}`;
 }
 
-/** Who holds a connection: one owner and how many more, or all of them. */
-export function ownersText({ owners }: Connection, verbose: boolean): string {
+/** How many descriptors of one connection a table names. */
+const SHOWN_OWNERS = 10;
+
+/** Who holds a connection: one owner and how many more; with `verbose`, by each descriptor. */
+export function ownersText({ owners, owners_left_out = 0 }: Connection, verbose: boolean): string {
   if (owners.length === 0) return "-";
   if (owners.length === 1) return ownerText(owners[0], verbose);
-  if (verbose) return owners.map((owner) => ownerText(owner, true)).join(", ");
+  if (verbose || owners_left_out > 0) {
+    const shown = owners.slice(0, verbose ? SHOWN_OWNERS : 1);
+    const more = owners.length + owners_left_out - shown.length;
+    return shown.map((owner) => ownerText(owner, verbose)).join(", ") + (more > 0 ? ` and ${more} more` : "");
+  }
   const others = new Set(owners.map(({ pid }) => pid)).size - 1;
   return ownerText(owners[0], false) + (others > 0 ? ` +${others}` : "");
 }

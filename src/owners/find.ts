@@ -26,10 +26,15 @@ export interface FindOptions {
   readonly known?: ReadonlyMap<number, readonly Owner[]>;
 }
 
+/** How many holders of one socket are told: anybody can duplicate a descriptor as often as memory lets them. */
+export const MOST_OWNERS = 100;
+
 /** What was found. */
 export interface Found {
-  /** The holders of each inode. */
+  /** The holders of each inode, the first ones that were found. */
   readonly owners: Map<number, Owner[]>;
+  /** How many holders more than these an inode has, where it has more. */
+  readonly leftOut: ReadonlyMap<number, number>;
   /** How many of the processes this user may not look into. All that are hidden count as one: how many, nobody says. */
   readonly unreadable: number;
 }
@@ -42,7 +47,8 @@ const SHARED_SAMPLE = 64;
 /** Finds the holders of `wanted`, which must not contain inode 0. */
 export function findOwners(wanted: readonly Wanted[], options: FindOptions = {}): Found {
   const search = new Search(wanted, options);
-  if (wanted.length === 0) return { owners: search.owners, unreadable: 0 };
+  const { leftOut } = search;
+  if (wanted.length === 0) return { owners: search.owners, leftOut, unreadable: 0 };
   search.lookAtProcesses();
   search.readFirst(options.first ?? []);
   if (options.exhaustive) search.readEverything();
@@ -50,7 +56,7 @@ export function findOwners(wanted: readonly Wanted[], options: FindOptions = {})
   if (options.exhaustive || search.remaining > 0) search.readThreads();
   else search.askRelatives();
   search.nameOwners();
-  return { owners: search.owners, unreadable: search.unreadable + search.denied };
+  return { owners: search.owners, leftOut, unreadable: search.unreadable + search.denied };
 }
 
 /** A socket that a process was found to hold. */
@@ -61,6 +67,7 @@ interface Held {
 
 class Search {
   unreadable = 0;
+  readonly leftOut = new Map<number, number>();
   /** The holders of each wanted inode; null while none has been found. */
   readonly #holders = new Map<number, Owner[] | null>();
   #found = 0;
@@ -231,6 +238,7 @@ class Search {
   #add(owner: Owner, inode: number): void {
     const owners = this.#holders.get(inode);
     if (owners) {
+      if (owners.length >= MOST_OWNERS) return void this.leftOut.set(inode, (this.leftOut.get(inode) ?? 0) + 1);
       const { pid, tid, fd } = owner;
       if (!owners.some((known) => known.pid === pid && known.tid === tid && known.fd === fd)) owners.push(owner);
     } else {

@@ -1,7 +1,7 @@
 // What certain processes hold: every socket of theirs, whichever it is.
 
 import type { Owner } from "../connection.ts";
-import { sharesTable } from "./find.ts";
+import { MOST_OWNERS, sharesTable } from "./find.ts";
 import { comm, threads } from "./proc.ts";
 import { DescriptorTable } from "./table.ts";
 
@@ -28,8 +28,8 @@ export function holdingsOf(pids: readonly number[]): Holdings {
       name ??= comm(pid);
       const owner = tid === null ? { pid, fd: holder.fd, comm: name } : { pid, tid, fd: holder.fd, comm: name };
       const known = owners.get(holder.inode);
-      if (known) known.push(owner);
-      else owners.set(holder.inode, [owner]);
+      if (known && known.length < MOST_OWNERS) known.push(owner);
+      else if (!known) owners.set(holder.inode, [owner]);
     }
   }
   return { owners, unreadable };

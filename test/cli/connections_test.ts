@@ -1,6 +1,6 @@
 // What a person is told of connections: the table, and the line that sums up.
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { outcomeTable, ownersText, summary } from "../../src/cli/connections.ts";
 import { leaving } from "../../src/cli/terminal.ts";
 import type { Connection } from "../../src/connection.ts";
@@ -55,6 +55,13 @@ Deno.test("an owner is a process and its name; the others are counted, by proces
   assertEquals(held(owner(7, 3), owner(7, 4), owner(8), owner(9)), "7/nginx +2");
   const all = ownersText(sampleConnection({ owners: [owner(7, 0), owner(8, 12)] }), true);
   assertEquals(all, "7/nginx fd 0, 8/nginx fd 12");
+});
+
+Deno.test("of a socket that was duplicated without end a table names some descriptors, and counts the others", () => {
+  const owners = Array.from({ length: 100 }, (_, fd) => owner(7, fd));
+  const connection = { ...sampleConnection({ owners }), owners_left_out: 79_900 };
+  assertEquals(ownersText(connection, false), "7/nginx and 79999 more");
+  assertMatch(ownersText(connection, true), /^7\/nginx fd 0, (.*, ){8}7\/nginx fd 9 and 79990 more$/);
 });
 
 /** Every character that a process may have in its name, or a namespace in its own, and that is not for a terminal. */

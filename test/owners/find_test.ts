@@ -2,7 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import type { Owner } from "../../src/connection.ts";
-import { type FindOptions, findOwners } from "../../src/owners/find.ts";
+import { type FindOptions, findOwners, MOST_OWNERS } from "../../src/owners/find.ts";
 import { type Held, withHolder } from "./holder.ts";
 import { asUnprivileged } from "./user.ts";
 
@@ -38,6 +38,14 @@ Deno.test("thousands of sockets of one process, all of them and few of them", as
     assertFound(pid, sockets);
     assertFound(pid, sockets.filter((_, i) => i % 500 === 7));
     for (const i of [0, 1500, 2999]) assertFound(pid, [sockets[i]]);
+  });
+});
+
+Deno.test("of a socket that a process duplicates without end some descriptors are told, and all are counted", async () => {
+  await withHolder(["duplicates", 3000], (pid, [socket]) => {
+    const { owners, leftOut } = findOwners(wanted([socket]), { exhaustive: true });
+    assertEquals(owners.get(socket.inode)!.map((owner) => owner.pid), Array(MOST_OWNERS).fill(pid));
+    assertEquals(leftOut.get(socket.inode), 3000 - MOST_OWNERS);
   });
 });
 
@@ -126,7 +134,7 @@ Deno.test("a file of another kind with the same inode number is no socket", () =
 });
 
 Deno.test("nothing wanted is nothing looked for", () => {
-  assertEquals(findOwners([]), { owners: new Map(), unreadable: 0 });
+  assertEquals(findOwners([]), { owners: new Map(), leftOut: new Map(), unreadable: 0 });
 });
 
 Deno.test({

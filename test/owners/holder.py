@@ -74,6 +74,9 @@ def main(do, *numbers):
         return [held(open_socket()) for _ in range(numbers[0])]
     if do == "fork":
         return fork(numbers[0])
+    if do == "duplicates":
+        one = open_socket()
+        return [held(one), *(held(os.dup(one)) for _ in range(numbers[0] - 1))]
     if do == "twice":
         one = open_socket()
         return [held(one), held(os.dup(one))]

@@ -16,6 +16,8 @@ interface Answers {
   many: Held[];
   /** So many sockets that a child holds too. */
   fork: { child: number; sockets: Held[] };
+  /** One socket under so many numbers. */
+  duplicates: Held[];
   /** One socket under two numbers. */
   twice: Held[];
   /** A socket of a thread that has a table of its own. */
