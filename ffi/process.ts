@@ -18,7 +18,7 @@ const starting = lazily({
   posix_spawnattr_destroy: { parameters: ["buffer"], result: "i32" },
 });
 
-const redirecting = lazily({
+const assigning = lazily({
   posix_spawn_file_actions_init: { parameters: ["buffer"], result: "i32" },
   posix_spawn_file_actions_adddup2: { parameters: ["buffer", "i32", "i32"], result: "i32" },
 });
@@ -99,7 +99,7 @@ export function spawn(
   const c = starting();
   const files = allocate(OPAQUE_SIZE);
   const attributes = allocate(OPAQUE_SIZE);
-  checkSpawn(redirecting().posix_spawn_file_actions_init(files));
+  checkSpawn(assigning().posix_spawn_file_actions_init(files));
   checkSpawn(c.posix_spawnattr_init(attributes));
   try {
     for (const action of actions) addFileAction(files, action);
@@ -124,7 +124,7 @@ function addFileAction(files: Uint8Array, action: FileAction): void {
     case "open":
       return checkSpawn(c.posix_spawn_file_actions_addopen(files, action.fd, cString(action.path), action.flags, 0));
     case "duplicate":
-      return checkSpawn(redirecting().posix_spawn_file_actions_adddup2(files, action.from.number, action.to));
+      return checkSpawn(assigning().posix_spawn_file_actions_adddup2(files, action.from.number, action.to));
     case "close":
       return checkSpawn(c.posix_spawn_file_actions_addclose(files, action.fd));
   }
@@ -145,9 +145,9 @@ export function spawnAlike(
   outputs: readonly (readonly [from: Descriptor, to: 1 | 2])[],
 ): number {
   const files = outputs.length === 0 ? null : allocate(OPAQUE_SIZE);
-  if (files !== null) checkSpawn(redirecting().posix_spawn_file_actions_init(files));
+  if (files !== null) checkSpawn(assigning().posix_spawn_file_actions_init(files));
   for (const [from, to] of outputs) {
-    checkSpawn(redirecting().posix_spawn_file_actions_adddup2(files, from.number, to));
+    checkSpawn(assigning().posix_spawn_file_actions_adddup2(files, from.number, to));
   }
   const pid = new Int32Array(1);
   checkSpawn(multiplying().posix_spawn(pid, cString(path), files, null, cStrings(args), host.environ()));
