@@ -27,7 +27,7 @@ import { Selector } from "./select.ts";
 import { compileWithListeners } from "./selection/listeners.ts";
 import type { Selection } from "./selection/selection.ts";
 import { sleep } from "./sleep.ts";
-import { Trouble } from "./trouble.ts";
+import { passes, Trouble } from "./trouble.ts";
 import { settleUnowned } from "./unowned.ts";
 import { UsageError } from "./usage_error.ts";
 
@@ -247,8 +247,10 @@ class Setter {
       for (const connection of this.#borne(() => this.#look()) ?? []) {
         await this.#breathe();
         if (this.#interrupted) return;
+        // What is as wanted now may have been set by an attempt that failed when it read that back.
+        const isRetried = typeof this.#sought.get(identityOf(connection))?.connection.error === "string";
         this.#borne(() => this.#set(connection));
-        if (!NO_NEWS.includes(connection.outcome)) yield connection;
+        if (isRetried ? connection.outcome !== null : !NO_NEWS.includes(connection.outcome)) yield connection;
       }
       const unseen = this.#borne(() => this.#selector.unseen);
       this.#trouble.conclude();
@@ -346,16 +348,26 @@ class Setter {
     const { refusal, owner } = borrowed;
     const reason = `${ownerName(owner)}: ${refusal.error}`;
     if (!refusal.passing) return settle(connection, refusal.outcome, reason);
+    this.#putOff(connection, reason);
+  }
+
+  /** Has the connection tried again. */
+  #putOff(connection: Connection, reason: string): void {
     connection.error = reason;
     this.#trouble.note(reason);
   }
 
-  #settleChange(connection: Connection, { before, after, refused, unmet, left }: Change): void {
+  #settleChange(connection: Connection, change: Change): void {
+    const { after, refused, unmet, left } = change;
+    // An earlier attempt has perhaps set some of it.
+    const before = this.#sought.get(identityOf(connection))?.connection.before ?? change.before;
     Object.assign(connection, { before, after, refused });
     recordChange(connection, { before, after, refused });
     const trouble = refused.length > 0 ? refusedText(refused) : null;
     if (left) settle(connection, "unchanged", "its application has keepalive on");
-    else if (unmet.length > 0) settle(connection, "failed", `${trouble ?? NO_EFFECT}: ${stateText(after, unmet)}`);
+    else if (unmet.length > 0 && this.#patient && refused.some(({ error }) => passes(error))) {
+      this.#putOff(connection, trouble!);
+    } else if (unmet.length > 0) settle(connection, "failed", `${trouble ?? NO_EFFECT}: ${stateText(after, unmet)}`);
     else if (sameSettings(before, after)) settle(connection, "unchanged", trouble);
     else if (this.#options.dry_run) settle(connection, "would-set-keepalive");
     else settle(connection, "keepalive-set", trouble);

@@ -59,7 +59,7 @@ function beSupervisor(duty: Duty): number {
     supervisor(handover, duty, stderr).run();
     return EXIT.finished;
   } catch (error) {
-    if (duty.debug) report(String(error));
+    if (duty.debug) report(error instanceof Error ? error.message : String(error));
     return EXIT.again;
   }
 }

@@ -5,9 +5,14 @@ import { Unsupported } from "./unsupported.ts";
 
 const PASSING = ["EAGAIN", "EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"];
 
+/** Whether a call that has failed with this errno may succeed when it is tried again. */
+export function passes(errno: string): boolean {
+  return PASSING.includes(errno);
+}
+
 /** Whether what has failed may succeed when it is tried again. */
 export function isPassing(error: unknown): error is Error {
-  return isSyscallError(error, ...PASSING) || (error instanceof Unsupported && error.passing);
+  return (isSyscallError(error) && passes(error.code)) || (error instanceof Unsupported && error.passing);
 }
 
 /** Tells of trouble when it begins, and when it is over. */

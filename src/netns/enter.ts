@@ -123,11 +123,17 @@ function enter(namespace: Descriptor, place: Place): void {
   }
 }
 
+/** How often it is tried to go back: nothing else can be done. */
+const ATTEMPTS = 3;
+
 function goBack(descriptor: Descriptor): void {
-  try {
-    setns(descriptor, CLONE_NEWNET);
-  } catch (error) {
-    host.write(2, `tcphup: cannot go back to its own network namespace: ${(error as Error).message}\n`);
-    host.exit(1);
+  for (let attempt = 1;; attempt++) {
+    try {
+      return setns(descriptor, CLONE_NEWNET);
+    } catch (error) {
+      if (attempt < ATTEMPTS) continue;
+      host.write(2, `tcphup: cannot go back to its own network namespace: ${(error as Error).message}\n`);
+      host.exit(1);
+    }
   }
 }

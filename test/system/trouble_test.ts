@@ -150,6 +150,39 @@ systemTest("keepalive --watch asks again for a descriptor that was not to be had
   assertEquals(await scene.doomed.keepalive(), [DEFAULTS, DEFAULTS, DEFAULTS]);
 });
 
+systemTest(
+  "keepalive --watch sets again what was refused for a moment, and tells all it set",
+  ["strace"],
+  async (netns) => {
+    const scene = await Scene.make(netns);
+    // The third socket option of all is one of a connection; the twentieth that is asked for, one that is read back.
+    for (const injection of ["setsockopt:error=ENOBUFS:when=3", "getsockopt:error=ENOMEM:when=20"]) {
+      await scene.doomed.setKeepalive(UNTOUCHED);
+      await whileWatching(netns, [...failing(injection), "keepalive", ...DOOMED], async (said, complaints) => {
+        const told = (await said.next(3)).map((line) => JSON.parse(line).src.port);
+        assertEquals(told.sort(), scene.doomed.ports.toSorted());
+        assertMatch((await complaints.next(1))[0], /^tcphup: trying again after .* ?(ENOBUFS|ENOMEM)/);
+      });
+      assertEquals(await scene.doomed.keepalive(), [DEFAULTS, DEFAULTS, DEFAULTS]);
+    }
+  },
+);
+
+systemTest(
+  "a way back from another namespace that is closed for a moment is tried again",
+  ["strace"],
+  async (netns) => {
+    const scene = await Scene.make(netns);
+    await using other = await Namespace.create();
+    const args = [...DOOMED, "--netns", netns.name, "--netns", other.name, "--json"];
+    // The first setns(2) finds out whether there is a way back, the second enters the other namespace.
+    const run = await tcphup(args, { netns, command: failing("setns:error=ENOMEM:when=3") });
+    assertExit(run, 0);
+    assertEquals(run.json<Report>().hung_up, 3);
+    await scene.assertHungUp();
+  },
+);
+
 systemTest("ls --watch outlasts looks that fail", ["strace"], async (netns) => {
   await Scene.make(netns);
   const command = [...failing("sendto:error=ENOBUFS:when=7..20"), "ls", ...DOOMED];
