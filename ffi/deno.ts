@@ -57,6 +57,14 @@ const streams: Backend = {
   isBroken: (error) => error instanceof Deno.errors.BrokenPipe,
 };
 
+let closing: ((fd: number) => Promise<number>) | undefined;
+
+/** Has another thread call close(2). */
+export function closeElsewhere(fd: number): void {
+  closing ??= Deno.dlopen(LIBC, { close: { parameters: ["i32"], result: "i32", nonblocking: true } }).symbols.close;
+  void closing(fd);
+}
+
 let yieldElsewhere: (() => Promise<unknown>) | undefined;
 let pollElsewhere: ((fds: Int32Array<ArrayBuffer>, count: bigint, timeout_ms: number) => Promise<number>) | undefined;
 

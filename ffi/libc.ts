@@ -4,7 +4,7 @@
 // arguments that we pass, which the calling conventions of Linux on x86-64 and aarch64 allow. Results of type
 // ssize_t are declared i32: no call here moves 2 GiB, and a bigint for each would be waste.
 
-import { errno, host, load, prepareErrno } from "./deno.ts";
+import { closeElsewhere, errno, host, load, prepareErrno } from "./deno.ts";
 import { EACCES, EAGAIN, EINTR, ENOENT, ESRCH, ETIMEDOUT, SyscallError } from "./errno.ts";
 import type { NativeFunctions, NativeSymbols } from "./native.ts";
 import { aboutPath, aboutProcess, begin, end, isUnresponsive } from "./progress.ts";
@@ -155,6 +155,12 @@ export class Descriptor {
     begin();
     close(this.#number);
     end();
+    this.#number = -1;
+  }
+
+  /** As `close`, by another thread, for which nothing waits. */
+  closeElsewhere(): void {
+    closeElsewhere(this.#number);
     this.#number = -1;
   }
 

@@ -92,6 +92,12 @@ let pollElsewhere: NativeFunction | undefined;
 const encoder = new TextEncoder();
 const never = new Int32Array(new SharedArrayBuffer(4));
 
+/** Has another thread call close(2). */
+export function closeElsewhere(fd: number): void {
+  libc ??= open();
+  libc.func("close", TYPES.i32, [TYPES.i32]).async(fd, () => {});
+}
+
 /** The code of a failed system call of Node's own, such as `EPIPE`. */
 function codeOf(error: unknown): string | undefined {
   return (error as NodeJS.ErrnoException).code;

@@ -88,10 +88,11 @@ export class Actor {
   #shutDown(connection: Connection, { duplicate, owner }: Taken, idle_ms?: number): Attempt {
     try {
       const done = idle_ms === undefined
-        ? (duplicate.hangUp(this.#manner) ? "hung-up" : "already-gone")
+        ? duplicate.hangUp(this.#manner)
         : duplicate.hangUpIfIdle(idle_ms, this.#manner);
-      if (typeof done === "object") return done;
-      settle(connection, done, done === "already-gone" ? ENDED : null);
+      if (done === "already-gone") settle(connection, done, ENDED);
+      else if ("busy" in done) return done;
+      else settle(connection, "hung-up", done.trouble && failure(owner, done.trouble));
     } catch (error) {
       if (!isSyscallError(error)) throw error;
       settle(connection, "failed", failure(owner, error));

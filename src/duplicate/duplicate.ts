@@ -12,10 +12,13 @@ import {
   pidfdGetfd,
   pidfdOpen,
   setsockopt,
+  setsockoptBytes,
   SHUT_RD,
   SHUT_RDWR,
   SHUT_WR,
   shutdown,
+  SO_LINGER,
+  SOL_SOCKET,
   SyscallError,
   TCP_USER_TIMEOUT,
 } from "../../ffi/libc.ts";
@@ -109,8 +112,15 @@ export interface Manner {
   readonly fin_only?: boolean;
 }
 
-/** What became of an attempt to hang up at an idle moment: done, too late, or not done, and why. */
-export type IdleHangUp = "hung-up" | "already-gone" | { readonly busy: string };
+/** The FIN is on its way. */
+export interface HungUp {
+  /** What failed after that, null for nothing. */
+  readonly trouble: SyscallError | null;
+}
+
+/** `struct linger`: {int onoff, int seconds}. */
+const linger = new Uint8Array(8);
+const NO_LINGER = new Uint8Array(8);
 
 /** `struct tcp_info` and `struct mptcp_info`, with room for what kernels to come will add. */
 const info = new Uint8Array(512);
@@ -122,6 +132,7 @@ const MPTCP_INFO = 1;
 export class Duplicate {
   readonly descriptor: Descriptor;
   readonly #protocol: "tcp" | "mptcp";
+  #isHungUp = false;
 
   constructor(descriptor: Descriptor, protocol: "tcp" | "mptcp") {
     this.descriptor = descriptor;
@@ -131,28 +142,45 @@ export class Duplicate {
   /**
    * shutdown(2). The application reads what has arrived, then end-of-file; the peer gets what was written, then a FIN.
    *
-   * @returns `false` when the connection had already ended.
+   * @returns `already-gone` when the connection had already ended.
    * @throws {SyscallError} `EBUSY` on Linux 6.1.32 to 6.5 for a connect that another thread waits for.
    */
-  hangUp({ linger_ms, fin_only }: Manner): boolean {
-    if (linger_ms > 0) this.#setUserTimeout(linger_ms);
-    return this.#shutdown(fin_only ? SHUT_WR : SHUT_RDWR);
+  hangUp({ linger_ms, fin_only }: Manner): HungUp | "already-gone" {
+    if (!this.#shutdown(fin_only ? SHUT_WR : SHUT_RDWR)) return "already-gone";
+    return this.#afterFin(() => this.#setUserTimeout(linger_ms));
   }
 
   /**
    * The same, if the connection carries nothing and has carried nothing for `idle_ms`. Some microseconds lie between
    * looking and shutting down, in which the application may still send a request. So sending is shut down first, after
    * which nothing more can slip in; and receiving only when nothing did, so that a request that did is answered.
+   *
+   * @returns As `hangUp`, or what the connection is busy with.
    */
-  hangUpIfIdle(idle_ms: number, { linger_ms, fin_only }: Manner): IdleHangUp {
+  hangUpIfIdle(idle_ms: number, { linger_ms, fin_only }: Manner): HungUp | "already-gone" | { readonly busy: string } {
     const before = this.#traffic();
     const busy = busyWith(before, idle_ms);
     if (busy !== null) return { busy };
     if (!this.#shutdown(SHUT_WR)) return "already-gone";
-    if (!fin_only && !slippedThrough(before, this.#traffic())) this.#shutdown(SHUT_RD);
-    // No earlier, so that a busy connection keeps its own. The timer of the FIN, which looks at it, takes far longer.
-    if (linger_ms > 0) this.#setUserTimeout(linger_ms);
-    return "hung-up";
+    const shutReceiving = () => {
+      if (!fin_only && !slippedThrough(before, this.#traffic())) this.#shutdown(SHUT_RD);
+    };
+    return this.#afterFin(shutReceiving, () => this.#setUserTimeout(linger_ms));
+  }
+
+  /** Takes all of these steps, and tells which failure was the first. */
+  #afterFin(...steps: readonly (() => void)[]): HungUp {
+    this.#isHungUp = true;
+    let trouble: SyscallError | null = null;
+    for (const step of steps) {
+      try {
+        step();
+      } catch (error) {
+        if (!isSyscallError(error)) throw error;
+        trouble ??= error;
+      }
+    }
+    return { trouble };
   }
 
   /** What is under way. When data last went is asked last: it tells what came after the queues were looked at. */
@@ -180,7 +208,12 @@ export class Duplicate {
     }
   }
 
+  /**
+   * TCP_USER_TIMEOUT. Set before shutdown(2), a connection would keep it when that fails, or when this process is killed in
+   * between. The timer of the FIN looks at it when it fires, which is milliseconds after the FIN at the soonest.
+   */
   #setUserTimeout(ms: number): void {
+    if (ms === 0) return;
     try {
       setsockopt(this.descriptor, IPPROTO_TCP, TCP_USER_TIMEOUT, ms);
     } catch (error) {
@@ -199,8 +232,29 @@ export class Duplicate {
     connect(this.descriptor, UNSPEC);
   }
 
+  /**
+   * close(2). Where the application has closed its own descriptor meanwhile, and SO_LINGER is set, that waits until the peer
+   * has acknowledged everything. What is hung up on needs SO_LINGER no longer; for anything else another thread waits.
+   */
   close(): void {
-    this.descriptor.close();
+    if (this.#lingers && !(this.#isHungUp && this.#clearLinger())) this.descriptor.closeElsewhere();
+    else this.descriptor.close();
+  }
+
+  get #lingers(): boolean {
+    getsockoptBytes(this.descriptor, SOL_SOCKET, SO_LINGER, linger);
+    const [on, seconds] = new Int32Array(linger.buffer);
+    return on !== 0 && seconds > 0;
+  }
+
+  #clearLinger(): boolean {
+    try {
+      setsockoptBytes(this.descriptor, SOL_SOCKET, SO_LINGER, NO_LINGER);
+      return true;
+    } catch (error) {
+      if (isSyscallError(error)) return false;
+      throw error;
+    }
   }
 
   [Symbol.dispose](): void {
