@@ -5,12 +5,12 @@
 import { host } from "../../ffi/deno.ts";
 import { type Descriptor, isSyscallError, pidfdOpen } from "../../ffi/libc.ts";
 import { poll, pollAll, POLLIN } from "../../ffi/poll.ts";
-import { hasEnded, sendSignal, spawn } from "../../ffi/process.ts";
+import { hasEnded, keepOnExec, sendSignal, spawn } from "../../ffi/process.ts";
 import { isWaiting, type Notification, POLLHUP } from "../../ffi/seccomp.ts";
 import { type Duty, encodeDuty, SUPERVISE, WATCH } from "./duty.ts";
 import type { HeldStderr } from "./held_stderr.ts";
 import { inheritedEnvironment } from "./heritage.ts";
-import { REPLACED } from "./keeper.ts";
+import { COMMAND_FD, REPLACED, SHELF_FD, STDERR } from "./keeper.ts";
 
 /** How often the watcher looks while calls come in; with none it sleeps. */
 const TICK_MS = 250;
@@ -104,6 +104,8 @@ export class Watcher {
     const command = [...host.self, SUPERVISE, WATCH, String(host.pid), ...encodeDuty(this.#duty)];
     const args = command.map((word) => new TextEncoder().encode(word));
     try {
+      // Node marks what it has inherited.
+      for (const fd of [STDERR, SHELF_FD, COMMAND_FD]) keepOnExec(fd);
       this.#pid = spawn(command[0], args, inheritedEnvironment(), []);
       this.#stderr.drop();
     } catch (error) {
