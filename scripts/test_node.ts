@@ -50,7 +50,7 @@ async function findNode(): Promise<string> {
 }
 
 /** The system tests of what tcphup is for. */
-const CORE = /^(hang_up|select|ls|keepalive|run)(_.*)?_test\.ts$/;
+const CORE = /^(hang_up|select|ls|keepalive|run|supervisor)(_.*)?_test\.ts$/;
 
 function coreTests(): string[] {
   const directory = `${ROOT}test/system/`;
