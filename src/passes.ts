@@ -67,6 +67,8 @@ export class Passes {
   #inHand: readonly Connection[] = [];
   readonly #start = performance.now();
   #latest = 0;
+  /** What the first pass has still to find. */
+  #parts: Iterator<Connection[], void> | null = null;
   #count = 0;
   #foundNew = false;
   #confirmed = false;
@@ -85,6 +87,7 @@ export class Passes {
   get due(): number {
     if (this.#count === 0) return this.#start;
     if (this.#options.dry_run || this.refused !== null) return Infinity;
+    if (this.#parts !== null) return this.#rooms.cuts.size > 0 ? Infinity : this.#latest;
     if (this.#isRepeating) return this.#latest + (this.#options.repeat?.every_ms ?? DEFAULT_EVERY_MS);
     const { cuts } = this.#rooms;
     if (cuts.size > 0) return Infinity;
@@ -144,8 +147,10 @@ export class Passes {
   /** The connections of this pass: those not seen before, and those whose holder has to be looked for again. */
   #select(): Connection[] {
     const { selector } = this.#rooms;
+    if (this.#parts !== null) return this.#nextPart(this.#parts);
     const [first, takesNew] = [this.#count === 0, this.#takesNew];
     this.#count++;
+    if (first && this.#mayBeginEarly) return this.#nextPart(this.#parts = selector.selectInParts());
     // What was hung up on is closing now, so a later pass need not look at it.
     const seen = selector.select(first ? undefined : ~CLOSING);
     // A dump of many sockets that come and go may miss one, so the only look is two.
@@ -154,6 +159,21 @@ export class Passes {
     const found = takesNew ? this.#unknown(listed) : [];
     this.#foundNew = found.length > 0;
     return [...this.#withinMax(found), ...there];
+  }
+
+  /** Whether what is found in one network namespace can be cut while the others are listed: no guard wants to see it all. */
+  get #mayBeginEarly(): boolean {
+    const { dry_run, max, confirm, repeat } = this.#options;
+    const isPlain = !dry_run && !this.#onlyFirst && max === undefined && confirm === undefined && repeat === undefined;
+    return isPlain && this.#rooms.selector.isInParts;
+  }
+
+  #nextPart(parts: Iterator<Connection[], void>): Connection[] {
+    const { value, done } = parts.next();
+    if (done) this.#parts = null;
+    const found = this.#unknown(value ?? []);
+    this.#foundNew ||= found.length > 0;
+    return found;
   }
 
   #unknown(listed: readonly Connection[]): Connection[] {

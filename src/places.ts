@@ -65,18 +65,23 @@ export class Places {
   }
 
   /**
-   * Does work in one namespace after the other, as they are now: it is given the inode number, and the sock_diag of it.
+   * Does work in one namespace after the other, as they are now: it is given the inode number, and the sock_diag of it. Comes
+   * back after the first namespace, this thread's own where that is one of them, and then after some at a time.
    *
    * @param requests The dumps that it will ask for. Those of many namespaces are asked for at once.
    * @throws {UsageError} For a namespace that is not there, the first time.
    * @throws {Unsupported} When none of them may be entered.
    */
-  forEach(work: (netns: number, diag: Dumper) => void, requests: (netns: number) => readonly DumpRequest[]): void {
+  *forEach(
+    work: (netns: number, diag: Dumper) => void,
+    requests: (netns: number) => readonly DumpRequest[],
+  ): Generator<void, void> {
     const namespaces = this.#find();
     const atOnce = namespaces.length > 1 ? Math.max(1, Math.min(AT_ONCE, Math.floor(SHARE * descriptorLimit()))) : 1;
     let entered = 0;
-    for (let i = 0; i < namespaces.length; i += atOnce) {
-      const some = namespaces.slice(i, i + atOnce);
+    for (let i = 0, end = 1; i < namespaces.length; i = end, end += atOnce) {
+      if (i > 0) yield;
+      const some = namespaces.slice(i, end);
       const ahead = this.#askAhead(some, requests);
       try {
         for (const netns of some) if (this.#work(netns, work, ahead.get(netns))) entered++;

@@ -70,19 +70,29 @@ export class Selector {
    * hidden from this user.
    */
   select(states: number = this.#target.states): Connection[] {
+    return [...this.selectInParts(states)].flat();
+  }
+
+  /** The same, part by part: those of the first namespace, and then of some at a time. What it throws may come late. */
+  *selectInParts(states: number = this.#target.states): Generator<Connection[], void> {
     const mask = states & this.#target.states;
     const owners = this.#owners = this.#holders?.look().owners;
     const leftOut: Wanted[] = [];
     const leaveOut = this.#holders?.isInDoubt
       ? ({ inode, uid }: InetDiagMsg) => void (inode !== 0 && leftOut.push({ inode, uid }))
       : null;
-    const connections = this.#list((netns) => {
+    const parts = this.#listInParts((netns) => {
       const wanted = this.#queriesIn(netns, mask);
       return owners === undefined ? wanted : wanted.map((query) => heldBy(owners, query, leaveOut));
     });
+    for (const connections of parts) yield this.#chosen(connections, owners);
     this.#target.local?.verify();
     if (this.#holders?.isInDoubt) this.#holders.judge(leftOut);
-    return this.#chosen(connections, owners);
+  }
+
+  /** Whether each part of a selection stands by itself: nothing that comes later takes something from it. */
+  get isInParts(): boolean {
+    return this.#target.local === undefined;
   }
 
   /**
@@ -137,7 +147,11 @@ export class Selector {
   }
 
   #list(queriesIn: (netns: number) => readonly Query[]): Connection[] {
-    const lists: Connection[][] = [];
+    return [...this.#listInParts(queriesIn)].flat();
+  }
+
+  *#listInParts(queriesIn: (netns: number) => readonly Query[]): Generator<Connection[], void> {
+    let found: Connection[][] = [];
     const known = new Map<number, readonly Query[]>();
     const wantedIn = (netns: number): readonly Query[] => {
       const wanted = known.get(netns) ?? queriesIn(netns);
@@ -152,18 +166,26 @@ export class Selector {
       requests.set(wanted, made);
       return made;
     };
+    const list = (netns: number, diag: Dumper) => {
+      pulse();
+      const wanted = wantedIn(netns);
+      if (this.#asksForMark && wanted.length > 0) verifyMarks(diag);
+      if (wanted.length > 0) found.push(listConnections(diag, wanted, this.#extensions, netns));
+    };
     try {
-      this.#places.forEach((netns, diag) => {
-        pulse();
-        const wanted = wantedIn(netns);
-        if (this.#asksForMark && wanted.length > 0) verifyMarks(diag);
-        if (wanted.length > 0) lists.push(listConnections(diag, wanted, this.#extensions, netns));
-      }, requestsIn);
+      for (const _ of this.#places.forEach(list, requestsIn)) {
+        yield this.#named(found.flat());
+        found = [];
+      }
     } catch (error) {
       if (!isSyscallError(error, "ENOENT", "EPROTONOSUPPORT", "EAFNOSUPPORT")) throw error;
       throw new Unsupported("This kernel cannot list TCP sockets: it needs CONFIG_INET_DIAG and CONFIG_INET_TCP_DIAG");
     }
-    const connections = lists.length === 1 ? lists[0] : lists.flat();
+    yield this.#named(found.flat());
+  }
+
+  /** With the names of their namespaces, where there are several. */
+  #named(connections: Connection[]): Connection[] {
     if (this.#places.areSeveral) {
       for (const connection of connections) connection.netns_name = this.#places.nameOf(connection.netns);
     }

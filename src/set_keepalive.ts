@@ -244,6 +244,7 @@ class Setter {
   async *forever(): AsyncGenerator<Connection, void> {
     const { every_ms = DEFAULT_EVERY_MS, on_look, signal } = this.#options;
     while (!this.#interrupted) {
+      const start = performance.now();
       for (const connection of this.#borne(() => this.#look()) ?? []) {
         await this.#breathe();
         if (this.#interrupted) return;
@@ -255,7 +256,8 @@ class Setter {
       const unseen = this.#borne(() => this.#selector.unseen);
       this.#trouble.conclude();
       if (unseen) on_look?.(unseen);
-      await sleep(every_ms, signal);
+      // Whoever opens connections as fast as he can gets half of a processor's time at the most.
+      await sleep(Math.max(every_ms, performance.now() - start), signal);
     }
   }
 

@@ -23,6 +23,7 @@ import { ProgressLine } from "./progress.ts";
 import { selectionOf } from "./selection.ts";
 import { complainOfTime } from "./spent.ts";
 import { columns, complain, paint, print, write } from "./terminal.ts";
+import { Throttle } from "./throttle.ts";
 
 /** Sets keepalive, once or for as long as it is wanted. Returns the exit code. */
 export async function keepalive(args: Arguments): Promise<number> {
@@ -144,11 +145,13 @@ async function watch(args: Arguments, selection: Selection, options: WatchKeepal
   const on_look = (unseen: readonly string[]) => {
     looks++;
     for (const text of unseen) teller.complainOnce(text);
+    teller.count();
   };
   for await (const connection of watchKeepalive(selection, { ...options, on_look, on_trouble: complain })) {
     if (isChanged(connection)) changes++;
     if (!teller.tell(connection)) break;
   }
+  teller.count(true);
   if (args.has("verbose")) complain(paint("faint", `looked ${looks} times, set keepalive on ${changes}`));
   return DONE;
 }
@@ -157,12 +160,17 @@ function isChanged({ outcome }: Connection): boolean {
   return outcome === "keepalive-set" || outcome === "would-set-keepalive";
 }
 
-/** Says what happens, a line each. */
+/** How many complaints are remembered, so that each is made once: names of processes are in them. */
+const MOST_COMPLAINTS = 1000;
+
+/** Says what happens, a line each, as long as it is not too much. As JSON it says all. */
 class Teller {
   readonly #quiet: boolean;
   readonly #json: boolean;
   readonly #verbose: boolean;
   readonly #complaints = new Set<string>();
+  readonly #changes = new Throttle(performance.now());
+  readonly #complaining = new Throttle(performance.now());
 
   constructor(args: Arguments) {
     this.#quiet = args.has("quiet");
@@ -173,7 +181,9 @@ class Teller {
   /** Returns `false` when nobody reads it any more. */
   tell(connection: Connection): boolean {
     if (this.#json) return write(jsonLines([connection], { time: new Date().toISOString() }));
-    if (isChanged(connection)) return this.#quiet || print([this.#lineOf(connection)]);
+    if (isChanged(connection)) {
+      return this.#quiet || !this.#changes.admits(performance.now()) || print([this.#lineOf(connection)]);
+    }
     // A thousand connections of one process need no thousand lines.
     this.#complainOnce(`${connection.outcome} ${connection.error}`, this.#lineOf(connection));
     return true;
@@ -185,8 +195,18 @@ class Teller {
 
   #complainOnce(what: string, text: string): void {
     if (this.#complaints.has(what)) return;
+    if (this.#complaints.size >= MOST_COMPLAINTS) this.#complaints.clear();
     this.#complaints.add(what);
-    complain(text);
+    if (this.#complaining.admits(performance.now())) complain(text);
+  }
+
+  /** Says how much was left out, now and then and at the end. */
+  count(isLast = false): void {
+    const [changes, complaints] = [this.#changes, this.#complaining].map((one) =>
+      one.leftOut(performance.now(), isLast)
+    );
+    if (changes > 0) print([`${changes} more connections, too many to name`]);
+    if (complaints > 0) complain(`${complaints} more complaints, too many to name`);
   }
 
   #lineOf(connection: Connection): string {

@@ -19,6 +19,21 @@ async function ino(path: string): Promise<number> {
   return (await Deno.stat(path)).ino!;
 }
 
+systemTest("what is found in its own namespace is cut before the others are listed", ["strace"], async (netns) => {
+  const scene = await Scene.make(netns);
+  await using _other = await Namespace.create();
+  const directory = await Deno.makeTempDir({ prefix: "tcphup-test-" });
+  const trace = `${directory}/trace`;
+  const command = ["strace", "-f", "-qq", "-o", trace, "-e", "trace=sendto,shutdown", "-e", "signal=none", ...TCPHUP];
+  const args = ["127.0.0.2", "8000", "--netns=all", "--include-session"];
+  assertExit(await tcphup(args, { netns, command }), 0);
+  const calls = (await Deno.readTextFile(trace)).split("\n").filter((call) => /sendto\(|shutdown\(/.test(call));
+  // A namespace is asked for TCP, and for MPTCP of each family.
+  assertEquals(calls.findIndex((call) => call.includes("shutdown(")), 3, calls.join("\n"));
+  await scene.assertHungUp();
+  await Deno.remove(directory, { recursive: true });
+});
+
 systemTest("--netns by name, process and path", [], async (netns) => {
   await using other = await Namespace.create();
   const { doomed, client } = await Scene.make(other);
