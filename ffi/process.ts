@@ -31,7 +31,7 @@ const multiplying = lazily({
 
 const attending = lazily({
   waitpid: { parameters: ["i32", "buffer", "i32"], result: "i32" },
-  kill: { parameters: ["i32", "i32"], result: "i32" },
+  tgkill: { name: "syscall", parameters: ["usize", "i32", "i32", "i32"], result: "i32" },
 });
 
 const becoming = lazily({
@@ -182,9 +182,11 @@ export function sendSignal(pidfd: Descriptor, signal: number): void {
   check("pidfd_send_signal", watching().pidfd_send_signal(SYS_pidfd_send_signal, pidfd.number, signal, 0n, 0));
 }
 
-/** kill(2). */
+const SYS_tgkill = host.arch === "x86_64" ? 234n : 131n;
+
+/** Sends a process a signal, by tgkill(2) of its first thread: whoever may not send signals may do that, as runtimes need it. */
 export function kill(pid: number, signal: number): void {
-  check("kill", attending().kill(pid, signal));
+  check("tgkill", attending().tgkill(SYS_tgkill, pid, pid, signal));
 }
 
 /**

@@ -28,8 +28,7 @@ import { Unsupported } from "./unsupported.ts";
 
 export { currentNetns } from "./netns/enter.ts";
 
-const HIDDEN_INFO =
-  "the kernel does not list how connections have been (INET_DIAG_INFO): somebody holds the lock of one of them";
+const WITHOUT_INFO = "how connections have been, which the selection asks for, could not be listed";
 
 /** Looks for the connections of a target, as often as it is asked to. */
 export class Selector {
@@ -208,7 +207,7 @@ export class Selector {
   /** Why connections may have been missed: namespaces and processes that may not be looked into, each named. */
   get unseen(): string[] {
     return [
-      ...(this.hidesInfo ? [HIDDEN_INFO] : []),
+      ...(this.hidesInfo && asksForInfo(this.#target.filter) ? [WITHOUT_INFO] : []),
       ...this.#places.unseen,
       ...(this.#holders?.unseen ?? []),
       ...(this.#keepalive?.unseen ?? []),

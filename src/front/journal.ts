@@ -94,10 +94,15 @@ function userOf(pid: number): number | null {
 
 const SHOWN = 5;
 
+const WITHOUT_INFO =
+  "the kernel does not come to an end with what it knows of each connection (INET_DIAG_INFO), which is left out: somebody " +
+  "holds the lock of one of them";
+
 /** Who did not answer, each in one line. */
 export function unanswered(): string[] {
   const pids = [...new Set(unresponsive.filter(({ kind }) => kind === ABOUT.process).map(({ pid }) => pid))];
   const lines = pids.slice(0, SHOWN).map((pid) => `pid ${pid} does not answer: blocked in the kernel`);
+  if (unresponsive.some(({ kind }) => kind === ABOUT.list)) lines.push(WITHOUT_INFO);
   if (pids.length > SHOWN) lines.push(`${pids.length - SHOWN} more processes do not answer`);
   for (const uid of avoidedUsers) {
     lines.push(`uid ${uid}: too many processes do not answer, so that none was looked into`);

@@ -4,15 +4,15 @@ import { TextLineStream } from "./lines.ts";
 import type { Namespace } from "./namespace.ts";
 import { pythonProgram } from "./peer.ts";
 
-/** What such a process is stuck in, and with it whoever comes near: with its socket's lock, or so that /proc of it hangs. */
-export type StuckIn = "lock" | "exec";
+/** What does not return: a call that takes the lock of its socket; in its mount namespace, a look at its descriptors in /proc. */
+export type StuckIn = "lock" | "proc";
 
 export interface StuckOptions {
   count?: number;
   user?: number;
 }
 
-/** Processes that are stuck, each with a connection to a server. Disposing of it lets go of them. */
+/** Processes, each with a connection to a server. Disposing of it lets go of who waits. */
 export class Stuck implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;
   readonly pids: readonly number[];
@@ -35,6 +35,11 @@ export class Stuck implements AsyncDisposable {
     const { value } = await lines.read();
     if (value === undefined) throw new Error(`stuck.py: ${await new Response(child.stderr).text()}`);
     return new Stuck(child, JSON.parse(value));
+  }
+
+  /** The command that runs another one in the mount namespace in which /proc hangs. */
+  get within(): string[] {
+    return ["nsenter", `--target=${this.#child.pid}`, "--mount", "--"];
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -20,12 +20,13 @@ async function ino(path: string): Promise<number> {
 }
 
 systemTest("what is found in its own namespace is cut before the others are listed", ["strace"], async (netns) => {
-  const scene = await Scene.make(netns);
+  const address = uniqueAddress();
+  const scene = await Scene.make(netns, { address });
   await using _other = await Namespace.create();
   const directory = await Deno.makeTempDir({ prefix: "tcphup-test-" });
   const trace = `${directory}/trace`;
   const command = ["strace", "-f", "-qq", "-o", trace, "-e", "trace=sendto,shutdown", "-e", "signal=none", ...TCPHUP];
-  const args = ["127.0.0.2", "8000", "--netns=all", "--include-session"];
+  const args = [address, "8000", "--netns=all", "--include-session"];
   assertExit(await tcphup(args, { netns, command }), 0);
   const calls = (await Deno.readTextFile(trace)).split("\n").filter((call) => /sendto\(|shutdown\(/.test(call));
   // A namespace is asked for TCP, and for MPTCP of each family.

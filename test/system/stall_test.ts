@@ -4,13 +4,14 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { Connection } from "../../src/connection.ts";
 import { pythonProgram } from "../harness/peer.ts";
 import { commandLine, eventually } from "../harness/process.ts";
-import { assertCountsAddUp, assertExit, DOOMED_PORT, Scene } from "../harness/scene.ts";
+import { assertCountsAddUp, assertExit, DOOMED_PORT, KEPT_PORT, Scene } from "../harness/scene.ts";
 import { Stuck } from "../harness/stuck.ts";
 import { systemTest } from "../harness/system.ts";
 import { engineOf, Running, TCPHUP, tcphup } from "../harness/tcphup.ts";
 import { Terminal } from "../harness/terminal.ts";
 
-const ADDRESS = "127.0.0.2";
+/** An address that no other test uses: whoever looks at the whole host would get stuck with these connections too. */
+const ADDRESS = `127.77.${crypto.getRandomValues(new Uint8Array(2)).join(".")}`;
 const DOOMED = [ADDRESS, `${DOOMED_PORT}`];
 const UNRESPONSIVE = /does not answer: blocked in the kernel/;
 
@@ -24,7 +25,7 @@ function assertStuck(connections: readonly Connection[], count: number): Connect
 
 for (const flags of [[], ["--destroy"], ["--when-idle=1ms", "--leave-busy"], ["--rate=50/s"]]) {
   systemTest(`one socket's lock is held: all others are dealt with (${flags})`, ["FUSE", "unshare"], async (netns) => {
-    const scene = await Scene.make(netns);
+    const scene = await Scene.make(netns, { address: ADDRESS });
     await using stuck = await Stuck.start(netns, "lock", ADDRESS, DOOMED_PORT);
     const later = await scene.client.connect(ADDRESS, DOOMED_PORT, { count: 3 });
     const run = await tcphup([...DOOMED, ...flags, "--json"], { netns });
@@ -39,7 +40,7 @@ for (const flags of [[], ["--destroy"], ["--when-idle=1ms", "--leave-busy"], ["-
 }
 
 systemTest("keepalive is set on all but the connection that is stuck", ["FUSE", "unshare"], async (netns) => {
-  const scene = await Scene.make(netns);
+  const scene = await Scene.make(netns, { address: ADDRESS });
   await using _stuck = await Stuck.start(netns, "lock", ADDRESS, DOOMED_PORT);
   const later = await scene.client.connect(ADDRESS, DOOMED_PORT, { count: 3 });
   const run = await tcphup(["keepalive", ...DOOMED, "--json"], { netns });
@@ -54,9 +55,9 @@ systemTest("keepalive is set on all but the connection that is stuck", ["FUSE", 
 });
 
 systemTest("a process that /proc hangs at is left out, and named", ["FUSE", "unshare"], async (netns) => {
-  const scene = await Scene.make(netns);
-  await using stuck = await Stuck.start(netns, "exec", ADDRESS, 9000);
-  const run = await tcphup([...DOOMED, "--json"], { netns });
+  const scene = await Scene.make(netns, { address: ADDRESS });
+  await using stuck = await Stuck.start(netns, "proc", ADDRESS, KEPT_PORT);
+  const run = await tcphup([...DOOMED, "--json"], { netns, within: stuck.within });
   assertExit(run, 0);
   assertEquals(run.json().hung_up, 3);
   assertMatch(run.stderr, new RegExp(`^tcphup: pid ${stuck.pids[0]} does not answer: blocked in the kernel\n$`));
@@ -64,19 +65,20 @@ systemTest("a process that /proc hangs at is left out, and named", ["FUSE", "uns
 });
 
 systemTest("a connection whose holder cannot be looked for fails", ["FUSE", "unshare"], async (netns) => {
-  const scene = await Scene.make(netns);
-  await using stuck = await Stuck.start(netns, "exec", ADDRESS, DOOMED_PORT);
-  const run = await tcphup([...DOOMED, "--json"], { netns });
+  const scene = await Scene.make(netns, { address: ADDRESS });
+  await using stuck = await Stuck.start(netns, "proc", ADDRESS, DOOMED_PORT);
+  const options = { netns, within: stuck.within };
+  const run = await tcphup([...DOOMED, "--json"], options);
   assertExit(run, 1);
   const [{ error }] = assertStuck(run.json().connections, 1);
   assertMatch(error!, new RegExp(`pid ${stuck.pids[0]} `));
   await scene.doomed.assertEnded("EOF");
-  const list = await tcphup(["ls", ...DOOMED, "--json"], { netns });
+  const list = await tcphup(["ls", ...DOOMED, "--json"], options);
   assertMatch(list.stderr, UNRESPONSIVE);
 });
 
 systemTest("many that are stuck hold up nobody else", ["FUSE", "unshare"], async (netns) => {
-  const scene = await Scene.make(netns);
+  const scene = await Scene.make(netns, { address: ADDRESS });
   await using _stuck = await Stuck.start(netns, "lock", ADDRESS, DOOMED_PORT, { count: 30 });
   const later = await scene.client.connect(ADDRESS, DOOMED_PORT, { count: 3 });
   const run = await tcphup([...DOOMED, "--json"], { netns });
@@ -89,7 +91,7 @@ systemTest("many that are stuck hold up nobody else", ["FUSE", "unshare"], async
 });
 
 systemTest("SIGTERM brings the report though it is stuck", ["FUSE", "unshare"], async (netns) => {
-  const scene = await Scene.make(netns);
+  const scene = await Scene.make(netns, { address: ADDRESS });
   await using _stuck = await Stuck.start(netns, "lock", ADDRESS, DOOMED_PORT);
   const running = new Running([...DOOMED, "--json"], { netns });
   await scene.doomed.ended();
@@ -108,7 +110,7 @@ async function slowly(scene: Scene, flags: readonly string[] = []): Promise<Runn
 }
 
 systemTest("when tcphup is killed nothing goes on", [], async (netns) => {
-  const scene = await Scene.make(netns, { count: 20 });
+  const scene = await Scene.make(netns, { address: ADDRESS, count: 20 });
   const running = await slowly(scene);
   const engine = await engineOf(running.pid);
   running.kill("SIGKILL");
@@ -119,7 +121,7 @@ systemTest("when tcphup is killed nothing goes on", [], async (netns) => {
 });
 
 systemTest("when the process that works is killed another one finishes, and tells all", [], async (netns) => {
-  const scene = await Scene.make(netns);
+  const scene = await Scene.make(netns, { address: ADDRESS });
   const running = await slowly(scene);
   Deno.kill(await engineOf(running.pid), "SIGKILL");
   const run = await running.end();
@@ -130,7 +132,7 @@ systemTest("when the process that works is killed another one finishes, and tell
 });
 
 systemTest("what connects anew is left alone by the process that goes on too", [], async (netns) => {
-  const scene = await Scene.make(netns);
+  const scene = await Scene.make(netns, { address: ADDRESS });
   const running = await slowly(scene);
   const anew = await scene.client.connect(ADDRESS, DOOMED_PORT, { count: 3 });
   Deno.kill(await engineOf(running.pid), "SIGKILL");
@@ -140,7 +142,7 @@ systemTest("what connects anew is left alone by the process that goes on too", [
 });
 
 systemTest("a signal that is sent to tcphup alone reaches the process that works", [], async (netns) => {
-  const scene = await Scene.make(netns, { count: 20 });
+  const scene = await Scene.make(netns, { address: ADDRESS, count: 20 });
   const running = await slowly(scene);
   running.kill("SIGINT");
   const run = await running.end();
@@ -149,7 +151,7 @@ systemTest("a signal that is sent to tcphup alone reaches the process that works
 });
 
 systemTest("who is stopped is not stuck", [], async (netns) => {
-  const scene = await Scene.make(netns);
+  const scene = await Scene.make(netns, { address: ADDRESS });
   const running = await slowly(scene);
   const engine = await engineOf(running.pid);
   Deno.kill(engine, "SIGSTOP");
@@ -161,7 +163,7 @@ systemTest("who is stopped is not stuck", [], async (netns) => {
 });
 
 systemTest("on a terminal it asks, and ^C ends both processes", [], async (netns) => {
-  const scene = await Scene.make(netns);
+  const scene = await Scene.make(netns, { address: ADDRESS });
   for (const [typed, code] of [["\x03", -2], ["y\n", 0]] as const) {
     const terminal = Terminal.start(netns, [...TCPHUP, ...DOOMED, "--interactive"]);
     await terminal.expect("[y/N]");
@@ -180,7 +182,7 @@ for (
   ] as const
 ) {
   systemTest(`where ${what} allows no second process tcphup does it alone`, [], async (netns) => {
-    const scene = await Scene.make(netns);
+    const scene = await Scene.make(netns, { address: ADDRESS });
     const run = await tcphup([...DOOMED, "--json"], { netns, command: [...command, ...TCPHUP] });
     assertExit(run, 0);
     await scene.assertHungUp();
@@ -188,7 +190,7 @@ for (
 }
 
 systemTest("who does not read what it says does not make it stuck", ["bash"], async (netns) => {
-  const scene = await Scene.make(netns, { count: 400 });
+  const scene = await Scene.make(netns, { address: ADDRESS, count: 400 });
   const script = `"$@" | { sleep 3; wc -l; }`;
   const run = await tcphup([...DOOMED], { netns, command: ["bash", "-c", script, "bash", ...TCPHUP] });
   assertEquals(run.stdout.trim(), "402");
