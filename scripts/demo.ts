@@ -1,10 +1,14 @@
 // A demonstration that brings everything it needs: a server and a client with a pool of keep-alive connections, each a
 // process of its own, on loopback, and tcphup in this one. It needs no privileges: a user may act on processes of their
-// own and, where Yama is at its default, a process on its descendants, which these two are.
+// own and, where Yama is at its default, a process on its descendants, which these two are. Flags are tcphup's:
+// `deno task demo --verbose`.
 
-import { hangUp, list } from "../mod.ts";
+import { parseArguments } from "../src/cli/arguments.ts";
+import { hup } from "../src/cli/hup.ts";
+import { ls } from "../src/cli/ls.ts";
+import { chooseColour } from "../src/cli/terminal.ts";
 
-const CONNECTIONS = 8;
+const CONNECTIONS = 4;
 
 /** A server that answers each line with the same line, on a port of the kernel's choice. */
 async function serve(): Promise<void> {
@@ -79,6 +83,14 @@ function tally(lines: readonly string[]): string {
   return [...counts].map(([line, count]) => `${count} × ${line}`).join(", ");
 }
 
+/** Runs a command line of tcphup in this process, and shows it as a shell does. Returns whether it succeeded. */
+async function tcphup(...words: string[]): Promise<boolean> {
+  console.log(`\n$ tcphup ${words.join(" ")}`);
+  const args = parseArguments([...words, ...Deno.args]);
+  chooseColour(args.value("color"));
+  return await (args.command === "ls" ? ls(args) : hup(args)) === 0;
+}
+
 async function demonstrate(): Promise<boolean> {
   const server = new Actor("server");
   let client: Actor | undefined;
@@ -86,29 +98,22 @@ async function demonstrate(): Promise<boolean> {
     const port = await server.says();
     client = new Actor("client", port);
     await client.says();
-    const [clientPid, serverPid] = [client.process.pid, server.process.pid];
-    console.log(`A server (pid ${serverPid}) listens on 127.0.0.1 port ${port}.`);
-    console.log(
-      `A client (pid ${clientPid}) keeps ${CONNECTIONS} idle connections to it. tcphup ls 127.0.0.1 ${port}:\n`,
-    );
-    for (const { state, src, dst, owners } of list({ dst: "127.0.0.1", dport: port }).connections) {
-      const [{ pid, fd, comm }] = owners;
-      console.log(`  ${state}  ${src.address}:${src.port} → ${dst.address}:${dst.port}  ${pid}/${comm} fd ${fd}`);
-    }
+    console.log(`A server (pid ${server.process.pid}) listens on 127.0.0.1 port ${port}.`);
+    console.log(`A client (pid ${client.process.pid}) keeps ${CONNECTIONS} idle connections to it.`);
+    if (!await tcphup("ls", "127.0.0.1", port)) return false;
 
-    console.log(`\nNow: tcphup 127.0.0.1 ${port}\n`);
     const start = performance.now();
-    const report = await hangUp({ dst: "127.0.0.1", dport: port });
+    if (!await tcphup("127.0.0.1", port)) return false;
     const [ofClient, ofServer]: string[][] = [[], []];
-    for (let i = 0; i < report.matched; i++) ofClient.push(await client.says());
+    for (let i = 0; i < CONNECTIONS; i++) ofClient.push(await client.says());
     const noticed_ms = performance.now() - start;
-    for (let i = 0; i < report.matched; i++) ofServer.push(await server.says());
+    for (let i = 0; i < CONNECTIONS; i++) ofServer.push(await server.says());
 
-    console.log(`  hung up on ${report.hung_up} of ${report.matched} connections in ${report.elapsed_ms} ms`);
-    console.log(`  the client: ${tally(ofClient)} (all of them after ${noticed_ms.toFixed(0)} ms)`);
-    console.log(`  the server: ${tally(ofServer)}`);
-    console.log("\nNeither program was changed, restarted or sent a reset.");
-    return report.hung_up === CONNECTIONS && ofClient.every((line) => line === "read end-of-file");
+    console.log(`\nThe client: ${tally(ofClient)}, all within ${noticed_ms.toFixed(0)} ms.`);
+    console.log(`The server: ${tally(ofServer)}.`);
+    if (![...ofClient, ...ofServer].every((line) => line.startsWith("read end-of-file"))) return false;
+    console.log("Neither program was changed, restarted or sent a reset.");
+    return true;
   } finally {
     await client?.end();
     await server.end();

@@ -1,18 +1,26 @@
-// What is made from the table of flags apart from the program itself: `deno task docs` brings README.md and the Ansible
-// module up to date, with --check it fails where they are not. --output DIRECTORY makes the man page and the completions,
+// What is made from the tables of flags and exit codes apart from the program itself: `deno task docs` brings README.md
+// and the Ansible module up to date, with --check it fails where they are not. --output DIRECTORY makes the man page and the completions,
 // laid out as under /usr.
 
 import { COMPLETIONS } from "../src/cli/completions.ts";
-import { generalHelp } from "../src/cli/help.ts";
+import { EXIT_CODES } from "../src/cli/help.ts";
 import { manPage } from "../src/cli/man_page.ts";
 import { ansibleFlags, ansibleOptions } from "./docs/ansible.ts";
 import { fail, ROOT } from "./tools.ts";
 
 /** The files of which parts are made, and what makes each part. */
 const PARTS: Record<string, Record<string, () => string>> = {
-  "README.md": { help: () => `\n\`\`\`\n${generalHelp(100)}\`\`\`\n` },
+  "README.md": { "exit-codes": exitCodes },
   "scripts/ansible/roles/tcphup/library/tcphup.py": { options: ansibleOptions, flags: ansibleFlags },
 };
+
+/** The exit codes as a table, laid out as `deno fmt` does. */
+function exitCodes(): string {
+  const width = Math.max(...EXIT_CODES.map(([, meaning]) => meaning.length));
+  const row = (code: string, meaning: string) => `| ${code} | ${meaning.padEnd(width)} |\n`;
+  const rows = EXIT_CODES.map(([code, meaning]) => row(String(code).padStart(9), meaning));
+  return `\n${row("exit code", "meaning")}${row("--------:", "-".repeat(width))}${rows.join("")}`;
+}
 
 /** Where the files that are made whole belong, below /usr. */
 export const SHARED: Record<string, () => string> = {

@@ -47,9 +47,9 @@ hostTest("the Job's capabilities hang up in every pod", NEEDS, async () => {
   assertEquals(pods, Array(2).fill(["EOF", "EOF", "EOF"]));
 });
 
-hostTest("the capabilities that README.md leaves to root hang up in every pod", NEEDS, async () => {
-  const readme = await Deno.readTextFile(new URL("../../README.md", import.meta.url));
-  const [, setpriv] = /^(setpriv .*) \\\n +tcphup /m.exec(readme)!;
+hostTest("the capabilities that SECURITY.md leaves to root hang up in every pod", NEEDS, async () => {
+  const document = await Deno.readTextFile(new URL("../../.github/SECURITY.md", import.meta.url));
+  const [, setpriv] = /^(setpriv .*) \\\n +tcphup /m.exec(document)!;
   const { tcphup, pods } = await runOnNode([...setpriv.split(" "), ...TCPHUP, ...HANG_UP]);
   assertExit(tcphup, 0);
   assertEquals(pods, Array(2).fill(["EOF", "EOF", "EOF"]));

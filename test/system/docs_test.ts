@@ -2,11 +2,29 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { drifted, SHARED, writeShared } from "../../scripts/docs.ts";
+import { demonstrate, PICTURE, pictureOf } from "../../scripts/picture.ts";
 import { run } from "../harness/process.ts";
 import { hostTest } from "../harness/system.ts";
 
 Deno.test("README.md and the Ansible module are what deno task docs makes", async () => {
   assertEquals([...(await drifted()).keys()], []);
+});
+
+/** A picture apart from its numbers, which differ from one run to the next. */
+function comparable(picture: string): string {
+  return picture.replace(/\d+/g, "0");
+}
+
+hostTest("the picture in README.md shows what the demonstration prints", [], async () => {
+  assertEquals(comparable(await Deno.readTextFile(PICTURE)), comparable(pictureOf(await demonstrate())));
+});
+
+Deno.test("a picture has text as it stands, each cell of a table where it begins, and green where it is", () => {
+  const picture = pictureOf('$ a <b> "c" & d\n\n12345678  \x1b[32mok\x1b[0m\n');
+  assertMatch(picture, /^<svg [^>]* width="166" height="100" /);
+  assertMatch(picture, /<text x="20" y="34" class="command">\$ a &lt;b&gt; "c" &amp; d<\/text>/);
+  assertMatch(picture, /<text x="20" y="74">12345678<\/text>\n<text x="104" y="74" class="good">ok<\/text>/);
+  assertMatch(picture, /@media \(prefers-color-scheme: dark\)/);
 });
 
 async function withShared(use: (directory: string) => Promise<void>): Promise<void> {

@@ -1,4 +1,5 @@
-// The ways to install that README.md shows: each block is run as it stands, or something here runs the same for a reason.
+// The ways to install and to use tcphup that README.md shows: each block is run as it stands, or something here runs the
+// same for a reason.
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { run } from "../harness/process.ts";
@@ -7,43 +8,53 @@ import { hostTest } from "../harness/system.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
 const README = await Deno.readTextFile(`${ROOT}README.md`);
-const [, INSTALL] = /^## Install\n(.*?)^## /ms.exec(README)!;
 
 /** The block below each way's name. */
 const BLOCKS = new Map(
-  [...INSTALL.matchAll(/^\*\*(.*?)\*\*.*?^```\n(.*?)^```$/gms)].map(([, way, text]) => [way, text] as const),
+  [...README.matchAll(/^\*\*(.*?)\*\*.*?^```\w*\n(.*?)^```$/gms)].map(([, way, text]) => [way, text] as const),
 );
 
 /** Where a block cannot be followed on any machine: what it would take, and who does the same here. */
 const ELSEWHERE: Record<string, string> = {
-  "One file": "dl.deno.land and another host; .ci/run compiles with npm's runtime, binary_test.ts copies the file",
+  Binary: "dl.deno.land and another host; .ci/run compiles with npm's runtime, binary_test.ts copies the file",
+  npm: "jsr.io; deno task test:node runs the same sources with Node",
   Ansible: "hosts; ansible_test.ts runs this playbook on namespaces",
   Kubernetes: "a cluster; container_test.ts builds the image and runs it as the manifest says, on a node in small",
-  npm: "jsr.io; deno task test:node runs the same sources with Node",
+  systemd: "a host's systemd; systemd_test.ts verifies the unit",
 };
 
-/** `deno` is the one that runs the tests. */
-async function follow(way: string): Promise<string> {
+/** Calls `use` with a directory that is gone afterwards. */
+async function inDirectory(use: (directory: string) => Promise<void>): Promise<void> {
   const directory = await Deno.makeTempDir({ prefix: "tcphup-test-" });
   try {
-    await Deno.symlink(Deno.execPath(), `${directory}/deno`);
-    const env = { PATH: `${directory}:${Deno.env.get("PATH")}` };
-    return (await run(["sh", "-euc", BLOCKS.get(way)!], { env, cwd: ROOT })).stdout;
+    await use(directory);
   } finally {
     await Deno.remove(directory, { recursive: true });
   }
 }
 
-Deno.test("README.md shows six ways, and each is tried", () => {
-  assertEquals([...BLOCKS.keys()], [...Object.keys(ELSEWHERE), "Deno", "A library"]);
+Deno.test("each way that README.md shows is tried", () => {
+  assertEquals([...BLOCKS.keys()].sort(), [...Object.keys(ELSEWHERE), "Deno", "Library"].sort());
 });
 
 hostTest("install: with Deno", [], async () => {
-  assertMatch(await follow("Deno"), /^ok +shutdown: hang up: works$/m);
+  await inDirectory(async (directory) => {
+    // `deno` is the one that runs the tests.
+    await Deno.symlink(Deno.execPath(), `${directory}/deno`);
+    const env = { PATH: `${directory}:${Deno.env.get("PATH")}` };
+    const { stdout } = await run(["sh", "-euc", BLOCKS.get("Deno")!], { env, cwd: ROOT });
+    assertMatch(stdout, /^ok +shutdown: hang up: works$/m);
+  });
 });
 
 hostTest("install: as a library", [], async () => {
-  assertEquals(await follow("A library"), "0\n");
+  await inDirectory(async (directory) => {
+    const imports = { "@tcphup/tcphup": `${ROOT}mod.ts` };
+    await Deno.writeTextFile(`${directory}/deno.json`, JSON.stringify({ imports }));
+    await Deno.writeTextFile(`${directory}/use.ts`, BLOCKS.get("Library")!);
+    const { stdout } = await run([Deno.execPath(), "run", "--check", "--allow-ffi", "use.ts"], { cwd: directory });
+    assertEquals(stdout, "0 of 0 []\n");
+  });
 });
 
 Deno.test("compile: a runtime that is none, and an unknown target, are said to be that", async () => {
@@ -63,8 +74,7 @@ Deno.test("compile: a runtime that is none, and an unknown target, are said to b
 });
 
 Deno.test("compile: where Deno's runtime cannot be downloaded, it is said what to do", async () => {
-  const directory = await Deno.makeTempDir({ prefix: "tcphup-test-" });
-  try {
+  await inDirectory(async (directory) => {
     const program = `import { compileModule } from "${ROOT}scripts/compile.ts";
       await Deno.writeTextFile("empty.js", "");
       await compileModule("empty.js", "x86_64-unknown-linux-gnu", "empty").catch(({ message }) => console.log(message));`;
@@ -77,9 +87,7 @@ Deno.test("compile: where Deno's runtime cannot be downloaded, it is said what t
       stdout,
       /^Deno's base runtime .* cannot be downloaded: .*\/denort-x86_64-.*\.zip .* variable DENORT_BIN$/m,
     );
-  } finally {
-    await Deno.remove(directory, { recursive: true });
-  }
+  });
 });
 
 Deno.test("what the other ways name is there", async () => {
