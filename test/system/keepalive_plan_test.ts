@@ -93,7 +93,7 @@ systemTest("plan: what is typed wrong is refused", [], async (netns) => {
     [["--probe-bytes", "1.5"], /Not a number for --probe-bytes: "1.5"/],
     [
       ["--emit", "ini"],
-      /"ini" is not a format: it is one of sysctl, istio, envoyfilter, kubernetes, haproxy, nginx, go, env/,
+      /Unknown format "ini": expected sysctl, istio, envoyfilter, kubernetes, haproxy, nginx, go, env/,
     ],
     [["--emit", "env", "--json"], /--emit and --json exclude each other/],
     [["--emit", "env", "--hosts", "3"], /--emit and --hosts exclude each other/],
