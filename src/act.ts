@@ -9,7 +9,6 @@ import { recordOutcome } from "./front/journal.ts";
 import { NotEntered } from "./netns/enter.ts";
 import { destroysOrphans, isOrphan, WOULD_STAY } from "./orphans.ts";
 import { hasCapability, missingToLook } from "./owners/permission.ts";
-import { descriptorLimit } from "./owners/proc.ts";
 import { type Refusal, refusalOf, UNRESPONSIVE } from "./refusal.ts";
 import { sockIdOf } from "./sockdiag/connection.ts";
 import type { SockDiag } from "./sockdiag/sock_diag.ts";
@@ -32,12 +31,6 @@ interface Taken {
   readonly owner: Owner;
 }
 
-/** How to act. */
-export interface ActorOptions extends Manner {
-  /** Keep the duplicates, so that what has no owner any more can still be aborted. */
-  readonly hold: boolean;
-}
-
 /**
  * What an attempt to hang up came to: an outcome is in the connection; none of its owners holds it any more, so that they
  * have to be looked for again, or none can be asked just now, which its `error` says; or it is not idle, and why.
@@ -49,17 +42,12 @@ export class Actor {
   readonly #manner: Manner;
   readonly #lookUp: LookUp;
   readonly #processes: Processes;
-  readonly #held = new Map<Connection, Duplicate>();
-  /** The highest number that a held descriptor may have: half are left to who looks for connections and owners. */
-  readonly #highest = descriptorLimit() / 2;
-  #hold: boolean;
-  #orphansGo: boolean | null = null;
+  #orphansStay: string | null | undefined;
 
-  constructor({ hold, ...manner }: ActorOptions, lookUp: LookUp) {
+  constructor(manner: Manner, lookUp: LookUp) {
+    this.#manner = manner;
     this.#lookUp = lookUp;
     this.#processes = new Processes(lookUp);
-    this.#manner = manner;
-    this.#hold = hold;
   }
 
   /**
@@ -80,8 +68,7 @@ export class Actor {
     try {
       return this.#shutDown(connection, taken, idle_ms);
     } finally {
-      if (this.#hold && connection.outcome === "hung-up") this.#keep(connection, taken.duplicate);
-      else taken.duplicate.close();
+      taken.duplicate.close();
     }
   }
 
@@ -100,47 +87,38 @@ export class Actor {
     return "settled";
   }
 
-  /** Holding is a convenience for later. Where descriptors run out, those that are needed now matter more. */
-  #keep(connection: Connection, duplicate: Duplicate): void {
-    this.#held.set(connection, duplicate);
-    if (duplicate.descriptor.number > this.#highest) this.#holdNoMore();
-  }
-
-  #holdNoMore(): void {
-    this.#hold = false;
-    this.releaseHeld();
-  }
-
   /**
    * Aborts a connection: with SOCK_DESTROY, or where that is not to be had through a duplicate. Leaves the outcome as it is
    * when the connection is no longer in the state in which it was selected.
+   *
+   * @returns Whether it may be done when its holders are looked for again: none of those that are known holds it any more.
    */
-  destroy(connection: Connection, diag: SockDiag): void {
+  destroy(connection: Connection, diag: SockDiag): boolean {
     if (isUnresponsive(handleOf(connection)) || isAvoided(connection.uid)) {
-      return settle(connection, "failed", `its holder ${UNRESPONSIVE}`);
+      settle(connection, "failed", `its holder ${UNRESPONSIVE}`);
+      return false;
     }
-    const held = this.#held.get(connection);
-    // Held, it cannot become an orphan while it is seen to.
-    const taken = held ? { duplicate: held } : this.#take(connection);
-    if (taken !== null && "duplicate" in taken) {
-      try {
-        const refusal = refusesDestroy(connection, diag);
-        if (refusal !== null) abort(connection, taken.duplicate, refusal);
-      } finally {
-        taken.duplicate.close();
-        this.#held.delete(connection);
-      }
-    } else this.#destroyUntaken(connection, taken, diag);
+    // With a duplicate it cannot become an orphan while it is seen to.
+    const taken = this.#take(connection);
+    if (taken === null || "error" in taken) return this.#destroyUntaken(connection, taken, diag);
+    try {
+      const refusal = refusesDestroy(connection, diag);
+      if (refusal !== null) abort(connection, taken.duplicate, refusal);
+    } finally {
+      taken.duplicate.close();
+    }
+    return false;
   }
 
   /** @param why What refused a duplicate; null when there was none to take. */
-  #destroyUntaken(connection: Connection, why: Refusal | null, diag: SockDiag): void {
+  #destroyUntaken(connection: Connection, why: Refusal | null, diag: SockDiag): boolean {
     const proof = why === GONE ? "ended" : this.#proofOf(connection);
     if (proof === "ended") settleGone(connection);
-    if (proof !== "connection") return;
-    const wouldStay = isOrphan(connection) && !this.#mayDestroyOrphans();
+    if (proof !== "connection") return false;
+    const wouldStay = isOrphan(connection) && this.whyOrphansStay() === WOULD_STAY;
     const refusal = wouldStay ? WOULD_STAY : refusesDestroy(connection, diag);
     if (refusal !== null) settleUntaken(connection, why, refusal);
+    return refusal !== null && why === null && connection.inode !== 0;
   }
 
   /**
@@ -157,13 +135,9 @@ export class Actor {
     }
   }
 
-  /** Where SOCK_DESTROY is not to be had at all, it will say so itself. */
-  #mayDestroyOrphans(): boolean {
-    try {
-      return this.#orphansGo ??= destroysOrphans();
-    } catch (error) {
-      return isSyscallError(error, "EPERM", "EOPNOTSUPP");
-    }
+  /** Why SOCK_DESTROY does not end a connection that its program has closed; null where it does. */
+  whyOrphansStay(): string | null {
+    return this.#orphansStay === undefined ? this.#orphansStay = whyOrphansStay() : this.#orphansStay;
   }
 
   /** A verified duplicate, what refused it, or null when none of the owners holds the socket any more. */
@@ -188,33 +162,38 @@ export class Actor {
       return this.#processes.duplicate(connection, owner);
     } catch (error) {
       if (!isSyscallError(error, "EMFILE", "ENFILE")) throw error;
-      this.#holdNoMore();
       this.#processes.close();
       return this.#processes.duplicate(connection, owner);
     }
   }
 
-  /** Closes the duplicate of a connection, if it is held. The connection lives on, or ends, without us. */
-  release(connection: Connection): void {
-    this.#held.get(connection)?.close();
-    this.#held.delete(connection);
-  }
-
-  /** Closes all duplicates that are held. */
-  releaseHeld(): void {
-    for (const duplicate of this.#held.values()) duplicate.close();
-    this.#held.clear();
-  }
-
   close(): void {
-    this.releaseHeld();
     this.#processes.close();
   }
 }
 
+function whyOrphansStay(): string | null {
+  if (!hasCapability("CAP_NET_ADMIN")) return NEEDS_CAPABILITY;
+  try {
+    return destroysOrphans() ? null : WOULD_STAY;
+  } catch (error) {
+    return isSyscallError(error) ? refusalToDestroy(error) : WOULD_STAY;
+  }
+}
+
+const NEEDS_CAPABILITY = "SOCK_DESTROY needs CAP_NET_ADMIN";
+/** Why SOCK_DESTROY is not asked for. */
+export const NOT_FOR_MPTCP = "SOCK_DESTROY cannot end MPTCP";
+
+function refusalToDestroy(error: SyscallError): string {
+  if (error.code === "EPERM") return NEEDS_CAPABILITY;
+  if (error.code === "EOPNOTSUPP") return "SOCK_DESTROY needs a kernel with CONFIG_INET_DIAG_DESTROY";
+  return error.message;
+}
+
 /** SOCK_DESTROY. Returns null when it is done, else why it could not be done this way. */
 function refusesDestroy(connection: Connection, diag: SockDiag): string | null {
-  if (connection.protocol === "mptcp") return "SOCK_DESTROY cannot end MPTCP";
+  if (connection.protocol === "mptcp") return NOT_FOR_MPTCP;
   try {
     aboutConnection(handleOf(connection), connection.owners[0]?.pid ?? 0);
     diag.destroy(IPPROTO_TCP, sockIdOf(connection));
@@ -226,9 +205,7 @@ function refusesDestroy(connection: Connection, diag: SockDiag): string | null {
       return null;
     }
     if (!isSyscallError(error)) throw error;
-    if (error.code === "EPERM") return "SOCK_DESTROY needs CAP_NET_ADMIN";
-    if (error.code === "EOPNOTSUPP") return "SOCK_DESTROY needs a kernel with CONFIG_INET_DIAG_DESTROY";
-    return error.message;
+    return refusalToDestroy(error);
   }
 }
 

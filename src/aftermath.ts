@@ -3,6 +3,7 @@
 import { type Actor, settle } from "./act.ts";
 import { type Connection, identityOf } from "./connection.ts";
 import type { Known } from "./known.ts";
+import type { Resolver } from "./resolve.ts";
 import type { Selector } from "./select.ts";
 import { sleep } from "./sleep.ts";
 
@@ -20,6 +21,13 @@ const POLL_MS = { first: 10, most: 250 };
 /** A list of sockets that come and go may miss one, so it takes two to say that a connection is gone. */
 const MISSED_OFTEN = 2;
 
+/** What it works with. */
+export interface Rooms {
+  readonly actor: Actor;
+  readonly selector: Selector;
+  readonly resolver: Resolver;
+}
+
 interface Pending {
   readonly deadline: number;
   /** In how many lists in a row it was missing. */
@@ -30,15 +38,17 @@ interface Pending {
 export class Aftermath {
   readonly #actor: Actor;
   readonly #selector: Selector;
+  readonly #resolver: Resolver;
   readonly #options: AftermathOptions;
   /** Those that are to be aborted unless they go, the first to be aborted first. */
   readonly #pending = new Map<Connection, Pending>();
   #poll_ms = POLL_MS.first;
   #nextLook = 0;
 
-  constructor(actor: Actor, selector: Selector, options: AftermathOptions) {
+  constructor({ actor, selector, resolver }: Rooms, options: AftermathOptions) {
     this.#actor = actor;
     this.#selector = selector;
+    this.#resolver = resolver;
     this.#options = options;
   }
 
@@ -64,22 +74,36 @@ export class Aftermath {
   run(): void {
     const present = this.#present(this.#pending.keys());
     const now = performance.now();
+    const overdue: Connection[] = [];
     for (const [connection, pending] of this.#pending) {
       const row = present.get(identityOf(connection));
       if (row === undefined) {
         if (++pending.missed < MISSED_OFTEN) continue;
-        this.#actor.release(connection);
       } else {
         pending.missed = 0;
         connection.state = row.state;
         connection.inode = row.inode;
         if (pending.deadline > now) continue;
-        this.#actor.destroy(connection, this.#selector.diagOf(connection));
+        overdue.push(connection);
       }
       this.#pending.delete(connection);
     }
+    this.#destroy(overdue);
     this.#nextLook = now + this.#poll_ms;
     this.#poll_ms = Math.min(2 * this.#poll_ms, POLL_MS.most);
+  }
+
+  /**
+   * Aborts them. No duplicate was held since they were hung up on: epoll(7) watches a descriptor until the last duplicate of
+   * it is closed, so an application would go on being told of the hang-up of what it has closed, by a number that is
+   * another connection's by then.
+   */
+  #destroy(connections: readonly Connection[]): void {
+    const abort = (connection: Connection) => this.#actor.destroy(connection, this.#selector.diagOf(connection));
+    const passedOn = connections.filter(abort);
+    if (passedOn.length === 0) return;
+    this.#resolver.resolve(passedOn);
+    passedOn.forEach(abort);
   }
 
   /**

@@ -5,7 +5,7 @@
 
 import { host } from "../ffi/deno.ts";
 import { isUnresponsive } from "../ffi/progress.ts";
-import { Actor, settle } from "./act.ts";
+import { Actor, NOT_FOR_MPTCP, settle } from "./act.ts";
 import { Aftermath } from "./aftermath.ts";
 import { type Connection, handleOf, identityOf } from "./connection.ts";
 import { Cuts, type WhenIdle } from "./cuts.ts";
@@ -70,8 +70,9 @@ export interface HangUpOptions {
   /** Called now and then while it takes time. */
   on_progress?: (progress: Progress) => void;
   /**
-   * With `repeat`: called with a line for people when something fails that may succeed a moment later (a host short of
-   * memory or descriptors), and when that has passed. It is tried again.
+   * Called with a line for people. With `repeat`: when something fails that may succeed a moment later (a host short of
+   * memory or descriptors), and when that has passed. It is tried again. With `destroy_after_ms`: before anything is touched,
+   * when what the applications close meanwhile could not be aborted.
    */
   on_trouble?: (text: string) => void;
   /** Stops between two connections. */
@@ -161,19 +162,23 @@ class HangUp {
   /** When the event loop is to have its turn. */
   #sliceEnd = performance.now() + SLICE_MS;
   #error: string | null = null;
+  #isForetold = false;
   readonly #start = performance.now();
 
   constructor(target: Target, options: HangUpOptions) {
     const { dry_run, linger_ms = DEFAULT_LINGER_MS, fin_only, spacing, when_idle, verify, signal } = options;
     const destroy_after_ms = dry_run ? undefined : options.destroy_after_ms;
     const wait_ms = options.wait_ms ?? (verify ? linger_ms + VERIFY_MARGIN_MS : undefined);
-    const hold = destroy_after_ms !== undefined;
     const watch = this.#watch;
     const selector = new Selector(target);
     // Seeing when data last went takes the kernel longer, so that is only asked for where it is looked at.
     const closer = when_idle ? new Selector(target, extension(INET_DIAG_INFO)) : selector;
-    const actor = new Actor({ linger_ms, fin_only, hold }, (connection) => selector.stateOf(connection));
-    const aftermath = new Aftermath(actor, selector, { destroy_after_ms, wait_ms, signal });
+    const actor = new Actor({ linger_ms, fin_only }, (connection) => selector.stateOf(connection));
+    const aftermath = new Aftermath({ actor, selector, resolver: this.#resolver }, {
+      destroy_after_ms,
+      wait_ms,
+      signal,
+    });
     const cuts = new Cuts({ actor, selector: closer, aftermath, watch }, options);
     const rooms = { selector, resolver: this.#resolver, cuts, aftermath, watch };
     const onlyFirst = spacing !== undefined || when_idle !== undefined || options.confirm !== undefined;
@@ -185,7 +190,7 @@ class HangUp {
       const { closeSummary } = await import("./list.ts");
       return confirm(found, () => closeSummary(target, found));
     });
-    this.#passes = new Passes(rooms, { ...options, hold, confirm: asked }, onlyFirst);
+    this.#passes = new Passes(rooms, { ...options, confirm: asked }, onlyFirst);
     this.#cuts = cuts;
     this.#aftermath = aftermath;
     this.#takeOver();
@@ -231,6 +236,7 @@ class HangUp {
 
   /** Gives a room its turn. As long as that is repeated anyway, trouble that passes does not end it. */
   async #run(room: Room, trouble: Trouble): Promise<void> {
+    if (room === this.#cuts && !this.#isForetold) this.#foretell();
     try {
       await room.run();
     } catch (error) {
@@ -239,6 +245,18 @@ class HangUp {
       await sleep(TROUBLE_MS, this.#options.signal);
     }
     trouble.conclude();
+  }
+
+  /** Says what `destroy_after_ms` will not do, before anything is touched. */
+  #foretell(): void {
+    this.#isForetold = true;
+    const { destroy_after_ms, on_trouble } = this.#options;
+    if (destroy_after_ms === undefined) return;
+    const why = this.#actor.whyOrphansStay();
+    const mptcp = [...this.#passes.known.values()].filter(({ protocol }) => protocol === "mptcp").length;
+    if (why === null && mptcp === 0) return;
+    const what = why === null ? `${mptcp} MPTCP connection${mptcp === 1 ? "" : "s"}` : "connections";
+    on_trouble?.(`${what} can be aborted only while an application holds them: ${why ?? NOT_FOR_MPTCP}`);
   }
 
   /** Waits until then, and at least now and then lets the event loop deliver a signal. */

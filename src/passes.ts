@@ -26,8 +26,6 @@ export interface PassOptions {
   readonly dry_run?: boolean;
   readonly destroy?: boolean;
   readonly fin_only?: boolean;
-  /** Whether this process holds duplicates, so that it is no owner of anything. */
-  readonly hold?: boolean;
   /** Do not spare the operator's own session. */
   readonly include_session?: boolean;
   /** Refuse when more match, before anything is touched; of those that appear later, take so many in all. */
@@ -131,9 +129,9 @@ export class Passes {
     }
     const found = this.#inHand = watch.time("select", () => this.#select());
     if (this.refused !== null || found.length === 0) return;
-    const { dry_run, hold, include_session } = this.#options;
+    const { dry_run, include_session } = this.#options;
     const session = include_session ? null : new Session(() => selector.listening());
-    const options = { exhaustive: dry_run, first: session?.carriers, exceptSelf: hold, known: selector.owners };
+    const options = { exhaustive: dry_run, first: session?.carriers, known: selector.owners };
     watch.time("resolve", () => resolver.resolve(found, options));
     const wanted = found.filter((connection) => !this.#isLeft(connection, session));
     if (!await this.#isConfirmed(wanted)) return;

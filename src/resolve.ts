@@ -2,7 +2,6 @@
 
 import type { Connection, Owner } from "./connection.ts";
 import { findOwners } from "./owners/find.ts";
-import { self } from "./owners/proc.ts";
 
 /** How to look for owners. */
 export interface ResolveOptions {
@@ -10,25 +9,21 @@ export interface ResolveOptions {
   readonly exhaustive?: boolean;
   /** Processes whose holding a connection matters, whoever else holds it. */
   readonly first?: readonly number[];
-  /** Leave this process out: it holds duplicates. */
-  readonly exceptSelf?: boolean;
   /** Owners that have just been found, by inode. */
   readonly known?: ReadonlyMap<number, readonly Owner[]>;
 }
 
 /** Finds owners. */
 export class Resolver {
-  readonly #self = self();
   /** How many processes could not be looked into, at the last look. */
   unreadable = 0;
 
   /** Fills in the owners of connections. */
-  resolve(connections: readonly Connection[], { exhaustive, first, exceptSelf, known }: ResolveOptions = {}): void {
+  resolve(connections: readonly Connection[], { exhaustive, first, known }: ResolveOptions = {}): void {
     const held = connections.filter(({ inode }) => inode !== 0);
     const { owners, leftOut, unreadable } = findOwners(held, {
       exhaustive,
       first,
-      except: exceptSelf ? this.#self : undefined,
       known,
     });
     this.unreadable = unreadable;

@@ -2,7 +2,7 @@
 
 import { AF_UNSPEC, IPPROTO_TCP, isSyscallError } from "../ffi/libc.ts";
 import { isUnresponsive } from "../ffi/progress.ts";
-import { type Connection, identityOf, type Owner } from "./connection.ts";
+import { type Connection, endsOf, identityOf, type Owner } from "./connection.ts";
 import { CLOSE_LISTS } from "./front/journal.ts";
 import { HolderFilter } from "./held_by.ts";
 import { KeepaliveFilter } from "./keepalive_filter.ts";
@@ -135,7 +135,8 @@ export class Selector {
     const wanted = queries(lasting(this.#target.filter), CONNECTED | this.#target.states);
     return this.#list((netns) => spaces.has(netns) ? wanted : []).filter((now) => {
       const then = byIdentity.get(identityOf(now));
-      return then !== undefined && (now.state !== "TIME-WAIT" || then.state === "TIME-WAIT");
+      return then !== undefined && endsOf(now) === endsOf(then) &&
+        (now.state !== "TIME-WAIT" || then.state === "TIME-WAIT");
     });
   }
 

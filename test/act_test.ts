@@ -35,7 +35,7 @@ function connection(outcome: Outcome | null): Connection {
 }
 
 Deno.test("what was hung up on and has gone when it is to be aborted stays hung up", () => {
-  const actor = new Actor({ linger_ms: 0, hold: false }, ({ state }) => state);
+  const actor = new Actor({ linger_ms: 0 }, ({ state }) => state);
   const [hungUp, untouched] = [connection("hung-up"), connection(null)];
   for (const each of [hungUp, untouched]) actor.destroy(each, kernelThatAnswers(ENOENT));
   assertEquals([hungUp.outcome, hungUp.error], ["hung-up", null]);

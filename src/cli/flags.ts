@@ -247,8 +247,9 @@ export const FLAGS: readonly Flag[] = [
     bare: ["s"],
     help: "so much later, abort what is still there, and what has no owner",
     more: "Aborting sends a RST. It uses SOCK_DESTROY (CAP_NET_ADMIN, CONFIG_INET_DIAG_DESTROY) or, without that, " +
-      "connect(AF_UNSPEC) on a duplicate of the owner's descriptor. What its program has closed is left alone where " +
-      "SOCK_DESTROY would stop its timers (Linux before 6.11).",
+      "connect(AF_UNSPEC) on a duplicate of the owner's descriptor, which there is none of where the program has closed " +
+      "it meanwhile: where that could be so, hup says it before it begins. What its program has closed is also left " +
+      "alone where SOCK_DESTROY would stop its timers (Linux before 6.11).",
     group: "Hanging up",
     commands: ["hup"],
   },

@@ -3,11 +3,11 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import type { Finding } from "../../src/doctor.ts";
 import { Namespace } from "../harness/namespace.ts";
-import { Peer } from "../harness/peer.ts";
+import { type Connections, Peer } from "../harness/peer.ts";
 import { eventually } from "../harness/process.ts";
-import { assertCountsAddUp, assertExit, DOOMED_PORT, Scene } from "../harness/scene.ts";
+import { assertCountsAddUp, assertExit, assertOneLine, DOOMED_PORT, Scene } from "../harness/scene.ts";
 import { type Need, systemTest } from "../harness/system.ts";
-import { PublicCopy, tcphup } from "../harness/tcphup.ts";
+import { PublicCopy, type Run, Running, tcphup } from "../harness/tcphup.ts";
 
 /** What the application sees on its next read after SOCK_DESTROY, and after connect(2) with AF_UNSPEC. */
 const SOCK_DESTROY = "ECONNABORTED";
@@ -160,6 +160,62 @@ for (const without of [[], ["net_admin"]]) {
     assertEquals(await netns.ss("state", "connected", "exclude", "time-wait"), []);
   });
 }
+
+/** Hangs up on connections that a dead peer holds up, and lets `meanwhile` happen before they are aborted. */
+async function hangUpOnDead(
+  netns: Namespace,
+  without: readonly string[],
+  meanwhile: (client: Peer, stuck: Connections) => Promise<unknown>,
+): Promise<Run> {
+  await using other = await Namespace.create();
+  await netns.link(other, ["10.1.0.1/24"], ["10.1.0.9/24"]);
+  await Peer.start(other).listen("0.0.0.0", DOOMED_PORT);
+  const client = Peer.start(netns);
+  const stuck = await client.connect("10.1.0.9", DOOMED_PORT, { count: 2 });
+  await netns.silence("10.1.0.9", other);
+  const running = new Running(["10.1.0.9", "--destroy-after", "3s", "--linger", "60s", "--json"], { netns, without });
+  await stuck.assertEnded("EOF");
+  await meanwhile(client, stuck);
+  return await running.end();
+}
+
+/** Has the application close its connections, and waits until nobody holds them, tcphup neither. */
+async function closeForGood(netns: Namespace, stuck: Connections): Promise<void> {
+  await stuck.close();
+  await eventually("nobody holds them", async () => {
+    const lines = await netns.ss("-e", "state", "connected", "dst", "10.1.0.9");
+    return lines.length === 2 && lines.every((line) => line.includes(" ino:0 "));
+  });
+}
+
+systemTest("--destroy-after: what its program closes meanwhile is held by nobody, and aborted", [], async (netns) => {
+  const fate = await fateOfOrphans(netns);
+  const run = await hangUpOnDead(netns, [], (_, stuck) => closeForGood(netns, stuck));
+  assertEquals(run.outcomes(), [fate, fate]);
+  if (fate === "destroyed") assertEquals([run.code, run.stderr], [0, ""]);
+  else assertMatch(run.stderr, /can be aborted only while an application holds them: .* for ever/);
+});
+
+systemTest(
+  "--destroy-after, without CAP_NET_ADMIN: says beforehand what it will not do",
+  ["setpriv"],
+  async (netns) => {
+    const run = await hangUpOnDead(netns, ["net_admin"], (_, stuck) => closeForGood(netns, stuck));
+    assertOneLine(run, /^tcphup: connections can be aborted only while an application holds them: .* CAP_NET_ADMIN$/m);
+    assertExit(run, 4);
+    assertEquals(run.outcomes(), ["denied", "denied"]);
+    for (const { error } of run.json().connections) assertMatch(error!, /CAP_NET_ADMIN, and no process holds it/);
+  },
+);
+
+systemTest("--destroy-after, without CAP_NET_ADMIN: finds who has taken over", ["setpriv"], async (netns) => {
+  const run = await hangUpOnDead(netns, ["net_admin"], async (client, stuck) => {
+    await client.fork();
+    await stuck.close();
+  });
+  assertEquals(run.outcomes(), ["destroyed", "destroyed"]);
+  assertEquals(await netns.ss("state", "connected", "dst", "10.1.0.9"), []);
+});
 
 systemTest("--destroy-after: aborts what has no owner", [], async (netns) => {
   const server = Peer.start(netns);

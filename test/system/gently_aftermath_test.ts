@@ -119,7 +119,7 @@ systemTest("--destroy-after and --verify: what lingered is destroyed, and gone",
   assertEquals(run.json<Report>().gone, 2);
 });
 
-systemTest("more connections than descriptors: what is held for later is let go", [], async (netns) => {
+systemTest("--destroy-after: more connections than descriptors", [], async (netns) => {
   const server = Peer.start(netns);
   await server.listen("127.0.0.3", DOOMED_PORT, { accept: false });
   const client = Peer.start(netns);
