@@ -23,6 +23,19 @@ export function settle(connection: Connection, outcome: Outcome, error: string |
 /** Why a connection is gone without our doing. */
 export const ENDED = "ended by itself";
 
+/** Why a connection is left as it is whose FIN was sent before. */
+export function hungUpBefore(connection: Connection): string {
+  return `already hung up: in ${connection.state}${whatEnds(connection)}`;
+}
+
+/**
+ * What there is to be done about a connection that does not go. In FIN-WAIT-2 nothing is under way, so that no timer ends it
+ * for as long as its application holds it.
+ */
+export function whatEnds({ state, inode }: Connection): string {
+  return state === "FIN-WAIT-2" && inode !== 0 ? "; only --destroy ends it" : "";
+}
+
 const GONE: Refusal = { outcome: "already-gone", error: ENDED };
 
 /** A duplicate, and whose descriptor it is one of. */
@@ -79,6 +92,8 @@ export class Actor {
         : duplicate.hangUpIfIdle(idle_ms, this.#manner);
       if (done === "already-gone") settle(connection, done, ENDED);
       else if ("busy" in done) return done;
+      // Its application reads end-of-file now, but the connection stays.
+      else if (connection.state === "FIN-WAIT-2") settle(connection, "already-gone", hungUpBefore(connection));
       else settle(connection, "hung-up", done.trouble && failure(owner, done.trouble));
     } catch (error) {
       if (!isSyscallError(error)) throw error;

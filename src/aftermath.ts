@@ -1,6 +1,6 @@
 // What comes after a connection was hung up on: it is aborted where it does not go, and looked for in the end.
 
-import { type Actor, settle } from "./act.ts";
+import { type Actor, settle, whatEnds } from "./act.ts";
 import { type Connection, identityOf } from "./connection.ts";
 import type { Known } from "./known.ts";
 import type { Resolver } from "./resolve.ts";
@@ -120,7 +120,8 @@ export class Aftermath {
     for (const connection of left) {
       const { outcome, state } = connection;
       if (outcome === "hung-up" || outcome === "already-gone" || outcome === "destroyed") {
-        settle(connection, "lingering", `still there after ${wait_ms / 1000} s, in ${state}`);
+        const there = `still there after ${wait_ms / 1000} s, in ${state}`;
+        settle(connection, "lingering", there + whatEnds(connection));
       }
     }
     return touched - left.size;
@@ -143,10 +144,11 @@ export class Aftermath {
 
   #left(known: ReadonlyMap<string, Connection>): Set<Connection> {
     const left = new Set<Connection>();
-    for (const [identity, { state }] of this.#present(known.values())) {
+    for (const [identity, { state, inode }] of this.#present(known.values())) {
       const connection = known.get(identity);
       if (connection === undefined || connection.outcome === "skipped") continue;
       connection.state = state;
+      connection.inode = inode;
       left.add(connection);
     }
     return left;

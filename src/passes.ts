@@ -1,7 +1,7 @@
 // Looking for connections, as often as it takes: select, resolve, keep to the guards, hand on what is to be cut.
 
 import { isUnresponsive } from "../ffi/progress.ts";
-import { ENDED, settle } from "./act.ts";
+import { ENDED, hungUpBefore, settle } from "./act.ts";
 import type { Aftermath } from "./aftermath.ts";
 import { type Connection, handleOf, identityOf } from "./connection.ts";
 import type { Cuts } from "./cuts.ts";
@@ -263,7 +263,7 @@ export class Passes {
       const reason = `a subflow of the MPTCP connection to ${connection.subflow_of}, which was not selected`;
       settle(connection, "skipped", reason);
     } else if (!destroy && isHungUp(connection, fin_only ?? false)) {
-      settle(connection, "already-gone", `already hung up: in ${connection.state}`);
+      settle(connection, "already-gone", hungUpBefore(connection));
     }
     return connection.outcome !== null;
   }

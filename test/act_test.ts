@@ -6,7 +6,7 @@ import type { Connection, Outcome } from "../src/connection.ts";
 import { NLMSG_ERROR, NLMSGHDR_SIZE } from "../src/netlink/message.ts";
 import { SockDiag } from "../src/sockdiag/sock_diag.ts";
 
-const ENOENT = 2;
+const [ENOENT, EOPNOTSUPP] = [2, 95];
 
 /** A kernel that answers every request with an errno. */
 function kernelThatAnswers(errno: number): SockDiag {
@@ -41,4 +41,14 @@ Deno.test("what was hung up on and has gone when it is to be aborted stays hung 
   assertEquals([hungUp.outcome, hungUp.error], ["hung-up", null]);
   assertEquals([untouched.outcome, untouched.error], ["already-gone", "ended by itself"]);
   actor.close();
+});
+
+Deno.test("an MPTCP connection that nobody holds any more is looked for before it is said that it cannot be aborted", () => {
+  for (const [now, outcome] of [[null, "already-gone"], ["ESTAB", "unsupported"]] as const) {
+    const actor = new Actor({ linger_ms: 0 }, () => now);
+    const mptcp: Connection = { ...connection(null), protocol: "mptcp" };
+    actor.destroy(mptcp, kernelThatAnswers(EOPNOTSUPP));
+    assertEquals(mptcp.outcome, outcome);
+    actor.close();
+  }
 });

@@ -66,8 +66,17 @@ systemTest("--fin-only, then a hang-up: the application need not wait for the pe
   assertEquals((await tcphup(["127.0.0.2", "--fin-only", "--json"], { netns })).outcomes(), ["hung-up", "hung-up"]);
   assertEquals(await pool.send("x"), ["EPIPE", "EPIPE"]);
   await pool.assertUnended();
-  assertEquals((await tcphup(["127.0.0.2", "--json"], { netns })).outcomes(), ["hung-up", "hung-up"]);
+  const again = await tcphup(["127.0.0.2", "--json"], { netns });
+  assertExit(again, 0);
+  assertEquals(again.outcomes(), ["already-gone", "already-gone"]);
+  assertEquals(again.json().hung_up, 0);
+  for (const { error } of again.json().connections) {
+    assertEquals(error, "already hung up: in FIN-WAIT-2; only --destroy ends it");
+  }
   await pool.assertEnded("EOF");
+  const destroyed = await tcphup(["any", "--state", "fin-wait-2", "--destroy", "--verify", "--json"], { netns });
+  assertExit(destroyed, 0);
+  assertEquals(destroyed.outcomes(), ["destroyed", "destroyed"]);
 });
 
 systemTest("--verify: all are gone", [], async (netns) => {
@@ -94,7 +103,7 @@ systemTest("--verify: what lingers is named, exit 1", [], async (netns) => {
   assertEquals([hung_up, failed, gone], [3, 1, 3]);
   const [lingering] = connections.filter(({ outcome }) => outcome === "lingering");
   assertEquals(lingering.src.port, stubborn.ports[0]);
-  assertEquals(lingering.error, "still there after 0.5 s, in FIN-WAIT-2");
+  assertEquals(lingering.error, "still there after 0.5 s, in FIN-WAIT-2; only --destroy ends it");
   await scene.assertHungUp();
 });
 
