@@ -110,7 +110,7 @@ export class Actor {
    */
   destroy(connection: Connection, diag: SockDiag): boolean {
     if (isUnresponsive(handleOf(connection)) || isAvoided(connection.uid)) {
-      settle(connection, "failed", `its holder ${UNRESPONSIVE}`);
+      settle(connection, "failed", `its owner ${UNRESPONSIVE}`);
       return false;
     }
     // With a duplicate it cannot become an orphan while it is seen to.
@@ -246,7 +246,7 @@ function settleUntaken(connection: Connection, why: Refusal | null, refusal: str
   const missing = connection.inode === 0 ? null : missingToLook();
   const instead = missing === null
     ? "no process holds it whose descriptor could be used instead"
-    : `looking for its holder ${missing}`;
+    : `looking for its owner ${missing}`;
   settle(connection, outcome, `${refusal}, and ${instead}`);
 }
 

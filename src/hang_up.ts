@@ -286,7 +286,7 @@ class HangUp {
   #settleRest(): void {
     for (const connection of this.#passes.known.values()) {
       if (connection.outcome !== null) continue;
-      if (isUnresponsive(handleOf(connection))) settle(connection, "failed", `its holder ${UNRESPONSIVE}`);
+      if (isUnresponsive(handleOf(connection))) settle(connection, "failed", `its owner ${UNRESPONSIVE}`);
       else if (this.#error === null) settle(connection, "skipped", INTERRUPTED);
       else settle(connection, "failed", `not reached: ${this.#error}`);
     }

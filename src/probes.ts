@@ -67,9 +67,9 @@ export const PROBES: readonly Probe[] = [
   probe("pidfd_getfd: duplicate a descriptor", ["hup", "keepalive"], duplicates),
   probe("pidfd_getfd: of any process", ["hup", "keepalive"], duplicatesAnybodys),
   probe("shutdown: hang up", ["hup"], hangsUp),
-  probe("SOCK_DESTROY: abort any connection", ["hup --destroy", "hup --destroy-after"], destroys),
-  probe("SOCK_DESTROY: abort what a program has closed", ["hup --destroy", "hup --destroy-after"], destroysClosed),
-  probe("connect(AF_UNSPEC): abort through a duplicate", ["hup --destroy", "hup --destroy-after"], aborts),
+  probe("SOCK_DESTROY: destroy any connection", ["hup --destroy", "hup --destroy-after"], destroys),
+  probe("SOCK_DESTROY: destroy what a program has closed", ["hup --destroy", "hup --destroy-after"], destroysClosed),
+  probe("connect(AF_UNSPEC): destroy through a duplicate", ["hup --destroy", "hup --destroy-after"], aborts),
   probe("setns: enter other network namespaces", ["--netns"], entersNamespaces),
 ];
 
@@ -181,7 +181,9 @@ function destroys(): Verdict {
       return ok("works");
     } catch (error) {
       if (!isSyscallError(error, "EPERM", "EOPNOTSUPP")) throw error;
-      return limited(`${destroyNeeds(error)}; where a process holds the connection, it is aborted through a duplicate`);
+      return limited(
+        `${destroyNeeds(error)}; where a process holds the connection, it is destroyed through a duplicate`,
+      );
     } finally {
       selector.close();
     }

@@ -235,7 +235,7 @@ class Setter {
   }
 
   #settleRest(connection: Connection, error: string | null): void {
-    if (isUnresponsive(handleOf(connection))) settle(connection, "failed", `its holder ${UNRESPONSIVE}`);
+    if (isUnresponsive(handleOf(connection))) settle(connection, "failed", `its owner ${UNRESPONSIVE}`);
     else if (this.#interrupted) settle(connection, "skipped", INTERRUPTED);
     else if (error !== null) settle(connection, "failed", `not reached: ${error}`);
     else settleUnowned(connection, this.#resolver.unreadable);

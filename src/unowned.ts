@@ -27,6 +27,6 @@ export function settleUnowned(connection: Connection, unreadable: number): void 
     return settle(connection, "denied", `a process of uid ${uid} that may not be looked into: ${missing}`);
   }
   const where = unreadable > 0 ? ` (${unreadable} could not be looked into)` : "";
-  const others = "the kernel itself may, io_uring, or one of another PID namespace";
+  const others = "io_uring or a process of another PID namespace may";
   settle(connection, "no-owner", `no process in this /proc holds it${where}; ${others}`);
 }

@@ -115,7 +115,7 @@ function helpOn([name, surplus]: readonly string[]): Arguments {
   if (command === undefined && name !== undefined) {
     throw new UsageError(`Unknown command "${name}": ${expectedWord(name, COMMANDS)}`);
   }
-  if (surplus !== undefined) throw new UsageError(`Surplus argument "${surplus}": expected tcphup help [COMMAND]`);
+  if (surplus !== undefined) throw new UsageError(`Unexpected argument "${surplus}": expected tcphup help [COMMAND]`);
   const help = { flag: FLAGS.find(({ name }) => name === "help")!, value: undefined };
   return new Arguments(command ?? "hup", command !== undefined, [], [help]);
 }
@@ -130,7 +130,7 @@ function meantBy(word: string): string | null {
 /** @throws {UsageError} When both of two flags were given that cannot be meant together. */
 export function exclude(args: Arguments, one: string, other: string, why: string): void {
   if (args.given(one) && args.given(other)) {
-    throw new UsageError(`Options --${one} and --${other} exclude each other: ${why}`);
+    throw new UsageError(`Options --${one} and --${other} cannot be used together: ${why}`);
   }
 }
 
@@ -261,7 +261,7 @@ function check({ flag, value, negated }: GivenFlag, command: Command, hint: stri
 export function destination({ command, positionals }: Arguments): { dst?: string; dport?: string } {
   const [dst, dport, surplus] = positionals;
   if (surplus !== undefined) {
-    throw new UsageError(`Surplus argument "${surplus}": expected tcphup ${command} DEST [PORT]`);
+    throw new UsageError(`Unexpected argument "${surplus}": expected tcphup ${command} DEST [PORT]`);
   }
   return { dst, dport };
 }

@@ -20,7 +20,7 @@ export function completions({ positionals }: Arguments): number {
   const expected = "expected tcphup completions bash|zsh|fish";
   if (shell === undefined) throw new UsageError(`No shell named: ${expected}`);
   if (!Object.keys(COMPLETIONS).includes(shell)) throw new UsageError(`Unknown shell "${shell}": ${expected}`);
-  if (surplus !== undefined) throw new UsageError(`Surplus argument "${surplus}": ${expected}`);
+  if (surplus !== undefined) throw new UsageError(`Unexpected argument "${surplus}": ${expected}`);
   write([COMPLETIONS[shell as Shell]()]);
   return DONE;
 }

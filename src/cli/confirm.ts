@@ -15,8 +15,8 @@ const QUESTION_LINES = 2;
 export function checkTerminal(): void {
   if (host.isTerminal(0) && host.isTerminal(2)) return;
   throw new UsageError(
-    "Option --interactive asks on a terminal, which standard input and standard error are not both: leave it out, or " +
-      "guard against too many with --max N",
+    "Option --interactive needs a terminal on standard input and standard error: leave it out, or guard against too " +
+      "many with --max N",
   );
 }
 

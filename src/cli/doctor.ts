@@ -17,7 +17,7 @@ export function doctorCommand(args: Arguments): number {
     assist(rest, (text) => print([text]));
     return DONE;
   }
-  if (surplus !== undefined) throw new UsageError(`Surplus argument "${surplus}": expected tcphup doctor [--json]`);
+  if (surplus !== undefined) throw new UsageError(`Unexpected argument "${surplus}": expected tcphup doctor [--json]`);
   const health = doctor({ command: host.self });
   if (args.has("json")) write([jsonText({ schema: 1, command: "doctor", ...health }), "\n"]);
   else print([...health.findings.flatMap(describe), conclusion(health.ok)]);

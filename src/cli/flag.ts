@@ -31,7 +31,7 @@ export interface Flag {
   /** The heading it stands under. */
   readonly group:
     | "Selection"
-    | "Selection by holder"
+    | "Selection by owner"
     | "Selection by namespace"
     | "Selection by history"
     | "Guards"

@@ -17,25 +17,26 @@ export const FLAGS: readonly Flag[] = [
   {
     name: "ipv4",
     short: "4",
-    help: "only connections over IPv4, v4-mapped ones included",
+    help: "only connections over IPv4, also IPv4-mapped ones",
     group: "Selection",
     commands: selecting,
   },
   { name: "ipv6", short: "6", help: "only connections over IPv6", group: "Selection", commands: selecting },
   {
     name: "include-session",
-    help: "do not spare your own session, such as your ssh connection",
+    help: "do not skip your own session, such as your ssh connection",
     more:
-      "hup spares what SSH_CONNECTION names, what an ancestor of tcphup has accepted, and whatever those hold who " +
-      "serve its terminal, or that of a client of tmux or screen. keepalive and ls spare nothing.",
+      "hup skips the connection that SSH_CONNECTION names, those that an ancestor of tcphup has accepted, and all of the " +
+      "processes that serve its terminal, or the terminals attached to its tmux or screen. keepalive and ls skip nothing.",
     group: "Selection",
     commands: selecting,
   },
   {
     name: "listeners",
-    help: "also listening sockets: what they accept from then on has the values",
-    more: "A listener has no peer, so DEST is any, and the rest of the selection (this host's address and port, the " +
-      "process, the network namespace) chooses listeners as it chooses connections.",
+    help: "also listening sockets: what they accept from then on inherits the values",
+    more:
+      "A listener has no peer, so DEST is any. The other selection flags (local address and port, process, network " +
+      "namespace) select listeners as they select connections.",
     group: "Selection",
     commands: ["keepalive"],
   },
@@ -44,8 +45,8 @@ export const FLAGS: readonly Flag[] = [
     value: "TIME",
     bare: ["s"],
     signed: true,
-    help: "how long without a sign of the peer before the first probe, default 15 s",
-    more: "1 to 32767 s. 0, here as in all values, leaves what the socket has.",
+    help: "silence of the peer before the first probe, default 15 s",
+    more: "1 to 32767 s. Here, as in all values, 0 leaves what the socket has.",
     group: "Values",
     commands: valued,
   },
@@ -54,7 +55,7 @@ export const FLAGS: readonly Flag[] = [
     value: "TIME",
     bare: ["s"],
     signed: true,
-    help: "from one unanswered probe to the next, default 15 s",
+    help: "time between unanswered probes, default 15 s",
     more: "1 to 32767 s.",
     group: "Values",
     commands: valued,
@@ -74,8 +75,9 @@ export const FLAGS: readonly Flag[] = [
     bare: ["ms", "s"],
     signed: true,
     help: "how long data or a probe may stay unanswered (TCP_USER_TIMEOUT), default auto",
-    more: "A time, or auto: idle + interval x count, at which the count is reached too. Where it is " +
-      "set the kernel goes by it and not by the count. Without it, data in flight waits for a quarter of an hour.",
+    more:
+      "A time, or auto: idle + interval x count, which is when the count is reached too. Where it is set, the kernel " +
+      "goes by it and not by the count. Without it, data in flight is retried for a quarter of an hour.",
     group: "Values",
     commands: valued,
   },
@@ -83,8 +85,8 @@ export const FLAGS: readonly Flag[] = [
     name: "syncnt",
     value: "N",
     signed: true,
-    help: "how often a SYN is sent again before a connect fails",
-    more: "1 to 127. It bears on connections that are being opened.",
+    help: "how many times a SYN is sent again before connecting fails",
+    more: "1 to 127. It affects connections that are being opened.",
     group: "Values",
     commands: valued,
   },
@@ -93,7 +95,7 @@ export const FLAGS: readonly Flag[] = [
     value: "BYTES",
     signed: true,
     help: "the largest segment (TCP_MAXSEG)",
-    more: "88 to 32767. It bears on connections that are being opened and, by way of listeners, accepted.",
+    more: "88 to 32767. It affects connections that are being opened or, through listeners, accepted.",
     group: "Values",
     commands: valued,
   },
@@ -110,29 +112,30 @@ export const FLAGS: readonly Flag[] = [
     value: "TIME",
     bare: ["s"],
     signed: true,
-    help: "how long a listener waits for data before it wakes its application",
+    help: "how long a listener waits for data before waking its application",
     more: "The kernel rounds up to 1, 3, 7, 15 s and so on.",
     group: "Values",
     commands: valued,
   },
   {
     name: "off",
-    help: "turn SO_KEEPALIVE off instead, and leave everything else, the user timeout too",
+    help: "turn SO_KEEPALIVE off instead, and leave the other values, the user timeout too",
     group: "Values",
     commands: ["keepalive"],
   },
   {
     name: "on",
     value: "CALLS",
-    help: "at which calls a socket gets them: connect,listen (the default), socket",
-    more: "A socket has its values before the call proceeds. With socket, it is made in the program's place, and has " +
-      "them before the program sees it.",
+    help: "the calls at which a socket gets the values: connect,listen (the default), socket",
+    more:
+      "A socket has the values before the call proceeds. With socket, tcphup makes it in the program's place, so that it " +
+      "has them before the program sees it.",
     group: "Launching",
     commands: ["run"],
   },
   {
     name: "debug",
-    help: "say on standard error what could not be set (LIBKEEPALIVE_DEBUG)",
+    help: "print to standard error what could not be set (LIBKEEPALIVE_DEBUG)",
     group: "Launching",
     commands: ["run"],
   },
@@ -140,7 +143,7 @@ export const FLAGS: readonly Flag[] = [
     name: "within",
     value: "TIME",
     bare: ["s"],
-    help: "find the cheapest values that notice a dead peer within that time",
+    help: "find the cheapest values that notice a dead peer within this time",
     group: "Values",
     commands: ["plan"],
   },
@@ -154,14 +157,14 @@ export const FLAGS: readonly Flag[] = [
   {
     name: "hosts",
     value: "N",
-    help: "how many hosts, default 1",
+    help: "number of hosts, default 1",
     group: "Planning",
     commands: ["plan"],
   },
   {
     name: "probe-bytes",
     value: "N",
-    help: "size of a probe on the wire, default 64, the least that an Ethernet frame has",
+    help: "size of a probe on the wire, default 64, the smallest Ethernet frame",
     group: "Planning",
     commands: ["plan"],
   },
@@ -169,14 +172,15 @@ export const FLAGS: readonly Flag[] = [
     name: "emit",
     value: "FORMAT",
     help: "print the values as configuration",
-    more: "Values that the format has no word for are named in a comment.",
+    more: "A comment names the values that the format cannot express.",
     group: "Output",
     commands: ["plan"],
   },
   {
     name: "only-missing",
-    help: "never override what an application chose",
-    more: "Where SO_KEEPALIVE is on it is left as it is, whatever its values; where it is off it is turned on, but a " +
+    help: "never override what an application has chosen",
+    more:
+      "Where SO_KEEPALIVE is on, it is left as it is, whatever its values. Where it is off, it is turned on, but a " +
       "TCP_USER_TIMEOUT that is set stays.",
     group: "Guards",
     commands: ["keepalive"],
@@ -191,8 +195,8 @@ export const FLAGS: readonly Flag[] = [
   {
     name: "max",
     value: "N",
-    help: "when more than N match, touch nothing (exit 3)",
-    more: "Connections that appear while it works count too: those beyond N are left alone, and the exit code is 1.",
+    help: "touch nothing when more than N match (exit 3)",
+    more: "Connections that appear meanwhile count too: those beyond N are left alone, and the exit code is 1.",
     group: "Guards",
     commands: ["hup"],
   },
@@ -201,7 +205,8 @@ export const FLAGS: readonly Flag[] = [
     short: "i",
     help: "show a summary and ask before anything is touched",
     more:
-      "On a terminal only. Anything but y touches nothing (exit 3). What appears while the question stands is left alone, unless --for is given.",
+      "Only on a terminal. Any answer but y touches nothing (exit 3). Connections that appear while the question stands " +
+      "are left alone, except with --for.",
     group: "Guards",
     commands: ["hup"],
   },
@@ -212,16 +217,17 @@ export const FLAGS: readonly Flag[] = [
     help: "how long an unanswered FIN may linger (TCP_USER_TIMEOUT), default 5 s",
     more:
       "Data that a slow but living peer has not acknowledged by then is lost. 0 leaves the socket's own setting, with " +
-      "which a FIN to a dead peer stays for up to a quarter of an hour and holds its local port.",
+      "which a FIN to a dead peer lingers for up to a quarter of an hour and holds the local port.",
     group: "Hanging up",
     commands: ["hup"],
   },
   {
     name: "fin-only",
-    help: "shut down sending alone: the application reads until the peer has ended too",
-    more: "TCP_USER_TIMEOUT (--linger) bounds the time until the peer has acknowledged the FIN. What follows, in " +
-      "FIN-WAIT-2, lasts until the peer ends or the application closes, unless --destroy-after says otherwise. Some " +
-      "peers, nginx for one, take a FIN for the end of both ways and break off their answer.",
+    help: "shut down only sending: the application reads on until the peer closes too",
+    more:
+      "TCP_USER_TIMEOUT (--linger) bounds the time until the peer has acknowledged the FIN. After that the connection " +
+      "stays in FIN-WAIT-2 until the peer or the application closes it, or until --destroy-after. Some peers, nginx " +
+      "for one, take a FIN for the end of both directions and break off their answer.",
     group: "Hanging up",
     commands: ["hup"],
   },
@@ -229,15 +235,14 @@ export const FLAGS: readonly Flag[] = [
     name: "wait",
     value: "TIME",
     bare: ["s"],
-    help: "wait so long at most until they are gone, report what lingers",
+    help: "wait up to this long until they are gone, and report what lingers",
     group: "Hanging up",
     commands: ["hup"],
   },
   {
     name: "verify",
-    help: "look again in the end, and report what lingers (exit 1)",
-    more:
-      "It waits for what --wait says or, without it, a second longer than --linger; no longer than until all are gone.",
+    help: "look again at the end, and report what lingers (exit 1)",
+    more: "It waits until all are gone, for as long as --wait says or, without it, a second longer than --linger.",
     group: "Hanging up",
     commands: ["hup"],
   },
@@ -245,27 +250,27 @@ export const FLAGS: readonly Flag[] = [
     name: "destroy-after",
     value: "TIME",
     bare: ["s"],
-    help: "so much later, abort what is still there, and what has no owner",
-    more: "Aborting sends a RST. It uses SOCK_DESTROY (CAP_NET_ADMIN, CONFIG_INET_DIAG_DESTROY) or, without that, " +
-      "connect(AF_UNSPEC) on a duplicate of the owner's descriptor, which there is none of where the program has closed " +
-      "it meanwhile: where that could be so, hup says it before it begins. What its program has closed is also left " +
-      "alone where SOCK_DESTROY would stop its timers (Linux before 6.11).",
+    help: "after this time, destroy what is still there, and what has no owner",
+    more: "Destroying sends a RST. It uses SOCK_DESTROY (CAP_NET_ADMIN, CONFIG_INET_DIAG_DESTROY) or, without that, " +
+      "connect(AF_UNSPEC) on a duplicate of an owner's descriptor. There is none where the program has closed the " +
+      "connection meanwhile: hup warns before it begins when that could happen. What its program has closed is also " +
+      "left alone where SOCK_DESTROY would stop its timers (before Linux 6.11).",
     group: "Hanging up",
     commands: ["hup"],
   },
   {
     name: "destroy",
-    help: "abort at once with a RST instead of hanging up",
+    help: "destroy at once with a RST instead of hanging up",
     group: "Hanging up",
     commands: ["hup"],
   },
   {
     name: "rate",
     value: "N/s",
-    help: "cut at most N a second; N/m and N/h are a minute and an hour",
+    help: "cut at most N per second; N/m is per minute, N/h per hour",
     more:
-      "Connections that appear meanwhile are those that were made anew: they are left alone, except with --for. So " +
-      "it is with --over and --when-idle.",
+      "Connections that appear meanwhile are taken for the clients' new ones and left alone, except with --for. The " +
+      "same holds for --over and --when-idle.",
     group: "Pacing",
     commands: ["hup"],
   },
@@ -273,15 +278,15 @@ export const FLAGS: readonly Flag[] = [
     name: "over",
     value: "TIME",
     bare: ["s"],
-    help: "spread the cuts evenly over that time",
+    help: "spread the cuts evenly over this time",
     group: "Pacing",
     commands: ["hup"],
   },
   {
     name: "jitter",
     value: "PERCENT",
-    help: "how much of the time between two cuts chance may move each, default 50",
-    more: "0 makes them regular. 100 makes each moment equally likely.",
+    help: "move each cut at random by up to this share of the time between two, default 50",
+    more: "0 keeps them regular. With 100 each moment is equally likely.",
     group: "Pacing",
     commands: ["hup"],
   },
@@ -289,13 +294,13 @@ export const FLAGS: readonly Flag[] = [
     name: "when-idle",
     value: "TIME",
     bare: ["ms", "s"],
-    help: "cut each when it carries nothing, and no data went for that long",
+    help: "cut each once nothing is in flight and no data has moved for this long",
     more:
-      "So that requests under way are finished and only the pauses between them are cut. One that takes longer than " +
-      "that to be answered looks like a pause: give a time longer than answers take. At the client's end, a request " +
-      "that begins at the moment of the cut is either refused with EPIPE before it is sent, or sent before the FIN, and " +
-      "its answer can be read: from servers that answer who has ended sending, which nginx as a proxy does only with " +
-      "proxy_ignore_client_abort on. At the server's end it may be on its way already, and is lost: cut at the " +
+      "Requests under way are finished, and connections are cut between them. A request that takes longer to answer than " +
+      "this looks like a pause: give a time longer than answers take. At the client's end, a request that begins at " +
+      "the moment of the cut either fails with EPIPE before it is sent, or goes out before the FIN and its answer can be " +
+      "read, if the server answers a client that has sent a FIN (nginx as a proxy does only with " +
+      "proxy_ignore_client_abort on). At the server's end such a request may be on its way and lost: cut at the " +
       "client's end where you can.",
     group: "Pacing",
     commands: ["hup"],
@@ -304,13 +309,13 @@ export const FLAGS: readonly Flag[] = [
     name: "deadline",
     value: "TIME",
     bare: ["s"],
-    help: "with --when-idle: cut after that time what was never idle, default 30 s",
+    help: "with --when-idle: after this time, cut what was never idle, default 30 s",
     group: "Pacing",
     commands: ["hup"],
   },
   {
     name: "leave-busy",
-    help: "with --when-idle: leave alone what was never idle, and say so",
+    help: "with --when-idle: leave alone what was never idle, and report it",
     group: "Pacing",
     commands: ["hup"],
   },
@@ -318,8 +323,8 @@ export const FLAGS: readonly Flag[] = [
     name: "for",
     value: "TIME",
     bare: ["s"],
-    help: "go on for that long: cut what appears, too",
-    more: "For clients that still find the old address and connect to it again.",
+    help: "go on for this long, and cut connections that appear meanwhile too",
+    more: "For clients that still resolve the old address and connect to it again.",
     group: "Pacing",
     commands: ["hup"],
   },
@@ -333,16 +338,17 @@ export const FLAGS: readonly Flag[] = [
   },
   {
     name: "summary",
-    help: "count them by destination and process, the most first",
-    more: "With how many carried no data either way for 60 s or longer, how many have SO_KEEPALIVE off, and how many " +
-      "bytes wait in their queues. Where this host accepted the connections, the destination is its own end.",
+    help: "count them by destination and process, the largest group first",
+    more:
+      "Also how many carried no data in either direction for 60 s or longer, how many have SO_KEEPALIVE off, and how " +
+      "many bytes wait in their queues. Of connections that this host accepted, the destination is the local end.",
     group: "Listing",
     commands: ["ls"],
   },
   {
     name: "columns",
     value: "A,B,...",
-    help: "show these columns; +A,B,... adds them to the usual ones",
+    help: "show these columns; +A,B,... adds to the usual ones",
     group: "Listing",
     commands: ["ls"],
   },
@@ -350,15 +356,15 @@ export const FLAGS: readonly Flag[] = [
     name: "sort",
     value: "COLUMN",
     signed: true,
-    help: "put them in order; -COLUMN begins with the greatest",
+    help: "sort by a column; -COLUMN puts the greatest first",
     group: "Listing",
     commands: ["ls"],
   },
   {
     name: "keepalive",
     short: "k",
-    help: "show their keepalive, and after how long a dead peer is noticed",
-    more: "It is read through a duplicate of each owner's descriptor, which takes the same rights as hanging up.",
+    help: "show their keepalive, and how long it takes to notice a dead peer",
+    more: "It is read through a duplicate of an owner's descriptor, which takes the same rights as hanging up.",
     group: "Listing",
     commands: ["ls"],
   },
@@ -367,17 +373,17 @@ export const FLAGS: readonly Flag[] = [
     value: "TIME",
     bare: ["s"],
     alone: "1",
-    help: "look again so often, every second unless said, until interrupted",
+    help: "look again at this interval, default 1 s, until interrupted",
     more:
-      "A time without a unit follows an equals sign: --watch=5, but --watch 500ms. An interrupt (^C, SIGTERM) is how it ends, so the " +
-      "exit code is 0. ls needs a terminal for it, except with --json-lines.",
+      "A time without a unit needs an equals sign: --watch=5, but --watch 500ms. An interrupt (^C, SIGTERM) is how it " +
+      "ends, so the exit code is 0. ls --watch needs a terminal, except with --json-lines.",
     group: "Output",
     commands: ["ls", "keepalive"],
   },
   {
     name: "json-lines",
-    help: "print one JSON object a line: a connection, or a group of ls --summary",
-    more: "With --watch, each has the time at which it was seen.",
+    help: "print one JSON object per line: a connection, or a group of ls --summary",
+    more: "With --watch, each has the time when it was seen.",
     group: "Output",
     commands: ["ls", "keepalive"],
   },
@@ -385,25 +391,31 @@ export const FLAGS: readonly Flag[] = [
   {
     name: "quiet",
     short: "q",
-    help: "print nothing but errors, and what --json asks for",
+    help: "print only errors, and what --json asks for",
     group: "Output",
     commands: selecting,
   },
   {
     name: "verbose",
     short: "v",
-    help: "name every owner with its descriptor, and where the time went",
+    help: "show every owner with its descriptor, and where the time went",
     group: "Output",
     commands: selecting,
   },
   {
     name: "color",
     value: "WHEN",
-    help: "print in colour: auto, which is on a terminal, always or never",
-    more: "Not where NO_COLOR is set, or TERM is dumb, unless it is always.",
+    help: "print in color: auto (on a terminal), always or never",
+    more: "auto prints no color where NO_COLOR is set or TERM is dumb.",
     group: "Output",
     commands: ["hup", "ls", "keepalive", "doctor"],
   },
-  { name: "help", short: "h", help: "show help; after a command, that command's", group: "Output", commands: all },
+  {
+    name: "help",
+    short: "h",
+    help: "show help; after a command, the help of that command",
+    group: "Output",
+    commands: all,
+  },
   { name: "version", short: "V", help: "show the version", group: "Output", commands: all },
 ];

@@ -31,8 +31,8 @@ are never touched.
 ${DESTINATION}`,
     examples: [
       ["tcphup 192.0.2.10 5432", "hang up on a database that has failed over"],
-      ["tcphup --dry-run db.internal", "show what that would be, whatever the port"],
-      ["tcphup --destroy-after 10 2001:db8::/64", "abort after 10 s what is left"],
+      ["tcphup --dry-run db.internal", "show what that would hit, on any port"],
+      ["tcphup --destroy-after 10 2001:db8::/64", "destroy what is left after 10 s"],
     ],
   },
   ls: {
@@ -40,7 +40,7 @@ ${DESTINATION}`,
     summary: "show connections and who holds them, touch nothing",
     text: `${DESTINATION}
 
-Columns of the table, those of "ss -tno" and the owner unless --columns says otherwise:
+Columns of the table. Without --columns they are those of "ss -tno" and the owner:
 ${columnsHelp()}`,
     examples: [
       ["tcphup ls 192.0.2.10", "who talks to this address"],
@@ -54,15 +54,15 @@ ${columnsHelp()}`,
     usage: "tcphup keepalive DEST [PORT] [VALUES] [OPTIONS]",
     summary: "set keepalive on open connections",
     text: `Sets SO_KEEPALIVE and its values on each selected connection through a duplicate of its owner's
-descriptor, reads them back, and says what there was before and is now. A connection that has
-them already is not touched, and counted as unchanged. What is opened later needs --watch, or,
-where it is accepted, --listeners. What an application sets afterwards holds.
+descriptor, reads them back, and reports the values before and after. A connection that has them
+already is not touched, and counted as unchanged. Connections opened later need --watch, or
+--listeners where they are accepted. What an application sets afterwards stays.
 
 ${DESTINATION}`,
     examples: [
-      ["tcphup keepalive 192.0.2.10 5432", "notice within 150 s that it is gone"],
-      ["tcphup keepalive --idle 20 --interval 5 --count 2 any", "all connections: within 30 s"],
-      ["tcphup keepalive --listeners --sport 5432", "a server's, and all that it will accept"],
+      ["tcphup keepalive 192.0.2.10 5432", "notice within 150 s that the peer is dead"],
+      ["tcphup keepalive --idle 20 --interval 5 --count 2 any", "all connections, within 30 s"],
+      ["tcphup keepalive --listeners --sport 5432", "those of a server, and all that it will accept"],
       ["tcphup keepalive --watch --only-missing --netns all any", "a whole node, as a service"],
     ],
   },
@@ -70,26 +70,26 @@ ${DESTINATION}`,
     usage: "tcphup run [VALUES] [OPTIONS] [--] COMMAND [ARG...]",
     summary: "start a program with keepalive on all its TCP sockets",
     text: `Every TCP socket of COMMAND and of all that it starts gets the values before connect(2) or listen(2)
-proceeds, whether they are static, written in Go or make system calls themselves (seccomp user
-notification). COMMAND takes the place of tcphup: same process, same parent, its own exit status.
-What it sets itself later holds. Sockets of io_uring are not seen.
+proceeds (seccomp user notification), in static programs and those written in Go too. COMMAND takes
+the place of tcphup: the same process and parent, its own exit status. What it sets itself later
+stays. Sockets made through io_uring are not seen.
 
-Values come from the flags, else from libkeepalive's variables (TCP_KEEPIDLE, TCP_KEEPINTVL,
-TCP_KEEPCNT, TCP_USER_TIMEOUT, TCP_SYNCNT, TCP_MAXSEG, TCP_WINDOW_CLAMP, TCP_DEFER_ACCEPT), else
-from the defaults. Exit code 4: it cannot be done here, COMMAND was not started; 126 and 127:
-COMMAND is not executable, or not found.
+Values come from the flags, otherwise from libkeepalive's variables (TCP_KEEPIDLE, TCP_KEEPINTVL,
+TCP_KEEPCNT, TCP_USER_TIMEOUT, TCP_SYNCNT, TCP_MAXSEG, TCP_WINDOW_CLAMP, TCP_DEFER_ACCEPT),
+otherwise from the defaults. Exit code 4: it cannot be done here, and COMMAND was not started; 126
+and 127: COMMAND is not executable, or not found.
 
-Without --on, it is connect,listen, or socket where Yama forbids these. With socket, a process in
-another control group than tcphup's makes its sockets itself, without the values; so does, without
-CAP_SYS_PTRACE, one that may not be looked into.
+The default of --on is connect,listen; where Yama forbids these, socket. With socket, a process
+makes its sockets itself, without the values, when it is in another control group than tcphup or,
+without CAP_SYS_PTRACE, when it may not be looked into.
 
-A signal whose handler lacks SA_RESTART, in the microseconds (on a busy host: longer) before the
-supervisor takes a call up, makes connect or listen, with --on socket also socket, fail with EINTR
-without having run. Programs that take that for a connect under way find themselves not connected.
+A signal whose handler lacks SA_RESTART makes connect or listen, with --on socket also socket, fail
+with EINTR when it arrives before the supervisor takes up the call (microseconds, more on a busy
+host). The call has not run then: a program that takes it for a connect under way is not connected.
 
-A hardened unit needs SystemCallFilter=seccomp pidfd_getfd (with --on socket not the latter) and no
-LimitFSIZE= of 0. MemoryDenyWriteExecute= and the runtime's compiler exclude each other: it ends with
-"Fatal error". The compiled program ends with 101 where an argument is not UTF-8.`,
+A hardened unit needs SystemCallFilter=seccomp pidfd_getfd (with --on socket, only seccomp), and may
+set neither LimitFSIZE=0 nor MemoryDenyWriteExecute=yes, with which the runtime ends with "Fatal
+error". The compiled program ends with 101 where an argument is not UTF-8.`,
     examples: [
       ["tcphup run -- curl https://db.internal/", "with the defaults"],
       ["tcphup run --idle 5 --interval 5 --count 3 -- java -jar app.jar", "20 s to notice a dead peer"],
@@ -97,9 +97,9 @@ LimitFSIZE= of 0. MemoryDenyWriteExecute= and the runtime's compiler exclude eac
   },
   plan: {
     usage: "tcphup plan [VALUES] [OPTIONS]",
-    summary: "say what keepalive values cost, and when they notice a dead peer",
-    text: `Without VALUES or --within, the values are this network namespace's own (net.ipv4.tcp_keepalive_*).
-With some of them, the others have the defaults that follow.
+    summary: "show what keepalive values cost, and when they notice a dead peer",
+    text: `Without VALUES and --within, it takes the values of this network namespace
+(net.ipv4.tcp_keepalive_*). With some of VALUES, the others have the defaults below.
 
 Formats of --emit:
   sysctl        a file for /etc/sysctl.d
@@ -111,16 +111,16 @@ Formats of --emit:
   go            a net.KeepAliveConfig, and what uses it
   env           libkeepalive's variables`,
     examples: [
-      ["tcphup plan", "today's values"],
-      ["tcphup plan --within 30s --hosts 200", "the cheapest that do, and their cost"],
+      ["tcphup plan", "the values of this host"],
+      ["tcphup plan --within 30s --hosts 200", "the cheapest values for that, and their cost"],
       ["tcphup plan --idle 20 --interval 5 --count 2 --emit sysctl", "as configuration"],
     ],
   },
   doctor: {
     usage: "tcphup doctor [--json]",
-    summary: "say what works on this host, what does not, and why",
-    text: `Tries what tcphup rests on, with connections of its own on loopback. Exits with 0 when connections
-can be hung up on, with 4 when they cannot.`,
+    summary: "show what works on this host, what does not, and why",
+    text: `Tries everything that tcphup depends on, with connections of its own on loopback. Exits with 0 when
+connections can be hung up on, with 4 when they cannot.`,
     examples: [["tcphup doctor", "before relying on it"]],
   },
   completions: {
@@ -205,7 +205,7 @@ ${item("       tcphup COMMAND ...   ", '("tcphup help COMMAND" explains it)', wi
 Commands:
 ${commands.join("\n")}
 
-${wrap('Options, the commonest ("tcphup hup --help" has all):', width).join("\n")}
+${wrap('Common options ("tcphup hup --help" shows all):', width).join("\n")}
 ${FLAGS.filter(({ name }) => COMMON.includes(name)).flatMap((flag) => flagHelp(flag, false, width)).join("\n")}
 
 ${exitCodes(width)}
@@ -259,8 +259,8 @@ export function timesOf(command?: Command, width: number = WIDTH.usual): string 
   if (flags.length === 0) return "";
   const refusing = flags.filter(({ bare }) => bare!.length > 1).map(({ name }) => `--${name}`).join(", ");
   const text =
-    `TIME is a number with its unit: 500ms, 30s, 5m, 2h, 1d. Without one it is in seconds, except with ${refusing}, ` +
-    "where the unit has to be said.";
+    `TIME is a number with its unit: 500ms, 30s, 5m, 2h, 1d. Without a unit it is in seconds, but not with ` +
+    `${refusing}: there the unit is required.`;
   return `\n${wrap(text, width).join("\n")}\n`;
 }
 

@@ -39,7 +39,7 @@ export async function hup(args: Arguments): Promise<number> {
       confirm: asks
         ? (_, summary) => {
           progress.clear();
-          const confirmed = confirm(summary(), options.destroy ? "Abort" : "Hang up on", options.repeat?.for_ms);
+          const confirmed = confirm(summary(), options.destroy ? "Destroy" : "Hang up on", options.repeat?.for_ms);
           if (confirmed) listen();
           return confirmed;
         }

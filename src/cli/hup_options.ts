@@ -7,13 +7,13 @@ import { parseCount, parsePercentage, parseRate } from "./values.ts";
 
 /** Flags of which only one can be meant, and why. */
 const EXCLUSIVE: readonly (readonly [string, string, string])[] = [
-  ["destroy", "destroy-after", "at once, or after a while"],
+  ["destroy", "destroy-after", "one acts at once, the other later"],
   ["destroy", "fin-only", "one sends a RST, the other a FIN"],
-  ["destroy", "linger", "what is aborted does not linger"],
-  ["destroy", "when-idle", "an abort spares nothing"],
-  ["rate", "over", "so many a second, or all within a time"],
-  ["over", "for", "how many there will be is not known in advance: use --rate"],
-  ["interactive", "quiet", "the question would be about nothing that was shown"],
+  ["destroy", "linger", "what is destroyed does not linger"],
+  ["destroy", "when-idle", "destroying at once does not wait for a pause"],
+  ["rate", "over", "one gives a rate, the other a time for all"],
+  ["over", "for", "how many connections will appear is not known in advance, so use --rate"],
+  ["interactive", "quiet", "the question needs the summary that --quiet hides"],
 ];
 
 /** Flags that mean something only together with another one, or with one of several. */
@@ -54,13 +54,13 @@ export function hangUpOptions(args: Arguments): HangUpOptions {
 function checkTogether(args: Arguments): void {
   for (const [one, other, why] of EXCLUSIVE) {
     if (args.given(one) && args.given(other)) {
-      throw new UsageError(`Options --${one} and --${other} exclude each other: ${why}`);
+      throw new UsageError(`Options --${one} and --${other} cannot be used together: ${why}`);
     }
   }
   for (const [one, others] of DEPENDENT) {
     if (args.given(one) && !others.some((other) => args.given(other))) {
       const needed = others.map((other) => `--${other}`).join(" or ");
-      throw new UsageError(`Option --${one} means nothing without ${needed}`);
+      throw new UsageError(`Option --${one} needs ${needed}`);
     }
   }
 }

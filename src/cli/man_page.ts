@@ -38,7 +38,7 @@ export function manPage(): string {
     ".SH EXIT STATUS",
     ...EXIT_CODES.flatMap(([code, meaning]) => tagged(bold(`${code}`), roff(meaning))),
     ".SH ENVIRONMENT",
-    ...tagged(bold("NO_COLOR"), "When set, nothing is printed in colour, unless --color is always."),
+    ...tagged(bold("NO_COLOR"), "When it is set, nothing is printed in color, unless --color is always."),
     ".SH EXAMPLES",
     ...manuals.flatMap(([, { examples }]) =>
       examples.flatMap(([line, what]) => tagged(bold(literal(line)), roff(what)))

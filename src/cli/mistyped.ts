@@ -31,7 +31,7 @@ export function refuseMistyped(word: string): void {
   const meant = meantBy(word);
   if (meant === null) return;
   throw new UsageError(
-    `"${word}" is no command: did you mean "${meant}"? A host of that name takes "tcphup hup ${word}"`,
+    `"${word}" is not a command: did you mean "${meant}"? For a host of that name, write "tcphup hup ${word}"`,
   );
 }
 

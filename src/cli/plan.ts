@@ -35,7 +35,7 @@ export function planCommand(args: Arguments): number {
 
 function checkTogether(args: Arguments): void {
   const [surplus] = args.positionals;
-  if (surplus !== undefined) throw new UsageError(`Surplus argument "${surplus}": expected tcphup plan [VALUES]`);
+  if (surplus !== undefined) throw new UsageError(`Unexpected argument "${surplus}": expected tcphup plan [VALUES]`);
   for (const name of KEEPALIVE_NAMES) exclude(args, "within", flagOf(name), "it finds the values");
   for (const name of ["json", "services", "hosts", "probe-bytes"]) {
     exclude(args, "emit", name, "it prints the values as configuration, and nothing of what they cost");

@@ -12,36 +12,36 @@ const CRITERIA: readonly Criterion[] = [
     name: "filter",
     short: "f",
     value: "TEXT",
-    help: "what a filter of ss(8) says: 'dst 10.0.0.0/8 and dport = :443'",
+    help: "matching a filter of ss(8): 'dst 10.0.0.0/8 and dport = :443'",
     more:
       "The whole language: dst, src, dport, sport, dev, fwmark, cgroup, autobound; and, or, not, parentheses; state " +
-      "and exclude before them. As in ss, what stands further left binds first, so mix and with or in parentheses.",
+      "and exclude before them. As in ss, and does not bind tighter than or: use parentheses where you mix them.",
     group: "Selection",
   },
   {
     name: "dst",
     value: "ADDR",
-    help: "to this peer: what DEST may be; given again, or to another",
-    more: "Repeated flags of one kind are alternatives, flags of different kinds must all hold.",
+    help: "to this peer, written like DEST; repeat it for several",
+    more: "A repeated flag is an alternative; different flags must all hold.",
     group: "Selection",
   },
-  { name: "src", value: "ADDR", help: "from this address of the host", group: "Selection" },
-  { name: "dport", value: "PORT", help: "to this port of the peer: what PORT may be", group: "Selection" },
-  { name: "sport", value: "PORT", help: "from this port of the host", group: "Selection" },
+  { name: "src", value: "ADDR", help: "from this local address", group: "Selection" },
+  { name: "dport", value: "PORT", help: "to this port of the peer, written like PORT", group: "Selection" },
+  { name: "sport", value: "PORT", help: "from this local port", group: "Selection" },
   {
     name: "dst-file",
     value: "FILE",
-    help: "to one of the peers in a file, one a line; - is standard input",
+    help: "to one of the peers in a file, one per line; - is standard input",
     more:
-      "Addresses, prefixes and host names; # begins a comment. They are alternatives to DEST and --dst. A file without " +
-      "any selects nothing.",
+      "Addresses, prefixes and host names; # begins a comment. They are alternatives to DEST and --dst. An empty file " +
+      "selects nothing.",
     group: "Selection",
   },
   {
     name: "state",
     value: "STATE",
     help: "in this state, as ss names it",
-    more: `One of ${STATE_NAMES.join(", ")} (idiag_state). Listening sockets are never hung up on; time-wait takes ` +
+    more: `One of ${STATE_NAMES.join(", ")} (idiag_state). Listening sockets are never hung up on; time-wait needs ` +
       "--destroy.",
     group: "Selection",
   },
@@ -51,20 +51,20 @@ const CRITERIA: readonly Criterion[] = [
     help: "bound to this network interface",
     more:
       "By SO_BINDTODEVICE, a VRF or a link-local address (idiag_if). Most connections are bound to none, whichever " +
-      "way their packets take.",
+      "interface their packets use.",
     group: "Selection",
   },
   {
     name: "mark",
     value: "MARK[/MASK]",
-    help: "with this SO_MARK; needs CAP_NET_ADMIN",
-    more: "INET_DIAG_MARK, which the kernel shows to CAP_NET_ADMIN only.",
+    help: "with this mark (SO_MARK); needs CAP_NET_ADMIN",
+    more: "The kernel shows marks (INET_DIAG_MARK) only to CAP_NET_ADMIN.",
     group: "Selection",
   },
   {
     name: "user",
     value: "USER",
-    help: "of this user, by name or number",
+    help: "opened by this user, a name or number",
     more: "The user that opened the socket (idiag_uid), not the one that the process runs as now.",
     group: "Selection",
   },
@@ -72,91 +72,88 @@ const CRITERIA: readonly Criterion[] = [
     name: "pid",
     value: "PID",
     help: "held by this process",
-    more:
-      "By it among others: a connection is selected by any of its holders. All that is said of a process must hold for " +
-      "one and the same.",
-    group: "Selection by holder",
+    more: "Any owner of a connection selects it. When several of these flags are given, one owner must match them all.",
+    group: "Selection by owner",
   },
   {
     name: "comm",
     value: "GLOB",
     help: "held by a process of this name",
-    more: "/proc/PID/comm, of which the kernel keeps 15 bytes. * ? and [a-z] are as in a shell.",
-    group: "Selection by holder",
+    more: "The first 15 bytes of its name (/proc/PID/comm). *, ? and [a-z] mean what they mean in a shell.",
+    group: "Selection by owner",
   },
   {
     name: "exe",
     value: "GLOB",
     help: "held by a process that runs this program",
-    more:
-      "/proc/PID/exe: the whole path where the pattern has a slash, else its last part. ** also stands for slashes.",
-    group: "Selection by holder",
+    more: "The whole path of /proc/PID/exe where GLOB has a slash, otherwise its last part. ** also matches slashes.",
+    group: "Selection by owner",
   },
   {
     name: "cgroup",
     value: "CGROUP",
     help: "held by a process in this control group, or below it",
-    more:
-      "/proc/PID/cgroup, in whichever hierarchy: a path from its root or from its mount (/system.slice/nginx.service); " +
-      "a name at any depth (nginx.service, user-*.slice); the UID of a Kubernetes pod; the id of a container.",
-    group: "Selection by holder",
+    more: "A path from the root or the mount of a hierarchy (/system.slice/nginx.service); a name at any depth " +
+      "(nginx.service, user-*.slice); the UID of a Kubernetes pod; the id of a container. See /proc/PID/cgroup.",
+    group: "Selection by owner",
   },
   {
     name: "container",
     value: "ID",
     help: "held by a process in this container",
     more:
-      "The id, or as much of its start as no other one has, as Docker, containerd, CRI-O and Podman put it in the name " +
-      "of the control group, or with the runtime in front as Kubernetes shows it (containerd://ID).",
-    group: "Selection by holder",
+      "Its id, or a unique prefix of it, as Docker, containerd, CRI-O and Podman use it to name the control group; also " +
+      "with the runtime in front, as Kubernetes shows it (containerd://ID).",
+    group: "Selection by owner",
   },
   {
     name: "netns",
     value: "NETNS",
     help: "in this network namespace: a name of ip netns, a PID, a path, or all",
     more:
-      "all is every namespace that a process lives in (/proc/PID/ns/net) or that has a name in /run/netns, each once. A " +
-      "holder is found wherever it lives. Entering takes CAP_SYS_ADMIN: what may not be entered is named, exit 1.",
+      "all is every namespace that a process is in (/proc/PID/ns/net) or that has a name in /run/netns. Owners are found " +
+      "in any namespace. Entering one takes CAP_SYS_ADMIN; those that may not be entered are named, and the exit code is 1.",
     group: "Selection by namespace",
   },
   {
     name: "idle-for",
     value: "TIME",
     bare: ["s", "m"],
-    help: "no data either way for so long, as in 5m",
+    help: "without data in either direction for this long, as in 5m",
     more:
-      "The lesser of tcpi_last_data_sent and tcpi_last_data_recv. Keepalive probes and acknowledgements are no data, " +
-      "retransmissions are. Of MPTCP from Linux 6.10 on.",
+      "The lesser of tcpi_last_data_sent and tcpi_last_data_recv. Retransmissions count as data, keepalive probes and " +
+      "acknowledgements do not. For MPTCP, from Linux 6.10 on.",
     group: "Selection by history",
   },
   {
     name: "stalled",
-    help: "what was sent is not acknowledged, and is being sent again: a dead peer",
+    help: "whose data is retransmitted and not acknowledged: the peer seems dead",
     more:
-      "tcpi_unacked or idiag_wqueue above 0, and tcpi_retransmits above 0, or above 1 tcpi_probes: a peer that is alive " +
-      "but has no room answers window probes. A SYN counts too. MPTCP does not say it.",
+      "tcpi_unacked or idiag_wqueue is above 0, and tcpi_retransmits above 0 or tcpi_probes above 1 (a peer that is alive " +
+      "but has no room answers window probes). A SYN counts too. MPTCP does not tell.",
     group: "Selection by history",
   },
   {
     name: "close-wait",
-    help: "the peer has ended it, the application has not: often leaked",
-    more: "idiag_state is TCP_CLOSE_WAIT.",
+    help: "closed by the peer but not by the application: often leaked",
+    more: "The same as --state close-wait.",
     group: "Selection by history",
   },
   {
     name: "no-keepalive",
-    help: "SO_KEEPALIVE is off",
+    help: "with SO_KEEPALIVE off",
     more:
-      "Where idiag_timer is the keepalive timer it is on; else getsockopt(2) is asked on a duplicate of the holder's " +
-      "descriptor, which takes the same rights as hanging up. What cannot be asked is not selected, exit 1.",
+      "It is on where the keepalive timer runs (idiag_timer). Elsewhere getsockopt(2) tells, on a duplicate of an owner's " +
+      "descriptor, which takes the same rights as hanging up. Where it cannot be read, the connection is not selected " +
+      "and the exit code is 1.",
     group: "Selection by history",
   },
   {
     name: "src-gone",
-    help: "from an address that is no longer this host's: a VIP that moved away",
+    help: "from an address that this host no longer has, such as a VIP that has moved",
     more:
-      "idiag_src is neither an address of an interface (RTM_GETADDR) nor in the routing table local (RTM_GETROUTE) of its " +
-      "network namespace, and not loopback. A transparent proxy's connections (INET_DIAG_SOCKOPT) are left out.",
+      "idiag_src is not loopback, and in its network namespace neither an address of an interface (RTM_GETADDR) nor in " +
+      "the routing table local (RTM_GETROUTE). Connections of transparent proxies (INET_DIAG_SOCKOPT) are left out.",
     group: "Selection by history",
   },
 ];
@@ -169,24 +166,24 @@ function withName(name: string): Flag {
 
 const CHILDREN: Flag = {
   name: "children",
-  help: "with --pid: or by a descendant of it",
-  group: "Selection by holder",
+  help: "with --pid: or held by a descendant of it",
+  group: "Selection by owner",
   commands: selecting,
 };
 
 const MISSING_OK: Flag = {
   name: "missing-ok",
-  help: "with --cgroup: one that this host does not have selects nothing, and is no error",
-  group: "Selection by holder",
+  help: "with --cgroup: a control group that does not exist selects nothing, and is no error",
+  group: "Selection by owner",
   commands: selecting,
 };
 
 const NOT: Flag = {
   name: "not",
-  help: "leave out what the selection flag after it says",
+  help: "invert the selection flag that follows",
   more:
-    "--not --dst A --not --user B leaves out what is to A and what is of B. Something must be selected first: any, at " +
-    "the least.",
+    "--not --dst A --not --user B leaves out connections to A, and those of B. Something else has to select: any, at " +
+    "least.",
   group: "Selection",
   commands: selecting,
 };
@@ -197,7 +194,7 @@ export const SELECTION_FLAGS: readonly Flag[] = [
   NOT,
   withName("pid"),
   CHILDREN,
-  ...criteria.filter(({ group, name }) => group === "Selection by holder" && name !== "pid"),
+  ...criteria.filter(({ group, name }) => group === "Selection by owner" && name !== "pid"),
   MISSING_OK,
-  ...criteria.filter(({ group }) => group !== "Selection" && group !== "Selection by holder"),
+  ...criteria.filter(({ group }) => group !== "Selection" && group !== "Selection by owner"),
 ];

@@ -48,5 +48,5 @@ export function parsePercentage(name: string, text: string): number {
 export function parseCount(name: string, text: string): number {
   const count = Number(text);
   if (/^\d+$/.test(text) && count >= 1 && Number.isSafeInteger(count)) return count;
-  throw new UsageError(`Not a number for --${name}: "${text}": expected a whole number from 1 on`);
+  throw new UsageError(`Not a number for --${name}: "${text}": expected a whole number above 0`);
 }

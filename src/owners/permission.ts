@@ -57,5 +57,5 @@ export function missingForGetfd(): string {
       ? "needs CAP_SYS_PTRACE"
       : `needs CAP_SYS_PTRACE, also for one's own (kernel.yama.ptrace_scope is ${scope})`;
   }
-  return "forbidden in spite of CAP_SYS_PTRACE: by a seccomp filter, a security module or the process's user namespace";
+  return "forbidden despite CAP_SYS_PTRACE, by a seccomp filter, a security module or the process's user namespace";
 }

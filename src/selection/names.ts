@@ -113,7 +113,7 @@ export const systemNames: SystemNames = {
     } catch (error) {
       if (!isSyscallError(error)) throw error;
       throw new Unsupported(
-        `autobound goes by ${path}, which cannot be read here (${error.code}): name the ports instead`,
+        `autobound depends on ${path}, which cannot be read here (${error.code}): name the ports instead`,
       );
     }
   },

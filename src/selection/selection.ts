@@ -137,10 +137,10 @@ export function compileSelection(
     );
   }
   if (children && (heldBy ?? NOBODY).pid.length + (notHeldBy ?? NOBODY).pid.length === 0) {
-    throw new UsageError("Descendants of which process? --children goes with --pid");
+    throw new UsageError("Option --children needs --pid");
   }
   if (missingOk && (heldBy ?? NOBODY).cgroup.length + (notHeldBy ?? NOBODY).cgroup.length === 0) {
-    throw new UsageError("What may be missing? --missing-ok goes with --cgroup");
+    throw new UsageError("Option --missing-ok needs --cgroup");
   }
   return {
     filter,

@@ -124,7 +124,11 @@ Deno.test("DEST and PORT are two words at most, and none where flags select", ()
   const of = (...words: string[]) => destination(parseArguments(words));
   assertEquals(of("10.0.0.5"), { dst: "10.0.0.5", dport: undefined });
   assertEquals(of("ls", "10.0.0.5", "443"), { dst: "10.0.0.5", dport: "443" });
-  assertThrows(() => of("10.0.0.5", "443", "x"), UsageError, 'Surplus argument "x": expected tcphup hup DEST [PORT]');
+  assertThrows(
+    () => of("10.0.0.5", "443", "x"),
+    UsageError,
+    'Unexpected argument "x": expected tcphup hup DEST [PORT]',
+  );
   assertEquals(of("ls", "--pid", "1"), { dst: undefined, dport: undefined });
 });
 

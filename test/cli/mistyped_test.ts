@@ -36,7 +36,7 @@ Deno.test("a word that can have been meant as a command is refused, with the one
     for (const words of [[word], [word, "443"], ["--json", word, "any"], ["--", word], [word, "--no-such-option"]]) {
       assertEquals(
         assertThrows(() => parseArguments(words), UsageError).message,
-        `"${word}" is no command: did you mean "${meant}"? A host of that name takes "tcphup hup ${word}"`,
+        `"${word}" is not a command: did you mean "${meant}"? For a host of that name, write "tcphup hup ${word}"`,
       );
     }
   }
@@ -79,7 +79,7 @@ Deno.test("help is a command, alone or before another one", () => {
   assertEquals(of("help", "hup"), [true, true, "hup"]);
   assertThrows(() => of("help", "lss"), UsageError, 'Unknown command "lss": did you mean "ls"?');
   assertThrows(() => of("help", "10.0.0.1"), UsageError, 'Unknown command "10.0.0.1": expected hup, ls,');
-  assertThrows(() => of("help", "ls", "any"), UsageError, 'Surplus argument "any"');
+  assertThrows(() => of("help", "ls", "any"), UsageError, 'Unexpected argument "any"');
   assertEquals(parseArguments(["-V"]).has("version"), true);
 });
 

@@ -91,7 +91,7 @@ systemTest("--destroy: a connection that nobody has accepted yet", [], async (ne
 /** What becomes of a connection that its program has closed, as `tcphup doctor` has tried it. */
 async function fateOfOrphans(netns: Namespace): Promise<"destroyed" | "unsupported"> {
   const { findings } = (await tcphup(["doctor", "--json"], { netns })).json<{ findings: Finding[] }>();
-  const tried = findings.find(({ name }) => name === "SOCK_DESTROY: abort what a program has closed");
+  const tried = findings.find(({ name }) => name === "SOCK_DESTROY: destroy what a program has closed");
   return tried?.status === "ok" ? "destroyed" : "unsupported";
 }
 

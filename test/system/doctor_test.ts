@@ -29,8 +29,8 @@ systemTest("root: everything is tried, and other connections are left alone", []
 systemTest("without CAP_NET_ADMIN: SOCK_DESTROY is not to be had, and it says why", ["setpriv"], async (netns) => {
   const run = await tcphup(["doctor"], { netns, without: ["net_admin"] });
   assertExit(run, 0);
-  assertMatch(run.stdout, /^limited +SOCK_DESTROY: abort any connection.*CAP_NET_ADMIN/m);
-  assertMatch(run.stdout, /^limited +SOCK_DESTROY: abort what a program has closed.*CAP_NET_ADMIN/m);
+  assertMatch(run.stdout, /^limited +SOCK_DESTROY: destroy any connection.*CAP_NET_ADMIN/m);
+  assertMatch(run.stdout, /^limited +SOCK_DESTROY: destroy what a program has closed.*CAP_NET_ADMIN/m);
 });
 
 systemTest("an unprivileged user is told what needs CAP_SYS_PTRACE", ["setpriv"], async (netns) => {
@@ -76,7 +76,7 @@ systemTest("a seccomp filter that kills at pidfd_getfd kills a process apart, an
   );
   assertMatch(run.stdout, /^missing +shutdown: hang up: who tries it is killed/m);
   // What comes between is tried all the same.
-  assertMatch(run.stdout, /^ok +SOCK_DESTROY: abort any connection: works$/m);
+  assertMatch(run.stdout, /^ok +SOCK_DESTROY: destroy any connection: works$/m);
 });
 
 hostTest("where no process can be started, and for a library, it tries for itself", [], () => {
@@ -107,7 +107,7 @@ systemTest(
     assertExit(run, 0);
     assertMatch(
       run.stdout,
-      /^limited +pidfd_getfd: of any process: denied for .*: forbidden in spite of CAP_SYS_PTRACE.*user namespace$/m,
+      /^limited +pidfd_getfd: of any process: denied for .*: forbidden despite CAP_SYS_PTRACE.*user namespace$/m,
     );
     assertMatch(
       run.stdout,

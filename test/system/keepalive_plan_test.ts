@@ -87,7 +87,7 @@ systemTest("plan: what is typed wrong is refused", [], async (netns) => {
     [["--within", "2s"], /within 2 s is not possible: .*from 3 on/],
     [["--within", "2500ms"], /within 2.5 s is not possible/],
     [["--within", "soon"], /Not a time for --within/],
-    [["--within", "30s", "--count", "3"], /--within and --count exclude each other/],
+    [["--within", "30s", "--count", "3"], /--within and --count cannot be used together/],
     [["--services", "0"], /Not a number for --services: "0"/],
     [["--hosts", "many"], /Not a number for --hosts: "many"/],
     [["--probe-bytes", "1.5"], /Not a number for --probe-bytes: "1.5"/],
@@ -95,10 +95,10 @@ systemTest("plan: what is typed wrong is refused", [], async (netns) => {
       ["--emit", "ini"],
       /Unknown format "ini": expected sysctl, istio, envoyfilter, kubernetes, haproxy, nginx, go, env/,
     ],
-    [["--emit", "env", "--json"], /--emit and --json exclude each other/],
-    [["--emit", "env", "--hosts", "3"], /--emit and --hosts exclude each other/],
+    [["--emit", "env", "--json"], /--emit and --json cannot be used together/],
+    [["--emit", "env", "--hosts", "3"], /--emit and --hosts cannot be used together/],
     [["--idle", "0", "--interval", "0", "--count", "0", "--emit", "sysctl"], /there is nothing to write as sysctl/],
-    [["any"], /Surplus argument "any": expected tcphup plan \[VALUES\]/],
+    [["any"], /Unexpected argument "any": expected tcphup plan \[VALUES\]/],
     [["--off"], /"tcphup plan" has no option "--off"/],
   ];
   for (const [args, says] of wrong) assertUsageError(await tcphup(["plan", ...args], { netns }), says);

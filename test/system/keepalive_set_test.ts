@@ -465,10 +465,10 @@ systemTest("keepalive: what is typed wrong is refused before anything is touched
     [["any", "--maxseg", "87"], /it takes 88 to 32767 bytes/],
     [["any", "--user-timeout", "-1"], /auto or 0/],
     [["any", "--idle"], /Option "--idle" needs a value: --idle TIME/],
-    [["any", "--off", "--count", "3"], /--off and --count exclude each other/],
-    [["any", "--off", "--only-missing"], /--off and --only-missing exclude each other/],
-    [["any", "--json", "--json-lines"], /--json and --json-lines exclude each other/],
-    [["any", "--watch", "--json"], /--watch and --json exclude each other/],
+    [["any", "--off", "--count", "3"], /--off and --count cannot be used together/],
+    [["any", "--off", "--only-missing"], /--off and --only-missing cannot be used together/],
+    [["any", "--json", "--json-lines"], /--json and --json-lines cannot be used together/],
+    [["any", "--watch", "--json"], /--watch and --json cannot be used together/],
     [["any", "--watch=10ms"], /too often: expected 100ms or more/],
     [["any", "--watch=soon"], /Not a time for --watch/],
     [["127.0.0.2", "--listeners"], /A listener has no peer/],
@@ -477,7 +477,7 @@ systemTest("keepalive: what is typed wrong is refused before anything is touched
     [["any", "--state", "established", "--listeners"], /No listener is in the states selected/],
     [["any", "--state", "listening"], /listeners take --listeners/],
     [[], /No connections selected/],
-    [["any", "0", "surplus"], /Surplus argument "surplus"/],
+    [["any", "0", "surplus"], /Unexpected argument "surplus"/],
     [["any", "--linger", "5ms"], /"tcphup keepalive" has no option "--linger"/],
   ];
   for (const [args, says] of wrong) assertUsageError(await tcphup(["keepalive", ...args], { netns }), says);

@@ -345,15 +345,15 @@ systemTest("a reader that goes away is no error", [], async (netns) => {
 systemTest("what cannot be shown is refused", [], async (netns) => {
   const refused = async (args: string[], says: RegExp) =>
     assertUsageError(await tcphup(["ls", "any", ...args], { netns }), says);
-  await refused(["--columns", "state,colour"], /Unknown column "colour" for --columns: there are state, recv-q,/);
+  await refused(["--columns", "state,colour"], /Unknown column "colour" for --columns: expected state, recv-q,/);
   await refused(["--columns", ""], /"--columns" needs a value/);
   await refused(["--sort", "-colour"], /Unknown column "colour" for --sort/);
   await refused(["--sort"], /"--sort" needs a value/);
-  await refused(["--json", "--json-lines"], /--json and --json-lines exclude each other/);
-  await refused(["--json", "--columns", "state"], /--columns and --json exclude each other/);
-  await refused(["--summary", "--sort", "state"], /--sort and --summary exclude each other/);
+  await refused(["--json", "--json-lines"], /--json and --json-lines cannot be used together/);
+  await refused(["--json", "--columns", "state"], /--columns and --json cannot be used together/);
+  await refused(["--summary", "--sort", "state"], /--sort and --summary cannot be used together/);
   await refused(["--watch"], /--watch shows the list on a terminal: add --json-lines/);
-  await refused(["--watch", "--json"], /--watch and --json exclude each other/);
+  await refused(["--watch", "--json"], /--watch and --json cannot be used together/);
   await refused(["--watch=1ms", "--json-lines"], /--watch=1ms is too often: expected 100ms or more/);
   await refused(["--watch=now", "--json-lines"], /Not a time for --watch: "now"/);
   assertUsageError(await tcphup(["any", "--summary"], { netns }), /"tcphup hup" has no option "--summary"/);

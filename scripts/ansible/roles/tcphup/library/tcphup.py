@@ -35,123 +35,123 @@ options:
   # deno task docs: options
   filter:
     description:
-      - "What a filter of ss(8) says: 'dst 10.0.0.0/8 and dport = :443'."
-      - "The whole language: dst, src, dport, sport, dev, fwmark, cgroup, autobound; and, or, not, parentheses; state and exclude before them. As in ss, what stands further left binds first, so mix and with or in parentheses."
+      - "Matching a filter of ss(8): 'dst 10.0.0.0/8 and dport = :443'."
+      - "The whole language: dst, src, dport, sport, dev, fwmark, cgroup, autobound; and, or, not, parentheses; state and exclude before them. As in ss, and does not bind tighter than or: use parentheses where you mix them."
     type: raw
   dst:
     description:
-      - "To this peer: what DEST may be; given again, or to another."
-      - "Repeated flags of one kind are alternatives, flags of different kinds must all hold."
+      - "To this peer, written like DEST; repeat it for several."
+      - "A repeated flag is an alternative; different flags must all hold."
     type: raw
   src:
     description:
-      - "From this address of the host."
+      - "From this local address."
     type: raw
   dport:
     description:
-      - "To this port of the peer: what PORT may be."
+      - "To this port of the peer, written like PORT."
     type: raw
   sport:
     description:
-      - "From this port of the host."
+      - "From this local port."
     type: raw
   dst_file:
     description:
-      - "To one of the peers in a file, one a line; - is standard input."
-      - "Addresses, prefixes and host names; # begins a comment. They are alternatives to DEST and --dst. A file without any selects nothing."
+      - "To one of the peers in a file, one per line; - is standard input."
+      - "Addresses, prefixes and host names; # begins a comment. They are alternatives to DEST and --dst. An empty file selects nothing."
     type: raw
   state:
     description:
       - "In this state, as ss names it."
-      - "One of established, syn-sent, syn-recv, fin-wait-1, fin-wait-2, time-wait, closed, close-wait, last-ack, listening, closing, bound-inactive, all, connected, synchronized, bucket, big (idiag_state). Listening sockets are never hung up on; time-wait takes --destroy."
+      - "One of established, syn-sent, syn-recv, fin-wait-1, fin-wait-2, time-wait, closed, close-wait, last-ack, listening, closing, bound-inactive, all, connected, synchronized, bucket, big (idiag_state). Listening sockets are never hung up on; time-wait needs --destroy."
     type: raw
   interface:
     description:
       - "Bound to this network interface."
-      - "By SO_BINDTODEVICE, a VRF or a link-local address (idiag_if). Most connections are bound to none, whichever way their packets take."
+      - "By SO_BINDTODEVICE, a VRF or a link-local address (idiag_if). Most connections are bound to none, whichever interface their packets use."
     type: raw
   mark:
     description:
-      - "With this SO_MARK; needs CAP_NET_ADMIN."
-      - "INET_DIAG_MARK, which the kernel shows to CAP_NET_ADMIN only."
+      - "With this mark (SO_MARK); needs CAP_NET_ADMIN."
+      - "The kernel shows marks (INET_DIAG_MARK) only to CAP_NET_ADMIN."
     type: raw
   user:
     description:
-      - "Of this user, by name or number."
+      - "Opened by this user, a name or number."
       - "The user that opened the socket (idiag_uid), not the one that the process runs as now."
     type: raw
   pid:
     description:
       - "Held by this process."
-      - "By it among others: a connection is selected by any of its holders. All that is said of a process must hold for one and the same."
+      - "Any owner of a connection selects it. When several of these flags are given, one owner must match them all."
     type: raw
   children:
     description:
-      - "With --pid: or by a descendant of it."
+      - "With --pid: or held by a descendant of it."
     type: bool
     default: false
   comm:
     description:
       - "Held by a process of this name."
-      - "/proc/PID/comm, of which the kernel keeps 15 bytes. * ? and [a-z] are as in a shell."
+      - "The first 15 bytes of its name (/proc/PID/comm). *, ? and [a-z] mean what they mean in a shell."
     type: raw
   exe:
     description:
       - "Held by a process that runs this program."
-      - "/proc/PID/exe: the whole path where the pattern has a slash, else its last part. ** also stands for slashes."
+      - "The whole path of /proc/PID/exe where GLOB has a slash, otherwise its last part. ** also matches slashes."
     type: raw
   cgroup:
     description:
       - "Held by a process in this control group, or below it."
-      - "/proc/PID/cgroup, in whichever hierarchy: a path from its root or from its mount (/system.slice/nginx.service); a name at any depth (nginx.service, user-*.slice); the UID of a Kubernetes pod; the id of a container."
+      - "A path from the root or the mount of a hierarchy (/system.slice/nginx.service); a name at any depth (nginx.service, user-*.slice); the UID of a Kubernetes pod; the id of a container. See /proc/PID/cgroup."
     type: raw
   container:
     description:
       - "Held by a process in this container."
-      - "The id, or as much of its start as no other one has, as Docker, containerd, CRI-O and Podman put it in the name of the control group, or with the runtime in front as Kubernetes shows it (containerd://ID)."
+      - "Its id, or a unique prefix of it, as Docker, containerd, CRI-O and Podman use it to name the control group; also with the runtime in front, as Kubernetes shows it (containerd://ID)."
     type: raw
   missing_ok:
     description:
-      - "With --cgroup: one that this host does not have selects nothing, and is no error."
+      - "With --cgroup: a control group that does not exist selects nothing, and is no error."
     type: bool
     default: false
   netns:
     description:
       - "In this network namespace: a name of ip netns, a PID, a path, or all."
-      - "All is every namespace that a process lives in (/proc/PID/ns/net) or that has a name in /run/netns, each once. A holder is found wherever it lives. Entering takes CAP_SYS_ADMIN: what may not be entered is named, exit 1."
+      - "All is every namespace that a process is in (/proc/PID/ns/net) or that has a name in /run/netns. Owners are found in any namespace. Entering one takes CAP_SYS_ADMIN; those that may not be entered are named, and the exit code is 1."
     type: raw
   idle_for:
     description:
-      - "No data either way for so long, as in 5m."
-      - "The lesser of tcpi_last_data_sent and tcpi_last_data_recv. Keepalive probes and acknowledgements are no data, retransmissions are. Of MPTCP from Linux 6.10 on."
+      - "Without data in either direction for this long, as in 5m."
+      - "The lesser of tcpi_last_data_sent and tcpi_last_data_recv. Retransmissions count as data, keepalive probes and acknowledgements do not. For MPTCP, from Linux 6.10 on."
     type: raw
   stalled:
     description:
-      - "What was sent is not acknowledged, and is being sent again: a dead peer."
-      - "Tcpi_unacked or idiag_wqueue above 0, and tcpi_retransmits above 0, or above 1 tcpi_probes: a peer that is alive but has no room answers window probes. A SYN counts too. MPTCP does not say it."
+      - "Whose data is retransmitted and not acknowledged: the peer seems dead."
+      - "Tcpi_unacked or idiag_wqueue is above 0, and tcpi_retransmits above 0 or tcpi_probes above 1 (a peer that is alive but has no room answers window probes). A SYN counts too. MPTCP does not tell."
     type: bool
     default: false
   close_wait:
     description:
-      - "The peer has ended it, the application has not: often leaked."
-      - "Idiag_state is TCP_CLOSE_WAIT."
+      - "Closed by the peer but not by the application: often leaked."
+      - "The same as --state close-wait."
     type: bool
     default: false
   no_keepalive:
     description:
-      - "SO_KEEPALIVE is off."
-      - "Where idiag_timer is the keepalive timer it is on; else getsockopt(2) is asked on a duplicate of the holder's descriptor, which takes the same rights as hanging up. What cannot be asked is not selected, exit 1."
+      - "With SO_KEEPALIVE off."
+      - "It is on where the keepalive timer runs (idiag_timer). Elsewhere getsockopt(2) tells, on a duplicate of an owner's descriptor, which takes the same rights as hanging up. Where it cannot be read, the connection is not selected and the exit code is 1."
     type: bool
     default: false
   src_gone:
     description:
-      - "From an address that is no longer this host's: a VIP that moved away."
-      - "Idiag_src is neither an address of an interface (RTM_GETADDR) nor in the routing table local (RTM_GETROUTE) of its network namespace, and not loopback. A transparent proxy's connections (INET_DIAG_SOCKOPT) are left out."
+      - "From an address that this host no longer has, such as a VIP that has moved."
+      - "Idiag_src is not loopback, and in its network namespace neither an address of an interface (RTM_GETADDR) nor in the routing table local (RTM_GETROUTE). Connections of transparent proxies (INET_DIAG_SOCKOPT) are left out."
     type: bool
     default: false
   ipv4:
     description:
-      - "Only connections over IPv4, v4-mapped ones included."
+      - "Only connections over IPv4, also IPv4-mapped ones."
     type: bool
     default: false
   ipv6:
@@ -161,26 +161,26 @@ options:
     default: false
   include_session:
     description:
-      - "Do not spare your own session, such as your ssh connection."
-      - "Hup spares what SSH_CONNECTION names, what an ancestor of tcphup has accepted, and whatever those hold who serve its terminal, or that of a client of tmux or screen. keepalive and ls spare nothing."
+      - "Do not skip your own session, such as your ssh connection."
+      - "Hup skips the connection that SSH_CONNECTION names, those that an ancestor of tcphup has accepted, and all of the processes that serve its terminal, or the terminals attached to its tmux or screen. keepalive and ls skip nothing."
     type: bool
     default: false
   listeners:
     description:
-      - "Also listening sockets: what they accept from then on has the values."
-      - "A listener has no peer, so DEST is any, and the rest of the selection (this host's address and port, the process, the network namespace) chooses listeners as it chooses connections."
+      - "Also listening sockets: what they accept from then on inherits the values."
+      - "A listener has no peer, so DEST is any. The other selection flags (local address and port, process, network namespace) select listeners as they select connections."
       - "With I(command=keepalive)."
     type: bool
     default: false
   idle:
     description:
-      - "How long without a sign of the peer before the first probe, default 15 s."
-      - "1 to 32767 s. 0, here as in all values, leaves what the socket has."
+      - "Silence of the peer before the first probe, default 15 s."
+      - "1 to 32767 s. Here, as in all values, 0 leaves what the socket has."
       - "With I(command=keepalive)."
     type: raw
   interval:
     description:
-      - "From one unanswered probe to the next, default 15 s."
+      - "Time between unanswered probes, default 15 s."
       - "1 to 32767 s."
       - "With I(command=keepalive)."
     type: raw
@@ -193,19 +193,19 @@ options:
   user_timeout:
     description:
       - "How long data or a probe may stay unanswered (TCP_USER_TIMEOUT), default auto."
-      - "A time, or auto: idle + interval x count, at which the count is reached too. Where it is set the kernel goes by it and not by the count. Without it, data in flight waits for a quarter of an hour."
+      - "A time, or auto: idle + interval x count, which is when the count is reached too. Where it is set, the kernel goes by it and not by the count. Without it, data in flight is retried for a quarter of an hour."
       - "With I(command=keepalive)."
     type: raw
   syncnt:
     description:
-      - "How often a SYN is sent again before a connect fails."
-      - "1 to 127. It bears on connections that are being opened."
+      - "How many times a SYN is sent again before connecting fails."
+      - "1 to 127. It affects connections that are being opened."
       - "With I(command=keepalive)."
     type: raw
   maxseg:
     description:
       - "The largest segment (TCP_MAXSEG)."
-      - "88 to 32767. It bears on connections that are being opened and, by way of listeners, accepted."
+      - "88 to 32767. It affects connections that are being opened or, through listeners, accepted."
       - "With I(command=keepalive)."
     type: raw
   window_clamp:
@@ -215,104 +215,104 @@ options:
     type: raw
   defer_accept:
     description:
-      - "How long a listener waits for data before it wakes its application."
+      - "How long a listener waits for data before waking its application."
       - "The kernel rounds up to 1, 3, 7, 15 s and so on."
       - "With I(command=keepalive)."
     type: raw
   turn_off:
     description:
-      - "Turn SO_KEEPALIVE off instead, and leave everything else, the user timeout too."
+      - "Turn SO_KEEPALIVE off instead, and leave the other values, the user timeout too."
       - "With I(command=keepalive)."
     type: bool
     default: false
   only_missing:
     description:
-      - "Never override what an application chose."
-      - "Where SO_KEEPALIVE is on it is left as it is, whatever its values; where it is off it is turned on, but a TCP_USER_TIMEOUT that is set stays."
+      - "Never override what an application has chosen."
+      - "Where SO_KEEPALIVE is on, it is left as it is, whatever its values. Where it is off, it is turned on, but a TCP_USER_TIMEOUT that is set stays."
       - "With I(command=keepalive)."
     type: bool
     default: false
   max:
     description:
-      - "When more than N match, touch nothing (exit 3)."
-      - "Connections that appear while it works count too: those beyond N are left alone, and the exit code is 1."
+      - "Touch nothing when more than N match (exit 3)."
+      - "Connections that appear meanwhile count too: those beyond N are left alone, and the exit code is 1."
       - "With I(command=hup)."
     type: raw
   linger:
     description:
       - "How long an unanswered FIN may linger (TCP_USER_TIMEOUT), default 5 s."
-      - "Data that a slow but living peer has not acknowledged by then is lost. 0 leaves the socket's own setting, with which a FIN to a dead peer stays for up to a quarter of an hour and holds its local port."
+      - "Data that a slow but living peer has not acknowledged by then is lost. 0 leaves the socket's own setting, with which a FIN to a dead peer lingers for up to a quarter of an hour and holds the local port."
       - "With I(command=hup)."
     type: raw
   fin_only:
     description:
-      - "Shut down sending alone: the application reads until the peer has ended too."
-      - "TCP_USER_TIMEOUT (--linger) bounds the time until the peer has acknowledged the FIN. What follows, in FIN-WAIT-2, lasts until the peer ends or the application closes, unless --destroy-after says otherwise. Some peers, nginx for one, take a FIN for the end of both ways and break off their answer."
+      - "Shut down only sending: the application reads on until the peer closes too."
+      - "TCP_USER_TIMEOUT (--linger) bounds the time until the peer has acknowledged the FIN. After that the connection stays in FIN-WAIT-2 until the peer or the application closes it, or until --destroy-after. Some peers, nginx for one, take a FIN for the end of both directions and break off their answer."
       - "With I(command=hup)."
     type: bool
     default: false
   wait:
     description:
-      - "Wait so long at most until they are gone, report what lingers."
+      - "Wait up to this long until they are gone, and report what lingers."
       - "With I(command=hup)."
     type: raw
   verify:
     description:
-      - "Look again in the end, and report what lingers (exit 1)."
-      - "It waits for what --wait says or, without it, a second longer than --linger; no longer than until all are gone."
+      - "Look again at the end, and report what lingers (exit 1)."
+      - "It waits until all are gone, for as long as --wait says or, without it, a second longer than --linger."
       - "With I(command=hup)."
     type: bool
     default: false
   destroy_after:
     description:
-      - "So much later, abort what is still there, and what has no owner."
-      - "Aborting sends a RST. It uses SOCK_DESTROY (CAP_NET_ADMIN, CONFIG_INET_DIAG_DESTROY) or, without that, connect(AF_UNSPEC) on a duplicate of the owner's descriptor, which there is none of where the program has closed it meanwhile: where that could be so, hup says it before it begins. What its program has closed is also left alone where SOCK_DESTROY would stop its timers (Linux before 6.11)."
+      - "After this time, destroy what is still there, and what has no owner."
+      - "Destroying sends a RST. It uses SOCK_DESTROY (CAP_NET_ADMIN, CONFIG_INET_DIAG_DESTROY) or, without that, connect(AF_UNSPEC) on a duplicate of an owner's descriptor. There is none where the program has closed the connection meanwhile: hup warns before it begins when that could happen. What its program has closed is also left alone where SOCK_DESTROY would stop its timers (before Linux 6.11)."
       - "With I(command=hup)."
     type: raw
   destroy:
     description:
-      - "Abort at once with a RST instead of hanging up."
+      - "Destroy at once with a RST instead of hanging up."
       - "With I(command=hup)."
     type: bool
     default: false
   rate:
     description:
-      - "Cut at most N a second; N/m and N/h are a minute and an hour."
-      - "Connections that appear meanwhile are those that were made anew: they are left alone, except with --for. So it is with --over and --when-idle."
+      - "Cut at most N per second; N/m is per minute, N/h per hour."
+      - "Connections that appear meanwhile are taken for the clients' new ones and left alone, except with --for. The same holds for --over and --when-idle."
       - "With I(command=hup)."
     type: raw
   over:
     description:
-      - "Spread the cuts evenly over that time."
+      - "Spread the cuts evenly over this time."
       - "With I(command=hup)."
     type: raw
   jitter:
     description:
-      - "How much of the time between two cuts chance may move each, default 50."
-      - "0 makes them regular. 100 makes each moment equally likely."
+      - "Move each cut at random by up to this share of the time between two, default 50."
+      - "0 keeps them regular. With 100 each moment is equally likely."
       - "With I(command=hup)."
     type: raw
   when_idle:
     description:
-      - "Cut each when it carries nothing, and no data went for that long."
-      - "So that requests under way are finished and only the pauses between them are cut. One that takes longer than that to be answered looks like a pause: give a time longer than answers take. At the client's end, a request that begins at the moment of the cut is either refused with EPIPE before it is sent, or sent before the FIN, and its answer can be read: from servers that answer who has ended sending, which nginx as a proxy does only with proxy_ignore_client_abort on. At the server's end it may be on its way already, and is lost: cut at the client's end where you can."
+      - "Cut each once nothing is in flight and no data has moved for this long."
+      - "Requests under way are finished, and connections are cut between them. A request that takes longer to answer than this looks like a pause: give a time longer than answers take. At the client's end, a request that begins at the moment of the cut either fails with EPIPE before it is sent, or goes out before the FIN and its answer can be read, if the server answers a client that has sent a FIN (nginx as a proxy does only with proxy_ignore_client_abort on). At the server's end such a request may be on its way and lost: cut at the client's end where you can."
       - "With I(command=hup)."
     type: raw
   deadline:
     description:
-      - "With --when-idle: cut after that time what was never idle, default 30 s."
+      - "With --when-idle: after this time, cut what was never idle, default 30 s."
       - "With I(command=hup)."
     type: raw
   leave_busy:
     description:
-      - "With --when-idle: leave alone what was never idle, and say so."
+      - "With --when-idle: leave alone what was never idle, and report it."
       - "With I(command=hup)."
     type: bool
     default: false
   for:
     description:
-      - "Go on for that long: cut what appears, too."
-      - "For clients that still find the old address and connect to it again."
+      - "Go on for this long, and cut connections that appear meanwhile too."
+      - "For clients that still resolve the old address and connect to it again."
       - "With I(command=hup)."
     type: raw
   every:
@@ -322,8 +322,8 @@ options:
     type: raw
   keepalive:
     description:
-      - "Show their keepalive, and after how long a dead peer is noticed."
-      - "It is read through a duplicate of each owner's descriptor, which takes the same rights as hanging up."
+      - "Show their keepalive, and how long it takes to notice a dead peer."
+      - "It is read through a duplicate of an owner's descriptor, which takes the same rights as hanging up."
       - "With I(command=ls)."
     type: bool
     default: false
