@@ -256,7 +256,7 @@ class HangUp {
     const mptcp = [...this.#passes.known.values()].filter(({ protocol }) => protocol === "mptcp").length;
     if (why === null && mptcp === 0) return;
     const what = why === null ? `${mptcp} MPTCP connection${mptcp === 1 ? "" : "s"}` : "connections";
-    on_trouble?.(`${what} can be aborted only while an application holds them: ${why ?? NOT_FOR_MPTCP}`);
+    on_trouble?.(`${what} can be destroyed only while an application holds them: ${why ?? NOT_FOR_MPTCP}`);
   }
 
   /** Waits until then, and at least now and then lets the event loop deliver a signal. */

@@ -193,7 +193,7 @@ systemTest("--destroy-after: what its program closes meanwhile is held by nobody
   const run = await hangUpOnDead(netns, [], (_, stuck) => closeForGood(netns, stuck));
   assertEquals(run.outcomes(), [fate, fate]);
   if (fate === "destroyed") assertEquals([run.code, run.stderr], [0, ""]);
-  else assertMatch(run.stderr, /can be aborted only while an application holds them: .* for ever/);
+  else assertMatch(run.stderr, /can be destroyed only while an application holds them: .* for ever/);
 });
 
 systemTest(
@@ -201,7 +201,7 @@ systemTest(
   ["setpriv"],
   async (netns) => {
     const run = await hangUpOnDead(netns, ["net_admin"], (_, stuck) => closeForGood(netns, stuck));
-    assertOneLine(run, /^tcphup: connections can be aborted only while an application holds them: .* CAP_NET_ADMIN$/m);
+    assertOneLine(run, /^tcphup: connections can be destroyed only while an application holds them: .* CAP_NET_ADMIN$/m);
     assertExit(run, 4);
     assertEquals(run.outcomes(), ["denied", "denied"]);
     for (const { error } of run.json().connections) assertMatch(error!, /CAP_NET_ADMIN, and no process holds it/);
