@@ -73,7 +73,7 @@ const RUNTIME = new RegExp(
   ].map(({ source }) => `^${source}`).join("|"),
 );
 
-/** A call that a compiled program's start makes; its own code runs after the last one. */
+/** A call that the runtime of a compiled program makes once, at the end of its start. */
 export const MARKER = "getppid";
 
 /** One system call. */
@@ -86,7 +86,7 @@ export interface Call {
   /** It is the how manieth of its name on its thread. */
   readonly when: number;
   /** Whether tcphup makes it. */
-  own: boolean;
+  readonly own: boolean;
 }
 
 /** Whether it was made to fail. */
@@ -114,9 +114,7 @@ class Thread {
   readonly #counts = new Map<string, number>();
   /** Whether it runs tcphup; null before it starts a program: a thread, or a child that is about to. */
   #isProgram: boolean | null = null;
-  #marked = false;
-  /** What seemed to be tcphup's own calls since the last marker, or the start. */
-  #own: Call[] = [];
+  #hasBegun = false;
   #last: Call | null = null;
 
   constructor(tid: number) {
@@ -126,32 +124,26 @@ class Thread {
   /** Returns the call that a line begins. */
   read(body: string, program: string): Call | null {
     const [, resumed] = /^<\.\.\. \w+ resumed>(.*)$/.exec(body) ?? [];
-    if (resumed !== undefined && this.#last !== null) this.#last.text += resumed;
     const [, name] = /^(\w+)\(/.exec(body) ?? [];
-    if (name === undefined) return null;
+    if (name !== undefined) this.#last = this.#call(name, body.replace(/ <unfinished \.\.\.>$/, ""));
+    else if (resumed !== undefined && this.#last !== null) this.#last.text += resumed;
+    if (this.#last?.name === "execve" && / = 0$/.test(body)) {
+      this.#isProgram = this.#last.text.includes(`"${program}"`);
+      this.#hasBegun = false;
+    }
+    return name === undefined ? null : this.#last;
+  }
+
+  #call(name: string, text: string): Call {
     const when = (this.#counts.get(name) ?? 0) + 1;
     this.#counts.set(name, when);
-    const text = body.replace(/ <unfinished \.\.\.>$/, "");
-    this.#last = { tid: this.#tid, name, text, when, own: name in ERRNOS && !RUNTIME.test(text) && this.#isOwn(name) };
-    if (this.#last.own) this.#own.push(this.#last);
-    if (name === MARKER) this.#mark();
-    if (name === "execve" && / = 0$/.test(text)) this.#start(text.includes(`"${program}"`));
-    return this.#last;
+    const own = name in ERRNOS && this.#isOwn(name) && !RUNTIME.test(text);
+    if (name === MARKER) this.#hasBegun = true;
+    return { tid: this.#tid, name, text, when, own };
   }
 
   #isOwn(name: string): boolean {
     if (NEVER_THE_RUNTIME.includes(name)) return this.#isProgram !== false;
-    return this.#isProgram === true && this.#marked;
-  }
-
-  #mark(): void {
-    this.#marked = true;
-    for (const call of this.#own) call.own = NEVER_THE_RUNTIME.includes(call.name);
-  }
-
-  #start(isProgram: boolean): void {
-    this.#isProgram = isProgram;
-    this.#marked = false;
-    this.#own = [];
+    return this.#isProgram === true && this.#hasBegun;
   }
 }
