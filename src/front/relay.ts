@@ -15,6 +15,8 @@ const S_IFSOCK = 0o140000;
 const PIPE_BUF = 4096;
 /** How much is handed on before signals get their turn. */
 const TURN = 1 << 20;
+/** How often in a row it may fail to ask what is there, or to read it: what a host is short of passes. */
+const MOST_FAILURES = 10;
 /** How long standard error may go unread before what is written there is thrown away. */
 const PATIENCE_MS = 1000;
 
@@ -28,6 +30,7 @@ export class Relay {
   #engineEnd: Descriptor;
   #pending = new Uint8Array(0);
   #blockedSince: number | null = null;
+  #failures = 0;
 
   constructor(streams: readonly (1 | 2)[]) {
     this.streams = streams;
@@ -55,35 +58,51 @@ export class Relay {
     return this.#pending.length > 0 ? [this.#target.number, POLLOUT] : [this.#source.number, POLLIN];
   }
 
-  /** Hands on what is there, as far as it is taken. */
-  pump(): void {
-    for (let passed = 0; passed < TURN && this.isOpen;) {
-      if (this.#pending.length > 0 && !this.#flush()) return;
-      if (poll(this.#source.number, POLLIN, 0) === 0) return;
-      const length = read(this.#source, buffer);
-      if (length === 0) return this.close();
-      this.#pending = buffer.slice(0, length);
-      passed += length;
+  /**
+   * Hands on what is there, as far as it is taken. Returns whether that is all that there is for now.
+   *
+   * @throws {SyscallError} When what is there cannot be read, however often it is tried.
+   */
+  pump(): boolean {
+    try {
+      for (let passed = 0; passed < TURN && this.isOpen;) {
+        if (this.#pending.length > 0 && !this.#flush()) return false;
+        if (poll(this.#source.number, POLLIN, 0) === 0) return true;
+        const length = read(this.#source, buffer);
+        this.#failures = 0;
+        if (length === 0) this.close();
+        this.#pending = buffer.slice(0, length);
+        passed += length;
+      }
+      return !this.isOpen;
+    } catch (error) {
+      if (!isSyscallError(error) || ++this.#failures > MOST_FAILURES) throw error;
+      return false;
     }
   }
 
   /** Hands on what was left when the engine ended, or was left behind. */
   async drain(): Promise<void> {
     for (;;) {
-      this.pump();
-      if (!this.isOpen || this.#pending.length === 0) return this.close();
+      const isAll = this.pump();
+      if (!this.isOpen || (isAll && this.#pending.length === 0)) return this.close();
       await host.poll(new Int32Array(this.awaited), PATIENCE_MS);
     }
   }
 
   /** Returns whether nothing is pending any more. */
   #flush(): boolean {
+    while (this.#pending.length > 0) {
+      if (poll(this.#target.number, POLLOUT, 0) === 0) return this.#isPatient() ? false : this.#drop();
+      this.#blockedSince = null;
+      if (!this.#write()) return false;
+    }
+    return true;
+  }
+
+  #write(): boolean {
     try {
-      while (this.#pending.length > 0) {
-        if ((poll(this.#target.number, POLLOUT, 0)) === 0) return this.#isPatient() ? false : this.#drop();
-        this.#blockedSince = null;
-        this.#pending = this.#pending.subarray(write(this.#target, this.#pending.subarray(0, PIPE_BUF)));
-      }
+      this.#pending = this.#pending.subarray(write(this.#target, this.#pending.subarray(0, PIPE_BUF)));
       return true;
     } catch (error) {
       if (isSyscallError(error, "EAGAIN")) return false;

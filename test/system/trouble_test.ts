@@ -128,6 +128,16 @@ async function whileWatching(
   await body(said, complaints);
 }
 
+systemTest("what is printed arrives, though for a moment nobody can wait for it", ["strace"], async (netns) => {
+  await Scene.make(netns);
+  for (const when of [1, 2, 3, 4, 5]) {
+    const command = failing(`poll:error=ENOMEM:when=${when}`);
+    const run = await tcphup(["ls", ...DOOMED, "--json"], { netns, command });
+    assertExit(run, 0);
+    assertEquals(run.json().connections.length, 3);
+  }
+});
+
 systemTest("keepalive --watch outlasts looks that fail", ["strace"], async (netns) => {
   const scene = await Scene.make(netns);
   const command = [...failing("sendto:error=ENOBUFS:when=1..20"), "keepalive", ...DOOMED];
