@@ -11,6 +11,9 @@ import type { Part, Verdict } from "./part.ts";
 import { Strace } from "./strace.ts";
 import type { World } from "./world.ts";
 
+/** In how many processes of one command a call may fail. */
+const MOST_HITS = 3;
+
 export class Injections implements Part {
   readonly figures: Record<string, number> = {};
   readonly #world: World;
@@ -68,7 +71,8 @@ export class Injections implements Part {
     const ended = await running.end(this.#world.endStrays);
     const strayed = await this.#world.strayed();
     const hit = (await this.#strace.calls(line[0])).filter(isInjected);
-    if (hit.length === 0 || !hit.every(({ own }) => own)) return null;
+    // Every process counts for itself: what each new supervisor fails at is more than a moment of trouble.
+    if (hit.length === 0 || hit.length > MOST_HITS || !hit.every(({ own }) => own)) return null;
     const after = await this.#world.look();
     const wrong = judge(tortured, ended, before, after, { injected: { syscall, errno }, signal, unhurried: true });
     return [...wrong, ...strayed];

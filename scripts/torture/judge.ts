@@ -223,7 +223,8 @@ class Trial {
       const left = selected.filter((seen) => !includes(seen.client, WANTED) && (passes || !isTold(seen)));
       wrong.push(...left.map((seen) => `${nameOf(seen)} was never set: ${this.#ended.stderr.trim()}`));
     }
-    return [...wrong, ...this.#exit(DONE)];
+    // It may have ended by itself when the signal came.
+    return [...wrong, ...this.#exit(DONE, ...(this.#how.injected && !passes ? [FAILED, UNABLE] : []))];
   }
 
   #launched(): string[] {
