@@ -175,7 +175,8 @@ class Trial {
     switch (outcome) {
       case "hung-up":
       case "lingering":
-        return lie(seen.end === "EOF");
+        // A process that was killed right after it had aborted one has not noted that.
+        return lie(seen.end === "EOF" || (cut && this.#command.escalates === true && this.#how.signal === "SIGKILL"));
       case "destroyed":
         return lie(cut);
       case "already-gone":
@@ -210,7 +211,8 @@ class Trial {
     const wrong = selected.filter((seen) => set.has(nameOf(seen)) && !includes(seen.client, WANTED))
       .map((seen) => `${nameOf(seen)} is said to be set, and ${stateOf(seen)}`);
     // What could not be written, or not any more, cannot be read.
-    if (this.#how.injected?.syscall === "write" || this.#ended.signal !== null) return [...wrong, ...this.halves()];
+    const isMute = this.#ended.signal !== null || this.#ended.stderr.includes("was killed by signal");
+    if (this.#how.injected?.syscall === "write" || isMute) return [...wrong, ...this.halves()];
     const untold = selected.filter((seen) => !this.#isUntouched(seen) && !isTold(seen));
     wrong.push(...untold.map((seen) => `${nameOf(seen)} ${stateOf(seen)}, which was not told`));
     const passes = PASSING.includes(this.#how.injected?.errno ?? "");

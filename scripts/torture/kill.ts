@@ -11,7 +11,7 @@ import { commandLine, COMMANDS, launching, type Tortured } from "./commands.ts";
 import { changesSince, judge, judgeKilled } from "./judge.ts";
 import type { Part, Verdict } from "./part.ts";
 import { Strace } from "./strace.ts";
-import { type Command, Command as Started, pause, type World } from "./world.ts";
+import { type Command, Command as Started, kill, pause, type World } from "./world.ts";
 
 const SIGNALS: readonly Deno.Signal[] = ["SIGKILL", "SIGINT", "SIGTERM"];
 
@@ -124,7 +124,7 @@ export class Kills implements Part {
       await pause(Math.min(20, end - performance.now()));
     }
     if (command !== SUPERVISED) return running.kill(signal);
-    for (const pid of this.#world.strays().filter(isSupervisor)) Deno.kill(pid, signal);
+    for (const pid of this.#world.strays().filter(isSupervisor)) kill(pid, signal);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

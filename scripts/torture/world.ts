@@ -166,7 +166,7 @@ export function processes(): number[] {
   return [...Deno.readDirSync("/proc")].map(({ name }) => Number(name)).filter(Number.isInteger);
 }
 
-function kill(pid: number, signal: Deno.Signal): void {
+export function kill(pid: number, signal: Deno.Signal): void {
   try {
     Deno.kill(pid, signal);
   } catch {
