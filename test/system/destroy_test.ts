@@ -201,7 +201,10 @@ systemTest(
   ["setpriv"],
   async (netns) => {
     const run = await hangUpOnDead(netns, ["net_admin"], (_, stuck) => closeForGood(netns, stuck));
-    assertOneLine(run, /^tcphup: connections can be destroyed only while an application holds them: .* CAP_NET_ADMIN$/m);
+    assertOneLine(
+      run,
+      /^tcphup: connections can be destroyed only while an application holds them: .* CAP_NET_ADMIN$/m,
+    );
     assertExit(run, 4);
     assertEquals(run.outcomes(), ["denied", "denied"]);
     for (const { error } of run.json().connections) assertMatch(error!, /CAP_NET_ADMIN, and no process holds it/);
