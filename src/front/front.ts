@@ -22,6 +22,7 @@ import { StallDetector } from "./stall.ts";
 const SIGINT = 2;
 const SIGKILL = 9;
 const SIGTERM = 15;
+const SIGCONT = 18;
 
 /** How long a call may take before the engine counts as stuck: the first time, and when others were found to be so. */
 const PATIENCE_MS = { first: 1000, then: 300 };
@@ -206,7 +207,10 @@ class Front {
     this.#signalled_at = performance.now();
     const heard = this.#shared!.heard;
     setTimeout(() => {
-      if (this.#engine !== null && this.#shared!.heard === heard) kill(this.#engine.pid, signal);
+      if (this.#engine === null || this.#shared!.heard !== heard) return;
+      kill(this.#engine.pid, signal);
+      // An engine that was stopped answers when it goes on.
+      kill(this.#engine.pid, SIGCONT);
     }, ECHO_MS);
   }
 }

@@ -162,6 +162,16 @@ systemTest("who is stopped is not stuck", [], async (netns) => {
   await scene.assertHungUp();
 });
 
+systemTest("a process that works and was stopped answers a signal too", [], async (netns) => {
+  const scene = await Scene.make(netns, { address: ADDRESS, count: 20 });
+  const running = await slowly(scene);
+  Deno.kill(await engineOf(running.pid), "SIGSTOP");
+  running.kill("SIGINT");
+  const run = await running.end();
+  assertExit(run, 130);
+  assertEquals(run.json().matched, 20);
+});
+
 systemTest("on a terminal it asks, and ^C ends both processes", [], async (netns) => {
   const scene = await Scene.make(netns, { address: ADDRESS });
   for (const [typed, code] of [["\x03", -2], ["y\n", 0]] as const) {
