@@ -136,17 +136,17 @@ function addFileAction(files: Uint8Array, action: FileAction): void {
  *
  * @param path The program, absolute.
  * @param args Its arguments, the name by which it is called among them.
- * @param outputs Descriptors that the child has as standard output (1) or standard error (2).
+ * @param streams Descriptors that the child has as its standard streams; a stream of the same number stays open.
  * @returns The child's process id.
  */
 export function spawnAlike(
   path: string,
   args: readonly Uint8Array[],
-  outputs: readonly (readonly [from: Descriptor, to: 1 | 2])[],
+  streams: readonly (readonly [from: Descriptor, to: 0 | 1 | 2])[],
 ): number {
-  const files = outputs.length === 0 ? null : allocate(OPAQUE_SIZE);
+  const files = streams.length === 0 ? null : allocate(OPAQUE_SIZE);
   if (files !== null) checkSpawn(assigning().posix_spawn_file_actions_init(files));
-  for (const [from, to] of outputs) {
+  for (const [from, to] of streams) {
     checkSpawn(assigning().posix_spawn_file_actions_adddup2(files, from.number, to));
   }
   const pid = new Int32Array(1);

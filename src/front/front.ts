@@ -10,7 +10,7 @@
 
 import { host } from "../../ffi/deno.ts";
 import { readTextFile } from "../../ffi/file.ts";
-import { type Descriptor, isSyscallError, LibcUnavailable } from "../../ffi/libc.ts";
+import { Descriptor, isSyscallError, LibcUnavailable } from "../../ffi/libc.ts";
 import { POLLIN } from "../../ffi/poll.ts";
 import { kill, pipe, restoreDefault, SIGCHLD, spawnAlike, wait } from "../../ffi/process.ts";
 import { ABOUT, Notes } from "../../ffi/progress.ts";
@@ -88,7 +88,7 @@ class Front {
     const command = [program, ...words, ENGINE, `${this.#memory.number},${host.pid}`, ...this.#args];
     try {
       const args = command.map((word) => encoder.encode(word));
-      const pid = spawnAlike(program, args, outputs.flatMap(({ outputs }) => outputs));
+      const pid = spawnAlike(program, args, [...streams(), ...outputs.flatMap(({ outputs }) => outputs)]);
       for (const relay of outputs) relay.started();
       this.#engine = { pid, lifeline, relays: outputs };
     } catch (error) {
@@ -216,6 +216,11 @@ class Front {
 }
 
 const FAILED = 1;
+
+/** The standard streams, where they would not be the engine's without being named. */
+function streams(): [Descriptor, 0 | 1 | 2][] {
+  return host.marksInherited ? ([0, 1, 2] as const).map((stream) => [new Descriptor(stream), stream]) : [];
+}
 
 function complain(message: string): number {
   host.write(2, `tcphup: ${message}\n`);
