@@ -9,9 +9,10 @@ import { Actor, NOT_FOR_MPTCP, settle } from "./act.ts";
 import { Aftermath } from "./aftermath.ts";
 import { type Connection, handleOf, identityOf } from "./connection.ts";
 import { Cuts, type WhenIdle } from "./cuts.ts";
-import { pastWork, unanswered } from "./front/journal.ts";
+import { doubtfulWork, pastWork, unanswered, whyUnfinished } from "./front/journal.ts";
 import { MODE } from "./front/shared.ts";
 import { extension, INET_DIAG_INFO } from "./netlink/inet_diag.ts";
+import { CLOSING, stateMask } from "./netlink/states.ts";
 import type { Spacing } from "./pacing/pace.ts";
 import { Passes } from "./passes.ts";
 import { UNRESPONSIVE } from "./refusal.ts";
@@ -161,7 +162,7 @@ class HangUp {
   readonly #past = pastWork();
   /** When the event loop is to have its turn. */
   #sliceEnd = performance.now() + SLICE_MS;
-  #error: string | null = null;
+  #error = whyUnfinished();
   #isForetold = false;
   readonly #start = performance.now();
 
@@ -193,23 +194,32 @@ class HangUp {
     this.#passes = new Passes(rooms, { ...options, confirm: asked }, onlyFirst);
     this.#cuts = cuts;
     this.#aftermath = aftermath;
-    this.#takeOver();
   }
 
-  /** Goes on where a process before this one got stuck. */
+  /** Goes on where a process before this one got stuck, or was killed. */
   #takeOver(): void {
-    const { connections, mode } = this.#past;
-    for (const connection of connections) {
+    for (const connection of [...this.#past.connections, ...this.#doneInDoubt()]) {
       this.#passes.known.set(identityOf(connection), connection);
       if (connection.outcome !== null) this.#aftermath.add(connection);
     }
-    if (mode === MODE.giveUp) this.#error = "too many processes do not answer";
+  }
+
+  /** Those that it was at when it was killed, and that are closing or gone now. */
+  #doneInDoubt(): Connection[] {
+    const doubtful = doubtfulWork();
+    if (doubtful.length === 0) return doubtful;
+    const open = this.#selectors[0].remaining(doubtful).filter(({ state }) => (stateMask(state) & CLOSING) === 0);
+    const undone = new Set(open.map(identityOf));
+    const done = doubtful.filter((connection) => !undone.has(identityOf(connection)));
+    for (const connection of done) settle(connection, this.#options.destroy ? "destroyed" : "hung-up");
+    return done;
   }
 
   async toTheEnd(): Promise<Report> {
     let gone: number | null = null;
     let unseen: string[] = [];
     try {
+      this.#takeOver();
       if (this.#error === null) await this.#work();
       if (this.#isWhole) gone = await this.#watch.timeAsync("wait", () => this.#aftermath.end(this.#passes.known));
       unseen = this.#selectors[0].unseen;

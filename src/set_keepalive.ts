@@ -14,7 +14,7 @@ import {
   type RefusedOption,
 } from "./connection.ts";
 import { Processes } from "./duplicate/duplicate.ts";
-import { pastWork, recordChange, recordFound, unanswered } from "./front/journal.ts";
+import { pastWork, recordChange, recordFound, unanswered, whyUnfinished } from "./front/journal.ts";
 import { MODE } from "./front/shared.ts";
 import { type Change, change, sameSettings, type Wish } from "./keepalive/change.ts";
 import type { SocketUse } from "./keepalive/options.ts";
@@ -122,8 +122,6 @@ export const DEFAULT_EVERY_MS = 1000;
 /** A dump of many sockets may miss one, so it takes two to say that a connection is gone. */
 const MISSED_OFTEN = 2;
 
-const TOO_MANY_STUCK = "too many processes do not answer";
-
 /**
  * Sets keepalive on the selected connections from outside the programs that hold them, and reads it back. It needs to be
  * the same user as the owner, or CAP_SYS_PTRACE. A connection that has what is wanted is not touched. (Where the net_cls
@@ -214,7 +212,7 @@ class Setter {
     const { connections: before, mode } = this.#past;
     const known = new Map(before.map((connection) => [identityOf(connection), connection]));
     for (const identity of known.keys()) this.#done.set(identity, Infinity);
-    let error: string | null = mode === MODE.giveUp ? TOO_MANY_STUCK : null;
+    let error = whyUnfinished();
     let unseen: string[] = [];
     try {
       for (let pass = 1; pass <= PASSES && mode === MODE.work; pass++) {

@@ -2,7 +2,7 @@
 
 import { host } from "../../ffi/deno.ts";
 import type { Connection } from "../connection.ts";
-import { pastWork, unanswered } from "../front/journal.ts";
+import { pastWork, unanswered, whyUnfinished } from "../front/journal.ts";
 import { MODE } from "../front/shared.ts";
 import { formatDuration } from "../keepalive/duration.ts";
 import { Lister, type Listing } from "../list.ts";
@@ -26,7 +26,7 @@ export async function ls(args: Arguments): Promise<number> {
   const view = viewOf(args);
   const { mode } = pastWork();
   if (mode !== MODE.work) {
-    unanswered().forEach(complain);
+    [...unanswered(), ...[whyUnfinished() ?? []].flat()].forEach(complain);
     return mode === MODE.interrupted ? INTERRUPTED : FAILED;
   }
   const list = new List(new Lister(selectionOf(args), needsOf(view)), view);

@@ -16,7 +16,7 @@ import { kill, pipe, restoreDefault, SIGCHLD, spawnAlike, wait } from "../../ffi
 import { ABOUT, Notes } from "../../ffi/progress.ts";
 import { ENGINE } from "./command.ts";
 import { type Relay, relays } from "./relay.ts";
-import { MODE, Shared } from "./shared.ts";
+import { type Entry, MODE, Shared } from "./shared.ts";
 import { StallDetector } from "./stall.ts";
 
 const SIGINT = 2;
@@ -162,11 +162,7 @@ class Front {
   async #leaveBehind({ pid, lifeline, relays }: Engine): Promise<boolean> {
     this.#engine = null;
     this.#stalls++;
-    try {
-      this.#shared!.append({ stuck: this.#notes!.doing, at: Date.now(), engine: pid });
-    } catch (error) {
-      if (!isSyscallError(error)) throw error;
-    }
+    this.#append({ stuck: this.#notes!.doing, at: Date.now(), engine: pid });
     kill(pid, SIGKILL);
     const fds = new Int32Array([lifeline.number, POLLIN]);
     await host.poll(fds, END_MS);
@@ -176,6 +172,14 @@ class Front {
     }
     lifeline.close();
     return fds[1] >> 16 !== 0;
+  }
+
+  #append(entry: Entry): void {
+    try {
+      this.#shared!.append(entry);
+    } catch (error) {
+      if (!isSyscallError(error)) throw error;
+    }
   }
 
   #replaceStuck(): "again" | number {
@@ -195,8 +199,9 @@ class Front {
     if (signal === SIGINT || signal === SIGTERM) return endBy(signal);
     complain(`the process that does the work was killed by signal ${signal}`);
     if (shared.mode !== MODE.work) return FAILED;
+    this.#append({ killed: this.#notes!.doing });
     if (this.#signal !== 0) shared.mode = MODE.interrupted;
-    else if (++this.#kills >= MOST_KILLS) shared.mode = MODE.giveUp;
+    else if (++this.#kills >= MOST_KILLS) shared.mode = MODE.killed;
     return "again";
   }
 

@@ -5,8 +5,8 @@
 
 import { isSyscallError, statx } from "../../ffi/libc.ts";
 import { ABOUT, avoidUser, type Doing, leaveOut, markUnresponsive } from "../../ffi/progress.ts";
-import { type Connection, identityOf, type Outcome } from "../connection.ts";
-import { MODE, type Shared } from "./shared.ts";
+import { type Connection, handleOf, identityOf, type Outcome } from "../connection.ts";
+import { type Entry, MODE, type Shared } from "./shared.ts";
 
 /** The outcomes that cannot be found out again, by the numbers that they are marked with, from 1 on. */
 const MARKED: readonly Outcome[] = ["hung-up", "destroyed", "keepalive-set"];
@@ -23,12 +23,6 @@ const MOST_OF_A_USER = 4;
 /** How a kernel's list that tells of each socket what only its lock lets be seen is called among what does not answer. */
 export const CLOSE_LISTS = "INET_DIAG_INFO";
 
-/** What may stand in a line of the journal. */
-type Entry =
-  | { readonly found: readonly Connection[] }
-  | { readonly changed: number; readonly to: Partial<Connection> }
-  | { readonly stuck: Doing; readonly at: number; readonly engine: number };
-
 let shared: Shared | null = null;
 /** Whether it takes no more. */
 let isFull = false;
@@ -38,6 +32,8 @@ let count = 0;
 
 let past: Past = { connections: [], mode: MODE.work, isFirst: true };
 let unresponsive: readonly Doing[] = [];
+/** The handles of the connections that engines were at when they were killed. */
+let doubtful: ReadonlySet<string> = new Set();
 const avoidedUsers: number[] = [];
 
 /** What the engines before this one have left. */
@@ -52,10 +48,12 @@ export interface Past {
 
 /** From now on the journal is kept in `memory`, and those who are said there not to answer are left alone. */
 export function keepJournal(memory: Shared): void {
-  const entries = memory.length === 0 ? [] : memory.entries() as Entry[];
+  const entries = memory.length === 0 ? [] : memory.entries();
   shared = memory;
   const stuck = entries.filter((entry) => "stuck" in entry).filter(({ at }) => at > Date.now() - LEFT_ALONE_MS);
   unresponsive = stuck.map(({ stuck }) => stuck);
+  const killed = entries.filter((entry) => "killed" in entry).map(({ killed }) => killed);
+  doubtful = new Set(killed.filter(({ kind }) => kind === ABOUT.connection).map(({ text }) => text));
   avoidUsers();
   // An engine that was left behind still holds a duplicate of what it got stuck with.
   for (const { engine } of stuck) leaveOut(engine);
@@ -136,6 +134,17 @@ function isMarked(connection: Connection | undefined): boolean {
 export function pastWork(): Past {
   if (past.mode !== MODE.work) return past;
   return { ...past, connections: past.connections.filter(isMarked) };
+}
+
+/** The connections that something was being done to when an engine was killed: perhaps it was done. */
+export function doubtfulWork(): Connection[] {
+  return past.connections.filter((connection) => !isMarked(connection) && doubtful.has(handleOf(connection)));
+}
+
+/** Why the work cannot be finished, where that is so. */
+export function whyUnfinished(): string | null {
+  if (past.mode === MODE.giveUp) return "too many processes do not answer";
+  return past.mode === MODE.killed ? "the process that does the work was killed again and again" : null;
 }
 
 /** The identities of the connections that were found before anything was done; null where nothing was. */

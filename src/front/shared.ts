@@ -3,7 +3,8 @@
 import { createMemory, mapMemory, readAt, writeAt } from "../../ffi/file.ts";
 import { type Descriptor, EFBIG, SyscallError } from "../../ffi/libc.ts";
 import { fileSizeLimit } from "../../ffi/process.ts";
-import { NOTES_SIZE } from "../../ffi/progress.ts";
+import { type Doing, NOTES_SIZE } from "../../ffi/progress.ts";
+import type { Connection } from "../connection.ts";
 
 /** How the next engine is to go on. */
 export const MODE = {
@@ -11,9 +12,18 @@ export const MODE = {
   work: 0,
   /** Say what was done: it was interrupted. */
   interrupted: 1,
-  /** Say what was done: it cannot be finished. */
+  /** Say what was done: it cannot be finished, since too many processes do not answer. */
   giveUp: 2,
+  /** The same, since engines are killed. */
+  killed: 3,
 } as const;
+
+/** What may stand in a line of the journal. */
+export type Entry =
+  | { readonly found: readonly Connection[] }
+  | { readonly changed: number; readonly to: Partial<Connection> }
+  | { readonly stuck: Doing; readonly at: number; readonly engine: number }
+  | { readonly killed: Doing };
 
 /** Where numbers of 32 bits stand behind the notes. */
 const STARTED = 0;
@@ -85,7 +95,7 @@ export class Shared {
   }
 
   /** Adds an entry to the journal. @throws {SyscallError} `EFBIG` where RLIMIT_FSIZE forbids it. */
-  append(entry: object): void {
+  append(entry: Entry): void {
     const bytes = new TextEncoder().encode(JSON.stringify(entry) + "\n");
     this.#limit ??= fileSizeLimit().soft;
     if (this.#limit < BigInt(JOURNAL + this.length + bytes.length)) throw new SyscallError("pwrite", EFBIG);
@@ -94,7 +104,7 @@ export class Shared {
   }
 
   /** The entries of the journal. */
-  entries(): unknown[] {
+  entries(): Entry[] {
     const bytes = new Uint8Array(this.length);
     for (let read = 0; read < bytes.length;) {
       const count = readAt(this.file, bytes.subarray(read), BigInt(JOURNAL + read));
