@@ -208,6 +208,7 @@ class Front {
   /** From a terminal the engine gets the signal too. What was sent to this process alone is handed on. */
   #take(signal: number): void {
     if (this.#engine === null) endBy(signal);
+    for (const relay of this.#engine?.relays ?? []) relay.hurry();
     this.#signal = signal;
     this.#signalled_at = performance.now();
     const heard = this.#shared!.heard;

@@ -17,7 +17,7 @@ const PIPE_BUF = 4096;
 const TURN = 1 << 20;
 /** How often in a row it may fail to ask what is there, or to read it: what a host is short of passes. */
 const MOST_FAILURES = 10;
-/** How long standard error may go unread before what is written there is thrown away. */
+/** How long standard error, and after a signal any stream, may go unread before what is written there is thrown away. */
 const PATIENCE_MS = 1000;
 
 const buffer = new Uint8Array(64 * 1024);
@@ -30,6 +30,7 @@ export class Relay {
   #engineEnd: Descriptor;
   #pending = new Uint8Array(0);
   #blockedSince: number | null = null;
+  #isHurried = false;
   #failures = 0;
 
   constructor(streams: readonly (1 | 2)[]) {
@@ -81,6 +82,11 @@ export class Relay {
     }
   }
 
+  /** Waits no longer than a second for a reader from now on: whoever sends a signal wants the command to end. */
+  hurry(): void {
+    this.#isHurried = true;
+  }
+
   /** Hands on what was left when the engine ended, or was left behind. */
   async drain(): Promise<void> {
     for (;;) {
@@ -114,7 +120,7 @@ export class Relay {
   }
 
   #isPatient(): boolean {
-    if (this.streams[0] === 1) return true;
+    if (this.streams[0] === 1 && !this.#isHurried) return true;
     const now = performance.now();
     this.#blockedSince ??= now;
     return now - this.#blockedSince < PATIENCE_MS;

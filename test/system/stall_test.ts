@@ -199,6 +199,16 @@ for (
   });
 }
 
+systemTest("a signal ends a command whose report nobody reads", ["bash"], async (netns) => {
+  const scene = await Scene.make(netns, { address: ADDRESS, count: 1500 });
+  // A reader that only holds the other end of the pipe open.
+  const script =
+    `exec 3> >(exec sleep 60); reader=$!; "$@" >&3 & sleep 3; kill -INT $!; wait $!; echo "exit $?"; kill $reader`;
+  const run = await tcphup([...DOOMED, "--json"], { netns, command: ["bash", "-mc", script, "bash", ...TCPHUP] });
+  assertMatch(run.stdout, /^exit (?:0|130)$/m);
+  await scene.doomed.assertEnded("EOF");
+});
+
 systemTest("who does not read what it says does not make it stuck", ["bash"], async (netns) => {
   const scene = await Scene.make(netns, { address: ADDRESS, count: 400 });
   const script = `"$@" | { sleep 3; wc -l; }`;
