@@ -92,10 +92,10 @@ function number(text: string | undefined, name: string, otherwise: number): numb
 
 /** Tries this worker's share of the cases. What it has to say goes to standard output, a line of JSON each. */
 async function work({ parts: [name], seed, only, jobs, worker, seconds }: Options): Promise<void> {
-  const deadline = performance.now() + 1000 * seconds;
   const file = await Deno.makeTempFile({ prefix: "tcphup-torture-" });
   try {
     await using part = await PARTS[name].open(file, only);
+    const deadline = performance.now() + 1000 * seconds;
     const names = only === undefined ? share(part.names(new Random(seed)), worker!, jobs) : [only];
     await tryAll(part, names, only === undefined ? deadline : Infinity, (said) => console.log(JSON.stringify(said)));
   } finally {
