@@ -205,7 +205,9 @@ class AheadIn {
 
   constructor(netlink: Descriptor, requests: readonly DumpRequest[], hasTcp: boolean) {
     this.#hasTcp = hasTcp;
-    this.#dumps = new Ahead(netlink, requests.filter(({ protocol }) => hasTcp || protocol !== IPPROTO_TCP));
+    // Without TCP sockets, what comes behind them in a list is not asked for.
+    const end = hasTcp ? requests.length : requests.findIndex(({ protocol }) => protocol === IPPROTO_TCP);
+    this.#dumps = new Ahead(netlink, requests.slice(0, end));
   }
 
   /** Waits for them. What needs to be asked anew, `diag` is asked. */

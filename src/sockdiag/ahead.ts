@@ -22,7 +22,7 @@ const READS = { tcp: 3, mptcp: 2 } as const;
 export class Ahead {
   readonly #netlink: Descriptor;
   readonly #requests: readonly DumpRequest[];
-  readonly #steps: readonly Step[];
+  readonly #steps: readonly Transfer[];
   readonly #transfers: Transfers;
 
   /**
@@ -37,9 +37,9 @@ export class Ahead {
     this.#steps = requests.flatMap((request, i) => {
       const reads = request.protocol === IPPROTO_TCP ? READS.tcp : READS.mptcp;
       return [
-        { request: i, kind: "write", file: netlink, memory: messageOf(request, i) },
-        ...Array.from({ length: reads }, () => ({ request: i, kind: "read", file: netlink, memory: takeBuffer() })),
-      ] as Step[];
+        { kind: "write", file: netlink, memory: messageOf(request, i) },
+        ...Array.from({ length: reads }, () => ({ kind: "read", file: netlink, memory: takeBuffer() })),
+      ] as Transfer[];
     });
     this.#transfers = new Transfers(this.#steps);
   }
@@ -47,18 +47,15 @@ export class Ahead {
   /** Waits for them. What needs to be asked anew, `diag` is asked. */
   collect(diag: Dumper): Collected {
     aboutList(this.#requests.some(({ extensions }) => (extensions & extension(INET_DIAG_INFO)) !== 0));
-    const datagrams: Uint8Array[][] = this.#requests.map(() => []);
+    const datagrams: Uint8Array[] = [];
     let bytes: number | null = null;
-    this.#steps.forEach(({ request, kind, memory }, i) => {
+    this.#steps.forEach(({ kind, memory }, i) => {
       bytes = this.#transfers.bytes(i);
-      if (kind === "read" && bytes !== null) datagrams[request].push(memory.subarray(0, bytes));
+      if (kind === "read" && bytes !== null) datagrams.push(memory.subarray(0, bytes));
     });
-    // A long dump goes on from here. Nothing else has been asked of the socket since.
-    if (bytes !== null) datagrams.at(-1)?.push(...this.#rest());
-    const collections = this.#requests.map((request, i) => {
-      return { request, sequence: sequenceOf(i), datagrams: datagrams[i] };
-    });
-    return new Collected(collections, diag);
+    // A long dump goes on from here: while it lasts, the kernel has refused those behind it.
+    if (bytes !== null) datagrams.push(...this.#rest());
+    return new Collected(this.#requests.map((request, i) => ({ request, sequence: sequenceOf(i), datagrams })), diag);
   }
 
   /** What there is to read still. */
@@ -82,11 +79,6 @@ export class Ahead {
     this.#netlink.close();
     for (const { kind, memory } of this.#steps) if (kind === "read") free.push(memory);
   }
-}
-
-interface Step extends Transfer {
-  /** Which request it is for. */
-  readonly request: number;
 }
 
 /** Each dump of a socket has a number of its own, so that a datagram that comes late is not taken for another's. */
@@ -122,33 +114,45 @@ function takeBuffer(): Uint8Array {
   return free.pop()!;
 }
 
-/** A dump that was collected: what was asked, and the datagrams that came. */
+/** A dump that was collected: what was asked, and the datagrams that came, those of other dumps among them. */
 export interface Collection {
   readonly request: DumpRequest;
   readonly sequence: number;
   readonly datagrams: readonly Uint8Array[];
 }
 
-/** A namespace of which some dumps have been collected; for all others it is asked anew. */
+/**
+ * A namespace of which some dumps have been collected; for all others it is asked anew, and for all that come after one of
+ * TCP for which it was.
+ */
 export class Collected implements Dumper {
-  readonly #collections: readonly Collection[];
+  readonly #collections: Collection[];
   readonly #diag: Dumper;
   readonly #row = new InetDiagMsg();
+  #isAnew = false;
 
   constructor(collections: readonly Collection[], diag: Dumper) {
-    this.#collections = collections;
+    this.#collections = [...collections];
     this.#diag = diag;
   }
 
   /** As SockDiag has it: a dump that turns out to have been disturbed, or to have failed, is asked for anew. */
   dump(request: DumpRequest, each: (row: InetDiagMsg) => void): void {
-    const collection = this.#collections.find((collection) => isSame(request, collection.request));
+    const collection = this.#take(request);
     try {
-      if (collection && this.#replay(collection, each)) return;
+      if (collection && !this.#isAnew && this.#replay(collection, each)) return;
     } catch (error) {
       if (!isSyscallError(error)) throw error;
     }
+    // What MPTCP connections there are is asked again after that.
+    if (collection && request.protocol === IPPROTO_TCP) this.#isAnew = true;
     this.#diag.dump(request, each);
+  }
+
+  /** Each of several that are the same has its turn. */
+  #take(request: DumpRequest): Collection | undefined {
+    const index = this.#collections.findIndex((collection) => isSame(request, collection.request));
+    return index < 0 ? undefined : this.#collections.splice(index, 1)[0];
   }
 
   /** Returns whether the dump was whole. */

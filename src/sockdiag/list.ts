@@ -46,38 +46,39 @@ export function listConnections(
 ): Connection[] {
   const connections = new Map<string, Connection>();
   const multipath = new Multipath();
-
-  for (const query of queries) {
-    for (const request of mptcpRequests(query, extensions)) {
-      dumpIfSupported(diag, request, (row) => {
-        const connection = withInfo(connectionOf(row, "mptcp", netns), row, extensions);
-        const matches = query.matchesMptcp?.(row) ?? query.matches(row);
-        multipath.add(connection, matches);
-        if (matches && query.states >>> row.state & 1) connections.set(identityOf(connection), connection);
-      });
+  const listMptcp = () => {
+    for (const query of queries) {
+      for (const request of mptcpRequests(query, extensions)) {
+        dumpIfSupported(diag, request, (row) => {
+          const connection = withInfo(connectionOf(row, "mptcp", netns), row, extensions);
+          const matches = query.matchesMptcp?.(row) ?? query.matches(row);
+          multipath.add(connection, matches);
+          if (matches && query.states >>> row.state & 1) connections.set(identityOf(connection), connection);
+        });
+      }
     }
-  }
+  };
 
+  listMptcp();
+  const sockets = new Map<string, Connection>();
   for (const query of queries) {
     if (query.families.length === 0) continue;
     dumpFiltered(diag, tcpRequest(query, extensions), query, (row) => {
       if (!query.matches(row)) return;
       const connection = withInfo(connectionOf(row, "tcp", netns), row, extensions);
-      const parent = multipath.parentOf(connection);
-      if (parent?.matches) return;
-      if (parent) connection.subflow_of = formatEndpoint(parent.connection.dst.address, parent.connection.dst.port);
-      connections.set(connection.cookie, connection);
+      sockets.set(connection.cookie, connection);
     });
   }
-  return [...connections.values()];
+  // Of a subflow the connection may have been established since.
+  if (sockets.size > 0) listMptcp();
+  return [...connections.values(), ...multipath.withoutSubflows(sockets.values())];
 }
 
-/** The dumps that a list consists of, unless the kernel refuses one. */
+/** The dumps that a list consists of, in their order, unless the kernel refuses one or there is no TCP socket. */
 export function requestsOf(queries: readonly Query[], extensions: number): DumpRequest[] {
-  return queries.filter(({ families }) => families.length > 0).flatMap((query) => [
-    ...mptcpRequests(query, extensions),
-    tcpRequest(query, extensions),
-  ]);
+  const asked = queries.filter(({ families }) => families.length > 0);
+  const mptcp = asked.flatMap((query) => mptcpRequests(query, extensions));
+  return [...mptcp, ...asked.map((query) => tcpRequest(query, extensions)), ...mptcp];
 }
 
 /**
@@ -118,14 +119,29 @@ class Multipath {
   readonly #byEnds = new Map<string, Parent>();
 
   add(connection: Connection, matches: boolean): void {
-    const parent = { connection, matches: matches || (this.parentOf(connection)?.matches ?? false) };
+    const parent = { connection, matches: matches || (this.#parentOf(connection)?.matches ?? false) };
     if (connection.inode !== 0) this.#byInode.set(connection.inode, parent);
-    else this.#byEnds.set(endsOf(connection), parent);
+    this.#byEnds.set(endsOf(connection), parent);
   }
 
-  parentOf(connection: Connection): Parent | undefined {
-    const parent = connection.inode === 0 ? undefined : this.#byInode.get(connection.inode);
-    return parent ?? (this.#byEnds.size === 0 ? undefined : this.#byEnds.get(endsOf(connection)));
+  /** Those of TCP sockets that do not belong to a connection that is selected itself. */
+  withoutSubflows(sockets: Iterable<Connection>): Connection[] {
+    if (this.#byEnds.size === 0) return [...sockets];
+    return [...sockets].filter((socket) => {
+      const parent = this.#parentOf(socket);
+      if (parent === undefined) return true;
+      const { address, port } = parent.connection.dst;
+      if (!parent.matches) socket.subflow_of = formatEndpoint(address, port);
+      return !parent.matches;
+    });
+  }
+
+  #parentOf(connection: Connection): Parent | undefined {
+    const parent = this.#byInode.get(connection.inode);
+    if (parent !== undefined) return parent;
+    const alike = this.#byEnds.get(endsOf(connection));
+    // It may have been accepted, or closed, from one dump to the other. Two inodes are of two connections.
+    return alike?.connection.inode === 0 || connection.inode === 0 ? alike : undefined;
   }
 }
 

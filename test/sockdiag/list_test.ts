@@ -59,11 +59,8 @@ Deno.test("TCP connections of both families are listed in one dump", () => {
   });
   assertEquals(briefs(kernel), ["tcp 10.0.0.5:443 ESTAB", "tcp 10.0.0.6:443 ESTAB"]);
   const asked = kernel.requests.map(({ protocol, family }) => ({ protocol, family }));
-  assertEquals(asked, [
-    { protocol: MPTCP, family: AF_INET },
-    { protocol: MPTCP, family: AF_INET6 },
-    { protocol: TCP, family: 0 },
-  ]);
+  const mptcp = [AF_INET, AF_INET6].map((family) => ({ protocol: MPTCP, family }));
+  assertEquals(asked, [...mptcp, { protocol: TCP, family: 0 }, ...mptcp]);
 });
 
 Deno.test("where one family will do, the other is not asked for; where none will, nothing is", () => {
@@ -80,7 +77,7 @@ Deno.test("states, the filter and INET_DIAG_SHUTDOWN are asked for", () => {
   const bytecode = Uint8Array.of(1, 4, 8, 0);
   const [connection] = listConnections(kernel.diag, [query({ bytecode })], 0b10, 7);
   assertEquals([connection.shutdown, connection.state, connection.netns], [2, "CLOSE-WAIT", 7]);
-  const { states, extensions, bytecode: sent } = kernel.requests.at(-1)!;
+  const { states, extensions, bytecode: sent } = kernel.requests.find(({ protocol }) => protocol === TCP)!;
   assertEquals({ states, extensions, sent }, { states: CONNECTED, extensions: 0b1000_0010, sent: bytecode });
 });
 
@@ -93,8 +90,8 @@ Deno.test("rows that the query does not match are left out, whatever the kernel 
 });
 
 Deno.test("a socket that two queries select, or that is given twice, is listed once", () => {
-  const kernel = kernelWith({ tcp: [{ cookie: [1, 0] }, { cookie: [1, 0] }], mptcp: [{ inode: 5 }] });
-  assertEquals(briefs(kernel, query(), query()), ["mptcp 10.0.0.5:443 ESTAB", "tcp 10.0.0.5:443 ESTAB"]);
+  const kernel = kernelWith({ tcp: [{ cookie: [1, 0] }, { cookie: [1, 0] }], mptcp: [{ inode: 5, dport: 80 }] });
+  assertEquals(briefs(kernel, query(), query()), ["mptcp 10.0.0.5:80 ESTAB", "tcp 10.0.0.5:443 ESTAB"]);
 });
 
 Deno.test("the subflows of an MPTCP connection are left out in its favour", () => {
@@ -150,6 +147,26 @@ Deno.test("MPTCP connections without a descriptor are told apart, and recognise 
   ]);
 });
 
+Deno.test("an MPTCP connection that comes or goes while sockets are listed is not listed as its subflow", () => {
+  for (const [from, to] of [[0, 6], [1, 6], [2, 6], [3, 6], [0, 4], [0, 3], [0, 2]]) {
+    let dumps = 0;
+    const kernel = new FakeKernel((request) => {
+      const isThere = from <= dumps && dumps < to;
+      dumps++;
+      const rows = isThere ? [{ inode: 5, cookie: [request.protocol, 0] as const }] : [];
+      return answer(request, rows.filter((row) => isAsked(row, request)));
+    });
+    assertEquals(briefs(kernel).filter((text) => text.startsWith("tcp")), [], `there in dumps ${from} to ${to}`);
+  }
+});
+
+Deno.test("an MPTCP connection that is accepted, or closed, while sockets are listed keeps its first subflow", () => {
+  for (const [tcp, mptcp] of [[0, 5], [5, 0]]) {
+    const kernel = kernelWith({ tcp: [{ inode: tcp, cookie: [1, 0] }], mptcp: [{ inode: mptcp, cookie: [9, 0] }] });
+    assertEquals(briefs(kernel), ["mptcp 10.0.0.5:443 ESTAB"]);
+  }
+});
+
 Deno.test("a kernel without MPTCP lists TCP", () => {
   const kernel = new FakeKernel((request) =>
     request.protocol === MPTCP ? [refusal(request.sequence, ENOENT)] : answer(request, [{}])
@@ -171,7 +188,7 @@ Deno.test("a filter that the kernel refuses costs a second dump", () => {
     });
     assertEquals(briefs(kernel, query({ families: [AF_INET], bytecode, fallback })), ["tcp 10.0.0.5:443 ESTAB"]);
     const sent = kernel.requests.map(({ protocol, bytecode }) => [protocol, bytecode?.[0]]);
-    assertEquals(sent, [[MPTCP, 6], [TCP, 10], [TCP, 6]]);
+    assertEquals(sent, [[MPTCP, 6], [TCP, 10], [TCP, 6], [MPTCP, 6]]);
   }
 });
 
