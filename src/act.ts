@@ -2,7 +2,7 @@
 
 import { IPPROTO_TCP, isSyscallError, type SyscallError } from "../ffi/libc.ts";
 import { aboutConnection, isAvoided, isUnresponsive } from "../ffi/progress.ts";
-import { type Connection, handleOf, type Outcome, type Owner } from "./connection.ts";
+import { type Connection, handleOf, identityOf, type Outcome, type Owner } from "./connection.ts";
 import { type Duplicate, type Manner, Processes } from "./duplicate/duplicate.ts";
 import { type LookUp, type Proof, proofOf } from "./duplicate/proof.ts";
 import { recordOutcome } from "./front/journal.ts";
@@ -55,6 +55,8 @@ export class Actor {
   readonly #manner: Manner;
   readonly #lookUp: LookUp;
   readonly #processes: Processes;
+  /** The MPTCP connections that could not be destroyed, and the outcomes that they had before. */
+  readonly #doubtful = new WeakMap<Connection, Outcome | null>();
   #orphansStay: string | null | undefined;
 
   constructor(manner: Manner, lookUp: LookUp) {
@@ -127,6 +129,7 @@ export class Actor {
 
   /** @param why What refused a duplicate; null when there was none to take. */
   #destroyUntaken(connection: Connection, why: Refusal | null, diag: SockDiag): boolean {
+    if (connection.protocol === "mptcp" && why !== GONE) return this.#doubt(connection, why);
     const proof = why === GONE ? "ended" : this.#proofOf(connection);
     if (proof === "ended") settleGone(connection);
     if (proof !== "connection") return false;
@@ -134,6 +137,36 @@ export class Actor {
     const refusal = wouldStay ? WOULD_STAY : refusesDestroy(connection, diag);
     if (refusal !== null) settleUntaken(connection, why, refusal);
     return refusal !== null && why === null && connection.inode !== 0;
+  }
+
+  /** An MPTCP connection cannot be ended without a duplicate. Whether it is still there, `settleGoneMptcp` finds out. */
+  #doubt(connection: Connection, why: Refusal | null): boolean {
+    // What was being opened may be open by now: it is looked for again as that.
+    if (why === null && connection.state === "SYN-SENT" && connection.outcome === null) return false;
+    if (!this.#doubtful.has(connection)) this.#doubtful.set(connection, connection.outcome);
+    settleUntaken(connection, why, NOT_FOR_MPTCP);
+    return why === null && connection.inode !== 0;
+  }
+
+  /**
+   * Says of MPTCP connections that could not be destroyed when they have gone. The kernel has no answer for one of them, as
+   * SOCK_DESTROY is for TCP: it takes a list, which is one for all.
+   *
+   * @param remaining Finds those that are still there.
+   */
+  settleGoneMptcp(known: Iterable<Connection>, remaining: (some: Iterable<Connection>) => Connection[]): void {
+    const isLeft = ({ outcome }: Connection) => outcome === "unsupported" || outcome === "denied";
+    const doubtful = [...known].filter((connection) => this.#doubtful.has(connection) && isLeft(connection));
+    const there = new Set<string>();
+    // A list of sockets that come and go may miss one, so it takes two to say that a connection is gone.
+    for (let list = 1; list <= 2 && there.size < doubtful.length; list++) {
+      for (const connection of remaining(doubtful)) there.add(identityOf(connection));
+    }
+    for (const connection of doubtful) {
+      if (there.has(identityOf(connection))) continue;
+      if (this.#doubtful.get(connection) === "hung-up") settle(connection, "hung-up");
+      else settle(connection, "already-gone", ENDED);
+    }
   }
 
   /**
@@ -215,10 +248,11 @@ function refusesDestroy(connection: Connection, diag: SockDiag): string | null {
     settle(connection, "destroyed");
     return null;
   } catch (error) {
-    if (isSyscallError(error, "ENOENT") || (error instanceof NotEntered && error.reason === "gone")) {
+    if (isSyscallError(error, "ENOENT")) {
       settleGone(connection);
       return null;
     }
+    if (error instanceof NotEntered) return error.message;
     if (!isSyscallError(error)) throw error;
     return refusalToDestroy(error);
   }

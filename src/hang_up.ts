@@ -216,18 +216,32 @@ class HangUp {
   }
 
   async toTheEnd(): Promise<Report> {
+    const { known } = this.#passes;
+    const [selector] = this.#selectors;
     let gone: number | null = null;
-    let unseen: string[] = [];
     try {
       this.#takeOver();
       if (this.#error === null) await this.#work();
-      if (this.#isWhole) gone = await this.#watch.timeAsync("wait", () => this.#aftermath.end(this.#passes.known));
-      unseen = this.#selectors[0].unseen;
+      this.#watch.time("select", () => {
+        this.#actor.settleGoneMptcp(known.values(), (some) => selector.remaining(some));
+      });
+      if (this.#isWhole) gone = await this.#watch.timeAsync("wait", () => this.#aftermath.end(known));
     } catch (error) {
-      this.#error = errorText(error, this.#passes.known.values());
+      this.#error = errorText(error, known.values());
     }
+    const unseen = this.#unseen();
     this.#settleRest();
     return this.#report(gone, unseen);
+  }
+
+  /** Why connections may have been missed. What finds that out may fail, whatever has failed before. */
+  #unseen(): string[] {
+    try {
+      return this.#selectors[0].unseen;
+    } catch (error) {
+      this.#error ??= errorText(error, this.#passes.known.values());
+      return [];
+    }
   }
 
   /** Gives each room its turn, until there is nothing left to do. */

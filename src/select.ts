@@ -16,7 +16,7 @@ import { processes } from "./owners/proc.ts";
 import { pulse } from "./owners/pulse.ts";
 import { Places } from "./places.ts";
 import { compileBytecode } from "./selection/bytecode.ts";
-import { all, EVERYTHING } from "./selection/filter.ts";
+import { EVERYTHING } from "./selection/filter.ts";
 import type { Matcher } from "./selection/matcher.ts";
 import { asksForInfo, mentions, queries, type Query } from "./selection/queries.ts";
 import { lasting, type Target } from "./selection/selection.ts";
@@ -220,25 +220,16 @@ export class Selector {
     return this.#places.diagOf(connection);
   }
 
-  /** The state that a connection is in now, as `LookUp` has it. */
+  /** The state that a TCP socket is in now, as `LookUp` has it. */
   stateOf(connection: Connection): State | null {
-    if (connection.protocol === "mptcp") return this.#mptcpStateOf(connection);
     try {
       const state = this.diagOf(connection).stateOf(IPPROTO_TCP, sockIdOf(connection));
       return state === null ? null : stateName(state);
     } catch (error) {
+      // Nobody lives in its namespace any more.
       if (error instanceof NotEntered && error.reason === "gone") return null;
       throw error;
     }
-  }
-
-  #mptcpStateOf(connection: Connection): State | null {
-    const { netns, src, dst } = connection;
-    const port = (side: "src" | "dst", number: number) => ({ op: "port", side, from: number, to: number }) as const;
-    const ports = all([port("src", src.port), port("dst", dst.port)]);
-    const wanted = queries(ports, CONNECTED | this.#target.states);
-    const listed = this.#list((ino) => ino === netns ? wanted : []);
-    return listed.find((one) => identityOf(one) === identityOf(connection))?.state ?? null;
   }
 
   /** Does something inside each namespace in which connections are looked for. Returns what came of it, by inode number. */

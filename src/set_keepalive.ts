@@ -223,9 +223,13 @@ class Setter {
         await this.#watch.timeAsync("act", () => this.#setAll(found));
         if (this.#options.dry_run || this.#interrupted) break;
       }
-      unseen = this.#selector.unseen;
     } catch (thrown) {
       error = errorText(thrown, known.values());
+    }
+    try {
+      unseen = this.#selector.unseen;
+    } catch (thrown) {
+      error ??= errorText(thrown, known.values());
     }
     const connections = [...known.values()];
     for (const connection of connections) if (connection.outcome === null) this.#settleRest(connection, error);

@@ -1,9 +1,10 @@
 // Acting on connections, with a kernel of the tests' own.
 
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertMatch } from "@std/assert";
 import { Actor } from "../src/act.ts";
 import type { Connection, Outcome } from "../src/connection.ts";
 import { NLMSG_ERROR, NLMSGHDR_SIZE } from "../src/netlink/message.ts";
+import { NotEntered } from "../src/netns/enter.ts";
 import { SockDiag } from "../src/sockdiag/sock_diag.ts";
 
 const [ENOENT, EOPNOTSUPP] = [2, 95];
@@ -43,12 +44,49 @@ Deno.test("what was hung up on and has gone when it is to be aborted stays hung 
   actor.close();
 });
 
-Deno.test("an MPTCP connection that nobody holds any more is looked for before it is said that it cannot be aborted", () => {
-  for (const [now, outcome] of [[null, "already-gone"], ["ESTAB", "unsupported"]] as const) {
-    const actor = new Actor({ linger_ms: 0 }, () => now);
-    const mptcp: Connection = { ...connection(null), protocol: "mptcp" };
-    actor.destroy(mptcp, kernelThatAnswers(EOPNOTSUPP));
-    assertEquals(mptcp.outcome, outcome);
-    actor.close();
-  }
+Deno.test("of MPTCP connections that nobody holds any more, one look tells which have gone", () => {
+  const actor = new Actor({ linger_ms: 0 }, () => null);
+  const known = Array.from({ length: 1000 }, (_, port): Connection => {
+    const before = port === 2 ? "hung-up" : null;
+    return { ...connection(before), protocol: "mptcp", src: { address: "127.0.0.1", port } };
+  });
+  for (const each of known) actor.destroy(each, kernelThatAnswers(EOPNOTSUPP));
+  let lists = 0;
+  actor.settleGoneMptcp(known, (some) => {
+    lists++;
+    return [...some].filter(({ src }) => src.port > 2);
+  });
+  assertEquals(lists, 2);
+  assertEquals(known.slice(0, 4).map(({ outcome }) => outcome), [
+    "already-gone",
+    "already-gone",
+    "hung-up",
+    "unsupported",
+  ]);
+  actor.close();
+});
+
+Deno.test("nothing is looked for where there is no MPTCP connection in doubt", () => {
+  const actor = new Actor({ linger_ms: 0 }, () => null);
+  const gone = connection(null);
+  actor.destroy(gone, kernelThatAnswers(ENOENT));
+  actor.settleGoneMptcp([gone], () => {
+    throw new Error("looked");
+  });
+  actor.close();
+});
+
+Deno.test("a connection in a network namespace that cannot be entered is not said to have ended", () => {
+  const actor = new Actor({ linger_ms: 0 }, ({ state }) => state);
+  const there = { ...connection(null), inode: 0, state: "ESTAB" as const };
+  const place = { ino: 1, paths: ["/proc/1/ns/net"] };
+  actor.destroy(
+    there,
+    new SockDiag(() => {
+      throw new NotEntered(place, "gone");
+    }),
+  );
+  assertEquals(there.outcome !== "already-gone", true);
+  assertMatch(there.error!, /^Cannot enter the network namespace \/proc\/1\/ns\/net: it is gone/);
+  actor.close();
 });
