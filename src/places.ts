@@ -4,7 +4,7 @@ import { canTransfer } from "../ffi/aio.ts";
 import { type Descriptor, IPPROTO_TCP } from "../ffi/libc.ts";
 import type { Connection } from "./connection.ts";
 import { currentNetns, inNetns, NotEntered } from "./netns/enter.ts";
-import { findNetns, mustExist, type Netns, ownNetns } from "./netns/find.ts";
+import { findAgain, findNetns, mustExist, type Netns, ownNetns } from "./netns/find.ts";
 import { mayHaveTcp } from "./netns/inuse.ts";
 import { missingToEnter } from "./owners/permission.ts";
 import { areAll, descriptorLimit } from "./owners/proc.ts";
@@ -30,7 +30,7 @@ export class Places {
   readonly #texts: readonly string[] | undefined;
   readonly #excluded: readonly string[];
   readonly #pids: () => readonly number[];
-  readonly #diag = new SockDiag(() => inNetns(this.#at, openTransport));
+  readonly #diag = new SockDiag(() => this.#inside(this.#at, openTransport));
   /** Those that were asked for and may not be entered, each by a name or by a process in it. */
   readonly #closed = new Set<string>();
   /** Whether all were asked for at the last look, and not all processes were there to be seen. */
@@ -41,6 +41,10 @@ export class Places {
   #found: readonly Netns[] = [this.#at];
   /** Those that were ever found, by inode number. */
   readonly #known = new Map<number, Netns>([[this.#at.ino, this.#at]]);
+  /** Those in which nobody lived any more when one of them was to be entered, since the last look. */
+  readonly #gone = new Set<number>();
+  /** Those that were left out at the last look. */
+  #leftOut: ReadonlySet<number> = new Set();
   #looked = false;
 
   /**
@@ -131,17 +135,51 @@ export class Places {
     const pids = this.#pids();
     // What was there at first may go later.
     const missing = this.#looked ? () => {} : mustExist;
-    this.#looked = true;
     const found = this.#texts ? findNetns(this.#texts, pids, missing) : { namespaces: [ownNetns()], closed: [] };
+    const left = findNetns(this.#excluded, pids, missing).namespaces;
+    const there = this.#looked ? [...found.namespaces, ...this.#findLost(found.namespaces, pids)] : found.namespaces;
+    this.#looked = true;
+    this.#gone.clear();
     for (const name of found.closed) this.#closed.add(name);
     this.#hidesSome = this.#texts !== undefined && this.#texts.includes("all") && !areAll(pids);
-    const excluded = new Set(findNetns(this.#excluded, pids, missing).namespaces.map(({ ino }) => ino));
-    const namespaces = found.namespaces.filter(({ ino }) => !excluded.has(ino));
+    // The process by which one was named may have ended.
+    const stillLeft = there.filter(({ ino }) => this.#leftOut.has(ino));
+    const leftOut = this.#leftOut = new Set([...left, ...stillLeft].map(({ ino }) => ino));
+    const namespaces = there.filter(({ ino }) => !leftOut.has(ino));
     for (const netns of namespaces) this.#known.set(netns.ino, netns);
     // The number of one that has gone may be another's by now.
-    const there = new Set(namespaces.map(({ ino }) => ino));
-    for (const ino of this.#names.keys()) if (!there.has(ino)) this.#names.delete(ino);
+    const inos = new Set(namespaces.map(({ ino }) => ino));
+    for (const ino of this.#names.keys()) if (!inos.has(ino)) this.#names.delete(ino);
     return this.#found = namespaces;
+  }
+
+  /** Those of the last look to which nothing leads any more by which they were asked for, and in which others live on. */
+  #findLost(found: readonly Netns[], pids: readonly number[]): Netns[] {
+    const inos = new Set(found.map(({ ino }) => ino));
+    const lost = this.#found.filter(({ ino }) => !inos.has(ino));
+    if (lost.length === 0 || this.#texts?.includes("all")) return [];
+    return findAgain(new Set(lost.map(({ ino }) => ino)), pids);
+  }
+
+  /**
+   * Does work inside a namespace, which is entered by way of another process where those by which it was found have ended.
+   *
+   * @throws {NotEntered}
+   */
+  #inside<T>(netns: Netns, work: () => T): T {
+    try {
+      return inNetns(netns, work);
+    } catch (error) {
+      const isGone = error instanceof NotEntered && error.reason === "gone";
+      if (!isGone || this.#gone.has(netns.ino)) throw error;
+      const [again] = findAgain(new Set([netns.ino]), this.#pids());
+      if (again === undefined) {
+        this.#gone.add(netns.ino);
+        throw error;
+      }
+      this.#known.set(again.ino, again);
+      return inNetns(again, work);
+    }
   }
 
   #leaveOut(netns: Netns, { reason }: NotEntered): void {
@@ -165,7 +203,7 @@ export class Places {
     const results = new Map<number, T>();
     for (const netns of this.#found) {
       try {
-        results.set(netns.ino, inNetns(netns, work));
+        results.set(netns.ino, this.#inside(netns, work));
       } catch (error) {
         if (!(error instanceof NotEntered)) throw error;
       }
@@ -175,7 +213,7 @@ export class Places {
 
   /** Does work inside a namespace that was found. @throws {NotEntered} */
   within<T>(netns: number, work: () => T): T {
-    return inNetns(this.#known.get(netns)!, work);
+    return this.#inside(this.#known.get(netns)!, work);
   }
 
   /** Whether several were looked into last, so that it has to be said which one a connection is in. */

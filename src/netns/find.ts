@@ -52,6 +52,11 @@ export function findNetns(
   return finder;
 }
 
+/** Those of the namespaces that still are there: somebody lives in them, or they have a name. */
+export function findAgain(inos: ReadonlySet<number>, pids: readonly number[]): Netns[] {
+  return findNetns(["all"], pids, () => {}).namespaces.filter(({ ino }) => inos.has(ino));
+}
+
 /** Fails for a namespace that is not there. */
 export function mustExist(problem: string): never {
   throw new UsageError(problem);

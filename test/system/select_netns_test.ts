@@ -1,6 +1,9 @@
 // Selecting by where: one namespace or several, by name, process and path, and all of a host at once.
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { currentNetns, NotEntered } from "../../src/netns/enter.ts";
+import { processes } from "../../src/owners/proc.ts";
+import { Places } from "../../src/places.ts";
 import { Namespace } from "../harness/namespace.ts";
 import { Peer } from "../harness/peer.ts";
 import { eventually, run } from "../harness/process.ts";
@@ -29,8 +32,8 @@ systemTest("what is found in its own namespace is cut before the others are list
   const args = [address, "8000", "--netns=all", "--include-session"];
   assertExit(await tcphup(args, { netns, command }), 0);
   const calls = (await Deno.readTextFile(trace)).split("\n").filter((call) => /sendto\(|shutdown\(/.test(call));
-  // A namespace is asked for TCP, and for MPTCP of each family.
-  assertEquals(calls.findIndex((call) => call.includes("shutdown(")), 3, calls.join("\n"));
+  // A namespace is asked for MPTCP of each family, for TCP, and for MPTCP again.
+  assertEquals(calls.findIndex((call) => call.includes("shutdown(")), 5, calls.join("\n"));
   await scene.assertHungUp();
   await Deno.remove(directory, { recursive: true });
 });
@@ -271,4 +274,80 @@ systemTest("ip netns exec, unshare and nsenter are ways to the same namespace", 
   const { stdout } = await run(["nsenter", "-t", `${client.pid}`, "-n", "readlink", "/proc/self/ns/net"]);
   const [connection] = await selected(netns, [...place, "--dport", "8000"]);
   assertEquals(`net:[${connection.netns}]`, stdout.trim());
+});
+
+/** A network namespace without a name, and two processes that live in it. */
+async function twoInOne(
+  netns: Namespace,
+): Promise<{ ino: number; first: Deno.ChildProcess; second: Deno.ChildProcess }> {
+  const own = await ino(`/run/netns/${netns.name}`);
+  const pathOf = ({ pid }: Deno.ChildProcess) => `/proc/${pid}/ns/net`;
+  const outside = await ino("/proc/self/ns/net");
+  const isInside = async (child: Deno.ChildProcess) => ![own, outside].includes(await ino(pathOf(child)));
+  const first = netns.spawn(["unshare", "--net", "sleep", "600"]);
+  await eventually("a namespace of its own", () => isInside(first));
+  const second = netns.spawn(["nsenter", `--net=${pathOf(first)}`, "sleep", "600"]);
+  await eventually("the same for another process", () => isInside(second));
+  return { ino: await ino(pathOf(first)), first, second };
+}
+
+/** The inode numbers of the namespaces that are looked into. */
+function looked(places: Places): number[] {
+  const inos: number[] = [];
+  for (
+    const _ of places.forEach((netns, diag) => {
+      diag.dump(NO_SOCKETS, () => {});
+      inos.push(netns);
+    }, () => [])
+  );
+  return inos;
+}
+
+const NO_SOCKETS = { family: 2, protocol: 6, states: 0, extensions: 0, bytecode: null };
+
+systemTest("a namespace is looked into after the process by which it was named has ended", [], async (netns) => {
+  const { ino, first } = await twoInOne(netns);
+  const places = new Places([`${first.pid}`], [], processes);
+  try {
+    assertEquals(looked(places), [ino]);
+    first.kill("SIGKILL");
+    await first.status;
+    assertEquals(places.within(ino, currentNetns), ino, "entered by way of the other process");
+    assertEquals(looked(places), [ino]);
+    assertEquals(looked(places), [ino]);
+  } finally {
+    places.close();
+  }
+});
+
+systemTest("a namespace in which nobody lives any more is gone", [], async (netns) => {
+  const { ino, first, second } = await twoInOne(netns);
+  const places = new Places([`${first.pid}`], [], processes);
+  try {
+    assertEquals(looked(places), [ino]);
+    for (const child of [first, second]) {
+      child.kill("SIGKILL");
+      await child.status;
+    }
+    for (let time = 1; time <= 2; time++) {
+      assertEquals(assertThrows(() => places.within(ino, currentNetns), NotEntered).reason, "gone");
+    }
+    assertEquals(looked(places), []);
+  } finally {
+    places.close();
+  }
+});
+
+systemTest("a namespace stays left out after the process by which it was named has ended", [], async (netns) => {
+  const { ino, first } = await twoInOne(netns);
+  const places = new Places(["all"], [`${first.pid}`], processes);
+  try {
+    assert(!looked(places).includes(ino));
+    first.kill("SIGKILL");
+    await first.status;
+    const inos = looked(places);
+    assert(!inos.includes(ino) && inos.includes(currentNetns()));
+  } finally {
+    places.close();
+  }
 });

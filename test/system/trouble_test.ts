@@ -8,15 +8,18 @@ import { Namespace } from "../harness/namespace.ts";
 import { Peer } from "../harness/peer.ts";
 import { assertExit, DOOMED_PORT, Scene } from "../harness/scene.ts";
 import { systemTest } from "../harness/system.ts";
-import { TCPHUP, tcphup } from "../harness/tcphup.ts";
+import { PublicCopy, TCPHUP, tcphup } from "../harness/tcphup.ts";
 import { Terminal } from "../harness/terminal.ts";
 
 const DOOMED = ["127.0.0.2", `${DOOMED_PORT}`];
 
-/** tcphup with a system call that fails: `sendto:error=ENOBUFS:when=4`. A look at one namespace sends three requests. */
-function failing(injection: string, path?: string): string[] {
+/**
+ * tcphup with a system call that fails: `sendto:error=ENOBUFS:when=6`. A look at one namespace sends five requests, or three
+ * where it finds no TCP socket.
+ */
+function failing(injection: string, { path, command = TCPHUP }: { path?: string; command?: readonly string[] } = {}) {
   const at = path === undefined ? [] : ["--trace-path", path];
-  return ["strace", "-qqq", "--follow-forks", "--output=/dev/null", `--inject=${injection}`, ...at, ...TCPHUP];
+  return ["strace", "-qqq", "--follow-forks", "--output=/dev/null", `--inject=${injection}`, ...at, ...command];
 }
 
 const BEGINS = "tcphup: trying again after sendto: ENOBUFS\n";
@@ -24,7 +27,7 @@ const PASSES = "tcphup: has passed: sendto: ENOBUFS\n";
 
 systemTest("the look after keepalive was set fails: what was set is reported", ["strace"], async (netns) => {
   const scene = await Scene.make(netns);
-  const command = failing("sendto:error=ENOBUFS:when=4");
+  const command = failing("sendto:error=ENOBUFS:when=6");
   const run = await tcphup(["keepalive", ...DOOMED, "--json"], { netns, command });
   assertExit(run, 1);
   const { keepalive_set, error } = reportOf(run);
@@ -50,7 +53,7 @@ systemTest(
   ["strace"],
   async (netns) => {
     const scene = await Scene.make(netns);
-    const command = failing("openat:error=ENFILE", "/proc/thread-self/status");
+    const command = failing("openat:error=ENFILE", { path: "/proc/thread-self/status" });
     const run = await tcphup(["--pid", `${scene.client.pid}`, "--dport", `${DOOMED_PORT}`, "--json"], {
       netns,
       command,
@@ -59,6 +62,25 @@ systemTest(
     const { hung_up, error } = run.json<Report>();
     assertEquals([hung_up, error], [3, "openat: ENFILE"]);
     await scene.assertHungUp();
+  },
+);
+
+systemTest(
+  "a look fails after connections were found: what may not be seen is reported all the same",
+  ["setpriv", "strace"],
+  async (netns) => {
+    await using copy = await PublicCopy.make();
+    await using other = await Namespace.create();
+    const { client } = await Scene.make(netns, { user: 54_321 });
+    const command = failing("sendto:error=ENOBUFS:when=6", copy);
+    const places = ["--netns", `${client.pid}`, "--netns", other.name];
+    for (const args of [["keepalive", ...DOOMED], DOOMED]) {
+      const run = await tcphup([...args, ...places, "--json"], { netns, user: 54_321, command });
+      assertExit(run, 1);
+      const { error, unseen } = run.json<Report>();
+      assertEquals(error, "sendto: ENOBUFS");
+      assertMatch(unseen.join("\n"), new RegExp(`1 network namespace may not be entered: ${other.name}`));
+    }
   },
 );
 
