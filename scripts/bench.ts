@@ -4,8 +4,11 @@
 // a ratio to something else that ran beside it: absolute times tell about the machine. Each NAME is a file in bench/.
 // Without names it is all of them but `compiled`, for which Deno has to download a runtime.
 
+import { UsageError } from "../src/usage_error.ts";
+import { readArguments } from "./arguments.ts";
 import { enterNewNamespace } from "./bench/namespace.ts";
 import type { Row } from "./bench/row.ts";
+import { fail } from "./tools.ts";
 
 const BENCHMARKS: Record<string, () => Promise<Row[]>> = {
   startup: async () => (await import("./bench/startup.ts")).startup(),
@@ -36,9 +39,13 @@ async function measure(names: readonly string[]): Promise<void> {
   for (const row of table) console.log(`| ${row.join(" | ")} |`);
 }
 
-const unknown = Deno.args.find((name) => !(name in BENCHMARKS));
-if (unknown !== undefined) {
-  console.error(`no benchmark "${unknown}": expected ${Object.keys(BENCHMARKS).join(", ")}`);
-  Deno.exit(2);
+async function main(): Promise<void> {
+  const { _: names } = readArguments(Deno.args, { operands: "NAME..." });
+  const unknown = names.find((name) => !(name in BENCHMARKS));
+  if (unknown !== undefined) {
+    throw new UsageError(`Unknown benchmark "${unknown}": expected ${Object.keys(BENCHMARKS).join(", ")}`);
+  }
+  await measure(names.length > 0 ? names : Object.keys(BENCHMARKS).filter((name) => name !== "compiled"));
 }
-await measure(Deno.args.length > 0 ? Deno.args : Object.keys(BENCHMARKS).filter((name) => name !== "compiled"));
+
+await main().catch(fail);

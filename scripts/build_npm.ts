@@ -3,6 +3,7 @@
 // dnt, which does the work, is published on jsr.io only. The variable DNT names another copy of its mod.ts.
 
 import description from "../deno.json" with { type: "json" };
+import { readArguments } from "./arguments.ts";
 import { KOFFI } from "./node/packages.ts";
 import { BUILD, fail, ROOT, run } from "./tools.ts";
 
@@ -101,9 +102,9 @@ export async function buildPackage(): Promise<string> {
   return await tryPackage();
 }
 
-if (import.meta.main) {
-  await buildPackage().then((tarball) => console.log(`${tarball} works with Node`), (error) => {
-    // dnt throws strings too.
-    fail(error.message ?? error);
-  });
+async function main(): Promise<void> {
+  readArguments(Deno.args, {});
+  console.log(`${await buildPackage()} works with Node`);
 }
+
+if (import.meta.main) await main().catch(fail);

@@ -5,8 +5,9 @@
 // file has no code cache, which would be read from a predictable name in $TMPDIR, where any user could leave one for
 // root to run.
 
-import { parseArgs } from "node:util";
 import { VERSION } from "../src/cli/version.ts";
+import { UsageError } from "../src/usage_error.ts";
+import { readArguments } from "./arguments.ts";
 import { BUILD, fail, ROOT, run, RUN_FLAGS, sha256 } from "./tools.ts";
 
 /** Deno's names for the machines that there are builds for, with their e_machine of <elf.h>. */
@@ -85,20 +86,19 @@ async function examine(target: Target, file: string): Promise<void> {
   );
 }
 
-function readArguments(): { target: Target; output: string } {
-  const options = { target: { type: "string", default: Deno.build.target }, output: { type: "string" } } as const;
-  const { target: wanted, output } = parseArgs({ args: Deno.args, options }).values;
-  const target = TARGETS.find((target) => target === wanted);
-  if (target === undefined) throw new Error(`Unknown target "${wanted}": expected ${TARGETS.join(" or ")}`);
+function wanted(): { target: Target; output: string } {
+  const { target: name = Deno.build.target, output } = readArguments(Deno.args, { flags: ["target", "output"] });
+  const target = TARGETS.find((target) => target === name);
+  if (target === undefined) throw new UsageError(`Unknown target "${name}": expected ${TARGETS.join(" or ")}`);
   return { target, output: output ?? `${BUILD}tcphup-${target}` };
 }
 
 async function main(): Promise<void> {
-  const { target, output } = readArguments();
+  const { target, output } = wanted();
   await Deno.mkdir(BUILD, { recursive: true });
   await compile(target, output);
   const { size } = await Deno.stat(output);
   console.log(`${output}\n${(size / 1e6).toFixed(1)} MB, ${size} bytes\nSHA-256 ${sha256(output)}`);
 }
 
-if (import.meta.main) await main().catch((error) => fail(error.message));
+if (import.meta.main) await main().catch(fail);

@@ -5,6 +5,7 @@
 import { COMPLETIONS } from "../src/cli/completions.ts";
 import { EXIT_CODES } from "../src/cli/help.ts";
 import { manPage } from "../src/cli/man_page.ts";
+import { readArguments } from "./arguments.ts";
 import { ansibleFlags, ansibleOptions } from "./docs/ansible.ts";
 import { fail, ROOT } from "./tools.ts";
 
@@ -65,13 +66,14 @@ async function update(): Promise<void> {
 
 async function check(): Promise<void> {
   const files = [...(await drifted()).keys()];
-  if (files.length > 0) fail(`Out of date: ${files.join(", ")}: run deno task docs`);
+  if (files.length > 0) throw new Error(`Out of date: ${files.join(", ")}: run deno task docs`);
 }
 
-if (import.meta.main) {
-  const [flag, directory, ...rest] = Deno.args;
-  if (flag === undefined) await update();
-  else if (flag === "--check" && directory === undefined) await check();
-  else if (flag === "--output" && directory !== undefined && rest.length === 0) await writeShared(directory);
-  else fail(`Unknown arguments "${Deno.args.join(" ")}": expected nothing, --check, or --output DIRECTORY`);
+async function main(): Promise<void> {
+  const { check: checks, output } = readArguments(Deno.args, { flags: ["output"], switches: ["check"] });
+  if (checks) await check();
+  else if (output !== undefined) await writeShared(output);
+  else await update();
 }
+
+if (import.meta.main) await main().catch(fail);

@@ -2,6 +2,8 @@
 // says what to push. It changes nothing outside of build/.
 
 import description from "../deno.json" with { type: "json" };
+import { UsageError } from "../src/usage_error.ts";
+import { readArguments } from "./arguments.ts";
 import { buildPackage } from "./build_npm.ts";
 import { compile, type Target, TARGETS } from "./compile.ts";
 import { writeShared } from "./docs.ts";
@@ -93,8 +95,10 @@ ${RELEASE} is complete. To publish it, push the tag, and .github/workflows/relea
 `);
 }
 
-if (import.meta.main) {
-  const [version, ...rest] = Deno.args;
-  if (version === undefined || rest.length > 0) fail("Which version? Usage: deno task release VERSION");
-  await release(version).catch((error) => fail(error.message ?? error));
+async function main(): Promise<void> {
+  const { _: [version, ...rest] } = readArguments(Deno.args, { operands: "VERSION" });
+  if (version === undefined || rest.length > 0) throw new UsageError("Which version? Usage: deno task release VERSION");
+  await release(version);
 }
+
+if (import.meta.main) await main().catch(fail);

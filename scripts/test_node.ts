@@ -2,6 +2,7 @@
 // that are named or the core of them, are run by Deno as ever, but tcphup by Node. The variable TCPHUP_NODE names another
 // Node than the one in PATH (npx sets NODE to its own).
 
+import { readArguments } from "./arguments.ts";
 import { deno } from "./node/deno.ts";
 import { installPackages } from "./node/packages.ts";
 import { fail, ROOT, run } from "./tools.ts";
@@ -75,6 +76,7 @@ async function count(command: readonly string[], env: Record<string, string>, co
 }
 
 async function main(): Promise<void> {
+  const { _: named } = readArguments(Deno.args, { operands: "FILE..." });
   const node = await findNode();
   await installPackages();
   const register = ["--import", `${ROOT}scripts/node/register.ts`];
@@ -84,7 +86,7 @@ async function main(): Promise<void> {
     /^# fail (\d+)/gm,
     /^# skipped (\d+)/gm,
   ]);
-  const files = Deno.args.length > 0 ? Deno.args : coreTests();
+  const files = named.length > 0 ? named : coreTests();
   const env = { TCPHUP: [node, ...register, `${ROOT}cli.ts`].join(" ") };
   const core = await count([Deno.execPath(), "run", "-A", `${ROOT}scripts/test.ts`, ...files], env, [
     /^(\d+) passed, \d+ failed, \d+ skipped$/gm,
@@ -97,4 +99,4 @@ async function main(): Promise<void> {
   Deno.exit(failed === 0 && passed > 0 ? 0 : 1);
 }
 
-await main().catch((error) => fail((error as Error).message));
+await main().catch(fail);

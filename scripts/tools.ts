@@ -1,6 +1,7 @@
 // What the scripts that build and release share.
 
 import { createHash } from "node:crypto";
+import { UsageError } from "../src/usage_error.ts";
 
 /** The project's directory, with a slash at the end. */
 export const ROOT: string = decodeURIComponent(new URL("../", import.meta.url).pathname);
@@ -45,10 +46,10 @@ export async function run(
   );
 }
 
-/** Ends the script with one line that says why. */
-export function fail(message: string): never {
-  console.error(message);
-  Deno.exit(1);
+/** Ends the script and says why: with 2 where its arguments are wrong, otherwise with 1. */
+export function fail(error: unknown): never {
+  console.error(error instanceof Error ? error.message : error);
+  Deno.exit(error instanceof UsageError ? 2 : 1);
 }
 
 /** The SHA-256 of a file, in hexadecimal. */

@@ -9,12 +9,13 @@
 // Each failure is one line, with the command that reproduces it. What is tortured is the compiled program that the variable
 // TCPHUP names, or one that is compiled for it: of the sources, strace(1) cannot tell which calls are their own.
 
-import { parseArgs } from "node:util";
+import { UsageError } from "../src/usage_error.ts";
 import { Random } from "../test/selection/random.ts";
+import { readArguments } from "./arguments.ts";
 import { lines } from "./bench/lines.ts";
 import { fromFileUrl } from "./bench/paths.ts";
 import { compile, TARGETS } from "./compile.ts";
-import { BUILD } from "./tools.ts";
+import { BUILD, fail } from "./tools.ts";
 import { add, emptyTally, type Part, type Said, type Tally, tryAll } from "./torture/part.ts";
 import { PREPARE, World } from "./torture/world.ts";
 
@@ -57,23 +58,13 @@ interface Options {
   worker?: number;
 }
 
-/** A wrong command line. */
-class Misused extends Error {}
-
-function readArguments(args: string[]): Options {
-  const text = { type: "string" } as const;
-  const options = { seconds: text, part: text, seed: text, only: text, jobs: text, worker: text };
-  let values;
-  try {
-    ({ values } = parseArgs({ args, options }));
-  } catch (error) {
-    throw new Misused((error as Error).message);
-  }
+function readOptions(args: readonly string[]): Options {
+  const values = readArguments(args, { flags: ["seconds", "part", "seed", "only", "jobs", "worker"] });
   const { part, only, worker } = values;
   if (part !== undefined && !(part in PARTS)) {
-    throw new Misused(`No part "${part}": expected ${Object.keys(PARTS).join(", ")}`);
+    throw new UsageError(`No part "${part}": expected ${Object.keys(PARTS).join(", ")}`);
   }
-  if (only !== undefined && part === undefined) throw new Misused("--only needs the --part that the case is of");
+  if (only !== undefined && part === undefined) throw new UsageError("--only needs the --part that the case is of");
   return {
     seconds: number(values.seconds, "seconds", 600),
     parts: part === undefined ? Object.keys(PARTS) : [part],
@@ -87,7 +78,7 @@ function readArguments(args: string[]): Options {
 function number(text: string | undefined, name: string, otherwise: number): number {
   if (text === undefined) return otherwise;
   if (/^\d+$/.test(text) && Number(text) > 0) return Number(text);
-  throw new Misused(`Not a number for --${name}: "${text}": expected 1 or more`);
+  throw new UsageError(`Not a number for --${name}: "${text}": expected 1 or more`);
 }
 
 /** Tries this worker's share of the cases. What it has to say goes to standard output, a line of JSON each. */
@@ -165,7 +156,7 @@ async function compileProgram(): Promise<void> {
 async function torture(options: Options): Promise<number> {
   const program = Deno.env.get("TCPHUP");
   if (program === undefined) await compileProgram();
-  else if (program.includes(" ")) throw new Misused("TCPHUP has to name a compiled program");
+  else if (program.includes(" ")) throw new UsageError("TCPHUP has to name a compiled program");
   const total = options.parts.reduce((sum, part) => sum + PARTS[part].share, 0);
   let failed = 0;
   for (const part of options.parts) {
@@ -182,12 +173,11 @@ async function torture(options: Options): Promise<number> {
 
 if (import.meta.main) {
   try {
-    const options = readArguments(Deno.args);
+    const options = readOptions(Deno.args);
     if (options.worker !== undefined) await work(options);
     else Deno.exit(await torture(options));
   } catch (error) {
-    if (!(error instanceof Misused)) throw error;
-    console.error(error.message);
-    Deno.exit(2);
+    if (error instanceof UsageError) fail(error);
+    throw error;
   }
 }

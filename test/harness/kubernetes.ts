@@ -1,8 +1,7 @@
 // Manifests before the schemas that Kubernetes publishes, as the npm package kubernetes-models has them: its validators
 // for what values may be, and its types, since an object of a known type may have no unknown fields.
 
-// @ts-types="../system/yaml.d.ts"
-import { parse } from "npm:deno-std@1.4.0/yaml/mod.js";
+import { parse } from "@std/yaml";
 import { run } from "./process.ts";
 
 const DIRECTORY = new URL("../../scripts/kubernetes/", import.meta.url);

@@ -1,8 +1,7 @@
 // The emitted configuration before the programs that it is for: YAML parsed, the rest loaded by the real ones.
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-// @ts-types="./yaml.d.ts"
-import { parse } from "npm:deno-std@1.4.0/yaml/mod.js";
+import { parse } from "@std/yaml";
 import {
   type ForeignFd,
   getsockopt,

@@ -58,16 +58,24 @@ hostTest("install: as a library", [], async () => {
 });
 
 Deno.test("compile: a runtime that is none, and an unknown target, are said to be that", async () => {
-  const wrong: [string[], string, RegExp][] = [
+  const wrong: [string[], string, RegExp, number?][] = [
     [[], "/no/such/file", /DENORT_BIN does not name a program for .*: "\/no\/such\/file"/],
     [[], ROOT, /DENORT_BIN does not name a program/],
     [[], `${ROOT}README.md`, /DENORT_BIN does not name a program/],
-    [["--target", "riscv64"], "/no/such/file", /Unknown target "riscv64": expected x86_64.* or aarch64/],
+    [["--target", "riscv64"], "/no/such/file", /Unknown target "riscv64": expected x86_64.* or aarch64/, 2],
+    [
+      ["--targt=riscv64"],
+      "/no/such/file",
+      /Unknown argument "--targt=riscv64": expected --target VALUE, --output VALUE/,
+      2,
+    ],
+    [["riscv64"], "/no/such/file", /Unknown argument "riscv64": expected --target/, 2],
+    [["--target"], "/no/such/file", /--target needs a value/, 2],
   ];
-  for (const [flags, DENORT_BIN, says] of wrong) {
+  for (const [flags, DENORT_BIN, says, expected = 1] of wrong) {
     const command = [Deno.execPath(), "run", "-A", `${ROOT}scripts/compile.ts`, "--output", "/no/such/file", ...flags];
     const { code, stderr } = await run(command, { env: { DENORT_BIN }, mayFail: true });
-    assertEquals(code, 1);
+    assertEquals(code, expected, stderr);
     assertMatch(stderr, says);
     assertNoStackTrace(stderr);
   }
@@ -78,10 +86,13 @@ Deno.test("compile: where Deno's runtime cannot be downloaded, it is said what t
     const program = `import { compileModule } from "${ROOT}scripts/compile.ts";
       await Deno.writeTextFile("empty.js", "");
       await compileModule("empty.js", "x86_64-unknown-linux-gnu", "empty").catch(({ message }) => console.log(message));`;
-    // Nothing is listening on the discard port, and nothing has been downloaded before.
+    // Nothing is listening on the discard port, and no runtime has been downloaded before.
     const env = { DENO_DIR: directory, HTTPS_PROXY: "http://127.0.0.1:9" };
+    const { npmCache } = JSON.parse((await run([Deno.execPath(), "info", "--json"])).stdout);
+    await Deno.symlink(npmCache, `${directory}/npm`);
     await Deno.writeTextFile(`${directory}/try.ts`, program);
-    const command = ["env", "-u", "DENORT_BIN", Deno.execPath(), "run", "-A", "--no-config", `${directory}/try.ts`];
+    const deno = [Deno.execPath(), "run", "-A", `--config=${ROOT}deno.json`];
+    const command = ["env", "-u", "DENORT_BIN", ...deno, `${directory}/try.ts`];
     const { stdout } = await run(command, { env, cwd: directory });
     assertMatch(
       stdout,

@@ -139,7 +139,7 @@ systemTest("keepalive: what the kernel refuses, for part of it as well, is a fai
   assertEquals(noIdle.error, "the kernel refused TCP_KEEPIDLE (EPERM): keepalive is on, idle 7200 seconds");
   assertEquals(noIdle.refused, [{ option: "TCP_KEEPIDLE", value: 15, error: "EPERM" }]);
   assertEquals(noIdle.after, { ...DEFAULTS, idle_s: 7200 });
-  assertEquals(await doomed.keepalive(), [noIdle.after]);
+  assertEquals<unknown>(await doomed.keepalive(), [noIdle.after]);
 
   await doomed.setKeepalive({ enabled: false });
   const [noSwitch] = (await refusing(SO_KEEPALIVE)).connections;

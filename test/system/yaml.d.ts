@@ -1,2 +1,0 @@
-/** Reads one YAML document. */
-export function parse(text: string): unknown;
