@@ -20,7 +20,8 @@ export function settleUnowned(connection: Connection, unreadable: number): void 
   }
   const stuck = unanswered();
   if (stuck.length > 0) {
-    return settle(connection, "failed", `no process that answers holds it; ${stuck.join("; ")}`);
+    const others = stuck.length > 1 ? `, and ${stuck.length - 1} more such` : "";
+    return settle(connection, "failed", `no process that answers holds it; ${stuck[0]}${others}`);
   }
   const missing = unreadable > 0 ? missingToLook() : null;
   if (missing !== null) {

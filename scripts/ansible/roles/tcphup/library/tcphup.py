@@ -498,7 +498,7 @@ def why(report, exit_code):
     if len(counts) > REASONS_SHOWN:
         reasons.append(f"and {len(counts) - REASONS_SHOWN} other reasons")
     reasons += [report["error"]] if report.get("error") else []
-    reasons += report.get("unseen", [])
+    reasons += report.get("unanswered", []) + report.get("unseen", [])
     return "; ".join(reasons) or f"tcphup exited with {exit_code}"
 
 
