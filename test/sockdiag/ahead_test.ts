@@ -129,7 +129,7 @@ Deno.test("dumps that are asked for ahead are what one after the other gives, ho
 
 Deno.test("a dump behind one that is longer than what is read ahead is asked for anew", () => {
   assert(canTransfer());
-  for (const [count, expected] of [[3, []], [1500, [ANEW]]] as const) {
+  for (const [count, expected] of [[3, []], [1500, [ANEW]]] as [number, number[]][]) {
     listening(count, () => {
       const dumps = new Ahead(openNetlinkNonblocking(), [LISTENERS, MPTCP_CONNECTIONS]);
       try {
