@@ -68,14 +68,23 @@ export function escapeControls(text: string): string {
   });
 }
 
-/** Characters that take two places on a terminal: East Asian ones, and pictures. */
-const WIDE =
-  /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]|\p{Emoji_Presentation}/u;
-/** Characters that take none, and marks of a colour. */
-const COMBINING = /\p{Mn}|\p{Me}|\p{Cf}|\p{Cs}/u;
+/**
+ * Characters that take two places on a terminal: those that East Asian Width (UAX #11) has as W or F, and the unassigned
+ * ones between them.
+ */
+const WIDE = new RegExp(
+  String.raw`[\u1100-\u115f\u2329\u232a\u2630-\u2637\u268a-\u268f\u2e80-\u303e\u3040-\u3247\u3250-\ua4cf` +
+    String.raw`\ua960-\ua97c\uac00-\ud7a3\uf900-\ufaff\ufe10-\ufe19\ufe30-\ufe6f\uff01-\uff60\uffe0-\uffe6` +
+    String.raw`\u{16fe0}-\u{18fff}\u{1aff0}-\u{1b2ff}\u{1d300}-\u{1d356}\u{1d360}-\u{1d376}\u{1f200}-\u{1f2ff}` +
+    // A flag is two letters, each of them one place wide.
+    String.raw`\u{20000}-\u{3ffff}]|(?![\u{1f1e6}-\u{1f1ff}])\p{Emoji_Presentation}`,
+  "u",
+);
+/** Characters that take none, and marks of a colour. The medial and final letters of Hangul stand in the first one's. */
+const ZERO = /(?!\u00ad)[\p{Mn}\p{Me}\p{Cf}\p{Cs}\u1160-\u11ff]/u;
 
 function placesOf(character: string): number {
-  return COMBINING.test(character) ? 0 : WIDE.test(character) ? 2 : 1;
+  return ZERO.test(character) ? 0 : WIDE.test(character) ? 2 : 1;
 }
 
 /** How many places a text takes on a terminal. */

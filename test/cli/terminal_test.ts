@@ -1,6 +1,7 @@
 // Text on a terminal: its width, its columns, its end.
 
 import { assert, assertEquals } from "@std/assert";
+import { eastAsianWidth } from "get-east-asian-width";
 import { columns, cut, displayWidth, escapeControls, leaving, paint, shorten } from "../../src/cli/terminal.ts";
 
 Deno.test("a text is as wide as the places that it takes", () => {
@@ -10,6 +11,20 @@ Deno.test("a text is as wide as the places that it takes", () => {
   assertEquals(displayWidth("e\u0301"), 1);
   assertEquals(displayWidth("🦕"), 2);
   assertEquals(displayWidth(""), 0);
+  assertEquals(displayWidth("\u1112\u1161\u11ab"), 2, "한 in its letters");
+  assertEquals(displayWidth("\u{1f1eb}\u{1f1ee}"), 2, "a flag");
+});
+
+Deno.test("a character that is not combined with another is as wide as Unicode says", () => {
+  const wrong: string[] = [];
+  for (let point = 0xa0; point <= 0x10ffff; point++) {
+    const character = String.fromCodePoint(point);
+    const width = displayWidth(character);
+    // The engine's Unicode may be older than the package's: what it has not assigned yet, it cannot know as an emoji.
+    if (width === 0 || width === eastAsianWidth(point) || /\p{Cn}/u.test(character)) continue;
+    wrong.push(`U+${point.toString(16)}: ${width}`);
+  }
+  assertEquals(wrong, []);
 });
 
 Deno.test("columns line up under wide characters", () => {
