@@ -1,13 +1,14 @@
 // The third room of the pipeline: hang up on a connection, or abort it.
 
-import { IPPROTO_TCP, isSyscallError, type SyscallError } from "../ffi/libc.ts";
+import { AF_INET, IPPROTO_TCP, isSyscallError, type SyscallError } from "../ffi/libc.ts";
 import { aboutConnection, isAvoided, isUnresponsive } from "../ffi/progress.ts";
 import { type Connection, handleOf, identityOf, type Outcome, type Owner } from "./connection.ts";
 import { type Duplicate, type Manner, Processes } from "./duplicate/duplicate.ts";
 import { type LookUp, type Proof, proofOf } from "./duplicate/proof.ts";
 import { recordOutcome } from "./front/journal.ts";
+import type { SockId } from "./netlink/inet_diag.ts";
 import { NotEntered } from "./netns/enter.ts";
-import { destroysOrphans, isOrphan, WOULD_STAY } from "./orphans.ts";
+import { destroysOrphans, isOrphan, isRepaired, WOULD_STAY } from "./orphans.ts";
 import { hasCapability, missingToLook } from "./owners/permission.ts";
 import { type Refusal, refusalOf, UNRESPONSIVE } from "./refusal.ts";
 import { sockIdOf } from "./sockdiag/connection.ts";
@@ -57,7 +58,7 @@ export class Actor {
   readonly #processes: Processes;
   /** The MPTCP connections that could not be destroyed, and the outcomes that they had before. */
   readonly #doubtful = new WeakMap<Connection, Outcome | null>();
-  #orphansStay: string | null | undefined;
+  #keepsOrphans: boolean | undefined;
 
   constructor(manner: Manner, lookUp: LookUp) {
     this.#manner = manner;
@@ -133,7 +134,7 @@ export class Actor {
     const proof = why === GONE ? "ended" : this.#proofOf(connection);
     if (proof === "ended") settleGone(connection);
     if (proof !== "connection") return false;
-    const wouldStay = isOrphan(connection) && this.whyOrphansStay() === WOULD_STAY;
+    const wouldStay = isOrphan(connection) && this.#orphansStay();
     const refusal = wouldStay ? WOULD_STAY : refusesDestroy(connection, diag);
     if (refusal !== null) settleUntaken(connection, why, refusal);
     return refusal !== null && why === null && connection.inode !== 0;
@@ -183,9 +184,14 @@ export class Actor {
     }
   }
 
-  /** Why SOCK_DESTROY does not end a connection that its program has closed; null where it does. */
-  whyOrphansStay(): string | null {
-    return this.#orphansStay === undefined ? this.#orphansStay = whyOrphansStay() : this.#orphansStay;
+  /** Whether SOCK_DESTROY keeps orphans. Where it is not to be had at all, it says so itself. */
+  #orphansStay(): boolean {
+    if (this.#keepsOrphans !== undefined) return this.#keepsOrphans;
+    try {
+      return this.#keepsOrphans = !isRepaired() && !destroysOrphans();
+    } catch (error) {
+      return !isSyscallError(error);
+    }
   }
 
   /** A verified duplicate, what refused it, or null when none of the owners holds the socket any more. */
@@ -220,13 +226,20 @@ export class Actor {
   }
 }
 
-function whyOrphansStay(): string | null {
+const ANY = [0, 0, 0, 0] as const;
+/** An id that no socket has. */
+const NOBODY: SockId = { family: AF_INET, sport: 0, dport: 0, src: ANY, dst: ANY, interface: 0, cookie: 1n };
+
+/** Why SOCK_DESTROY may not end what its program has closed, as far as can be said before; null where it does. */
+export function whyOrphansMayStay(diag: SockDiag): string | null {
   if (!hasCapability("CAP_NET_ADMIN")) return NEEDS_CAPABILITY;
   try {
-    return destroysOrphans() ? null : WOULD_STAY;
+    diag.destroy(IPPROTO_TCP, NOBODY);
   } catch (error) {
-    return isSyscallError(error) ? refusalToDestroy(error) : WOULD_STAY;
+    if (!isSyscallError(error)) throw error;
+    if (error.code === "EPERM" || error.code === "EOPNOTSUPP") return refusalToDestroy(error);
   }
+  return isRepaired() ? null : WOULD_STAY;
 }
 
 const NEEDS_CAPABILITY = "SOCK_DESTROY needs CAP_NET_ADMIN";

@@ -5,7 +5,7 @@
 
 import { host } from "../ffi/deno.ts";
 import { isUnresponsive } from "../ffi/progress.ts";
-import { Actor, NOT_FOR_MPTCP, settle } from "./act.ts";
+import { Actor, NOT_FOR_MPTCP, settle, whyOrphansMayStay } from "./act.ts";
 import { Aftermath } from "./aftermath.ts";
 import { type Connection, handleOf, identityOf } from "./connection.ts";
 import { Cuts, type WhenIdle } from "./cuts.ts";
@@ -276,8 +276,9 @@ class HangUp {
     this.#isForetold = true;
     const { destroy_after_ms, on_trouble } = this.#options;
     if (destroy_after_ms === undefined) return;
-    const why = this.#actor.whyOrphansStay();
-    const mptcp = [...this.#passes.known.values()].filter(({ protocol }) => protocol === "mptcp").length;
+    const known = [...this.#passes.known.values()];
+    const why = whyOrphansMayStay(this.#selectors[0].diagOf(known[0]));
+    const mptcp = known.filter(({ protocol }) => protocol === "mptcp").length;
     if (why === null && mptcp === 0) return;
     const what = why === null ? `${mptcp} MPTCP connection${mptcp === 1 ? "" : "s"}` : "connections";
     on_trouble?.(`${what} can be destroyed only while an application holds them: ${why ?? NOT_FOR_MPTCP}`);

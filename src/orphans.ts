@@ -2,13 +2,14 @@
 //
 // Before Linux 6.11 it takes from them what they had to send, and with it what their timers look for: an orphan that would
 // have gone after some retries then stays until its peer speaks or the host restarts. Distributions repair older kernels
-// too (commit bac76cf89816), so that the version says little. Here it is tried on an orphan of our own, whose peer can be
-// made to speak, before it is done to anybody else's.
+// too (commit bac76cf89816), so that an older version says little. There it is tried on an orphan of our own, whose peer can
+// be made to speak, before it is done to anybody else's.
 
 import { IPPROTO_TCP, MSG_DONTWAIT, send } from "../ffi/libc.ts";
 import type { Connection } from "./connection.ts";
 import { withPair } from "./loopback.ts";
 import type { State } from "./netlink/states.ts";
+import { readFile } from "./owners/proc.ts";
 import { Selector } from "./select.ts";
 import { compileSelection } from "./selection/selection.ts";
 import { sockIdOf } from "./sockdiag/connection.ts";
@@ -22,6 +23,12 @@ export function isOrphan({ inode, state }: Pick<Connection, "inode" | "state">):
 
 /** Why SOCK_DESTROY is not asked for. */
 export const WOULD_STAY = "SOCK_DESTROY could keep what its program has closed for ever (Linux before 6.11)";
+
+/** Whether the version says that SOCK_DESTROY ends orphans. */
+export function isRepaired(): boolean {
+  const [major, minor] = (readFile("/proc/sys/kernel/osrelease") ?? "").split(".").map(Number);
+  return major > 6 || (major === 6 && minor >= 11);
+}
 
 /** More than two sockets take that nobody reads from, so that the FIN has to wait. */
 const TOO_MUCH = 16 << 20;
