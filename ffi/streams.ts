@@ -38,14 +38,15 @@ function poll({ load }: Backend, stream: 0 | 1 | 2, events: number, timeout_ms: 
 
 /** Whether standard error takes something, now or soon. */
 function hasRoom(backend: Backend): boolean {
+  const start = performance.now();
   try {
-    if (poll(backend, 2, POLLOUT, patience_ms)) return true;
+    return poll(backend, 2, POLLOUT, Math.ceil(patience_ms));
   } catch {
     // That libc cannot be loaded is perhaps what is to be said.
     return true;
+  } finally {
+    patience_ms = Math.max(0, patience_ms - (performance.now() - start));
   }
-  patience_ms = 0;
-  return false;
 }
 
 /** Writes all of `text`: see `host.write` of deno.ts. */

@@ -91,16 +91,18 @@ const MAX_DURATION_MS = 2 ** 31 - 1;
 const COMMANDS: readonly Command[] = ["hup", "ls", "keepalive", "run", "plan", "doctor", "completions"];
 
 /**
- * Reads the command line. The first word that is no flag names the command where it is one; else the command is `hup`.
+ * Reads the command line. The first word that is no flag names the command where it is one and stands before any `--`; else the
+ * command is `hup`.
  *
  * @throws {UsageError} For a flag that there is not, or that the command does not have, for a missing value, for a value
  * where there can be none, and for a command that seems mistyped.
  */
 export function parseArguments(args: readonly string[]): Arguments {
   const { words, flags, unknown, behindDashes } = tellApart(args);
-  if (words[0] === "help") return helpOn(words.slice(1));
-  const named = COMMANDS.find((command) => command === words[0]);
-  if (named === undefined && words.length > 0) refuseMistyped(words[0]);
+  const [first] = words.length === behindDashes?.length ? [] : words;
+  if (first === "help") return helpOn(words.slice(1));
+  const named = COMMANDS.find((command) => command === first);
+  if (named === undefined && first !== undefined) refuseMistyped(first);
   const command = named ?? "hup";
   const hint = `see "tcphup${named ? ` ${named}` : ""} --help"`;
   // A value that is missing may be what looks like an option: --max -x.
@@ -231,10 +233,22 @@ function shortFlags(word: string): GivenFlag[] | null {
 function withValue({ flag, value }: GivenFlag, rest: string[]): GivenFlag {
   if (value !== undefined || flag.value === undefined) return { flag, value };
   const [next] = rest;
-  // A time with a unit can be no DEST or PORT, and so belongs to the flag before it.
-  if (flag.alone !== undefined) return { flag, value: TIME_WITH_UNIT.test(next ?? "") ? rest.shift() : flag.alone };
+  if (flag.alone !== undefined) return { flag, value: timeIn(rest, flag) ?? flag.alone };
   const missing = next === undefined || (isFlag(next) && (flag.signed ? next.startsWith("--") : !isNegative(next)));
   return { flag, value: missing ? "" : rest.shift() };
+}
+
+/**
+ * The time behind a flag that may stand alone: one with a unit, which can be no DEST or PORT. It is taken from the words.
+ *
+ * @throws {UsageError} For a number, which may be meant as a time or as PORT.
+ */
+function timeIn(rest: string[], { name }: Flag): string | undefined {
+  const [next = ""] = rest;
+  if (/^\d+$/.test(next)) {
+    throw new UsageError(`"--${name} ${next}" may mean a time or PORT: expected --${name}=${next}s, or PORT before it`);
+  }
+  return TIME_WITH_UNIT.test(next) ? rest.shift() : undefined;
 }
 
 /** A negative number that is no flag: a value that has to be refused as what it is. */

@@ -38,8 +38,8 @@ export async function hup(args: Arguments): Promise<number> {
       on_progress: args.has("quiet") ? undefined : (state) => progress.show(state),
       confirm: asks
         ? (_, summary) => {
-          progress.clear();
-          const confirmed = confirm(summary(), options.destroy ? "Destroy" : "Hang up on", options.repeat?.for_ms);
+          const act = options.destroy ? "Destroy" : "Hang up on";
+          const confirmed = progress.whileAsking(() => confirm(summary(), act, options.repeat?.for_ms));
           if (confirmed) listen();
           return confirmed;
         }

@@ -20,10 +20,13 @@ export class ProgressLine {
   readonly #possible = takesEscapes(2);
   #next_ms = SHOWN_AFTER_MS;
   #shown = false;
+  /** How long questions stood. */
+  #asked_ms = 0;
 
   /** Shows how far it has got, unless it did so just now. */
-  show({ matched, waiting, elapsed_ms }: Progress): void {
+  show({ matched, waiting, ...progress }: Progress): void {
     onPulse(null);
+    const elapsed_ms = progress.elapsed_ms - this.#asked_ms;
     if (!this.#possible || elapsed_ms < this.#next_ms) return;
     this.#next_ms = elapsed_ms + SHOWN_EVERY_MS;
     this.#write(
@@ -42,6 +45,17 @@ export class ProgressLine {
       next_ms = elapsed_ms + SHOWN_EVERY_MS;
       this.#write(`looking into processes and namespaces, ${Math.floor(elapsed_ms / 1000)} s`);
     });
+  }
+
+  /** Takes the line away while a question stands. That time does not count. */
+  whileAsking<T>(ask: () => T): T {
+    this.clear();
+    const start = performance.now();
+    try {
+      return ask();
+    } finally {
+      this.#asked_ms += performance.now() - start;
+    }
   }
 
   #write(text: string): void {

@@ -20,7 +20,7 @@ function assertRefused(words: string[], message: string): void {
 }
 
 Deno.test("the first word names the command where it is one, wherever flags stand", () => {
-  for (const words of [["ls", "any"], ["-4", "ls", "any"], ["ls", "-4", "any"], ["--", "ls", "any"]]) {
+  for (const words of [["ls", "any"], ["-4", "ls", "any"], ["ls", "-4", "any"], ["ls", "--", "any"]]) {
     const { command, named, positionals } = parseArguments(words);
     assertEquals({ command, named, positionals }, { command: "ls", named: true, positionals: ["any"] });
   }
@@ -28,6 +28,14 @@ Deno.test("the first word names the command where it is one, wherever flags stan
   assertEquals({ command, named, positionals }, { command: "hup", named: false, positionals: ["10.0.0.5", "ls"] });
   assertEquals(parseArguments(["hup", "hup"]).positionals, ["hup"]);
   assertEquals(parseArguments([]).positionals, []);
+});
+
+Deno.test("no word behind -- names the command, or is taken for one that is mistyped", () => {
+  for (const word of ["run", "ls", "list", "help", "doctor", "lss"]) {
+    const { command, named, positionals } = parseArguments(["-n", "--", word, "443"]);
+    assertEquals({ command, named, positionals }, { command: "hup", named: false, positionals: [word, "443"] });
+  }
+  assertEquals(parseArguments(["ls", "--", "run"]).positionals, ["run"]);
 });
 
 Deno.test("each flag is known by its name, and by its letter", () => {
@@ -213,8 +221,20 @@ Deno.test("--watch takes the next word where that can be nothing but a time", ()
   assertEquals(args.positionals, ["10.0.0.5", "443"]);
   const last = parseArguments(["ls", "any", "--watch", "2m"]);
   assertEquals([last.duration("watch"), ...last.positionals], [120_000, "any"]);
-  assertEquals(parseArguments(["ls", "--watch", "5", "443"]).positionals, ["5", "443"]);
   assertEquals(parseArguments(["ls", "any", "--watch"]).duration("watch"), 1000);
+});
+
+Deno.test("a number behind --watch is refused: it may be a time or PORT", () => {
+  const message = '"--watch 5" may mean a time or PORT: expected --watch=5s, or PORT before it';
+  for (const words of [["any", "--watch", "5"], ["any", "443", "--watch", "5"], ["--watch", "5", "any"]]) {
+    assertRefused(["keepalive", ...words], message);
+    assertRefused(["ls", ...words], message);
+  }
+  for (const words of [["any", "5", "--watch"], ["--watch", "any", "5"], ["any", "--watch", "https"]]) {
+    const args = parseArguments(["keepalive", ...words]);
+    assertEquals([args.duration("watch"), args.positionals.length], [1000, 2], words.join(" "));
+  }
+  assertEquals(parseArguments(["ls", "any", "--watch", "8000-8100"]).positionals, ["any", "8000-8100"]);
 });
 
 Deno.test("--watch takes a value after an equals sign", () => {

@@ -33,7 +33,7 @@ const MISTYPED: Record<string, string> = {
 
 Deno.test("a word that can have been meant as a command is refused, with the one that was meant", () => {
   for (const [word, meant] of Object.entries(MISTYPED)) {
-    for (const words of [[word], [word, "443"], ["--json", word, "any"], ["--", word], [word, "--no-such-option"]]) {
+    for (const words of [[word], [word, "443"], ["--json", word, "any"], [word, "--no-such-option"]]) {
       assertEquals(
         assertThrows(() => parseArguments(words), UsageError).message,
         `"${word}" is not a command: did you mean "${meant}"? For a host of that name, write "tcphup hup ${word}"`,
@@ -42,13 +42,14 @@ Deno.test("a word that can have been meant as a command is refused, with the one
   }
 });
 
-Deno.test("behind a command, and as the value of a flag, it is a host", () => {
+Deno.test("behind a command or --, and as the value of a flag, it is a host", () => {
   for (const word of Object.keys(MISTYPED)) {
     for (const command of ["hup", "ls", "keepalive"]) {
       const { command: named, positionals } = parseArguments([command, word]);
       assertEquals([named, positionals], [command, [word]]);
     }
     assertEquals(parseArguments(["--dst", word]).values("dst"), [word]);
+    assertEquals(parseArguments(["--", word]).positionals, [word]);
   }
 });
 

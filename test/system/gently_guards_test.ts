@@ -86,6 +86,18 @@ systemTest("--interactive shows a summary and, on y, cuts", [], async (netns) =>
   await scene.assertHungUp();
 });
 
+systemTest("--interactive: the time of the question is not the time that the work takes", [], async (netns) => {
+  const scene = await Scene.make(netns);
+  const terminal = ask(netns);
+  await terminal.expect(QUESTION);
+  // Longer than what shows how far it has got.
+  await new Promise((resolve) => setTimeout(resolve, 700));
+  await terminal.type("y\n");
+  const { code, output } = await terminal.end();
+  assertEquals([code, output.includes("connections done")], [0, false], output);
+  await scene.assertHungUp();
+});
+
 systemTest("--interactive: what appears while the question stands is not cut", [], async (netns) => {
   const scene = await Scene.make(netns);
   for (const more of [[], ["--destroy"]]) {
