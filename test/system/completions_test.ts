@@ -39,6 +39,8 @@ const NOTHING: Record<string, string[]> = {
   "tcphup keepalive \t": ["keepalive"],
   "tcphup --dst \t": ["--dst"],
   "tcphup --netns al\t": ["--netns", "al"],
+  "tcphup -- doct\t": ["--", "doct"],
+  "tcphup -- plan --em\t": ["--", "plan", "--em"],
 };
 
 /** What tcphup says of who holds connections; one has a name that nobody is to type. */

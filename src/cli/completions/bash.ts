@@ -74,7 +74,7 @@ _tcphup() {
         --) dashes=-- ;;
         ${valuedFlags().join(" | ")}) flag=$word ;;
       esac
-    elif [[ ! $command && $operand -eq 0 && " ${COMMAND_NAMES.join(" ")} " == *" $word "* ]]; then
+    elif [[ ! $command$dashes && $operand -eq 0 && " ${COMMAND_NAMES.join(" ")} " == *" $word "* ]]; then
       command=$word
     else
       operand=$((operand + 1))
@@ -98,7 +98,7 @@ ${COMMAND_NAMES.map(flagsCase).join("\n")}
     case \${command:-hup}:$dashes$operand in
 ${COMMAND_NAMES.flatMap(operandCases).join("\n")}
     esac
-    if [[ ! $command && $operand -eq 0 ]]; then
+    if [[ ! $command$dashes && $operand -eq 0 ]]; then
       _tcphup_offer "$current" < <(printf '%s\\n' ${COMMAND_NAMES.join(" ")})
     fi
   fi

@@ -49,7 +49,7 @@ function _tcphup_place
                 case ${valuedFlags().join(" ")}
                     set flag $word
             end
-        else if test -z "$command" -a $operands = 0; and contains -- $word ${COMMAND_NAMES.join(" ")}
+        else if test -z "$command$dashes" -a $operands = 0; and contains -- $word ${COMMAND_NAMES.join(" ")}
             set command $word
         else
             set operands (math $operands + 1)
@@ -61,7 +61,7 @@ end
 # Whether no command has been named yet, and one could be.
 function _tcphup_unnamed
     set -l place (_tcphup_place)
-    test -z "$place[1]" -a "$place[3]" = 0
+    test -z "$place[1]$place[2]" -a "$place[3]" = 0
 end
 
 # Whether what is typed belongs to one of these commands.

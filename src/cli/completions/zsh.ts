@@ -53,7 +53,7 @@ _tcphup() {
   for ((i = 2; i < CURRENT; i++)); do
     case $words[i] in
       (${valuedFlags().join("|")}) ((i++)) ;;
-      (--) break ;;
+      (--) first=_tcphup_dest; break ;;
       (-*) ;;
       (${COMMAND_NAMES.join("|")})
         command=$words[i] first=_tcphup_dest
