@@ -14,6 +14,9 @@ export function cgroupPaths(text: string): string[] {
   });
 }
 
+/** `docker-….scope`, `libpod-conmon-….scope`, or the id alone. */
+const CONTAINER_NAME = /^(?:([a-z][a-z-]*)-)?([0-9a-f]{64})(?:\.scope)?$/;
+
 /**
  * The id of the container that a cgroup is of, as Docker, containerd, CRI-O and Podman name cgroups: 64 hexadecimal
  * digits, alone or as in `docker-….scope`. null for a cgroup of none, and for that of a container's monitor. The outermost
@@ -22,7 +25,7 @@ export function cgroupPaths(text: string): string[] {
 export function containerOf(paths: readonly string[]): string | null {
   for (const path of paths) {
     for (const name of path.split("/")) {
-      const [, prefix, id] = /^(?:([a-z][a-z-]*)-)?([0-9a-f]{64})(?:\.scope)?$/.exec(name) ?? [];
+      const [, prefix, id] = CONTAINER_NAME.exec(name) ?? [];
       if (id !== undefined) return prefix?.endsWith("conmon") ? null : id;
     }
   }
@@ -33,27 +36,44 @@ export function containerOf(paths: readonly string[]): string | null {
 export type CgroupMatcher = (path: string) => boolean;
 
 const POD = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
-const CONTAINER = /^[0-9a-f]{12,64}$/;
+const ID = /^[0-9a-f]{12,64}$/;
 
 /**
  * Reads what is said of a cgroup. All that lies below it is meant too:
  *
  * - `/system.slice/nginx.service`, a path from the root of a hierarchy, or from where that is mounted;
- * - `nginx.service`, `kubepods.slice/*`: a name, or several, wherever in the tree;
- * - the UID of a Kubernetes pod, the id of a container or 12 digits of its start.
+ * - `nginx.service`, `kubepods.slice/*`: a name, or several, at any depth but below a service, a scope or a container: there
+ *   cgroups may be made and named by those who run in it;
+ * - the UID of a Kubernetes pod, the id of a container (the outermost, as `containerOf` has it) or 12 digits of its start.
  */
 export function cgroupMatcher(text: string, mountPoints: readonly string[]): CgroupMatcher {
   const pattern = belowMount(text, mountPoints);
   if (pattern === "/") return () => true;
-  if (CONTAINER.test(pattern)) return idMatcher(pattern);
-  const path = pattern.startsWith("/") ? pattern : `**/${POD.test(pattern) ? podName(pattern) : pattern}`;
-  const [itself, below] = [glob(path), glob(`${path}/**`)];
+  if (pattern.startsWith("/")) return groupOrBelow(pattern);
+  const isNamed = nameMatcher(POD.test(pattern) ? podName(pattern) : pattern);
+  if (!ID.test(pattern)) return isNamed;
+  return (path) => containerOf([path])?.startsWith(pattern) || isNamed(path);
+}
+
+function groupOrBelow(pattern: string): CgroupMatcher {
+  const [itself, below] = [glob(pattern), glob(`${pattern}/**`)];
   return (path) => itself(path) || below(path);
 }
 
-function idMatcher(id: string): CgroupMatcher {
-  const expression = new RegExp(`/(?:[a-z][a-z-]*-)?${id}[0-9a-f]*(?:\\.scope)?(?:/|$)`);
-  return (path) => expression.test(path);
+/** Matches names wherever no one stands above the first that may give its cgroup to those who run in it. */
+function nameMatcher(pattern: string): CgroupMatcher {
+  const matches = groupOrBelow(pattern);
+  return (path) => {
+    const names = path.split("/").slice(1);
+    const delegating = names.findIndex(mayDelegate);
+    const ends = delegating < 0 ? names : names.slice(0, delegating + 1);
+    return ends.some((_, i) => matches(names.slice(i).join("/")));
+  };
+}
+
+/** Whether those who run in a cgroup may have it for their own: a unit of systemd's (Delegate=), a container. */
+function mayDelegate(name: string): boolean {
+  return /\.(?:service|scope)$|^lxc\.payload\./.test(name) || CONTAINER_NAME.test(name);
 }
 
 /** systemd's names separate levels with "-", so there the UID has "_" in place of it. */

@@ -60,16 +60,45 @@ const GROUPS: Record<string, { means: string[]; meansNot: string[] }> = {
   "/kubepods**/x": { means: ["/kubepods/a/b/x/y"], meansNot: ["/kube/x"] },
   "nginx.service": {
     means: ["/system.slice/nginx.service", "/nginx.service/a"],
-    meansNot: ["/system.slice/xnginx.service", "/nginx.services", "/nginxxservice"],
+    meansNot: [
+      "/system.slice/xnginx.service",
+      "/nginx.services",
+      "/nginxxservice",
+      // Whoever runs in these may have made it.
+      `/system.slice/docker-${ID}.scope/nginx.service`,
+      `/docker/${ID}/system.slice/nginx.service`,
+      `/kubepods/burstable/pod${POD}/${ID}/nginx.service`,
+      "/user.slice/user-1000.slice/user@1000.service/app.slice/nginx.service",
+      "/machine.slice/machine-web.scope/payload/system.slice/nginx.service",
+      "/lxc.payload.web/system.slice/nginx.service",
+    ],
+  },
+  "user@1000.service/*/nginx.service": {
+    means: ["/user.slice/user-1000.slice/user@1000.service/app.slice/nginx.service/x"],
+    meansNot: [`/docker/${ID}/user@1000.service/app.slice/nginx.service`],
+  },
+  "/user.slice/**/nginx.service": {
+    means: ["/user.slice/user-1000.slice/user@1000.service/app.slice/nginx.service"],
+    meansNot: ["/system.slice/nginx.service"],
   },
   "user-1.slice/app.slice": {
     means: ["/user.slice/user-1.slice/app.slice/x"],
     meansNot: ["/user-1.slice/x/app.slice"],
   },
   "*-podman.scope": { means: ["/a/x-podman.scope"], meansNot: ["/a-podman.scopes"] },
-  [POD]: { means: [`/k/${POD_SLICE}/c`, `/kubepods/burstable/pod${POD}/c`], meansNot: [`/x/${POD}`] },
+  [POD]: {
+    means: [`/k/${POD_SLICE}/c`, `/kubepods/burstable/pod${POD}/c`],
+    meansNot: [`/x/${POD}`, `/docker/${ID}/kubelet.slice/${POD_SLICE}/c`],
+  },
   [POD.toUpperCase()]: { means: [`/k/${POD_SLICE}/c`], meansNot: [] },
-  [ID]: { means: [`/docker/${ID}`, `/s/docker-${ID}.scope/x`], meansNot: [`/docker/${OTHER}`, `/s/x${ID}`] },
+  [ID]: {
+    means: [`/docker/${ID}`, `/s/docker-${ID}.scope/x`, `/docker/${ID}/${OTHER}`],
+    meansNot: [`/docker/${OTHER}`, `/s/x${ID}`, `/docker/${OTHER}/${ID}`, `/machine.slice/libpod-conmon-${ID}.scope`],
+  },
+  "679c882fee6e0dd6d322d91076b0145a": {
+    means: ["/memory/679c882fee6e0dd6d322d91076b0145a/x"],
+    meansNot: [`/docker/${ID}/679c882fee6e0dd6d322d91076b0145a`],
+  },
   [ID.slice(0, 12)]: { means: [`/docker/${ID}`, `/s/cri-containerd-${ID}.scope`], meansNot: [`/docker/${OTHER}`] },
 };
 

@@ -103,12 +103,12 @@ options:
   cgroup:
     description:
       - "Held by a process in this control group, or below it."
-      - "A path from the root or the mount of a hierarchy (/system.slice/nginx.service); a name at any depth (nginx.service, user-*.slice); the UID of a Kubernetes pod; the id of a container. See /proc/PID/cgroup."
+      - "A path from the root or the mount of a hierarchy (/system.slice/nginx.service); a name (nginx.service, user-*.slice); the UID of a Kubernetes pod; the id of a container. See /proc/PID/cgroup. Below a service, a scope or a container, where its own processes may name things, only a path counts (/user.slice/**/app.service)."
     type: raw
   container:
     description:
       - "Held by a process in this container."
-      - "Its id, or a unique prefix of it, as Docker, containerd, CRI-O and Podman use it to name the control group; also with the runtime in front, as Kubernetes shows it (containerd://ID)."
+      - "Its id, or a unique prefix of it, as Docker, containerd, CRI-O and Podman use it to name the control group; also with the runtime in front, as Kubernetes shows it (containerd://ID). The outermost counts: a container in a container (kind, Docker in Docker) is selected from there, or with --cgroup and its path."
     type: raw
   missing_ok:
     description:
