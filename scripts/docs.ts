@@ -3,7 +3,7 @@
 // laid out as under /usr.
 
 import { COMPLETIONS } from "../src/cli/completions.ts";
-import { EXIT_CODES } from "../src/cli/help.ts";
+import { EXIT_CODES } from "../src/cli/exit_codes.ts";
 import { manPage } from "../src/cli/man_page.ts";
 import { readArguments } from "./arguments.ts";
 import { ansibleFlags, ansibleOptions } from "./docs/ansible.ts";
@@ -15,11 +15,12 @@ const PARTS: Record<string, Record<string, () => string>> = {
   "scripts/ansible/roles/tcphup/library/tcphup.py": { options: ansibleOptions, flags: ansibleFlags },
 };
 
-/** The exit codes as a table, laid out as `deno fmt` does. */
+/** The exit codes of hup as a table, laid out as `deno fmt` does. */
 function exitCodes(): string {
-  const width = Math.max(...EXIT_CODES.map(([, meaning]) => meaning.length));
+  const codes = EXIT_CODES.hup;
+  const width = Math.max(...codes.map(([, meaning]) => meaning.length));
   const row = (code: string, meaning: string) => `| ${code} | ${meaning.padEnd(width)} |\n`;
-  const rows = EXIT_CODES.map(([code, meaning]) => row(String(code).padStart(9), meaning));
+  const rows = codes.map(([code, meaning]) => row(String(code).padStart(9), meaning));
   return `\n${row("exit code", "meaning")}${row("--------:", "-".repeat(width))}${rows.join("")}`;
 }
 

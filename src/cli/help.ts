@@ -2,6 +2,7 @@
 
 import { host } from "../../ffi/deno.ts";
 import { columnsHelp } from "./columns.ts";
+import { EXIT_CODES } from "./exit_codes.ts";
 import { type Command, type Flag, FLAGS } from "./flags.ts";
 import { terminalSize } from "./screen.ts";
 import { item, reflow, wrap } from "./wrap.ts";
@@ -76,8 +77,7 @@ stays. Sockets made through io_uring are not seen.
 
 Values come from the flags, otherwise from libkeepalive's variables (TCP_KEEPIDLE, TCP_KEEPINTVL,
 TCP_KEEPCNT, TCP_USER_TIMEOUT, TCP_SYNCNT, TCP_MAXSEG, TCP_WINDOW_CLAMP, TCP_DEFER_ACCEPT),
-otherwise from the defaults. Exit code 4: it cannot be done here, and COMMAND was not started; 126
-and 127: COMMAND is not executable, or not found.
+otherwise from the defaults.
 
 The default of --on is connect,listen; where Yama forbids these, socket. With socket, a process
 makes its sockets itself, without the values, when it is in another control group than tcphup or,
@@ -119,8 +119,7 @@ Formats of --emit:
   doctor: {
     usage: "tcphup doctor [--json]",
     summary: "show what works on this host, what does not, and why",
-    text: `Tries everything that tcphup depends on, with connections of its own on loopback. Exits with 0 when
-connections can be hung up on, with 4 when they cannot.`,
+    text: `Tries everything that tcphup depends on, with connections of its own on loopback.`,
     examples: [["tcphup doctor", "before relying on it"]],
   },
   completions: {
@@ -136,26 +135,18 @@ connections can be hung up on, with 4 when they cannot.`,
   },
 };
 
-/** The exit codes and what they mean. */
-export const EXIT_CODES: readonly (readonly [code: number, meaning: string])[] = [
-  [0, "done, or nothing matched"],
-  [1, "some failed, each is named"],
-  [2, "wrong usage, nothing touched"],
-  [3, "a guard refused, nothing touched"],
-  [4, "this host or user cannot do it at all"],
-  [130, "interrupted"],
-];
-
-/** The exit codes in two columns, or in one where two are too wide. */
-function exitCodes(width: number): string {
-  const half = EXIT_CODES.length / 2;
-  const [left, right] = [EXIT_CODES.slice(0, half), EXIT_CODES.slice(half)];
+/** A command's exit codes in two columns, or in one where two are too wide. */
+function exitCodes(command: Command, width: number): string {
+  const codes = EXIT_CODES[command];
+  const half = Math.ceil(codes.length / 2);
+  const [left, right] = [codes.slice(0, half), codes.slice(half)];
   const longest = Math.max(...left.map(([, meaning]) => meaning.length));
-  const lines = left.map(([code, meaning], i) =>
-    `  ${code}  ${meaning.padEnd(longest)}  ${String(right[i][0]).padStart(3)}  ${right[i][1]}`
-  );
+  const lines = left.map(([code, meaning], i) => {
+    const [other = "", what = ""] = right[i] ?? [];
+    return `  ${code}  ${meaning.padEnd(longest)}  ${String(other).padStart(3)}  ${what}`.trimEnd();
+  });
   const fit = lines.every(({ length }) => length <= width);
-  const single = EXIT_CODES.flatMap(([code, meaning]) => item(`  ${String(code).padStart(3)}  `, meaning, width));
+  const single = codes.flatMap(([code, meaning]) => item(`  ${String(code).padStart(3)}  `, meaning, width));
   return ["Exit codes:", ...fit ? lines : single].join("\n");
 }
 
@@ -208,7 +199,7 @@ ${commands.join("\n")}
 ${wrap('Common options ("tcphup hup --help" shows all):', width).join("\n")}
 ${FLAGS.filter(({ name }) => COMMON.includes(name)).flatMap((flag) => flagHelp(flag, false, width)).join("\n")}
 
-${exitCodes(width)}
+${exitCodes("hup", width)}
 `;
 }
 
@@ -225,7 +216,7 @@ ${flagsOf(command, width)}
 ${timesOf(command, width)}
 ${examplesOf(manual, width)}
 
-${exitCodes(width)}
+${exitCodes(command, width)}
 `;
 }
 

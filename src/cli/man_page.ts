@@ -1,7 +1,8 @@
 // The man page, in the macros of man(7): made from the manuals and the table of flags, like the help.
 
 import { type Flag, FLAGS } from "./flags.ts";
-import { EXIT_CODES, MANUALS, operandOf, timesOf } from "./help.ts";
+import { EXIT_CODES } from "./exit_codes.ts";
+import { MANUALS, operandOf, timesOf } from "./help.ts";
 import { VERSION } from "./version.ts";
 
 const SEE_ALSO = [
@@ -36,7 +37,7 @@ export function manPage(): string {
       ...FLAGS.filter((flag) => flag.group === group).flatMap(option),
     ]),
     ".SH EXIT STATUS",
-    ...EXIT_CODES.flatMap(([code, meaning]) => tagged(bold(`${code}`), roff(meaning))),
+    ...exitStatus(),
     ".SH ENVIRONMENT",
     ...tagged(bold("NO_COLOR"), "When it is set, nothing is printed in color, unless --color is always."),
     ".SH EXAMPLES",
@@ -47,6 +48,15 @@ export function manPage(): string {
     SEE_ALSO.map((page) => page.replace(/^\w+/, (name) => bold(name))).join(",\n"),
     "",
   ].join("\n");
+}
+
+/** The exit codes, of the commands that have the same together. */
+function exitStatus(): string[] {
+  const commands = Map.groupBy(Object.entries(EXIT_CODES), ([, codes]) => codes);
+  return [...commands].flatMap(([codes, entries]) => [
+    `.SS ${entries.map(([command]) => command).join(", ")}`,
+    ...codes.flatMap(([code, meaning]) => tagged(bold(`${code}`), roff(meaning))),
+  ]);
 }
 
 /** Text as roff takes it: its escape character, and what it would take for typography. */

@@ -1,6 +1,7 @@
 // The man page as a text. groff and man read it in ../system/docs_test.ts.
 
 import { assert, assertEquals } from "@std/assert";
+import { EXIT_CODES } from "../../src/cli/exit_codes.ts";
 import { FLAGS } from "../../src/cli/flags.ts";
 import { MANUALS } from "../../src/cli/help.ts";
 import { manPage } from "../../src/cli/man_page.ts";
@@ -9,7 +10,11 @@ Deno.test("the man page names every command, flag and exit code", () => {
   const page = manPage();
   for (const command of Object.keys(MANUALS)) assert(page.includes(`.SS ${command}\n`), command);
   for (const { name } of FLAGS) assert(page.includes(`\\fB\\-\\-${name.replaceAll("-", "\\-")}\\fP`), name);
-  for (const code of [0, 1, 2, 3, 4, 130]) assert(page.includes(`\\fB${code}\\fP\n`), `${code}`);
+  for (const codes of Object.values(EXIT_CODES)) {
+    for (const [code, meaning] of codes) {
+      assert(page.includes(`\\fB${code}\\fP\n${meaning.replaceAll("'", "\\(aq")}\n`), meaning);
+    }
+  }
 });
 
 Deno.test("in the man page every line with a dot at its start is a request of man(7)", () => {
