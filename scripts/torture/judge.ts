@@ -96,10 +96,18 @@ class Trial {
     return this.#selected().flatMap((seen) => {
       const { does } = this.#command;
       if (this.#isUntouched(seen) || (does === "cut" && seen.end !== null)) return [];
-      // The order of setting has SO_KEEPALIVE last: without it the other values are without effect.
-      const half = does === "set" && (!seen.client.enabled || includes(seen.client, WANTED));
-      return half ? [] : [`${nameOf(seen)} is left half-set: ${stateOf(seen)}`];
+      return this.#isHarmless(seen) ? [] : [`${nameOf(seen)} is left half-set: ${stateOf(seen)}`];
     });
+  }
+
+  /** Whether what was set by the time of a kill does no harm: nothing without SO_KEEPALIVE, and no user timeout before it. */
+  #isHarmless(seen: Seen): boolean {
+    if (this.#command.does !== "set" || seen.end !== null) return false;
+    const { enabled, user_timeout_ms } = seen.client;
+    const was = this.#was(seen).client.user_timeout_ms;
+    if (!enabled) return user_timeout_ms === was;
+    return includes({ ...seen.client, user_timeout_ms: WANTED.user_timeout_ms }, WANTED) &&
+      (user_timeout_ms === was || user_timeout_ms === WANTED.user_timeout_ms);
   }
 
   verdict(): string[] {
@@ -188,8 +196,12 @@ class Trial {
         return lie(this.#isUntouched(seen) && (!keepalive || includes(seen.client, keepalive)));
       default:
         // What keepalive could set only in part is told by `after`.
-        return lie(this.#isUntouched(seen) || this.#mayFailHalfWay(cut, after));
+        return lie(this.#isUntouched(seen) || this.#mayFailHalfWay(cut, after) || this.#wasKilledAt(seen));
     }
+  }
+
+  #wasKilledAt(seen: Seen): boolean {
+    return this.#how.signal === "SIGKILL" && this.#isHarmless(seen);
   }
 
   #mayFailHalfWay(cut: boolean, after: Connection["after"]): boolean {

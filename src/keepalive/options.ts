@@ -51,15 +51,16 @@ function tcp(option: string, name: number): SocketOption {
 export const KEEPALIVE_SWITCH: SocketOption = { option: "SO_KEEPALIVE", level: SOL_SOCKET, name: SO_KEEPALIVE };
 
 /**
- * The option of each value, and where it has an effect. The order is that of the calls. The keepalive timer reads
- * the user timeout, the interval and the count when it fires, so these come first; TCP_KEEPIDLE arms it anew where
- * keepalive is on already, and SO_KEEPALIVE, between these and the rest, arms it where it was off.
+ * The option of each value, and where it has an effect. The order is that of the calls. The keepalive timer reads the
+ * interval and the count when it fires, so these come first; TCP_KEEPIDLE arms it anew where keepalive is on already, and
+ * SO_KEEPALIVE, which follows it, arms it where it was off. Only then comes the user timeout, which has an effect of its
+ * own: whoever is killed between two calls leaves no connection with that alone.
  */
 const OPTIONS: readonly { value: KeepaliveName; option: SocketOption; uses: readonly SocketUse[] }[] = [
-  { value: "user_timeout_ms", option: tcp("TCP_USER_TIMEOUT", TCP_USER_TIMEOUT), uses: ANYWHERE },
   { value: "interval_s", option: tcp("TCP_KEEPINTVL", TCP_KEEPINTVL), uses: ANYWHERE },
   { value: "count", option: tcp("TCP_KEEPCNT", TCP_KEEPCNT), uses: ANYWHERE },
   { value: "idle_s", option: tcp("TCP_KEEPIDLE", TCP_KEEPIDLE), uses: ANYWHERE },
+  { value: "user_timeout_ms", option: tcp("TCP_USER_TIMEOUT", TCP_USER_TIMEOUT), uses: ANYWHERE },
   { value: "window_clamp", option: tcp("TCP_WINDOW_CLAMP", TCP_WINDOW_CLAMP), uses: ANYWHERE },
   // The largest segment is agreed on with the SYN, and later values change nothing.
   { value: "maxseg", option: tcp("TCP_MAXSEG", TCP_MAXSEG), uses: ["new", "connect", "listen"] },

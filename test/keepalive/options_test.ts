@@ -35,9 +35,9 @@ function names(values: KeepaliveValues, use: Parameters<typeof steps>[1]): strin
   return steps(values, use).map(({ option, value }) => `${option}=${value}`).join(" ");
 }
 
-Deno.test("what the timer reads is set before what arms it", () => {
+Deno.test("what the timer reads is set before what arms it, and the user timeout only then", () => {
   const armed =
-    "TCP_USER_TIMEOUT=14000 TCP_KEEPINTVL=12 TCP_KEEPCNT=3 TCP_KEEPIDLE=11 SO_KEEPALIVE=1 TCP_WINDOW_CLAMP=17000";
+    "TCP_KEEPINTVL=12 TCP_KEEPCNT=3 TCP_KEEPIDLE=11 SO_KEEPALIVE=1 TCP_USER_TIMEOUT=14000 TCP_WINDOW_CLAMP=17000";
   assertEquals(names(ALL, "established"), armed);
   assertEquals(names(ALL, "connect"), `${armed} TCP_MAXSEG=1000 TCP_SYNCNT=5`);
   assertEquals(names(ALL, "listen"), `${armed} TCP_MAXSEG=1000 TCP_DEFER_ACCEPT=7`);
@@ -149,11 +149,11 @@ Deno.test({
       const fresh = own(mptcpSocket()!);
       const results = apply(fresh, { ...ALL, syncnt: 0, maxseg: 0, window_clamp: 0, defer_accept_s: 0 }, "new");
       assertEquals(results.map(({ option }) => option), [
-        "TCP_USER_TIMEOUT",
         "TCP_KEEPINTVL",
         "TCP_KEEPCNT",
         "TCP_KEEPIDLE",
         "SO_KEEPALIVE",
+        "TCP_USER_TIMEOUT",
       ]);
       const refused = results.filter(({ error }) => error !== null);
       for (const { option } of refused) assertEquals(option, "TCP_USER_TIMEOUT");

@@ -92,11 +92,11 @@ function option(description: string, level: number, name: number, int_value: num
 
 Deno.test("envoyfilter: socket options by level and number, for listeners and for upstreams", () => {
   const common = [
-    option("TCP_USER_TIMEOUT", 6, 18, 14_000),
     option("TCP_KEEPINTVL", 6, 5, 12),
     option("TCP_KEEPCNT", 6, 6, 3),
     option("TCP_KEEPIDLE", 6, 4, 11),
     option("SO_KEEPALIVE", 1, 9, 1),
+    option("TCP_USER_TIMEOUT", 6, 18, 14_000),
     option("TCP_WINDOW_CLAMP", 6, 10, 17_000),
     option("TCP_MAXSEG", 6, 2, 1400),
   ];
