@@ -12,9 +12,9 @@
 import { UsageError } from "../src/usage_error.ts";
 import { Random } from "../test/selection/random.ts";
 import { readArguments } from "./arguments.ts";
-import { lines } from "./bench/lines.ts";
 import { fromFileUrl } from "./bench/paths.ts";
 import { compile, TARGETS } from "./compile.ts";
+import { lines } from "./lines.ts";
 import { BUILD, fail } from "./tools.ts";
 import { add, emptyTally, type Part, type Said, type Tally, tryAll } from "./torture/part.ts";
 import { PREPARE, World } from "./torture/world.ts";

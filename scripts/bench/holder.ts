@@ -4,7 +4,7 @@
 //   count                     says how many it keeps
 // and answers each, when it is done, with the number of connections that it keeps.
 
-import { lines } from "./lines.ts";
+import { lines } from "../lines.ts";
 
 const kept: Deno.Conn[] = [];
 

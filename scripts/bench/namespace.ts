@@ -2,7 +2,7 @@
 // behind for a minute (TIME-WAIT), which every dump comes across, goes with their namespace.
 
 import { CLONE_NEWNET, open, setns } from "../../ffi/libc.ts";
-import { lines } from "./lines.ts";
+import { lines } from "../lines.ts";
 
 const SETUP = 'ip link set lo up && sysctl -qw net.ipv4.ip_local_port_range="10000 65535" && echo ready && cat';
 
@@ -13,7 +13,7 @@ export async function enterNewNamespace(): Promise<void> {
     stdin: "piped",
     stdout: "piped",
   }).spawn();
-  const { done } = await lines(child.stdout).next();
+  const { done } = await lines(child.stdout).getReader().read();
   if (done) throw new Error("a network namespace to measure in could not be made: run it as root");
   // Processes are started by the thread that this runs in.
   const namespace = open(null, `/proc/${child.pid}/ns/net`);

@@ -2,7 +2,7 @@
 // them together. A dump takes the kernel through the connections of all namespaces, so 200 dumps take it 200 times as long
 // as one that finds nothing.
 
-import { lines } from "./lines.ts";
+import { lines } from "../lines.ts";
 import { median, repeat, run } from "./measure.ts";
 import { fromFileUrl, TCPHUP } from "./paths.ts";
 import type { Row } from "./row.ts";

@@ -1,6 +1,6 @@
 // What it costs to watch when nothing happens: processor time a look of `tcphup keepalive --watch`.
 
-import { lines } from "./lines.ts";
+import { lines } from "../lines.ts";
 import { median, run } from "./measure.ts";
 import { TCPHUP } from "./paths.ts";
 import type { Row } from "./row.ts";

@@ -1,13 +1,13 @@
 // A network namespace full of connections: each run of a tool that ends connections needs a new one.
 
 import { fromFileUrl } from "./paths.ts";
-import { lines } from "./lines.ts";
+import { lines } from "../lines.ts";
 
 /** A process that holds connections: see holder.ts. */
 class Holder {
   readonly #process: Deno.ChildProcess;
   readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
-  readonly #answers: AsyncGenerator<string>;
+  readonly #answers: ReadableStreamDefaultReader<string>;
 
   constructor() {
     this.#process = new Deno.Command(Deno.execPath(), {
@@ -16,12 +16,12 @@ class Holder {
       stdout: "piped",
     }).spawn();
     this.#writer = this.#process.stdin.getWriter();
-    this.#answers = lines(this.#process.stdout);
+    this.#answers = lines(this.#process.stdout).getReader();
   }
 
   async obey(line: string): Promise<string> {
     await this.#writer.write(new TextEncoder().encode(line + "\n"));
-    const { done, value } = await this.#answers.next();
+    const { done, value } = await this.#answers.read();
     if (done) throw new Error(`a process of the benchmark ended at: ${line}`);
     return value;
   }
@@ -29,7 +29,7 @@ class Holder {
   async end(): Promise<void> {
     this.#process.kill("SIGKILL");
     await this.#writer.abort().catch(() => {});
-    await this.#answers.return(undefined);
+    await this.#answers.cancel();
     await this.#process.status;
   }
 }

@@ -3,7 +3,7 @@
 // A case is called MODE:SEED, as in dissolve:12345: some seconds of one of the modes of `racer.py`.
 
 import { PYTHON } from "../../test/harness/peer.ts";
-import { Companion } from "../../test/system/companion.ts";
+import { Dialogue } from "../../test/harness/lines.ts";
 import { Random } from "../../test/selection/random.ts";
 import { fromFileUrl, TCPHUP } from "../bench/paths.ts";
 import type { Call } from "./calls.ts";
@@ -38,7 +38,7 @@ export class Races implements Part {
   async try(name: string): Promise<Verdict> {
     const [mode, seed] = name.split(":");
     const random = new Random(Number(seed));
-    await using racer = new Companion(PYTHON, fromFileUrl(new URL("racer.py", import.meta.url)), mode);
+    await using racer = Dialogue.start([PYTHON, fromFileUrl(new URL("racer.py", import.meta.url)), mode], "racer.py");
     await racer.line();
     const wrong: string[] = [];
     for (const end = performance.now() + CASE_MS; performance.now() < end;) wrong.push(...await this.#cut(random));

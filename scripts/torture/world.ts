@@ -5,7 +5,7 @@
 import type { KeepaliveSettings } from "../../src/connection.ts";
 import { PYTHON } from "../../test/harness/peer.ts";
 import { commandLine } from "../../test/harness/process.ts";
-import { Companion } from "../../test/system/companion.ts";
+import { Dialogue } from "../../test/harness/lines.ts";
 import { fromFileUrl } from "../bench/paths.ts";
 
 /** What the holder of a connection sees of it. */
@@ -50,10 +50,10 @@ const OTHER = "torture-other";
 
 /** The processes that hold connections: two here, one in the other network namespace. */
 export class World implements AsyncDisposable {
-  readonly #holders: Companion[];
+  readonly #holders: Dialogue[];
   readonly #known: ReadonlySet<number>;
 
-  private constructor(holders: Companion[]) {
+  private constructor(holders: Dialogue[]) {
     this.#holders = holders;
     this.#known = new Set(processes());
   }
@@ -62,8 +62,7 @@ export class World implements AsyncDisposable {
     const program = fromFileUrl(new URL("holder.py", import.meta.url));
     const there = ["ip", "netns", "exec", OTHER];
     const holders = [[], [], there].map((enter, i) => {
-      const [command, ...args] = [...enter, PYTHON, program, `${i + 1}`];
-      return new Companion(command, ...args);
+      return Dialogue.start([...enter, PYTHON, program, `${i + 1}`], "holder.py");
     });
     for (const holder of holders) await holder.line();
     return new World(holders);

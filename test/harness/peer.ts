@@ -2,7 +2,7 @@
 
 import { assertEquals } from "@std/assert";
 import type { Keepalive } from "../../src/connection.ts";
-import { TextLineStream } from "./lines.ts";
+import { Dialogue } from "./lines.ts";
 import type { Namespace, SpawnOptions } from "./namespace.ts";
 import { type Output, outputOf } from "./process.ts";
 
@@ -131,34 +131,23 @@ export class Connections {
 
 /** A running application: a pool of clients, a server that echoes, or both. */
 export class Peer {
-  readonly #child: Deno.ChildProcess;
-  readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
-  readonly #replies: ReadableStreamDefaultReader<string>;
-  readonly #stderr: Promise<string>;
+  readonly #program: Dialogue;
 
-  private constructor(child: Deno.ChildProcess) {
-    this.#child = child;
-    this.#writer = child.stdin.getWriter();
-    this.#replies = child.stdout.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream()).getReader();
-    this.#stderr = new Response(child.stderr).text();
+  private constructor(program: Dialogue) {
+    this.#program = program;
   }
 
   static start(namespace: Namespace, options: SpawnOptions = {}): Peer {
-    return new Peer(namespace.spawn(pythonProgram("peer.py"), options));
+    return new Peer(new Dialogue(namespace.spawn(pythonProgram("peer.py"), options), "peer.py"));
   }
 
   get pid(): number {
-    return this.#child.pid;
+    return this.#program.pid;
   }
 
   /** Sends one command of peer.py and waits for its reply. Throws what the program reports as an error. */
   async request(command: string, args: Record<string, unknown> = {}): Promise<unknown> {
-    await this.#writer.write(new TextEncoder().encode(JSON.stringify({ do: command, ...args }) + "\n"));
-    const { value, done } = await this.#replies.read();
-    if (done) throw new Error(`peer.py ended: ${await this.#stderr}`);
-    const { reply, error } = JSON.parse(value);
-    if (error) throw new Error(`peer.py, asked to ${command}: ${error}`);
-    return reply;
+    return await this.#program.request(command, args);
   }
 
   /** Listens, and echoes what it is sent on the connections that it accepts; `[::]` takes IPv4 too. */
@@ -231,8 +220,7 @@ export class Peer {
 
   /** Ends the application, and with it its connections. */
   async end(): Promise<void> {
-    await this.#writer.close();
-    await this.#child.status;
+    await this.#program.end();
   }
 
   #connections(pairs: unknown): Connections {

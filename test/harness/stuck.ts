@@ -1,6 +1,6 @@
 // Processes about which calls do not return: programs/stuck.py.
 
-import { TextLineStream } from "./lines.ts";
+import { Dialogue } from "./lines.ts";
 import type { Namespace } from "./namespace.ts";
 import { pythonProgram } from "./peer.ts";
 
@@ -14,11 +14,11 @@ export interface StuckOptions {
 
 /** Processes, each with a connection to a server. Disposing of it lets go of who waits. */
 export class Stuck implements AsyncDisposable {
-  readonly #child: Deno.ChildProcess;
+  readonly #program: Dialogue;
   readonly pids: readonly number[];
 
-  private constructor(child: Deno.ChildProcess, pids: readonly number[]) {
-    this.#child = child;
+  private constructor(program: Dialogue, pids: readonly number[]) {
+    this.#program = program;
     this.pids = pids;
   }
 
@@ -30,20 +30,16 @@ export class Stuck implements AsyncDisposable {
     { count = 1, user = 65_534 }: StuckOptions = {},
   ): Promise<Stuck> {
     const program = pythonProgram("stuck.py", what, address, port, user, count);
-    const child = netns.spawn(["unshare", "--mount", ...program]);
-    const lines = child.stdout.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream()).getReader();
-    const { value } = await lines.read();
-    if (value === undefined) throw new Error(`stuck.py: ${await new Response(child.stderr).text()}`);
-    return new Stuck(child, JSON.parse(value));
+    const stuck = new Dialogue(netns.spawn(["unshare", "--mount", ...program]), "stuck.py");
+    return new Stuck(stuck, JSON.parse(await stuck.line()));
   }
 
   /** The command that runs another one in the mount namespace in which /proc hangs. */
   get within(): string[] {
-    return ["nsenter", `--target=${this.#child.pid}`, "--mount", "--"];
+    return ["nsenter", `--target=${this.#program.pid}`, "--mount", "--"];
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#child.stdin.close();
-    await this.#child.status;
+    await this.#program.end();
   }
 }

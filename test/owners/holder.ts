@@ -1,6 +1,6 @@
 // A process of the test's own that holds sockets: holder.py.
 
-import { TextLineStream } from "../harness/lines.ts";
+import { Lines } from "../harness/lines.ts";
 
 /** A socket, and the descriptor that it is held by. */
 export interface Held {
@@ -37,14 +37,12 @@ export async function withHolder<Do extends keyof Answers>(
     stdin: "null",
     stdout: "piped",
   }).spawn();
-  const lines = child.stdout.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream()).getReader();
-  const { value } = await lines.read();
-  if (value === undefined) throw new Error(`holder.py ${what} ended with ${(await child.status).code}`);
   try {
-    await test(child.pid, JSON.parse(value));
+    await using lines = new Lines(child.stdout);
+    const [answer] = await lines.next(1);
+    await test(child.pid, JSON.parse(answer));
   } finally {
     child.kill("SIGKILL");
-    await lines.cancel();
     await child.status;
   }
 }

@@ -5,7 +5,10 @@ import { type ForeignFd, pidfdGetfd, pidfdOpen } from "../../ffi/libc.ts";
 import { detection, KERNEL_DEFAULTS } from "../../src/keepalive/detection.ts";
 import { apply, read } from "../../src/keepalive/options.ts";
 import { type GivenValues, type Keepalive, resolveValues } from "../../src/keepalive/values.ts";
-import { type Companion, missing, Netns } from "./companion.ts";
+import { Dialogue } from "../harness/lines.ts";
+import { Namespace } from "../harness/namespace.ts";
+import { PYTHON } from "../harness/peer.ts";
+import { systemTest } from "../harness/system.ts";
 
 const CLIENT_ADDRESS = "192.0.2.1";
 const SERVER_ADDRESS = "192.0.2.2";
@@ -47,23 +50,6 @@ print(end, round((time.monotonic() - begin) * 1000), flush=True)
 sys.stdin.read()
 `;
 
-/** Joins two namespaces by a veth. */
-function join(client: Netns, server: Netns): void {
-  client.run("ip", "link", "add", "veth", "type", "veth", "peer", "name", "veth", "netns", String(server.pid));
-  for (const [netns, address] of [[client, CLIENT_ADDRESS], [server, SERVER_ADDRESS]] as const) {
-    netns.run("ip", "address", "add", `${address}/24`, "dev", "veth");
-    netns.run("ip", "link", "set", "veth", "up");
-  }
-  // As to a host that has a router in between, the way to the server stays open when it no longer answers.
-  const [{ address }] = JSON.parse(server.run("ip", "-json", "link", "show", "veth"));
-  client.run("ip", "neighbour", "replace", SERVER_ADDRESS, "lladdr", address, "nud", "permanent", "dev", "veth");
-}
-
-/** From now on nothing that the server sends arrives. */
-function silence(server: Netns): void {
-  server.run("ip", "route", "add", "blackhole", `${CLIENT_ADDRESS}/32`);
-}
-
 /** Sets values on a socket of another process, from outside; what it has then. */
 function setFromOutside(pid: number, fd: number, given: GivenValues): Keepalive {
   const pidfd = pidfdOpen(pid);
@@ -97,7 +83,7 @@ const DRILLS: Drill[] = [
 ];
 
 /** Fails unless the client's read failed at the planned time, within one interval, and a second for the machine. */
-async function assertNoticed(client: Companion, keepalive: Keepalive, { name, order }: Drill): Promise<void> {
+async function assertNoticed(client: Dialogue, keepalive: Keepalive, { name, order }: Drill): Promise<void> {
   const { idle_ms, in_flight_ms } = detection(keepalive, KERNEL_DEFAULTS);
   const planned_ms = order === "read" ? idle_ms! : in_flight_ms;
   const interval_ms = keepalive.interval_s * 1000;
@@ -109,37 +95,30 @@ async function assertNoticed(client: Companion, keepalive: Keepalive, { name, or
   );
 }
 
-const reason = missing("ip", "python3", "nsenter");
+systemTest("a read from a peer that fell silent fails at the planned time", [], async (clients) => {
+  await using stack = new AsyncDisposableStack();
+  const servers = stack.use(await Namespace.create());
+  await clients.link(servers, [`${CLIENT_ADDRESS}/24`], [`${SERVER_ADDRESS}/24`]);
+  const start = (netns: Namespace, program: string) =>
+    stack.use(new Dialogue(netns.spawn([PYTHON, "-c", program, SERVER_ADDRESS]), "a program of the test"));
+  await start(servers, SERVER).line();
 
-Deno.test({
-  name: "a read from a peer that fell silent fails at the planned time" +
-    (reason === null ? "" : ` (skipped: ${reason} is missing)`),
-  ignore: reason !== null,
-  async fn() {
-    await using stack = new AsyncDisposableStack();
-    const [clients, servers] = [stack.use(await Netns.create()), stack.use(await Netns.create())];
-    join(clients, servers);
-    const server = stack.use(servers.start("python3", "-c", SERVER, SERVER_ADDRESS));
-    await server.line();
+  const untouched = start(clients, CLIENT);
+  await untouched.line();
+  const drills = await Promise.all(DRILLS.map(async (drill) => {
+    const client = start(clients, CLIENT);
+    const fd = Number(await client.line());
+    return { drill, client, keepalive: setFromOutside(client.pid, fd, drill.given) };
+  }));
 
-    const connect = () => stack.use(clients.start("python3", "-c", CLIENT, SERVER_ADDRESS));
-    const untouched = connect();
-    await untouched.line();
-    const drills = await Promise.all(DRILLS.map(async (drill) => {
-      const client = connect();
-      const fd = Number(await client.line());
-      return { drill, client, keepalive: setFromOutside(client.pid, fd, drill.given) };
-    }));
+  await clients.silence(SERVER_ADDRESS, servers);
+  for (const { client, drill } of drills) await client.tell(drill.order);
+  await untouched.tell("read");
+  for (const client of [untouched, ...drills.map(({ client }) => client)]) {
+    assertEquals(await client.line(), "reading");
+  }
+  for (const { client, keepalive, drill } of drills) await assertNoticed(client, keepalive, drill);
 
-    silence(servers);
-    for (const { client, drill } of drills) await client.tell(drill.order);
-    await untouched.tell("read");
-    for (const client of [untouched, ...drills.map(({ client }) => client)]) {
-      assertEquals(await client.line(), "reading");
-    }
-    for (const { client, keepalive, drill } of drills) await assertNoticed(client, keepalive, drill);
-
-    const longer = new Promise((resolve) => setTimeout(resolve, 1000, "still reading"));
-    assertEquals(await Promise.race([untouched.line(), longer]), "still reading");
-  },
+  const longer = new Promise((resolve) => setTimeout(resolve, 1000, "still reading"));
+  assertEquals(await Promise.race([untouched.line(), longer]), "still reading");
 });

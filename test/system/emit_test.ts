@@ -14,7 +14,11 @@ import {
 import { emit } from "../../src/keepalive/emit.ts";
 import { read } from "../../src/keepalive/options.ts";
 import { type Keepalive, type KeepaliveValues, resolveValues, SYSTEM_VALUES } from "../../src/keepalive/values.ts";
-import { missing, Netns, type Run, run } from "./companion.ts";
+import { Dialogue } from "../harness/lines.ts";
+import { Namespace } from "../harness/namespace.ts";
+import { PYTHON } from "../harness/peer.ts";
+import { eventually, run } from "../harness/process.ts";
+import { hostTest, type Need } from "../harness/system.ts";
 
 const LIBKEEPALIVE = resolveValues().values;
 
@@ -39,25 +43,33 @@ const SAMPLES: KeepaliveValues[] = [
   { ...SYSTEM_VALUES, count: 4 },
 ];
 
-/** Runs a shell script in a network namespace of its own, which ends with it. */
-function runApart(script: string, ...args: string[]): Run {
-  return run("unshare", "--net", "sh", "-c", script, "sh", ...args);
+/** What a program left behind. */
+interface Ended {
+  code: number;
+  /** Standard output, then standard error. */
+  output: string;
 }
 
-/** A test that needs programs; where one is missing, the name says why it is skipped. */
-function testWith(programs: string[], name: string, fn: (directory: string) => void | Promise<void>): void {
-  const reason = missing(...programs);
-  Deno.test({
-    name: reason === null ? name : `${name} (skipped: ${reason} is missing)`,
-    ignore: reason !== null,
-    async fn() {
-      const directory = Deno.makeTempDirSync({ prefix: "tcphup-emit-" });
-      try {
-        await fn(directory);
-      } finally {
-        Deno.removeSync(directory, { recursive: true });
-      }
-    },
+/** Runs a program to its end, whatever that is. */
+async function tried(...command: string[]): Promise<Ended> {
+  const { code, stdout, stderr } = await run(command, { mayFail: true });
+  return { code, output: stdout + stderr };
+}
+
+/** Runs a shell script in a network namespace of its own, which ends with it. */
+async function triedApart(script: string, ...args: string[]): Promise<Ended> {
+  return await tried("unshare", "--net", "sh", "-c", script, "sh", ...args);
+}
+
+/** Registers a test that gets a directory of its own. */
+function emitTest(needs: readonly Need[], name: string, body: (directory: string) => Promise<void>): void {
+  hostTest(name, needs, async () => {
+    const directory = await Deno.makeTempDir({ prefix: "tcphup-emit-" });
+    try {
+      await body(directory);
+    } finally {
+      await Deno.remove(directory, { recursive: true });
+    }
   });
 }
 
@@ -136,11 +148,11 @@ Deno.test("kubernetes: sysctls of a pod, whose values are strings", () => {
   });
 });
 
-testWith(["sysctl"], "sysctl -p takes the lines, and the namespace has the values", (directory) => {
+emitTest(["root", "sysctl"], "sysctl -p takes the lines, and the namespace has the values", async (directory) => {
   for (const values of SAMPLES) {
     const text = emit("sysctl", values);
     const lines = text.split("\n").filter((line) => /^net/.test(line));
-    const read = runApart(
+    const read = await triedApart(
       'sysctl -q -p "$1" && shift && sysctl "$@"',
       write(directory, "tcphup.conf", text),
       ...lines.map((line) => line.split(" ")[0]),
@@ -149,26 +161,26 @@ testWith(["sysctl"], "sysctl -p takes the lines, and the namespace has the value
   }
 });
 
-testWith(
-  ["nginx"],
+emitTest(
+  ["root", "nginx"],
   "nginx refuses a second listen directive, and a second so_keepalive, as the comment says",
-  (directory) => {
+  async (directory) => {
     const [, parameter] = /listen 443 (.*);/.exec(emit("nginx", LIBKEEPALIVE))!;
-    const test = (...servers: string[]) => {
+    const test = async (...servers: string[]) => {
       const http = servers.map((listens) => `server { ${listens} }`).join("\n");
       const text = `pid ${directory}/pid; error_log stderr; events {}\nhttp { access_log off; ${http} }\n`;
-      return runApart('ip link set lo up; nginx -t -c "$1"', write(directory, "nginx.conf", text)).output;
+      return (await triedApart('ip link set lo up; nginx -t -c "$1"', write(directory, "nginx.conf", text))).output;
     };
-    assertMatch(test(`listen 443 ${parameter};`, "listen 443; server_name a;"), /test is successful/);
-    assertMatch(test(`listen 443; listen 443 ${parameter};`), /duplicate/);
+    assertMatch(await test(`listen 443 ${parameter};`, "listen 443; server_name a;"), /test is successful/);
+    assertMatch(await test(`listen 443; listen 443 ${parameter};`), /duplicate/);
     assertMatch(
-      test(`listen 443 ${parameter};`, `listen 443 ${parameter}; server_name a;`),
+      await test(`listen 443 ${parameter};`, `listen 443 ${parameter}; server_name a;`),
       /duplicate listen options/,
     );
   },
 );
 
-testWith(["nginx"], "nginx -t takes the directives", (directory) => {
+emitTest(["root", "nginx"], "nginx -t takes the directives", async (directory) => {
   for (const values of [...SAMPLES, SYSTEM_VALUES]) {
     const text = emit("nginx", values);
     const path = write(
@@ -176,7 +188,7 @@ testWith(["nginx"], "nginx -t takes the directives", (directory) => {
       "nginx.conf",
       `pid ${directory}/pid; error_log stderr; events {}\nhttp { access_log off; server {\n${text}} }\n`,
     );
-    const { code, output } = runApart('ip link set lo up; nginx -t -c "$1"', path);
+    const { code, output } = await triedApart('ip link set lo up; nginx -t -c "$1"', path);
     assert(code === 0 && /test is successful/.test(output) && !/warn/.test(output), `${output}\n${text}`);
   }
 });
@@ -194,35 +206,35 @@ function haproxyConfiguration(values: KeepaliveValues, port: number): string {
     `backend b\n    server s 127.0.0.1:${port + 1} ${words("server")}\n`;
 }
 
-testWith(["haproxy"], "haproxy -c takes the lines, and the words for bind and server lines", (directory) => {
+emitTest(["haproxy"], "haproxy -c takes the lines, and the words for bind and server lines", async (directory) => {
   for (const values of [...SAMPLES, SYSTEM_VALUES]) {
     const configuration = haproxyConfiguration(values, 1);
-    const { code, output } = run("haproxy", "-c", "-f", write(directory, "haproxy.cfg", configuration));
+    const { code, output } = await tried("haproxy", "-c", "-f", write(directory, "haproxy.cfg", configuration));
     assert(code === 0 && !/WARNING|ALERT/.test(output), `${output}\n${configuration}`);
   }
 });
 
-testWith(
+emitTest(
   ["haproxy"],
   "haproxy -c refuses the lines as a file of their own, which would have no effect",
-  (directory) => {
+  async (directory) => {
     const lines = write(directory, "lines.cfg", emit("haproxy", LIBKEEPALIVE));
     const own = write(directory, "own.cfg", `${HAPROXY_DEFAULTS}listen l\n    bind 127.0.0.1:1\n`);
     for (const files of [[lines, own], [own, lines]]) {
-      const { code, output } = run("haproxy", "-c", ...files.flatMap((file) => ["-f", file]));
+      const { code, output } = await tried("haproxy", "-c", ...files.flatMap((file) => ["-f", file]));
       assertEquals(code, 1);
       assertMatch(output, /out of section/);
     }
   },
 );
 
-testWith(["haproxy"], "haproxy -c takes each side's lines in the section of that side", (directory) => {
+emitTest(["haproxy"], "haproxy -c takes each side's lines in the section of that side", async (directory) => {
   const lines = emit("haproxy", LIBKEEPALIVE).split("\n");
   const side = (name: string) => lines.filter((line) => /^ /.test(line) && line.includes(name)).join("\n");
   const configuration =
     `${HAPROXY_DEFAULTS}frontend f\n    bind 127.0.0.1:1\n    default_backend b\n${side("clitcpka")}\n` +
     `backend b\n    server s 127.0.0.1:2\n${side("srvtcpka")}\n`;
-  const { code, output } = run("haproxy", "-c", "-f", write(directory, "haproxy.cfg", configuration));
+  const { code, output } = await tried("haproxy", "-c", "-f", write(directory, "haproxy.cfg", configuration));
   assert(code === 0 && !/WARNING|ALERT/.test(output), `${output}\n${configuration}`);
 });
 
@@ -268,48 +280,52 @@ sys.stdin.read()
 const LIVE = { ...SYSTEM_VALUES, idle_s: 111, interval_s: 12, count: 3, user_timeout_ms: 147_000, maxseg: 1000 };
 const SET = { enabled: true, idle_s: 111, interval_s: 12, count: 3, user_timeout_ms: 147_000 };
 
-testWith(
-  ["haproxy", "python3", "ip"],
+emitTest(
+  ["root", "iproute2", "python3", "haproxy"],
   "haproxy sets the values towards the client and the server",
   async (directory) => {
     const path = write(directory, "haproxy.cfg", haproxyConfiguration(LIVE, 8081));
-    await using netns = await Netns.create();
-    await using server = netns.start("python3", "-c", SERVER, "8082");
+    await using netns = await Namespace.create();
+    await using server = new Dialogue(netns.spawn([PYTHON, "-c", SERVER, "8082"]), "the server");
     await server.line();
-    await using haproxy = netns.start("haproxy", "-db", "-q", "-f", path);
-    await using client = netns.start("python3", "-c", CLIENT, "8081");
+    const haproxy = netns.spawn(["haproxy", "-db", "-q", "-f", path]);
+    await using client = new Dialogue(netns.spawn([PYTHON, "-c", CLIENT, "8081"]), "the client");
     assertEquals([await client.line(), await server.line()], ["connected", "word"]);
     // Data has come through, so that both connections are made.
     assertEquals(keepalives(haproxy.pid), [SET, SET]);
   },
 );
 
-testWith(["nginx", "python3", "ip"], "nginx sets the values on what it accepts", async (directory) => {
+emitTest(["root", "iproute2", "python3", "nginx"], "nginx sets the values on what it accepts", async (directory) => {
   const path = write(
     directory,
     "nginx.conf",
     `pid ${directory}/pid; error_log stderr; daemon off; master_process off; events {}\n` +
       `http { access_log off; server {\n${emit("nginx", LIVE).replace("443", "127.0.0.1:8081")}} }\n`,
   );
-  await using netns = await Netns.create();
-  await using nginx = netns.start("nginx", "-c", path);
-  await using client = netns.start("python3", "-c", CLIENT, "8081");
+  await using netns = await Namespace.create();
+  const nginx = netns.spawn(["nginx", "-c", path]);
+  await using client = new Dialogue(netns.spawn([PYTHON, "-c", CLIENT, "8081"]), "the client");
   await client.line();
   // The listener has them from the start, and what it accepts inherits them.
   const set = { ...SET, user_timeout_ms: 0 };
-  assertEquals(new Set(keepalives(nginx.pid).map((one) => JSON.stringify(one))), new Set([JSON.stringify(set)]));
+  const both = await eventually("an accepted connection", () => {
+    const found = keepalives(nginx.pid);
+    return found.length > 1 && found;
+  });
+  assertEquals(both, [set, set]);
 });
 
-testWith(["gofmt"], "gofmt has nothing to change in the Go source", (directory) => {
+emitTest(["gofmt"], "gofmt has nothing to change in the Go source", async (directory) => {
   for (const values of [...SAMPLES, SYSTEM_VALUES]) {
     const path = write(directory, "keepalive.go", emit("go", values));
-    assertEquals(run("gofmt", "-e", "-d", path), { code: 0, output: "" });
+    assertEquals(await tried("gofmt", "-e", "-d", path), { code: 0, output: "" });
   }
 });
 
 /** What net has since Go 1.23, for a compiler of before: `go vet -overlay` takes the files of the values for the keys. */
-function overlayOfNet(directory: string): Record<string, string> {
-  const dial = `${run("go", "env", "GOROOT").output.trim()}/src/net/dial.go`;
+async function overlayOfNet(directory: string): Promise<Record<string, string>> {
+  const dial = `${(await tried("go", "env", "GOROOT")).output.trim()}/src/net/dial.go`;
   const source = Deno.readTextFileSync(dial);
   if (source.includes("KeepAliveConfig")) return {};
   const later =
@@ -318,21 +334,19 @@ function overlayOfNet(directory: string): Record<string, string> {
   return { [dial]: write(directory, "dial.go.later", later) };
 }
 
-testWith(["go"], "go vet takes the Go source", (directory) => {
+emitTest(["go"], "go vet takes the Go source", async (directory) => {
   const env = { GOCACHE: `${directory}/cache`, GOTOOLCHAIN: "local" };
-  const overlay = write(directory, "overlay.json", JSON.stringify({ Replace: overlayOfNet(directory) }));
-  const vet = () => {
-    const args = ["vet", `-overlay=${overlay}`, "."];
-    return new TextDecoder().decode(new Deno.Command("go", { args, cwd: directory, env }).outputSync().stderr);
-  };
-  const [, version] = /go(1\.\d+)/.exec(run("go", "version").output)!;
+  const overlay = write(directory, "overlay.json", JSON.stringify({ Replace: await overlayOfNet(directory) }));
+  const vet = async () =>
+    (await run(["go", "vet", `-overlay=${overlay}`, "."], { cwd: directory, env, mayFail: true })).stderr;
+  const [, version] = /go(1\.\d+)/.exec((await tried("go", "version")).output)!;
   write(directory, "go.mod", `module keepalive\n\ngo ${version}\n`);
   for (const values of [...SAMPLES, SYSTEM_VALUES]) {
     write(directory, "keepalive.go", emit("go", values));
-    assertEquals(vet(), "");
+    assertEquals(await vet(), "");
   }
   write(directory, "keepalive.go", emit("go", LIBKEEPALIVE).replace("Interval:", "Intervall:"));
-  assertMatch(vet(), /unknown field/);
+  assertMatch(await vet(), /unknown field/);
 });
 
 /** Calls userTimeout for a socket of a protocol, and says what it returns and what the socket has then. */
@@ -357,19 +371,19 @@ func main() {
 }
 `;
 
-testWith(["go"], "Go: a user timeout is no failure of what listens with MPTCP, which has none", (directory) => {
+emitTest(["go"], "Go: a user timeout is no failure of what listens with MPTCP, which has none", async (directory) => {
   const text = emit("go", LIVE);
   const source = `package main\n\nimport (\n"fmt"\n"os"\n"syscall"\n)\n${text.slice(text.indexOf("\n// userTimeout"))}`;
   const path = write(directory, "main.go", source + CALLER);
-  const { code, output } = run("env", `GOCACHE=${directory}/cache`, "GOTOOLCHAIN=local", "go", "run", path);
+  const { code, output } = await tried("env", `GOCACHE=${directory}/cache`, "GOTOOLCHAIN=local", "go", "run", path);
   assertEquals(output, "<nil> 147000\n<nil> 0\n");
   assertEquals(code, 0);
 });
 
-testWith(["sh"], "a shell that sources the environment passes it on", (directory) => {
+emitTest([], "a shell that sources the environment passes it on", async (directory) => {
   for (const values of SAMPLES) {
     const path = write(directory, "env", emit("env", values));
-    const { output } = run("env", "-i", "sh", "-c", 'set -a; . "$1"; env', "sh", path);
+    const { output } = await tried("env", "-i", "sh", "-c", 'set -a; . "$1"; env', "sh", path);
     const environment = Object.fromEntries(output.trimEnd().split("\n").map((line) => line.split("=")));
     assertEquals(resolveValues({}, environment).values, values);
   }

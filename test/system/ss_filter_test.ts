@@ -12,7 +12,7 @@ import { mentions, queries, type Query } from "../../src/selection/queries.ts";
 import { ALL_STATES } from "../../src/selection/state_names.ts";
 import { SockDiag } from "../../src/sockdiag/sock_diag.ts";
 import { UsageError } from "../../src/usage_error.ts";
-import { TextLineStream } from "../harness/lines.ts";
+import { Dialogue } from "../harness/lines.ts";
 import type { Namespace } from "../harness/namespace.ts";
 import { pythonProgram } from "../harness/peer.ts";
 import { run } from "../harness/process.ts";
@@ -139,30 +139,21 @@ function quote(word: string): string {
 
 /** programs/sockets.py */
 class Application {
-  readonly #child: Deno.ChildProcess;
-  readonly #commands: WritableStreamDefaultWriter<Uint8Array>;
-  readonly #answers: ReadableStreamDefaultReader<string>;
+  readonly #program: Dialogue;
 
   constructor(netns: Namespace, cgroups: readonly string[]) {
     // As with ss: by nsenter, for the cgroups.
-    const [program, ...args] = pythonProgram("sockets.py", SEED, SOCKETS, ...cgroups);
-    const pipes = { stdin: "piped", stdout: "piped", stderr: "inherit" } as const;
-    const enter = [`--net=/run/netns/${netns.name}`, program, ...args];
-    this.#child = new Deno.Command("nsenter", { args: enter, ...pipes }).spawn();
-    this.#commands = this.#child.stdin.getWriter();
-    this.#answers = this.#child.stdout.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream())
-      .getReader();
+    const program = pythonProgram("sockets.py", SEED, SOCKETS, ...cgroups);
+    this.#program = Dialogue.start(["nsenter", `--net=/run/netns/${netns.name}`, ...program], "sockets.py");
   }
 
   async renew(): Promise<void> {
-    await this.#commands.write(new TextEncoder().encode("\n"));
-    assertEquals((await this.#answers.read()).value, "ready");
+    await this.#program.tell("");
+    assertEquals(await this.#program.line(), "ready");
   }
 
   async end(): Promise<void> {
-    await this.#commands.close();
-    await this.#answers.cancel();
-    await this.#child.status;
+    await this.#program.end();
   }
 }
 

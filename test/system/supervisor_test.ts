@@ -2,7 +2,7 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { launching, supervised, unsupervised, watcher } from "../harness/launched.ts";
-import { TextLineStream } from "../harness/lines.ts";
+import { Dialogue } from "../harness/lines.ts";
 import type { Namespace } from "../harness/namespace.ts";
 import { Peer, PYTHON, pythonProgram } from "../harness/peer.ts";
 import { commandLine, eventually, outputOf } from "../harness/process.ts";
@@ -22,28 +22,21 @@ for line in sys.stdin:
         print(error.strerror, flush=True)`;
 
 /** A client under `tcphup run` that connects when it is told to. */
-class Client implements AsyncDisposable {
-  readonly #child: Deno.ChildProcess;
-  readonly #lines: ReadableStreamDefaultReader<string>;
-  readonly #orders: WritableStreamDefaultWriter<Uint8Array>;
+class Client {
+  readonly #program: Dialogue;
 
   constructor(netns: Namespace) {
-    this.#child = netns.spawn(launching([PYTHON, "-c", CLIENT]));
-    this.#lines = this.#child.stdout.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream()).getReader();
-    this.#orders = this.#child.stdin.getWriter();
+    this.#program = new Dialogue(netns.spawn(launching([PYTHON, "-c", CLIENT])), "the client");
   }
 
   /** What it says of one more connection. */
   async connect(): Promise<string> {
-    await this.#orders.write(new TextEncoder().encode("\n"));
-    return (await this.#lines.read()).value!;
+    await this.#program.tell("");
+    return await this.#program.line();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#orders.close();
-    await this.#lines.cancel();
-    await this.#child.stderr.cancel();
-    await this.#child.status;
+    await this.#program.end();
   }
 }
 

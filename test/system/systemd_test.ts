@@ -1,7 +1,7 @@
 // scripts/systemd/tcphup-keepalive.service: accepted by systemd, and no tighter than what tcphup does.
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { TextLineStream } from "../harness/lines.ts";
+import { Lines } from "../harness/lines.ts";
 import { eventually, run } from "../harness/process.ts";
 import { DOOMED_PORT, Scene } from "../harness/scene.ts";
 import { hostTest, systemTest } from "../harness/system.ts";
@@ -51,6 +51,9 @@ async function allowedCalls(): Promise<Set<string>> {
   return allowed;
 }
 
+/** A line of what the unit's command says. */
+const SET = /keepalive set/;
+
 systemTest(
   "the unit allows every system call that tcphup makes",
   ["systemd-analyze", "strace", "TCPHUP_COMPILED"],
@@ -60,15 +63,14 @@ systemTest(
     try {
       const strace = ["strace", "--daemonize", "--follow-forks", "--quiet=all", "--signal=none", "--output", trace];
       const watching = netns.spawn([...strace, BINARY!, ...await unitCommand()]);
-      const lines = watching.stdout.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream()).getReader();
+      await using lines = new Lines(watching.stdout);
       // Both ends of each.
-      for (let i = 0; i < 2 * (doomed.ports.length + kept.ports.length); i++) await assertNextSet(lines);
+      for (const line of await lines.next(2 * (doomed.ports.length + kept.ports.length))) assertMatch(line, SET);
       // At a later look.
       await client.connect("127.0.0.2", DOOMED_PORT);
-      for (let i = 0; i < 2; i++) await assertNextSet(lines);
+      for (const line of await lines.next(2)) assertMatch(line, SET);
       watching.kill("SIGTERM");
       assertEquals((await watching.status).code, 0);
-      lines.releaseLock();
 
       const calls = [...(await wholeTrace(trace)).matchAll(/^\d+ +([a-z0-9_]+)\(([A-Z_]*)/gm)];
       const names = new Set(calls.map(([, name]) => name));
@@ -82,10 +84,6 @@ systemTest(
     }
   },
 );
-
-async function assertNextSet(lines: ReadableStreamDefaultReader<string>): Promise<void> {
-  assertMatch((await lines.read()).value ?? "", /keepalive set/);
-}
 
 /** What strace(1) has written once it knows of the end, which it may a moment after others do. */
 async function wholeTrace(path: string): Promise<string> {

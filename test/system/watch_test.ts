@@ -1,7 +1,7 @@
 // tcphup ls --watch, on a terminal and in a pipe.
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { TextLineStream } from "../harness/lines.ts";
+import { Lines } from "../harness/lines.ts";
 import type { Namespace } from "../harness/namespace.ts";
 import { Peer, PYTHON } from "../harness/peer.ts";
 import { DOOMED_PORT, Scene } from "../harness/scene.ts";
@@ -132,14 +132,13 @@ sys.exit(program.wait())`;
 systemTest("--watch --json-lines writes to a pipe, each line with its time", [], async (netns) => {
   const scene = await Scene.make(netns, { count: 1 });
   const child = netns.spawn([...TCPHUP, "ls", "--watch=100ms", "--json-lines", "127.0.0.2", `${DOOMED_PORT}`]);
-  const lines = child.stdout.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream()).getReader();
-  const next = async () => JSON.parse((await lines.read()).value!);
-  const [first, second] = [await next(), await next()];
+  const lines = new Lines(child.stdout);
+  const [first, second] = (await lines.next(2)).map((line) => JSON.parse(line));
   assertEquals([first.src.port, second.src.port], [scene.doomed.ports[0], scene.doomed.ports[0]]);
   assert(Date.parse(first.time) < Date.parse(second.time), `${first.time} is before ${second.time}`);
   assertEquals(Object.keys(first)[0], "time");
   child.kill("SIGINT");
-  while (!(await lines.read()).done);
+  await lines.rest();
   assertEquals((await child.status).code, 0);
 });
 
