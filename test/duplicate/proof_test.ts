@@ -7,7 +7,6 @@ import {
   connect,
   type Descriptor,
   getsockname,
-  IPPROTO_MPTCP,
   IPPROTO_TCP,
   isSyscallError,
   listen,
@@ -23,8 +22,6 @@ import { encodeSockaddr, sockaddrPort } from "../../src/netlink/sockaddr.ts";
 import type { State } from "../../src/netlink/states.ts";
 import { Selector } from "../../src/select.ts";
 import { compileSelection } from "../../src/selection/selection.ts";
-import { eventually } from "../harness/process.ts";
-import { hostTest } from "../harness/system.ts";
 
 const LOOPBACK = ipv4(0x7f000001);
 const UNSPEC = new Uint8Array(16);
@@ -91,18 +88,6 @@ Deno.test("the kernel knows a connection by its ends and its cookie", () => {
     listen(client, 1);
     assertEquals(selector.stateOf(connection), "LISTEN");
   });
-  selector.close();
-});
-
-hostTest("the kernel is asked for an MPTCP connection by its ends alone", ["MPTCP"], async () => {
-  const selector = new Selector(compileSelection({ dst: "any" }));
-  const connection = withPair(IPPROTO_MPTCP, ({ client, listed }) => {
-    const connection = listed()!;
-    assertEquals([connection.protocol, selector.stateOf(connection)], ["mptcp", "ESTAB"]);
-    connect(client, UNSPEC);
-    return connection;
-  });
-  await eventually("it has gone", () => selector.stateOf(connection) === null);
   selector.close();
 });
 
