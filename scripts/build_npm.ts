@@ -5,7 +5,8 @@
 import description from "../deno.json" with { type: "json" };
 import { readArguments } from "./arguments.ts";
 import { KOFFI } from "./node/packages.ts";
-import { BUILD, fail, ROOT, run } from "./tools.ts";
+import { run } from "./process.ts";
+import { BUILD, fail, ROOT } from "./tools.ts";
 
 const DNT = Deno.env.get("DNT") ?? "jsr:@deno/dnt@0.43.2";
 const REPOSITORY = "https://github.com/tcphup/tcphup";
@@ -76,8 +77,8 @@ async function build(): Promise<void> {
 /** Packs the package, installs it as a user does, and has Node run the command and the library. Returns the tarball. */
 async function tryPackage(): Promise<string> {
   const pack = ["npm", "pack", "--loglevel=error", "--pack-destination", "build", `./${PACKAGE}`];
-  const packed = await run(pack, { cwd: ROOT });
-  const tarball = BUILD + packed.trim();
+  const { stdout } = await run(pack, { cwd: ROOT });
+  const tarball = BUILD + stdout.trim();
   const directory = await Deno.makeTempDir({ prefix: "tcphup-npm-" });
   try {
     await run(["npm", "install", "--no-audit", "--no-fund", "--prefix", directory, tarball], { cwd: directory });
@@ -92,8 +93,8 @@ async function tryPackage(): Promise<string> {
 }
 
 async function expectOutput(expected: string, command: string[], cwd?: string): Promise<void> {
-  const output = await run(command, { cwd });
-  if (output !== expected) throw new Error(`${command.join(" ")} says ${output}, not ${expected}`);
+  const { stdout } = await run(command, { cwd });
+  if (stdout !== expected) throw new Error(`${command.join(" ")} says ${stdout}, not ${expected}`);
 }
 
 /** Builds the package and tries it. Returns the path of the tarball that `npm publish` takes. */

@@ -8,7 +8,8 @@
 import { VERSION } from "../src/cli/version.ts";
 import { UsageError } from "../src/usage_error.ts";
 import { readArguments } from "./arguments.ts";
-import { BUILD, fail, ROOT, run, RUN_FLAGS, sha256 } from "./tools.ts";
+import { run } from "./process.ts";
+import { BUILD, fail, ROOT, RUN_FLAGS, sha256 } from "./tools.ts";
 
 /** Deno's names for the machines that there are builds for, with their e_machine of <elf.h>. */
 const MACHINES = { "x86_64-unknown-linux-gnu": 62, "aarch64-unknown-linux-gnu": 183 } as const;
@@ -78,11 +79,11 @@ function machineOf(path: string): number | null {
 /** A runtime of another version than Deno's makes a file as well, but not one that works. */
 async function examine(target: Target, file: string): Promise<void> {
   if (target !== Deno.build.target) return;
-  const says = await run([file, "--version"], { clearEnv: true }).catch((error) => (error as Error).message);
-  if (says === `tcphup ${VERSION}\n`) return;
+  const { stdout, stderr } = await run([file, "--version"], { clearEnv: true, mayFail: true });
+  if (stdout === `tcphup ${VERSION}\n`) return;
   await Deno.remove(file);
   throw new Error(
-    `What was made does not work: is DENORT_BIN the runtime of Deno ${Deno.version.deno}? It says: ${says}`,
+    `What was made does not work: is DENORT_BIN the runtime of Deno ${Deno.version.deno}? It says: ${stdout}${stderr}`,
   );
 }
 

@@ -1,7 +1,8 @@
 // Makes .github/demo.svg, the picture of a terminal at the top of README.md, from a run of the demonstration:
 // `deno task picture`. It is light or dark as the reader's screen is.
 
-import { ROOT, run } from "./tools.ts";
+import { run } from "./process.ts";
+import { ROOT } from "./tools.ts";
 
 /** Where the picture is. */
 export const PICTURE = `${ROOT}.github/demo.svg`;
@@ -71,7 +72,7 @@ ${texts.join("\n")}
 /** Runs the demonstration, and returns what a terminal shows. */
 export async function demonstrate(): Promise<string> {
   const command = [Deno.execPath(), "run", "-A", "--no-config", `${ROOT}scripts/demo.ts`, "--color=always"];
-  return `$ deno task demo\n${await run(command, { cwd: ROOT })}`;
+  return `$ deno task demo\n${(await run(command, { cwd: ROOT })).stdout}`;
 }
 
 if (import.meta.main) await Deno.writeTextFile(PICTURE, pictureOf(await demonstrate()));

@@ -7,7 +7,8 @@ import { readArguments } from "./arguments.ts";
 import { buildPackage } from "./build_npm.ts";
 import { compile, type Target, TARGETS } from "./compile.ts";
 import { writeShared } from "./docs.ts";
-import { BUILD, fail, ROOT, run, sha256 } from "./tools.ts";
+import { run } from "./process.ts";
+import { BUILD, fail, ROOT, sha256 } from "./tools.ts";
 
 const RELEASE = `${BUILD}release/`;
 
@@ -15,7 +16,7 @@ const RELEASE = `${BUILD}release/`;
 const DOCUMENTS = ["README.md", "CHANGELOG.md", "LICENSE.txt"];
 
 async function git(...args: string[]): Promise<string> {
-  return (await run(["git", ...args], { cwd: ROOT })).trimEnd();
+  return (await run(["git", ...args], { cwd: ROOT })).stdout.trimEnd();
 }
 
 async function task(name: string, ...args: string[]): Promise<void> {

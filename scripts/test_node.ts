@@ -5,7 +5,8 @@
 import { readArguments } from "./arguments.ts";
 import { deno } from "./node/deno.ts";
 import { installPackages } from "./node/packages.ts";
-import { fail, ROOT, run } from "./tools.ts";
+import { run } from "./process.ts";
+import { fail, ROOT } from "./tools.ts";
 
 /** The first that strips types without being asked to. */
 const OLDEST = [22, 18];
@@ -42,7 +43,8 @@ function runnableTests(): string[] {
 
 async function findNode(): Promise<string> {
   const say = "console.log(process.execPath, process.versions.node)";
-  const [path, version] = (await run([Deno.env.get("TCPHUP_NODE") ?? "node", "-e", say])).trim().split(" ");
+  const { stdout } = await run([Deno.env.get("TCPHUP_NODE") ?? "node", "-e", say]);
+  const [path, version] = stdout.trim().split(" ");
   const [major, minor] = version.split(".").map(Number);
   if (major > OLDEST[0] || (major === OLDEST[0] && minor >= OLDEST[1])) return path;
   throw new Error(

@@ -19,33 +19,6 @@ export const RUN_FLAGS: readonly string[] = (() => {
   return line.split(" deno run ")[1].split(" ");
 })();
 
-/** How a program is run. */
-export interface RunOptions {
-  cwd?: string;
-  env?: Record<string, string>;
-  /** Whether it gets nothing of this process's environment. */
-  clearEnv?: boolean;
-  /** Whether what it writes is shown and not returned. */
-  shown?: boolean;
-}
-
-/** Runs a program to its end. Throws, with what it wrote, when it fails. */
-export async function run(
-  [program, ...args]: readonly string[],
-  { shown = false, ...options }: RunOptions = {},
-): Promise<string> {
-  const stream = shown ? "inherit" : "piped";
-  const command = new Deno.Command(program, { args, ...options, stdin: "null", stdout: stream, stderr: stream });
-  const output = await command.output();
-  const [stdout, stderr] = shown ? ["", ""] : [output.stdout, output.stderr].map((b) => new TextDecoder().decode(b));
-  if (output.success) return stdout;
-  throw new Error(
-    shown
-      ? `${program} exited with ${output.code}`
-      : `${[program, ...args].join(" ")} exited with ${output.code}: ${stderr}${stdout}`,
-  );
-}
-
 /** Ends the script and says why: with 2 where its arguments are wrong, otherwise with 1. */
 export function fail(error: unknown): never {
   console.error(error instanceof Error ? error.message : error);

@@ -2,6 +2,7 @@
 
 import { assertEquals } from "@std/assert";
 import type { Connection } from "../src/connection.ts";
+import { run } from "./harness/process.ts";
 import { sampleConnection } from "./harness/sample.ts";
 
 const LISTENED_ON = 2222;
@@ -21,8 +22,8 @@ async function sessions(ssh: string | undefined, connections: Connection[]): Pro
     await Deno.writeTextFile(file, SCRIPT);
     const config = new URL("../deno.json", import.meta.url).pathname;
     const args = ["run", "--config", config, "--allow-ffi", file, JSON.stringify(connections)];
-    const { stdout } = await new Deno.Command(Deno.execPath(), { args, env, clearEnv: true }).output();
-    return JSON.parse(new TextDecoder().decode(stdout));
+    const { stdout } = await run([Deno.execPath(), ...args], { env, clearEnv: true });
+    return JSON.parse(stdout);
   } finally {
     await Deno.remove(file);
   }

@@ -1,7 +1,7 @@
 // What the compiled program costs to start, beside one that does nothing.
 
 import { compile, compileModule, type Target } from "../compile.ts";
-import { median, repeat, run } from "./measure.ts";
+import { median, repeat, time } from "./measure.ts";
 import type { Row } from "./row.ts";
 
 const TIMES = 31;
@@ -22,7 +22,7 @@ export async function compiled(): Promise<Row[]> {
     const note = `${megabytes[0]} MB to ${megabytes[1]} MB`;
     const rows: Row[] = [];
     for (const command of COMMANDS) {
-      const times = await repeat(TIMES, async () => [(await run([ours, ...command])).ms, (await run([empty])).ms]);
+      const times = await repeat(TIMES, async () => [(await time([ours, ...command])).ms, (await time([empty])).ms]);
       const [ms, empty_ms] = [0, 1].map((which) => median(times.map((pair) => pair[which])));
       const name = `compiled, ${command.join(" ")}`;
       rows.push({ name, n: 1, median_ms: ms, against: "an empty program", ratio: ms / empty_ms, note });

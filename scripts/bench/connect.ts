@@ -1,5 +1,6 @@
 // What `tcphup run` costs a program: the time that socket(2) and connect(2) take, and a system call that does not concern it.
 
+import { run } from "../process.ts";
 import { median } from "./measure.ts";
 import { TCPHUP } from "./paths.ts";
 import type { Row } from "./row.ts";
@@ -39,10 +40,8 @@ interface Cost {
   readonly other_call_ns: number;
 }
 
-async function measure([program, ...args]: readonly string[]): Promise<Cost> {
-  const { code, stdout } = await new Deno.Command(program, { args, stderr: "inherit" }).output();
-  if (code !== 0) throw new Error(`"${program}" failed with ${code}`);
-  const [connect_us, other_call_ns] = JSON.parse(new TextDecoder().decode(stdout));
+async function measure(command: readonly string[]): Promise<Cost> {
+  const [connect_us, other_call_ns] = JSON.parse((await run(command)).stdout);
   return { connect_us, other_call_ns };
 }
 

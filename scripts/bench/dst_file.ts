@@ -1,6 +1,6 @@
 // What a long list of destinations costs, beside the one in it that there are connections to.
 
-import { median, run } from "./measure.ts";
+import { median, time } from "./measure.ts";
 import { TCPHUP } from "./paths.ts";
 import type { Row } from "./row.ts";
 import { World } from "./world.ts";
@@ -32,8 +32,8 @@ export async function dstFile(): Promise<Row[]> {
     await Deno.writeTextFile(path, addresses().join("\n") + "\n");
     const [many, one]: number[][] = [[], []];
     for (let i = 0; i < TIMES; i++) {
-      many.push((await run([...TCPHUP, "--dst-file", path, "--dport", `${PORT}`, "--dry-run"])).ms);
-      one.push((await run([...TCPHUP, PEER, `${PORT}`, "--dry-run"])).ms);
+      many.push((await time([...TCPHUP, "--dst-file", path, "--dport", `${PORT}`, "--dry-run"])).ms);
+      one.push((await time([...TCPHUP, PEER, `${PORT}`, "--dry-run"])).ms);
     }
     const ms = median(many);
     const name = `--dst-file, ${SOCKETS} sockets`;

@@ -1,6 +1,6 @@
 // What hanging up costs, beside `ss -K` on as many connections of the same kind, in the same run.
 
-import { median, type Run, run } from "./measure.ts";
+import { median, time, type Timed } from "./measure.ts";
 import { enterNewNamespace } from "./namespace.ts";
 import { TCPHUP } from "./paths.ts";
 import type { Row } from "./row.ts";
@@ -18,34 +18,34 @@ const hupCommand = [...TCPHUP, "hup", NETWORK, String(PORT), "--verbose"];
 const ssCommand = ["ss", "-K", "-tn", "dst", NETWORK, "dport", "=", `:${PORT}`];
 
 /** Runs a command where nothing is but these connections. */
-async function inNewWorld(n: number, command: readonly string[]): Promise<Run> {
+async function inNewWorld(n: number, command: readonly string[]): Promise<Timed> {
   await enterNewNamespace();
   return await inWorld({ [PORT]: n }, command);
 }
 
-async function inWorld(ports: Record<number, number>, command: readonly string[]): Promise<Run> {
+async function inWorld(ports: Record<number, number>, command: readonly string[]): Promise<Timed> {
   await using _world = await World.open(ports, PROCESSES);
-  return await run(command);
+  return await time(command);
 }
 
 /** The run whose time is the median. */
-function middle(runs: readonly Run[]): Run {
+function middle(runs: readonly Timed[]): Timed {
   const ms = median(runs.map((run) => run.ms));
   return runs.find((run) => run.ms === ms)!;
 }
 
 /** Where the time went, and the memory, as --verbose says it. */
-function phases({ stderr }: Run): string {
+function phases({ stderr }: Timed): string {
   return /\d+ ms: (.*?);/.exec(stderr)?.[1] ?? "";
 }
 
-function memory_kb({ stderr }: Run): number {
+function memory_kb({ stderr }: Timed): number {
   return Number(/(\d+) kB/.exec(stderr)?.[1]);
 }
 
 /** All of `n` connections. Each has both its ends here, so half of the sockets match. */
 async function hangUpAll(n: number): Promise<Row> {
-  const [ours, theirs]: Run[][] = [[], []];
+  const [ours, theirs]: Timed[][] = [[], []];
   for (let i = 0; i < TIMES; i++) {
     ours.push(await inNewWorld(n, hupCommand));
     theirs.push(await inNewWorld(n, ssCommand));
@@ -60,9 +60,9 @@ async function hangUpAll(n: number): Promise<Row> {
 async function hangUpFew(n: number, sockets: number): Promise<Row> {
   await enterNewNamespace();
   await using _world = await World.open({ [OTHER_PORT]: sockets / 2 - n }, PROCESSES);
-  const [few, none]: Run[][] = [[], []];
+  const [few, none]: Timed[][] = [[], []];
   for (let i = 0; i < TIMES; i++) {
-    none.push(await run([...TCPHUP, "hup", NETWORK, "9", "--verbose"]));
+    none.push(await time([...TCPHUP, "hup", NETWORK, "9", "--verbose"]));
     few.push(await inWorld({ [PORT]: n }, hupCommand));
   }
   const middleRun = middle(few);
@@ -79,7 +79,7 @@ async function hangUpFew(n: number, sockets: number): Promise<Row> {
 
 /** How cost and memory grow with the number of connections. */
 async function growth(few: number, many: number): Promise<Row> {
-  const [small, large]: Run[][] = [[], []];
+  const [small, large]: Timed[][] = [[], []];
   for (let i = 0; i < 3; i++) {
     small.push(await inNewWorld(few, hupCommand));
     large.push(await inNewWorld(many, hupCommand));

@@ -1,13 +1,13 @@
 // Whole commands, timed from start to exit.
 
 /** A command's time and what it wrote to standard error. */
-export interface Run {
+export interface Timed {
   readonly ms: number;
   readonly stderr: string;
 }
 
-/** Runs a command to its end, its standard output thrown away. */
-export async function run(command: readonly string[]): Promise<Run> {
+/** Times a command. Its standard output is thrown away, so that nobody has to read it meanwhile. */
+export async function time(command: readonly string[]): Promise<Timed> {
   const [program, ...args] = command;
   const start = performance.now();
   const { success, code, stderr } = await new Deno.Command(program, { args, stdout: "null", stderr: "piped" }).output();

@@ -3,7 +3,7 @@
 // as one that finds nothing.
 
 import { lines } from "../lines.ts";
-import { median, repeat, run } from "./measure.ts";
+import { median, repeat, time } from "./measure.ts";
 import { fromFileUrl, TCPHUP } from "./paths.ts";
 import type { Row } from "./row.ts";
 import { World } from "./world.ts";
@@ -39,8 +39,8 @@ class Namespaces implements AsyncDisposable {
   }
 }
 
-async function time(command: readonly string[]): Promise<number> {
-  return median(await repeat(TIMES, async () => (await run(command)).ms));
+async function medianTime(command: readonly string[]): Promise<number> {
+  return median(await repeat(TIMES, async () => (await time(command)).ms));
 }
 
 /** Selecting in all namespaces: a destination that nothing is connected to, and everything with its holders. */
@@ -49,13 +49,13 @@ export async function netns(): Promise<Row[]> {
   let none_ms, dry_ms, list_ms;
   {
     await using _namespaces = await Namespaces.make(NAMESPACES, SOCKETS);
-    none_ms = await time([...TCPHUP, "hup", NOBODY, ...all, "--dry-run"]);
-    dry_ms = await time([...TCPHUP, "hup", "any", ...all, "--dry-run"]);
-    list_ms = await time([...TCPHUP, "ls", "any", ...all]);
+    none_ms = await medianTime([...TCPHUP, "hup", NOBODY, ...all, "--dry-run"]);
+    dry_ms = await medianTime([...TCPHUP, "hup", "any", ...all, "--dry-run"]);
+    list_ms = await medianTime([...TCPHUP, "ls", "any", ...all]);
   }
   await using _world = await World.open({ 9000: SOCKETS / 2 }, PROCESSES);
-  const ss_ms = await time(["ss", "-tn"]);
-  const holders_ms = await time(["ss", "-tnp"]);
+  const ss_ms = await medianTime(["ss", "-tn"]);
+  const holders_ms = await medianTime(["ss", "-tnp"]);
   const row = (name: string, ms: number, note: string): Row => {
     return { name, n: SOCKETS, median_ms: ms, against: "ss -tn in one namespace", ratio: ms / ss_ms, note };
   };

@@ -1,7 +1,7 @@
 // What it costs to watch when nothing happens: processor time a look of `tcphup keepalive --watch`.
 
 import { lines } from "../lines.ts";
-import { median, run } from "./measure.ts";
+import { median, time } from "./measure.ts";
 import { TCPHUP } from "./paths.ts";
 import type { Row } from "./row.ts";
 import { World } from "./world.ts";
@@ -59,7 +59,7 @@ async function idleLook(sockets: number): Promise<Row> {
   const [ours, theirs]: number[][] = [[], []];
   for (let i = 0; i < TIMES; i++) {
     ours.push(await lookTime_ms());
-    theirs.push((await run(["ss", "-tnH"])).ms);
+    theirs.push((await time(["ss", "-tnH"])).ms);
   }
   const ms = median(ours);
   return {

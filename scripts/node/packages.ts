@@ -2,7 +2,8 @@
 // package.json or a node_modules beside the sources would have Deno, and `deno compile`, treat them as Node's.
 
 import description from "../../deno.json" with { type: "json" };
-import { BUILD, run } from "../tools.ts";
+import { run } from "../process.ts";
+import { BUILD } from "../tools.ts";
 
 /** The version of koffi that `ffi/node.ts` is written for. */
 export const KOFFI = "3.3.4";

@@ -1,14 +1,12 @@
 // What tcphup says of its own failures, seen from outside.
 
 import { assertEquals, assertMatch } from "@std/assert";
+import { type Output, run } from "../harness/process.ts";
 
 /** Runs tcphup in a process of its own, which is allowed only so much. */
-async function tcphupWith(permissions: string[], ...args: string[]) {
+async function tcphupWith(permissions: string[], ...args: string[]): Promise<Output> {
   const cli = new URL("../../cli.ts", import.meta.url).pathname;
-  const command = new Deno.Command(Deno.execPath(), { args: ["run", "--no-prompt", ...permissions, cli, ...args] });
-  const { code, stdout, stderr } = await command.output();
-  const decoder = new TextDecoder();
-  return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+  return await run([Deno.execPath(), "run", "--no-prompt", ...permissions, cli, ...args], { mayFail: true });
 }
 
 function tcphup(...args: string[]) {
