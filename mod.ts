@@ -10,10 +10,10 @@
  */
 
 export { list, type Listing, type ListOptions, type NetnsSysctls } from "./src/list.ts";
-export { type Group, idleOf, summarise, type Summary, type Totals } from "./src/summarise.ts";
+export { type Group, idleOf, summarise, type Summary, type Totals } from "./src/report/summary.ts";
 export { DEFAULT_LINGER_MS, hangUp, type HangUpOptions, type Progress } from "./src/hang_up.ts";
-export type { WhenIdle } from "./src/cuts.ts";
-export type { Spacing } from "./src/pacing/pace.ts";
+export type { WhenIdle } from "./src/act/cut_queue.ts";
+export type { Spacing } from "./src/act/pace.ts";
 export {
   DEFAULT_EVERY_MS,
   type KeepaliveReport,
@@ -28,14 +28,14 @@ export { type GivenValues, type KeepaliveValues, resolveValues, SYSTEM_VALUES } 
 export type { Environment, ResolvedValues } from "./src/keepalive/values.ts";
 export { type Detection, type KeepaliveSysctls, KERNEL_DEFAULTS, readSysctls } from "./src/keepalive/detection.ts";
 export { doctor, type DoctorOptions, type Finding, type Health } from "./src/doctor.ts";
-export type { Phases, Report } from "./src/report.ts";
-export type { Connection, Endpoint, Info, Keepalive, Noticed, Outcome, Owner, Timer } from "./src/connection.ts";
-export type { KeepaliveSettings, RefusedOption } from "./src/connection.ts";
-export type { Unread } from "./src/keepalive_of.ts";
-export type { TcpInfo } from "./src/netlink/tcp_info.ts";
-export { type State, STATES } from "./src/netlink/states.ts";
-export type { Criteria, OneOrMore, Selection } from "./src/selection/selection.ts";
-export type { IpVersion } from "./src/selection/destination.ts";
-export { UsageError } from "./src/usage_error.ts";
-export { Unsupported } from "./src/unsupported.ts";
+export type { Phases, Report } from "./src/report/report.ts";
+export type { Connection, Endpoint, Info, Keepalive, Noticed, Outcome, Owner, Timer } from "./src/model/connection.ts";
+export type { KeepaliveSettings, RefusedOption } from "./src/model/connection.ts";
+export type { Unread } from "./src/socket/keepalive_read.ts";
+export type { TcpInfo } from "./src/model/connection.ts";
+export { type State, STATES } from "./src/model/tcp_states.ts";
+export type { Criteria, OneOrMore, Selection } from "./src/select/criteria.ts";
+export type { IpVersion } from "./src/select/destination.ts";
+export { UsageError } from "./src/model/errors.ts";
+export { Unsupported } from "./src/model/errors.ts";
 export { LibcUnavailable, SyscallError } from "./ffi/libc.ts";

@@ -1,7 +1,7 @@
 // The arguments of a script.
 
 import { parseArgs } from "@std/cli/parse-args";
-import { UsageError } from "../src/usage_error.ts";
+import { UsageError } from "../src/model/errors.ts";
 
 /** What a script takes. */
 export interface Accepted<Flag extends string, Switch extends string> {

@@ -4,7 +4,7 @@
 // a ratio to something else that ran beside it: absolute times tell about the machine. Each NAME is a file in bench/.
 // Without names it is all of them but `compiled`, for which Deno has to download a runtime.
 
-import { UsageError } from "../src/usage_error.ts";
+import { UsageError } from "../src/model/errors.ts";
 import { readArguments } from "./arguments.ts";
 import { enterNewNamespace } from "./bench/namespace.ts";
 import type { Row } from "./bench/row.ts";

@@ -6,7 +6,7 @@
 // root to run.
 
 import { VERSION } from "../src/cli/version.ts";
-import { UsageError } from "../src/usage_error.ts";
+import { UsageError } from "../src/model/errors.ts";
 import { readArguments } from "./arguments.ts";
 import { run } from "./process.ts";
 import { BUILD, fail, ROOT, RUN_FLAGS, sha256 } from "./tools.ts";

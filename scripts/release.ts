@@ -2,7 +2,7 @@
 // says what to push. It changes nothing outside of build/.
 
 import description from "../deno.json" with { type: "json" };
-import { UsageError } from "../src/usage_error.ts";
+import { UsageError } from "../src/model/errors.ts";
 import { readArguments } from "./arguments.ts";
 import { buildPackage } from "./build_npm.ts";
 import { compile, type Target, TARGETS } from "./compile.ts";

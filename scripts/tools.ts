@@ -1,7 +1,7 @@
 // What the scripts that build and release share.
 
 import { createHash } from "node:crypto";
-import { UsageError } from "../src/usage_error.ts";
+import { UsageError } from "../src/model/errors.ts";
 
 /** The project's directory, with a slash at the end. */
 export const ROOT: string = decodeURIComponent(new URL("../", import.meta.url).pathname);

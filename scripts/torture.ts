@@ -9,8 +9,8 @@
 // Each failure is one line, with the command that reproduces it. What is tortured is the compiled program that the variable
 // TCPHUP names, or one that is compiled for it: of the sources, strace(1) cannot tell which calls are their own.
 
-import { UsageError } from "../src/usage_error.ts";
-import { Random } from "../test/selection/random.ts";
+import { UsageError } from "../src/model/errors.ts";
+import { Random } from "../test/select/random.ts";
 import { readArguments } from "./arguments.ts";
 import { fromFileUrl } from "./bench/paths.ts";
 import { compile, TARGETS } from "./compile.ts";

@@ -3,11 +3,11 @@
 import { host } from "../ffi/deno.ts";
 import { getsockopt, IPPROTO_TCP, SO_KEEPALIVE, SOL_SOCKET } from "../ffi/libc.ts";
 import { socketpair } from "../ffi/unix.ts";
-import { type Failure, runApart } from "./apart.ts";
-import { withPair } from "./loopback.ts";
-import { type Finding, type Foreign, limited, missing, ok, type Probe, PROBES, type Verdict } from "./probes.ts";
+import { type Failure, runApart } from "./doctor/apart.ts";
+import { withPair } from "./act/loopback_pair.ts";
+import { type Finding, type Foreign, limited, missing, ok, type Probe, PROBES, type Verdict } from "./doctor/probes.ts";
 
-export type { Finding } from "./probes.ts";
+export type { Finding } from "./doctor/probes.ts";
 
 /** All that was tried. */
 export interface Health {

@@ -5,24 +5,25 @@
 
 import { host } from "../ffi/deno.ts";
 import { isUnresponsive } from "../ffi/progress.ts";
-import { Actor, NOT_FOR_MPTCP, settle, whyOrphansMayStay } from "./act.ts";
-import { Aftermath } from "./aftermath.ts";
-import { type Connection, handleOf, identityOf } from "./connection.ts";
-import { Cuts, type WhenIdle } from "./cuts.ts";
+import { Actor, NOT_FOR_MPTCP, settle, whyOrphansMayStay } from "./act/disconnect.ts";
+import { Aftermath } from "./act/escalation.ts";
+import { type Connection, handleOf, identityOf } from "./model/connection.ts";
+import { Cuts, type WhenIdle } from "./act/cut_queue.ts";
 import { doubtfulWork, pastWork, unanswered, whyUnfinished } from "./front/journal.ts";
 import { MODE } from "./front/shared.ts";
-import { extension, INET_DIAG_INFO } from "./netlink/inet_diag.ts";
-import { CLOSING, stateMask } from "./netlink/states.ts";
-import type { Spacing } from "./pacing/pace.ts";
-import { Passes } from "./passes.ts";
-import { UNRESPONSIVE } from "./refusal.ts";
-import { countOutcomes, errorText, INTERRUPTED, type Report, Stopwatch } from "./report.ts";
-import { Resolver } from "./resolve.ts";
-import { Selector } from "./select.ts";
-import { compileSelection, connectionsOnly, type Selection, type Target } from "./selection/selection.ts";
-import { sleep } from "./sleep.ts";
-import type { Summary } from "./summarise.ts";
-import { Trouble } from "./trouble.ts";
+import { extension, INET_DIAG_INFO } from "./linux/netlink/inet_diag.ts";
+import { CLOSING, stateMask } from "./model/tcp_states.ts";
+import type { Spacing } from "./act/pace.ts";
+import { Passes } from "./act/discovery.ts";
+import { UNRESPONSIVE } from "./socket/with_duplicate.ts";
+import { countOutcomes, errorText, INTERRUPTED, type Report, Stopwatch } from "./report/report.ts";
+import { Resolver } from "./resolve/resolver.ts";
+import { Finder } from "./resolve/finder.ts";
+import { Selector } from "./select/selector.ts";
+import { compileSelection, connectionsOnly, type Selection, type Target } from "./select/criteria.ts";
+import { sleep } from "../ffi/sleep.ts";
+import type { Summary } from "./report/summary.ts";
+import { Trouble } from "./report/trouble.ts";
 
 /** How to hang up. */
 export interface HangUpOptions {
@@ -153,7 +154,9 @@ interface Room {
 class HangUp {
   readonly #options: HangUpOptions;
   readonly #watch = new Stopwatch();
-  readonly #selectors: Selector[];
+  readonly #finder: Finder;
+  /** What sees when data last went, where that is asked for. */
+  readonly #closer: Selector;
   readonly #resolver = new Resolver();
   readonly #actor: Actor;
   readonly #passes: Passes;
@@ -171,7 +174,8 @@ class HangUp {
     const destroy_after_ms = dry_run ? undefined : options.destroy_after_ms;
     const wait_ms = options.wait_ms ?? (verify ? linger_ms + VERIFY_MARGIN_MS : undefined);
     const watch = this.#watch;
-    const selector = new Selector(target);
+    const finder = new Finder(target);
+    const { selector } = finder;
     // Seeing when data last went takes the kernel longer, so that is only asked for where it is looked at.
     const closer = when_idle ? new Selector(target, extension(INET_DIAG_INFO)) : selector;
     const actor = new Actor({ linger_ms, fin_only }, (connection) => selector.stateOf(connection));
@@ -181,10 +185,11 @@ class HangUp {
       signal,
     });
     const cuts = new Cuts({ actor, selector: closer, aftermath, watch }, options);
-    const rooms = { selector, resolver: this.#resolver, cuts, aftermath, watch };
+    const rooms = { finder, resolver: this.#resolver, cuts, aftermath, watch };
     const onlyFirst = spacing !== undefined || when_idle !== undefined || options.confirm !== undefined;
     this.#options = options;
-    this.#selectors = [selector, closer];
+    this.#finder = finder;
+    this.#closer = closer;
     this.#actor = actor;
     const { confirm } = options;
     const asked = confirm && (async (found: readonly Connection[]) => {
@@ -208,7 +213,7 @@ class HangUp {
   #doneInDoubt(): Connection[] {
     const doubtful = doubtfulWork();
     if (doubtful.length === 0) return doubtful;
-    const open = this.#selectors[0].remaining(doubtful).filter(({ state }) => (stateMask(state) & CLOSING) === 0);
+    const open = this.#finder.selector.remaining(doubtful).filter(({ state }) => (stateMask(state) & CLOSING) === 0);
     const undone = new Set(open.map(identityOf));
     const done = doubtful.filter((connection) => !undone.has(identityOf(connection)));
     for (const connection of done) settle(connection, this.#options.destroy ? "destroyed" : "hung-up");
@@ -217,7 +222,7 @@ class HangUp {
 
   async toTheEnd(): Promise<Report> {
     const { known } = this.#passes;
-    const [selector] = this.#selectors;
+    const { selector } = this.#finder;
     let gone: number | null = null;
     try {
       this.#takeOver();
@@ -237,7 +242,7 @@ class HangUp {
   /** Why connections may have been missed. What finds that out may fail, whatever has failed before. */
   #unseen(): string[] {
     try {
-      return this.#selectors[0].unseen;
+      return this.#finder.unseen;
     } catch (error) {
       this.#error ??= errorText(error, this.#passes.known.values());
       return [];
@@ -277,7 +282,7 @@ class HangUp {
     const { destroy_after_ms, on_trouble } = this.#options;
     if (destroy_after_ms === undefined) return;
     const known = [...this.#passes.known.values()];
-    const why = whyOrphansMayStay(this.#selectors[0].diagOf(known[0]));
+    const why = whyOrphansMayStay(this.#finder.selector.diagOf(known[0]));
     const mptcp = known.filter(({ protocol }) => protocol === "mptcp").length;
     if (why === null && mptcp === 0) return;
     const what = why === null ? `${mptcp} MPTCP connection${mptcp === 1 ? "" : "s"}` : "connections";
@@ -342,6 +347,7 @@ class HangUp {
 
   close(): void {
     this.#actor.close();
-    for (const selector of this.#selectors) selector.close();
+    this.#finder.close();
+    this.#closer.close();
   }
 }

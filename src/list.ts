@@ -1,14 +1,15 @@
 // Listing: select and resolve, look closer where that was asked for, and touch nothing.
 
-import { type Connection, identityOf, type Keepalive, type Noticed } from "./connection.ts";
+import { type Connection, identityOf, type Keepalive, type Noticed } from "./model/connection.ts";
 import { unanswered } from "./front/journal.ts";
 import { detection, type KeepaliveSysctls } from "./keepalive/detection.ts";
-import { KeepaliveReader, keepaliveSysctls, type Unread } from "./keepalive_of.ts";
-import { extension, INET_DIAG_INFO } from "./netlink/inet_diag.ts";
-import { Resolver } from "./resolve.ts";
-import { Selector } from "./select.ts";
-import { compileSelection, type Selection, type Target } from "./selection/selection.ts";
-import { summarise, type Summary } from "./summarise.ts";
+import { KeepaliveReader, keepaliveSysctls, type Unread } from "./socket/keepalive_read.ts";
+import { extension, INET_DIAG_INFO } from "./linux/netlink/inet_diag.ts";
+import { Resolver } from "./resolve/resolver.ts";
+import { Finder } from "./resolve/finder.ts";
+import { Selector } from "./select/selector.ts";
+import { compileSelection, type Selection, type Target } from "./select/criteria.ts";
+import { summarise, type Summary } from "./report/summary.ts";
 
 /** What to say of each connection besides what the kernel lists anyway. */
 export interface ListOptions {
@@ -78,38 +79,38 @@ export function list(selection: Selection, options: ListOptions = {}): Listing {
 
 /** Lists the same connections again and again. */
 export class Lister {
-  readonly #selector: Selector;
+  readonly #finder: Finder;
   readonly #resolver = new Resolver();
   readonly #options: ListOptions;
 
   constructor(selection: Selection, options: ListOptions = {}) {
     this.#options = options;
-    this.#selector = new Selector(compileSelection(selection), options.tcp_info ? extension(INET_DIAG_INFO) : 0);
+    this.#finder = new Finder(compileSelection(selection), options.tcp_info ? extension(INET_DIAG_INFO) : 0);
   }
 
   /** The connections as they are now. */
   list(): Listing {
-    const connections = this.#selector.select();
-    this.#resolver.resolve(connections, { exhaustive: true, known: this.#selector.owners });
+    const connections = this.#finder.find();
+    this.#resolver.resolve(connections, { exhaustive: true, known: this.#finder.owners });
     const { unreadable } = this.#resolver;
-    const { unseen } = this.#selector;
+    const { unseen } = this.#finder;
     const listing = { connections, unreadable_processes: unreadable, unanswered: unanswered(), unseen };
     if (!this.#options.keepalive) return listing;
-    const sysctls = this.#selector.inEachNetns(keepaliveSysctls);
+    const sysctls = this.#finder.selector.inEachNetns(keepaliveSysctls);
     return {
       ...listing,
-      keepalive_unreadable: readKeepalive(connections, sysctls, this.#selector),
+      keepalive_unreadable: readKeepalive(connections, sysctls, this.#finder.selector),
       sysctls: listed(sysctls),
     };
   }
 
   /** Which ports are listened on: `(netns, port) => boolean`. */
   listening(): (netns: number, port: number) => boolean {
-    return this.#selector.listening();
+    return this.#finder.selector.listening();
   }
 
   close(): void {
-    this.#selector.close();
+    this.#finder.close();
   }
 }
 

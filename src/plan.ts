@@ -1,9 +1,9 @@
 // `tcphup plan`: what keepalive values cost on the network, how soon they notice a dead peer, and the other way round.
 
 import { type Detection, detection, effective, type KeepaliveSysctls } from "./keepalive/detection.ts";
-import { formatDuration, formatMinutes } from "./keepalive/duration.ts";
+import { formatDuration, formatMinutes } from "./model/duration.ts";
 import { deriveUserTimeout, type Keepalive, type KeepaliveValues, SYSTEM_VALUES } from "./keepalive/values.ts";
-import { UsageError } from "./usage_error.ts";
+import { UsageError } from "./model/errors.ts";
 
 export { emit, EMIT_FORMATS, type EmitFormat, parseEmitFormat } from "./keepalive/emit.ts";
 

@@ -3,8 +3,8 @@
 
 import { host } from "../ffi/deno.ts";
 import { isUnresponsive } from "../ffi/progress.ts";
-import { ENDED, ownerName, settle } from "./act.ts";
-import { borrow } from "./borrow.ts";
+import { ENDED, ownerName, settle, settleUnowned } from "./act/disconnect.ts";
+import { borrow, UNRESPONSIVE } from "./socket/with_duplicate.ts";
 import {
   type Connection,
   handleOf,
@@ -12,24 +12,22 @@ import {
   type KeepaliveSettings,
   type Outcome,
   type RefusedOption,
-} from "./connection.ts";
-import { Processes } from "./duplicate/duplicate.ts";
+} from "./model/connection.ts";
+import { Processes } from "./socket/duplicate.ts";
 import { pastWork, recordChange, recordFound, unanswered, whyUnfinished } from "./front/journal.ts";
 import { MODE } from "./front/shared.ts";
-import { type Change, change, sameSettings, type Wish } from "./keepalive/change.ts";
-import type { SocketUse } from "./keepalive/options.ts";
+import { type Change, change, sameSettings, type Wish } from "./socket/keepalive_change.ts";
+import type { SocketUse } from "./keepalive/socket_options.ts";
 import { type GivenValues, KEEPALIVE_FIELDS, type KeepaliveValues, resolveValues } from "./keepalive/values.ts";
-import { CLOSING, stateMask } from "./netlink/states.ts";
-import { UNRESPONSIVE } from "./refusal.ts";
-import { countOutcomes, errorText, INTERRUPTED, type Phases, Stopwatch } from "./report.ts";
-import { Resolver } from "./resolve.ts";
-import { Selector } from "./select.ts";
-import { compileWithListeners } from "./selection/listeners.ts";
-import type { Selection } from "./selection/selection.ts";
-import { sleep } from "./sleep.ts";
-import { passes, Trouble } from "./trouble.ts";
-import { settleUnowned } from "./unowned.ts";
-import { UsageError } from "./usage_error.ts";
+import { CLOSING, stateMask } from "./model/tcp_states.ts";
+import { countOutcomes, errorText, INTERRUPTED, type Phases, Stopwatch } from "./report/report.ts";
+import { Resolver } from "./resolve/resolver.ts";
+import { Finder } from "./resolve/finder.ts";
+import { compileWithListeners } from "./select/listeners.ts";
+import type { Selection } from "./select/criteria.ts";
+import { sleep } from "../ffi/sleep.ts";
+import { Trouble } from "./report/trouble.ts";
+import { passes, UsageError } from "./model/errors.ts";
 
 /** What to set, and on what. */
 export interface SetKeepaliveOptions {
@@ -184,7 +182,7 @@ const NO_NEWS: readonly (Outcome | null)[] = [null, "unchanged", "skipped", "alr
 class Setter {
   readonly #options: WatchKeepaliveOptions;
   readonly #wish: Wish;
-  readonly #selector: Selector;
+  readonly #finder: Finder;
   readonly #resolver = new Resolver();
   readonly #processes: Processes;
   readonly #watch = new Stopwatch();
@@ -204,8 +202,8 @@ class Setter {
     this.#patient = patient;
     this.#trouble = new Trouble(options.on_trouble);
     this.#wish = wishOf(options);
-    this.#selector = new Selector(compileWithListeners(selection, options.listeners ?? false));
-    this.#processes = new Processes((connection) => this.#selector.stateOf(connection));
+    this.#finder = new Finder(compileWithListeners(selection, options.listeners ?? false));
+    this.#processes = new Processes((connection) => this.#finder.selector.stateOf(connection));
   }
 
   async once(): Promise<KeepaliveReport> {
@@ -227,7 +225,7 @@ class Setter {
       error = errorText(thrown, known.values());
     }
     try {
-      unseen = this.#selector.unseen;
+      unseen = this.#finder.unseen;
     } catch (thrown) {
       error ??= errorText(thrown, known.values());
     }
@@ -255,7 +253,7 @@ class Setter {
         this.#borne(() => this.#set(connection));
         if (isRetried ? connection.outcome !== null : !NO_NEWS.includes(connection.outcome)) yield connection;
       }
-      const unseen = this.#borne(() => this.#selector.unseen);
+      const unseen = this.#borne(() => this.#finder.unseen);
       this.#trouble.conclude();
       if (unseen) on_look?.(unseen);
       // Whoever opens connections as fast as he can gets half of a processor's time at the most.
@@ -276,7 +274,7 @@ class Setter {
   #look(): Connection[] {
     const found = this.#watch.time("select", () => this.#select());
     if (found.length === 0) return found;
-    const options = { exhaustive: this.#options.dry_run, known: this.#selector.owners };
+    const options = { exhaustive: this.#options.dry_run, known: this.#finder.owners };
     const held = found.filter(({ outcome }) => outcome === null);
     this.#watch.time("resolve", () => this.#resolver.resolve(held, options));
     // A number may be another process's by now.
@@ -292,7 +290,7 @@ class Setter {
       this.#done.set(identity, look);
       return true;
     };
-    const listed = look === 1 ? this.#selector.select() : this.#selector.selectNew(isDone);
+    const listed = look === 1 ? this.#finder.find() : this.#finder.findNew(isDone);
     this.#looks = look;
     const found = listed.filter((connection) => {
       const identity = identityOf(connection);
@@ -419,7 +417,7 @@ class Setter {
 
   close(): void {
     this.#processes.close();
-    this.#selector.close();
+    this.#finder.close();
   }
 }
 

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { detection, effective, KERNEL_DEFAULTS } from "../src/keepalive/detection.ts";
 import { type KeepaliveValues, resolveValues, SYSTEM_VALUES } from "../src/keepalive/values.ts";
 import { formatPlan, plan, valuesWithin } from "../src/plan.ts";
-import { UsageError } from "../src/usage_error.ts";
+import { UsageError } from "../src/model/errors.ts";
 
 const LIBKEEPALIVE = resolveValues().values;
 const sysctls = KERNEL_DEFAULTS;

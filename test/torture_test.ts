@@ -6,8 +6,8 @@ import { COMMANDS, WANTED } from "../scripts/torture/commands.ts";
 import { changesSince, type Circumstances, judge, judgeKilled } from "../scripts/torture/judge.ts";
 import { type Part, type Said, tryAll } from "../scripts/torture/part.ts";
 import type { Ended, Seen, View } from "../scripts/torture/world.ts";
-import type { Connection } from "../src/connection.ts";
-import { countOutcomes } from "../src/report.ts";
+import type { Connection } from "../src/model/connection.ts";
+import { countOutcomes } from "../src/report/report.ts";
 import { UNTOUCHED } from "./harness/keepalive.ts";
 import { sampleConnection } from "./harness/sample.ts";
 

@@ -1,10 +1,10 @@
 // What our matcher costs, beside the dump whose rows it decides about: the ratio is of its time alone to the dump's.
 
-import { parsePrefix } from "../../src/address.ts";
-import { all, type Filter, not } from "../../src/selection/filter.ts";
-import { compileMatcher, type Matcher } from "../../src/selection/matcher.ts";
-import { CONNECTED } from "../../src/netlink/states.ts";
-import { SockDiag } from "../../src/sockdiag/sock_diag.ts";
+import { parsePrefix } from "../../src/model/address.ts";
+import { all, type Filter, not } from "../../src/select/filter.ts";
+import { compileMatcher, type Matcher } from "../../src/select/matcher.ts";
+import { CONNECTED } from "../../src/model/tcp_states.ts";
+import { SockDiag } from "../../src/linux/netlink/sock_diag.ts";
 import { median } from "./measure.ts";
 import type { Row } from "./row.ts";
 import { World } from "./world.ts";

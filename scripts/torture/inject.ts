@@ -2,7 +2,7 @@
 //
 // A case is called SYSCALL:ERRNO:NTH:COMMAND, as in sendto:ENOBUFS:2:keepalive: the second that tcphup itself makes.
 
-import type { Random } from "../../test/selection/random.ts";
+import type { Random } from "../../test/select/random.ts";
 import { type Call, ERRNOS, isInjected } from "./calls.ts";
 import { commandLine, COMMANDS, type Tortured } from "./commands.ts";
 import { interrupted } from "./endless.ts";

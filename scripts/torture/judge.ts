@@ -1,8 +1,8 @@
 // Whether what a command said of the connections is what their holders saw.
 
-import type { Connection, KeepaliveSettings } from "../../src/connection.ts";
+import type { Connection, KeepaliveSettings } from "../../src/model/connection.ts";
 import { DONE, exitCode, FAILED, type Result, UNABLE } from "../../src/cli/exit_codes.ts";
-import { countOutcomes } from "../../src/report.ts";
+import { countOutcomes } from "../../src/report/report.ts";
 import { LAUNCHED_STATUS, selects, type Tortured, WANTED } from "./commands.ts";
 import type { Ended, Seen, View } from "./world.ts";
 

@@ -3,7 +3,7 @@
 // A case is called SIGNAL:COMMAND:MOMENT: when so much of the time that the command takes has passed, as in
 // SIGKILL:hup:0.43, or at one of its system calls, as in SIGINT:hup:call@731.
 
-import type { Random } from "../../test/selection/random.ts";
+import type { Random } from "../../test/select/random.ts";
 import { commandLine as wordsOf } from "../../test/harness/process.ts";
 import { INTERRUPTED } from "../../src/cli/exit_codes.ts";
 import { type Call, ERRNOS } from "./calls.ts";

@@ -1,6 +1,6 @@
 // A part of the torture: cases that have names, each of which can be tried again.
 
-import type { Random } from "../../test/selection/random.ts";
+import type { Random } from "../../test/select/random.ts";
 
 /** What came of a case: what is wrong, each in a line; null where what was to happen did not come about. */
 export type Verdict = readonly string[] | null;

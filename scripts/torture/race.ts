@@ -4,7 +4,7 @@
 
 import { PYTHON } from "../../test/harness/peer.ts";
 import { Dialogue } from "../../test/harness/lines.ts";
-import { Random } from "../../test/selection/random.ts";
+import { Random } from "../../test/select/random.ts";
 import { fromFileUrl, TCPHUP } from "../bench/paths.ts";
 import type { Call } from "./calls.ts";
 import { manners } from "./judge.ts";

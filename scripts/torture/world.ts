@@ -2,7 +2,7 @@
 //
 // Everything here runs as one of the first processes of a PID, mount and network namespace: see ../torture.ts.
 
-import type { KeepaliveSettings } from "../../src/connection.ts";
+import type { KeepaliveSettings } from "../../src/model/connection.ts";
 import { PYTHON } from "../../test/harness/peer.ts";
 import { commandLine } from "../../test/harness/process.ts";
 import { Dialogue } from "../../test/harness/lines.ts";

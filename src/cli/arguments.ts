@@ -1,8 +1,8 @@
 // From the words on the command line to a command, its flags and what is left.
 
-import { parseDuration, TIME_WITH_UNIT } from "../keepalive/duration.ts";
-import { expectedWord, meantWord } from "../closest.ts";
-import { UsageError } from "../usage_error.ts";
+import { parseDuration, TIME_WITH_UNIT } from "../model/duration.ts";
+import { expectedWord, meantWord } from "../model/closest.ts";
+import { UsageError } from "../model/errors.ts";
 import { type Command, type Flag, FLAGS } from "./flags.ts";
 import { refuseMistyped } from "./mistyped.ts";
 

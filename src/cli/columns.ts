@@ -1,13 +1,13 @@
 // The columns of `tcphup ls`, as data: the table, --columns, --sort and the help are made from this list. Their names are
 // those of ss(8) where it has one.
 
-import { parseAddress } from "../address.ts";
-import { expectedWord } from "../closest.ts";
-import type { Connection, Endpoint, Keepalive } from "../connection.ts";
-import { formatDuration } from "../keepalive/duration.ts";
+import { parseAddress } from "../model/address.ts";
+import { expectedWord } from "../model/closest.ts";
+import type { Connection, Endpoint, Keepalive } from "../model/connection.ts";
+import { formatDuration } from "../model/duration.ts";
 import type { ListOptions } from "../list.ts";
-import { idleOf } from "../summarise.ts";
-import { UsageError } from "../usage_error.ts";
+import { idleOf } from "../report/summary.ts";
+import { UsageError } from "../model/errors.ts";
 import { endpointText, netnsText, ownersText, timerText, timeText } from "./connections.ts";
 import { columns, displayWidth } from "./terminal.ts";
 

@@ -1,6 +1,6 @@
 // `tcphup completions`.
 
-import { UsageError } from "../usage_error.ts";
+import { UsageError } from "../model/errors.ts";
 import type { Arguments } from "./arguments.ts";
 import { bashCompletions } from "./completions/bash.ts";
 import { fishCompletions } from "./completions/fish.ts";

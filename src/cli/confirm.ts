@@ -1,9 +1,9 @@
 // `--interactive`: what would be hit, and a question.
 
 import { host } from "../../ffi/deno.ts";
-import { formatDuration } from "../keepalive/duration.ts";
-import type { Summary } from "../summarise.ts";
-import { UsageError } from "../usage_error.ts";
+import { formatDuration } from "../model/duration.ts";
+import type { Summary } from "../report/summary.ts";
+import { UsageError } from "../model/errors.ts";
 import { terminalSize } from "./screen.ts";
 import { summaryLines } from "./summary.ts";
 import { ask } from "./terminal.ts";

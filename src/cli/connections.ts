@@ -1,8 +1,8 @@
 // Connections in columns, and what became of them in one line.
 
-import { formatEndpoint } from "../address.ts";
-import type { Connection, Endpoint, Outcome, Owner } from "../connection.ts";
-import { INTERRUPTED, type Report } from "../report.ts";
+import { formatEndpoint } from "../model/address.ts";
+import type { Connection, Endpoint, Outcome, Owner } from "../model/connection.ts";
+import { INTERRUPTED, type Report } from "../report/report.ts";
 import { columns, paint, type Tone } from "./terminal.ts";
 
 const TONES: Partial<Record<Outcome, Tone>> = {

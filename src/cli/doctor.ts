@@ -6,7 +6,7 @@ import type { Arguments } from "./arguments.ts";
 import { DONE, UNABLE } from "./exit_codes.ts";
 import { jsonText } from "./json.ts";
 import { paint, print, type Tone, write } from "./terminal.ts";
-import { UsageError } from "../usage_error.ts";
+import { UsageError } from "../model/errors.ts";
 
 const TONES: Record<Finding["status"], Tone> = { ok: "good", limited: "odd", missing: "bad" };
 

@@ -1,6 +1,6 @@
 // The exit codes, which playbooks rely on.
 
-import type { Connection } from "../connection.ts";
+import type { Connection } from "../model/connection.ts";
 import type { Command } from "./flag.ts";
 
 /** All that matched was done, or nothing matched. */

@@ -1,6 +1,6 @@
 // What a flag of the command line is. The flags themselves are in flags.ts.
 
-import type { TimeUnit } from "../keepalive/duration.ts";
+import type { TimeUnit } from "../model/duration.ts";
 
 /** A command of tcphup. */
 export type Command = "hup" | "ls" | "keepalive" | "run" | "plan" | "doctor" | "completions";

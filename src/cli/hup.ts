@@ -1,7 +1,7 @@
 // `tcphup hup`, and `tcphup` without a command.
 
 import { hangUp } from "../hang_up.ts";
-import type { Report } from "../report.ts";
+import type { Report } from "../report/report.ts";
 import type { Arguments } from "./arguments.ts";
 import { checkTerminal, confirm } from "./confirm.ts";
 import { outcomeTable, summary, told } from "./connections.ts";

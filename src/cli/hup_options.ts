@@ -1,7 +1,7 @@
 // From the flags of `tcphup hup` to what is to be done, and which flags contradict each other.
 
 import type { HangUpOptions } from "../hang_up.ts";
-import { UsageError } from "../usage_error.ts";
+import { UsageError } from "../model/errors.ts";
 import type { Arguments } from "./arguments.ts";
 import { parseCount, parsePercentage, parseRate } from "./values.ts";
 

@@ -1,10 +1,10 @@
 // `tcphup keepalive`.
 
-import type { Connection } from "../connection.ts";
+import type { Connection } from "../model/connection.ts";
 import { unanswered } from "../front/journal.ts";
 import { KEEPALIVE_NAMES, resolveValues } from "../keepalive/values.ts";
-import { keepaliveSysctls } from "../keepalive_of.ts";
-import type { Selection } from "../selection/selection.ts";
+import { keepaliveSysctls } from "../socket/keepalive_read.ts";
+import type { Selection } from "../select/criteria.ts";
 import {
   type KeepaliveReport,
   setKeepalive,

@@ -1,6 +1,6 @@
 // The flags that say what keepalive is to be: --idle, --interval and so on.
 
-import { withoutEffect } from "../keepalive/options.ts";
+import { withoutEffect } from "../keepalive/socket_options.ts";
 import {
   type GivenValues,
   KEEPALIVE_FIELDS,

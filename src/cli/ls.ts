@@ -1,13 +1,14 @@
 // `tcphup ls`.
 
 import { host } from "../../ffi/deno.ts";
-import type { Connection } from "../connection.ts";
+import type { Connection } from "../model/connection.ts";
 import { pastWork, unanswered, whyUnfinished } from "../front/journal.ts";
 import { MODE } from "../front/shared.ts";
-import { formatDuration } from "../keepalive/duration.ts";
+import { formatDuration } from "../model/duration.ts";
 import { Lister, type Listing } from "../list.ts";
-import { IDLE_AFTER_MS, summarise, type Summary } from "../summarise.ts";
-import { isPassing, Trouble } from "../trouble.ts";
+import { IDLE_AFTER_MS, summarise, type Summary } from "../report/summary.ts";
+import { Trouble } from "../report/trouble.ts";
+import { isPassing } from "../model/errors.ts";
 import type { Arguments } from "./arguments.ts";
 import { fittingTable, listTable, sortConnections, withNetns } from "./columns.ts";
 import { DONE, FAILED, INTERRUPTED } from "./exit_codes.ts";

@@ -2,7 +2,7 @@
 
 import { host } from "../../ffi/deno.ts";
 import type { ListOptions } from "../list.ts";
-import { UsageError } from "../usage_error.ts";
+import { UsageError } from "../model/errors.ts";
 import { type Arguments, exclude, watchInterval } from "./arguments.ts";
 import { type Column, type Order, parseColumns, parseOrder } from "./columns.ts";
 import { takesEscapes } from "./terminal.ts";

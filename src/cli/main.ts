@@ -3,11 +3,9 @@
 import { host } from "../../ffi/deno.ts";
 import { LibcUnavailable } from "../../ffi/native.ts";
 import { ENGINE } from "../front/command.ts";
-import { SUPERVISE } from "../launch/duty.ts";
-import { CommandError } from "../launch/error.ts";
-import { FilterError } from "../selection/filter_error.ts";
-import { Unsupported } from "../unsupported.ts";
-import { UsageError } from "../usage_error.ts";
+import { SUPERVISE } from "../run/supervisor_config.ts";
+import { CommandError, Unsupported, UsageError } from "../model/errors.ts";
+import { FilterError } from "../select/ss/lexer.ts";
 import { FAILED, UNABLE, USAGE } from "./exit_codes.ts";
 import type { Command } from "./flags.ts";
 import { chooseColour, complainInLines } from "./terminal.ts";
@@ -23,7 +21,7 @@ const WATCHED: readonly Command[] = ["hup", "ls", "keepalive"];
 export async function main(args: readonly string[]): Promise<number> {
   try {
     if (args.length === 1 && args[0] === "--version") return printVersion();
-    if (args[0] === SUPERVISE) return (await import("../supervise.ts")).supervise(args.slice(1));
+    if (args[0] === SUPERVISE) return (await import("../run/supervise.ts")).supervise(args.slice(1));
     if (args[0] === ENGINE) {
       (await import("../front/engine.ts")).becomeEngine(args[1]);
       return await obey(args.slice(2), false);
@@ -43,7 +41,7 @@ async function watchOver(args: readonly string[]): Promise<number | null> {
 /** @param isToBeWatched Whether what is to be watched has another process to do it. */
 async function obey(args: readonly string[], isToBeWatched: boolean): Promise<number> {
   // Before anything that takes time.
-  if (args.includes("run")) (await import("../launch/restore.ts")).noteSignals();
+  if (args.includes("run")) (await import("../run/process_state.ts")).noteSignals();
   const { parseArguments } = await import("./arguments.ts");
   const parsed = parseArguments(args);
   if (parsed.has("version")) return printVersion();

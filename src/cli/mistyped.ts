@@ -1,8 +1,8 @@
 // Words in the place of DEST that are commands, mistyped or another tool's. One of them may be a host as well, or resolve
 // because the DNS has a wildcard: it is never looked up, since whoever types `tcphup list` wants nothing cut.
 
-import { nearest } from "../closest.ts";
-import { UsageError } from "../usage_error.ts";
+import { nearest } from "../model/closest.ts";
+import { UsageError } from "../model/errors.ts";
 
 /** The words that may be mistyped: those that do something themselves. */
 const OWN = ["hup", "ls", "keepalive", "run", "plan", "doctor", "completions", "help", "version"] as const;

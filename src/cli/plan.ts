@@ -2,9 +2,9 @@
 
 import { type KeepaliveSysctls, KERNEL_DEFAULTS } from "../keepalive/detection.ts";
 import { KEEPALIVE_NAMES, type KeepaliveValues, resolveValues, SYSTEM_VALUES } from "../keepalive/values.ts";
-import { keepaliveSysctls } from "../keepalive_of.ts";
+import { keepaliveSysctls } from "../socket/keepalive_read.ts";
 import { emit, formatPlan, parseEmitFormat, plan, valuesWithin } from "../plan.ts";
-import { UsageError } from "../usage_error.ts";
+import { UsageError } from "../model/errors.ts";
 import { type Arguments, exclude } from "./arguments.ts";
 import { DONE } from "./exit_codes.ts";
 import { flagOf, givenValues } from "./keepalive_values.ts";

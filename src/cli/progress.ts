@@ -2,8 +2,8 @@
 
 import { host } from "../../ffi/deno.ts";
 import type { Progress } from "../hang_up.ts";
-import { formatDuration } from "../keepalive/duration.ts";
-import { onPulse } from "../owners/pulse.ts";
+import { formatDuration } from "../model/duration.ts";
+import { onPulse } from "../linux/proc/pulse.ts";
 import { terminalSize } from "./screen.ts";
 import { cut, takesEscapes } from "./terminal.ts";
 

@@ -1,11 +1,11 @@
 // `tcphup run`.
 
-import { expectedWord } from "../closest.ts";
+import { expectedWord } from "../model/closest.ts";
 import { resolveValues } from "../keepalive/values.ts";
-import { keepaliveSysctls } from "../keepalive_of.ts";
-import { launch, type Moment, MOMENTS } from "../launch.ts";
-import { inheritedEnvironment } from "../launch/heritage.ts";
-import { UsageError } from "../usage_error.ts";
+import { keepaliveSysctls } from "../socket/keepalive_read.ts";
+import { launch, type Moment, MOMENTS } from "../run/launch.ts";
+import { inheritedEnvironment } from "../linux/proc/environ.ts";
+import { UsageError } from "../model/errors.ts";
 import type { Arguments } from "./arguments.ts";
 import { givenValues } from "./keepalive_values.ts";
 import { complain } from "./terminal.ts";

@@ -1,8 +1,8 @@
 // The words and flags that select connections.
 
-import { isAnyAddress, isAnyPort } from "../selection/destination.ts";
-import type { Criteria, Selection } from "../selection/selection.ts";
-import { UsageError } from "../usage_error.ts";
+import { isAnyAddress, isAnyPort } from "../select/destination.ts";
+import type { Criteria, Selection } from "../select/criteria.ts";
+import { UsageError } from "../model/errors.ts";
 import { type Arguments, destination } from "./arguments.ts";
 
 /** DEST, PORT and the flags that select. */

@@ -1,6 +1,6 @@
 // The flags that select connections, as data. Their names are those of ss(8) and of the kernel where it has one.
 
-import { STATE_NAMES } from "../selection/state_names.ts";
+import { STATE_NAMES } from "../model/tcp_states.ts";
 import type { Command, Flag } from "./flag.ts";
 
 const selecting: readonly Command[] = ["hup", "ls", "keepalive"];

@@ -1,7 +1,7 @@
 // Where the time went, and how much memory it took: --verbose.
 
-import { readFile } from "../owners/proc.ts";
-import type { Phases, Report } from "../report.ts";
+import { readFile } from "../linux/proc/process.ts";
+import type { Phases, Report } from "../report/report.ts";
 import { complain, paint } from "./terminal.ts";
 
 /** What of a report says so. */

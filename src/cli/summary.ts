@@ -1,10 +1,10 @@
 // `--summary`: what would be hit, on one screen.
 
-import type { Unread } from "../keepalive_of.ts";
+import type { Unread } from "../socket/keepalive_read.ts";
 import { detection, type KeepaliveSysctls } from "../keepalive/detection.ts";
-import { formatDuration } from "../keepalive/duration.ts";
+import { formatDuration } from "../model/duration.ts";
 import type { NetnsSysctls } from "../list.ts";
-import { type Group, IDLE_AFTER_MS, type Summary, type Totals } from "../summarise.ts";
+import { type Group, IDLE_AFTER_MS, type Summary, type Totals } from "../report/summary.ts";
 import { endpointText } from "./connections.ts";
 import { columns } from "./terminal.ts";
 

@@ -1,7 +1,7 @@
 // Text for a person: columns, colours, and names of other processes made harmless.
 
 import { host } from "../../ffi/deno.ts";
-import { UsageError } from "../usage_error.ts";
+import { UsageError } from "../model/errors.ts";
 
 /** Colours by what they say. */
 const COLOURS = { good: 32, bad: 31, odd: 33, faint: 2 } as const;

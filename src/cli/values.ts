@@ -1,6 +1,6 @@
 // Values of flags that are neither texts nor times: counts, rates, percentages.
 
-import { UsageError } from "../usage_error.ts";
+import { UsageError } from "../model/errors.ts";
 
 /** The highest rate: faster than that no pause is long enough to be one. */
 const MAX_PER_S = 10_000;

@@ -1,7 +1,7 @@
 // `--watch`: a list again and again, until the program is interrupted. That is how it is meant to end.
 
 import { host } from "../../ffi/deno.ts";
-import { sleep } from "../sleep.ts";
+import { sleep } from "../../ffi/sleep.ts";
 import { onInterrupt } from "./interrupt.ts";
 import { Screen } from "./screen.ts";
 

@@ -4,7 +4,7 @@ import { host } from "../../ffi/deno.ts";
 import { Descriptor, isSyscallError } from "../../ffi/libc.ts";
 import { dieWithParent } from "../../ffi/process.ts";
 import { keepNotesIn } from "../../ffi/progress.ts";
-import { UsageError } from "../usage_error.ts";
+import { UsageError } from "../model/errors.ts";
 import { ENGINE } from "./command.ts";
 import { keepJournal } from "./journal.ts";
 import { Shared } from "./shared.ts";

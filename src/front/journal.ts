@@ -5,7 +5,7 @@
 
 import { isSyscallError, statx } from "../../ffi/libc.ts";
 import { ABOUT, avoidUser, type Doing, leaveOut, markUnresponsive } from "../../ffi/progress.ts";
-import { type Connection, handleOf, identityOf, type Outcome } from "../connection.ts";
+import { type Connection, handleOf, identityOf, type Outcome } from "../model/connection.ts";
 import { type Entry, MODE, type Shared } from "./shared.ts";
 
 /** The outcomes that cannot be found out again, by the numbers that they are marked with, from 1 on. */

@@ -4,7 +4,7 @@ import { createMemory, mapMemory, readAt, writeAt } from "../../ffi/file.ts";
 import { type Descriptor, EFBIG, SyscallError } from "../../ffi/libc.ts";
 import { fileSizeLimit } from "../../ffi/process.ts";
 import { type Doing, NOTES_SIZE } from "../../ffi/progress.ts";
-import type { Connection } from "../connection.ts";
+import type { Connection } from "../model/connection.ts";
 
 /** How the next engine is to go on. */
 export const MODE = {

@@ -1,9 +1,9 @@
 // Keepalive values as the configuration of programs that set them themselves: one function a format.
 
 import { TCP_USER_TIMEOUT } from "../../ffi/tcp.ts";
-import { expectedWord } from "../closest.ts";
-import { UsageError } from "../usage_error.ts";
-import { type SocketUse, type Step, steps } from "./options.ts";
+import { expectedWord } from "../model/closest.ts";
+import { UsageError } from "../model/errors.ts";
+import { type SocketUse, type Step, steps } from "./socket_options.ts";
 import { KEEPALIVE_FIELDS, KEEPALIVE_NAMES, type KeepaliveName, type KeepaliveValues } from "./values.ts";
 
 /** How a format writes values, and which it can write. What it cannot is named in a comment. */

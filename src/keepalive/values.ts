@@ -1,8 +1,8 @@
 // What keepalive is set to: the options of tcp(7) that bear on it, the ranges that net/ipv4/tcp.c takes, and
 // libkeepalive's defaults and environment variables.
 
-import { UsageError } from "../usage_error.ts";
-import { formatDuration, parseDuration } from "./duration.ts";
+import { UsageError } from "../model/errors.ts";
+import { formatDuration, parseDuration } from "../model/duration.ts";
 
 /** Values to set. 0 leaves the one that the system, or the program, has chosen. */
 export interface KeepaliveValues {
@@ -24,7 +24,7 @@ export interface KeepaliveValues {
   defer_accept_s: number;
 }
 
-export type { Keepalive } from "../connection.ts";
+export type { Keepalive } from "../model/connection.ts";
 
 /** A value's name. */
 export type KeepaliveName = keyof KeepaliveValues;

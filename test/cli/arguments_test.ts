@@ -4,7 +4,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { destination, parseArguments } from "../../src/cli/arguments.ts";
 import { FLAGS } from "../../src/cli/flags.ts";
 import { selectionOf } from "../../src/cli/selection.ts";
-import { UsageError } from "../../src/usage_error.ts";
+import { UsageError } from "../../src/model/errors.ts";
 
 /** The flags that a command line gives, in their order, those with a value as `name=value`. */
 function flags(...words: string[]): string[] {

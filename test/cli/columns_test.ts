@@ -2,8 +2,8 @@
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { COLUMNS, columnsHelp, listTable, parseColumns, parseOrder, sortConnections } from "../../src/cli/columns.ts";
-import type { Connection } from "../../src/connection.ts";
-import { UsageError } from "../../src/usage_error.ts";
+import type { Connection } from "../../src/model/connection.ts";
+import { UsageError } from "../../src/model/errors.ts";
 import { sampleConnection, sampleInfo, sampleKeepalive } from "../harness/sample.ts";
 
 const NAMES = (text?: string, keepalive?: boolean) => parseColumns(text, keepalive).map(({ name }) => name);

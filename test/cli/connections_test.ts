@@ -3,8 +3,8 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { outcomeTable, ownersText, summary } from "../../src/cli/connections.ts";
 import { leaving } from "../../src/cli/terminal.ts";
-import type { Connection } from "../../src/connection.ts";
-import type { Report } from "../../src/report.ts";
+import type { Connection } from "../../src/model/connection.ts";
+import type { Report } from "../../src/report/report.ts";
 import { sampleConnection } from "../harness/sample.ts";
 import { sampleOutcomes, sampleReport } from "../harness/sample_report.ts";
 

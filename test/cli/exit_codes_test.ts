@@ -2,7 +2,7 @@
 
 import { assertEquals } from "@std/assert";
 import { DONE, exitCode, FAILED, INTERRUPTED, REFUSED, UNABLE, USAGE } from "../../src/cli/exit_codes.ts";
-import type { Report } from "../../src/report.ts";
+import type { Report } from "../../src/report/report.ts";
 import { sampleOutcomes, sampleReport } from "../harness/sample_report.ts";
 
 function codeOf(outcomes: readonly string[], given: Partial<Report> = {}): number {

@@ -4,7 +4,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { parseArguments } from "../../src/cli/arguments.ts";
 import { hangUpOptions } from "../../src/cli/hup_options.ts";
 import type { HangUpOptions } from "../../src/hang_up.ts";
-import { UsageError } from "../../src/usage_error.ts";
+import { UsageError } from "../../src/model/errors.ts";
 
 function options(...flags: string[]): HangUpOptions {
   return hangUpOptions(parseArguments(["192.0.2.1", ...flags]));

@@ -3,7 +3,7 @@ import { parseArguments } from "../../src/cli/arguments.ts";
 import { FLAGS } from "../../src/cli/flags.ts";
 import { flagOf, givenValues, warnOfNoEffect } from "../../src/cli/keepalive_values.ts";
 import { KEEPALIVE_FIELDS, KEEPALIVE_NAMES, SYSTEM_VALUES } from "../../src/keepalive/values.ts";
-import { UsageError } from "../../src/usage_error.ts";
+import { UsageError } from "../../src/model/errors.ts";
 
 function given(...args: string[]) {
   return givenValues(parseArguments(["keepalive", "any", ...args]));

@@ -2,7 +2,7 @@
 
 import { assertEquals, assertThrows } from "@std/assert";
 import { parseArguments } from "../../src/cli/arguments.ts";
-import { UsageError } from "../../src/usage_error.ts";
+import { UsageError } from "../../src/model/errors.ts";
 
 /** What is typed, and what is to be proposed for it. */
 const MISTYPED: Record<string, string> = {

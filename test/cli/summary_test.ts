@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { summaryLines, sysctlLines, unreadLine } from "../../src/cli/summary.ts";
 import { KERNEL_DEFAULTS } from "../../src/keepalive/detection.ts";
-import { summarise } from "../../src/summarise.ts";
+import { summarise } from "../../src/report/summary.ts";
 import { sampleConnection, sampleInfo, sampleKeepalive } from "../harness/sample.ts";
 
 const to = (port: number, given = {}) =>

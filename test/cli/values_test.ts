@@ -2,7 +2,7 @@
 
 import { assertEquals, assertThrows } from "@std/assert";
 import { parseCount, parsePercentage, parseRate } from "../../src/cli/values.ts";
-import { UsageError } from "../../src/usage_error.ts";
+import { UsageError } from "../../src/model/errors.ts";
 
 Deno.test("rates", () => {
   assertEquals(parseRate("rate", "50/s"), 50);

@@ -1,6 +1,6 @@
 // A control group of a test's own, in the hierarchy of cgroup v2.
 
-import { cgroupMounts } from "../../src/mountinfo.ts";
+import { cgroupMounts } from "../../src/linux/proc/mountinfo.ts";
 
 /** Where cgroup v2 is mounted; null where it is not. */
 export const CGROUP_ROOT: string | null =

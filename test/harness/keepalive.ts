@@ -1,7 +1,7 @@
 // What tcphup keepalive reports, and what ss(8) says of the same sockets.
 
 import { assertEquals } from "@std/assert";
-import type { Keepalive } from "../../src/connection.ts";
+import type { Keepalive } from "../../src/model/connection.ts";
 import type { KeepaliveReport } from "../../src/set_keepalive.ts";
 import type { Namespace } from "./namespace.ts";
 import { assertExit } from "./scene.ts";

@@ -1,7 +1,7 @@
 // An application with TCP connections that a test drives: programs/peer.py, a command a line.
 
 import { assertEquals } from "@std/assert";
-import type { Keepalive } from "../../src/connection.ts";
+import type { Keepalive } from "../../src/model/connection.ts";
 import { Dialogue } from "./lines.ts";
 import type { Namespace, SpawnOptions } from "./namespace.ts";
 import { type Output, outputOf } from "./process.ts";

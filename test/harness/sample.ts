@@ -1,6 +1,6 @@
 // Connections for tests that need no kernel.
 
-import type { Connection, Info, Keepalive } from "../../src/connection.ts";
+import type { Connection, Info, Keepalive } from "../../src/model/connection.ts";
 
 /** An established connection from 10.0.0.7:51234 to 10.0.0.5:443, except for what is said. */
 export function sampleConnection(given: Partial<Connection> = {}): Connection {

@@ -1,7 +1,7 @@
 // Reports for tests that need no kernel.
 
-import type { Connection, Outcome } from "../../src/connection.ts";
-import { countOutcomes, type Report } from "../../src/report.ts";
+import type { Connection, Outcome } from "../../src/model/connection.ts";
+import { countOutcomes, type Report } from "../../src/report/report.ts";
 import { sampleConnection } from "./sample.ts";
 
 /** Connections with these outcomes, in their order; an error stands behind a colon: `denied: needs CAP_SYS_PTRACE`. */

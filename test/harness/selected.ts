@@ -1,7 +1,7 @@
 // What a selection selects, as `tcphup ls` says.
 
 import { assertEquals } from "@std/assert";
-import type { Connection } from "../../src/connection.ts";
+import type { Connection } from "../../src/model/connection.ts";
 import type { Namespace, SpawnOptions } from "./namespace.ts";
 import { assertExit } from "./scene.ts";
 import { tcphup } from "./tcphup.ts";

@@ -2,7 +2,7 @@
 // compiled program, or a command whose words have a space in between, such as one that starts the sources with Node.
 // TCPHUP_COMPILED names the compiled program for those tests that are about it, TCPHUP_AARCH64 the one for aarch64.
 
-import type { Connection } from "../../src/connection.ts";
+import type { Connection } from "../../src/model/connection.ts";
 import { ENGINE } from "../../src/front/command.ts";
 import type { Namespace, SpawnOptions } from "./namespace.ts";
 import { commandLine, eventually, type Output, outputOf, run } from "./process.ts";

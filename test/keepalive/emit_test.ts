@@ -1,7 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { emit, EMIT_FORMATS, parseEmitFormat } from "../../src/keepalive/emit.ts";
 import { type KeepaliveValues, resolveValues, SYSTEM_VALUES } from "../../src/keepalive/values.ts";
-import { UsageError } from "../../src/usage_error.ts";
+import { UsageError } from "../../src/model/errors.ts";
 
 const ALL: KeepaliveValues = {
   idle_s: 11,

@@ -7,7 +7,7 @@ import {
   resolveValues,
   SYSTEM_VALUES,
 } from "../../src/keepalive/values.ts";
-import { UsageError } from "../../src/usage_error.ts";
+import { UsageError } from "../../src/model/errors.ts";
 
 const LIBKEEPALIVE = { ...SYSTEM_VALUES, idle_s: 15, interval_s: 15, count: 9, user_timeout_ms: 150_000 };
 

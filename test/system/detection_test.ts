@@ -3,7 +3,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { type ForeignFd, pidfdGetfd, pidfdOpen } from "../../ffi/libc.ts";
 import { detection, KERNEL_DEFAULTS } from "../../src/keepalive/detection.ts";
-import { apply, read } from "../../src/keepalive/options.ts";
+import { apply, read } from "../../src/socket/keepalive_options.ts";
 import { type GivenValues, type Keepalive, resolveValues } from "../../src/keepalive/values.ts";
 import { Dialogue } from "../harness/lines.ts";
 import { Namespace } from "../harness/namespace.ts";

@@ -1,7 +1,7 @@
 // tcphup and ss(8) asked the same: for random sockets and random destinations they list the same connections.
 
 import { assertEquals } from "@std/assert";
-import { formatPrefix, parsePrefix } from "../../src/address.ts";
+import { formatPrefix, parsePrefix } from "../../src/model/address.ts";
 import type { Namespace } from "../harness/namespace.ts";
 import { Peer } from "../harness/peer.ts";
 import { assertExit } from "../harness/scene.ts";

@@ -12,7 +12,7 @@ import {
   SOL_SOCKET,
 } from "../../ffi/libc.ts";
 import { emit } from "../../src/keepalive/emit.ts";
-import { read } from "../../src/keepalive/options.ts";
+import { read } from "../../src/socket/keepalive_options.ts";
 import { type Keepalive, type KeepaliveValues, resolveValues, SYSTEM_VALUES } from "../../src/keepalive/values.ts";
 import { Dialogue } from "../harness/lines.ts";
 import { Namespace } from "../harness/namespace.ts";

@@ -1,7 +1,7 @@
 // What comes after a hang-up: --fin-only, --verify, and descriptors that run out.
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import type { Report } from "../../src/report.ts";
+import type { Report } from "../../src/report/report.ts";
 import { Namespace } from "../harness/namespace.ts";
 import { Peer, PYTHON } from "../harness/peer.ts";
 import { eventually, outputOf, run } from "../harness/process.ts";

@@ -1,7 +1,7 @@
 // Guards: --max and --interactive keep tcphup from cutting more than was meant.
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import type { Report } from "../../src/report.ts";
+import type { Report } from "../../src/report/report.ts";
 import type { Namespace } from "../harness/namespace.ts";
 import { Peer } from "../harness/peer.ts";
 import { eventually } from "../harness/process.ts";

@@ -1,7 +1,7 @@
 // --when-idle: requests under way are finished, only the pauses between them are cut.
 
 import { assert, assertEquals, assertMatch, assertNotMatch } from "@std/assert";
-import type { Report } from "../../src/report.ts";
+import type { Report } from "../../src/report/report.ts";
 import { Namespace } from "../harness/namespace.ts";
 import { Peer, Program, pythonProgram } from "../harness/peer.ts";
 import { eventually, outputOf } from "../harness/process.ts";

@@ -2,7 +2,7 @@
 // below: nothing may come too early, however slow the machine.
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import type { Report } from "../../src/report.ts";
+import type { Report } from "../../src/report/report.ts";
 import { Namespace } from "../harness/namespace.ts";
 import { type Connections, Peer } from "../harness/peer.ts";
 import { eventually } from "../harness/process.ts";

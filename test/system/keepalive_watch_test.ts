@@ -1,7 +1,7 @@
 // tcphup keepalive --watch: connections that are opened later, at no cost while none is.
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import type { Connection } from "../../src/connection.ts";
+import type { Connection } from "../../src/model/connection.ts";
 import { DEFAULTS, keepaliveTimers, UNTOUCHED } from "../harness/keepalive.ts";
 import { Lines } from "../harness/lines.ts";
 import { Namespace, type SpawnOptions } from "../harness/namespace.ts";

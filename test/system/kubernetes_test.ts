@@ -6,7 +6,7 @@ import { findFault, type Manifest, readManifest } from "../harness/kubernetes.ts
 import { DOOMED_PORT, Scene } from "../harness/scene.ts";
 import { systemTest } from "../harness/system.ts";
 import { BINARY } from "../harness/tcphup.ts";
-import { compileSelection } from "../../src/selection/selection.ts";
+import { compileSelection } from "../../src/select/criteria.ts";
 import { parseArguments } from "../../src/cli/arguments.ts";
 import { selectionOf } from "../../src/cli/selection.ts";
 

@@ -1,9 +1,9 @@
 // tcphup ls on real programs: what it says of keepalive, timers and traffic, against what the programs and ss say.
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import type { Connection, Keepalive } from "../../src/connection.ts";
+import type { Connection, Keepalive } from "../../src/model/connection.ts";
 import type { Listing } from "../../src/list.ts";
-import type { Group, Totals } from "../../src/summarise.ts";
+import type { Group, Totals } from "../../src/report/summary.ts";
 import type { Namespace } from "../harness/namespace.ts";
 import { type Connections, Peer } from "../harness/peer.ts";
 import { eventually } from "../harness/process.ts";

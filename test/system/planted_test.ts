@@ -28,7 +28,7 @@ class Planted implements AsyncDisposable {
       `${above}/planted.ts`,
       `console.log("PLANTED"); export const main = () => 0, supervise = main, hangUp = main, list = main;`,
     );
-    const modules = ["mod.ts", "src/cli/main.ts", "src/supervise.ts", "src/hang_up.ts", "test/harness/sample.ts"];
+    const modules = ["mod.ts", "src/cli/main.ts", "src/run/supervise.ts", "src/hang_up.ts", "test/harness/sample.ts"];
     const imports = Object.fromEntries(modules.map((path) => [`file://${sources}/${path}`, "./planted.ts"]));
     await write(`${above}/deno.json`, { workspace: ["./tcphup"], imports });
     return planted;

@@ -1,9 +1,9 @@
 // Selecting by where: one namespace or several, by name, process and path, and all of a host at once.
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { currentNetns, NotEntered } from "../../src/netns/enter.ts";
-import { processes } from "../../src/owners/proc.ts";
-import { Places } from "../../src/places.ts";
+import { currentNetns, NotEntered } from "../../src/linux/netns/enter.ts";
+import { processes } from "../../src/linux/proc/process.ts";
+import { Places } from "../../src/select/namespaces.ts";
 import { Namespace } from "../harness/namespace.ts";
 import { Peer } from "../harness/peer.ts";
 import { eventually, run } from "../harness/process.ts";

@@ -2,22 +2,21 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { CLONE_NEWNET, IPPROTO_TCP, open, setns } from "../../ffi/libc.ts";
-import { parseAddress } from "../../src/address.ts";
-import { INET_DIAG_CGROUP_ID, INET_DIAG_MARK, type InetDiagMsg } from "../../src/netlink/inet_diag.ts";
-import { stateMask } from "../../src/netlink/states.ts";
-import { EVERYTHING } from "../../src/selection/filter.ts";
-import type { FilterNames } from "../../src/selection/names.ts";
-import { parseFilter } from "../../src/selection/parse.ts";
-import { mentions, queries, type Query } from "../../src/selection/queries.ts";
-import { ALL_STATES } from "../../src/selection/state_names.ts";
-import { SockDiag } from "../../src/sockdiag/sock_diag.ts";
-import { UsageError } from "../../src/usage_error.ts";
+import { parseAddress } from "../../src/model/address.ts";
+import { INET_DIAG_CGROUP_ID, INET_DIAG_MARK, type InetDiagMsg } from "../../src/linux/netlink/inet_diag.ts";
+import { ALL_STATES, stateMask } from "../../src/model/tcp_states.ts";
+import { EVERYTHING } from "../../src/select/filter.ts";
+import type { FilterNames } from "../../src/select/names.ts";
+import { parseFilter } from "../../src/select/ss/parser.ts";
+import { mentions, queries, type Query } from "../../src/select/dump_plan.ts";
+import { SockDiag } from "../../src/linux/netlink/sock_diag.ts";
+import { UsageError } from "../../src/model/errors.ts";
 import { Dialogue } from "../harness/lines.ts";
 import type { Namespace } from "../harness/namespace.ts";
 import { pythonProgram } from "../harness/peer.ts";
 import { run } from "../harness/process.ts";
 import { systemTest } from "../harness/system.ts";
-import { Random } from "../selection/random.ts";
+import { Random } from "../select/random.ts";
 
 /** How many random filters are tried. */
 const FILTERS = Number(Deno.env.get("TCPHUP_FILTERS") ?? 300);

@@ -1,7 +1,7 @@
 // What the kernel does not come back from: a socket whose lock somebody holds, a process of which /proc cannot be read.
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import type { Connection } from "../../src/connection.ts";
+import type { Connection } from "../../src/model/connection.ts";
 import { pythonProgram } from "../harness/peer.ts";
 import { commandLine, eventually } from "../harness/process.ts";
 import { assertCountsAddUp, assertExit, DOOMED_PORT, KEPT_PORT, Scene } from "../harness/scene.ts";

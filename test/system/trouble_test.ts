@@ -1,7 +1,7 @@
 // A host that fails tcphup for a moment: strace makes system calls fail.
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import type { Report } from "../../src/report.ts";
+import type { Report } from "../../src/report/report.ts";
 import { DEFAULTS, reportOf, UNTOUCHED } from "../harness/keepalive.ts";
 import { Lines } from "../harness/lines.ts";
 import { Namespace } from "../harness/namespace.ts";

@@ -1,7 +1,7 @@
 // What a shell can offer where a word is missing: the same for every shell.
 
 import { EMIT_FORMATS } from "../../keepalive/emit.ts";
-import { STATE_NAMES } from "../../selection/state_names.ts";
+import { STATE_NAMES } from "../../model/tcp_states.ts";
 import { COLUMNS } from "../columns.ts";
 import { type Command, type Flag, FLAGS } from "../flags.ts";
 import { MANUALS } from "../help.ts";

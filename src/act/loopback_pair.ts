@@ -1,0 +1,68 @@
+// A connection of our own, from this process to itself over loopback, to try things on.
+
+import {
+  accept,
+  AF_INET,
+  bind,
+  connect,
+  type Descriptor,
+  getsockname,
+  isSyscallError,
+  listen,
+  SOCK_STREAM,
+  socket,
+} from "../../ffi/libc.ts";
+import { aboutNothing } from "../../ffi/progress.ts";
+import { ipv4 } from "../model/address.ts";
+import type { Connection } from "../model/connection.ts";
+import { encodeSockaddr, sockaddrPort } from "../linux/netlink/sockaddr.ts";
+import { Selector } from "../select/selector.ts";
+import { compileSelection } from "../select/criteria.ts";
+
+const LOOPBACK = ipv4(0x7f000001);
+
+/** The end that has connected. The other end reads nothing. */
+export interface Pair {
+  readonly client: Descriptor;
+  /** The row that the kernel lists for it, if it does. */
+  listed(): Connection | undefined;
+}
+
+/**
+ * Opens a connection, and closes it afterwards.
+ *
+ * @param protocol IPPROTO_TCP or IPPROTO_MPTCP.
+ * @throws {Error} Where loopback is down.
+ */
+export function withPair<T>(protocol: number, use: (pair: Pair) => T): T {
+  const sockets: Descriptor[] = [];
+  const track = (descriptor: Descriptor): Descriptor => {
+    sockets.push(descriptor);
+    return descriptor;
+  };
+  aboutNothing();
+  try {
+    const listener = track(socket(AF_INET, SOCK_STREAM, protocol));
+    bind(listener, encodeSockaddr(LOOPBACK, 0));
+    listen(listener, 1);
+    const client = track(socket(AF_INET, SOCK_STREAM, protocol));
+    const port = sockaddrPort(getsockname(listener));
+    connect(client, encodeSockaddr(LOOPBACK, port));
+    track(accept(listener));
+    return use({ client, listed: () => listedOn(port) });
+  } catch (error) {
+    if (!isSyscallError(error, "ENETUNREACH", "EADDRNOTAVAIL")) throw error;
+    throw new Error("loopback is down, so nothing could be tried: ip link set lo up");
+  } finally {
+    for (const descriptor of sockets.reverse()) descriptor.close();
+  }
+}
+
+function listedOn(port: number): Connection | undefined {
+  const selector = new Selector(compileSelection({ dst: "127.0.0.1", dport: port }));
+  try {
+    return selector.select()[0];
+  } finally {
+    selector.close();
+  }
+}

@@ -1,0 +1,239 @@
+// What `doctor` tries, each with sockets of its own on loopback.
+
+import { host } from "../../ffi/deno.ts";
+import {
+  type Descriptor,
+  type ForeignFd,
+  IPPROTO_MPTCP,
+  IPPROTO_TCP,
+  isSyscallError,
+  pidfdGetfd,
+  pidfdOpen,
+  socketCookie,
+  type SyscallError,
+} from "../../ffi/libc.ts";
+import { Duplicate } from "../socket/duplicate.ts";
+import { withPair } from "../act/loopback_pair.ts";
+import { formatCookie } from "../linux/netlink/inet_diag.ts";
+import { currentNetns, inNetns, NotEntered } from "../linux/netns/enter.ts";
+import { findNetns, mustExist, type Netns } from "../linux/netns/find.ts";
+import { destroysOrphans, WOULD_STAY } from "../act/orphans.ts";
+import { hasCapability, missingForGetfd, missingToEnter, missingToLook } from "../linux/proc/permissions.ts";
+import { areAll, processes } from "../linux/proc/process.ts";
+import { DescriptorTable } from "../linux/proc/fd_table.ts";
+import { refusalOf } from "../socket/with_duplicate.ts";
+import { Selector } from "../select/selector.ts";
+import { compileSelection } from "../select/criteria.ts";
+import { sockIdOf } from "../select/sockets.ts";
+
+/** One thing that was tried. */
+export interface Finding {
+  /** What was tried. */
+  name: string;
+  /** `ok`; `limited` where a part of a command does not work; `missing` where it cannot do what the command is for. */
+  status: "ok" | "limited" | "missing";
+  /** What was seen, and what would help. */
+  detail: string;
+  /** The commands and flags that need it. */
+  affects: string[];
+}
+
+/** What came of trying. */
+export type Verdict = Pick<Finding, "status" | "detail">;
+
+/** A descriptor of another process, which is not a child of this one. */
+export interface Foreign {
+  readonly pid: number;
+  readonly fd: number;
+}
+
+/** One thing to try. */
+export interface Probe {
+  readonly name: string;
+  readonly affects: string[];
+  /** @param foreign null where there is no such process. */
+  attempt(foreign: Foreign | null): Verdict;
+}
+
+export const ok = (detail: string): Verdict => ({ status: "ok", detail });
+export const limited = (detail: string): Verdict => ({ status: "limited", detail });
+export const missing = (detail: string): Verdict => ({ status: "missing", detail });
+
+/** Everything that tcphup's commands rest on. */
+export const PROBES: readonly Probe[] = [
+  probe("sock_diag: list TCP sockets", ["hup", "ls"], listsTcp),
+  probe("sock_diag: list MPTCP connections", ["hup", "ls"], listsMptcp),
+  probe("/proc: find who holds a socket", ["hup", "ls"], readsProc),
+  probe("pidfd_getfd: duplicate a descriptor", ["hup", "keepalive"], duplicates),
+  probe("pidfd_getfd: of any process", ["hup", "keepalive"], duplicatesAnybodys),
+  probe("shutdown: hang up", ["hup"], hangsUp),
+  probe("SOCK_DESTROY: destroy any connection", ["hup --destroy", "hup --destroy-after"], destroys),
+  probe("SOCK_DESTROY: destroy what a program has closed", ["hup --destroy", "hup --destroy-after"], destroysClosed),
+  probe("connect(AF_UNSPEC): destroy through a duplicate", ["hup --destroy", "hup --destroy-after"], aborts),
+  probe("setns: enter other network namespaces", ["--netns"], entersNamespaces),
+];
+
+function probe(name: string, affects: string[], attempt: Probe["attempt"]): Probe {
+  return { name, affects, attempt };
+}
+
+function listsTcp(): Verdict {
+  return withPair(IPPROTO_TCP, ({ client, listed }) => {
+    if (listed()?.cookie === socketCookie(client, formatCookie)) return ok("works");
+    return missing("the kernel did not list a connection that was just opened");
+  });
+}
+
+function listsMptcp(): Verdict {
+  try {
+    return withPair(IPPROTO_MPTCP, ({ listed }) => {
+      if (listed()?.protocol === "mptcp") return ok("works");
+      return limited("MPTCP connections are seen as their TCP subflows only: needs CONFIG_INET_MPTCP_DIAG");
+    });
+  } catch (error) {
+    if (!isSyscallError(error, "EPROTONOSUPPORT", "ENOPROTOOPT", "EINVAL")) throw error;
+    return ok("this kernel, or net.mptcp.enabled, has MPTCP off: there are no such connections");
+  }
+}
+
+function readsProc(): Verdict {
+  const pids = processes();
+  const need = missingToLook() ?? "forbidden by a security module, or by their user namespaces";
+  if (!areAll(pids)) return limited(`the processes of other users are hidden (hidepid): ${need}`);
+  const tables = pids.map((pid) => DescriptorTable.open(pid)).filter((table) => table !== null);
+  const unreadable = tables.filter(isUnreadable).length;
+  if (unreadable === 0) return ok(`all ${tables.length} processes can be looked into`);
+  return limited(`${unreadable} of ${tables.length} processes cannot be looked into: ${need}`);
+}
+
+/** Whether what the descriptors lead to is hidden: that there are some may be seen all the same. */
+function isUnreadable(table: DescriptorTable | "unreadable"): boolean {
+  if (table === "unreadable") return true;
+  if (!table.exhausted) table.readBlock(() => false);
+  return table.denied;
+}
+
+/** A duplicate of one of our own sockets, taken the way that another process's would be. */
+function duplicateOf(client: Descriptor): Duplicate {
+  return new Duplicate(duplicate(host.pid, client.number), "tcp");
+}
+
+function duplicate(pid: number, fd: number): Descriptor {
+  const pidfd = pidfdOpen(pid);
+  try {
+    return pidfdGetfd(pidfd, fd as ForeignFd);
+  } finally {
+    pidfd.close();
+  }
+}
+
+function duplicates(foreign: Foreign | null): Verdict {
+  try {
+    if (foreign !== null) duplicate(foreign.pid, foreign.fd).close();
+    else withPair(IPPROTO_TCP, ({ client }) => duplicateOf(client).close());
+  } catch (error) {
+    if (!isSyscallError(error)) throw error;
+    return missing(`${error.message}: ${refusalOf(error).error}`);
+  }
+  return foreign ? ok("works") : limited("tried on this process alone, which is always allowed to");
+}
+
+/** No descriptor has it: who may open the process is told EBADF, who may not EPERM, and nothing is opened. */
+const NO_FD = 0x7fffffff;
+
+function duplicatesAnybodys(): Verdict {
+  const pids = processes();
+  const denied = pids.filter(isDenied).length;
+  if (denied === 0) return ok(`works for all ${pids.length} processes`);
+  return limited(`denied for ${denied} of ${pids.length} processes: ${missingForGetfd()}`);
+}
+
+function isDenied(pid: number): boolean {
+  try {
+    duplicate(pid, NO_FD).close();
+    return false;
+  } catch (error) {
+    if (!isSyscallError(error)) throw error;
+    return ["EPERM", "EACCES", "ENOSYS"].includes(error.code);
+  }
+}
+
+function hangsUp(): Verdict {
+  return withPair(IPPROTO_TCP, ({ client }) => {
+    const duplicate = duplicateOf(client);
+    try {
+      return duplicate.hangUp({ linger_ms: 1000 }) === "already-gone"
+        ? missing("the connection had ended by itself")
+        : ok("works");
+    } finally {
+      duplicate.close();
+    }
+  });
+}
+
+function destroys(): Verdict {
+  return withPair(IPPROTO_TCP, ({ listed }) => {
+    const connection = listed();
+    if (connection === undefined) return limited("not tried: the connection to try it on was not listed");
+    const selector = new Selector(compileSelection({ dst: "any" }));
+    try {
+      selector.diagOf(connection).destroy(IPPROTO_TCP, sockIdOf(connection));
+      return ok("works");
+    } catch (error) {
+      if (!isSyscallError(error, "EPERM", "EOPNOTSUPP")) throw error;
+      return limited(
+        `${destroyNeeds(error)}; where a process holds the connection, it is destroyed through a duplicate`,
+      );
+    } finally {
+      selector.close();
+    }
+  });
+}
+
+function destroysClosed(): Verdict {
+  try {
+    return destroysOrphans() ? ok("works") : limited(`${WOULD_STAY}, so it is left to its timers`);
+  } catch (error) {
+    if (!isSyscallError(error, "EPERM", "EOPNOTSUPP")) throw error;
+    return limited(destroyNeeds(error));
+  }
+}
+
+function destroyNeeds({ code }: SyscallError): string {
+  return code === "EPERM" ? "needs CAP_NET_ADMIN" : "needs a kernel with CONFIG_INET_DIAG_DESTROY";
+}
+
+function aborts(): Verdict {
+  return withPair(IPPROTO_TCP, ({ client }) => {
+    const duplicate = duplicateOf(client);
+    try {
+      duplicate.abort();
+      return ok("works");
+    } catch (error) {
+      if (!isSyscallError(error)) throw error;
+      return limited(error.message);
+    } finally {
+      duplicate.close();
+    }
+  });
+}
+
+function entersNamespaces(): Verdict {
+  const { namespaces, closed } = findNetns(["all"], processes(), mustExist);
+  const forbidden = closed.length + namespaces.filter((netns) => !mayEnter(netns)).length;
+  const all = namespaces.length + closed.length;
+  if (forbidden > 0) return limited(`${forbidden} of ${all} cannot be entered: ${missingToEnter()}`);
+  if (all > 1) return ok(`works for all ${all}; this one is ${currentNetns()}`);
+  if (hasCapability("CAP_SYS_ADMIN")) return ok(`there is none but this one, ${currentNetns()}`);
+  return limited(`there is none but this one to try it on: ${missingToEnter()}`);
+}
+
+/** Whether the namespace can be entered, or has gone. */
+function mayEnter(netns: Netns): boolean {
+  try {
+    return inNetns(netns, () => true);
+  } catch (error) {
+    if (error instanceof NotEntered) return error.reason !== "forbidden";
+    throw error;
+  }
+}

@@ -1,0 +1,81 @@
+// Which options of socket(7) and tcp(7) the keepalive values are, and in which order setsockopt(2) sets them.
+
+import { IPPROTO_TCP, SO_KEEPALIVE, SOL_SOCKET } from "../../ffi/libc.ts";
+import {
+  TCP_DEFER_ACCEPT,
+  TCP_KEEPCNT,
+  TCP_KEEPIDLE,
+  TCP_KEEPINTVL,
+  TCP_MAXSEG,
+  TCP_SYNCNT,
+  TCP_USER_TIMEOUT,
+  TCP_WINDOW_CLAMP,
+} from "../../ffi/tcp.ts";
+import type { KeepaliveName, KeepaliveValues } from "./values.ts";
+
+/** A socket option, as setsockopt(2) takes it. */
+export interface SocketOption {
+  /** The constant of <sys/socket.h> or <netinet/tcp.h>: `TCP_KEEPIDLE`. */
+  readonly option: string;
+  readonly level: number;
+  /** The constant's number. */
+  readonly name: number;
+}
+
+/** One call of setsockopt(2). */
+export interface Step extends SocketOption {
+  readonly value: number;
+}
+
+/**
+ * Where a socket stands, which decides what can still have an effect: `new` (from socket(2), to become either),
+ * `connect` (about to call connect(2)), `listen` (a listener: what it accepts later inherits all), `established`.
+ */
+export type SocketUse = "new" | "connect" | "listen" | "established";
+
+const ANYWHERE: readonly SocketUse[] = ["new", "connect", "listen", "established"];
+
+function tcp(option: string, name: number): SocketOption {
+  return { option, level: IPPROTO_TCP, name };
+}
+
+/** SO_KEEPALIVE of socket(7): it starts the timer. */
+export const KEEPALIVE_SWITCH: SocketOption = { option: "SO_KEEPALIVE", level: SOL_SOCKET, name: SO_KEEPALIVE };
+
+/**
+ * The option of each value, and where it has an effect. The order is that of the calls. The keepalive timer reads the
+ * interval and the count when it fires, so these come first; TCP_KEEPIDLE arms it anew where keepalive is on already, and
+ * SO_KEEPALIVE, which follows it, arms it where it was off. Only then comes the user timeout, which has an effect of its
+ * own: whoever is killed between two calls leaves no connection with that alone.
+ */
+const OPTIONS: readonly { value: KeepaliveName; option: SocketOption; uses: readonly SocketUse[] }[] = [
+  { value: "interval_s", option: tcp("TCP_KEEPINTVL", TCP_KEEPINTVL), uses: ANYWHERE },
+  { value: "count", option: tcp("TCP_KEEPCNT", TCP_KEEPCNT), uses: ANYWHERE },
+  { value: "idle_s", option: tcp("TCP_KEEPIDLE", TCP_KEEPIDLE), uses: ANYWHERE },
+  { value: "user_timeout_ms", option: tcp("TCP_USER_TIMEOUT", TCP_USER_TIMEOUT), uses: ANYWHERE },
+  { value: "window_clamp", option: tcp("TCP_WINDOW_CLAMP", TCP_WINDOW_CLAMP), uses: ANYWHERE },
+  // The largest segment is agreed on with the SYN, and later values change nothing.
+  { value: "maxseg", option: tcp("TCP_MAXSEG", TCP_MAXSEG), uses: ["new", "connect", "listen"] },
+  { value: "syncnt", option: tcp("TCP_SYNCNT", TCP_SYNCNT), uses: ["new", "connect"] },
+  { value: "defer_accept_s", option: tcp("TCP_DEFER_ACCEPT", TCP_DEFER_ACCEPT), uses: ["new", "listen"] },
+];
+
+/** The option that stands for a value. */
+export function optionOf(name: KeepaliveName): SocketOption {
+  return OPTIONS.find(({ value }) => value === name)!.option;
+}
+
+/** The calls that set `values` on a socket of that use, in order. Values of 0 need none. */
+export function steps(values: KeepaliveValues, use: SocketUse): Step[] {
+  const all: Step[] = [];
+  for (const { value, option, uses } of OPTIONS) {
+    if (values[value] !== 0 && uses.includes(use)) all.push({ ...option, value: values[value] });
+    if (value === "idle_s") all.push({ ...KEEPALIVE_SWITCH, value: 1 });
+  }
+  return all;
+}
+
+/** The values that are not 0 and have no effect on a socket of that use. */
+export function withoutEffect(values: KeepaliveValues, use: SocketUse): KeepaliveName[] {
+  return OPTIONS.filter(({ value, uses }) => values[value] !== 0 && !uses.includes(use)).map(({ value }) => value);
+}

@@ -1,0 +1,222 @@
+// sock_diag(7) as two operations: list the sockets of a family, destroy one socket.
+
+import { AF_UNSPEC, ENOBUFS, ENOENT, isSyscallError, SyscallError } from "../../../ffi/libc.ts";
+import { aboutList } from "../../../ffi/progress.ts";
+import {
+  encodeRequest,
+  encodeTcpRequest,
+  extension,
+  INET_DIAG_INFO,
+  INET_DIAG_REQ_BYTECODE,
+  INET_DIAG_REQ_PROTOCOL,
+  InetDiagMsg,
+  MSG_SIZE,
+  SOCK_DESTROY,
+  SOCK_DIAG_BY_FAMILY,
+  type SockId,
+  TCPDIAG_GETSOCK,
+} from "./inet_diag.ts";
+import {
+  align4,
+  encodeAttribute,
+  encodeMessage,
+  GarbledMessage,
+  messageErrno,
+  NLM_F_ACK,
+  NLM_F_DUMP,
+  NLM_F_DUMP_INTR,
+  NLM_F_REQUEST,
+  NLMSG_DONE,
+  NLMSG_ERROR,
+  NLMSGHDR_SIZE,
+} from "./message.ts";
+import { openTransport, type Transport } from "./socket.ts";
+
+/** Which sockets to list. */
+export interface DumpRequest {
+  /** AF_INET, AF_INET6, or AF_UNSPEC for both: that only for TCP. */
+  readonly family: number;
+  /** IPPROTO_TCP or IPPROTO_MPTCP. */
+  readonly protocol: number;
+  /** Mask of 1 << state. */
+  readonly states: number;
+  /** Bits of the reply attributes to ask for: see `extension()`. */
+  readonly extensions: number;
+  /** The kernel's filter, null for none. */
+  readonly bytecode: Uint8Array | null;
+}
+
+/** What the kernel sends at most in one datagram of a dump, and what fits most of its lists in few. */
+const BUFFER_SIZE = 64 * 1024;
+const ATTEMPTS = 4;
+
+/** The message that asks for a dump. */
+export function encodeDump(request: DumpRequest, sequence: number): Uint8Array {
+  const both = request.family === AF_UNSPEC;
+  const type = both ? TCPDIAG_GETSOCK : SOCK_DIAG_BY_FAMILY;
+  const payload = both ? encodeTcpRequest(request) : encodeRequest(request);
+  const attributes = both ? [] : [encodeAttribute(INET_DIAG_REQ_PROTOCOL, u32(request.protocol))];
+  if (request.bytecode) attributes.push(encodeAttribute(INET_DIAG_REQ_BYTECODE, request.bytecode));
+  return encodeMessage(type, NLM_F_REQUEST | NLM_F_DUMP, sequence, payload, attributes);
+}
+
+/** What is left of a dump after a datagram: `disturbed` is more of one that is inconsistent, `garbled` is no telling. */
+type Left = "more" | "disturbed" | "garbled" | "end";
+
+/**
+ * Reads one datagram of a dump: moves `row` to each socket in it and calls `each`. Returns whether there is more to come,
+ * and whether it can be relied upon.
+ *
+ * @throws {SyscallError} What the kernel answers in place of a dump, or ends it with.
+ */
+export function readDatagram(
+  view: DataView,
+  sequence: number,
+  row: InetDiagMsg,
+  each: (row: InetDiagMsg) => void,
+): Left {
+  try {
+    return readMessages(view, sequence, row, each);
+  } catch (error) {
+    if (error instanceof GarbledMessage) return "garbled";
+    throw error;
+  }
+}
+
+function readMessages(view: DataView, sequence: number, row: InetDiagMsg, each: (row: InetDiagMsg) => void): Left {
+  let disturbed = false;
+  for (let offset = 0; offset < view.byteLength;) {
+    if (offset + NLMSGHDR_SIZE > view.byteLength) return "garbled";
+    const length = view.getUint32(offset, true);
+    const end = offset + length;
+    if (length < NLMSGHDR_SIZE || end > view.byteLength) return "garbled";
+    if (view.getUint32(offset + 8, true) === sequence) {
+      const type = view.getUint16(offset + 4, true);
+      if (view.getUint16(offset + 6, true) & NLM_F_DUMP_INTR) disturbed = true;
+      if (type === NLMSG_DONE || type === NLMSG_ERROR) {
+        const errno = messageErrno(view, offset, end);
+        if (errno === null) return "garbled";
+        if (errno !== 0) throw new SyscallError("sock_diag dump", errno);
+        return disturbed ? "garbled" : "end";
+      }
+      if (type === SOCK_DIAG_BY_FAMILY || type === TCPDIAG_GETSOCK) each(row.at(view, offset + NLMSGHDR_SIZE, end));
+    }
+    offset += align4(length);
+  }
+  return disturbed ? "disturbed" : "more";
+}
+
+/** A connection to the kernel's sock_diag, in the network namespace in which it was first used. */
+export class SockDiag {
+  readonly #open: () => Transport;
+  #transport: Transport | null = null;
+  #buffer = new Uint8Array(BUFFER_SIZE);
+  #sequence = 0;
+  readonly #row = new InetDiagMsg();
+
+  constructor(open: () => Transport = openTransport) {
+    this.#open = open;
+  }
+
+  /**
+   * Calls `each` for every socket that the kernel lists. The row is valid during the call only. A dump that is
+   * disturbed (a lost or truncated datagram) starts anew, so a socket may be given twice.
+   *
+   * @throws {SyscallError} `ENOENT` where the kernel lacks the protocol's diag module, `EINVAL` for a filter that it
+   * refuses, `ENOBUFS` when every attempt was disturbed.
+   */
+  dump(request: DumpRequest, each: (row: InetDiagMsg) => void): void {
+    for (let attempt = 1;; attempt++) {
+      const sequence = ++this.#sequence;
+      aboutList((request.extensions & extension(INET_DIAG_INFO)) !== 0);
+      this.#send(encodeDump(request, sequence));
+      try {
+        if (this.#receiveDump(sequence, each)) return;
+      } catch (error) {
+        this.close();
+        // What is said of a missing module depends on the request.
+        if (request.family === AF_UNSPEC && isSyscallError(error, "EOPNOTSUPP")) {
+          throw new SyscallError(error.syscall, ENOENT);
+        }
+        // EAGAIN is the receive timeout: the end of the dump was lost.
+        if (!isSyscallError(error, "ENOBUFS", "EAGAIN") || attempt === ATTEMPTS) throw error;
+        continue;
+      }
+      this.close();
+      if (attempt === ATTEMPTS) throw new SyscallError("sock_diag dump", ENOBUFS);
+    }
+  }
+
+  /** Returns whether the dump arrived whole. */
+  #receiveDump(sequence: number, each: (row: InetDiagMsg) => void): boolean {
+    let whole = true;
+    for (;;) {
+      const received = this.#transport!.receive(this.#buffer);
+      if (received > this.#buffer.length) {
+        this.#buffer = new Uint8Array(align4(received));
+        return false;
+      }
+      // A dump that ends without NLMSG_DONE would be waited for forever.
+      if (received === 0) return false;
+      const left = readDatagram(new DataView(this.#buffer.buffer, 0, received), sequence, this.#row, each);
+      if (left === "disturbed") whole = false;
+      if (left === "garbled") return false;
+      if (left === "end") return whole;
+    }
+  }
+
+  /**
+   * Aborts one TCP socket (SOCK_DESTROY): its peer is sent a RST. The id must carry the cookie; without it the
+   * kernel could find the listener in place of a connection that has gone.
+   *
+   * @throws {SyscallError} `ENOENT` when it is gone; `EPERM` without CAP_NET_ADMIN in the user namespace of the network
+   * namespace; `EOPNOTSUPP` where the kernel lacks CONFIG_INET_DIAG_DESTROY, and for MPTCP.
+   */
+  destroy(protocol: number, id: SockId): void {
+    const errno = this.#ask(SOCK_DESTROY, protocol, id, () => {});
+    if (errno !== 0) throw new SyscallError("SOCK_DESTROY", errno);
+  }
+
+  /**
+   * The state of one TCP socket, which the kernel finds by its ends and compares by its cookie; null when there is none.
+   * Where no connection has these ends the kernel looks for a listener on the local end, so it may be LISTEN.
+   */
+  stateOf(protocol: number, id: SockId): number | null {
+    let state: number | null = null;
+    const errno = this.#ask(SOCK_DIAG_BY_FAMILY, protocol, id, (row) => state = row.state);
+    if (errno !== 0 && errno !== ENOENT) throw new SyscallError("sock_diag", errno);
+    return state;
+  }
+
+  /** Asks something about one socket. Calls `each` for a row that comes back, and returns the errno, 0 for none. */
+  #ask(type: number, protocol: number, id: SockId, each: (row: InetDiagMsg) => void): number {
+    const payload = encodeRequest({ family: id.family, protocol, id });
+    const sequence = ++this.#sequence;
+    this.#send(encodeMessage(type, NLM_F_REQUEST | NLM_F_ACK, sequence, payload));
+    for (;;) {
+      const received = Math.min(this.#transport!.receive(this.#buffer), this.#buffer.length);
+      const view = new DataView(this.#buffer.buffer, 0, received);
+      if (received < NLMSGHDR_SIZE || view.getUint32(8, true) !== sequence) continue;
+      const answer = view.getUint16(4, true);
+      if (answer === SOCK_DIAG_BY_FAMILY && received >= NLMSGHDR_SIZE + MSG_SIZE) {
+        each(this.#row.at(view, NLMSGHDR_SIZE, received));
+      }
+      const errno = answer === NLMSG_ERROR ? messageErrno(view, 0, received) : null;
+      if (errno !== null) return errno;
+    }
+  }
+
+  #send(message: Uint8Array): void {
+    this.#transport ??= this.#open();
+    this.#transport.send(message);
+  }
+
+  close(): void {
+    this.#transport?.close();
+    this.#transport = null;
+  }
+}
+
+function u32(value: number): Uint8Array {
+  return new Uint8Array(new Uint32Array([value]).buffer);
+}

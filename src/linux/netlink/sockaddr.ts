@@ -1,0 +1,48 @@
+// `struct sockaddr_in` of <netinet/in.h>, and `struct sockaddr_in6`. The family is in host order, ports and addresses
+// are in network order.
+
+import { type Address, formatAddress, ipv4, isIPv4, type Words } from "../../model/address.ts";
+import type { Endpoint } from "../../model/connection.ts";
+
+/** sizeof(struct sockaddr_in) and sizeof(struct sockaddr_in6). */
+export const SOCKADDR_IN_SIZE = 16;
+export const SOCKADDR_IN6_SIZE = 28;
+
+const AF_INET = 2;
+const AF_INET6 = 10;
+
+/** sizeof(struct sockaddr_in), and of sockaddr_in6 without its scope, which older programs leave out. */
+const SIZE_OF_IPV4 = 16;
+const SIZE_OF_IPV6 = 24;
+
+/** Reads the address of a `struct sockaddr_in` or `sockaddr_in6`; null for any other family, and for fewer bytes. */
+export function sockaddrAddress(bytes: Uint8Array): Address | null {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const family = bytes.length < SIZE_OF_IPV4 ? null : view.getUint16(0, true);
+  if (family === AF_INET) return ipv4(view.getUint32(4));
+  if (family !== AF_INET6 || bytes.length < SIZE_OF_IPV6) return null;
+  return { words: [8, 12, 16, 20].map((offset) => view.getUint32(offset)) as unknown as Words };
+}
+
+/** Reads the port of a `struct sockaddr_in` or `sockaddr_in6`. */
+export function sockaddrPort(bytes: Uint8Array): number {
+  return bytes[2] << 8 | bytes[3];
+}
+
+/** Reads an endpoint; its address is empty where `sockaddrAddress` finds none. */
+export function decodeSockaddr(bytes: Uint8Array): Endpoint {
+  const address = sockaddrAddress(bytes);
+  return { address: address === null ? "" : formatAddress(address), port: sockaddrPort(bytes) };
+}
+
+/** A `struct sockaddr_in` for an IPv4 address, a `struct sockaddr_in6` for any other. */
+export function encodeSockaddr(address: Address, port: number): Uint8Array {
+  const four = isIPv4(address);
+  const bytes = new Uint8Array(four ? SOCKADDR_IN_SIZE : SOCKADDR_IN6_SIZE);
+  const view = new DataView(bytes.buffer);
+  view.setUint16(0, four ? AF_INET : AF_INET6, true);
+  view.setUint16(2, port);
+  if (four) view.setUint32(4, address.words[3]);
+  else address.words.forEach((word, i) => view.setUint32(8 + 4 * i, word));
+  return bytes;
+}

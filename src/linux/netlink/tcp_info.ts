@@ -1,0 +1,71 @@
+// `struct tcp_info` of <linux/tcp.h>, as INET_DIAG_INFO and getsockopt(2) with TCP_INFO give it: how a TCP connection has
+// been. All integers are in host order. The kernel appends fields from version to version and says how far it got by
+// the length alone. For an MPTCP connection INET_DIAG_INFO is `struct mptcp_info` of <linux/mptcp.h>, which grows in the same way.
+
+import type { TcpInfo } from "../../model/connection.ts";
+
+/** The option of tcp(7) that reads the struct from a descriptor. */
+export const TCP_INFO = 11;
+
+/** Up to where the struct has reached since tcpi_total_retrans was added, in Linux 2.6. */
+const OLDEST_SIZE = 104;
+
+/** Reads the struct, as much of it as there is; null for fewer bytes than any kernel writes. */
+export function decodeTcpInfo(view: DataView): TcpInfo | null {
+  if (view.byteLength < OLDEST_SIZE) return null;
+  return {
+    state: view.getUint8(0),
+    retransmits: view.getUint8(2),
+    probes: view.getUint8(3),
+    backoff: view.getUint8(4),
+    rto_us: view.getUint32(8, true),
+    unacked: view.getUint32(24, true),
+    last_data_sent_ms: view.getUint32(44, true),
+    // tcpi_last_ack_sent, at 48, is always 0.
+    last_data_recv_ms: view.getUint32(52, true),
+    last_ack_recv_ms: view.getUint32(56, true),
+    rtt_us: view.getUint32(68, true),
+    total_retrans: view.getUint32(100, true),
+    bytes_acked: u64(view, 120),
+    bytes_received: u64(view, 128),
+    notsent_bytes: u32(view, 144),
+  };
+}
+
+function u32(view: DataView, offset: number): number | null {
+  return offset + 4 <= view.byteLength ? view.getUint32(offset, true) : null;
+}
+
+/** A counter of 64 bits as a number: exact up to 9 PB. */
+function u64(view: DataView, offset: number): number | null {
+  if (offset + 8 > view.byteLength) return null;
+  return view.getUint32(offset + 4, true) * 2 ** 32 + view.getUint32(offset, true);
+}
+
+/**
+ * For how long no data has gone either way, in milliseconds. Acknowledgements and keepalive probes are no data;
+ * retransmissions are. Holds for connections that have been established.
+ */
+export function idleTime(info: Pick<TcpInfo, "last_data_sent_ms" | "last_data_recv_ms">): number {
+  return Math.min(info.last_data_sent_ms, info.last_data_recv_ms);
+}
+
+/** When data last went over an MPTCP connection, on whichever of its subflows: as in TcpInfo. */
+export interface MptcpInfo {
+  readonly last_data_sent_ms: number;
+  readonly last_data_recv_ms: number;
+  readonly last_ack_recv_ms: number;
+}
+
+/** Up to and with mptcpi_last_ack_recv: Linux ≥ 6.10. */
+const SIZE_WITH_TIMES = 96;
+
+/** Reads the struct; null from a kernel that is too old to say when. */
+export function decodeMptcpInfo(view: DataView): MptcpInfo | null {
+  if (view.byteLength < SIZE_WITH_TIMES) return null;
+  return {
+    last_data_sent_ms: view.getUint32(84, true),
+    last_data_recv_ms: view.getUint32(88, true),
+    last_ack_recv_ms: view.getUint32(92, true),
+  };
+}

@@ -1,0 +1,238 @@
+// proc(5), as far as it says who holds which descriptor. Read through libc: the runtime's own file functions are
+// slower and ask for more permissions. A process may vanish at any moment, which here is never an error.
+
+import {
+  cString,
+  type Descriptor,
+  type FileStatus,
+  getdents64,
+  isSyscallError,
+  O_DIRECTORY,
+  open,
+  read,
+  readlinkat,
+  statx,
+} from "../../../ffi/libc.ts";
+import { avoidsUsers, isAvoided, isLeftOut, markUnresponsive } from "../../../ffi/progress.ts";
+
+/** What a process that has gone, or is going, answers with. */
+const GONE = ["ENOENT", "ESRCH"];
+/** What answers for another user's process: EACCES, or with the mount option hidepid=1 EPERM. */
+const DENIED = ["EACCES", "EPERM"];
+
+const buffer = new Uint8Array(32 * 1024);
+const bufferView = new DataView(buffer.buffer);
+
+const utf8 = new TextDecoder();
+
+/** The whole of a file; null when it is gone, or not this user's to read. */
+export function readFile(path: string): string | null {
+  let file: Descriptor | undefined;
+  try {
+    file = open(null, path);
+    return readToEnd(file);
+  } catch (error) {
+    if (isSyscallError(error, ...GONE, ...DENIED)) return null;
+    throw error;
+  } finally {
+    file?.close();
+  }
+}
+
+/** A file of /proc may come in pieces of a page, so only 0 is the end. */
+function readToEnd(file: Descriptor): string {
+  let bytes = buffer;
+  let end = 0;
+  for (;;) {
+    const length = read(file, bytes.subarray(end));
+    if (length === 0) return utf8.decode(bytes.subarray(0, end));
+    end += length;
+    if (end < bytes.length) continue;
+    const larger = new Uint8Array(2 * end);
+    larger.set(bytes);
+    bytes = larger;
+  }
+}
+
+/** The entries of an open directory whose names are decimal numbers, in the kernel's order. */
+export function readNumbers(directory: Descriptor): number[] {
+  const numbers: number[] = [];
+  for (;;) {
+    let length: number;
+    try {
+      length = getdents64(directory, buffer);
+    } catch (error) {
+      if (isSyscallError(error, ...GONE)) return numbers;
+      throw error;
+    }
+    if (length === 0) return numbers;
+    // struct linux_dirent64 {u64 ino, s64 off, u16 reclen, u8 type, char name[]}
+    for (let offset = 0; offset < length; offset += bufferView.getUint16(offset + 16, true)) {
+      const number = parseDecimal(buffer, offset + 19);
+      if (number >= 0) numbers.push(number);
+    }
+  }
+}
+
+/** The number that the C string at `offset` spells, −1 when it is not one. */
+function parseDecimal(bytes: Uint8Array, offset: number): number {
+  let number = 0;
+  let i = offset;
+  for (; bytes[i] !== 0; i++) {
+    const digit = bytes[i] - 48;
+    if (digit < 0 || digit > 9) return -1;
+    number = number * 10 + digit;
+  }
+  return i === offset ? -1 : number;
+}
+
+/** Opens a directory of /proc. Returns null when it is gone, `"unreadable"` when this user may not read it. */
+export function openDirectory(path: string): Descriptor | null | "unreadable" {
+  try {
+    return open(null, path, O_DIRECTORY);
+  } catch (error) {
+    if (isSyscallError(error, ...GONE)) return null;
+    if (isSyscallError(error, ...DENIED)) return "unreadable";
+    throw error;
+  }
+}
+
+/** What statx(2) says of a directory of /proc. Returns as `openDirectory`. */
+export function directoryStatus(path: string): FileStatus | null | "unreadable" {
+  try {
+    return statx(null, path);
+  } catch (error) {
+    if (isSyscallError(error, ...GONE)) return null;
+    if (isSyscallError(error, ...DENIED)) return "unreadable";
+    throw error;
+  }
+}
+
+/** The numbers of all processes that this mount of /proc shows. */
+export function processes(): number[] {
+  const directory = open(null, "/proc", O_DIRECTORY);
+  try {
+    const pids = readNumbers(directory).filter((pid) => !isLeftOut(pid));
+    if (avoidsUsers()) pids.forEach(leaveAloneIfAvoided);
+    return pids;
+  } finally {
+    directory.close();
+  }
+}
+
+/** For how long a process counts as one that does not answer because of its user, until it is listed again. */
+const AVOIDED_MS = 60_000;
+
+function leaveAloneIfAvoided(pid: number): void {
+  const status = directoryStatus(`/proc/${pid}`);
+  if (status === null || status === "unreadable" || !isAvoided(status.uid)) return;
+  markUnresponsive(pid, Date.now() + AVOIDED_MS);
+}
+
+/**
+ * Whether the processes of a mount of /proc are all that there are. With its option hidepid=invisible it hides those of
+ * other users, and with them the first, without which there is no PID namespace.
+ */
+export function areAll(pids: readonly number[]): boolean {
+  return pids.includes(1);
+}
+
+/** The links of /proc/PID/task, as of any directory: two of its own, and one for each thread. */
+const LINKS_OF_ONE_THREAD = 3;
+
+/** The threads of a process, its leader's own number among them. */
+export function threads(pid: number): number[] {
+  const path = `/proc/${pid}/task`;
+  const status = directoryStatus(path);
+  if (status === null || status === "unreadable") return [];
+  // Nearly all processes have one, and listing it takes longer than counting.
+  if (status.nlink === LINKS_OF_ONE_THREAD) return [pid];
+  const directory = openDirectory(path);
+  if (directory === null || directory === "unreadable") return [];
+  try {
+    return readNumbers(directory);
+  } finally {
+    directory.close();
+  }
+}
+
+/** The process's name: up to 15 bytes of its program's name, or whatever it has set. Empty when it is gone. */
+export function comm(pid: number): string {
+  return readFile(`/proc/${pid}/comm`)?.replace(/\n$/, "") ?? "";
+}
+
+/** Where a process stands among the others. */
+export interface Standing {
+  readonly pid: number;
+  /** Its parent; 0 for none, or none that this pid namespace shows. */
+  readonly parent: number;
+  /** The process that leads its session. */
+  readonly session: number;
+  /** The device number of the terminal that controls its session; 0 for none. */
+  readonly terminal: number;
+}
+
+/** What /proc/PID/stat says of that; null when the process is gone. */
+export function standing(pid: number): Standing | null {
+  const stat = readFile(`/proc/${pid}/stat`);
+  if (stat === null) return null;
+  // The second field is the name in parentheses, which may itself contain parentheses and spaces.
+  const [, parent, , session, terminal] = stat.slice(stat.lastIndexOf(")") + 2).split(" ").map(Number);
+  return { pid, parent, session, terminal };
+}
+
+/** The parent of a process; 0 for none, or none that this pid namespace shows. */
+export function parent(pid: number): number {
+  return standing(pid)?.parent ?? 0;
+}
+
+/** This process, as this mount of /proc numbers it. */
+export function self(): number {
+  return Number(readFile("/proc/self/stat")?.split(" ")[0]);
+}
+
+/** How many descriptors this process may have open: the soft limit of RLIMIT_NOFILE. */
+export function descriptorLimit(): number {
+  const [, soft] = /^Max open files +(\d+)/m.exec(readFile("/proc/self/limits") ?? "") ?? [];
+  return soft === undefined ? Infinity : Number(soft);
+}
+
+/** A process and its ancestors: its parent, that one's parent, and so on. */
+export function lineage(pid: number): Standing[] {
+  const line: Standing[] = [];
+  for (let one = standing(pid); one !== null; one = standing(one.parent)) line.push(one);
+  return line;
+}
+
+/** A variable of the environment that a process was started with, this one unless said otherwise. */
+export function environment(name: string, pid: number | "self" = "self"): string | undefined {
+  const entry = readFile(`/proc/${pid}/environ`)?.split("\0").find((text) => text.startsWith(`${name}=`));
+  return entry?.slice(name.length + 1);
+}
+
+/** The major number of a pseudoterminal: UNIX98_PTY_SLAVE_MAJOR. */
+const PTY_MAJOR = 136;
+
+/** The pseudoterminals that a process has open, by the device numbers that /proc/PID/stat gives. */
+export function terminalsOf(pid: number): number[] {
+  const directory = openDirectory(`/proc/${pid}/fd`);
+  if (directory === null || directory === "unreadable") return [];
+  const target = new Uint8Array(64);
+  try {
+    return readNumbers(directory).flatMap((fd) => {
+      const length = readlinkat(directory, cString(`${fd}`), target, BigInt(target.length));
+      const [, index] = /\/pts\/(\d+)$/.exec(utf8.decode(target.subarray(0, length))) ?? [];
+      return index === undefined ? [] : [ptyDevice(Number(index))];
+    });
+  } catch (error) {
+    if (isSyscallError(error, ...DENIED)) return [];
+    throw error;
+  } finally {
+    directory.close();
+  }
+}
+
+/** new_encode_dev() of the kernel: the lower 8 bits of the minor number stand below the major one, the others above it. */
+function ptyDevice(index: number): number {
+  return (index & ~0xff) << 12 | PTY_MAJOR << 8 | index & 0xff;
+}

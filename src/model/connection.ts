@@ -1,0 +1,219 @@
+// What tcphup says of a connection: the object that goes through the pipeline, and what --json prints.
+
+import type { State } from "./tcp_states.ts";
+
+/** One end of a connection. */
+export interface Endpoint {
+  /** Canonical text: a v4-mapped address is written as IPv4. */
+  address: string;
+  /** The TCP port. */
+  port: number;
+}
+
+/** A process, and the descriptor by which it holds a socket. */
+export interface Owner {
+  /** The process's number, in the pid namespace of whoever asks. */
+  pid: number;
+  /** The thread, where it is one that does not share its process's descriptors. */
+  tid?: number;
+  /** The descriptor's number in that process. */
+  fd: number;
+  /** The process's name, as /proc/PID/comm has it: up to 15 bytes, any bytes. */
+  comm: string;
+}
+
+/** The timer that runs on a connection, as ss(8) names it. */
+export interface Timer {
+  /** `on` sends data again, `timewait` ends TIME-WAIT or an orphan, `persist` probes a window that is shut. */
+  name: "on" | "keepalive" | "timewait" | "persist" | "delack" | "unknown";
+  /** Milliseconds until it fires. */
+  expires_ms: number;
+  /** How often it has fired in a row. */
+  retransmits: number;
+}
+
+/** How a connection has been, as far as the kernel says: for MPTCP only when data last went. */
+export type Info =
+  & Pick<TcpInfo, "last_data_sent_ms" | "last_data_recv_ms" | "last_ack_recv_ms">
+  & Partial<TcpInfo>;
+
+/** What a socket's keepalive is set to, the system's part included. */
+export interface Keepalive {
+  /** SO_KEEPALIVE. */
+  enabled: boolean;
+  /** TCP_KEEPIDLE: seconds without a sign of the peer before the first probe. */
+  idle_s: number;
+  /** TCP_KEEPINTVL: seconds from one unanswered probe to the next. */
+  interval_s: number;
+  /** TCP_KEEPCNT: unanswered probes after which the connection is dropped. */
+  count: number;
+  /** TCP_USER_TIMEOUT in milliseconds; 0 for none, null where the kernel does not say (MPTCP). */
+  user_timeout_ms: number | null;
+}
+
+/** What a socket is set to: its keepalive and, of what else can be set with it, whatever was asked for. */
+export interface KeepaliveSettings extends Keepalive {
+  /** TCP_SYNCNT; null, as in the others, where the kernel does not say. */
+  syncnt?: number | null;
+  /** TCP_MAXSEG in bytes. */
+  maxseg?: number | null;
+  /** TCP_WINDOW_CLAMP in bytes. */
+  window_clamp?: number | null;
+  /** TCP_DEFER_ACCEPT in seconds. */
+  defer_accept_s?: number | null;
+}
+
+/** A socket option that the kernel did not take. */
+export interface RefusedOption {
+  /** `TCP_USER_TIMEOUT`. */
+  option: string;
+  /** What it was to be set to. */
+  value: number;
+  /** The errno's name. */
+  error: string;
+}
+
+/** After how long a dead peer is noticed, in milliseconds; null is never. */
+export interface Noticed {
+  /** On a connection over which nothing is being sent. */
+  idle_ms: number | null;
+  /** On one with data that the peer has not acknowledged. */
+  in_flight_ms: number;
+}
+
+/** What became of a connection. */
+export type Outcome =
+  /** shutdown(2) was called on it: its peer is sent a FIN. */
+  | "hung-up"
+  /** It was aborted: its peer is sent a RST. */
+  | "destroyed"
+  | "would-hang-up"
+  | "would-destroy"
+  /** At least one option of its keepalive was changed, and what was wanted reads back. */
+  | "keepalive-set"
+  | "would-set-keepalive"
+  /** It is as it was: nothing had to be changed, or nothing was to be. */
+  | "unchanged"
+  /** It ended, or this end had already hung up, before anything was done. */
+  | "already-gone"
+  /** No process holds it, so there is no descriptor to act on. */
+  | "no-owner"
+  /** The user may not open the descriptor. */
+  | "denied"
+  /** The kernel cannot do it. */
+  | "unsupported"
+  /** Protected, or left alone on request. */
+  | "skipped"
+  /** It was hung up on, but was still there when the wait was over. */
+  | "lingering"
+  | "failed";
+
+/** A connection of this host. */
+export interface Connection {
+  /** `mptcp` for a connection of several subflows, which are not listed by themselves. */
+  protocol: "tcp" | "mptcp";
+  /** The family of the socket: `inet6` also for one that carries IPv4 (v4-mapped addresses). */
+  family: "inet" | "inet6";
+  /** The state, as ss(8) names it. */
+  state: State;
+  /** The end on this host. */
+  src: Endpoint;
+  /** The peer. */
+  dst: Endpoint;
+  /** Which directions have been shut down: 1 receiving, 2 sending, 3 both (INET_DIAG_SHUTDOWN). */
+  shutdown: number;
+  /** Of a socket that is a subflow of an MPTCP connection: where that connection goes to. */
+  subflow_of?: string;
+  /** Index of the interface that the socket is bound to, 0 for none. */
+  interface: number;
+  /** Bytes received and not yet read by the application. */
+  rqueue: number;
+  /** Bytes written by the application and not yet acknowledged by the peer. */
+  wqueue: number;
+  /** The socket's inode number, 0 when no descriptor refers to it. */
+  inode: number;
+  /** SO_COOKIE in hexadecimal, as in ss's `sk:`. */
+  cookie: string;
+  /** The user that the socket belongs to. */
+  uid: number;
+  /** Inode number of the network namespace. */
+  netns: number;
+  /** What the namespace is called, or who lives in it; only where several were looked at. */
+  netns_name?: string;
+  /** Who holds it: empty when nobody does, or nobody who may be seen. */
+  owners: Owner[];
+  /** How many descriptors more refer to it, where `owners` would be too long. */
+  owners_left_out?: number;
+  /** null when no timer runs. */
+  timer: Timer | null;
+  /** Only when it was asked for; null where the kernel says nothing. */
+  tcp_info?: Info | null;
+  /** Only when it was asked for; null where it could not be read. */
+  keepalive?: Keepalive | null;
+  /** What that means for a peer that dies. */
+  dead_peer_noticed?: Noticed | null;
+  /** Only when keepalive was to be set: what the socket was set to; null where it could not be read. */
+  before?: KeepaliveSettings | null;
+  /** What it is set to now or, in a dry run, would be. */
+  after?: KeepaliveSettings | null;
+  /** The options that the kernel did not take. */
+  refused?: readonly RefusedOption[];
+  /** null until something was done, and in a plain list. */
+  outcome: Outcome | null;
+  /** Why, when the outcome is not what was asked for. */
+  error: string | null;
+}
+
+/**
+ * What tells a connection, or a listener, from every other, in all namespaces, for as long as it lives: its cookie. An MPTCP
+ * connection's cookie may be its listener's, so there it is the namespace, the addresses and the ports.
+ */
+export function identityOf(connection: Connection): string {
+  const { protocol, state, netns, cookie } = connection;
+  return protocol === "tcp" || state === "LISTEN" ? cookie : `${netns}/${endsOf(connection)}`;
+}
+
+/** A name for a connection in the notes of what a call is about: see ffi/progress.ts. */
+export function handleOf(connection: Pick<Connection, "protocol" | "cookie" | "src" | "dst">): string {
+  return connection.protocol === "tcp" ? connection.cookie : endsOf(connection);
+}
+
+/** Both ends of a connection: no two TCP connections of a namespace have the same, nor two MPTCP connections. */
+export function endsOf({ src, dst }: Pick<Connection, "src" | "dst">): string {
+  return `${src.address}/${src.port}/${dst.address}/${dst.port}`;
+}
+
+/** How a connection has been: `struct tcp_info` of <linux/tcp.h>. `null` is what the kernel is too old to say. */
+export interface TcpInfo {
+  /** The state's number: see ./tcp_states.ts. */
+  readonly state: number;
+  /** Retransmission timeouts in a row (icsk_retransmits); 0 again when the peer acknowledges something. */
+  readonly retransmits: number;
+  /** Window or keepalive probes that have not been answered yet. */
+  readonly probes: number;
+  /** By how many powers of two the retransmission timeout, or the wait between window probes, has grown. */
+  readonly backoff: number;
+  /** The retransmission timeout, backed off, in microseconds. */
+  readonly rto_us: number;
+  /** Segments sent and not acknowledged; of a listener, connections waiting for accept(2). */
+  readonly unacked: number;
+  /**
+   * Milliseconds since data was last sent: since the connection was established when none was, and since the last
+   * retransmission when one was. Before it is established the number means nothing.
+   */
+  readonly last_data_sent_ms: number;
+  /** Milliseconds since data last arrived, or since the connection was established. */
+  readonly last_data_recv_ms: number;
+  /** Milliseconds since the last acknowledgement, which the answer to a keepalive probe is too. */
+  readonly last_ack_recv_ms: number;
+  /** The smoothed round-trip time, in microseconds; 0 before it was measured. */
+  readonly rtt_us: number;
+  /** Segments sent again in the connection's whole life. */
+  readonly total_retrans: number;
+  /** Bytes that the peer has acknowledged, its SYN and FIN counted as one each. Linux ≥ 4.1. */
+  readonly bytes_acked: number | null;
+  /** Bytes received in order. Linux ≥ 4.1. */
+  readonly bytes_received: number | null;
+  /** Bytes in the send queue that have not been sent even once. Linux ≥ 4.6. */
+  readonly notsent_bytes: number | null;
+}

@@ -1,0 +1,278 @@
+// Who holds which socket: one walk over /proc for a whole set of inodes.
+//
+// Reading a descriptor costs the kernel some 5 µs, so the order decides: first the processes of the users whom the
+// sockets belong to, and of them the ranges of descriptors whose inodes are near, then wherever most was found.
+
+import { isSyscallError, shareDescriptors } from "../../ffi/libc.ts";
+import type { Owner } from "../model/connection.ts";
+import { areAll, comm, parent, processes, threads } from "../linux/proc/process.ts";
+import { BLOCK, DescriptorTable } from "../linux/proc/fd_table.ts";
+
+/** A socket to look for. */
+export interface Wanted {
+  readonly inode: number;
+  readonly uid: number;
+}
+
+/** How to look. */
+export interface FindOptions {
+  /** Read everything, so that every holder is found; else stop when every socket has one. */
+  readonly exhaustive?: boolean;
+  /** Processes to read wholly in any case. */
+  readonly first?: readonly number[];
+  /** A process not to look at: this one, when it holds duplicates. */
+  readonly except?: number;
+  /** Holders that have just been found, by inode; more of them are looked for as if they were found here. */
+  readonly known?: ReadonlyMap<number, readonly Owner[]>;
+}
+
+/** How many holders of one socket are told: anybody can duplicate a descriptor as often as memory lets them. */
+export const MOST_OWNERS = 100;
+
+/** What was found. */
+export interface Found {
+  /** The holders of each inode, the first ones that were found. */
+  readonly owners: Map<number, Owner[]>;
+  /** How many holders more than these an inode has, where it has more. */
+  readonly leftOut: ReadonlyMap<number, number>;
+  /** How many of the processes this user may not look into. All that are hidden count as one: how many, nobody says. */
+  readonly unreadable: number;
+}
+
+/** Tables from this size on are sampled before they are read. */
+const SAMPLED = 4 * BLOCK;
+/** How much of what a process holds is compared with its relatives, to learn whether they share any. */
+const SHARED_SAMPLE = 64;
+
+/** Finds the holders of `wanted`, which must not contain inode 0. */
+export function findOwners(wanted: readonly Wanted[], options: FindOptions = {}): Found {
+  const search = new Search(wanted, options);
+  const { leftOut } = search;
+  if (wanted.length === 0) return { owners: search.owners, leftOut, unreadable: 0 };
+  search.lookAtProcesses();
+  search.readFirst(options.first ?? []);
+  if (options.exhaustive) search.readEverything();
+  else search.readByPromise();
+  if (options.exhaustive || search.remaining > 0) search.readThreads();
+  else search.askRelatives();
+  search.nameOwners();
+  return { owners: search.owners, leftOut, unreadable: search.unreadable + search.denied };
+}
+
+/** A socket that a process was found to hold. */
+interface Held {
+  readonly fd: number;
+  readonly inode: number;
+}
+
+class Search {
+  unreadable = 0;
+  readonly leftOut = new Map<number, number>();
+  /** The holders of each wanted inode; null while none has been found. */
+  readonly #holders = new Map<number, Owner[] | null>();
+  #found = 0;
+  readonly #uids = new Set<number>();
+  readonly #except: number;
+  readonly #tables: DescriptorTable[] = [];
+
+  constructor(wanted: readonly Wanted[], options: FindOptions) {
+    for (const { inode, uid } of wanted) {
+      this.#holders.set(inode, null);
+      this.#uids.add(uid);
+    }
+    this.#except = options.except ?? 0;
+    if (options.known) this.#take(options.known);
+  }
+
+  #take(known: ReadonlyMap<number, readonly Owner[]>): void {
+    for (const inode of this.#holders.keys()) {
+      for (const owner of known.get(inode) ?? []) this.#add(owner, inode);
+    }
+  }
+
+  /** The holders of each inode that has any. */
+  get owners(): Map<number, Owner[]> {
+    for (const [inode, owners] of this.#holders) if (owners === null) this.#holders.delete(inode);
+    return this.#holders as Map<number, Owner[]>;
+  }
+
+  /** How many processes turned out to be closed to this user. */
+  get denied(): number {
+    return this.#tables.filter(({ denied }) => denied).length;
+  }
+
+  get remaining(): number {
+    return this.#holders.size - this.#found;
+  }
+
+  lookAtProcesses(): void {
+    const pids = processes();
+    if (!areAll(pids)) this.unreadable++;
+    for (const pid of pids) {
+      if (pid === this.#except) continue;
+      const table = DescriptorTable.open(pid);
+      if (table === "unreadable") this.unreadable++;
+      else if (table !== null) this.#tables.push(table);
+    }
+  }
+
+  readFirst(pids: readonly number[]): void {
+    for (const table of this.#tables) {
+      if (pids.includes(table.pid)) this.#readWholly(table);
+    }
+  }
+
+  readEverything(): void {
+    for (const table of this.#tables) this.#readWholly(table);
+  }
+
+  /** Until every socket has a holder. */
+  readByPromise(): void {
+    if (this.remaining === 0) return;
+    const queue: DescriptorTable[] = [];
+    const ascending = Uint32Array.from(this.#holders.keys()).sort();
+    for (const table of this.#tables) {
+      if (table.exhausted) continue;
+      const isSampled = table.size >= SAMPLED;
+      if (isSampled) table.sample(ascending);
+      table.expect((isSampled ? 1 : 0.25) * (this.#uids.has(table.uid) ? 1 : 0.5));
+      insert(queue, table);
+    }
+    while (queue.length > 0 && this.remaining > 0) {
+      const table = queue.pop()!;
+      this.#readBlock(table);
+      if (!table.exhausted) insert(queue, table);
+    }
+  }
+
+  /** Threads that have unshared their descriptors: rare, and dear to look for. */
+  readThreads(): void {
+    for (const { pid, denied } of this.#tables) {
+      if (denied) continue;
+      for (const tid of threads(pid)) {
+        if (tid === pid || sharesTable(pid, tid)) continue;
+        const table = DescriptorTable.open(pid, tid);
+        if (table !== null && table !== "unreadable") this.#readWholly(table);
+      }
+    }
+  }
+
+  /**
+   * A forked process has the same descriptors under the same numbers. So what the holders hold is compared with the
+   * tables of their parents, children and siblings that were not read to the end.
+   */
+  askRelatives(): void {
+    const unread = this.#tables.filter((table) => !table.exhausted);
+    if (unread.length === 0) return;
+    const counts = this.#counts();
+    const parents = new Map([...counts.keys(), ...unread.map(({ pid }) => pid)].map((pid) => [pid, parent(pid)]));
+    const relatives = new Map<number, DescriptorTable[]>();
+    for (const holder of counts.keys()) {
+      const related = unread.filter(({ pid }) => pid !== holder && areRelated(pid, holder, parents));
+      if (related.length > 0) relatives.set(holder, related);
+    }
+    if (relatives.size === 0) return;
+    const samples = this.#samples(counts);
+    for (const [holder, related] of relatives) {
+      for (const table of related) {
+        if (table.holds(samples.get(holder)!).length === 0) continue;
+        for (const { fd, inode } of table.holds(this.#heldBy(holder))) this.#record(table, fd, inode);
+      }
+    }
+  }
+
+  /** How much each process was found to hold. */
+  #counts(): Map<number, number> {
+    const counts = new Map<number, number>();
+    this.#forEach(({ pid }) => counts.set(pid, (counts.get(pid) ?? 0) + 1));
+    return counts;
+  }
+
+  /** Some of what each process was found to hold, evenly chosen. */
+  #samples(counts: ReadonlyMap<number, number>): Map<number, Held[]> {
+    const samples = new Map<number, Held[]>([...counts.keys()].map((pid) => [pid, []]));
+    const seen = new Map<number, number>();
+    this.#forEach(({ pid, fd }, inode) => {
+      const i = seen.get(pid) ?? 0;
+      seen.set(pid, i + 1);
+      if (i % Math.max(1, Math.floor(counts.get(pid)! / SHARED_SAMPLE)) === 0) samples.get(pid)!.push({ fd, inode });
+    });
+    return samples;
+  }
+
+  #heldBy(pid: number): Held[] {
+    const held: Held[] = [];
+    this.#forEach((owner, inode) => owner.pid === pid && held.push({ fd: owner.fd, inode }));
+    return held;
+  }
+
+  #forEach(each: (owner: Owner, inode: number) => void): void {
+    for (const [inode, owners] of this.#holders) for (const owner of owners ?? []) each(owner, inode);
+  }
+
+  nameOwners(): void {
+    const names = new Map<number, string>();
+    this.#forEach((owner) => {
+      let name = names.get(owner.pid);
+      if (name === undefined) names.set(owner.pid, name = comm(owner.pid));
+      owner.comm = name;
+    });
+  }
+
+  #readWholly(table: DescriptorTable): void {
+    while (!table.exhausted) this.#readBlock(table);
+  }
+
+  #readBlock(table: DescriptorTable): void {
+    table.readBlock((fd, inode) => {
+      if (!this.#holders.has(inode)) return false;
+      this.#record(table, fd, inode);
+      return true;
+    });
+  }
+
+  #record({ pid, tid }: DescriptorTable, fd: number, inode: number): void {
+    this.#add(tid === null ? { pid, fd, comm: "" } : { pid, tid, fd, comm: "" }, inode);
+  }
+
+  #add(owner: Owner, inode: number): void {
+    const owners = this.#holders.get(inode);
+    if (owners) {
+      if (owners.length >= MOST_OWNERS) return void this.leftOut.set(inode, (this.leftOut.get(inode) ?? 0) + 1);
+      const { pid, tid, fd } = owner;
+      if (!owners.some((known) => known.pid === pid && known.tid === tid && known.fd === fd)) owners.push(owner);
+    } else {
+      this.#holders.set(inode, [owner]);
+      this.#found++;
+    }
+  }
+}
+
+/** Whether one process is the other's parent, or both have the same; init's children are not each other's kin. */
+function areRelated(a: number, b: number, parents: ReadonlyMap<number, number>): boolean {
+  const [parentOfA, parentOfB] = [parents.get(a), parents.get(b)];
+  return parentOfA === b || parentOfB === a || (parentOfA === parentOfB && parentOfA !== 1 && parentOfA !== 0);
+}
+
+/** Keeps the queue in ascending order of promise. */
+function insert(queue: DescriptorTable[], table: DescriptorTable): void {
+  const { promise } = table;
+  let [from, to] = [0, queue.length];
+  while (from < to) {
+    const middle = (from + to) >>> 1;
+    if (queue[middle].promise <= promise) from = middle + 1;
+    else to = middle;
+  }
+  queue.splice(from, 0, table);
+}
+
+/** Whether a thread has the same table of descriptors as its process, as nearly all have. */
+export function sharesTable(pid: number, tid: number): boolean {
+  try {
+    return shareDescriptors(pid, tid);
+  } catch (error) {
+    // Without kcmp(2) (CONFIG_KCMP, CAP_SYS_PTRACE) a thread is taken to be like nearly all threads.
+    if (isSyscallError(error)) return true;
+    throw error;
+  }
+}

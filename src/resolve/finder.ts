@@ -1,0 +1,91 @@
+// What matches now, and who holds it, where the selection is about that: the selector, composed with the filters that look at
+// processes and into sockets.
+
+import type { Connection, Owner } from "../model/connection.ts";
+import type { Target } from "../select/criteria.ts";
+import { type RowPredicate, Selector } from "../select/selector.ts";
+import type { Wanted } from "./find_owners.ts";
+import { HolderFilter } from "./holder_filter.ts";
+import { KeepaliveFilter } from "./keepalive_filter.ts";
+
+/** Looks for the connections of a target, as often as it is asked to. */
+export class Finder {
+  /** What lists sockets, without a look at who holds them. */
+  readonly selector: Selector;
+  readonly #holders: HolderFilter | null;
+  readonly #keepalive: KeepaliveFilter | null;
+  #owners: ReadonlyMap<number, Owner[]> | undefined;
+
+  /** @param extensions Bits of the reply attributes that connections are to be filled from. */
+  constructor(target: Target, extensions = 0) {
+    const selector = this.selector = new Selector(target, extensions);
+    const { keepalive } = target;
+    this.#holders = HolderFilter.of(target);
+    this.#keepalive = keepalive === undefined ? null : new KeepaliveFilter(keepalive, (one) => selector.stateOf(one));
+  }
+
+  /**
+   * The connections that match now. Where it had to be found out who holds them, they have owners; else not yet.
+   *
+   * @param states Mask of the states to look in, of those that the target has.
+   * @throws {UsageError} When a namespace, process, cgroup or container is not there, the first time.
+   * @throws {Unsupported} As `Selector.select`.
+   */
+  find(states?: number): Connection[] {
+    return [...this.findInParts(states)].flat();
+  }
+
+  /** The same, part by part: those of the first namespace, and then of some at a time. What it throws may come late. */
+  *findInParts(states?: number): Generator<Connection[], void> {
+    // Holders are read before sockets are listed, so that a connection which others hold too is found as surely as any.
+    const owners = this.#owners = this.#holders?.look().owners;
+    const leftOut: Wanted[] = [];
+    const isInDoubt = this.#holders?.isInDoubt ?? false;
+    const isHeld: RowPredicate | undefined = owners && (({ inode, uid }) => {
+      const held = owners.has(inode);
+      if (!held && isInDoubt && inode !== 0) leftOut.push({ inode, uid });
+      return held;
+    });
+    for (const part of this.selector.selectInParts(states, isHeld)) yield this.#chosen(part, owners);
+    if (isInDoubt) this.#holders!.judge(leftOut);
+  }
+
+  /**
+   * Those of the connections that match now that are news to the caller, as `Selector.selectNew` has it. When the caller knows
+   * them all, nobody looks who holds what.
+   */
+  findNew(isKnown: (cookie: string) => boolean): Connection[] {
+    const connections = this.selector.selectNew(isKnown);
+    const owners = this.#owners = connections.length === 0 ? new Map() : this.#holders?.look().owners;
+    if (owners === undefined) return this.#chosen(connections);
+    const isHeld = ({ inode }: Connection) => owners.has(inode);
+    if (this.#holders?.isInDoubt) this.#holders.judge(connections.filter((one) => one.inode !== 0 && !isHeld(one)));
+    return this.#chosen(connections.filter(isHeld), owners);
+  }
+
+  /** What of the connections the owners, and their keepalive, leave. */
+  #chosen(connections: Connection[], owners?: ReadonlyMap<number, Owner[]>): Connection[] {
+    for (const connection of owners === undefined ? [] : connections) {
+      connection.owners = [...owners!.get(connection.inode)!];
+    }
+    if (this.#keepalive === null) return connections;
+    const chosen = this.#keepalive.filter(connections, owners !== undefined);
+    this.#owners ??= new Map(chosen.map((connection) => [connection.inode, connection.owners]));
+    return chosen;
+  }
+
+  /** Who holds the connections that were found last, by inode, as far as that had to be found out. */
+  get owners(): ReadonlyMap<number, readonly Owner[]> | undefined {
+    return this.#owners;
+  }
+
+  /** Why connections may have been missed: namespaces and processes that may not be looked into, each named. */
+  get unseen(): string[] {
+    return [...this.selector.unseen, ...(this.#holders?.unseen ?? []), ...(this.#keepalive?.unseen ?? [])];
+  }
+
+  close(): void {
+    this.selector.close();
+    this.#keepalive?.close();
+  }
+}

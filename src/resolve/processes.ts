@@ -1,0 +1,241 @@
+// Which processes are meant: by number, name, program, control group or container.
+
+import { isSyscallError, readlink } from "../../ffi/libc.ts";
+import { UsageError } from "../model/errors.ts";
+import {
+  cgroupExists,
+  type CgroupMatcher,
+  cgroupMatcher,
+  cgroupsOf,
+  containerOf,
+  mountPoints,
+} from "../linux/proc/cgroup.ts";
+import { glob, isGlob } from "../model/glob.ts";
+import { areAll, comm, parent, processes, readFile } from "../linux/proc/process.ts";
+
+/** What processes can be chosen by: one of each list must fit, and an empty list asks for nothing. */
+export interface Who {
+  /** Their numbers. */
+  readonly pid: readonly number[];
+  /** Patterns of their names: /proc/PID/comm. */
+  readonly comm: readonly string[];
+  /** Patterns of their programs: /proc/PID/exe. */
+  readonly exe: readonly string[];
+  /** Control groups: see `cgroupMatcher`. */
+  readonly cgroup: readonly string[];
+  /** Containers, each by the start of its id. */
+  readonly container: readonly string[];
+}
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+/** A process, and what it is asked, read when it is asked and then remembered. */
+export class Process {
+  readonly pid: number;
+  #comm: string | undefined;
+  #parent: number | undefined;
+  #cgroups: string[] | undefined;
+  #exe: string | null | undefined;
+  /** Whether its program was asked for and this user may not know. */
+  exeIsHidden = false;
+
+  constructor(pid: number) {
+    this.pid = pid;
+  }
+
+  get comm(): string {
+    return this.#comm ??= comm(this.pid);
+  }
+
+  get parent(): number {
+    return this.#parent ??= parent(this.pid);
+  }
+
+  get cgroups(): readonly string[] {
+    return this.#cgroups ??= cgroupsOf(this.pid);
+  }
+
+  get container(): string | null {
+    return containerOf(this.cgroups);
+  }
+
+  /** The path of its program; null for a thread of the kernel, one that has gone, and one that may not be known. */
+  get exe(): string | null {
+    if (this.#exe === undefined) this.#exe = this.#readExe();
+    return this.#exe;
+  }
+
+  #readExe(): string | null {
+    const target = new Uint8Array(4096);
+    try {
+      const length = readlink(`/proc/${this.pid}/exe`, target);
+      return length === 0 ? null : decoder.decode(target.subarray(0, length)).replace(/ \(deleted\)$/, "");
+    } catch (error) {
+      if (!isSyscallError(error, "EACCES", "EPERM")) throw error;
+      this.exeIsHidden = true;
+      return null;
+    }
+  }
+}
+
+/** All processes at one moment. */
+export class Census {
+  readonly #processes: ReadonlyMap<number, Process>;
+
+  constructor(pids: readonly number[] = processes()) {
+    this.#processes = new Map(pids.map((pid) => [pid, new Process(pid)]));
+  }
+
+  get pids(): number[] {
+    return [...this.#processes.keys()];
+  }
+
+  /** Whether none is hidden from this user. */
+  get isWhole(): boolean {
+    return areAll(this.pids);
+  }
+
+  get all(): Process[] {
+    return [...this.#processes.values()];
+  }
+
+  process(pid: number): Process | undefined {
+    return this.#processes.get(pid);
+  }
+
+  /** Whether the process is one of `pids`, or descends from one. */
+  descendsFrom(process: Process, pids: ReadonlySet<number>): boolean {
+    for (let one: Process | undefined = process; one; one = this.process(one.parent)) {
+      if (pids.has(one.pid)) return true;
+    }
+    return false;
+  }
+}
+
+type Criterion = (one: Process, census: Census) => boolean;
+
+/** Decides which processes are meant. */
+export class ProcessFilter {
+  readonly #who: Who;
+  readonly #missingOk: boolean;
+  readonly #criteria: readonly Criterion[];
+
+  /**
+   * @param options.children Whether each process stands for its descendants too.
+   * @param options.missingOk Whether control groups may be missing, which then have no processes.
+   */
+  constructor(who: Who, options: { children?: boolean; missingOk?: boolean } = {}) {
+    this.#who = who;
+    this.#missingOk = options.missingOk ?? false;
+    this.#criteria = criteriaOf(who, options.children ?? false);
+  }
+
+  /** The processes that are meant, as they are now. */
+  matching(census: Census): Process[] {
+    return census.all.filter((process) => this.#criteria.every((holds) => holds(process, census)));
+  }
+
+  /**
+   * To be called before the first look.
+   *
+   * @throws {UsageError} For a process, a control group or a container that is not there, and for the start of an id that
+   * several containers have.
+   */
+  verify(census: Census): void {
+    this.#who.pid.forEach((pid) => verifyProcess(pid, census));
+    if (!this.#missingOk) this.#who.cgroup.forEach((text) => verifyCgroup(text, census));
+    this.#who.container.forEach((id) => verifyContainer(id, census));
+  }
+}
+
+function criteriaOf({ pid, comm, exe, cgroup, container }: Who, children: boolean): Criterion[] {
+  const pids = new Set(pid);
+  const [comms, exes] = [comm.map(commMatcher), exe.map(exeMatcher)];
+  const points = cgroup.length > 0 ? mountPoints() : [];
+  const cgroups = cgroup.map((text) => cgroupMatcher(text, points));
+  const ids = container.map(withoutRuntime);
+  const given: [readonly unknown[], Criterion][] = [
+    [pid, (process, census) => children ? census.descendsFrom(process, pids) : pids.has(process.pid)],
+    [comm, (process) => comms.some((matches) => matches(process.comm))],
+    [exe, (process) => process.exe !== null && exes.some((matches) => matches(process.exe!))],
+    [cgroup, (process) => cgroups.some((matches) => inCgroup(process, matches))],
+    [container, (process) => ids.some((id) => process.container?.startsWith(id) ?? false)],
+  ];
+  return given.filter(([values]) => values.length > 0).map(([, criterion]) => criterion);
+}
+
+/** TASK_COMM_LEN of the kernel, without the NUL. */
+const COMM_BYTES = 15;
+
+/** A plain name that is longer than the kernel keeps is compared as far as that. A name may contain slashes. */
+function commMatcher(pattern: string): (comm: string) => boolean {
+  if (isGlob(pattern)) return glob(pattern.replaceAll(/\*+/g, "**"));
+  const kept = decoder.decode(encoder.encode(pattern).subarray(0, COMM_BYTES));
+  return (comm) => comm === kept;
+}
+
+function exeMatcher(pattern: string): (exe: string) => boolean {
+  const matches = glob(pattern);
+  return pattern.includes("/") ? matches : (exe) => matches(exe.slice(exe.lastIndexOf("/") + 1));
+}
+
+function inCgroup(process: Process, matches: CgroupMatcher): boolean {
+  const { cgroups } = process;
+  return cgroups.length === 0 ? matches("/") : cgroups.some(matches);
+}
+
+function verifyProcess(pid: number, census: Census): void {
+  if (census.process(pid) !== undefined) return;
+  // /proc lists processes, but has an entry for each thread.
+  const [, leader] = /^Tgid:\s*(\d+)$/m.exec(readFile(`/proc/${pid}/status`) ?? "") ?? [];
+  if (leader === undefined) {
+    throw new UsageError(`No process ${pid}${census.isWhole ? "" : " that this user may see"}`);
+  }
+  if (Number(leader) !== pid) throw new UsageError(`Not a process: ${pid} is a thread of process ${leader}`);
+}
+
+function verifyCgroup(text: string, census: Census): void {
+  const points = mountPoints();
+  const matches = cgroupMatcher(text, points);
+  if (census.all.some((process) => inCgroup(process, matches)) || cgroupExists(text, matches, points)) return;
+  throw new UsageError(
+    `No cgroup "${text}": expected a path below ${
+      points[0]
+    }, the name of a cgroup such as that of a systemd unit, or ` +
+      "the id of a pod or container",
+  );
+}
+
+/** How much of a container's id is shown, as docker(1) does, unless it takes more to tell it from others. */
+const SHOWN = 12;
+
+/** The id in Kubernetes' `<type>://<container_id>` of a ContainerStatus; what has no type stays as it is. */
+function withoutRuntime(id: string): string {
+  return id.replace(/^[a-z][a-z0-9-]*:\/\//, "");
+}
+
+function verifyContainer(text: string, census: Census): void {
+  const start = withoutRuntime(text);
+  if (!/^[0-9a-f]{1,64}$/.test(start)) {
+    throw new UsageError(
+      `Not a container's id: "${text}": expected up to 64 hexadecimal digits, not a name; a pod's UID selects as a cgroup`,
+    );
+  }
+  const ids = new Set(census.all.flatMap(({ container }) => container?.startsWith(start) ? [container] : []));
+  if (ids.size === 0) throw new UsageError(`No container "${start}": no process is in one whose id starts so`);
+  if (ids.size > 1) {
+    const some = distinct([...ids].slice(0, 3)).join(", ");
+    throw new UsageError(
+      `Several containers "${start}": ${some}${ids.size > 3 ? " and others" : ""}: give more digits`,
+    );
+  }
+}
+
+/** The starts of different ids, long enough to tell them apart. */
+function distinct(ids: readonly string[]): string[] {
+  for (let length = SHOWN;; length++) {
+    const starts = ids.map((id) => id.slice(0, length));
+    if (new Set(starts).size === ids.length) return starts;
+  }
+}

@@ -1,0 +1,109 @@
+// Which connections carry the operator's own session, which is not to be cut off by accident.
+
+import { formatAddress, formatEndpoint, parseAddress } from "../model/address.ts";
+import type { Connection } from "../model/connection.ts";
+import { comm, environment, lineage, processes, self, standing, terminalsOf } from "../linux/proc/process.ts";
+
+/** A process that may hold a connection of the session. */
+interface Carrier {
+  /** What the process is to the session. */
+  readonly is: string;
+  /** Whether each of its connections is of the session, and not only those that it has accepted. */
+  readonly wholly: boolean;
+}
+
+/** The operator's session, as it is when this is made: a session of tmux may be attached elsewhere at any moment. */
+export class Session {
+  readonly #carriers = new Map<number, Carrier>();
+  /** What SSH_CONNECTION names, as `endsOf` has it. */
+  readonly #ssh = new Set<string>();
+  readonly #followed = new Set<number>();
+  readonly #listening: () => (netns: number, port: number) => boolean;
+  #isListenedOn: ((netns: number, port: number) => boolean) | undefined;
+
+  /** @param listening Finds out which ports are listened on. It is called when that matters. */
+  constructor(listening: () => (netns: number, port: number) => boolean) {
+    this.#listening = listening;
+    this.#follow(self(), "an ancestor of this process");
+  }
+
+  /** The processes that may hold a connection of the session. */
+  get carriers(): number[] {
+    return [...this.#carriers.keys()];
+  }
+
+  /**
+   * Takes in the ancestors of a process: they may have accepted the connection over which it is spoken to. Those above the
+   * session of its terminal serve that terminal, whichever way their connections were made.
+   */
+  #follow(pid: number, is: string): void {
+    if (this.#followed.has(pid)) return;
+    this.#followed.add(pid);
+    const line = lineage(pid);
+    const { session, terminal } = line[0] ?? { session: 0, terminal: 0 };
+    const leader = terminal === 0 ? -1 : line.findIndex((one) => one.pid === session);
+    line.forEach(({ pid }, i) => {
+      const ends = sshEnds(pid);
+      if (ends !== null) this.#ssh.add(ends);
+      const name = comm(pid);
+      // It keeps the connections of what it starts (Accept=yes), and what services give it to keep (FDSTORE=1).
+      if (i === 0 || name === "systemd") return;
+      const wholly = isSshd(name) || (leader !== -1 && i > leader && pid !== 1);
+      if (!this.#carriers.get(pid)?.wholly) this.#carriers.set(pid, { is, wholly });
+      if (isMultiplexer(name)) this.#followClients(pid, name);
+    });
+  }
+
+  /** A multiplexer is no descendant of whoever is attached to it now, but it has their terminals open. */
+  #followClients(multiplexer: number, name: string): void {
+    const terminals = new Set(terminalsOf(multiplexer));
+    if (terminals.size === 0) return;
+    for (const pid of processes()) {
+      if (terminals.has(standing(pid)?.terminal ?? 0)) {
+        this.#follow(pid, `an ancestor of pid ${pid}, attached to ${name}`);
+      }
+    }
+  }
+
+  /** Why the connection is part of the session; null when it is not. */
+  whyPart(connection: Connection): string | null {
+    const { netns, src, owners } = connection;
+    if (this.#ssh.has(endsOf(connection))) return "the ssh connection of this session (SSH_CONNECTION)";
+    for (const { pid, comm } of owners) {
+      const carrier = this.#carriers.get(pid);
+      if (carrier === undefined) continue;
+      if (carrier.wholly) return `held by ${carrier.is}: pid ${pid} (${comm})`;
+      // The kernel gives a port that is listened on to nothing that connects.
+      this.#isListenedOn ??= this.#listening();
+      if (this.#isListenedOn(netns, src.port)) return `accepted by ${carrier.is}: pid ${pid} (${comm})`;
+    }
+    return null;
+  }
+}
+
+function isSshd(name: string): boolean {
+  return name === "sshd" || name === "sshd-session";
+}
+
+/** tmux calls its server "tmux: server", and screen its own "screen". */
+function isMultiplexer(name: string): boolean {
+  return /^(tmux|screen)\b/.test(name);
+}
+
+/** The client's end first, as in SSH_CONNECTION: this host is the server. */
+function endsOf({ src, dst }: Connection): string {
+  return `${formatEndpoint(dst.address, dst.port)} ${formatEndpoint(src.address, src.port)}`;
+}
+
+/** Both ends of the ssh connection that a process was started over, as `endsOf` has them; null without one. */
+function sshEnds(pid: number): string | null {
+  const [client, clientPort, server, serverPort] = environment("SSH_CONNECTION", pid)?.split(" ") ?? [];
+  if (serverPort === undefined) return null;
+  return `${endpoint(client, clientPort)} ${endpoint(server, serverPort)}`;
+}
+
+/** sshd gives link-local addresses with their zone, which rows do not have. */
+function endpoint(text: string, port: string): string {
+  const address = parseAddress(text.split("%")[0]);
+  return formatEndpoint(address === null ? text : formatAddress(address), Number(port));
+}

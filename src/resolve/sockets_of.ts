@@ -1,0 +1,57 @@
+// What certain processes hold: every socket of theirs, whichever it is.
+
+import type { Owner } from "../model/connection.ts";
+import { MOST_OWNERS, sharesTable } from "./find_owners.ts";
+import { comm, threads } from "../linux/proc/process.ts";
+import { DescriptorTable } from "../linux/proc/fd_table.ts";
+
+/** The sockets of some processes. */
+export interface Holdings {
+  /** Who of them holds each inode. */
+  readonly owners: Map<number, Owner[]>;
+  /** Those that this user may not look into. */
+  readonly unreadable: number[];
+}
+
+/** Reads the descriptors of processes wholly, those included that a thread has to itself. */
+export function holdingsOf(pids: readonly number[]): Holdings {
+  const owners = new Map<number, Owner[]>();
+  const unreadable: number[] = [];
+  for (const pid of pids) {
+    const table = DescriptorTable.open(pid);
+    if (table === "unreadable") unreadable.push(pid);
+    if (table === "unreadable" || table === null) continue;
+    let name: string | undefined;
+    const held = [table, ...threadTables(pid)].flatMap(readWholly);
+    if (table.denied) unreadable.push(pid);
+    for (const { tid, ...holder } of held) {
+      name ??= comm(pid);
+      const owner = tid === null ? { pid, fd: holder.fd, comm: name } : { pid, tid, fd: holder.fd, comm: name };
+      const known = owners.get(holder.inode);
+      if (known && known.length < MOST_OWNERS) known.push(owner);
+      else if (!known) owners.set(holder.inode, [owner]);
+    }
+  }
+  return { owners, unreadable };
+}
+
+interface Held {
+  readonly tid: number | null;
+  readonly fd: number;
+  readonly inode: number;
+}
+
+function readWholly(table: DescriptorTable): Held[] {
+  const held: Held[] = [];
+  while (!table.exhausted) {
+    table.readBlock((fd, inode) => held.push({ tid: table.tid, fd, inode }) > 0);
+  }
+  return held;
+}
+
+/** The tables of those threads that have unshared their descriptors. */
+function threadTables(pid: number): DescriptorTable[] {
+  return threads(pid).filter((tid) => tid !== pid && !sharesTable(pid, tid))
+    .map((tid) => DescriptorTable.open(pid, tid))
+    .filter((table) => table !== null && table !== "unreadable");
+}

@@ -1,0 +1,80 @@
+// Finding the program that a command names, as execvp(3) and shells do.
+
+import { attributeLength, checkExecutable } from "../../ffi/file.ts";
+import { isSyscallError, statx } from "../../ffi/libc.ts";
+import { CommandError } from "../model/errors.ts";
+
+/** Where execvp(3) looks when there is no PATH: confstr(3) of _CS_PATH in glibc. */
+const DEFAULT_PATH = "/bin:/usr/bin";
+
+const S_IFMT = 0o170000;
+const S_IFREG = 0o100000;
+const S_ISUID = 0o4000;
+const S_ISGID = 0o2000;
+const S_IXGRP = 0o10;
+
+/** The path of the program: `name` itself when it contains a slash, else the first executable file in `path`. */
+export function findProgram(name: string, path = DEFAULT_PATH): string {
+  // In a directory of PATH it would name the directory.
+  if (name === "") throw cannotExecute(name, "ENOENT");
+  if (name.includes("/")) {
+    const error = whyNotExecutable(name);
+    if (error === null) return name;
+    throw cannotExecute(name, error);
+  }
+  let refused: string | null = null;
+  for (const directory of path.split(":")) {
+    const candidate = `${directory === "" ? "." : directory}/${name}`;
+    const error = whyNotExecutable(candidate);
+    if (error === null) return candidate;
+    // A file that may not be executed counts only when no other is found.
+    if (error === "EACCES" && refused === null && exists(candidate)) refused = candidate;
+  }
+  if (refused !== null) throw cannotExecute(refused, "EACCES");
+  throw new CommandError(`command "${name}" not found: no directory of PATH has an executable file of that name`, 127);
+}
+
+/** The error of a command that is not found (ENOENT, 127) or not executable (the rest, 126). */
+export function cannotExecute(path: string, code: string): CommandError {
+  if (code === "ENOENT") return new CommandError(`command "${path}" not found`, 127);
+  const reason = code === "EACCES" ? "it is not an executable file" : code;
+  return new CommandError(`command "${path}" cannot be executed: ${reason}`, 126);
+}
+
+/** Null when the file can be executed, else the name of the errno that execve(2) would give. */
+function whyNotExecutable(path: string): string | null {
+  try {
+    checkExecutable(path);
+    return (statx(null, path).mode & S_IFMT) === S_IFREG ? null : "EACCES";
+  } catch (error) {
+    if (isSyscallError(error)) return error.code;
+    throw error;
+  }
+}
+
+function exists(path: string): boolean {
+  try {
+    statx(null, path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** What a program would be given by execve(2) if no_new_privs did not forbid it; null for an ordinary program. */
+export function privilegesOf(path: string, euid: number): string | null {
+  const { mode, uid } = statx(null, path);
+  if (mode & S_ISUID && uid !== euid) return "set-user-ID";
+  // Without group execution the bit means mandatory locking, inode(7).
+  if (mode & S_ISGID && mode & S_IXGRP) return "set-group-ID";
+  return hasFileCapabilities(path) ? "given capabilities" : null;
+}
+
+function hasFileCapabilities(path: string): boolean {
+  try {
+    return attributeLength(path, "security.capability") > 0;
+  } catch (error) {
+    if (isSyscallError(error)) return false;
+    throw error;
+  }
+}

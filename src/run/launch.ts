@@ -1,0 +1,135 @@
+// `tcphup run`: starting a program so that keepalive is on for all TCP sockets of it and of what it starts.
+
+import { host } from "../../ffi/deno.ts";
+import { entriesOf } from "../../ffi/files.ts";
+import { type Descriptor, geteuid, isSyscallError, pidfdOpen } from "../../ffi/libc.ts";
+import { execute } from "../../ffi/process.ts";
+import { callers } from "../../ffi/seccomp.ts";
+import { socketpair } from "../../ffi/unix.ts";
+import type { KeepaliveValues } from "../keepalive/values.ts";
+import { encodeDuty, remarks, SUPERVISE } from "./supervisor_config.ts";
+import { compileFilter, install, type Moment } from "./seccomp_filter.ts";
+import { awaitStart, handOver } from "./handover.ts";
+import { inheritedEnvironment, lookUp, rawArguments } from "../linux/proc/environ.ts";
+import { startKeeper, type Stderr } from "./respawn.ts";
+import { cannotExecute, findProgram, privilegesOf } from "./executable.ts";
+import { restore } from "./process_state.ts";
+import { hasCapability, yamaForbids, yamaScope } from "../linux/proc/permissions.ts";
+import { Unsupported, UsageError } from "../model/errors.ts";
+
+export { SUPERVISE } from "./supervisor_config.ts";
+export { CommandError } from "../model/errors.ts";
+export { type Moment, MOMENTS } from "./seccomp_filter.ts";
+
+/** What to launch, and how. */
+export interface LaunchOptions {
+  /** The program, looked for in PATH unless it contains a slash, and its arguments. */
+  readonly command: readonly string[];
+  readonly values: KeepaliveValues;
+  /** The calls at which a socket is given the values; null for those that this host lets a supervisor see to. */
+  readonly on: ReadonlySet<Moment> | null;
+  /** Have the supervisor write to standard error what it could not set. It holds standard error open for that. */
+  readonly debug: boolean;
+  /** Told, one line each, what the person who launches should know. */
+  readonly warn: (line: string) => void;
+}
+
+/**
+ * Turns this process into `command`, once every TCP socket of it and of its descendants will be given the values. It
+ * keeps its process id, its parent, its terminal and its descriptors.
+ *
+ * A seccomp filter has the kernel ask a supervisor at each call of `on`; any other call is allowed by its number alone.
+ * The supervisor always lets the call proceed, also where it could not set anything. It is outside the command's family
+ * and session, and lives as long as a process under the filter. When it is killed a shell starts it anew, and calls wait
+ * meanwhile; when it cannot be started anew, the command is killed. When the shell is killed as well, the calls fail with
+ * ENOSYS. A supervisor that one call keeps in the kernel is left behind and replaced, by a watcher that is there from the
+ * first call on. Connections made through io_uring, and sockets that a process has been given already listening, are not seen.
+ *
+ * With `socket`, the supervisor makes the socket itself, in the caller's network namespace and as its user, and hands it
+ * over. That needs no right to look into other processes, but takes longer.
+ *
+ * The program must answer to `supervise` as its first argument by calling `supervise` with the rest (src/run/supervise.ts):
+ * that is how it starts itself once more, as the supervisor.
+ *
+ * @throws {UsageError} Without a command.
+ * @throws {CommandError} When the command is not found, or not executable.
+ * @throws {Unsupported} When this host, or this user, cannot supervise a program. The command has not been started then.
+ */
+export function launch(options: LaunchOptions): never {
+  const { command } = options;
+  if (command.length === 0) {
+    throw new UsageError("No command to run: expected tcphup run [VALUES] [--] COMMAND [ARG...]");
+  }
+  const { program, environment } = prepare(options);
+  try {
+    execute(program, rawArguments(command), environment);
+  } catch (error) {
+    throw isSyscallError(error) ? cannotExecute(program, error.code) : error;
+  }
+}
+
+/** All that comes before the program: when it returns, this process is as the program is to find it. */
+function prepare(options: LaunchOptions): { program: string; environment: Uint8Array[] } {
+  const { command, debug, warn } = options;
+  try {
+    const environment = inheritedEnvironment();
+    const program = findProgram(command[0], lookUp(environment, "PATH"));
+    const { noNewPrivs } = superviseFromHere(options, environment);
+    if (noNewPrivs) warnOfPrivileges(program, warn);
+    for (const note of restore(host)) if (debug) warn(note);
+    return { program, environment };
+  } catch (error) {
+    throw isSyscallError(error) ? new Unsupported(`the command cannot be supervised: ${error.message}`) : error;
+  }
+}
+
+/** Starts the supervisor and has it answer for this thread. Neither is undone when it fails: this process is to end. */
+function superviseFromHere(options: LaunchOptions, environment: Uint8Array[]): { noNewPrivs: boolean } {
+  const { values, debug, warn } = options;
+  const on = options.on ?? chooseMoments(warn);
+  const [socket, shelf] = socketpair();
+  try {
+    const supervisor = [...host.self, SUPERVISE, ...encodeDuty({ on, debug, stalls: [], values: { ...values } })];
+    const stderr = debug ? "all" : remarks({ on, debug }) ? "first" : "none";
+    startBeside(shelf, environment, supervisor, stderr);
+    shelf.close();
+    awaitStart(socket);
+    const { listener, noNewPrivs } = install(compileFilter(callers(), on));
+    handOver(socket, listener);
+    listener.close();
+    return { noNewPrivs };
+  } finally {
+    // A supervisor that still waits for the listener reads the end.
+    socket.close();
+  }
+}
+
+/** A supervisor is no ancestor of the command's processes: under Yama it may make their sockets, but not duplicate them. */
+function chooseMoments(warn: (line: string) => void): ReadonlySet<Moment> {
+  const scope = yamaScope();
+  if (!yamaForbids(scope, hasCapability("CAP_SYS_PTRACE"))) return new Set(["connect", "listen"]);
+  warn(
+    `--on socket is taken: kernel.yama.ptrace_scope ${scope} keeps the supervisor from sockets that the command has made; ` +
+      "those of a process in another control group, or that may not be looked into, stay as they are",
+  );
+  return new Set(["socket"]);
+}
+
+function startBeside(shelf: Descriptor, environment: Uint8Array[], supervisor: string[], stderr: Stderr): void {
+  const command = pidfdOpen(host.pid);
+  try {
+    const open = entriesOf("/proc/self/fd").map(({ name }) => Number(name));
+    startKeeper({ supervisor, environment, shelf, command, open, stderr });
+  } catch (error) {
+    if (!isSyscallError(error)) throw error;
+    throw new Unsupported(`/bin/sh, which looks after the supervisor, cannot be started: ${error.code}`);
+  } finally {
+    command.close();
+  }
+}
+
+function warnOfPrivileges(program: string, warn: (line: string) => void): void {
+  const privileges = privilegesOf(program, geteuid());
+  if (privileges === null) return;
+  warn(`"${program}" is ${privileges}, which has no effect: without CAP_SYS_ADMIN the kernel wants no_new_privs set`);
+}

@@ -1,0 +1,180 @@
+// The seccomp filter of a launched program: a classic BPF program over `struct seccomp_data`, seccomp(2).
+
+import {
+  AF_INET,
+  AF_INET6,
+  type Descriptor,
+  IPPROTO_MPTCP,
+  IPPROTO_TCP,
+  isSyscallError,
+  SOCK_STREAM,
+} from "../../ffi/libc.ts";
+import { setNoNewPrivs } from "../../ffi/process.ts";
+import {
+  type CallNumbers,
+  installFilter,
+  SECCOMP_RET_ALLOW,
+  SECCOMP_RET_USER_NOTIF,
+  SYS_CONNECT,
+  SYS_LISTEN,
+  SYS_SOCKET,
+} from "../../ffi/seccomp.ts";
+import { Unsupported } from "../model/errors.ts";
+
+/** The call at which a socket is given its options. */
+export type Moment = "connect" | "listen" | "socket";
+
+/** All of them. */
+export const MOMENTS: readonly Moment[] = ["connect", "listen", "socket"];
+
+/** struct seccomp_data {s32 nr; u32 arch; u64 instruction_pointer, args[6]}. Little endian: an int comes first. */
+const NR = 0;
+const ARCH = 4;
+const argument = (index: number) => 16 + index * 8;
+
+/** Operations of <linux/bpf_common.h>. */
+const LOAD = 0x20;
+const AND = 0x54;
+const JUMP_IF_EQUAL = 0x15;
+const RETURN = 0x06;
+
+/** The part of socket(2)'s type that is not SOCK_NONBLOCK or SOCK_CLOEXEC. */
+export const SOCK_TYPE_MASK = 0xf;
+
+interface Instruction {
+  readonly code: number;
+  readonly k: number;
+  /** Where to go on when equal; with the next one if null. */
+  readonly target: string | null;
+  /** Where to go on when not equal. */
+  readonly otherwise: string | null;
+}
+
+/** A program in the making, with names for the places it jumps to. All jumps are forward, as BPF wants them. */
+class Assembler {
+  readonly #instructions: Instruction[] = [];
+  readonly #labels = new Map<string, number>();
+
+  label(name: string): void {
+    this.#labels.set(name, this.#instructions.length);
+  }
+
+  add(code: number, k: number): void {
+    this.#instructions.push({ code, k, target: null, otherwise: null });
+  }
+
+  ifEqual(k: number, target: string | null, otherwise: string | null = null): void {
+    this.#instructions.push({ code: JUMP_IF_EQUAL, k, target, otherwise });
+  }
+
+  /** The program as an array of `struct sock_filter` {u16 code; u8 jt, jf; u32 k}. */
+  assemble(): Uint8Array {
+    const view = new DataView(new ArrayBuffer(this.#instructions.length * 8));
+    this.#instructions.forEach(({ code, k, target, otherwise }, i) => {
+      view.setUint16(i * 8, code, true);
+      view.setUint8(i * 8 + 2, this.#distance(i, target));
+      view.setUint8(i * 8 + 3, this.#distance(i, otherwise));
+      view.setUint32(i * 8 + 4, k, true);
+    });
+    return new Uint8Array(view.buffer);
+  }
+
+  #distance(from: number, label: string | null): number {
+    return label === null ? 0 : this.#labels.get(label)! - from - 1;
+  }
+}
+
+/**
+ * The filter that asks the supervisor about the calls of `on`, whatever kind of program makes them, and allows every
+ * other. What it allows it decides by the number alone, so that the kernel (5.11) remembers the answer and does not run
+ * it again.
+ */
+export function compileFilter(callers: readonly CallNumbers[], on: ReadonlySet<Moment>): Uint8Array {
+  const program = new Assembler();
+  program.add(LOAD, ARCH);
+  callers.forEach((caller, i) => {
+    program.ifEqual(caller.arch, null, `not ${i}`);
+    judgeCaller(program, caller, on, `of ${i}`);
+    program.label(`not ${i}`);
+  });
+  program.add(RETURN, SECCOMP_RET_ALLOW);
+  return program.assemble();
+}
+
+function judgeCaller(program: Assembler, caller: CallNumbers, on: ReadonlySet<Moment>, of: string): void {
+  program.add(LOAD, NR);
+  if (caller.ignored_bits !== 0) program.add(AND, ~caller.ignored_bits);
+  if (on.has("connect")) program.ifEqual(caller.connect, `ask ${of}`);
+  if (on.has("listen")) program.ifEqual(caller.listen, `ask ${of}`);
+  if (on.has("socket")) program.ifEqual(caller.socket, `socket ${of}`);
+  if (caller.socketcall !== undefined) program.ifEqual(caller.socketcall, `socketcall ${of}`);
+  program.add(RETURN, SECCOMP_RET_ALLOW);
+  if (on.has("socket")) judgeSocket(program, of);
+  if (caller.socketcall !== undefined) judgeSocketcall(program, on, of);
+  program.label(`ask ${of}`);
+  program.add(RETURN, SECCOMP_RET_USER_NOTIF);
+}
+
+/** socket(2): only what will be TCP or MPTCP. */
+function judgeSocket(program: Assembler, of: string): void {
+  program.label(`socket ${of}`);
+  program.add(LOAD, argument(0));
+  program.ifEqual(AF_INET, `type ${of}`);
+  program.ifEqual(AF_INET6, `type ${of}`);
+  program.add(RETURN, SECCOMP_RET_ALLOW);
+  program.label(`type ${of}`);
+  program.add(LOAD, argument(1));
+  program.add(AND, SOCK_TYPE_MASK);
+  program.ifEqual(SOCK_STREAM, `protocol ${of}`);
+  program.add(RETURN, SECCOMP_RET_ALLOW);
+  program.label(`protocol ${of}`);
+  program.add(LOAD, argument(2));
+  for (const protocol of [0, IPPROTO_TCP, IPPROTO_MPTCP]) program.ifEqual(protocol, `ask ${of}`);
+  program.add(RETURN, SECCOMP_RET_ALLOW);
+}
+
+/** socketcall(2): its arguments are in memory, where a filter cannot look. */
+function judgeSocketcall(program: Assembler, on: ReadonlySet<Moment>, of: string): void {
+  program.label(`socketcall ${of}`);
+  program.add(LOAD, argument(0));
+  if (on.has("connect")) program.ifEqual(SYS_CONNECT, `ask ${of}`);
+  if (on.has("listen")) program.ifEqual(SYS_LISTEN, `ask ${of}`);
+  if (on.has("socket")) program.ifEqual(SYS_SOCKET, `ask ${of}`);
+  program.add(RETURN, SECCOMP_RET_ALLOW);
+}
+
+/** A filter in place. */
+export interface Installed {
+  readonly listener: Descriptor;
+  /** Whether the kernel asked for no_new_privs, because this process has no CAP_SYS_ADMIN. */
+  readonly noNewPrivs: boolean;
+}
+
+/** Installs `program`, an array of `struct sock_filter`, on the calling thread. */
+export function install(program: Uint8Array): Installed {
+  try {
+    return { listener: installFilter(program), noNewPrivs: false };
+  } catch (error) {
+    if (!isSyscallError(error, "EACCES")) throw explain(error);
+  }
+  setNoNewPrivs();
+  try {
+    return { listener: installFilter(program), noNewPrivs: true };
+  } catch (error) {
+    throw explain(error);
+  }
+}
+
+function explain(error: unknown): unknown {
+  if (isSyscallError(error, "EBUSY")) {
+    return new Unsupported(
+      "another supervisor already has a seccomp listener here, and the kernel allows one: " +
+        "this is inside another tcphup run, or a container whose runtime has one",
+    );
+  }
+  if (isSyscallError(error, "EINVAL", "ENOSYS")) {
+    return new Unsupported("this kernel has no seccomp user notification: Linux 5.9 with CONFIG_SECCOMP_FILTER has");
+  }
+  if (isSyscallError(error)) return new Unsupported(`the seccomp filter cannot be installed: ${error.code}`);
+  return error;
+}

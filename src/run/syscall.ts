@@ -1,0 +1,141 @@
+// The thread that a notification is about: what it called, with which arguments, and its descriptors.
+
+import { readAt, readTextFile } from "../../ffi/file.ts";
+import {
+  AF_INET,
+  AF_INET6,
+  type Descriptor,
+  type ForeignFd,
+  getpeername,
+  getsockopt,
+  getsockoptBytes,
+  IPPROTO_MPTCP,
+  IPPROTO_TCP,
+  isSyscallError,
+  open,
+  pidfdGetfd,
+  pidfdOpen,
+  setsockoptBytes,
+  SO_DOMAIN,
+  SO_LINGER,
+  SO_PROTOCOL,
+  SOL_SOCKET,
+} from "../../ffi/libc.ts";
+import { type CallNumbers, type Notification, SYS_CONNECT, SYS_LISTEN, SYS_SOCKET } from "../../ffi/seccomp.ts";
+import { type Moment, MOMENTS } from "./seccomp_filter.ts";
+import { userIn } from "./socket_maker.ts";
+
+/** The call that a thread waits in. */
+export interface Call {
+  readonly moment: Moment;
+  /** The first three arguments, as ints. What the call has fewer of is meaningless. */
+  readonly args: readonly [number, number, number];
+}
+
+const SOCKETCALLS: Record<number, Moment> = {
+  [SYS_SOCKET]: "socket",
+  [SYS_CONNECT]: "connect",
+  [SYS_LISTEN]: "listen",
+};
+
+/**
+ * The call that a notification is about; null for one that the filter does not ask about.
+ *
+ * @throws {SyscallError} When the memory that holds socketcall(2)'s arguments cannot be read.
+ */
+export function decodeCall(notification: Notification, callers: readonly CallNumbers[]): Call | null {
+  const caller = callers.find(({ arch }) => arch === notification.arch);
+  if (caller === undefined) return null;
+  const nr = notification.nr & ~caller.ignored_bits;
+  if (nr === caller.socketcall) {
+    const moment = SOCKETCALLS[notification.argument(0)];
+    return moment === undefined ? null : { moment, args: readArguments(notification.tid, notification.address(1)) };
+  }
+  const moment = MOMENTS.find((name) => caller[name] === nr);
+  if (moment === undefined) return null;
+  return { moment, args: [notification.argument(0), notification.argument(1), notification.argument(2)] };
+}
+
+/** Three 32-bit longs of a program's memory. */
+function readArguments(tid: number, address: bigint): [number, number, number] {
+  const longs = new Int32Array(3);
+  const memory = open(null, `/proc/${tid}/mem`);
+  try {
+    readAt(memory, new Uint8Array(longs.buffer), address);
+    return [longs[0], longs[1], longs[2]];
+  } finally {
+    memory.close();
+  }
+}
+
+/** The user whose files, and sockets, a thread makes. */
+export function userOf(tid: number): number {
+  return userIn(readTextFile(`/proc/${tid}/status`));
+}
+
+/** A pidfd that leads to a thread's descriptors. */
+export function openTask(tid: number): Descriptor {
+  try {
+    return pidfdOpen(tid);
+  } catch (error) {
+    // Not the leader of its process: EINVAL, and since Linux 6.9 ENOENT.
+    if (!isSyscallError(error, "EINVAL", "ENOENT")) throw error;
+  }
+  try {
+    return pidfdOpen(tid, true);
+  } catch (error) {
+    if (!isSyscallError(error, "EINVAL")) throw error;
+    return pidfdOpen(leaderOf(tid));
+  }
+}
+
+function leaderOf(tid: number): number {
+  return Number(/^Tgid:\s*(\d+)$/m.exec(readTextFile(`/proc/${tid}/status`))?.[1]);
+}
+
+/** A duplicate of the thread's descriptor. Close it before the thread goes on. */
+export function duplicate(pidfd: Descriptor, fd: number): Descriptor {
+  return pidfdGetfd(pidfd, fd as ForeignFd);
+}
+
+/**
+ * Closes a duplicate. Where the program has closed its own meanwhile this is the last one, and with SO_LINGER close(2)
+ * would wait for the peer: so a connection does not linger then. One that is yet to be made does not wait.
+ */
+export function release(duplicate: Descriptor): void {
+  try {
+    const linger = new Int32Array(2);
+    getsockoptBytes(duplicate, SOL_SOCKET, SO_LINGER, new Uint8Array(linger.buffer));
+    const [isOn, seconds] = linger;
+    if (isOn !== 0 && seconds !== 0 && isConnected(duplicate)) {
+      setsockoptBytes(duplicate, SOL_SOCKET, SO_LINGER, new Uint8Array(8));
+    }
+  } catch (error) {
+    if (!isSyscallError(error)) throw error;
+  } finally {
+    duplicate.close();
+  }
+}
+
+function isConnected(socket: Descriptor): boolean {
+  try {
+    getpeername(socket);
+    return true;
+  } catch (error) {
+    if (isSyscallError(error, "ENOTCONN")) return false;
+    throw error;
+  }
+}
+
+/** Whether a descriptor is a TCP or MPTCP socket. */
+export function isTcp(descriptor: Descriptor): boolean {
+  try {
+    const domain = getsockopt(descriptor, SOL_SOCKET, SO_DOMAIN);
+    if (domain !== AF_INET && domain !== AF_INET6) return false;
+    const protocol = getsockopt(descriptor, SOL_SOCKET, SO_PROTOCOL);
+    return protocol === IPPROTO_TCP || protocol === IPPROTO_MPTCP;
+  } catch (error) {
+    if (isSyscallError(error, "ENOTSOCK")) return false;
+    throw error;
+  }
+}

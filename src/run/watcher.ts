@@ -1,0 +1,116 @@
+// The process that watches a supervisor. What a call makes the supervisor do may block in the kernel for as long as a
+// hostile process likes, uninterruptibly: close(2) of a descriptor of FUSE, setsockopt(2) on a socket whose lock is held.
+// Then the supervisor cannot be ended, only left behind, and another one takes its place.
+
+import { host } from "../../ffi/deno.ts";
+import { type Descriptor, isSyscallError, pidfdOpen } from "../../ffi/libc.ts";
+import { poll, pollAll, POLLIN } from "../../ffi/poll.ts";
+import { hasEnded, keepOnExec, sendSignal, spawn } from "../../ffi/process.ts";
+import { isWaiting, type Notification, POLLHUP } from "../../ffi/seccomp.ts";
+import { type Duty, encodeDuty, SUPERVISE, WATCH } from "./supervisor_config.ts";
+import type { HeldStderr } from "./held_stderr.ts";
+import { inheritedEnvironment } from "../linux/proc/environ.ts";
+import { COMMAND_FD, REPLACED, SHELF_FD, STDERR } from "./respawn.ts";
+
+/** How often the watcher looks while calls come in; with none it sleeps. */
+const TICK_MS = 250;
+/** A supervisor that has answered nothing between so many looks, though a call waits, is stuck. */
+const PATIENCE_TICKS = 4;
+
+/** A supervisor as its watcher sees it. */
+export interface Watched {
+  readonly listener: Descriptor;
+  /** In the memory that both have: what the supervisor has in hand. */
+  readonly notification: Notification;
+  /** A pidfd of the supervisor. */
+  readonly supervisor: Descriptor;
+}
+
+/** What a watcher does. */
+export interface WatcherOptions {
+  /** Called when the supervisor is stuck; asked again at the next look when it returns `false`. */
+  readonly replace: () => boolean;
+  /** Called at each look; `true` once the command has ended. */
+  readonly look: (hasEnded: boolean) => void;
+  readonly stderr: HeldStderr;
+}
+
+/**
+ * Watches until the supervisor has ended, or is replaced. When the last thread under the filter has gone it ends the
+ * supervisor, which, before Linux 6.11, does not learn of that where it waits.
+ */
+export function watch(
+  { listener, notification, supervisor }: Watched,
+  { replace, look, stderr }: WatcherOptions,
+): void {
+  let answered = notification.answered;
+  let ticks = 0;
+  let isIdle = false;
+  for (;;) {
+    const own = [[listener.number, isIdle ? POLLIN : 0], [supervisor.number, POLLIN]] as const;
+    const [calls, end, ...commandEnd] = pollAll([...own, ...stderr.awaited], isIdle ? -1 : TICK_MS);
+    look(commandEnd.some((events) => events !== 0));
+    if (end !== 0) return;
+    if (calls & POLLHUP) return sendSignal(supervisor, REPLACED);
+    ticks = notification.answered === answered && !isIdle ? ticks + 1 : 0;
+    answered = notification.answered;
+    isIdle = ticks >= PATIENCE_TICKS && !isCalled(listener, notification);
+    if (ticks >= PATIENCE_TICKS && !isIdle && replace()) return sendSignal(supervisor, REPLACED);
+  }
+}
+
+/** Whether a call waits, received or not. */
+function isCalled(listener: Descriptor, notification: Notification): boolean {
+  return (notification.id !== 0n && isWaiting(listener, notification.id)) ||
+    (poll(listener.number, POLLIN, 0) & POLLIN) !== 0;
+}
+
+/** A pidfd of the supervisor that has started this process; null when it has ended since. */
+export function openSupervisor(pid: number): Descriptor | null {
+  if (host.parent !== pid) return null;
+  const supervisor = pidfdOpen(pid);
+  if (host.parent === pid) return supervisor;
+  supervisor.close();
+  return null;
+}
+
+/** A watcher that ends too soon, whatever for, is not started again before this. */
+const RESTART_AFTER_MS = 10_000;
+
+/** The watcher of this process, a supervisor. */
+export class Watcher {
+  readonly #duty: Duty;
+  readonly #stderr: HeldStderr;
+  #pid: number | null = null;
+  #since = -Infinity;
+
+  /** @param stderr Left to the watcher. */
+  constructor(duty: Duty, stderr: HeldStderr) {
+    this.#duty = duty;
+    this.#stderr = stderr;
+  }
+
+  /**
+   * Starts it unless it is there. It inherits the supervisor's descriptors.
+   *
+   * @returns Whether it is there.
+   */
+  start(): boolean {
+    if (this.#pid !== null && !hasEnded(this.#pid)) return true;
+    this.#pid = null;
+    const now = performance.now();
+    if (now - this.#since < RESTART_AFTER_MS) return false;
+    this.#since = now;
+    const command = [...host.self, SUPERVISE, WATCH, String(host.pid), ...encodeDuty(this.#duty)];
+    const args = command.map((word) => new TextEncoder().encode(word));
+    try {
+      // Node marks what it has inherited.
+      for (const fd of [STDERR, SHELF_FD, COMMAND_FD]) keepOnExec(fd);
+      this.#pid = spawn(command[0], args, inheritedEnvironment(), []);
+      this.#stderr.drop();
+    } catch (error) {
+      if (!isSyscallError(error)) throw error;
+    }
+    return this.#pid !== null;
+  }
+}

@@ -1,0 +1,84 @@
+// A file of addresses, one a line: the dead pods of a night.
+
+import { readWhole } from "../../ffi/files.ts";
+import { isSyscallError } from "../../ffi/libc.ts";
+import type { Prefix } from "../model/address.ts";
+import { UsageError } from "../model/errors.ts";
+import { parseDestination, parseNetwork, refuseHiddenPort } from "./destination.ts";
+import { any, type Filter, NOTHING, type Side } from "./filter.ts";
+import type { Names } from "./names.ts";
+
+/** All of them, or some of one interface: that has to be said where it is seen. */
+const NOT_ONE = /^any$|^\*$|%/;
+
+/** A million addresses weigh as much. What is larger is no list, and /dev/zero has no end. */
+const MAX_BYTES = 16 * 1024 * 1024;
+
+/**
+ * The connections whose address on `side` is on one of the lines of a file: addresses, prefixes or host names; a `#`
+ * and what follows it is a comment, an empty line nothing. `-` is standard input. A file without addresses selects
+ * nothing.
+ *
+ * @throws {UsageError} For a file that cannot be read, or is too large, and for lines that are no address, by number.
+ */
+export function readAddressList(path: string, side: Side, names: Names): Filter {
+  return parseAddressList(textOf(path), path, side, names);
+}
+
+function textOf(path: string): string {
+  const bytes = readList(path);
+  if (bytes.length <= MAX_BYTES) return new TextDecoder().decode(bytes);
+  throw new UsageError(`The file of addresses "${path}" is larger than ${MAX_BYTES / 1024 ** 2} MiB: give several`);
+}
+
+function readList(path: string): Uint8Array {
+  try {
+    return readWhole(path === "-" ? "/dev/stdin" : path, MAX_BYTES);
+  } catch (error) {
+    if (!isSyscallError(error)) throw error;
+    throw new UsageError(`Cannot read the file of addresses "${path}": ${error.code}`);
+  }
+}
+
+/** The same for a text; `source` is what messages call it. */
+export function parseAddressList(text: string, source: string, side: Side, names: Names): Filter {
+  const prefixes: Prefix[] = [];
+  const others: Filter[] = [];
+  const bad: number[] = [];
+  text.split("\n").forEach((line, i) => {
+    const comment = line.indexOf("#");
+    const address = (comment < 0 ? line : line.slice(0, comment)).trim();
+    if (address === "") return;
+    const prefix = networkIn(address, i + 1, source);
+    if (prefix !== null) return prefixes.push(prefix);
+    try {
+      if (NOT_ONE.test(address)) throw new UsageError("Not an address");
+      others.push(parseDestination(address, side, names));
+    } catch (error) {
+      if (!(error instanceof UsageError)) throw error;
+      bad.push(i + 1);
+    }
+  });
+  if (bad.length > 0) throw notAddresses(bad, source);
+  if (prefixes.length > 0) others.push({ op: "address", side, prefixes });
+  return others.length === 0 ? NOTHING : any(others);
+}
+
+function networkIn(address: string, line: number, source: string): Prefix | null {
+  try {
+    refuseHiddenPort(address);
+    return parseNetwork(address);
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    throw new UsageError(`Line ${line} of ${source}: ${error.message}`);
+  }
+}
+
+/** The lines are not shown: who may run tcphup as root, and no more, is not to read other files with it. */
+function notAddresses([first, ...others]: readonly number[], source: string): UsageError {
+  const more = others.length > 0 ? ` and ${others.length} more` : "";
+  return new UsageError(
+    `Not an address in ${source}: line ${first}${more}: expected an IPv4 or IPv6 address, a prefix such as 10.0.0.0/8, ` +
+      "or a host name on each line",
+  );
+}

@@ -1,0 +1,339 @@
+// A selection as a person or a program writes it, and what it means: a filter over rows, and what no row can say.
+
+import type { Prefix } from "../model/address.ts";
+import { expectedWord } from "../model/closest.ts";
+import { ALL_STATES, CONNECTED, STATE_NAMES, stateMask, statesNamed } from "../model/tcp_states.ts";
+import { UsageError } from "../model/errors.ts";
+import { readAddressList } from "./address_file.ts";
+import { type IpVersion, parseDestination, parsePort, versionFilter } from "./destination.ts";
+import { all, any, type Condition, EVERYTHING, type Filter, fold, not } from "./filter.ts";
+import { NamesByNetns, type SystemNames, systemNames } from "./names.ts";
+import { readDevice, readMark } from "./ss/operands.ts";
+import { parseFilter } from "./ss/parser.ts";
+import { statesOf } from "./dump_plan.ts";
+
+/** One, or several of which one suffices. */
+export type OneOrMore<T> = T | readonly T[];
+
+/** What connections can be chosen by. All kinds that are given must hold, of each kind one of its values. */
+export interface Criteria {
+  /** The peer: an address, a prefix, a host name (each of its addresses), or `any`. */
+  dst?: OneOrMore<string>;
+  /** Files of peers, one a line; of the same kind as `dst`. */
+  dst_file?: OneOrMore<string>;
+  /** This host's end, as `dst`. */
+  src?: OneOrMore<string>;
+  /** The peer's port: a number, a range such as `8000-8100`, a service name; `0` or `any` for every port. */
+  dport?: OneOrMore<string | number>;
+  /** This host's port, as `dport`. */
+  sport?: OneOrMore<string | number>;
+  /** Filters in the language of ss(8). */
+  filter?: OneOrMore<string>;
+  /** States, and sets of them, as ss(8) names them. */
+  state?: OneOrMore<string>;
+  /** The interface that the socket is bound to, by name or index. */
+  interface?: OneOrMore<string>;
+  /** SO_MARK, as `MARK` or `MARK/MASK`. Only CAP_NET_ADMIN sees it. */
+  mark?: OneOrMore<string | number>;
+  /** The user that the socket belongs to, by name or number. */
+  user?: OneOrMore<string | number>;
+  /** No data either way for so many milliseconds. */
+  idle_for_ms?: number;
+  /** Data that the peer does not acknowledge is being sent again. */
+  stalled?: boolean;
+  /** The peer has hung up, the application has not closed it. */
+  close_wait?: boolean;
+  /** SO_KEEPALIVE is off. It is asked of a duplicate of the owner's descriptor. */
+  no_keepalive?: boolean;
+  /** The local address is no longer one of this host's, in the connection's network namespace. */
+  src_gone?: boolean;
+  /** Processes that hold it, by number. */
+  pid?: OneOrMore<string | number>;
+  /** Patterns of the names of processes (/proc/PID/comm). */
+  comm?: OneOrMore<string>;
+  /** Patterns of programs (/proc/PID/exe): of their paths where they contain a slash, else of their last part. */
+  exe?: OneOrMore<string>;
+  /** Control groups of processes: a path and all below it, a name of one, a pod or a container by its id. */
+  cgroup?: OneOrMore<string>;
+  /** Containers, by the start of their id, with or without the runtime in front: `containerd://ID`. */
+  container?: OneOrMore<string>;
+  /** Network namespaces: a name, a process, a path, or `all`. Without any, the one that tcphup runs in. */
+  netns?: OneOrMore<string>;
+}
+
+/** Which connections. */
+export interface Selection extends Criteria {
+  /** Only connections over this version of IP. */
+  version?: IpVersion;
+  /** Each process in `pid` stands for its descendants too. */
+  children?: boolean;
+  /** A control group in `cgroup` that is not there holds nothing, and is no error: where a fleet is asked for its own. */
+  missing_ok?: boolean;
+  /** What to leave out: all that one of these values holds for. */
+  not?: Criteria;
+}
+
+/** Which processes, by each of their properties; an empty list asks for nothing. */
+export interface Who {
+  readonly pid: readonly number[];
+  readonly comm: readonly string[];
+  readonly exe: readonly string[];
+  readonly cgroup: readonly string[];
+  readonly container: readonly string[];
+}
+
+/** A selection, ready to be looked for. */
+export interface Target {
+  readonly filter: Filter;
+  /** Mask of 1 << state. */
+  readonly states: number;
+  /** How the filter reads in a network namespace, where it does not read the same in all of them. */
+  readonly local?: LocalFilter;
+  /** Processes of which one must hold the connection. */
+  readonly heldBy?: Who;
+  /** Processes none of which may hold it. */
+  readonly notHeldBy?: Who;
+  /** Whether each process stands for its descendants too. */
+  readonly children?: boolean;
+  /** Whether control groups may be missing. */
+  readonly missingOk?: boolean;
+  /** Texts that name network namespaces, and those that are to be left out. */
+  readonly netns?: readonly string[];
+  readonly notNetns?: readonly string[];
+  /** What SO_KEEPALIVE must be. */
+  readonly keepalive?: boolean;
+}
+
+/** A filter that depends on the network namespace. */
+export interface LocalFilter {
+  /** The filter in the namespace that the thread is in, whose addresses are asked for where they matter. */
+  compile(localAddresses: () => readonly Prefix[]): Filter;
+  /** To be called when it was compiled in every namespace. @throws {UsageError} For a name that none of them has. */
+  verify(): void;
+}
+
+/**
+ * Works out what a selection means.
+ *
+ * @param about Mask of the states that it is about when it names none.
+ * @throws {UsageError} When it selects nothing, or names something that is not there.
+ */
+export function compileSelection(
+  selection: Selection,
+  names: SystemNames = systemNames,
+  about: number = CONNECTED,
+): Target {
+  const { not: excluded = {}, netns, children, missing_ok: missingOk } = selection;
+  [selection, excluded].forEach(refuseNul);
+  const compiler = new Compiler(selection, new NamesByNetns(names, list(netns).length > 0), about);
+  const filter = compiler.compile(() => []);
+  const [heldBy, notHeldBy] = [whoOf(selection), whoOf(excluded)];
+  const keepalive = keepaliveOf(selection, excluded);
+  if (!compiler.selects && heldBy === undefined && keepalive === undefined) {
+    throw new UsageError(
+      'No connections selected: give an address, as in "tcphup 10.0.0.5 443", a selection flag such as --pid, or say any',
+    );
+  }
+  if (children && (heldBy ?? NOBODY).pid.length + (notHeldBy ?? NOBODY).pid.length === 0) {
+    throw new UsageError("Option --children needs --pid");
+  }
+  if (missingOk && (heldBy ?? NOBODY).cgroup.length + (notHeldBy ?? NOBODY).cgroup.length === 0) {
+    throw new UsageError("Option --missing-ok needs --cgroup");
+  }
+  return {
+    filter,
+    states: compiler.states,
+    local: compiler.isLocal ? compiler : undefined,
+    heldBy,
+    notHeldBy,
+    children,
+    missingOk,
+    netns: list(netns).length > 0 ? list(netns) : undefined,
+    notNetns: list(excluded.netns),
+    keepalive,
+  };
+}
+
+/** To C a text ends at a NUL: what stands behind it would count for nothing. */
+function refuseNul(criteria: Criteria): void {
+  for (const text of Object.values(criteria).flat()) {
+    if (typeof text === "string" && text.includes("\0")) throw new UsageError(`NUL in "${text}": expected text`);
+  }
+}
+
+function list<T extends string | number>(values: OneOrMore<T> | undefined): readonly T[] {
+  return values === undefined ? [] : typeof values === "object" ? values : [values];
+}
+
+/** For each kind of criterion, what its values select. */
+type Kinds = readonly (readonly Filter[])[];
+
+class Compiler implements LocalFilter {
+  readonly #selection: Selection;
+  readonly #names: NamesByNetns;
+  readonly #about: number;
+  readonly #files = new Map<string, Filter>();
+  /** Whether there is something that connections are chosen by, and not only left out. */
+  selects = false;
+  /** The states to look in. */
+  states: number;
+
+  constructor(selection: Selection, names: NamesByNetns, about: number) {
+    this.#selection = selection;
+    this.#names = names;
+    this.#about = this.states = about;
+  }
+
+  get isLocal(): boolean {
+    const { src_gone, not: excluded } = this.#selection;
+    return this.#names.local || src_gone === true || excluded?.src_gone === true;
+  }
+
+  compile(localAddresses: () => readonly Prefix[]): Filter {
+    const { version, not: excluded = {} } = this.#selection;
+    const states = this.#statesOf(this.#selection);
+    const chosen = this.#kinds(this.#selection, states, localAddresses);
+    const left = this.#kinds(excluded, ALL_STATES, localAddresses);
+    this.selects = chosen.length > 0;
+    return all([
+      ...chosen.map(any),
+      ...left.map((choices) => not(any(choices))),
+      ...(version === undefined ? [] : [versionFilter(version)]),
+    ]);
+  }
+
+  verify(): void {
+    this.#names.verify();
+  }
+
+  /** The mask that a filter without states is about. */
+  #statesOf({ state, filter }: Criteria): number {
+    const named = list(state).reduce((mask, name) => mask | stateNamed(name), 0);
+    const filtered = list(filter).some((text) => parseFilter(text, this.#names).states !== null);
+    this.states = named !== 0 ? named : filtered ? ALL_STATES : this.#about;
+    return named !== 0 ? named : this.#about;
+  }
+
+  /** The kinds that a row decides, as far as they are given. */
+  #kinds(criteria: Criteria, states: number, localAddresses: () => readonly Prefix[]): Kinds {
+    const names = this.#names;
+    const { version } = this.#selection;
+    const { dst, src, dport, sport, dst_file, filter, state, mark, user, idle_for_ms } = criteria;
+    const kinds: Kinds = [
+      [
+        ...list(dst).map((text) => parseDestination(text, "dst", names, version)),
+        ...list(dst_file).map((path) => this.#file(path)),
+      ],
+      list(src).map((text) => parseDestination(text, "src", names, version)),
+      list(dport).map((text) => parsePort(String(text), "dst", names)),
+      list(sport).map((text) => parsePort(String(text), "src", names)),
+      list(filter).map((text) => this.#filter(text, states)),
+      list(state).map((name) => inStates(stateNamed(name))),
+      list(criteria.interface).map((text) => readDevice(text, names)),
+      list(mark).map((text) => readMark(String(text))),
+      list(user).map((text) => ({
+        op: "uid",
+        uid: /^\d+$/.test(String(text)) ? Number(text) : names.uid(String(text)),
+      })),
+      idle_for_ms === undefined ? [] : [{ op: "idle", ms: idle_for_ms }],
+      criteria.stalled ? [{ op: "stalled" }] : [],
+      criteria.close_wait ? [inStates(stateMask("CLOSE-WAIT"))] : [],
+      criteria.src_gone ? [foreign(localAddresses())] : [],
+    ];
+    return kinds.filter((choices) => choices.length > 0);
+  }
+
+  /** Read once: standard input cannot be read again. */
+  #file(path: string): Filter {
+    const known = this.#files.get(path) ?? readAddressList(path, "dst", this.#names);
+    this.#files.set(path, known);
+    return known;
+  }
+
+  #filter(text: string, states: number): Filter {
+    const parsed = parseFilter(text, this.#names);
+    if (parsed.states === null && parsed.filter === EVERYTHING) {
+      throw new UsageError(`Empty filter "${text}": expected an expression, or any as the destination`);
+    }
+    return all([inStates(parsed.states ?? states), parsed.filter]);
+  }
+}
+
+function stateNamed(name: string): number {
+  const mask = statesNamed(name);
+  if (mask === null) throw new UsageError(`Unknown state "${name}": ${expectedWord(name, STATE_NAMES)}`);
+  return mask;
+}
+
+function inStates(mask: number): Filter {
+  return mask === ALL_STATES ? EVERYTHING : { op: "state", mask };
+}
+
+/** Connections from none of these addresses, and not from another host's on purpose either (a transparent proxy's). */
+function foreign(local: readonly Prefix[]): Filter {
+  return all([not({ op: "address", side: "src", prefixes: local }), not({ op: "transparent" })]);
+}
+
+const NOBODY: Who = { pid: [], comm: [], exe: [], cgroup: [], container: [] };
+
+function whoOf({ pid, comm, exe, cgroup, container }: Criteria): Who | undefined {
+  const who: Who = {
+    pid: list(pid).map(processNumber),
+    comm: list(comm),
+    exe: list(exe),
+    cgroup: list(cgroup),
+    container: list(container),
+  };
+  return Object.values(who).some((values) => values.length > 0) ? who : undefined;
+}
+
+function processNumber(text: string | number): number {
+  const number = Number(text);
+  if (/^[1-9]\d*$/.test(String(text)) && number < 2 ** 31) return number;
+  throw new UsageError(`Not a process: "${text}": expected its number`);
+}
+
+function keepaliveOf(chosen: Criteria, excluded: Criteria): boolean | undefined {
+  if (chosen.no_keepalive && excluded.no_keepalive) {
+    throw new UsageError("Nothing is both with keepalive and without: give --no-keepalive once");
+  }
+  return chosen.no_keepalive ? false : excluded.no_keepalive ? true : undefined;
+}
+
+/**
+ * A target without what is not a connection: listeners and sockets that were never connected; and TIME-WAIT, unless it
+ * is to be aborted.
+ *
+ * @throws {UsageError} When nothing else was selected.
+ */
+export function connectionsOnly(target: Target, destroy: boolean): Target {
+  return restrictStates(
+    target,
+    destroy ? CONNECTED | stateMask("TIME-WAIT") : CONNECTED,
+    "Nothing that can be hung up on is in the states selected: listeners never, time-wait takes --destroy",
+  );
+}
+
+/**
+ * A target without the sockets that are in none of these states.
+ *
+ * @param nothing What is wrong when no others were selected.
+ * @throws {UsageError} Then.
+ */
+export function restrictStates(target: Target, states: number, nothing: string): Target {
+  const left = target.states & states;
+  if ((left & statesOf(target.filter)) === 0) throw new UsageError(nothing);
+  return { ...target, states: left };
+}
+
+/** Conditions that stay as they are for as long as a connection lives, whatever is done to it. */
+const LASTING: readonly Condition["op"][] = ["address", "port"];
+
+/** A filter that goes on matching a connection that `filter` matches, when it is hung up on, let go, or sends data. */
+export function lasting(filter: Filter): Filter {
+  return fold<Filter>(
+    filter,
+    (condition, negated) => !LASTING.includes(condition.op) ? EVERYTHING : negated ? not(condition) : condition,
+    (op, terms) => op === "all" ? all(terms) : any(terms),
+  );
+}

@@ -1,0 +1,137 @@
+// DEST and PORT, as they are typed on the command line.
+
+import {
+  type Address,
+  formatAddress,
+  formatPrefix,
+  hostPrefix,
+  isIPv4,
+  parseAddress,
+  parsePrefix,
+  type Prefix,
+} from "../model/address.ts";
+import { UsageError } from "../model/errors.ts";
+import { EVERYTHING, type Filter, type Side } from "./filter.ts";
+import { hiddenPort, meantAddress, meantPort } from "./hints.ts";
+import type { Names } from "./names.ts";
+
+/** Restricts a selection to connections over one of the two versions of IP. */
+export type IpVersion = 4 | 6;
+
+const FORMS = "expected an IPv4 or IPv6 address, a prefix such as 10.0.0.0/8, a host name, or any";
+
+/** RFC 1123, and the underscore that DNS has too. What is none is not asked for: it may be the text of a secret file. */
+const HOST_NAME = /^(?=.{1,254}$)[\w-]{1,63}(?:\.[\w-]{1,63})*\.?$/;
+
+/** Whether a text can only have been meant as an address: no host name looks like it. */
+function looksNumeric(text: string): boolean {
+  return text.includes(":") || text.includes("/") || /^[\d.]+$/.test(text);
+}
+
+/** The addresses of one version. */
+function isVersion(version: IpVersion | undefined, address: Address): boolean {
+  return version === undefined || isIPv4(address) === (version === 4);
+}
+
+/** All IPv4 addresses: ::ffff:0:0/96. */
+const IPV4: Prefix = { words: [0, 0, 0xffff, 0], length: 96 };
+
+/** Connections over one version of IP; v4-mapped ones are IPv4. */
+export function versionFilter(version: IpVersion): Filter {
+  const four: Filter = { op: "address", side: "dst", prefixes: [IPV4] };
+  return version === 4 ? four : { op: "not", term: four };
+}
+
+/** Whether DEST says that every address is meant. */
+export function isAnyAddress(text: string): boolean {
+  return text === "any" || text === "*";
+}
+
+/** Whether PORT says that every port is meant. */
+export function isAnyPort(text: string): boolean {
+  return text === "0" || text === "any" || text === "*";
+}
+
+/**
+ * The connections whose address on `side` is what `text` says: an IPv4 or IPv6 address (in brackets or not, with a
+ * zone as in `fe80::1%eth0`), a prefix, a host name (every address it has), or `any`.
+ *
+ * @throws {UsageError}
+ */
+export function parseDestination(text: string, side: Side, names: Names, version?: IpVersion): Filter {
+  if (isAnyAddress(text)) return version ? versionFilter(version) : EVERYTHING;
+  const [brackets, inside = text, length = ""] = /^\[([^\]]*:[^\]]*)\](\/\d+)?$/.exec(text) ?? [];
+  if (brackets === undefined) refuseHiddenPort(text);
+  const [address, zone] = split(inside, "%");
+  const prefixes = parsePrefixes(address + length, { text, side, names });
+  const chosen = prefixes.filter((prefix) => isVersion(version, prefix));
+  if (chosen.length === 0) throw new UsageError(`"${text}" has no IPv${version} address, which -${version} asks for`);
+  const filter: Filter = { op: "address", side, prefixes: chosen };
+  if (zone === undefined) return filter;
+  return { op: "all", terms: [filter, { op: "interface", index: names.interfaceIndex(zone) }] };
+}
+
+/** @throws {UsageError} For an address that reads like one with a port. */
+export function refuseHiddenPort(text: string): void {
+  const meant = hiddenPort(text);
+  if (meant !== null) throw new UsageError(`"${text}" is an address without a port: expected ${meant}`);
+}
+
+/**
+ * Reads an address or a prefix; null for neither.
+ *
+ * @throws {UsageError} For a prefix with bits set beyond its length: whether the one address is meant or the whole network
+ * decides what is cut. The language of ss(8), in which both are the network, does not go through here.
+ */
+export function parseNetwork(text: string): Prefix | null {
+  const prefix = parsePrefix(text);
+  if (prefix === null || prefix.length === 128) return prefix;
+  const address = parseAddress(text.slice(0, text.indexOf("/")))!;
+  if (address.words.every((word, i) => word === prefix.words[i])) return prefix;
+  const whole = `${formatAddress(address)}/${isIPv4(address) ? 32 : 128}`;
+  throw new UsageError(`Prefix "${text}" has bits beyond its length: expected ${whole} or ${formatPrefix(prefix)}`);
+}
+
+function parsePrefixes(address: string, { text, side, names }: { text: string; side: Side; names: Names }): Prefix[] {
+  const prefix = parseNetwork(address);
+  if (prefix) return [prefix];
+  if (looksNumeric(address) || !HOST_NAME.test(address)) throw malformed(text, side);
+  return names.addresses(address).map(hostPrefix);
+}
+
+function malformed(text: string, side: Side): UsageError {
+  return new UsageError(`Not an address: "${text}": ${meantAddress(text, side) ?? FORMS}`);
+}
+
+function split(text: string, separator: string): [string, string | undefined] {
+  const at = text.indexOf(separator);
+  return at < 0 ? [text, undefined] : [text.slice(0, at), text.slice(at + 1)];
+}
+
+/**
+ * The connections whose port on `side` is what `text` says: a number, a range such as `8000-8100`, a service name; `0`
+ * and `any` are every port.
+ *
+ * @throws {UsageError}
+ */
+export function parsePort(text: string, side: Side, names: Names): Filter {
+  if (isAnyPort(text)) return EVERYTHING;
+  const range = /^(-?\d+)(?:-(\d+))?$/.exec(text);
+  if (!range) {
+    if (text.trim() === "") {
+      throw new UsageError('Port "" is empty: expected a number, a range, a service name, or any');
+    }
+    const meant = meantPort(text, side);
+    if (meant !== null) throw new UsageError(`Not a port: "${text}": ${meant}`);
+    if (/^\d*-\d*$/.test(text)) {
+      throw new UsageError(`Port range "${text}" lacks an end: expected both, as in 8000-8100`);
+    }
+    const port = names.port(text);
+    return { op: "port", side, from: port, to: port };
+  }
+  const from = Number(range[1]);
+  const to = range[2] === undefined ? from : Number(range[2]);
+  if (from < 0 || to > 65535) throw new UsageError(`Port "${text}" is out of range: expected 0 to 65535`);
+  if (from > to) throw new UsageError(`Port range "${text}" is empty: expected the lower port first`);
+  return { op: "port", side, from, to };
+}

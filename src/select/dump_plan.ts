@@ -1,0 +1,112 @@
+// The dumps that together find what a filter matches: as few, and as narrow, as the filter allows.
+
+import { AF_INET, AF_INET6 } from "../../ffi/libc.ts";
+import type { Prefix } from "../model/address.ts";
+import { compileBytecode } from "./bytecode.ts";
+import { all, any, type Condition, EVERYTHING, type Filter, fold, not, NOTHING } from "./filter.ts";
+import { compileMatcher, type Matcher } from "./matcher.ts";
+import { isIPv4Prefix } from "./prefix_set.ts";
+import { ALL_STATES } from "../model/tcp_states.ts";
+
+/** What to dump, and which of the rows are selected. */
+export interface Query {
+  /** AF_INET, AF_INET6 or both. */
+  readonly families: readonly number[];
+  /** `idiag_states`. */
+  readonly states: number;
+  /** INET_DIAG_REQ_BYTECODE, or null for none. */
+  readonly bytecode: Uint8Array | null;
+  /**
+   * What to send instead when the kernel refuses `bytecode` (EINVAL, EPERM): it selects the same, from more rows. It
+   * is not always null, since `autobound` can be decided by nothing but bytecode.
+   */
+  readonly fallback: Uint8Array | null;
+  readonly matches: Matcher;
+  /** The same for rows of MPTCP connections. */
+  readonly matchesMptcp: Matcher;
+}
+
+/** The queries whose selected rows are the sockets in one of `states` that the filter matches, each socket once. None where nothing can match. */
+export function queries(filter: Filter, states: number = ALL_STATES): Query[] {
+  return splitAutobound(filter).map(({ asked, rest }) => {
+    const matches = compileMatcher(rest);
+    return {
+      families: familiesOf(rest),
+      states: states & statesOf(rest),
+      // What comes first is never left out.
+      bytecode: compileBytecode(all([asked, rest])),
+      fallback: compileBytecode(asked),
+      matches,
+      matchesMptcp: asksForInfo(rest) ? compileMatcher(rest, "mptcp") : matches,
+    };
+  }).filter((query) => query.families.length > 0 && query.states !== 0);
+}
+
+/** Whether a filter reads INET_DIAG_INFO, which has to be asked for. */
+export function asksForInfo(filter: Filter): boolean {
+  return mentions(filter, "idle") || mentions(filter, "stalled");
+}
+
+/**
+ * A filter with `autobound` in it is two: one over the sockets of which that is true, one over the others. `asked`
+ * has to be decided by the kernel, `rest` can be decided from rows.
+ */
+function splitAutobound(filter: Filter): { asked: Filter; rest: Filter }[] {
+  if (!mentions(filter, "autobound")) return [{ asked: EVERYTHING, rest: filter }];
+  const autobound: Filter = { op: "autobound" };
+  return [
+    { asked: autobound, rest: assumeAutobound(filter, true) },
+    { asked: not(autobound), rest: assumeAutobound(filter, false) },
+  ];
+}
+
+function assumeAutobound(filter: Filter, assumed: boolean): Filter {
+  return fold<Filter>(
+    filter,
+    (condition, negated) => {
+      if (condition.op === "autobound") return assumed === negated ? NOTHING : EVERYTHING;
+      return negated ? not(condition) : condition;
+    },
+    (op, terms) => op === "all" ? all(terms) : any(terms),
+  );
+}
+
+/** Whether a condition of this kind occurs in the filter: `mark`, for one, needs CAP_NET_ADMIN. */
+export function mentions(filter: Filter, op: Condition["op"]): boolean {
+  return fold(filter, (condition) => condition.op === op, (_, terms) => terms.includes(true));
+}
+
+/**
+ * The families of sockets among which there can be a match. An IPv4 address has both: AF_INET6 sockets carry IPv4
+ * with v4-mapped addresses.
+ */
+export function familiesOf(filter: Filter): number[] {
+  const mask = bound(filter, 0b11, (condition, negated) => {
+    if (condition.op !== "address") return 0b11;
+    if (negated) return condition.prefixes.some(holdsAllIPv4) ? 0b10 : 0b11;
+    if (condition.prefixes.length === 0) return 0;
+    return condition.prefixes.some(isIPv4Prefix) ? 0b11 : 0b10;
+  });
+  return [AF_INET, AF_INET6].filter((_, i) => mask & 1 << i);
+}
+
+function holdsAllIPv4(prefix: Prefix): boolean {
+  return isIPv4Prefix(prefix) && prefix.length === 96;
+}
+
+/** The mask of the states in which there can be a match. */
+export function statesOf(filter: Filter): number {
+  return bound(filter, ALL_STATES, (condition, negated) => {
+    if (condition.op !== "state") return ALL_STATES;
+    return ALL_STATES & (negated ? ~condition.mask : condition.mask);
+  });
+}
+
+/** A set, as a mask, that holds every possible match of a filter, from such sets for its conditions. */
+function bound(filter: Filter, all: number, condition: (condition: Condition, negated: boolean) => number): number {
+  return fold(
+    filter,
+    condition,
+    (op, terms) => op === "all" ? terms.reduce((a, b) => a & b, all) : terms.reduce((a, b) => a | b, 0),
+  );
+}

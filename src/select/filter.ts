@@ -1,0 +1,100 @@
+// Which sockets: an expression over what the kernel says of one. Made from DEST and PORT, from flags or from ss(8)'s
+// filter language (parse.ts); compiled to the kernel's bytecode (bytecode.ts) and to a function (matcher.ts).
+
+import type { Prefix } from "../model/address.ts";
+
+/** A side of the connection: `src` is this host's end, `dst` the peer's. */
+export type Side = "src" | "dst";
+
+/** A condition on one property of a socket. */
+export type Condition =
+  /** The address lies in one of the prefixes. IPv6 prefixes, `::/0` too, hold no IPv4 (v4-mapped) address. */
+  | { readonly op: "address"; readonly side: Side; readonly prefixes: readonly Prefix[] }
+  /** `from <= port <= to`. */
+  | { readonly op: "port"; readonly side: Side; readonly from: number; readonly to: number }
+  /** The index of the interface that the socket is bound to, 0 for none. */
+  | { readonly op: "interface"; readonly index: number }
+  /** `(mark & mask) === value`; only CAP_NET_ADMIN sees marks. */
+  | { readonly op: "mark"; readonly value: number; readonly mask: number }
+  /** The inode number of the cgroup v2 directory that the socket was created in. */
+  | { readonly op: "cgroup"; readonly id: bigint }
+  /**
+   * No bind(2) chose the local port: so for most connect()ed sockets and for every accept()ed one. Only the kernel's
+   * bytecode can tell (INET_DIAG_BC_AUTO), no row says it: see `queries` in query.ts.
+   */
+  | { readonly op: "autobound" }
+  | { readonly op: "uid"; readonly uid: number }
+  /** A state's bit (1 << number) is in the mask. */
+  | { readonly op: "state"; readonly mask: number }
+  /** No data for so many milliseconds, either way (tcpi_last_data_sent, tcpi_last_data_recv). */
+  | { readonly op: "idle"; readonly ms: number }
+  /** Data, a SYN or a FIN that the peer does not acknowledge although it was sent again: see `isStalled`. */
+  | { readonly op: "stalled" }
+  /** IP_TRANSPARENT: its local address is another host's on purpose (INET_DIAG_SOCKOPT). */
+  | { readonly op: "transparent" };
+
+/** An expression; `all` with no terms is true, `any` with none is false. */
+export type Filter =
+  | { readonly op: "all" | "any"; readonly terms: readonly Filter[] }
+  | { readonly op: "not"; readonly term: Filter }
+  | Condition;
+
+/** The filter that matches every socket. */
+export const EVERYTHING: Filter = { op: "all", terms: [] };
+
+/** The filter that matches no socket. */
+export const NOTHING: Filter = { op: "any", terms: [] };
+
+/** The filter that matches what every one of `terms` matches. */
+export function all(terms: readonly Filter[]): Filter {
+  const flat = terms.flatMap((term) => term.op === "all" ? term.terms : [term]);
+  return flat.length === 1 ? flat[0] : { op: "all", terms: flat };
+}
+
+/**
+ * The filter that matches what at least one of `terms` matches. Addresses of one side become one condition, since a
+ * set of thousands is asked as fast as a single one.
+ */
+export function any(terms: readonly Filter[]): Filter {
+  const flat = terms.flatMap((term) => term.op === "any" ? term.terms : [term]);
+  const rest = flat.filter((term) => term.op !== "address");
+  const addresses = (["src", "dst"] as const).flatMap((side) => {
+    const conditions = flat.filter((term) => term.op === "address").filter((term) => term.side === side);
+    return conditions.length < 2 ? conditions : [mergeAddresses(side, conditions)];
+  });
+  const merged = [...addresses, ...rest];
+  return merged.length === 1 ? merged[0] : { op: "any", terms: merged };
+}
+
+function mergeAddresses(side: Side, conditions: readonly { readonly prefixes: readonly Prefix[] }[]): Filter {
+  return { op: "address", side, prefixes: conditions.flatMap(({ prefixes }) => prefixes) };
+}
+
+/** The filter that matches what `term` does not. */
+export function not(term: Filter): Filter {
+  return { op: "not", term };
+}
+
+/**
+ * Walks a filter with every `not` pushed down to the conditions (De Morgan), so that who interprets one has to think
+ * about negation only there. `combine` gets what the terms of an `all` or an `any` came to.
+ */
+export function fold<T>(
+  filter: Filter,
+  condition: (condition: Condition, negated: boolean) => T,
+  combine: (op: "all" | "any", terms: T[]) => T,
+  negated = false,
+): T {
+  switch (filter.op) {
+    case "not":
+      return fold(filter.term, condition, combine, !negated);
+    case "all":
+    case "any":
+      return combine(
+        negated === (filter.op === "any") ? "all" : "any",
+        filter.terms.map((term) => fold(term, condition, combine, negated)),
+      );
+    default:
+      return condition(filter, negated);
+  }
+}

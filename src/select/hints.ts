@@ -1,0 +1,70 @@
+// What was meant by a DEST or a PORT that is none. Nothing of it is ever carried out: it only ends a message.
+
+import { parsePrefix } from "../model/address.ts";
+import type { Side } from "./filter.ts";
+
+/** The end of a message about a text that is no address: what was meant by it; null when nobody can tell. */
+export function meantAddress(text: string, side: Side): string | null {
+  if (/^[^\s,]+(,[^\s,]+)+$/.test(text)) return `did you mean ${flags(side, text.split(","))}?`;
+  // Not 0: with "any" it would be everything.
+  if (/^[1-9]\d{0,4}$/.test(text) && Number(text) <= 65535) return `did you mean ${atPort(side, null, text)}?`;
+  const [host, port] = withPort(text);
+  if (host !== undefined && isHost(host)) return `did you mean ${atPort(side, host, port)}?`;
+  const ascii = asciiOf(text);
+  return ascii === null ? null : `a name with other letters is asked for in ASCII: did you mean "${ascii}"?`;
+}
+
+/** The end of a message about a text that is no port; null when nobody can tell. */
+export function meantPort(text: string, side: Side): string | null {
+  const flag = side === "dst" ? "--dport" : "--sport";
+  if (/^[\w-]+(,[\w-]+)+$/.test(text)) {
+    return `did you mean ${text.split(",").map((port) => `${flag} ${port}`).join(" ")}?`;
+  }
+  const [, from, to] = /^(\d+)(?::|\.\.)(\d+)$/.exec(text) ?? [];
+  if (from !== undefined) return `did you mean "${from}-${to}"?`;
+  const [, port] = /^:([\w-]+)$/.exec(text) ?? /^([\w-]+)\/tcp$/.exec(text) ?? [];
+  return port === undefined ? null : `did you mean "${port}"?`;
+}
+
+/** What was meant by an address that reads like one with a port: `::1:443`; null for every other. */
+export function hiddenPort(text: string): string | null {
+  // Nobody has such addresses (RFC 4291, 2.5.5.1). Behind other prefixes the last group is as likely an address's own.
+  const [, host, port] = /^(::[\da-f]{1,4}):(\d{1,4})$/i.exec(text) ?? [];
+  return host === undefined ? null : `"${host} ${port}" for port ${port} of ${host}, or [${text}] for that address`;
+}
+
+function flags(side: Side, texts: readonly string[]): string {
+  return texts.map((text) => `--${side} ${text}`).join(" ");
+}
+
+function atPort(side: Side, host: string | null, port: string | undefined): string {
+  if (side === "src") return [...host === null ? [] : [`--src ${host}`], ...port ? [`--sport ${port}`] : []].join(" ");
+  if (host === null) return `"any ${port}"`;
+  return port ? `"${host} ${port}", or --dst ${host} --dport ${port}` : `"${host}"`;
+}
+
+/** `host:port`, or a URL, as the two words. */
+function withPort(text: string): [host?: string, port?: string] {
+  const [, scheme, urlHost, urlPort] =
+    /^([a-z][a-z\d+.-]*):\/\/(?:[^@/]*@)?(\[[^\]]*\]|[^:/?#]+)(?::(\d+))?/i.exec(text) ?? [];
+  if (urlHost !== undefined) {
+    return [bare(urlHost), urlPort ?? (/^https?$/i.test(scheme) ? scheme.toLowerCase() : undefined)];
+  }
+  const [, host, port] = /^(.+):([\w-]+)$/.exec(text) ?? [];
+  return host === undefined ? [] : [bare(host), port];
+}
+
+function bare(host: string): string {
+  return host.replace(/^\[(.*)\]$/, "$1");
+}
+
+function isHost(text: string): boolean {
+  return parsePrefix(text) !== null || (/^\w([\w.-]*\w)?$/.test(text) && !/^[\d.]+$/.test(text));
+}
+
+/** The ASCII form (punycode, RFC 5891) of an internationalised name; null for what is none. */
+function asciiOf(text: string): string | null {
+  if (/^[!-~]*$/.test(text) || !/^[\p{L}\p{M}\p{N}.-]+$/u.test(text)) return null;
+  const url = URL.canParse(`http://${text}`) ? new URL(`http://${text}`) : null;
+  return url?.hostname || null;
+}

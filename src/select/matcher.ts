@@ -1,0 +1,149 @@
+// Whether a filter matches a row of a dump. This is the authority: the kernel's own filter (bytecode.ts) only saves
+// rows from being sent.
+
+import {
+  INET_DIAG_CGROUP_ID,
+  INET_DIAG_INFO,
+  INET_DIAG_MARK,
+  INET_DIAG_SOCKOPT,
+  type InetDiagMsg,
+} from "../linux/netlink/inet_diag.ts";
+import { decodeMptcpInfo, decodeTcpInfo, idleTime } from "../linux/netlink/tcp_info.ts";
+import { STATES } from "../model/tcp_states.ts";
+import type { TcpInfo } from "../model/connection.ts";
+import { type Condition, type Filter, fold } from "./filter.ts";
+import { PrefixSet } from "./prefix_set.ts";
+
+/** Whether a row is selected. */
+export type Matcher = (row: InetDiagMsg) => boolean;
+
+/** What a row is of: the INET_DIAG_INFO of an MPTCP connection is another struct. */
+export type Protocol = "tcp" | "mptcp";
+
+/**
+ * A function that decides whether `filter` matches a row.
+ *
+ * What a row does not say is matched neither by a condition nor by its negation, since a row must not be acted upon
+ * for what is not known of it: marks without CAP_NET_ADMIN, marks, cgroups and tcp_info of sockets that are not full
+ * ones (TIME-WAIT and SYN-RECV), `autobound` always, and of MPTCP connections whether they are stalled.
+ */
+export function compileMatcher(filter: Filter, protocol: Protocol = "tcp"): Matcher {
+  return fold<Matcher>(
+    filter,
+    (condition, negated) => matchCondition(condition, negated, protocol),
+    (op, terms) => op === "all" ? matchAll(terms) : matchAny(terms),
+  );
+}
+
+function matchAll(terms: readonly Matcher[]): Matcher {
+  if (terms.length === 1) return terms[0];
+  if (terms.length === 2) {
+    const [first, second] = terms;
+    return (row) => first(row) && second(row);
+  }
+  return (row) => {
+    for (let i = 0; i < terms.length; i++) {
+      if (!terms[i](row)) return false;
+    }
+    return true;
+  };
+}
+
+function matchAny(terms: readonly Matcher[]): Matcher {
+  if (terms.length === 1) return terms[0];
+  if (terms.length === 2) {
+    const [first, second] = terms;
+    return (row) => first(row) || second(row);
+  }
+  return (row) => {
+    for (let i = 0; i < terms.length; i++) {
+      if (terms[i](row)) return true;
+    }
+    return false;
+  };
+}
+
+function matchCondition(condition: Condition, negated: boolean, protocol: Protocol): Matcher {
+  switch (condition.op) {
+    case "address": {
+      const set = new PrefixSet(condition.prefixes);
+      return condition.side === "src"
+        ? (row) => set.has(row.srcWord(0), row.srcWord(1), row.srcWord(2), row.srcWord(3)) !== negated
+        : (row) => set.has(row.dstWord(0), row.dstWord(1), row.dstWord(2), row.dstWord(3)) !== negated;
+    }
+    case "port": {
+      const { from, to } = condition;
+      return condition.side === "src"
+        ? (row) => (row.sport >= from && row.sport <= to) !== negated
+        : (row) => (row.dport >= from && row.dport <= to) !== negated;
+    }
+    case "interface":
+      return (row) => (row.interface === condition.index) !== negated;
+    case "mark": {
+      const { value, mask } = condition;
+      return (row) => {
+        const mark = row.attribute(INET_DIAG_MARK, 4);
+        return mark !== null && ((mark.getUint32(0, true) & mask) >>> 0 === value) !== negated;
+      };
+    }
+    case "cgroup":
+      return (row) => {
+        const cgroup = row.attribute(INET_DIAG_CGROUP_ID, 8);
+        return cgroup !== null && (cgroup.getBigUint64(0, true) === condition.id) !== negated;
+      };
+    case "autobound":
+      return () => false;
+    case "uid":
+      return (row) => (row.uid === condition.uid) !== negated;
+    case "state":
+      return (row) => ((condition.mask >>> stateOf(row, protocol) & 1) === 1) !== negated;
+    case "idle":
+      return (row) => {
+        const idle_ms = idleTimeOf(row, protocol);
+        return idle_ms !== null && (idle_ms >= condition.ms) !== negated;
+      };
+    case "stalled":
+      return (row) => {
+        const info = protocol === "tcp" ? tcpInfoOf(row) : null;
+        return info !== null && isStalled(info, row.wqueue) !== negated;
+      };
+    case "transparent":
+      return (row) => {
+        const options = row.attribute(INET_DIAG_SOCKOPT, 1);
+        return options !== null && ((options.getUint8(0) & TRANSPARENT) !== 0) !== negated;
+      };
+  }
+}
+
+/** The bit of `struct inet_diag_sockopt`: {recverr, is_icsk, freebind, hdrincl, mc_loop, transparent, …}, a bit each. */
+const TRANSPARENT = 1 << 5;
+
+/**
+ * The state that was asked for. Of a TCP socket that is bound, and neither listens nor connects, the kernel says CLOSE; it
+ * lists it when asked for BOUND_INACTIVE, which is since Linux 6.8, and no other that is closed.
+ */
+function stateOf(row: InetDiagMsg, protocol: Protocol): number {
+  return protocol === "tcp" && row.state === STATES["UNCONN"] ? STATES["BOUND-INACTIVE"] : row.state;
+}
+
+function tcpInfoOf(row: InetDiagMsg): TcpInfo | null {
+  const info = row.attribute(INET_DIAG_INFO);
+  return info && decodeTcpInfo(info);
+}
+
+/** null where there is no saying: before a connection is established its times mean nothing. */
+function idleTimeOf(row: InetDiagMsg, protocol: Protocol): number | null {
+  if (row.state === STATES["SYN-SENT"]) return null;
+  const info = row.attribute(INET_DIAG_INFO);
+  const times = info && (protocol === "tcp" ? decodeTcpInfo(info) : decodeMptcpInfo(info));
+  return times && idleTime(times);
+}
+
+/**
+ * Whether something waits for the peer's acknowledgement (tcpi_unacked, idiag_wqueue), and it was sent again by the
+ * retransmission timer (tcpi_retransmits) or, where the peer's window is closed, more than one window probe has not been
+ * answered (tcpi_probes). A peer that is slow but alive answers probes, and acknowledgements end retransmission.
+ */
+export function isStalled({ unacked, retransmits, probes }: TcpInfo, wqueue: number): boolean {
+  return (unacked > 0 || wqueue > 0) && (retransmits > 0 || probes > 1);
+}

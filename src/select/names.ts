@@ -1,0 +1,191 @@
+// What this host makes of a name: getaddrinfo(3) for hosts and services, if_nametoindex(3) for interfaces, getpwnam(3) for
+// users, the mount of cgroup v2 for cgroups.
+
+import { readWhole } from "../../ffi/files.ts";
+import { getaddrinfo, ifNameToIndex, isSyscallError, LookupError, statx } from "../../ffi/libc.ts";
+import { userId } from "../../ffi/passwd.ts";
+import { sockaddrAddress, sockaddrPort } from "../linux/netlink/sockaddr.ts";
+import { cgroupMounts } from "../linux/proc/mountinfo.ts";
+import type { Address } from "../model/address.ts";
+import { Unsupported, UsageError } from "../model/errors.ts";
+
+/** Looks names up. Parsers are given one, so that tests need no resolver. */
+export interface Names {
+  /** All addresses of a host. @throws {UsageError} When it has none. */
+  addresses(host: string): Address[];
+  /** The port of a TCP service. @throws {UsageError} When there is no such service. */
+  port(service: string): number;
+  /** The index of a network interface. @throws {UsageError} When there is no such interface. */
+  interfaceIndex(name: string): number;
+}
+
+/** What a filter may refer to, and only this host knows. */
+export interface FilterNames extends Names {
+  /** The inode number of a cgroup v2 directory. @throws {UsageError} When there is no such cgroup. */
+  cgroupId(path: string): bigint;
+  /**
+   * The ports of which the kernel chooses one for a socket that has none: net.ipv4.ip_local_port_range.
+   *
+   * @throws {Unsupported} Where /proc/sys does not show them.
+   */
+  localPorts(): { readonly from: number; readonly to: number };
+}
+
+/** There is no such name. Any other failure may be a passing one. */
+const UNKNOWN = ["EAI_NONAME", "EAI_NODATA"];
+
+/** All that a selection may refer to. */
+export interface SystemNames extends FilterNames {
+  /** The number of a user. @throws {UsageError} When there is no such user. */
+  uid(user: string): number;
+}
+
+/** The port of a service; null when there is no such service. */
+function servicePort(name: string): number | null {
+  // getaddrinfo(3) takes a number for a port, with blanks or a sign before it, and of a greater one the lower 16 bits.
+  if (/^\s*[+-]?\d*$/.test(name)) return null;
+  try {
+    return sockaddrPort(getaddrinfo(null, name)[0]);
+  } catch (error) {
+    if (error instanceof LookupError) return null;
+    throw error;
+  }
+}
+
+const decoder = new TextDecoder();
+
+/** The names that this host knows. Those of interfaces are the ones of the network namespace that the thread is in. */
+export const systemNames: SystemNames = {
+  addresses(host) {
+    try {
+      const addresses = getaddrinfo(host, null).map(sockaddrAddress);
+      return addresses.filter((address) => address !== null);
+    } catch (error) {
+      if (!(error instanceof LookupError)) throw error;
+      throw new UsageError(
+        UNKNOWN.includes(error.code)
+          ? `Unknown host "${host}": neither an IP address nor a name that this host resolves`
+          : `Cannot look up host "${host}" now (${error.code}): give its addresses instead`,
+      );
+    }
+  },
+
+  port(service) {
+    const port = servicePort(service);
+    if (port !== null) return port;
+    const small = service.toLowerCase();
+    const meant = small !== service && servicePort(small) !== null ? `did you mean "${small}"?` : null;
+    throw new UsageError(
+      `Unknown port "${service}": ${meant ?? "expected a number from 0 to 65535 or a service name"}`,
+    );
+  },
+
+  interfaceIndex(name) {
+    const index = ifNameToIndex(name);
+    if (index === 0) throw new UsageError(`No network interface "${name}" here: see "ip link"`);
+    return index;
+  },
+
+  uid(user) {
+    const uid = userId(user);
+    if (uid === null) throw new UsageError(`Unknown user "${user}": expected a name that this host knows, or a number`);
+    return uid;
+  },
+
+  cgroupId(path) {
+    const [mount] = cgroupMounts(text("/proc/self/mountinfo")).filter(({ unified }) => unified);
+    if (mount === undefined) throw new UsageError(`No cgroup "${path}": cgroup v2 is not mounted here`);
+    const below = path.startsWith(`${mount.point}/`) || path === mount.point ? path.slice(mount.point.length) : path;
+    try {
+      return BigInt(statx(null, `${mount.point}/${below}`).ino);
+    } catch (error) {
+      if (!isSyscallError(error)) throw error;
+      throw new UsageError(`No cgroup "${path}": expected a directory below ${mount.point}`);
+    }
+  },
+
+  localPorts() {
+    const path = "/proc/sys/net/ipv4/ip_local_port_range";
+    try {
+      const [from, to] = text(path).trim().split(/\s+/).map(Number);
+      return { from, to };
+    } catch (error) {
+      if (!isSyscallError(error)) throw error;
+      throw new Unsupported(
+        `autobound depends on ${path}, which cannot be read here (${error.code}): name the ports instead`,
+      );
+    }
+  },
+};
+
+function text(path: string): string {
+  return decoder.decode(readWhole(path));
+}
+
+/** The index of no interface: the kernel's are positive numbers of an int. */
+const NO_INTERFACE = 0xffffffff;
+
+/** Looks names up again and again, in whichever namespace the thread is in then. */
+export class NamesByNetns implements SystemNames {
+  /** Whether something was asked that may have another answer in another namespace. */
+  local = false;
+  readonly #names: SystemNames;
+  readonly #lenient: boolean;
+  readonly #answers = new Map<string, unknown>();
+  /** Interfaces that have not been there so far, and what is to be said of them. */
+  readonly #missing = new Map<string, UsageError>();
+  readonly #present = new Set<string>();
+
+  /** @param lenient Whether an interface may be missing in one namespace, as long as another one has it. */
+  constructor(names: SystemNames, lenient: boolean) {
+    this.#names = names;
+    this.#lenient = lenient;
+  }
+
+  addresses(host: string): ReturnType<SystemNames["addresses"]> {
+    return this.#once(`host ${host}`, () => this.#names.addresses(host));
+  }
+
+  port(service: string): number {
+    return this.#once(`port ${service}`, () => this.#names.port(service));
+  }
+
+  uid(user: string): number {
+    return this.#once(`user ${user}`, () => this.#names.uid(user));
+  }
+
+  cgroupId(path: string): bigint {
+    return this.#once(`cgroup ${path}`, () => this.#names.cgroupId(path));
+  }
+
+  localPorts(): ReturnType<SystemNames["localPorts"]> {
+    this.local = true;
+    return this.#names.localPorts();
+  }
+
+  interfaceIndex(name: string): number {
+    this.local = true;
+    try {
+      const index = this.#names.interfaceIndex(name);
+      this.#present.add(name);
+      return index;
+    } catch (error) {
+      // A number is an index, which only the reader of the number knows.
+      if (!this.#lenient || !(error instanceof UsageError) || /^\d+$/.test(name)) throw error;
+      this.#missing.set(name, error);
+      return NO_INTERFACE;
+    }
+  }
+
+  /** To be called when every namespace has been asked. @throws {UsageError} For an interface that none of them has. */
+  verify(): void {
+    for (const [name, error] of this.#missing) {
+      if (!this.#present.has(name)) throw error;
+    }
+  }
+
+  #once<T>(question: string, answer: () => T): T {
+    if (!this.#answers.has(question)) this.#answers.set(question, answer());
+    return this.#answers.get(question) as T;
+  }
+}

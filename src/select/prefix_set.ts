@@ -1,0 +1,110 @@
+// Thousands of prefixes as a set, asked once for each row of a dump: a hash table for each length that occurs, so
+// that an answer costs as much as there are different lengths, not prefixes. Nothing is allocated by asking.
+
+import { isIPv4, maskWords, type Prefix, type Words } from "../model/address.ts";
+
+/** IPv4 addresses that begin alike, by a mask: the engine's own set is the fastest there is, for one number. */
+class IPv4Table {
+  readonly #mask: number;
+  readonly #words: ReadonlySet<number>;
+
+  constructor(length: number, prefixes: readonly Prefix[]) {
+    const [, , , mask] = maskWords([~0, ~0, ~0, ~0], length);
+    this.#mask = mask;
+    this.#words = new Set(prefixes.map(({ words }) => words[3] & mask));
+  }
+
+  has(word: number): boolean {
+    return this.#words.has(word & this.#mask);
+  }
+}
+
+/** IPv6 addresses that begin alike, by their first `length` bits. */
+class IPv6Table {
+  readonly #masks: Words;
+  /** Four words a prefix. */
+  readonly #words: Uint32Array;
+  /** Open addressing: 1 + the number of a prefix, 0 for a free slot. */
+  readonly #slots: Uint32Array;
+
+  constructor(length: number, prefixes: readonly Prefix[]) {
+    this.#masks = maskWords([~0, ~0, ~0, ~0], length);
+    this.#words = new Uint32Array(4 * prefixes.length);
+    // At most half full, so that runs of taken slots stay short; a power of two, so that a mask makes the index.
+    this.#slots = new Uint32Array(2 << Math.ceil(Math.log2(prefixes.length)));
+    const words = this.#words;
+    for (let i = 0; i < prefixes.length; i++) {
+      const at = 4 * i;
+      for (let j = 0; j < 4; j++) words[at + j] = prefixes[i].words[j] & this.#masks[j];
+      this.#slots[this.#find(words[at], words[at + 1], words[at + 2], words[at + 3])] = i + 1;
+    }
+  }
+
+  has(w0: number, w1: number, w2: number, w3: number): boolean {
+    const masks = this.#masks;
+    // Without `>>> 0` the words would compare as signed numbers with the unsigned ones of the table.
+    const slot = this.#find((w0 & masks[0]) >>> 0, (w1 & masks[1]) >>> 0, (w2 & masks[2]) >>> 0, (w3 & masks[3]) >>> 0);
+    return this.#slots[slot] !== 0;
+  }
+
+  /** The slot in which the words are, or the free one in which they belong. */
+  #find(w0: number, w1: number, w2: number, w3: number): number {
+    const words = this.#words;
+    const slots = this.#slots;
+    const last = slots.length - 1;
+    for (let slot = hash(w0, w1, w2, w3) & last;; slot = (slot + 1) & last) {
+      if (slots[slot] === 0) return slot;
+      const at = 4 * (slots[slot] - 1);
+      if (words[at + 3] === w3 && words[at + 2] === w2 && words[at + 1] === w1 && words[at] === w0) return slot;
+    }
+  }
+}
+
+function hash(w0: number, w1: number, w2: number, w3: number): number {
+  const mixed = Math.imul(
+    w3 ^ Math.imul(w2 ^ Math.imul(w1 ^ Math.imul(w0, 0x9e3779b1), 0x85ebca6b), 0xc2b2ae35),
+    0x27d4eb2f,
+  );
+  return mixed ^ (mixed >>> 15);
+}
+
+/** A table for each length among the prefixes. */
+function tables<T>(prefixes: readonly Prefix[], Table: new (length: number, prefixes: readonly Prefix[]) => T): T[] {
+  const lengths = [...new Set(prefixes.map(({ length }) => length))];
+  return lengths.map((length) => new Table(length, prefixes.filter((prefix) => prefix.length === length)));
+}
+
+/** Whether a prefix holds IPv4 addresses; if not, it holds only IPv6 ones, even where v4-mapped bits would fit it. */
+export function isIPv4Prefix(prefix: Prefix): boolean {
+  return prefix.length >= 96 && isIPv4(prefix);
+}
+
+/** A set of prefixes, IPv4 and IPv6. */
+export class PrefixSet {
+  readonly #ipv4: readonly IPv4Table[];
+  readonly #ipv6: readonly IPv6Table[];
+
+  constructor(prefixes: readonly Prefix[]) {
+    this.#ipv4 = tables(prefixes.filter(isIPv4Prefix), IPv4Table);
+    this.#ipv6 = tables(prefixes.filter((prefix) => !isIPv4Prefix(prefix)), IPv6Table);
+  }
+
+  /** Whether a prefix of the set holds the address with these words (canonical: see ../address.ts). */
+  has(w0: number, w1: number, w2: number, w3: number): boolean {
+    return w0 === 0 && w1 === 0 && w2 === 0xffff ? this.#hasIPv4(w3) : this.#hasIPv6(w0, w1, w2, w3);
+  }
+
+  #hasIPv4(word: number): boolean {
+    for (let i = 0; i < this.#ipv4.length; i++) {
+      if (this.#ipv4[i].has(word)) return true;
+    }
+    return false;
+  }
+
+  #hasIPv6(w0: number, w1: number, w2: number, w3: number): boolean {
+    for (let i = 0; i < this.#ipv6.length; i++) {
+      if (this.#ipv6[i].has(w0, w1, w2, w3)) return true;
+    }
+    return false;
+  }
+}

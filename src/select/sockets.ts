@@ -1,0 +1,254 @@
+// Every connection of a network namespace that a query selects: TCP and MPTCP, IPv4 and IPv6.
+
+import { AF_INET, AF_INET6, AF_UNSPEC, IPPROTO_MPTCP, IPPROTO_TCP, isSyscallError } from "../../ffi/libc.ts";
+import {
+  extension,
+  INET_DIAG_INFO,
+  INET_DIAG_SHUTDOWN,
+  type InetDiagMsg,
+  type SockId,
+} from "../linux/netlink/inet_diag.ts";
+import type { DumpRequest } from "../linux/netlink/sock_diag.ts";
+import { decodeMptcpInfo, decodeTcpInfo } from "../linux/netlink/tcp_info.ts";
+import { formatAddress, formatEndpoint, ipv4, parseAddress, type Words } from "../model/address.ts";
+import { type Connection, endsOf, identityOf, type Info, type Timer } from "../model/connection.ts";
+import { stateMask, stateName } from "../model/tcp_states.ts";
+import type { Dumper } from "./parallel_dump.ts";
+
+/** Which connections, in the terms of sock_diag. */
+export interface Query {
+  /** The families to list: AF_INET, AF_INET6 or both. */
+  readonly families: readonly number[];
+  /** Mask of 1 << state. */
+  readonly states: number;
+  /** The kernel's filter. It may let more through than `matches`, never less. */
+  readonly bytecode: Uint8Array | null;
+  /** What to ask for where the kernel refuses `bytecode`. */
+  readonly fallback: Uint8Array | null;
+  /** Decides. */
+  matches(row: InetDiagMsg): boolean;
+  /** Decides for rows of MPTCP connections, where that is another question. */
+  matchesMptcp?(row: InetDiagMsg): boolean;
+}
+
+const OPEN_STATES = ~stateMask("LISTEN") >>> 0;
+
+/**
+ * Lists the connections that one of the queries selects, each once. The subflows of an MPTCP connection, which the
+ * kernel lists as TCP sockets too, are left out in favour of the connection itself; one whose connection was not
+ * selected is listed as its `subflow_of`.
+ *
+ * @param extensions Bits of the reply attributes that the queries read. With the one of INET_DIAG_INFO, connections get
+ * their `tcp_info`.
+ * @throws {SyscallError} `ENOENT` where the kernel has no tcp_diag.
+ */
+export function listConnections(
+  diag: Dumper,
+  queries: readonly Query[],
+  extensions: number,
+  netns: number,
+): Connection[] {
+  const connections = new Map<string, Connection>();
+  const multipath = new Multipath();
+  const listMptcp = () => {
+    for (const query of queries) {
+      for (const request of mptcpRequests(query, extensions)) {
+        dumpIfSupported(diag, request, (row) => {
+          const connection = withInfo(connectionOf(row, "mptcp", netns), row, extensions);
+          const matches = query.matchesMptcp?.(row) ?? query.matches(row);
+          multipath.add(connection, matches);
+          if (matches && query.states >>> row.state & 1) connections.set(identityOf(connection), connection);
+        });
+      }
+    }
+  };
+
+  listMptcp();
+  const sockets = new Map<string, Connection>();
+  for (const query of queries) {
+    if (query.families.length === 0) continue;
+    dumpFiltered(diag, tcpRequest(query, extensions), query, (row) => {
+      if (!query.matches(row)) return;
+      const connection = withInfo(connectionOf(row, "tcp", netns), row, extensions);
+      sockets.set(connection.cookie, connection);
+    });
+  }
+  // Of a subflow the connection may have been established since.
+  if (sockets.size > 0) listMptcp();
+  return [...connections.values(), ...multipath.withoutSubflows(sockets.values())];
+}
+
+/** The dumps that a list consists of, in their order, unless the kernel refuses one or there is no TCP socket. */
+export function requestsOf(queries: readonly Query[], extensions: number): DumpRequest[] {
+  const asked = queries.filter(({ families }) => families.length > 0);
+  const mptcp = asked.flatMap((query) => mptcpRequests(query, extensions));
+  return [...mptcp, ...asked.map((query) => tcpRequest(query, extensions)), ...mptcp];
+}
+
+/**
+ * Hardly filtered, and in every state: a subflow is recognised by its connection, selected or not, open or closing. Only
+ * where listeners do not matter they are left out, since the kernel looks for them in a table of their own.
+ */
+function mptcpRequests({ families, states, fallback }: Query, extensions: number): DumpRequest[] {
+  return families.map((family) => ({
+    family,
+    protocol: IPPROTO_MPTCP,
+    states: (OPEN_STATES | states) >>> 0,
+    extensions: extensions | extension(INET_DIAG_SHUTDOWN),
+    bytecode: fallback,
+  }));
+}
+
+function tcpRequest(query: Query, extensions: number): DumpRequest {
+  return {
+    family: query.families.length === 2 ? AF_UNSPEC : query.families[0],
+    protocol: IPPROTO_TCP,
+    states: query.states,
+    extensions: extensions | extension(INET_DIAG_SHUTDOWN),
+    bytecode: query.bytecode,
+  };
+}
+
+/** An MPTCP connection, and whether a query's matcher takes it: then it stands for its subflows, in whatever state. */
+interface Parent {
+  readonly connection: Connection;
+  readonly matches: boolean;
+}
+
+/** The MPTCP connections of a namespace, by what tells that a TCP socket is a subflow of one. */
+class Multipath {
+  /** While a descriptor refers to the connection, all of its subflows have its inode. */
+  readonly #byInode = new Map<number, Parent>();
+  /** Before and after, the first subflow has the ends that the connection has. */
+  readonly #byEnds = new Map<string, Parent>();
+
+  add(connection: Connection, matches: boolean): void {
+    const parent = { connection, matches: matches || (this.#parentOf(connection)?.matches ?? false) };
+    if (connection.inode !== 0) this.#byInode.set(connection.inode, parent);
+    this.#byEnds.set(endsOf(connection), parent);
+  }
+
+  /** Those of TCP sockets that do not belong to a connection that is selected itself. */
+  withoutSubflows(sockets: Iterable<Connection>): Connection[] {
+    if (this.#byEnds.size === 0) return [...sockets];
+    return [...sockets].filter((socket) => {
+      const parent = this.#parentOf(socket);
+      if (parent === undefined) return true;
+      const { address, port } = parent.connection.dst;
+      if (!parent.matches) socket.subflow_of = formatEndpoint(address, port);
+      return !parent.matches;
+    });
+  }
+
+  #parentOf(connection: Connection): Parent | undefined {
+    const parent = this.#byInode.get(connection.inode);
+    if (parent !== undefined) return parent;
+    const alike = this.#byEnds.get(endsOf(connection));
+    // It may have been accepted, or closed, from one dump to the other. Two inodes are of two connections.
+    return alike?.connection.inode === 0 || connection.inode === 0 ? alike : undefined;
+  }
+}
+
+function withInfo(connection: Connection, row: InetDiagMsg, asked: number): Connection {
+  if (asked & extension(INET_DIAG_INFO)) connection.tcp_info = infoOf(connection.protocol, row);
+  return connection;
+}
+
+/** How the connection has been; null for one without a full socket (TIME-WAIT, SYN-RECV). */
+function infoOf(protocol: "tcp" | "mptcp", row: InetDiagMsg): Info | null {
+  const info = row.attribute(INET_DIAG_INFO);
+  if (info === null) return null;
+  return protocol === "tcp" ? decodeTcpInfo(info) : decodeMptcpInfo(info);
+}
+
+type Each = (row: InetDiagMsg) => void;
+
+/** A filter that the kernel refuses costs time, never correctness. */
+function dumpFiltered(diag: Dumper, request: DumpRequest, query: Query, each: Each): void {
+  try {
+    diag.dump(request, each);
+  } catch (error) {
+    if (query.bytecode === query.fallback || !isSyscallError(error, "EINVAL", "EPERM")) throw error;
+    diag.dump({ ...request, bytecode: query.fallback }, each);
+  }
+}
+
+/** A kernel without MPTCP answers ENOENT. */
+function dumpIfSupported(diag: Dumper, request: DumpRequest, each: Each): void {
+  try {
+    diag.dump(request, each);
+  } catch (error) {
+    if (!isSyscallError(error, "ENOENT")) throw error;
+  }
+}
+
+const TIMERS = ["off", "on", "keepalive", "timewait", "persist", "delack"] as const;
+
+function timerOf(row: InetDiagMsg): Timer | null {
+  if (row.timer === 0) return null;
+  const name = TIMERS[row.timer] ?? "unknown";
+  return {
+    name: name === "off" ? "unknown" : name,
+    expires_ms: row.expires,
+    retransmits: row.retransmits,
+  };
+}
+
+/** Texts of IPv4 addresses: many connections share few of them. Forgotten when there are many, lest they add up. */
+const texts = new Map<number, string>();
+const MOST_TEXTS = 65_536;
+
+function ipv4Text(word: number): string {
+  let text = texts.get(word);
+  if (text !== undefined) return text;
+  if (texts.size >= MOST_TEXTS) texts.clear();
+  texts.set(word, text = formatAddress(ipv4(word)));
+  return text;
+}
+
+function srcText(row: InetDiagMsg): string {
+  if (row.family === AF_INET) return ipv4Text(row.srcWord(3));
+  return formatAddress({ words: [row.srcWord(0), row.srcWord(1), row.srcWord(2), row.srcWord(3)] });
+}
+
+function dstText(row: InetDiagMsg): string {
+  if (row.family === AF_INET) return ipv4Text(row.dstWord(3));
+  return formatAddress({ words: [row.dstWord(0), row.dstWord(1), row.dstWord(2), row.dstWord(3)] });
+}
+
+/** The connection that a row of a dump describes, with no owners yet. */
+export function connectionOf(row: InetDiagMsg, protocol: "tcp" | "mptcp", netns: number): Connection {
+  return {
+    protocol,
+    family: row.family === AF_INET ? "inet" : "inet6",
+    state: stateName(row.state),
+    src: { address: srcText(row), port: row.sport },
+    dst: { address: dstText(row), port: row.dport },
+    shutdown: row.shutdown,
+    interface: row.interface,
+    rqueue: row.rqueue,
+    wqueue: row.wqueue,
+    inode: row.inode,
+    cookie: row.cookie,
+    uid: row.uid,
+    netns,
+    owners: [],
+    timer: timerOf(row),
+    outcome: null,
+    error: null,
+  };
+}
+
+/** The kernel's id of a connection, cookie included. */
+export function sockIdOf(connection: Connection): SockId {
+  const words = (text: string): Words => parseAddress(text)!.words;
+  return {
+    family: connection.family === "inet" ? AF_INET : AF_INET6,
+    sport: connection.src.port,
+    dport: connection.dst.port,
+    src: words(connection.src.address),
+    dst: words(connection.dst.address),
+    interface: connection.interface,
+    cookie: BigInt(`0x${connection.cookie}`),
+  };
+}

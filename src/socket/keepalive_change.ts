@@ -1,0 +1,142 @@
+// Bringing one socket to the keepalive that is wanted: what it has, what that makes of it, and the difference.
+
+import { type Descriptor, getsockopt, isSyscallError } from "../../ffi/libc.ts";
+import type { KeepaliveSettings, RefusedOption } from "../model/connection.ts";
+import { apply, read, turnOff } from "./keepalive_options.ts";
+import { optionOf, type SocketUse, withoutEffect } from "../keepalive/socket_options.ts";
+import type { KeepaliveName, KeepaliveValues } from "../keepalive/values.ts";
+
+/** What is wanted of a socket. */
+export interface Wish {
+  /** Keepalive with these values, or none. */
+  readonly values: KeepaliveValues | "off";
+  /** Leave what the application has chosen: keepalive that is on, and any user timeout. */
+  readonly only_missing?: boolean;
+}
+
+/** What a wish means for a socket. */
+export interface Change {
+  readonly before: KeepaliveSettings;
+  /** As read back; in a dry run, what would be. */
+  readonly after: KeepaliveSettings;
+  /** The options that the kernel did not take. */
+  readonly refused: readonly RefusedOption[];
+  /** What does not read back as wanted, though the socket has the option. */
+  readonly unmet: readonly SettingName[];
+  /** Whether the application's own choice was left. */
+  readonly left: boolean;
+}
+
+type SettingName = keyof KeepaliveSettings;
+
+/** The values that show neither in `read` nor when they are the system's. */
+const EXTRAS = ["syncnt", "maxseg", "window_clamp", "defer_accept_s"] as const satisfies readonly KeepaliveName[];
+
+/**
+ * Brings a socket to what is wanted. One that is there already is not touched: setting TCP_KEEPIDLE again arms the timer
+ * anew, and a peer that is just being probed would be sent another probe at once.
+ *
+ * @throws {SyscallError} When it is not a TCP or MPTCP socket.
+ */
+export function change(socket: Descriptor, wish: Wish, use: SocketUse, dry_run = false): Change {
+  const before = readSettings(socket, wish, use);
+  const left = wish.only_missing === true && before.enabled;
+  const planned = left ? before : plannedSettings(before, wish, use);
+  if (dry_run || sameSettings(before, planned)) return { before, after: planned, refused: [], unmet: [], left };
+  const results = wish.values === "off" ? turnOff(socket) : apply(socket, missing(before, wish, wish.values), use);
+  const refused = results.flatMap(({ option, value, error }) => error === null ? [] : [{ option, value, error }]);
+  const after = readSettings(socket, wish, use);
+  return { before, after, refused, unmet: unmetSettings(planned, after, refused), left };
+}
+
+/**
+ * The settings that do not read back as planned. The kernel rounds some extras as it sees fit, so that of these one counts
+ * only where its option was refused.
+ */
+export function unmetSettings(
+  planned: KeepaliveSettings,
+  after: KeepaliveSettings,
+  refused: readonly RefusedOption[],
+): SettingName[] {
+  const isRounded = (name: SettingName) =>
+    isExtra(name) && !refused.some(({ option }) => option === optionOf(name).option);
+  return settingNames(planned).filter((name) => after[name] !== planned[name] && !isRounded(name));
+}
+
+function isExtra(name: SettingName): name is (typeof EXTRAS)[number] {
+  return (EXTRAS as readonly string[]).includes(name);
+}
+
+/** The values to set, without those that are the application's already. */
+function missing(before: KeepaliveSettings, { only_missing }: Wish, values: KeepaliveValues): KeepaliveValues {
+  return only_missing && before.user_timeout_ms ? { ...values, user_timeout_ms: 0 } : values;
+}
+
+/** The extras that were asked for and have an effect on a socket of that use. */
+function extrasOf(values: KeepaliveValues, use: SocketUse): (typeof EXTRAS)[number][] {
+  const idle = withoutEffect(values, use);
+  return EXTRAS.filter((name) => values[name] !== 0 && !idle.includes(name));
+}
+
+function readSettings(socket: Descriptor, { values }: Wish, use: SocketUse): KeepaliveSettings {
+  const settings: KeepaliveSettings = read(socket);
+  if (values === "off") return settings;
+  for (const name of extrasOf(values, use)) settings[name] = readExtra(socket, name);
+  return settings;
+}
+
+function readExtra(socket: Descriptor, name: KeepaliveName): number | null {
+  const { level, name: number } = optionOf(name);
+  try {
+    return getsockopt(socket, level, number);
+  } catch (error) {
+    // MPTCP does not have them all.
+    if (isSyscallError(error, "EOPNOTSUPP", "ENOPROTOOPT")) return null;
+    throw error;
+  }
+}
+
+/** What `wish` makes of a socket that has `before`. An option that the socket does not have it will not get. */
+export function plannedSettings(before: KeepaliveSettings, wish: Wish, use: SocketUse): KeepaliveSettings {
+  if (wish.values === "off") return { ...before, enabled: false };
+  const values = missing(before, wish, wish.values);
+  const { idle_s, interval_s, count, user_timeout_ms } = before;
+  const planned: KeepaliveSettings = {
+    ...before,
+    enabled: true,
+    idle_s: values.idle_s || idle_s,
+    interval_s: values.interval_s || interval_s,
+    count: values.count || count,
+    user_timeout_ms: user_timeout_ms === null ? null : values.user_timeout_ms || user_timeout_ms,
+  };
+  for (const name of extrasOf(values, use)) {
+    if (before[name] === null) continue;
+    planned[name] = name === "defer_accept_s" ? deferral(values.defer_accept_s) : values[name];
+  }
+  return planned;
+}
+
+/** TCP_RTO_MAX, in seconds. */
+const RTO_MAX_S = 120;
+
+/**
+ * What the kernel makes of TCP_DEFER_ACCEPT (secs_to_retrans and retrans_to_secs of net/ipv4/tcp.c): the seconds that
+ * some number of retransmissions take, the first after 1 s and each further one after twice the time; 255 at most.
+ */
+export function deferral(wanted_s: number): number {
+  let [seconds, timeout_s] = [1, 1];
+  for (let retransmissions = 1; seconds < wanted_s && retransmissions < 255; retransmissions++) {
+    timeout_s = Math.min(2 * timeout_s, RTO_MAX_S);
+    seconds += timeout_s;
+  }
+  return seconds;
+}
+
+/** Whether two readings of one socket are the same. */
+export function sameSettings(a: KeepaliveSettings, b: KeepaliveSettings): boolean {
+  return settingNames(a).every((name) => a[name] === b[name]);
+}
+
+function settingNames(settings: KeepaliveSettings): SettingName[] {
+  return Object.keys(settings) as SettingName[];
+}

@@ -1,0 +1,69 @@
+// The setsockopt(2) calls that set keepalive, and the getsockopt(2) calls that read it, on one socket.
+
+import {
+  type Descriptor,
+  getsockopt,
+  IPPROTO_TCP,
+  isSyscallError,
+  setsockopt,
+  SO_KEEPALIVE,
+  SOL_SOCKET,
+} from "../../ffi/libc.ts";
+import { TCP_KEEPCNT, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_USER_TIMEOUT } from "../../ffi/tcp.ts";
+import { KEEPALIVE_SWITCH, type SocketUse, type Step, steps } from "../keepalive/socket_options.ts";
+import type { Keepalive, KeepaliveValues } from "../keepalive/values.ts";
+
+/** What became of one option. */
+export interface OptionResult {
+  /** `TCP_KEEPIDLE`. */
+  readonly option: string;
+  readonly value: number;
+  /** The errno's name when the kernel refused it, as it does `TCP_USER_TIMEOUT` on MPTCP with ENOPROTOOPT. */
+  readonly error: string | null;
+}
+
+/** Makes one call; a refusal is a result, not an error. */
+function take(socket: Descriptor, { option, level, name, value }: Step): OptionResult {
+  try {
+    setsockopt(socket, level, name, value);
+    return { option, value, error: null };
+  } catch (error) {
+    if (isSyscallError(error)) return { option, value, error: error.code };
+    throw error;
+  }
+}
+
+/** Turns keepalive on with `values`. One option that the kernel refuses does not keep the others from being set. */
+export function apply(socket: Descriptor, values: KeepaliveValues, use: SocketUse): OptionResult[] {
+  return steps(values, use).map((step) => take(socket, step));
+}
+
+/** Turns keepalive off. TCP_USER_TIMEOUT and the rest stay as they are. */
+export function turnOff(socket: Descriptor): OptionResult[] {
+  return [take(socket, { ...KEEPALIVE_SWITCH, value: 0 })];
+}
+
+/**
+ * What a TCP socket is set to. A listener's is what the connections that it accepts will have.
+ *
+ * @throws {SyscallError} When it is not a TCP or MPTCP socket.
+ */
+export function read(socket: Descriptor): Keepalive {
+  return {
+    enabled: getsockopt(socket, SOL_SOCKET, SO_KEEPALIVE) !== 0,
+    idle_s: getsockopt(socket, IPPROTO_TCP, TCP_KEEPIDLE),
+    interval_s: getsockopt(socket, IPPROTO_TCP, TCP_KEEPINTVL),
+    count: getsockopt(socket, IPPROTO_TCP, TCP_KEEPCNT),
+    user_timeout_ms: readUserTimeout(socket),
+  };
+}
+
+function readUserTimeout(socket: Descriptor): number | null {
+  try {
+    return getsockopt(socket, IPPROTO_TCP, TCP_USER_TIMEOUT);
+  } catch (error) {
+    // An MPTCP socket has no such option (seen on Linux 6.18).
+    if (isSyscallError(error, "EOPNOTSUPP", "ENOPROTOOPT")) return null;
+    throw error;
+  }
+}

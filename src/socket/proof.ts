@@ -1,0 +1,115 @@
+// Whether a descriptor is the connection that was listed.
+//
+// A cookie, or an inode number, proves the socket alone. A program may dissolve its connection (connect(2) to AF_UNSPEC)
+// and connect the same socket to another peer, or listen on it. So both ends are compared as well, on the duplicate and
+// right before anything is done to it. Some microseconds are left in between.
+
+import {
+  AF_INET,
+  AF_INET6,
+  type Descriptor,
+  getpeername,
+  getsockname,
+  getsockopt,
+  getsockoptBytes,
+  IPPROTO_MPTCP,
+  isSyscallError,
+  SO_ACCEPTCONN,
+  SO_BINDTOIFINDEX,
+  SO_DOMAIN,
+  SO_PEERNAME,
+  SO_PROTOCOL,
+  socketCookie,
+  SOL_SOCKET,
+  statx,
+} from "../../ffi/libc.ts";
+import { aboutConnection } from "../../ffi/progress.ts";
+import { type Connection, type Endpoint, handleOf } from "../model/connection.ts";
+import { formatCookie } from "../linux/netlink/inet_diag.ts";
+import { decodeSockaddr, SOCKADDR_IN6_SIZE, SOCKADDR_IN_SIZE } from "../linux/netlink/sockaddr.ts";
+import type { State } from "../model/tcp_states.ts";
+
+/**
+ * The state in which the kernel has a TCP socket now under its cookie and both its ends; null when it has it no longer. It is
+ * LISTEN for one that is a listener on the local end by now.
+ */
+export type LookUp = (connection: Connection) => State | null;
+
+/**
+ * What a descriptor is: the connection; the socket of the connection, which has ended; or something else, such as a
+ * connection that is no longer as it was selected.
+ */
+export type Proof = "connection" | "ended" | "other";
+
+/** What a TCP socket that was listed in one state is, as `LookUp` has it now. */
+export function proofOf(listed: State, now: State | null): Proof {
+  if (now === null || (now === "LISTEN") !== (listed === "LISTEN")) return "ended";
+  return listed === "SYN-SENT" && now !== "SYN-SENT" ? "other" : "connection";
+}
+
+/** Compares a descriptor with what was listed. */
+export function prove(descriptor: Descriptor, connection: Connection, lookUp: LookUp): Proof {
+  try {
+    if (!isSocket(descriptor, connection)) return "other";
+    // From here on it is the connection whose lock may be held.
+    aboutConnection(handleOf(connection));
+    if (hasEnds(descriptor, connection)) {
+      return connection.state === "SYN-SENT" && hasPeer(descriptor) ? "other" : "connection";
+    }
+    // A BPF program may give a socket's ends other names: Cilium's name a service in place of the pod that it leads to.
+    return connection.protocol === "tcp" ? proofOf(connection.state, lookUp(connection)) : "ended";
+  } catch (error) {
+    // Not a socket of TCP.
+    if (isSyscallError(error, "ENOTSOCK", "EINVAL", "EOPNOTSUPP")) return "other";
+    throw error;
+  }
+}
+
+/** Whether it is the listed socket. An MPTCP connection may show its listener's cookie, so there it is the inode number. */
+function isSocket(descriptor: Descriptor, { protocol, cookie, inode }: Connection): boolean {
+  if (protocol === "tcp") return socketCookie(descriptor, formatCookie) === cookie;
+  return isProtocol(descriptor, IPPROTO_MPTCP) && statx(descriptor).ino === inode;
+}
+
+function isProtocol(descriptor: Descriptor, protocol: number): boolean {
+  const domain = getsockopt(descriptor, SOL_SOCKET, SO_DOMAIN);
+  return (domain === AF_INET || domain === AF_INET6) && getsockopt(descriptor, SOL_SOCKET, SO_PROTOCOL) === protocol;
+}
+
+function hasEnds(descriptor: Descriptor, { state, family, src, dst, interface: index }: Connection): boolean {
+  if (!isEnd(getsockname(descriptor), src)) return false;
+  // The same link-local address may be on the other side of several interfaces.
+  if (index !== 0 && getsockopt(descriptor, SOL_SOCKET, SO_BINDTOIFINDEX) !== index) return false;
+  if (state === "LISTEN") return getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN) === 1;
+  const peer = peerName(descriptor, family);
+  return peer !== null && isEnd(peer, dst);
+}
+
+function isEnd(sockaddr: Uint8Array, { address, port }: Endpoint): boolean {
+  const end = decodeSockaddr(sockaddr);
+  return end.port === port && end.address === address;
+}
+
+const peer = { inet: new Uint8Array(SOCKADDR_IN_SIZE), inet6: new Uint8Array(SOCKADDR_IN6_SIZE) };
+
+/** SO_PEERNAME, which unlike getpeername(2) also names the peer of a socket in SYN-SENT; null when there is no peer. */
+function peerName(descriptor: Descriptor, family: Connection["family"]): Uint8Array | null {
+  try {
+    getsockoptBytes(descriptor, SOL_SOCKET, SO_PEERNAME, peer[family]);
+    return peer[family];
+  } catch (error) {
+    if (isSyscallError(error, "ENOTCONN")) return null;
+    throw error;
+  }
+}
+
+/** Whether the peer has answered. */
+function hasPeer(descriptor: Descriptor): boolean {
+  try {
+    getpeername(descriptor);
+    return true;
+  } catch (error) {
+    if (isSyscallError(error, "ENOTCONN")) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,81 @@
+// Working on a socket of another process through a duplicate of its descriptor, for some microseconds.
+
+import { type Descriptor, isSyscallError, type SyscallError } from "../../ffi/libc.ts";
+import { missingForGetfd } from "../linux/proc/permissions.ts";
+import type { Connection, Outcome, Owner } from "../model/connection.ts";
+import { isPassing } from "../model/errors.ts";
+import type { Processes } from "./duplicate.ts";
+
+/** What came of it: what `use` returned, or what kept it from being done, with the owner where that was. */
+export type Borrowed<T> = { readonly value: T } | { readonly refusal: Refusal; readonly owner: Owner };
+
+/**
+ * Calls `use` with a duplicate of the first owner's descriptor that may be opened, and closes that at once: as long as
+ * it is open, the application's own close(2) does not end the connection.
+ *
+ * @returns `ended` when the connection has ended; null when none of the owners holds the socket any more, so that they have
+ * to be looked for again.
+ */
+export function borrow<T>(
+  processes: Processes,
+  connection: Connection,
+  use: (socket: Descriptor) => T,
+): Borrowed<T> | "ended" | null {
+  let refused: Borrowed<T> | null = null;
+  for (const owner of connection.owners) {
+    try {
+      const duplicate = processes.duplicate(connection, owner);
+      if (duplicate === null) continue;
+      if (duplicate === "ended") return "ended";
+      try {
+        return { value: use(duplicate.descriptor) };
+      } finally {
+        duplicate.close();
+      }
+    } catch (error) {
+      if (!isSyscallError(error)) throw error;
+      refused ??= { refusal: refusalOf(error), owner };
+    }
+  }
+  return refused;
+}
+
+/** What kept something from being done. */
+export interface Refusal {
+  readonly outcome: Outcome;
+  readonly error: string;
+  /** Whether it may not be so a moment later. */
+  readonly passing?: boolean;
+}
+
+/** What is said of a process, or of a connection's holder, about which no call returns. */
+export const UNRESPONSIVE = "does not answer: blocked in the kernel";
+
+let missing: string | undefined;
+
+/** Who may refuse what the kernel allows on a duplicate that one has. */
+const FORBIDDEN = "a seccomp profile, a cgroup's program or a security module forbids it";
+
+/** Explains a failed pidfd_open(2) or pidfd_getfd(2), or what failed on the duplicate. */
+export function refusalOf(error: SyscallError): Refusal {
+  const { syscall, code, message } = error;
+  const takes = syscall === "pidfd_open" || syscall === "pidfd_getfd";
+  switch (code) {
+    case "EPERM":
+    case "EACCES":
+      // What is missing is the same for every connection of a run, and takes reading files.
+      return { outcome: "denied", error: takes ? missing ??= missingForGetfd() : `${message}: ${FORBIDDEN}` };
+    case "ETIMEDOUT":
+      return { outcome: "failed", error: UNRESPONSIVE };
+    case "ENOSYS":
+      return {
+        outcome: "unsupported",
+        error: `${syscall}(2) is missing: needs ${takes ? "Linux 5.6 and " : ""}a seccomp profile that allows it`,
+      };
+    case "EINVAL":
+      if (syscall !== "pidfd_open") return { outcome: "failed", error: message };
+      return { outcome: "unsupported", error: "held by a thread that has descriptors of its own: needs Linux 6.9" };
+    default:
+      return { outcome: "failed", error: message, passing: isPassing(error) };
+  }
+}

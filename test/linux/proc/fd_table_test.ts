@@ -1,0 +1,127 @@
+// The descriptors of one process, read block by block.
+
+import { assert, assertEquals } from "@std/assert";
+import { BLOCK, DescriptorTable } from "../../../src/linux/proc/fd_table.ts";
+import { type Held, withHolder } from "../../resolve/holder.ts";
+import { asUnprivileged } from "../../resolve/user.ts";
+
+function tableOf(pid: number, tid: number | null = null): DescriptorTable {
+  return DescriptorTable.open(pid, tid) as DescriptorTable;
+}
+
+/** Every socket that reading the whole table gives. */
+function socketsIn(table: DescriptorTable): Held[] {
+  const sockets: Held[] = [];
+  while (!table.exhausted) table.readBlock((fd, inode) => sockets.push({ fd, inode }) > 0);
+  return sockets.sort((a, b) => a.fd - b.fd);
+}
+
+Deno.test("a table gives every socket once, whatever the gaps between them", async () => {
+  // Fewer descriptors than a block, a block's worth, and several blocks with others far above.
+  const tables = [[0], [7, 3000], Array.from({ length: BLOCK }, (_, i) => i + 10), [
+    ...Array.from({ length: 3 * BLOCK }, (_, i) => i + 3),
+    1000,
+    3900,
+  ]];
+  for (const numbers of tables) {
+    await withHolder(["at", ...numbers], (pid, sockets) => {
+      assertEquals(socketsIn(tableOf(pid)), sockets);
+    });
+  }
+});
+
+Deno.test("a table knows its size and its user", async () => {
+  await withHolder(["many", 500], (pid, sockets) => {
+    const table = tableOf(pid);
+    // Before Linux 6.2 it is counted, after that the kernel says it.
+    assertEquals(table.size, [...Deno.readDirSync(`/proc/${pid}/fd`)].length);
+    assertEquals(table.uid, Deno.uid());
+    assertEquals(socketsIn(table), sockets);
+  });
+});
+
+Deno.test("a sampled table gives every socket once, whichever is wanted", async () => {
+  await withHolder(["many", 1000], (pid, sockets) => {
+    const inodes = sockets.map(({ inode }) => inode).sort((a, b) => a - b);
+    for (const wanted of [[], inodes.slice(0, 1), inodes.slice(500, 502), inodes, [1, 4_294_967_295]]) {
+      const table = tableOf(pid);
+      table.sample(Uint32Array.from(wanted));
+      assertEquals(socketsIn(table), sockets);
+    }
+  });
+});
+
+Deno.test("where nothing wanted can be, little is promised", async () => {
+  await withHolder(["many", 1000], (pid, sockets) => {
+    const promise = (wanted: number[]) => {
+      const table = tableOf(pid);
+      table.sample(Uint32Array.from(wanted));
+      table.expect(0.5);
+      return table.promise;
+    };
+    // The kernel hands out inode numbers processor by processor, so a holder that was moved meanwhile has gaps.
+    const starts = sockets.filter(({ fd }) => fd % BLOCK === 0).map(({ inode }) => inode);
+    const lengths = starts.slice(1).map((inode, i) => Math.abs(inode - starts[i]));
+    assert(promise([starts[lengths.indexOf(Math.min(...lengths))]]) > 0.25);
+    const highest = Math.max(...sockets.map(({ inode }) => inode));
+    const table = tableOf(pid);
+    table.sample(Uint32Array.of(highest + 1));
+    table.expect(0.5);
+    // The first block has descriptors that are no sockets, so nothing is known of it.
+    while (table.promise > 0 && !table.exhausted) table.readBlock(() => false);
+    assert(!table.exhausted, "blocks in which nothing wanted can be are left for later");
+  });
+});
+
+Deno.test("what is promised follows what was found", async () => {
+  await withHolder(["many", 1000], (pid) => {
+    const [hit, missed] = [tableOf(pid), tableOf(pid)];
+    for (const table of [hit, missed]) table.expect(0.25);
+    for (let i = 0; i < 5; i++) {
+      hit.readBlock(() => true);
+      missed.readBlock(() => false);
+    }
+    assert(hit.promise > 0.25 && hit.promise <= 1, `${hit.promise}`);
+    assert(missed.promise < 0.25 && missed.promise >= 0, `${missed.promise}`);
+  });
+});
+
+Deno.test("a process that has gone has no table, or no more of one", async () => {
+  let gone: DescriptorTable | undefined;
+  let number = 0;
+  await withHolder(["many", 500], (pid) => {
+    number = pid;
+    gone = tableOf(pid);
+  });
+  assertEquals(DescriptorTable.open(number), null);
+  assertEquals(socketsIn(gone!), []);
+  assertEquals(gone!.holds([{ fd: 3, inode: 1 }]), []);
+});
+
+Deno.test("another user's table is unreadable, at the latest when it is read", () => {
+  asUnprivileged(() => {
+    const table = DescriptorTable.open(1);
+    // Where the kernel does not tell its size, it has to be read for that.
+    if (table === "unreadable") return;
+    assertEquals(socketsIn(table!), []);
+    assert(table!.denied);
+  });
+});
+
+Deno.test("a thread may have a table of its own", async () => {
+  await withHolder(["thread"], (pid, { tid, fd, inode }) => {
+    assertEquals(socketsIn(tableOf(pid)), []);
+    const table = tableOf(pid, tid);
+    assertEquals([table.pid, table.tid], [pid, tid]);
+    assertEquals(socketsIn(table), [{ fd, inode }]);
+  });
+});
+
+Deno.test("a table holds what it is said to hold, and nothing else", async () => {
+  await withHolder(["at", 20, 30, 3000], (pid, sockets) => {
+    const [first, second, third] = sockets;
+    const asked = [third, { fd: 20, inode: second.inode }, { fd: 21, inode: first.inode }, { fd: 0, inode: 0 }, first];
+    assertEquals(tableOf(pid).holds(asked).filter(({ inode }) => inode !== 0), [third, first]);
+    assertEquals(tableOf(pid).holds([]), []);
+  });
+});

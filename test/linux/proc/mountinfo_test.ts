@@ -1,0 +1,18 @@
+// Where control groups are mounted, as mountinfo says.
+
+import { assertEquals } from "@std/assert";
+import { cgroupMounts } from "../../../src/linux/proc/mountinfo.ts";
+
+Deno.test("the hierarchies of both versions, and nothing else", () => {
+  const mountinfo = `22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
+24 22 0:21 / /sys/fs/cgroup ro,nosuid shared:9 - tmpfs tmpfs ro,mode=755
+25 24 0:22 / /sys/fs/cgroup/unified rw,nosuid shared:10 master:3 - cgroup2 cgroup2 rw,nsdelegate
+30 24 0:27 /docker/x /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct
+31 22 0:28 / /mnt/with\\040blank\\134 rw - cgroup2 none rw
+`;
+  assertEquals(cgroupMounts(mountinfo), [
+    { point: "/sys/fs/cgroup/unified", unified: true },
+    { point: "/sys/fs/cgroup/cpu,cpuacct", unified: false },
+    { point: "/mnt/with blank\\", unified: true },
+  ]);
+});

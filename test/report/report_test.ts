@@ -1,0 +1,102 @@
+// Counting: every connection has one outcome, and each is counted once.
+
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import type { Connection, Outcome } from "../../src/model/connection.ts";
+import { countOutcomes, errorText, Stopwatch } from "../../src/report/report.ts";
+import { sampleOutcomes } from "../harness/sample_report.ts";
+
+/** Every outcome, and what it is counted as. */
+const COUNTED: Record<Outcome, string> = {
+  "hung-up": "hung_up",
+  "destroyed": "destroyed",
+  "would-hang-up": "would_act",
+  "would-destroy": "would_act",
+  "keepalive-set": "keepalive_set",
+  "would-set-keepalive": "would_act",
+  "unchanged": "unchanged",
+  "already-gone": "already_gone",
+  "skipped": "skipped",
+  "no-owner": "failed",
+  "denied": "failed",
+  "unsupported": "failed",
+  "lingering": "failed",
+  "failed": "failed",
+};
+
+/** The counts that commands have of their own. */
+const OWN = ["hung_up", "destroyed", "keepalive_set", "unchanged"] as const;
+
+const OUTCOMES = Object.keys(COUNTED) as Outcome[];
+
+/** Fails unless the counts add up to the number of connections. */
+function assertAddsUp(connections: Connection[]): void {
+  const { matched, ...counts } = countOutcomes(connections, OWN);
+  assertEquals(matched, connections.length);
+  assertEquals(Object.values(counts).reduce((sum, count) => sum! + count!), matched);
+}
+
+Deno.test("each outcome is counted as one thing", () => {
+  for (const outcome of OUTCOMES) {
+    const { matched, ...counts } = countOutcomes(sampleOutcomes(outcome), OWN);
+    assertEquals(matched, 1);
+    assertEquals(Object.entries(counts).filter(([, count]) => count !== 0), [[COUNTED[outcome], 1]]);
+  }
+});
+
+Deno.test("the counts add up to what was matched, whatever the mixture", () => {
+  assertAddsUp([]);
+  assertAddsUp(sampleOutcomes(...OUTCOMES));
+  // Mixtures that differ in every share: the n-th outcome occurs n × i modulo 7 times.
+  for (let i = 1; i < 50; i++) {
+    assertAddsUp(sampleOutcomes(...OUTCOMES.flatMap((outcome, n) => new Array(((n + 1) * i) % 7).fill(outcome))));
+  }
+});
+
+Deno.test("a connection that nothing became of counts as failed, so that none is lost", () => {
+  const [connection] = sampleOutcomes("hung-up");
+  const { matched, failed } = countOutcomes([connection, { ...connection, outcome: null }], OWN);
+  assertEquals([matched, failed], [2, 1]);
+});
+
+Deno.test("what would have been done is counted in a dry run, and not mentioned in any other", () => {
+  assertEquals(countOutcomes(sampleOutcomes("would-hang-up", "would-destroy", "no-owner"), OWN).would_act, 2);
+  assertEquals("would_act" in countOutcomes(sampleOutcomes("hung-up", "skipped"), OWN), false);
+});
+
+Deno.test("a command's own counts are there when they are 0, and no other command's", () => {
+  const counts = countOutcomes(sampleOutcomes("hung-up"), ["hung_up", "destroyed"]);
+  assertEquals(counts, { matched: 1, hung_up: 1, destroyed: 0, already_gone: 0, skipped: 0, failed: 0 });
+});
+
+Deno.test("the time of a phase is what was spent in it, also where that failed", async () => {
+  const watch = new Stopwatch();
+  assertEquals(watch.time("select", () => 7), 7);
+  try {
+    watch.time("act", () => {
+      for (const start = performance.now(); performance.now() - start < 2;);
+      throw new Error("mine");
+    });
+  } catch (error) {
+    assertEquals((error as Error).message, "mine");
+  }
+  assertEquals(await watch.timeAsync("wait", () => Promise.resolve(8)), 8);
+  const { select, resolve, act, wait } = watch.phases;
+  assert(act >= 2 && select >= 0 && wait >= 0);
+  assertEquals(resolve, 0);
+  assert(watch.elapsed_ms >= Math.floor(act));
+});
+
+Deno.test("those that are left out of the report are counted too", () => {
+  const leftOut = new Map<Outcome, number>([["hung-up", 1000], ["denied", 3], ["lingering", 2]]);
+  const counts = countOutcomes(sampleOutcomes("hung-up", "skipped"), ["hung_up", "destroyed"], leftOut);
+  assertEquals(counts, { matched: 1007, hung_up: 1001, destroyed: 0, already_gone: 0, skipped: 1, failed: 5 });
+});
+
+Deno.test("what breaks is the caller's while nothing was touched, and then the report's", () => {
+  const error = new Error("sock_diag dump: ENOBUFS");
+  for (const outcome of ["hung-up", "destroyed", "lingering", "keepalive-set", "failed"]) {
+    assertEquals(errorText(error, sampleOutcomes("skipped", outcome)), "sock_diag dump: ENOBUFS");
+  }
+  const untouched = sampleOutcomes("skipped", "already-gone", "denied", "no-owner", "would-hang-up", "unchanged");
+  assertThrows(() => errorText(error, untouched), Error, "sock_diag dump: ENOBUFS");
+});

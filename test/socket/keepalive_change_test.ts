@@ -1,0 +1,152 @@
+import { assert, assertEquals } from "@std/assert";
+import {
+  AF_INET,
+  bind,
+  type Descriptor,
+  getsockopt,
+  IPPROTO_TCP,
+  listen,
+  setsockopt,
+  SO_KEEPALIVE,
+  SOCK_STREAM,
+  socket,
+  SOL_SOCKET,
+} from "../../ffi/libc.ts";
+import { TCP_DEFER_ACCEPT, TCP_KEEPIDLE, TCP_SYNCNT, TCP_USER_TIMEOUT } from "../../ffi/tcp.ts";
+import {
+  change,
+  deferral,
+  plannedSettings,
+  sameSettings,
+  unmetSettings,
+  type Wish,
+} from "../../src/socket/keepalive_change.ts";
+import { read } from "../../src/socket/keepalive_options.ts";
+import { type KeepaliveValues, resolveValues, SYSTEM_VALUES } from "../../src/keepalive/values.ts";
+import { sampleKeepalive } from "../harness/sample.ts";
+
+const { values: LIBKEEPALIVE } = resolveValues();
+const OFF = sampleKeepalive({ enabled: false });
+const SET = { enabled: true, idle_s: 15, interval_s: 15, count: 9, user_timeout_ms: 150_000 };
+
+function withSocket(body: (socket: Descriptor) => void): void {
+  const one = socket(AF_INET, SOCK_STREAM, 0);
+  try {
+    body(one);
+  } finally {
+    one.close();
+  }
+}
+
+function values(given: Partial<KeepaliveValues>): Wish {
+  return { values: { ...SYSTEM_VALUES, ...given } };
+}
+
+Deno.test("what a wish makes of a socket: its values, and where there are none the socket's own", () => {
+  assertEquals(plannedSettings(OFF, { values: LIBKEEPALIVE }, "established"), SET);
+  assertEquals(plannedSettings(OFF, values({}), "established"), { ...OFF, enabled: true });
+  assertEquals(plannedSettings(OFF, values({ count: 3 }), "established"), { ...OFF, enabled: true, count: 3 });
+  assertEquals(plannedSettings(SET, { values: "off" }, "established"), { ...SET, enabled: false });
+});
+
+Deno.test("an option that a socket does not have it will not get", () => {
+  const mptcp = { ...OFF, user_timeout_ms: null };
+  assertEquals(plannedSettings(mptcp, { values: LIBKEEPALIVE }, "established"), { ...SET, user_timeout_ms: null });
+  const without = { ...mptcp, window_clamp: null };
+  assertEquals(plannedSettings(without, values({ window_clamp: 4000 }), "established").window_clamp, null);
+});
+
+Deno.test("only what is missing: a user timeout that is set stays", () => {
+  const chosen = { ...OFF, user_timeout_ms: 7000 };
+  const planned = plannedSettings(chosen, { values: LIBKEEPALIVE, only_missing: true }, "established");
+  assertEquals(planned, { ...SET, user_timeout_ms: 7000 });
+});
+
+Deno.test("what has no effect on a socket of its kind is not looked at", () => {
+  const wish = values({ syncnt: 3, maxseg: 1000, defer_accept_s: 5 });
+  assertEquals(plannedSettings(OFF, wish, "established"), { ...OFF, enabled: true });
+  assertEquals(plannedSettings(OFF, wish, "connect"), { ...OFF, enabled: true, syncnt: 3, maxseg: 1000 });
+  assertEquals(plannedSettings(OFF, wish, "listen"), { ...OFF, enabled: true, maxseg: 1000, defer_accept_s: 7 });
+});
+
+Deno.test("a socket is brought to what is wanted, once", () => {
+  withSocket((socket) => {
+    const before = read(socket);
+    const first = change(socket, { values: LIBKEEPALIVE }, "established");
+    assertEquals(first, { before, after: SET, refused: [], unmet: [], left: false });
+    assertEquals(read(socket), SET);
+    const second = change(socket, { values: LIBKEEPALIVE }, "established");
+    assertEquals(second, { before: SET, after: SET, refused: [], unmet: [], left: false });
+    assert(sameSettings(second.before, second.after));
+    const off = change(socket, { values: "off" }, "established");
+    assertEquals(off.after, { ...SET, enabled: false });
+    assertEquals(read(socket), { ...SET, enabled: false });
+  });
+});
+
+Deno.test("what does not read back as wanted is named, refused or not", () => {
+  const planned = { ...SET, window_clamp: 1 };
+  const refused = (option: string) => [{ option, value: 1, error: "EPERM" }];
+  assertEquals(unmetSettings(planned, { ...planned, enabled: false }, refused("SO_KEEPALIVE")), ["enabled"]);
+  assertEquals(unmetSettings(planned, { ...planned, idle_s: 7200, count: 3 }, []), ["idle_s", "count"]);
+  const rounded = { ...planned, window_clamp: 2304 };
+  assertEquals(unmetSettings(planned, rounded, []), []);
+  assertEquals(unmetSettings(planned, rounded, refused("TCP_WINDOW_CLAMP")), ["window_clamp"]);
+});
+
+Deno.test("a dry run says what would be, and touches nothing", () => {
+  withSocket((socket) => {
+    const before = read(socket);
+    assertEquals(change(socket, { values: LIBKEEPALIVE }, "established", true).after, SET);
+    assertEquals(read(socket), before);
+  });
+});
+
+Deno.test("only where it is missing: keepalive that is on is left as it is", () => {
+  withSocket((socket) => {
+    setsockopt(socket, SOL_SOCKET, SO_KEEPALIVE, 1);
+    setsockopt(socket, IPPROTO_TCP, TCP_KEEPIDLE, 77);
+    const chosen = read(socket);
+    const { before, after, left } = change(socket, { values: LIBKEEPALIVE, only_missing: true }, "established");
+    assertEquals({ before, after, left }, { before: chosen, after: chosen, left: true });
+    assertEquals(read(socket), chosen);
+  });
+});
+
+Deno.test("only where it is missing: the rest gets it, but for a user timeout of its own", () => {
+  withSocket((socket) => {
+    setsockopt(socket, IPPROTO_TCP, TCP_USER_TIMEOUT, 7000);
+    change(socket, { values: LIBKEEPALIVE, only_missing: true }, "established");
+    assertEquals(read(socket), { ...SET, user_timeout_ms: 7000 });
+  });
+});
+
+Deno.test("what else was asked for is read back too", () => {
+  withSocket((socket) => {
+    const { before, after } = change(socket, values({ syncnt: 3 }), "connect");
+    assert(before.syncnt !== 3);
+    assertEquals(after.syncnt, 3);
+    assertEquals(getsockopt(socket, IPPROTO_TCP, TCP_SYNCNT), 3);
+  });
+});
+
+Deno.test("a value that the kernel changes to its own is not set again and again", () => {
+  withSocket((socket) => {
+    // Any window below half of SOCK_MIN_RCVBUF is made that much.
+    const first = change(socket, values({ window_clamp: 1 }), "established");
+    assert(first.after.window_clamp! > 1);
+    const second = change(socket, values({ window_clamp: 1 }), "established");
+    assert(sameSettings(second.before, second.after));
+  });
+});
+
+Deno.test("deferral is what the kernel makes of TCP_DEFER_ACCEPT", () => {
+  withSocket((socket) => {
+    bind(socket, new Uint8Array([AF_INET, 0, 0, 0, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]));
+    listen(socket, 1);
+    for (const wanted_s of [1, 2, 3, 4, 7, 8, 15, 60, 120, 128, 200, 248, 1000, 30_000, 2_147_483_647]) {
+      setsockopt(socket, IPPROTO_TCP, TCP_DEFER_ACCEPT, wanted_s);
+      assertEquals(deferral(wanted_s), getsockopt(socket, IPPROTO_TCP, TCP_DEFER_ACCEPT), `${wanted_s} s`);
+    }
+  });
+});

@@ -1,0 +1,166 @@
+import { assert, assertEquals } from "@std/assert";
+import {
+  accept,
+  AF_INET,
+  bind,
+  connect,
+  type Descriptor,
+  getsockname,
+  getsockopt,
+  IPPROTO_MPTCP,
+  IPPROTO_TCP,
+  isSyscallError,
+  listen,
+  SOCK_STREAM,
+  socket,
+} from "../../ffi/libc.ts";
+import { TCP_DEFER_ACCEPT, TCP_MAXSEG, TCP_SYNCNT, TCP_WINDOW_CLAMP } from "../../ffi/tcp.ts";
+import { apply, read, turnOff } from "../../src/socket/keepalive_options.ts";
+import { steps, withoutEffect } from "../../src/keepalive/socket_options.ts";
+import { KEEPALIVE_FIELDS, KEEPALIVE_NAMES, type KeepaliveValues, SYSTEM_VALUES } from "../../src/keepalive/values.ts";
+
+const ALL: KeepaliveValues = {
+  idle_s: 11,
+  interval_s: 12,
+  count: 3,
+  user_timeout_ms: 14_000,
+  syncnt: 5,
+  maxseg: 1000,
+  window_clamp: 17_000,
+  defer_accept_s: 7,
+};
+
+const SET = { enabled: true, idle_s: 11, interval_s: 12, count: 3, user_timeout_ms: 14_000 };
+
+function names(values: KeepaliveValues, use: Parameters<typeof steps>[1]): string {
+  return steps(values, use).map(({ option, value }) => `${option}=${value}`).join(" ");
+}
+
+Deno.test("what the timer reads is set before what arms it, and the user timeout only then", () => {
+  const armed =
+    "TCP_KEEPINTVL=12 TCP_KEEPCNT=3 TCP_KEEPIDLE=11 SO_KEEPALIVE=1 TCP_USER_TIMEOUT=14000 TCP_WINDOW_CLAMP=17000";
+  assertEquals(names(ALL, "established"), armed);
+  assertEquals(names(ALL, "connect"), `${armed} TCP_MAXSEG=1000 TCP_SYNCNT=5`);
+  assertEquals(names(ALL, "listen"), `${armed} TCP_MAXSEG=1000 TCP_DEFER_ACCEPT=7`);
+  assertEquals(names(ALL, "new"), `${armed} TCP_MAXSEG=1000 TCP_SYNCNT=5 TCP_DEFER_ACCEPT=7`);
+});
+
+Deno.test("a value of 0 needs no call, and what has no effect is named", () => {
+  assertEquals(names(SYSTEM_VALUES, "new"), "SO_KEEPALIVE=1");
+  assertEquals(withoutEffect(ALL, "established"), ["maxseg", "syncnt", "defer_accept_s"]);
+  assertEquals(withoutEffect(ALL, "listen"), ["syncnt"]);
+  assertEquals(withoutEffect(ALL, "connect"), ["defer_accept_s"]);
+  assertEquals(withoutEffect(ALL, "new"), []);
+  assertEquals(withoutEffect(SYSTEM_VALUES, "established"), []);
+});
+
+/** Runs `body` with descriptors that are closed afterwards. */
+function withDescriptors(body: (own: (descriptor: Descriptor) => Descriptor) => void): void {
+  const all: Descriptor[] = [];
+  const own = (descriptor: Descriptor) => {
+    all.push(descriptor);
+    return descriptor;
+  };
+  try {
+    body(own);
+  } finally {
+    for (const descriptor of all) descriptor.close();
+  }
+}
+
+/** 127.0.0.1, and a port that the kernel chooses, as `struct sockaddr_in`. */
+const LOOPBACK = new Uint8Array([AF_INET, 0, 0, 0, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
+
+function tcpSocket(protocol = IPPROTO_TCP): Descriptor {
+  return socket(AF_INET, SOCK_STREAM, protocol);
+}
+
+Deno.test("the kernel takes every value, and read gives them back", () => {
+  withDescriptors((own) => {
+    const fresh = own(tcpSocket());
+    assertEquals(read(fresh).enabled, false);
+    for (const { option, error } of apply(fresh, ALL, "new")) assertEquals(error, null, option);
+    assertEquals(read(fresh), SET);
+    assertEquals(getsockopt(fresh, IPPROTO_TCP, TCP_SYNCNT), 5);
+    assertEquals(getsockopt(fresh, IPPROTO_TCP, TCP_MAXSEG), 1000);
+    assertEquals(getsockopt(fresh, IPPROTO_TCP, TCP_WINDOW_CLAMP), 17_000);
+    assertEquals(getsockopt(fresh, IPPROTO_TCP, TCP_DEFER_ACCEPT), 7);
+  });
+});
+
+Deno.test("turnOff turns off keepalive alone", () => {
+  withDescriptors((own) => {
+    const fresh = own(tcpSocket());
+    apply(fresh, ALL, "new");
+    assertEquals(turnOff(fresh), [{ option: "SO_KEEPALIVE", value: 0, error: null }]);
+    assertEquals(read(fresh), { ...SET, enabled: false });
+  });
+});
+
+Deno.test("what a listener has, the connections that it accepts later have", () => {
+  withDescriptors((own) => {
+    const listener = own(tcpSocket());
+    bind(listener, LOOPBACK);
+    listen(listener, 8);
+    // Without TCP_DEFER_ACCEPT, or a client that says nothing would not be accepted.
+    const results = apply(listener, { ...ALL, defer_accept_s: 0 }, "listen");
+    assertEquals(results.filter(({ error }) => error !== null), []);
+    const client = own(tcpSocket());
+    connect(client, getsockname(listener));
+    assertEquals(read(own(accept(listener))), SET);
+    assertEquals(read(client).enabled, false);
+    apply(client, ALL, "established");
+    assertEquals(read(client), SET);
+  });
+});
+
+Deno.test("the ranges are the kernel's own: it takes both ends and nothing beyond", () => {
+  withDescriptors((own) => {
+    for (const name of KEEPALIVE_NAMES) {
+      const { minimum, maximum } = KEEPALIVE_FIELDS[name];
+      const error = (value: number) => {
+        const [result] = apply(own(tcpSocket()), { ...SYSTEM_VALUES, [name]: value }, "new")
+          .filter(({ option }) => option !== "SO_KEEPALIVE");
+        return result.error;
+      };
+      assertEquals([error(minimum), error(maximum)], [null, null], name);
+      if (minimum > 1) assertEquals(error(minimum - 1), "EINVAL", name);
+      if (maximum < 2147483647) assertEquals(error(maximum + 1), "EINVAL", name);
+    }
+  });
+});
+
+function mptcpSocket(): Descriptor | null {
+  try {
+    return tcpSocket(IPPROTO_MPTCP);
+  } catch (error) {
+    if (isSyscallError(error, "EPROTONOSUPPORT", "ENOPROTOOPT", "EINVAL")) return null;
+    throw error;
+  }
+}
+
+const mptcp = mptcpSocket();
+mptcp?.close();
+
+Deno.test({
+  name: mptcp ? "on MPTCP what is refused is reported, and the rest is set" : "MPTCP: this kernel has none",
+  ignore: mptcp === null,
+  fn: () =>
+    withDescriptors((own) => {
+      const fresh = own(mptcpSocket()!);
+      const results = apply(fresh, { ...ALL, syncnt: 0, maxseg: 0, window_clamp: 0, defer_accept_s: 0 }, "new");
+      assertEquals(results.map(({ option }) => option), [
+        "TCP_KEEPINTVL",
+        "TCP_KEEPCNT",
+        "TCP_KEEPIDLE",
+        "SO_KEEPALIVE",
+        "TCP_USER_TIMEOUT",
+      ]);
+      const refused = results.filter(({ error }) => error !== null);
+      for (const { option } of refused) assertEquals(option, "TCP_USER_TIMEOUT");
+      const { user_timeout_ms, ...rest } = read(fresh);
+      assertEquals(rest, { enabled: true, idle_s: 11, interval_s: 12, count: 3 });
+      // A kernel that refuses to set it does not tell it either.
+      assert(refused.length === 1 ? user_timeout_ms === null : user_timeout_ms === 14_000);
+    }),
+});

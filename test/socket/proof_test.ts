@@ -1,0 +1,135 @@
+// Whether a descriptor is the connection that was listed, on sockets of the tests' own.
+
+import { assertEquals } from "@std/assert";
+import {
+  AF_INET,
+  bind,
+  connect,
+  type Descriptor,
+  getsockname,
+  IPPROTO_TCP,
+  isSyscallError,
+  listen,
+  SOCK_NONBLOCK,
+  SOCK_STREAM,
+  socket,
+} from "../../ffi/libc.ts";
+import { ipv4 } from "../../src/model/address.ts";
+import type { Connection } from "../../src/model/connection.ts";
+import { type LookUp, proofOf, prove } from "../../src/socket/proof.ts";
+import { withPair } from "../../src/act/loopback_pair.ts";
+import { encodeSockaddr, sockaddrPort } from "../../src/linux/netlink/sockaddr.ts";
+import type { State } from "../../src/model/tcp_states.ts";
+import { Selector } from "../../src/select/selector.ts";
+import { compileSelection } from "../../src/select/criteria.ts";
+
+const LOOPBACK = ipv4(0x7f000001);
+const UNSPEC = new Uint8Array(16);
+
+/** Fails the test when the kernel is asked. */
+const unasked: LookUp = () => {
+  throw new Error("asked");
+};
+
+const answering = (state: State | null): LookUp => () => state;
+
+function listener(backlog: number): Descriptor {
+  const descriptor = socket(AF_INET, SOCK_STREAM, 0);
+  bind(descriptor, encodeSockaddr(LOOPBACK, 0));
+  listen(descriptor, backlog);
+  return descriptor;
+}
+
+function listedFrom(port: number, state?: State): Connection {
+  const selector = new Selector(compileSelection({ src: "127.0.0.1", sport: port, state }));
+  try {
+    return selector.select()[0];
+  } finally {
+    selector.close();
+  }
+}
+
+Deno.test("a connection is the one that was listed until it is dissolved, whatever its socket is then", () => {
+  const elsewhere = listener(1);
+  withPair(IPPROTO_TCP, ({ client, listed }) => {
+    const connection = listed()!;
+    assertEquals(prove(client, connection, unasked), "connection");
+    assertEquals(prove(client, { ...connection, cookie: "1" }, unasked), "other");
+    connect(client, UNSPEC);
+    assertEquals(prove(client, connection, answering(null)), "ended");
+    connect(client, getsockname(elsewhere));
+    assertEquals(prove(client, connection, answering(null)), "ended");
+    connect(client, UNSPEC);
+    bind(client, encodeSockaddr(LOOPBACK, connection.src.port));
+    listen(client, 1);
+    assertEquals(prove(client, connection, answering("LISTEN")), "ended");
+  });
+  elsewhere.close();
+});
+
+Deno.test("where a socket names other ends than were listed, the kernel's table is believed", () => {
+  withPair(IPPROTO_TCP, ({ client, listed }) => {
+    const { dst, ...rest } = listed()!;
+    const service = { ...rest, dst: { ...dst, address: "10.96.0.1" } };
+    assertEquals(prove(client, service, answering("ESTAB")), "connection");
+    assertEquals(prove(client, service, answering(null)), "ended");
+  });
+});
+
+Deno.test("the kernel knows a connection by its ends and its cookie", () => {
+  const selector = new Selector(compileSelection({ dst: "any" }));
+  withPair(IPPROTO_TCP, ({ client, listed }) => {
+    const connection = listed()!;
+    assertEquals(selector.stateOf(connection), "ESTAB");
+    assertEquals(selector.stateOf({ ...connection, cookie: "1" }), null);
+    connect(client, UNSPEC);
+    assertEquals(selector.stateOf(connection), null);
+    bind(client, encodeSockaddr(LOOPBACK, connection.src.port));
+    listen(client, 1);
+    assertEquals(selector.stateOf(connection), "LISTEN");
+  });
+  selector.close();
+});
+
+Deno.test("a listener is the one that was listed while it listens on the same end", () => {
+  const descriptor = listener(1);
+  const selector = new Selector(compileSelection({ src: "127.0.0.1", state: "listening" }));
+  const port = sockaddrPort(getsockname(descriptor));
+  const listed = selector.select().find(({ src }) => src.port === port)!;
+  selector.close();
+  assertEquals(prove(descriptor, listed, unasked), "connection");
+  connect(descriptor, UNSPEC);
+  assertEquals(prove(descriptor, listed, answering(null)), "ended");
+  descriptor.close();
+});
+
+function connected(to: Descriptor, flags = 0): Descriptor {
+  const descriptor = socket(AF_INET, SOCK_STREAM | flags, 0);
+  try {
+    connect(descriptor, getsockname(to));
+  } catch (error) {
+    if (!isSyscallError(error, "EINPROGRESS")) throw error;
+  }
+  return descriptor;
+}
+
+Deno.test("a socket in SYN-SENT is proved by the peer that it has been sent to", () => {
+  // It has room for one that waits to be accepted, and answers no other.
+  const full = listener(0);
+  const [first, descriptor] = [connected(full), connected(full, SOCK_NONBLOCK)];
+  const connection = listedFrom(sockaddrPort(getsockname(descriptor)));
+  assertEquals(connection.state, "SYN-SENT");
+  assertEquals(prove(descriptor, connection, unasked), "connection");
+  const { dst } = connection;
+  const other = { ...connection, dst: { ...dst, port: dst.port + 1 } };
+  assertEquals(prove(descriptor, other, answering(null)), "ended");
+  for (const each of [first, descriptor, full]) each.close();
+});
+
+Deno.test("one that has been answered since it was listed in SYN-SENT has to be selected anew", () => {
+  withPair(IPPROTO_TCP, ({ client, listed }) => {
+    assertEquals(prove(client, { ...listed()!, state: "SYN-SENT" }, unasked), "other");
+  });
+  assertEquals(proofOf("SYN-SENT", "ESTAB"), "other");
+  assertEquals(proofOf("ESTAB", "CLOSE-WAIT"), "connection");
+});
