@@ -5,7 +5,7 @@
 // file has no code cache, which would be read from a predictable name in $TMPDIR, where any user could leave one for
 // root to run.
 
-import { VERSION } from "../src/cli/version.ts";
+import { VERSION } from "../src/cli/flags/version.ts";
 import { UsageError } from "../src/model/errors.ts";
 import { readArguments } from "./arguments.ts";
 import { run } from "./process.ts";

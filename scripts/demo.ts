@@ -3,10 +3,10 @@
 // own and, where Yama is at its default, a process on its descendants, which these two are. Flags are tcphup's:
 // `deno task demo --verbose`.
 
-import { parseArguments } from "../src/cli/arguments.ts";
-import { hup } from "../src/cli/hup.ts";
-import { ls } from "../src/cli/ls.ts";
-import { chooseColour } from "../src/cli/terminal.ts";
+import { parseArguments } from "../src/cli/flags/arguments.ts";
+import { hup } from "../src/cli/commands/hup.ts";
+import { ls } from "../src/cli/commands/ls.ts";
+import { chooseColour } from "../src/cli/output/terminal.ts";
 
 const CONNECTIONS = 4;
 

@@ -2,9 +2,9 @@
 // and the Ansible module up to date, with --check it fails where they are not. --output DIRECTORY makes the man page and the completions,
 // laid out as under /usr.
 
-import { COMPLETIONS } from "../src/cli/completions.ts";
-import { EXIT_CODES } from "../src/cli/exit_codes.ts";
-import { manPage } from "../src/cli/man_page.ts";
+import { COMPLETIONS } from "../src/cli/commands/completions.ts";
+import { EXIT_CODES } from "../src/cli/flags/exit_codes.ts";
+import { manPage } from "../src/cli/flags/man_page.ts";
 import { readArguments } from "./arguments.ts";
 import { ansibleFlags, ansibleOptions } from "./docs/ansible.ts";
 import { fail, ROOT } from "./tools.ts";

@@ -7,6 +7,9 @@ const FLOORS = [
   "cli.ts",
   "mod.ts",
   "src/cli/",
+  "src/cli/commands/",
+  "src/cli/flags/",
+  "src/cli/output/",
   "src/",
   "src/doctor/",
   "src/act/",
@@ -30,7 +33,7 @@ const OWN_PROCESS = ["ffi/deno.ts", "ffi/native.ts", "ffi/sleep.ts"];
 const RUNTIMES = ["ffi/deno.ts", "ffi/node.ts"];
 
 /** Where the program begins, and what only scripts/docs.ts and the package for npm begin with. */
-const ROOTS = ["mod.ts", "cli.ts", "src/cli/man_page.ts", "ffi/node.ts"];
+const ROOTS = ["mod.ts", "cli.ts", "src/cli/flags/man_page.ts", "ffi/node.ts"];
 
 /** An import, both ends as paths from the root. */
 type Arrow = readonly [from: string, to: string];

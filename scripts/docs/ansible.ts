@@ -1,6 +1,6 @@
 // The options of the Ansible module, from the table of flags.
 
-import { type Command, type Flag, FLAGS } from "../../src/cli/flags.ts";
+import { type Command, type Flag, FLAGS } from "../../src/cli/flags/table.ts";
 
 /** The commands that the module runs. */
 const COMMANDS: readonly Command[] = ["hup", "ls", "keepalive"];

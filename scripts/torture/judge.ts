@@ -1,7 +1,7 @@
 // Whether what a command said of the connections is what their holders saw.
 
 import type { Connection, KeepaliveSettings } from "../../src/model/connection.ts";
-import { DONE, exitCode, FAILED, type Result, UNABLE } from "../../src/cli/exit_codes.ts";
+import { DONE, exitCode, FAILED, type Result, UNABLE } from "../../src/cli/flags/exit_codes.ts";
 import { countOutcomes } from "../../src/report/report.ts";
 import { LAUNCHED_STATUS, selects, type Tortured, WANTED } from "./commands.ts";
 import type { Ended, Seen, View } from "./world.ts";

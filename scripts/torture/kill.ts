@@ -5,7 +5,7 @@
 
 import type { Random } from "../../test/select/random.ts";
 import { commandLine as wordsOf } from "../../test/harness/process.ts";
-import { INTERRUPTED } from "../../src/cli/exit_codes.ts";
+import { INTERRUPTED } from "../../src/cli/flags/exit_codes.ts";
 import { type Call, ERRNOS } from "./calls.ts";
 import { commandLine, COMMANDS, launching, type Tortured } from "./commands.ts";
 import { changesSince, judge, judgeKilled } from "./judge.ts";

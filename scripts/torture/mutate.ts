@@ -2,13 +2,13 @@
 //
 // A case is called KIND:SEED, as in filter:12345: some thousands of messages or texts.
 
-import { type Arguments, parseArguments } from "../../src/cli/arguments.ts";
-import { parseColumns, parseOrder } from "../../src/cli/columns.ts";
-import { FLAGS } from "../../src/cli/flags.ts";
-import { hangUpOptions } from "../../src/cli/hup_options.ts";
-import { givenValues } from "../../src/cli/keepalive_values.ts";
-import { viewOf } from "../../src/cli/ls_options.ts";
-import { selectionOf } from "../../src/cli/selection.ts";
+import { type Arguments, parseArguments } from "../../src/cli/flags/arguments.ts";
+import { parseColumns, parseOrder } from "../../src/cli/output/columns.ts";
+import { FLAGS } from "../../src/cli/flags/table.ts";
+import { hangUpOptions } from "../../src/cli/commands/hup_options.ts";
+import { givenValues } from "../../src/cli/flags/keepalive_values.ts";
+import { viewOf } from "../../src/cli/commands/ls_options.ts";
+import { selectionOf } from "../../src/cli/flags/selection.ts";
 import { cgroupMatcher } from "../../src/linux/proc/cgroup.ts";
 import { glob } from "../../src/model/glob.ts";
 import { parseAddressList } from "../../src/select/address_file.ts";

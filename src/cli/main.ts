@@ -6,10 +6,10 @@ import { ENGINE } from "../front/command.ts";
 import { SUPERVISE } from "../run/supervisor_config.ts";
 import { CommandError, Unsupported, UsageError } from "../model/errors.ts";
 import { FilterError } from "../select/ss/lexer.ts";
-import { FAILED, UNABLE, USAGE } from "./exit_codes.ts";
-import type { Command } from "./flags.ts";
-import { chooseColour, complainInLines } from "./terminal.ts";
-import { VERSION } from "./version.ts";
+import { FAILED, UNABLE, USAGE } from "./flags/exit_codes.ts";
+import type { Command } from "./flags/table.ts";
+import { chooseColour, complainInLines } from "./output/terminal.ts";
+import { VERSION } from "./flags/version.ts";
 
 /** Words of which each may make it a command that looks at no process. */
 const ELSE = ["run", "plan", "doctor", "completions", "help", "--help", "-h", "--version", "-V"];
@@ -42,11 +42,11 @@ async function watchOver(args: readonly string[]): Promise<number | null> {
 async function obey(args: readonly string[], isToBeWatched: boolean): Promise<number> {
   // Before anything that takes time.
   if (args.includes("run")) (await import("../run/process_state.ts")).noteSignals();
-  const { parseArguments } = await import("./arguments.ts");
+  const { parseArguments } = await import("./flags/arguments.ts");
   const parsed = parseArguments(args);
   if (parsed.has("version")) return printVersion();
   if (parsed.has("help")) {
-    const { commandHelp, generalHelp, helpWidth } = await import("./help.ts");
+    const { commandHelp, generalHelp, helpWidth } = await import("./flags/help.ts");
     host.write(1, parsed.named ? commandHelp(parsed.command, helpWidth()) : generalHelp(helpWidth()));
     return 0;
   }
@@ -57,19 +57,19 @@ async function obey(args: readonly string[], isToBeWatched: boolean): Promise<nu
   }
   switch (parsed.command) {
     case "hup":
-      return await (await import("./hup.ts")).hup(parsed);
+      return await (await import("./commands/hup.ts")).hup(parsed);
     case "ls":
-      return await (await import("./ls.ts")).ls(parsed);
+      return await (await import("./commands/ls.ts")).ls(parsed);
     case "keepalive":
-      return await (await import("./keepalive.ts")).keepalive(parsed);
+      return await (await import("./commands/keepalive.ts")).keepalive(parsed);
     case "run":
-      return (await import("./run.ts")).run(parsed);
+      return (await import("./commands/run.ts")).run(parsed);
     case "plan":
-      return (await import("./plan.ts")).planCommand(parsed);
+      return (await import("./commands/plan.ts")).planCommand(parsed);
     case "doctor":
-      return (await import("./doctor.ts")).doctorCommand(parsed);
+      return (await import("./commands/doctor.ts")).doctorCommand(parsed);
     case "completions":
-      return (await import("./completions.ts")).completions(parsed);
+      return (await import("./commands/completions.ts")).completions(parsed);
   }
 }
 

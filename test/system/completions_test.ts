@@ -1,9 +1,9 @@
 // `tcphup completions` in the shells that it is for: typed on a terminal, or asked of the shell.
 
 import { assert, assertEquals } from "@std/assert";
-import { COLUMNS } from "../../src/cli/columns.ts";
-import { COMMAND_NAMES, HOLDERS } from "../../src/cli/completions/offers.ts";
-import { FLAGS } from "../../src/cli/flags.ts";
+import { COLUMNS } from "../../src/cli/output/columns.ts";
+import { COMMAND_NAMES, HOLDERS } from "../../src/cli/flags/completions/offers.ts";
+import { FLAGS } from "../../src/cli/flags/table.ts";
 import { assertUsageError, Scene } from "../harness/scene.ts";
 import { run } from "../harness/process.ts";
 import { BASH_COMPLETION, hostTest, systemTest } from "../harness/system.ts";

@@ -7,8 +7,8 @@ import { DOOMED_PORT, Scene } from "../harness/scene.ts";
 import { systemTest } from "../harness/system.ts";
 import { BINARY } from "../harness/tcphup.ts";
 import { compileSelection } from "../../src/select/criteria.ts";
-import { parseArguments } from "../../src/cli/arguments.ts";
-import { selectionOf } from "../../src/cli/selection.ts";
+import { parseArguments } from "../../src/cli/flags/arguments.ts";
+import { selectionOf } from "../../src/cli/flags/selection.ts";
 
 const WORDS = {
   NODE: "worker-1.example.com",

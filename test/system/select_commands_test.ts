@@ -1,7 +1,7 @@
 // Every flag that selects, with every command that it belongs to, on one scene; and how much of the host is read for it.
 
 import { assert, assertEquals } from "@std/assert";
-import { SELECTION_FLAGS } from "../../src/cli/selection_flags.ts";
+import { SELECTION_FLAGS } from "../../src/cli/flags/selection_flags.ts";
 import { Cgroup } from "../harness/cgroup.ts";
 import { Namespace } from "../harness/namespace.ts";
 import { type Connections, Peer } from "../harness/peer.ts";

@@ -1,0 +1,26 @@
+// `tcphup completions`.
+
+import { UsageError } from "../../model/errors.ts";
+import type { Arguments } from "../flags/arguments.ts";
+import { bashCompletions } from "../flags/completions/bash.ts";
+import { fishCompletions } from "../flags/completions/fish.ts";
+import { zshCompletions } from "../flags/completions/zsh.ts";
+import { DONE } from "../flags/exit_codes.ts";
+import { write } from "../output/terminal.ts";
+
+/** What makes the completions of each shell. */
+export const COMPLETIONS = { bash: bashCompletions, zsh: zshCompletions, fish: fishCompletions } as const;
+
+/** A shell that there are completions for. */
+export type Shell = keyof typeof COMPLETIONS;
+
+/** Prints the completions for a shell. Returns the exit code. */
+export function completions({ positionals }: Arguments): number {
+  const [shell, surplus] = positionals;
+  const expected = "expected tcphup completions bash|zsh|fish";
+  if (shell === undefined) throw new UsageError(`No shell named: ${expected}`);
+  if (!Object.keys(COMPLETIONS).includes(shell)) throw new UsageError(`Unknown shell "${shell}": ${expected}`);
+  if (surplus !== undefined) throw new UsageError(`Unexpected argument "${surplus}": ${expected}`);
+  write([COMPLETIONS[shell as Shell]()]);
+  return DONE;
+}

@@ -1,0 +1,34 @@
+// `tcphup doctor`.
+
+import { host } from "../../../ffi/deno.ts";
+import { ASSIST, assist, doctor, type Finding } from "../../doctor.ts";
+import type { Arguments } from "../flags/arguments.ts";
+import { DONE, UNABLE } from "../flags/exit_codes.ts";
+import { jsonText } from "../output/json.ts";
+import { paint, print, type Tone, write } from "../output/terminal.ts";
+import { UsageError } from "../../model/errors.ts";
+
+const TONES: Record<Finding["status"], Tone> = { ok: "good", limited: "odd", missing: "bad" };
+
+/** Examines the host. Returns the exit code. */
+export function doctorCommand(args: Arguments): number {
+  const [surplus, ...rest] = args.positionals;
+  if (surplus === ASSIST) {
+    assist(rest, (text) => print([text]));
+    return DONE;
+  }
+  if (surplus !== undefined) throw new UsageError(`Unexpected argument "${surplus}": expected tcphup doctor [--json]`);
+  const health = doctor({ command: host.self });
+  if (args.has("json")) write([jsonText({ schema: 1, command: "doctor", ...health }), "\n"]);
+  else print([...health.findings.flatMap(describe), conclusion(health.ok)]);
+  return health.ok ? DONE : UNABLE;
+}
+
+function describe({ name, status, detail, affects }: Finding): string[] {
+  const line = `${paint(TONES[status], status.padEnd(7))}  ${name}: ${detail}`;
+  return status === "ok" ? [line] : [line, `         affects: ${affects.join(", ")}`];
+}
+
+function conclusion(ok: boolean): string {
+  return ok ? "connections can be hung up on" : "connections cannot be hung up on here";
+}

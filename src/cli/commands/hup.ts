@@ -1,0 +1,70 @@
+// `tcphup hup`, and `tcphup` without a command.
+
+import { hangUp } from "../../hang_up.ts";
+import type { Report } from "../../report/report.ts";
+import type { Arguments } from "../flags/arguments.ts";
+import { checkTerminal, confirm } from "./confirm.ts";
+import { outcomeTable, summary, told } from "../output/connections.ts";
+import { DONE, exitCode } from "../flags/exit_codes.ts";
+import { hangUpOptions } from "./hup_options.ts";
+import { onInterrupt } from "./interrupt.ts";
+import { jsonText } from "../output/json.ts";
+import { ProgressLine } from "../output/progress.ts";
+import { selectionOf } from "../flags/selection.ts";
+import { complainOfTime } from "../output/spent.ts";
+import { complain, print, write } from "../output/terminal.ts";
+
+/** Hangs up. Returns the exit code. */
+export async function hup(args: Arguments): Promise<number> {
+  const selection = selectionOf(args);
+  const options = hangUpOptions(args);
+  const asks = args.has("interactive") && !options.dry_run;
+  if (asks) checkTerminal();
+  const progress = new ProgressLine();
+  const interrupt = new AbortController();
+  let restore: (() => void) | undefined;
+  const listen = () => restore ??= onInterrupt(() => interrupt.abort());
+  // While the question stands, ^C ends the program as it ends any other.
+  if (!asks) listen();
+  if (!args.has("quiet")) progress.watchLooking();
+  try {
+    const report = await hangUp(selection, {
+      ...options,
+      signal: interrupt.signal,
+      on_trouble: (text) => {
+        progress.clear();
+        complain(text);
+      },
+      on_progress: args.has("quiet") ? undefined : (state) => progress.show(state),
+      confirm: asks
+        ? (_, summary) => {
+          const act = options.destroy ? "Destroy" : "Hang up on";
+          const confirmed = progress.whileAsking(() => confirm(summary(), act, options.repeat?.for_ms));
+          if (confirmed) listen();
+          return confirmed;
+        }
+        : undefined,
+    });
+    progress.clear();
+    show(report, args);
+    return exitCode(report);
+  } finally {
+    progress.clear();
+    restore?.();
+  }
+}
+
+function show(report: Report, args: Arguments): void {
+  [...report.unanswered, ...report.unseen].forEach(complain);
+  if (args.has("json")) return void write([jsonText(report), "\n"]);
+  if (args.has("quiet")) {
+    if (exitCode(report) !== DONE) complain(summary(report));
+    return;
+  }
+  const verbose = args.has("verbose");
+  const connections = report.refused === null ? told(report.connections) : [];
+  if (connections.length > 0) print(outcomeTable(connections, verbose));
+  if (report.left_out > 0) print([`and ${report.left_out} before`]);
+  print([summary(report)]);
+  if (verbose) complainOfTime(report);
+}

@@ -1,0 +1,233 @@
+// `tcphup keepalive`.
+
+import type { Connection } from "../../model/connection.ts";
+import { unanswered } from "../../front/journal.ts";
+import { KEEPALIVE_NAMES, resolveValues } from "../../keepalive/values.ts";
+import { keepaliveSysctls } from "../../socket/keepalive_read.ts";
+import type { Selection } from "../../select/criteria.ts";
+import {
+  type KeepaliveReport,
+  setKeepalive,
+  type SetKeepaliveOptions,
+  watchKeepalive,
+  type WatchKeepaliveOptions,
+} from "../../set_keepalive.ts";
+import { type Arguments, exclude, watchInterval } from "../flags/arguments.ts";
+import { keepaliveText } from "../output/columns.ts";
+import {
+  endpointText,
+  endText,
+  netnsText,
+  ofAll,
+  outcomeText,
+  ownersText,
+  reasons,
+  told,
+} from "../output/connections.ts";
+import { DONE, exitCode } from "../flags/exit_codes.ts";
+import { onInterrupt } from "./interrupt.ts";
+import { jsonDocument, jsonLines } from "../output/json.ts";
+import { flagOf, givenValues, warnOfNoEffect } from "../flags/keepalive_values.ts";
+import { ProgressLine } from "../output/progress.ts";
+import { selectionOf } from "../flags/selection.ts";
+import { complainOfTime } from "../output/spent.ts";
+import { columns, complain, paint, print, write } from "../output/terminal.ts";
+import { Throttle } from "../output/throttle.ts";
+
+/** Sets keepalive, once or for as long as it is wanted. Returns the exit code. */
+export async function keepalive(args: Arguments): Promise<number> {
+  checkTogether(args);
+  const watch_ms = watchInterval(args);
+  const selection = selectionOf(args);
+  const options = optionsOf(args);
+  const interrupt = new AbortController();
+  const restore = onInterrupt(() => interrupt.abort());
+  const progress = new ProgressLine();
+  try {
+    const { signal } = interrupt;
+    if (watch_ms !== null) return await watch(args, selection, { ...options, every_ms: watch_ms, signal });
+    if (!args.has("quiet")) progress.watchLooking();
+    const report = await setKeepalive(selection, { ...options, signal });
+    progress.clear();
+    show(report, args);
+    return exitCode(report);
+  } finally {
+    progress.clear();
+    restore();
+  }
+}
+
+function checkTogether(args: Arguments): void {
+  for (const name of KEEPALIVE_NAMES) exclude(args, "off", flagOf(name), "what is off has no values");
+  exclude(args, "off", "only-missing", "nothing that is missing can be turned off");
+  exclude(args, "json", "json-lines", "one document, or an object a line");
+  exclude(args, "watch", "json", "--json-lines prints again and again");
+}
+
+function optionsOf(args: Arguments): SetKeepaliveOptions {
+  const off = args.has("off");
+  const listeners = args.has("listeners");
+  const given = givenValues(args);
+  if (!off && !args.has("quiet")) {
+    const { values, warnings } = resolveValues(given, {}, keepaliveSysctls()?.tcp_keepalive_time);
+    [...warnings, ...warnOfNoEffect(values, listeners)].forEach(complain);
+  }
+  return {
+    values: given,
+    off,
+    listeners,
+    only_missing: args.has("only-missing"),
+    dry_run: args.has("dry-run"),
+  };
+}
+
+function show(report: KeepaliveReport, args: Arguments): void {
+  const { connections, ...head } = report;
+  [...report.unanswered, ...report.unseen].forEach(complain);
+  if (args.has("json")) {
+    write(jsonDocument(head, "connections", connections));
+  } else if (args.has("json-lines")) {
+    write(jsonLines(connections));
+  } else if (args.has("quiet")) {
+    if (exitCode(report) !== DONE) complain(summary(report));
+  } else {
+    const shown = told(connections);
+    if (shown.length > 0) print(table(shown, args.has("verbose")));
+    print([summary(report)]);
+  }
+  if (args.has("verbose") && !args.has("quiet")) complainOfTime(report);
+}
+
+/** The table of what was done; with the network namespaces, where there are several. */
+function table(connections: readonly Connection[], verbose: boolean): Iterable<string> {
+  const several = connections.some(({ netns_name }) => netns_name !== undefined);
+  const titles = ["State", "Local", "Remote", "Process", "Before", "After", "Outcome"];
+  return columns(several ? ["Netns", ...titles] : titles, rows(connections, several, verbose));
+}
+
+function* rows(connections: readonly Connection[], several: boolean, verbose: boolean): Generator<string[]> {
+  for (const connection of connections) {
+    const { before, after } = connection;
+    yield [
+      ...(several ? [netnsText(connection)] : []),
+      connection.state,
+      endpointText(connection.src),
+      peerText(connection),
+      ownersText(connection, verbose),
+      before ? keepaliveText(before) : "?",
+      after ? keepaliveText(after) : "?",
+      doneOf(connection),
+    ];
+  }
+}
+
+/** As ss(8) has it also for a listener, which has no peer. */
+function peerText({ state, dst }: Connection): string {
+  return state === "LISTEN" ? endpointText(dst).replace(/0$/, "*") : endpointText(dst);
+}
+
+function doneOf(connection: Connection): string {
+  const text = outcomeText(connection);
+  return connection.after?.enabled ? text : text.replace("keepalive set", "keepalive off");
+}
+
+/** What was done, in one line: "set keepalive on 10 of 11 connections; 1 denied: pid 812 (postgres): needs …". */
+function summary(report: KeepaliveReport): string {
+  const { matched, unchanged, interrupted, error, connections } = report;
+  if (matched === 0) return "no connections match";
+  const same = unchanged === 0 ? [] : [`${unchanged} unchanged`];
+  const done = interrupted ? `interrupted: ${doneText(report)}` : doneText(report);
+  return [done, ...same, ...reasons(connections), ...endText(error)].join("; ");
+}
+
+function doneText({ matched, keepalive_set, would_act = 0, dry_run, values, connections }: KeepaliveReport): string {
+  const noun = connections.some(({ state }) => state === "LISTEN") ? "socket" : "connection";
+  if (dry_run) return `would ${values === null ? "turn off" : "set"} keepalive on ${ofAll(would_act, matched, noun)}`;
+  return `${values === null ? "turned off" : "set"} keepalive on ${ofAll(keepalive_set, matched, noun)}`;
+}
+
+/** Prints what happens as it happens, until an interrupt, or until nobody reads it any more. That is no failure. */
+async function watch(args: Arguments, selection: Selection, options: WatchKeepaliveOptions): Promise<number> {
+  let [looks, changes] = [0, 0];
+  const teller = new Teller(args);
+  for (const text of unanswered()) teller.complainOnce(text);
+  const on_look = (unseen: readonly string[]) => {
+    looks++;
+    for (const text of unseen) teller.complainOnce(text);
+    teller.count();
+  };
+  for await (const connection of watchKeepalive(selection, { ...options, on_look, on_trouble: complain })) {
+    if (isChanged(connection)) changes++;
+    if (!teller.tell(connection)) break;
+  }
+  teller.count(true);
+  if (args.has("verbose")) complain(paint("faint", `looked ${looks} times, set keepalive on ${changes}`));
+  return DONE;
+}
+
+function isChanged({ outcome }: Connection): boolean {
+  return outcome === "keepalive-set" || outcome === "would-set-keepalive";
+}
+
+/** How many complaints are remembered, so that each is made once: names of processes are in them. */
+const MOST_COMPLAINTS = 1000;
+
+/** Says what happens, a line each, as long as it is not too much. As JSON it says all. */
+class Teller {
+  readonly #quiet: boolean;
+  readonly #json: boolean;
+  readonly #verbose: boolean;
+  readonly #complaints = new Set<string>();
+  readonly #changes = new Throttle(performance.now());
+  readonly #complaining = new Throttle(performance.now());
+
+  constructor(args: Arguments) {
+    this.#quiet = args.has("quiet");
+    this.#json = args.has("json-lines");
+    this.#verbose = args.has("verbose");
+  }
+
+  /** Returns `false` when nobody reads it any more. */
+  tell(connection: Connection): boolean {
+    if (this.#json) return write(jsonLines([connection], { time: new Date().toISOString() }));
+    if (isChanged(connection)) {
+      return this.#quiet || !this.#changes.admits(performance.now()) || print([this.#lineOf(connection)]);
+    }
+    // A thousand connections of one process need no thousand lines.
+    this.#complainOnce(`${connection.outcome} ${connection.error}`, this.#lineOf(connection));
+    return true;
+  }
+
+  complainOnce(text: string): void {
+    this.#complainOnce(text, text);
+  }
+
+  #complainOnce(what: string, text: string): void {
+    if (this.#complaints.has(what)) return;
+    if (this.#complaints.size >= MOST_COMPLAINTS) this.#complaints.clear();
+    this.#complaints.add(what);
+    if (this.#complaining.admits(performance.now())) complain(text);
+  }
+
+  /** Says how much was left out, now and then and at the end. */
+  count(isLast = false): void {
+    const [changes, complaints] = [this.#changes, this.#complaining].map((one) =>
+      one.leftOut(performance.now(), isLast)
+    );
+    if (changes > 0) print([`${changes} more connections, too many to name`]);
+    if (complaints > 0) complain(`${complaints} more complaints, too many to name`);
+  }
+
+  #lineOf(connection: Connection): string {
+    const { state, src, before, after, netns_name } = connection;
+    return [
+      ...(netns_name === undefined ? [] : [netnsText(connection)]),
+      state,
+      endpointText(src),
+      peerText(connection),
+      ownersText(connection, this.#verbose),
+      ...(before && after ? [`${keepaliveText(before)} → ${keepaliveText(after)}`] : []),
+      doneOf(connection),
+    ].join(" ");
+  }
+}

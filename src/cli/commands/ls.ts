@@ -1,0 +1,205 @@
+// `tcphup ls`.
+
+import { host } from "../../../ffi/deno.ts";
+import type { Connection } from "../../model/connection.ts";
+import { pastWork, unanswered, whyUnfinished } from "../../front/journal.ts";
+import { MODE } from "../../front/shared.ts";
+import { formatDuration } from "../../model/duration.ts";
+import { Lister, type Listing } from "../../list.ts";
+import { IDLE_AFTER_MS, summarise, type Summary } from "../../report/summary.ts";
+import { Trouble } from "../../report/trouble.ts";
+import { isPassing } from "../../model/errors.ts";
+import type { Arguments } from "../flags/arguments.ts";
+import { fittingTable, listTable, sortConnections, withNetns } from "../output/columns.ts";
+import { DONE, FAILED, INTERRUPTED } from "../flags/exit_codes.ts";
+import { jsonDocument, jsonLines } from "../output/json.ts";
+import { needsOf, type View, viewOf } from "./ls_options.ts";
+import { ProgressLine } from "../output/progress.ts";
+import { terminalSize } from "../output/screen.ts";
+import { selectionOf } from "../flags/selection.ts";
+import { unreadText } from "../output/spent.ts";
+import { summaryLines, sysctlLines, unreadLine } from "../output/summary.ts";
+import { complain, print, write as writeAll } from "../output/terminal.ts";
+import { type Picture, repeat, watch } from "./watch.ts";
+
+/** Lists. Returns the exit code. */
+export async function ls(args: Arguments): Promise<number> {
+  const view = viewOf(args);
+  const { mode } = pastWork();
+  if (mode !== MODE.work) {
+    [...unanswered(), ...[whyUnfinished() ?? []].flat()].forEach(complain);
+    return mode === MODE.interrupted ? INTERRUPTED : FAILED;
+  }
+  const list = new List(new Lister(selectionOf(args), needsOf(view)), view);
+  try {
+    await list.show();
+    return list.hasMissed ? FAILED : DONE;
+  } finally {
+    list.close();
+  }
+}
+
+/** What a list says, in lines. */
+interface Text {
+  readonly lines: readonly string[];
+  /** What does not belong to the list itself. */
+  readonly remarks: readonly string[];
+}
+
+class List {
+  readonly #lister: Lister;
+  readonly #view: View;
+  #looked = false;
+  /** What was seen at the last look, where that is a picture. */
+  #picture: Picture = () => [];
+  /** Whether connections may have been missed. */
+  hasMissed = false;
+
+  constructor(lister: Lister, view: View) {
+    this.#lister = lister;
+    this.#view = view;
+  }
+
+  async show(): Promise<void> {
+    const { format, watch_ms } = this.#view;
+    if (format === "nothing") this.#list();
+    else if (format === "json") this.#write((listing, elapsed_ms) => this.#document(listing, elapsed_ms));
+    else if (format === "json-lines") await this.#writeLines();
+    else if (watch_ms === null) this.#print();
+    else await watch(watch_ms, () => this.#lookAgain(watch_ms));
+  }
+
+  async #writeLines(): Promise<void> {
+    const { watch_ms } = this.#view;
+    if (watch_ms === null) return void this.#write((listing) => jsonLines(this.#items(listing)));
+    const trouble = new Trouble(complain);
+    await repeat(watch_ms, () => {
+      const time = new Date().toISOString();
+      try {
+        return this.#write((listing) => jsonLines(this.#items(listing), { time }));
+      } catch (error) {
+        trouble.bear(error);
+        return true;
+      } finally {
+        trouble.conclude();
+      }
+    });
+  }
+
+  close(): void {
+    this.#lister.close();
+  }
+
+  #list(): Listing {
+    const { format, watch_ms } = this.#view;
+    const progress = watch_ms === null && format !== "nothing" ? new ProgressLine() : null;
+    try {
+      progress?.watchLooking();
+      const listing = this.#lister.list();
+      if (listing.unseen.length > 0) this.hasMissed = true;
+      return listing;
+    } finally {
+      progress?.clear();
+    }
+  }
+
+  /** Looks, writes what `write` makes of it and, the first time, what could not be seen. */
+  #write(write: (listing: Listing, elapsed_ms: number) => Iterable<string>): boolean {
+    const start = performance.now();
+    const listing = this.#list();
+    const written = writeAll(write(listing, Math.round(performance.now() - start)));
+    if (written && !this.#looked) remarksOn(listing).forEach(complain);
+    this.#looked = true;
+    return written;
+  }
+
+  #print(): void {
+    const listing = this.#list();
+    const text = this.#textOf(listing)(host.isTerminal(1) ? terminalSize().rows : Infinity);
+    if (print(text.lines)) text.remarks.forEach(complain);
+  }
+
+  /** Looks, or shows what was seen last, and why it is that. */
+  #lookAgain(watch_ms: number): Picture {
+    const last = this.#picture;
+    try {
+      return this.#picture = this.#look(watch_ms);
+    } catch (error) {
+      if (!isPassing(error)) throw error;
+      return () => [`trying again after ${error.message}`, ...last()];
+    }
+  }
+
+  #look(watch_ms: number): Picture {
+    const listing = this.#list();
+    const text = this.#textOf(listing);
+    const time = new Date().toTimeString().slice(0, 8);
+    const title = `${counted(listing.connections.length)} at ${time}, every ${formatDuration(watch_ms)}`;
+    return () => {
+      const { lines, remarks } = text(terminalSize().rows - 2);
+      return this.#view.summary ? [title, "", ...lines, ...remarks] : [title, ...remarks, "", ...lines];
+    };
+  }
+
+  /** What there is to say, for any height of a terminal. */
+  #textOf(listing: Listing): (height: number) => Text {
+    const sysctls = sysctlLines(listing.sysctls ?? []);
+    const remarks = remarksOn(listing);
+    if (this.#view.summary) {
+      const summary = this.#summaryOf(listing);
+      const around = sysctls.length + remarks.length;
+      return (height) => ({ lines: [...summaryLines(summary, height - around), ...sysctls], remarks });
+    }
+    const { spares, verbose, watch_ms } = this.#view;
+    const connections = this.#ordered(listing);
+    const columns = this.#view.addsNetns ? withNetns(this.#view.columns, connections) : this.#view.columns;
+    const around = [...sysctls, ...remarks];
+    if (connections.length === 0) return () => ({ lines: ["no connections match"], remarks: around });
+    return (height) => {
+      const room = watch_ms === null ? Infinity : Math.max(1, height - around.length - 2);
+      const shown = connections.slice(0, room);
+      const lines = spares
+        ? fittingTable(shown, columns, verbose, terminalSize().columns)
+        : listTable(shown, columns, verbose);
+      const hidden = connections.length - room;
+      return { lines: hidden > 0 ? [...lines, `and ${hidden} more`] : lines, remarks: around };
+    };
+  }
+
+  #summaryOf({ connections }: Listing): Summary {
+    return summarise(connections, this.#lister.listening());
+  }
+
+  #ordered({ connections }: Listing): readonly Connection[] {
+    const { order } = this.#view;
+    return order === null ? connections : sortConnections(connections, order);
+  }
+
+  #document(listing: Listing, elapsed_ms: number): Iterable<string> {
+    const { connections, ...rest } = listing;
+    const head = { schema: 1, command: "ls", matched: connections.length, ...rest, elapsed_ms };
+    if (!this.#view.summary) return jsonDocument(head, "connections", this.#ordered(listing));
+    const { total, groups } = this.#summaryOf(listing);
+    return jsonDocument({ ...head, idle_after_ms: IDLE_AFTER_MS, total }, "groups", groups);
+  }
+
+  #items(listing: Listing): Iterable<object> {
+    return this.#view.summary ? this.#summaryOf(listing).groups : this.#ordered(listing);
+  }
+}
+
+function counted(connections: number): string {
+  return `${connections} connection${connections === 1 ? "" : "s"}`;
+}
+
+/** What could not be seen, and why. */
+function remarksOn(listing: Listing): string[] {
+  const { connections, unreadable_processes, unanswered, unseen, keepalive_unreadable } = listing;
+  const remarks = [...unanswered, ...unseen];
+  if (unreadable_processes > 0 && connections.some(({ owners }) => owners.length === 0)) {
+    remarks.push(`${unreadText(unreadable_processes)}, so some owners are not shown`);
+  }
+  const unread = unreadLine(keepalive_unreadable ?? [], connections.length);
+  if (unread !== null) remarks.push(unread);
+  return remarks;
+}

@@ -1,0 +1,72 @@
+// The flags of `tcphup ls` that say what to show of the connections, and how.
+
+import { host } from "../../../ffi/deno.ts";
+import type { ListOptions } from "../../list.ts";
+import { UsageError } from "../../model/errors.ts";
+import { type Arguments, exclude, watchInterval } from "../flags/arguments.ts";
+import { type Column, type Order, parseColumns, parseOrder } from "../output/columns.ts";
+import { takesEscapes } from "../output/terminal.ts";
+
+/** What to show, and how. */
+export interface View {
+  readonly format: "text" | "json" | "json-lines" | "nothing";
+  readonly summary: boolean;
+  readonly columns: readonly Column[];
+  /** Whether the network namespace is a column too, where there are several. */
+  readonly addsNetns: boolean;
+  /** Whether columns may be left out where not all fit. */
+  readonly spares: boolean;
+  readonly order: Order | null;
+  readonly verbose: boolean;
+  /** null for once. */
+  readonly watch_ms: number | null;
+}
+
+/**
+ * Reads the flags.
+ *
+ * @throws {UsageError} For what is not there, or cannot be shown together, or not here.
+ */
+export function viewOf(args: Arguments): View {
+  exclude(args, "json", "json-lines", "one document, or an object a line");
+  for (const other of ["json", "json-lines", "summary"]) exclude(args, "columns", other, "columns are the table's");
+  exclude(args, "sort", "summary", "a summary begins with the largest group");
+  exclude(args, "watch", "json", "--json-lines prints again and again");
+  if (!args.has("json-lines")) exclude(args, "watch", "quiet", "there would be nothing to see");
+  const watch_ms = watchInterval(args);
+  if (watch_ms !== null && !args.has("json-lines")) checkScreen();
+  const order = args.value("sort");
+  return {
+    format: formatOf(args),
+    summary: args.has("summary"),
+    columns: parseColumns(args.value("columns"), args.has("keepalive")),
+    addsNetns: args.value("columns")?.startsWith("+") ?? true,
+    spares: watch_ms !== null && args.value("columns") === undefined,
+    order: order === undefined ? null : parseOrder(order),
+    verbose: args.has("verbose"),
+    watch_ms,
+  };
+}
+
+function checkScreen(): void {
+  if (!host.isTerminal(1)) {
+    throw new UsageError("Option --watch shows the list on a terminal: add --json-lines to write to a file or a pipe");
+  }
+  if (takesEscapes(1)) return;
+  const type = host.terminalType === "" ? "unset" : `"${host.terminalType}"`;
+  throw new UsageError(`Option --watch needs a terminal that can be cleared, and TERM is ${type}: add --json-lines`);
+}
+
+function formatOf(args: Arguments): View["format"] {
+  if (args.has("json")) return "json";
+  if (args.has("json-lines")) return "json-lines";
+  return args.has("quiet") ? "nothing" : "text";
+}
+
+/** How closely to look: only as closely as it will be seen, since it takes time. */
+export function needsOf({ format, summary, columns, order }: View): ListOptions {
+  if (format === "nothing") return {};
+  if (format !== "text" || summary) return { tcp_info: true, keepalive: true };
+  const needs = [...columns, ...(order ? [order.column] : [])].map((column) => column.needs);
+  return { tcp_info: needs.includes("tcp_info"), keepalive: needs.includes("keepalive") };
+}

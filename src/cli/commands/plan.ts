@@ -1,0 +1,74 @@
+// `tcphup plan`.
+
+import { type KeepaliveSysctls, KERNEL_DEFAULTS } from "../../keepalive/detection.ts";
+import { KEEPALIVE_NAMES, type KeepaliveValues, resolveValues, SYSTEM_VALUES } from "../../keepalive/values.ts";
+import { keepaliveSysctls } from "../../socket/keepalive_read.ts";
+import { emit, formatPlan, parseEmitFormat, plan, valuesWithin } from "../../plan.ts";
+import { UsageError } from "../../model/errors.ts";
+import { type Arguments, exclude } from "../flags/arguments.ts";
+import { DONE } from "../flags/exit_codes.ts";
+import { flagOf, givenValues } from "../flags/keepalive_values.ts";
+import { jsonText } from "../output/json.ts";
+import { complain, write } from "../output/terminal.ts";
+import { parseCount } from "../flags/values.ts";
+
+/** Plans. Returns the exit code. */
+export function planCommand(args: Arguments): number {
+  checkTogether(args);
+  const sysctls = sysctlsHere();
+  const values = valuesOf(args, sysctls);
+  const format = args.value("emit");
+  if (format !== undefined) {
+    write([emit(parseEmitFormat(format), values)]);
+    return DONE;
+  }
+  const result = plan({
+    values,
+    sysctls,
+    services: numberOf(args, "services"),
+    hosts: numberOf(args, "hosts"),
+    probe_bytes: numberOf(args, "probe-bytes"),
+  });
+  write([args.has("json") ? jsonText(result) : formatPlan(result), "\n"]);
+  return DONE;
+}
+
+function checkTogether(args: Arguments): void {
+  const [surplus] = args.positionals;
+  if (surplus !== undefined) throw new UsageError(`Unexpected argument "${surplus}": expected tcphup plan [VALUES]`);
+  for (const name of KEEPALIVE_NAMES) exclude(args, "within", flagOf(name), "it finds the values");
+  for (const name of ["json", "services", "hosts", "probe-bytes"]) {
+    exclude(args, "emit", name, "it prints the values as configuration, and nothing of what they cost");
+  }
+}
+
+/** What the network namespace says, or the kernel where /proc/sys does not show it. */
+function sysctlsHere(): KeepaliveSysctls {
+  const sysctls = keepaliveSysctls();
+  if (sysctls === null) complain("/proc/sys/net/ipv4 cannot be read: going by the kernel's defaults");
+  return sysctls ?? KERNEL_DEFAULTS;
+}
+
+function valuesOf(args: Arguments, sysctls: KeepaliveSysctls): KeepaliveValues {
+  const within_ms = args.duration("within");
+  if (within_ms !== undefined) return valuesWithin(within_ms / 1000);
+  const given = givenValues(args);
+  if (given === undefined) return todays(sysctls);
+  const { values, warnings } = resolveValues(given, {}, sysctls.tcp_keepalive_time);
+  warnings.forEach(complain);
+  return values;
+}
+
+function todays({ tcp_keepalive_time, tcp_keepalive_intvl, tcp_keepalive_probes }: KeepaliveSysctls): KeepaliveValues {
+  return {
+    ...SYSTEM_VALUES,
+    idle_s: tcp_keepalive_time,
+    interval_s: tcp_keepalive_intvl,
+    count: tcp_keepalive_probes,
+  };
+}
+
+function numberOf(args: Arguments, name: string): number | undefined {
+  const text = args.value(name);
+  return text === undefined ? undefined : parseCount(name, text);
+}

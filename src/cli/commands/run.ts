@@ -1,0 +1,44 @@
+// `tcphup run`.
+
+import { expectedWord } from "../../model/closest.ts";
+import { resolveValues } from "../../keepalive/values.ts";
+import { keepaliveSysctls } from "../../socket/keepalive_read.ts";
+import { launch, type Moment, MOMENTS } from "../../run/launch.ts";
+import { inheritedEnvironment } from "../../linux/proc/environ.ts";
+import { UsageError } from "../../model/errors.ts";
+import type { Arguments } from "../flags/arguments.ts";
+import { givenValues } from "../flags/keepalive_values.ts";
+import { complain } from "../output/terminal.ts";
+
+/** Turns this process into the command. It returns only by failing. */
+export function run(args: Arguments): never {
+  const on = args.value("on");
+  const environment = environmentVariables();
+  const { values, debug, warnings } = resolveValues(
+    givenValues(args),
+    environment,
+    keepaliveSysctls()?.tcp_keepalive_time,
+  );
+  warnings.forEach(complain);
+  launch({
+    command: args.behindDashes ?? [],
+    values,
+    on: on === undefined ? null : momentsOf(on),
+    debug: debug || args.has("debug"),
+    warn: complain,
+  });
+}
+
+function momentsOf(text: string): ReadonlySet<Moment> {
+  const moments = text.split(",");
+  const unknown = moments.find((moment) => !MOMENTS.includes(moment as Moment));
+  if (unknown === undefined) return new Set(moments as Moment[]);
+  throw new UsageError(`Unknown call "${unknown}" for --on: ${expectedWord(unknown, MOMENTS)}`);
+}
+
+/** What this process was started with, as text: only libkeepalive's variables are looked at. */
+function environmentVariables(): Record<string, string> {
+  const decoder = new TextDecoder();
+  const entries = inheritedEnvironment().map((entry) => decoder.decode(entry));
+  return Object.fromEntries(entries.map((entry) => [entry.split("=", 1)[0], entry.slice(entry.indexOf("=") + 1)]));
+}

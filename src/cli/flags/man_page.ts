@@ -1,0 +1,103 @@
+// The man page, in the macros of man(7): made from the manuals and the table of flags, like the help.
+
+import { type Flag, FLAGS } from "./table.ts";
+import { EXIT_CODES } from "./exit_codes.ts";
+import { MANUALS, operandOf, timesOf } from "./help.ts";
+import { VERSION } from "./version.ts";
+
+const SEE_ALSO = [
+  "shutdown(2)",
+  "pidfd_getfd(2)",
+  "sock_diag(7)",
+  "tcp(7)",
+  "capabilities(7)",
+  "ss(8)",
+];
+
+/** tcphup.1. */
+export function manPage(): string {
+  const manuals = Object.entries(MANUALS);
+  return [
+    `.TH TCPHUP 1 "" "tcphup ${VERSION}" "User Commands"`,
+    ".SH NAME",
+    "tcphup \\- hang up on TCP connections from outside the programs that hold them",
+    ".SH SYNOPSIS",
+    ...manuals.flatMap(([, { usage }], i) => [...i > 0 ? [".br"] : [], usage.replace(/^tcphup/, bold("tcphup"))]),
+    ".SH COMMANDS",
+    ...manuals.flatMap(([name, { summary, text }]) => [
+      `.SS ${name}`,
+      roff(`${summary[0].toUpperCase()}${summary.slice(1)}.`),
+      ".PP",
+      ...text.split("\n").flatMap(textLine),
+    ]),
+    ".SH OPTIONS",
+    roff(timesOf().trim().replaceAll("\n", " ")),
+    ...[...new Set(FLAGS.map(({ group }) => group))].flatMap((group) => [
+      `.SS ${group}`,
+      ...FLAGS.filter((flag) => flag.group === group).flatMap(option),
+    ]),
+    ".SH EXIT STATUS",
+    ...exitStatus(),
+    ".SH ENVIRONMENT",
+    ...tagged(bold("NO_COLOR"), "When it is set, nothing is printed in color, unless --color is always."),
+    ".SH EXAMPLES",
+    ...manuals.flatMap(([, { examples }]) =>
+      examples.flatMap(([line, what]) => tagged(bold(literal(line)), roff(what)))
+    ),
+    ".SH SEE ALSO",
+    SEE_ALSO.map((page) => page.replace(/^\w+/, (name) => bold(name))).join(",\n"),
+    "",
+  ].join("\n");
+}
+
+/** The exit codes, of the commands that have the same together. */
+function exitStatus(): string[] {
+  const commands = Map.groupBy(Object.entries(EXIT_CODES), ([, codes]) => codes);
+  return [...commands].flatMap(([codes, entries]) => [
+    `.SS ${entries.map(([command]) => command).join(", ")}`,
+    ...codes.flatMap(([code, meaning]) => tagged(bold(`${code}`), roff(meaning))),
+  ]);
+}
+
+/** Text as roff takes it: its escape character, and what it would take for typography. */
+function escape(text: string): string {
+  const names: Record<string, string> = { "\\": "\\e", "'": "\\(aq", "`": "\\(ga", "^": "\\(ha", "~": "\\(ti" };
+  return text.replace(/[\\'`^~]/g, (character) => names[character]).replace(/^\./, "\\&.");
+}
+
+/** What is typed as it stands: every dash is a minus, not a hyphen. */
+function literal(text: string): string {
+  return escape(text).replaceAll("-", "\\-");
+}
+
+/** Prose, in which only flags have to be typed as they stand. */
+function roff(text: string): string {
+  return escape(text).replace(/(?<![\w-])--?\w[\w-]*/g, (flag) => flag.replaceAll("-", "\\-"));
+}
+
+function bold(text: string): string {
+  return `\\fB${text}\\fP`;
+}
+
+function tagged(tag: string, text: string): string[] {
+  return [".TP", tag, text];
+}
+
+/**
+ * One line of a manual's text. One in which several blanks stand after the first word is an item of a list; one further
+ * to the right goes on with it.
+ */
+function textLine(line: string): string[] {
+  if (line === "") return [".PP"];
+  const [, tag, first] = /^ {0,2}(\S+) {2,}(\S.*)$/.exec(line) ?? [];
+  return tag === undefined ? [roff(line.trim())] : [".PD 0", ".TP 16", bold(literal(tag)), roff(first), ".PD"];
+}
+
+function option(flag: Flag): string[] {
+  const { name, short, help, more, commands } = flag;
+  const spelled = [...short ? [`-${short}`] : [], `--${name}`].map((spelling) => bold(literal(spelling))).join(", ");
+  const [first, ...rest] = help;
+  const text = [roff(`${first.toUpperCase()}${rest.join("")}.`), ...more ? [roff(more)] : []];
+  const where = Object.keys(MANUALS).length === commands.length ? [] : [`(${commands.join(", ")})`];
+  return [...tagged(spelled + literal(operandOf(flag)), text.join("\n")), ...where];
+}

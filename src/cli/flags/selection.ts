@@ -1,0 +1,69 @@
+// The words and flags that select connections.
+
+import { isAnyAddress, isAnyPort } from "../../select/destination.ts";
+import type { Criteria, Selection } from "../../select/criteria.ts";
+import { UsageError } from "../../model/errors.ts";
+import { type Arguments, destination } from "./arguments.ts";
+
+/** DEST, PORT and the flags that select. */
+export function selectionOf(args: Arguments): Selection {
+  const [four, six] = [args.has("ipv4"), args.has("ipv6")];
+  if (four && six) throw new UsageError("Options -4 and -6 together select nothing: give one, or neither for both");
+  const { dst, dport } = destination(args);
+  const chosen = criteriaOf(args);
+  // The word any is no alternative to what flags say, which would then count for nothing.
+  const anywhere = dst === undefined || (isAnyAddress(dst) && chosen.dst.length + chosen.dst_file.length > 0);
+  const anyPort = dport === undefined || (isAnyPort(dport) && chosen.dport.length > 0);
+  return {
+    ...chosen,
+    dst: anywhere ? chosen.dst : [dst, ...chosen.dst],
+    dport: anyPort ? chosen.dport : [dport, ...chosen.dport],
+    version: four ? 4 : six ? 6 : undefined,
+    children: args.has("children"),
+    missing_ok: args.has("missing-ok"),
+    not: criteriaOf(args.negated),
+  };
+}
+
+/** The criteria that DEST and PORT are joined to, as lists. */
+type Peers = Record<"dst" | "dst_file" | "dport", readonly string[]>;
+
+function criteriaOf(args: Arguments): Criteria & Peers {
+  const values = (name: string) => args.values(name);
+  const has = (name: string) => args.has(name);
+  return {
+    filter: values("filter"),
+    dst: values("dst"),
+    src: values("src"),
+    dport: values("dport"),
+    sport: values("sport"),
+    dst_file: values("dst-file"),
+    state: values("state"),
+    interface: values("interface"),
+    mark: values("mark"),
+    user: values("user"),
+    pid: values("pid"),
+    comm: values("comm"),
+    exe: values("exe"),
+    cgroup: values("cgroup"),
+    container: values("container"),
+    netns: values("netns"),
+    idle_for_ms: idleTime(args),
+    stalled: has("stalled"),
+    close_wait: has("close-wait"),
+    no_keepalive: has("no-keepalive"),
+    src_gone: has("src-gone"),
+  };
+}
+
+/** tcp_info has a u32 of milliseconds. */
+const LONGEST_MS = 2 ** 32 - 1;
+
+/** Of several times the shortest, since each is an alternative. */
+function idleTime(args: Arguments): number | undefined {
+  const times = args.durations("idle-for", LONGEST_MS);
+  if (times.includes(0)) {
+    throw new UsageError(`--idle-for "${args.value("idle-for")}" is too short: expected 1ms or more`);
+  }
+  return times.length === 0 ? undefined : Math.min(...times);
+}

@@ -1,0 +1,265 @@
+// The columns of `tcphup ls`, as data: the table, --columns, --sort and the help are made from this list. Their names are
+// those of ss(8) where it has one.
+
+import { parseAddress } from "../../model/address.ts";
+import { expectedWord } from "../../model/closest.ts";
+import type { Connection, Endpoint, Keepalive } from "../../model/connection.ts";
+import { formatDuration } from "../../model/duration.ts";
+import type { ListOptions } from "../../list.ts";
+import { idleOf } from "../../report/summary.ts";
+import { UsageError } from "../../model/errors.ts";
+import { endpointText, netnsText, ownersText, timerText, timeText } from "./connections.ts";
+import { columns, displayWidth } from "./terminal.ts";
+
+/** What one row is put in order by; null sorts last, in either direction. */
+type Key = number | string | null;
+
+/** A column. */
+export interface Column {
+  /** What --columns and --sort call it. */
+  readonly name: string;
+  readonly title: string;
+  /** A few words of help. */
+  readonly help: string;
+  /** What has to be asked for so that it can be shown. */
+  readonly needs?: keyof ListOptions;
+  text(connection: Connection, verbose: boolean): string;
+  key(connection: Connection): Key;
+}
+
+/** A column whose text is what it is sorted by. */
+function plain(name: string, title: string, help: string, value: (connection: Connection) => number | string): Column {
+  return { name, title, help, text: (connection) => String(value(connection)), key: value };
+}
+
+/** A column made from tcp_info, empty where there is none. */
+function measured(
+  name: string,
+  title: string,
+  help: string,
+  value: (connection: Connection) => number | null | undefined,
+  text: (value: number) => string = String,
+): Column {
+  const key = (connection: Connection) => value(connection) ?? null;
+  return {
+    name,
+    title,
+    help,
+    needs: "tcp_info",
+    key,
+    text(connection) {
+      const number = key(connection);
+      return number === null ? "-" : text(number);
+    },
+  };
+}
+
+/** Every column that there is, in the order of the help. */
+export const COLUMNS: readonly Column[] = [
+  plain("state", "State", "the state, as ss spells it", ({ state }) => state),
+  plain("recv-q", "Recv-Q", "bytes that the application has not read", ({ rqueue }) => rqueue),
+  plain("send-q", "Send-Q", "bytes that the peer has not acknowledged", ({ wqueue }) => wqueue),
+  {
+    name: "local",
+    title: "Local",
+    help: "the local address and port",
+    text: ({ src }) => endpointText(src),
+    key: ({ src }) => endpointKey(src),
+  },
+  {
+    name: "remote",
+    title: "Remote",
+    help: "the address and port of the peer",
+    text: ({ dst }) => endpointText(dst),
+    key: ({ dst }) => endpointKey(dst),
+  },
+  {
+    name: "process",
+    title: "Process",
+    help: "who holds it",
+    text: ownersText,
+    key: ({ owners }) => owners.length === 0 ? null : `${owners[0].comm}/${String(owners[0].pid).padStart(10)}`,
+  },
+  {
+    name: "timer",
+    title: "Timer",
+    help: "the running timer: name, time until it fires, retransmissions",
+    text: timerText,
+    key: ({ timer }) => timer?.expires_ms ?? null,
+  },
+  plain("protocol", "Protocol", "tcp or mptcp", ({ protocol }) => protocol),
+  plain("family", "Family", "inet or inet6, which may carry IPv4 too", ({ family }) => family),
+  plain("uid", "UID", "the user that opened it", ({ uid }) => uid),
+  plain("netns", "Netns", "its network namespace: name, a process in it, or inode", netnsText),
+  plain("inode", "Inode", "inode number of the socket", ({ inode }) => inode),
+  {
+    name: "cookie",
+    title: "Cookie",
+    help: "cookie of the socket, sk: in ss",
+    text: ({ cookie }) => cookie,
+    key: ({ cookie }) => cookie.padStart(16, "0"),
+  },
+  {
+    name: "keepalive",
+    title: "Keepalive",
+    help: "off, or IDLE+COUNT*INTERVAL, and the user timeout if any",
+    needs: "keepalive",
+    text: ({ keepalive }) => keepalive ? keepaliveText(keepalive) : "?",
+    key: ({ keepalive }) => keepalive ? keepaliveKey(keepalive) : null,
+  },
+  {
+    name: "noticed",
+    title: "Dead peer noticed",
+    help: "after how long, when idle and with unacknowledged data",
+    needs: "keepalive",
+    text: ({ dead_peer_noticed: noticed }) =>
+      noticed ? `${formatDuration(noticed.idle_ms)}; with data ${formatDuration(noticed.in_flight_ms)}` : "?",
+    key: ({ dead_peer_noticed: noticed }) => noticed ? noticed.idle_ms ?? Infinity : null,
+  },
+  measured("idle", "Idle", "time since data last moved in either direction", idleOf, timeText),
+  measured(
+    "lastsnd",
+    "Lastsnd",
+    "time since data was last sent",
+    ({ tcp_info }) => tcp_info?.last_data_sent_ms,
+    timeText,
+  ),
+  measured(
+    "lastrcv",
+    "Lastrcv",
+    "time since data was last received",
+    ({ tcp_info }) => tcp_info?.last_data_recv_ms,
+    timeText,
+  ),
+  measured(
+    "lastack",
+    "Lastack",
+    "time since the last acknowledgement",
+    ({ tcp_info }) => tcp_info?.last_ack_recv_ms,
+    timeText,
+  ),
+  measured("rtt", "RTT", "round-trip time", ({ tcp_info }) => tcp_info?.rtt_us, microsecondsText),
+  measured("rto", "RTO", "retransmission timeout", ({ tcp_info }) => tcp_info?.rto_us, microsecondsText),
+  measured("unacked", "Unacked", "unacknowledged segments", ({ tcp_info }) => tcp_info?.unacked),
+  measured("notsent", "Notsent", "bytes not sent yet", ({ tcp_info }) => tcp_info?.notsent_bytes),
+  measured("retrans", "Retrans", "retransmission timeouts in a row", ({ tcp_info }) => tcp_info?.retransmits),
+  measured("resent", "Resent", "segments retransmitted so far", ({ tcp_info }) => tcp_info?.total_retrans),
+  measured("probes", "Probes", "unanswered probes", ({ tcp_info }) => tcp_info?.probes),
+  measured("backoff", "Backoff", "doublings of the timeout", ({ tcp_info }) => tcp_info?.backoff),
+  measured(
+    "bytes_acked",
+    "Bytes-acked",
+    "bytes that the peer has acknowledged",
+    ({ tcp_info }) => tcp_info?.bytes_acked,
+  ),
+  measured("bytes_received", "Bytes-received", "bytes received", ({ tcp_info }) => tcp_info?.bytes_received),
+];
+
+/** The columns of `ss -tno`, and the owner. */
+const DEFAULT_COLUMNS = "state,recv-q,send-q,local,remote,process,timer";
+
+/** What --keepalive adds. */
+const KEEPALIVE_COLUMNS = "keepalive,noticed";
+
+function columnNamed(name: string, flag: string): Column {
+  const column = COLUMNS.find((column) => column.name === name.toLowerCase());
+  if (column) return column;
+  const known = COLUMNS.map(({ name }) => name);
+  throw new UsageError(`Unknown column "${name}" for --${flag}: ${expectedWord(name, known)}`);
+}
+
+/**
+ * Reads the value of --columns: names with commas in between, after a plus in addition to the usual ones.
+ *
+ * @throws {UsageError} For a column that there is not.
+ */
+export function parseColumns(text = DEFAULT_COLUMNS, withKeepalive = false): Column[] {
+  const listed = text.startsWith("+") ? `${DEFAULT_COLUMNS},${text.slice(1)}` : text;
+  const names = (withKeepalive ? `${listed},${KEEPALIVE_COLUMNS}` : listed).split(",");
+  return [...new Set(names.map((name) => columnNamed(name, "columns")))];
+}
+
+/** With the column of the network namespace, where connections are from several. */
+export function withNetns(columns: readonly Column[], connections: readonly Connection[]): readonly Column[] {
+  if (!connections.some(({ netns_name }) => netns_name !== undefined)) return columns;
+  return [...new Set([columnNamed("netns", "columns"), ...columns])];
+}
+
+/** An order of connections. */
+export interface Order {
+  readonly column: Column;
+  readonly descending: boolean;
+}
+
+/**
+ * Reads the value of --sort: a column, after a minus in descending order.
+ *
+ * @throws {UsageError} For a column that there is not.
+ */
+export function parseOrder(text: string): Order {
+  const descending = text.startsWith("-");
+  return { column: columnNamed(descending ? text.slice(1) : text, "sort"), descending };
+}
+
+/** The connections in order; those that have nothing to be compared come last. */
+export function sortConnections(connections: readonly Connection[], { column, descending }: Order): Connection[] {
+  const sign = descending ? -1 : 1;
+  const keyed = connections.map((connection) => ({ connection, key: column.key(connection) }));
+  keyed.sort(({ key: a }, { key: b }) => {
+    if (a === b) return 0;
+    if (a === null) return 1;
+    if (b === null) return -1;
+    return a < b ? -sign : sign;
+  });
+  return keyed.map(({ connection }) => connection);
+}
+
+/** What can be spared of the usual columns, the least important first. */
+const SPARABLE = ["recv-q", "send-q", "timer", "local", "state"];
+
+/** The table of a list on a terminal of a width, without columns that can be spared where not all fit. */
+export function fittingTable(
+  connections: readonly Connection[],
+  shown: readonly Column[],
+  verbose: boolean,
+  width: number,
+): string[] {
+  const spared = SPARABLE.find((name) => shown.some((column) => column.name === name));
+  const lines = listTable(connections, shown, verbose);
+  const fits = lines.every((line) => displayWidth(line) <= width);
+  if (fits || spared === undefined) return lines;
+  return fittingTable(connections, shown.filter(({ name }) => name !== spared), verbose, width);
+}
+
+/** The table of a list. */
+export function listTable(connections: readonly Connection[], shown: readonly Column[], verbose: boolean): string[] {
+  const rows = connections.map((connection) => shown.map((column) => column.text(connection, verbose)));
+  return [...columns(shown.map(({ title }) => title), rows)];
+}
+
+/** The names of all columns, for the help. */
+export function columnsHelp(): string {
+  const width = Math.max(...COLUMNS.map(({ name }) => name.length));
+  return COLUMNS.map(({ name, help }) => `  ${name.padEnd(width)}  ${help}`).join("\n");
+}
+
+/** A keepalive as the sum that it comes to: `7200s+9*75s`. */
+export function keepaliveText({ enabled, idle_s, interval_s, count, user_timeout_ms }: Keepalive): string {
+  const sum = enabled ? `${idle_s}s+${count}*${interval_s}s` : "off";
+  return user_timeout_ms ? `${sum},user-timeout:${user_timeout_ms}ms` : sum;
+}
+
+/** By how soon it gives up; those that are off come after all others. */
+function keepaliveKey({ enabled, idle_s, interval_s, count }: Keepalive): number {
+  return enabled ? idle_s + count * interval_s : Infinity;
+}
+
+function microsecondsText(us: number): string {
+  return `${us / 1000}ms`;
+}
+
+/** An endpoint in the order of addresses, not of their texts: every IPv4 address before every IPv6 address. */
+function endpointKey({ address, port }: Endpoint): string {
+  const words = parseAddress(address)?.words ?? [];
+  return [...words, port].map((word) => word.toString(16).padStart(8, "0")).join("");
+}

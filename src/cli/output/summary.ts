@@ -1,0 +1,109 @@
+// `--summary`: what would be hit, on one screen.
+
+import type { Unread } from "../../socket/keepalive_read.ts";
+import { detection, type KeepaliveSysctls } from "../../keepalive/detection.ts";
+import { formatDuration } from "../../model/duration.ts";
+import type { NetnsSysctls } from "../../list.ts";
+import { type Group, IDLE_AFTER_MS, type Summary, type Totals } from "../../report/summary.ts";
+import { endpointText } from "./connections.ts";
+import { columns } from "./terminal.ts";
+
+const HEADER = ["Count", "Destination", "Process", "State", "Idle", "No keepalive", "Recv-Q", "Send-Q"];
+
+/** How many lines a summary of no groups takes. */
+const LINES_AROUND = 3;
+
+/** The summary, in at most so many lines. */
+export function summaryLines({ total, groups }: Summary, height = Infinity): string[] {
+  if (total.count === 0) return ["no connections match"];
+  const room = Math.max(1, height - LINES_AROUND);
+  const shown = groups.length > room ? groups.slice(0, room - 1) : groups;
+  const table = [...columns(HEADER, shown.map(rowOf))];
+  const hidden = groups.slice(shown.length);
+  if (hidden.length > 0) {
+    table.push(`${sumOf(hidden)}  in ${counted(hidden.length, "more group")}: --json names them all`);
+  }
+  return [...table, "", totalLine(total)];
+}
+
+function rowOf(group: Group): string[] {
+  const { count, states, idle, rqueue, wqueue } = group;
+  const cells = [destinationText(group), processText(group), statesText(states)];
+  return [String(count), ...cells, String(idle), withoutText(group), String(rqueue), String(wqueue)];
+}
+
+/** Where to; of connections that were accepted, where at and from how many addresses. */
+function destinationText({ direction, destination, peers }: Group): string {
+  const text = endpointText(destination);
+  return direction === "out" ? text : `${text} from ${counted(peers, "peer")}`;
+}
+
+function processText({ process, pids }: Group): string {
+  if (process === null) return "-";
+  return pids.length === 1 ? `${pids[0]}/${process}` : `${process} (${pids.length})`;
+}
+
+function statesText(states: Totals["states"]): string {
+  const entries = Object.entries(states);
+  // With one state only, how many there are stands in front.
+  return entries.length === 1 ? entries[0][0] : entries.map(([state, count]) => `${count} ${state}`).join(", ");
+}
+
+function withoutText({ without_keepalive, keepalive_unknown }: Totals): string {
+  return keepalive_unknown > 0 ? `${without_keepalive} (${keepalive_unknown} unknown)` : String(without_keepalive);
+}
+
+function totalLine(total: Totals): string {
+  const { count, states, idle, rqueue, wqueue } = total;
+  const parts = [
+    `${counted(count, "connection")}: ${Object.entries(states).map(([state, n]) => `${n} ${state}`).join(", ")}`,
+    `${idle} idle for ${formatDuration(IDLE_AFTER_MS)} or longer`,
+    `${withoutText(total)} without keepalive`,
+    `${rqueue} bytes not read, ${wqueue} not acknowledged`,
+  ];
+  return parts.join("; ");
+}
+
+function sumOf(groups: readonly Group[]): number {
+  return groups.reduce((sum, { count }) => sum + count, 0);
+}
+
+function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
+}
+
+/** What the namespaces say of keepalive, and what comes of it for a peer that dies; those that agree are one line. */
+export function sysctlLines(sysctls: readonly NetnsSysctls[]): string[] {
+  const namespaces = new Map<string, number[]>();
+  for (const { netns, ...settings } of sysctls) {
+    const line = sysctlLine(settings);
+    namespaces.set(line, [...namespaces.get(line) ?? [], netns]);
+  }
+  if (sysctls.length <= 1) return [...namespaces.keys()];
+  return [...namespaces].map(([line, { length, 0: first }]) => {
+    return `${length === 1 ? `network namespace ${first}` : counted(length, "network namespace")}: ${line}`;
+  });
+}
+
+function sysctlLine(settings: KeepaliveSysctls): string {
+  const { tcp_keepalive_time, tcp_keepalive_intvl, tcp_keepalive_probes } = settings;
+  const keepalive = {
+    enabled: true,
+    idle_s: tcp_keepalive_time,
+    interval_s: tcp_keepalive_intvl,
+    count: tcp_keepalive_probes,
+    user_timeout_ms: 0,
+  };
+  const { idle_ms, in_flight_ms } = detection(keepalive, settings);
+  return `net.ipv4.tcp_keepalive_{time,intvl,probes} = ${tcp_keepalive_time}, ${tcp_keepalive_intvl}, ` +
+    `${tcp_keepalive_probes}: a dead peer is noticed after ${formatDuration(idle_ms)} with SO_KEEPALIVE alone, ` +
+    `never without it, and with data unacknowledged after ${formatDuration(in_flight_ms)}`;
+}
+
+/** Why some keepalive is not known; null when all is. */
+export function unreadLine(unread: readonly Unread[], connections: number): string | null {
+  if (unread.length === 0) return null;
+  const total = unread.reduce((sum, { count }) => sum + count, 0);
+  const reasons = unread.map(({ reason, count }) => unread.length === 1 ? reason : `${reason} (${count})`);
+  return `the keepalive of ${total} of ${counted(connections, "connection")} could not be read: ${reasons.join(", ")}`;
+}

@@ -1,0 +1,210 @@
+// Text for a person: columns, colours, and names of other processes made harmless.
+
+import { host } from "../../../ffi/deno.ts";
+import { UsageError } from "../../model/errors.ts";
+
+/** Colours by what they say. */
+const COLOURS = { good: 32, bad: 31, odd: 33, faint: 2 } as const;
+
+/** A colour's meaning. */
+export type Tone = keyof typeof COLOURS;
+
+/**
+ * The mark of a colour in a text: a lone surrogate, which no text that was decoded from bytes has in it. It becomes an
+ * escape sequence where the text leaves, and only there is known which stream that is.
+ */
+function mark(colour: number): string {
+  return String.fromCharCode(0xdc00 + colour);
+}
+
+/** Puts text in colour where it is written to a terminal that may have it. */
+export function paint(tone: Tone, text: string): string {
+  return mark(COLOURS[tone]) + text + mark(0);
+}
+
+/** Whether a stream is a terminal that knows escape sequences: TERM is not `dumb`, nor unset. */
+export function takesEscapes(stream: 1 | 2): boolean {
+  return host.isTerminal(stream) && !["", "dumb"].includes(host.terminalType);
+}
+
+/** When text is in colour: `auto` is on a terminal that may have it. */
+export const COLOUR_CHOICES: readonly string[] = ["auto", "always", "never"];
+let choice = "auto";
+const colourful: Partial<Record<1 | 2, boolean>> = {};
+
+/**
+ * Takes the value of --color.
+ *
+ * @throws {UsageError} When it is none.
+ */
+export function chooseColour(text = "auto"): void {
+  if (!COLOUR_CHOICES.includes(text)) {
+    throw new UsageError(`Unknown value "${text}" for --color: expected auto, always or never`);
+  }
+  choice = text;
+}
+
+function isColourful(stream: 1 | 2): boolean {
+  return choice === "always" || (choice === "auto" && !host.noColor && takesEscapes(stream));
+}
+
+/** A line of text as it may be written to a stream, whoever chose the names in it. */
+export function leaving(line: string, stream: 1 | 2): string {
+  return escapeControls(line).replace(/[\udc00-\udc7f]/gu, (mark) => {
+    colourful[stream] ??= isColourful(stream);
+    return colourful[stream] ? `\x1b[${mark.charCodeAt(0) - 0xdc00}m` : "";
+  });
+}
+
+/**
+ * Writes out what could drive the terminal or turn its text around, as `\xNN` or `\uNNNN`: control characters, separators
+ * of lines, and the marks of bidirectional text.
+ */
+export function escapeControls(text: string): string {
+  // deno-lint-ignore no-control-regex
+  return text.replace(/[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g, (character) => {
+    const code = character.charCodeAt(0);
+    return code < 256 ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u${code.toString(16).padStart(4, "0")}`;
+  });
+}
+
+/**
+ * Characters that take two places on a terminal: those that East Asian Width (UAX #11) has as W or F, and the unassigned
+ * ones between them.
+ */
+const WIDE = new RegExp(
+  String.raw`[\u1100-\u115f\u2329\u232a\u2630-\u2637\u268a-\u268f\u2e80-\u303e\u3040-\u3247\u3250-\ua4cf` +
+    String.raw`\ua960-\ua97c\uac00-\ud7a3\uf900-\ufaff\ufe10-\ufe19\ufe30-\ufe6f\uff01-\uff60\uffe0-\uffe6` +
+    String.raw`\u{16fe0}-\u{18fff}\u{1aff0}-\u{1b2ff}\u{1d300}-\u{1d356}\u{1d360}-\u{1d376}\u{1f200}-\u{1f2ff}` +
+    // A flag is two letters, each of them one place wide.
+    String.raw`\u{20000}-\u{3ffff}]|(?![\u{1f1e6}-\u{1f1ff}])\p{Emoji_Presentation}`,
+  "u",
+);
+/** Characters that take none, and marks of a colour. The medial and final letters of Hangul stand in the first one's. */
+const ZERO = /(?!\u00ad)[\p{Mn}\p{Me}\p{Cf}\p{Cs}\u1160-\u11ff]/u;
+
+function placesOf(character: string): number {
+  return ZERO.test(character) ? 0 : WIDE.test(character) ? 2 : 1;
+}
+
+/** How many places a text takes on a terminal. */
+export function displayWidth(text: string): number {
+  if (/^[ -~]*$/.test(text)) return text.length;
+  let width = 0;
+  for (const character of text) width += placesOf(character);
+  return width;
+}
+
+/** As much of a text, from its beginning, as fits into `width` places. */
+export function cut(text: string, width: number): string {
+  if (displayWidth(text) <= width) return text;
+  let room = width - 1;
+  let kept = "";
+  for (const character of text) {
+    room -= placesOf(character);
+    if (room < 0) break;
+    kept += character;
+  }
+  return `${kept}…`;
+}
+
+/** How many rows are laid out together: a long table is not held in memory as text. */
+const BLOCK = 1000;
+
+/**
+ * Rows in columns, each as wide as its widest cell so far (they are laid out a thousand at a time); the last one is not
+ * padded.
+ */
+export function* columns(header: readonly string[], rows: Iterable<readonly string[]>): Generator<string> {
+  const widths: number[] = header.map(() => 0);
+  let block: (readonly string[])[] = [];
+  let taken: number[] = [];
+  const take = (cells: readonly string[]) => {
+    const row = cells.map(escapeControls);
+    for (let i = 0; i < row.length - 1; i++) {
+      const width = displayWidth(row[i]);
+      if (width > widths[i]) widths[i] = width;
+      taken.push(width);
+    }
+    block.push(row);
+  };
+  take(header);
+  for (const row of rows) {
+    take(row);
+    if (block.length < BLOCK) continue;
+    yield* lay(block, taken, widths);
+    block = [];
+    taken = [];
+  }
+  yield* lay(block, taken, widths);
+}
+
+/** @param taken How many places each cell takes, those in the last column left out. */
+function* lay(
+  rows: readonly (readonly string[])[],
+  taken: readonly number[],
+  widths: readonly number[],
+): Generator<string> {
+  let cell = 0;
+  for (const row of rows) {
+    let line = "";
+    for (let i = 0; i < row.length - 1; i++) line += row[i] + " ".repeat(widths[i] - taken[cell++] + 2);
+    yield (line + row[row.length - 1]).trimEnd();
+  }
+}
+
+/** How much to write at once: enough to make a call cheap, not so much that a long list fills the memory twice. */
+const CHUNK = 64 * 1024;
+
+/**
+ * Writes pieces of text, in which nothing is foreign or all that is has been escaped, to standard output.
+ *
+ * @returns `false` when the reader has gone away (`| head`), which is no error.
+ */
+export function write(pieces: Iterable<string>): boolean {
+  let chunk = "";
+  for (const piece of pieces) {
+    chunk += piece;
+    if (chunk.length < CHUNK) continue;
+    if (!host.write(1, chunk)) return false;
+    chunk = "";
+  }
+  return chunk === "" || host.write(1, chunk);
+}
+
+/** Writes lines to standard output; returns as `write`. */
+export function print(lines: Iterable<string>): boolean {
+  return write(ended(lines, 1));
+}
+
+function* ended(lines: Iterable<string>, stream: 1 | 2): Generator<string> {
+  for (const line of lines) yield leaving(line, stream) + "\n";
+}
+
+/** One line to standard error. */
+export function complain(line: string): void {
+  complainInLines([line]);
+}
+
+/** The longest line of a complaint, in UTF-16 units. */
+const LONGEST_COMPLAINT = 1000;
+
+/** Several lines to standard error that belong together. */
+export function complainInLines(lines: readonly string[]): void {
+  host.write(2, `tcphup: ${[...ended(lines.map(shorten), 2)].join("")}`);
+}
+
+/** Leaves out the middle: what a message quotes may be megabytes, and it ends with what would be right. */
+export function shorten(line: string): string {
+  if (line.length <= LONGEST_COMPLAINT) return line;
+  const half = LONGEST_COMPLAINT / 2;
+  // Half of a character would be taken for the mark of a colour.
+  const head = line.slice(0, half - 1).replace(/[\ud800-\udbff]$/, "");
+  const tail = line.slice(-half + 2).replace(/^[\udc00-\udfff]/, "");
+  return `${head} … ${tail}`;
+}
+
+/** Shows lines to a person who is asked something, and leaves the cursor behind the question. */
+export function ask(lines: readonly string[], question: string): void {
+  host.write(2, [...ended(lines, 2)].join("") + question);
+}

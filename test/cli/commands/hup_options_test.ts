@@ -1,0 +1,68 @@
+// What the flags of hup come to, and which of them are refused together.
+
+import { assertEquals, assertThrows } from "@std/assert";
+import { parseArguments } from "../../../src/cli/flags/arguments.ts";
+import { hangUpOptions } from "../../../src/cli/commands/hup_options.ts";
+import type { HangUpOptions } from "../../../src/hang_up.ts";
+import { UsageError } from "../../../src/model/errors.ts";
+
+function options(...flags: string[]): HangUpOptions {
+  return hangUpOptions(parseArguments(["192.0.2.1", ...flags]));
+}
+
+Deno.test("without flags nothing is asked for", () => {
+  const { max, spacing, when_idle, repeat, fin_only, verify } = options();
+  assertEquals([max, spacing, when_idle, repeat], [undefined, undefined, undefined, undefined]);
+  assertEquals([fin_only, verify], [false, false]);
+});
+
+Deno.test("pacing", () => {
+  assertEquals(options("--rate", "50/s").spacing, { per_s: 50, jitter: undefined });
+  assertEquals(options("--over", "30s", "--jitter", "100").spacing, { over_ms: 30_000, jitter: 1 });
+  assertEquals(options("--over", "2m", "--jitter=0%").spacing, { over_ms: 120_000, jitter: 0 });
+});
+
+Deno.test("idle moments", () => {
+  const idle_ms = 200;
+  assertEquals(options("--when-idle", "200ms").when_idle, { idle_ms, deadline_ms: undefined, leave_busy: false });
+  assertEquals(options("--when-idle=200ms", "--deadline", "5", "--leave-busy").when_idle, {
+    idle_ms,
+    deadline_ms: 5000,
+    leave_busy: true,
+  });
+  assertEquals(options("--when-idle=200ms", "--deadline", "0").when_idle?.deadline_ms, 0);
+});
+
+Deno.test("going on", () => {
+  assertEquals(options("--for", "2m").repeat, { for_ms: 120_000, every_ms: undefined });
+  assertEquals(options("--for", "5", "--every", "100ms").repeat, { for_ms: 5000, every_ms: 100 });
+});
+
+const REFUSED: [flags: string[], says: string][] = [
+  [["--destroy", "--destroy-after", "1"], "--destroy and --destroy-after cannot be used together"],
+  [["--destroy", "--fin-only"], "--destroy and --fin-only cannot be used together"],
+  [["--destroy", "--linger", "1ms"], "--destroy and --linger cannot be used together"],
+  [["--destroy", "--when-idle", "1ms"], "--destroy and --when-idle cannot be used together"],
+  [["--rate", "1/s", "--over", "1"], "--rate and --over cannot be used together"],
+  [["--over", "1", "--for", "1"], "--over and --for cannot be used together"],
+  [["--interactive", "--quiet"], "--interactive and --quiet cannot be used together"],
+  [["--jitter", "5"], "--jitter needs --rate or --over"],
+  [["--deadline", "5"], "--deadline needs --when-idle"],
+  [["--leave-busy"], "--leave-busy needs --when-idle"],
+  [["--every", "5ms"], "--every needs --for"],
+  [["--max", "0"], '--max: "0"'],
+  [["--max", "many"], '--max: "many"'],
+  [["--rate", "50"], '--rate: "50"'],
+  [["--rate", "1/s", "--jitter", "200"], '--jitter: "200"'],
+  [["--over", "0"], '--over "0" is too short'],
+  [["--when-idle", "0ms"], '--when-idle "0ms" is too short'],
+  [["--for", "0"], '--for "0" is too short'],
+  [["--for", "1", "--every", "10ms"], '--every "10ms" is too short: expected 50ms or more'],
+  [["--deadline", "soon", "--when-idle", "1ms"], '--deadline: "soon"'],
+];
+
+for (const [flags, says] of REFUSED) {
+  Deno.test(`${flags.join(" ")} is refused`, () => {
+    assertThrows(() => options(...flags), UsageError, says);
+  });
+}

@@ -1,0 +1,49 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import { parseArguments } from "../../../src/cli/flags/arguments.ts";
+import { FLAGS } from "../../../src/cli/flags/table.ts";
+import { flagOf, givenValues, warnOfNoEffect } from "../../../src/cli/flags/keepalive_values.ts";
+import { KEEPALIVE_FIELDS, KEEPALIVE_NAMES, SYSTEM_VALUES } from "../../../src/keepalive/values.ts";
+import { UsageError } from "../../../src/model/errors.ts";
+
+function given(...args: string[]) {
+  return givenValues(parseArguments(["keepalive", "any", ...args]));
+}
+
+Deno.test("every value has a flag, whose help states its default and, where it is narrower than an int, its range", () => {
+  for (const name of KEEPALIVE_NAMES) {
+    const flag = FLAGS.find((flag) => flag.name === flagOf(name));
+    assertEquals(flag?.group, "Values", name);
+    const { minimum, maximum, initial } = KEEPALIVE_FIELDS[name];
+    if (initial !== 0) assertEquals(flag?.help.includes(`default ${initial}`), true, name);
+    if (maximum < 2147483647) assertEquals(flag?.more?.includes(`${minimum} to ${maximum}`), true, name);
+  }
+});
+
+Deno.test("what is given, and nothing else", () => {
+  assertEquals(given(), undefined);
+  assertEquals(given("--idle", "20", "--user-timeout", "auto"), { idle_s: 20, user_timeout_ms: "auto" });
+  assertEquals(given("--count=3", "--interval=0"), { count: 3, interval_s: 0 });
+  const all = ["--syncnt", "3", "--maxseg", "1000", "--window-clamp", "4000", "--defer-accept", "5"];
+  assertEquals(given(...all), { syncnt: 3, maxseg: 1000, window_clamp: 4000, defer_accept_s: 5 });
+});
+
+Deno.test("the range is stated for what is out of it", () => {
+  const wrong: [string, string, string][] = [
+    ["--idle", "32768", "idle 32768 is out of range: it takes 1 to 32767 seconds"],
+    ["--interval", "40000", "interval 40000 is out of range: it takes 1 to 32767 seconds"],
+    ["--count", "128", "count 128 is out of range: it takes 1 to 127 probes"],
+    ["--idle", "15w", 'Not a time for idle: "15w"'],
+    ["--count", "-1", 'count "-1" is not a number: it takes a whole number of probes'],
+    ["--user-timeout", "5", 'user-timeout "5" has no unit: expected 5ms or 5s'],
+  ];
+  for (const [flag, text, message] of wrong) assertThrows(() => given(flag, text), UsageError, message);
+});
+
+Deno.test("values that open connections do not feel", () => {
+  const values = { ...SYSTEM_VALUES, syncnt: 3, maxseg: 1000, window_clamp: 4000, defer_accept_s: 5 };
+  const all = warnOfNoEffect(values, false);
+  assertEquals(all.map((warning) => warning.split(" ")[0]), ["maxseg", "syncnt", "defer-accept"]);
+  assertEquals(all[2], "defer-accept has no effect on open connections, only on listeners (--listeners)");
+  assertEquals(warnOfNoEffect(values, true).map((warning) => warning.split(" ")[0]), ["syncnt"]);
+  assertEquals(warnOfNoEffect(SYSTEM_VALUES, false), []);
+});
