@@ -187,8 +187,8 @@ systemTest(
   ["strace"],
   async (netns) => {
     const scene = await Scene.make(netns);
-    // The third socket option of all is one of a connection; the twentieth that is asked for, one that is read back.
-    for (const injection of ["setsockopt:error=ENOBUFS:when=3", "getsockopt:error=ENOMEM:when=20"]) {
+    // The fourth socket option of all is TCP_KEEPIDLE of a connection; the twentieth that is asked for, one that is read back.
+    for (const injection of ["setsockopt:error=ENOBUFS:when=4", "getsockopt:error=ENOMEM:when=20"]) {
       await scene.doomed.setKeepalive(UNTOUCHED);
       await whileWatching(netns, [...failing(injection), "keepalive", ...DOOMED], async (said, complaints) => {
         const told = (await said.next(3)).map((line) => JSON.parse(line).src.port);
