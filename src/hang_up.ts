@@ -20,7 +20,7 @@ import { countOutcomes, errorText, INTERRUPTED, type Report, Stopwatch } from ".
 import { Resolver } from "./resolve/resolver.ts";
 import { Finder } from "./resolve/finder.ts";
 import { Selector } from "./select/selector.ts";
-import { compileSelection, connectionsOnly, type Selection, type Target } from "./select/criteria.ts";
+import { type CompiledSelection, compileSelection, connectionsOnly, type Selection } from "./select/criteria.ts";
 import { sleep } from "../ffi/sleep.ts";
 import type { Summary } from "./report/summary.ts";
 import { Trouble } from "./report/trouble.ts";
@@ -169,15 +169,15 @@ class HangUp {
   #isForetold = false;
   readonly #start = performance.now();
 
-  constructor(target: Target, options: HangUpOptions) {
+  constructor(selection: CompiledSelection, options: HangUpOptions) {
     const { dry_run, linger_ms = DEFAULT_LINGER_MS, fin_only, spacing, when_idle, verify, signal } = options;
     const destroy_after_ms = dry_run ? undefined : options.destroy_after_ms;
     const wait_ms = options.wait_ms ?? (verify ? linger_ms + VERIFY_MARGIN_MS : undefined);
     const watch = this.#watch;
-    const finder = new Finder(target);
+    const finder = new Finder(selection);
     const { selector } = finder;
     // Seeing when data last went takes the kernel longer, so that is only asked for where it is looked at.
-    const closer = when_idle ? new Selector(target, extension(INET_DIAG_INFO)) : selector;
+    const closer = when_idle ? new Selector(selection, extension(INET_DIAG_INFO)) : selector;
     const actor = new Actor({ linger_ms, fin_only }, (connection) => selector.stateOf(connection));
     const aftermath = new Aftermath({ actor, selector, resolver: this.#resolver }, {
       destroy_after_ms,
@@ -194,7 +194,7 @@ class HangUp {
     const { confirm } = options;
     const asked = confirm && (async (found: readonly Connection[]) => {
       const { closeSummary } = await import("./list.ts");
-      return confirm(found, () => closeSummary(target, found));
+      return confirm(found, () => closeSummary(selection, found));
     });
     this.#passes = new Passes(rooms, { ...options, confirm: asked }, onlyFirst);
     this.#cuts = cuts;

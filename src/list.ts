@@ -8,7 +8,7 @@ import { extension, INET_DIAG_INFO } from "./linux/netlink/inet_diag.ts";
 import { Resolver } from "./resolve/resolver.ts";
 import { Finder } from "./resolve/finder.ts";
 import { Selector } from "./select/selector.ts";
-import { compileSelection, type Selection, type Target } from "./select/criteria.ts";
+import { type CompiledSelection, compileSelection, type Selection } from "./select/criteria.ts";
 import { summarise, type Summary } from "./report/summary.ts";
 
 /** What to say of each connection besides what the kernel lists anyway. */
@@ -115,8 +115,8 @@ export class Lister {
 }
 
 /** What connections of a target, whose owners are known, come to. They themselves stay as they are. */
-export function closeSummary(target: Target, connections: readonly Connection[]): Summary {
-  const selector = new Selector(target, extension(INET_DIAG_INFO));
+export function closeSummary(selection: CompiledSelection, connections: readonly Connection[]): Summary {
+  const selector = new Selector(selection, extension(INET_DIAG_INFO));
   try {
     const now = new Map(selector.remaining(connections).map((row) => [identityOf(row), row.tcp_info]));
     const looked = connections.map((connection) => ({

@@ -4,7 +4,7 @@
 import { host } from "../ffi/deno.ts";
 import { isUnresponsive } from "../ffi/progress.ts";
 import { ENDED, ownerName, settle, settleUnowned } from "./act/disconnect.ts";
-import { borrow, UNRESPONSIVE } from "./socket/with_duplicate.ts";
+import { UNRESPONSIVE, withDuplicate } from "./socket/with_duplicate.ts";
 import {
   type Connection,
   handleOf,
@@ -13,11 +13,11 @@ import {
   type Outcome,
   type RefusedOption,
 } from "./model/connection.ts";
-import { Processes } from "./socket/duplicate.ts";
+import { PidfdCache } from "./socket/duplicate.ts";
 import { pastWork, recordChange, recordFound, unanswered, whyUnfinished } from "./front/journal.ts";
 import { MODE } from "./front/shared.ts";
-import { type Change, change, sameSettings, type Wish } from "./socket/keepalive_change.ts";
-import type { SocketUse } from "./keepalive/socket_options.ts";
+import { type Change, change, type DesiredKeepalive, sameSettings } from "./socket/keepalive_change.ts";
+import type { SocketPhase } from "./keepalive/socket_options.ts";
 import { type GivenValues, KEEPALIVE_FIELDS, type KeepaliveValues, resolveValues } from "./keepalive/values.ts";
 import { CLOSING, stateMask } from "./model/tcp_states.ts";
 import { countOutcomes, errorText, INTERRUPTED, type Phases, Stopwatch } from "./report/report.ts";
@@ -181,10 +181,10 @@ const NO_NEWS: readonly (Outcome | null)[] = [null, "unchanged", "skipped", "alr
 
 class Setter {
   readonly #options: WatchKeepaliveOptions;
-  readonly #wish: Wish;
+  readonly #desired: DesiredKeepalive;
   readonly #finder: Finder;
   readonly #resolver = new Resolver();
-  readonly #processes: Processes;
+  readonly #pidfds: PidfdCache;
   readonly #watch = new Stopwatch();
   readonly #past = pastWork();
   /** Whether to leave what is not yet accepted for a later look. */
@@ -201,9 +201,9 @@ class Setter {
     this.#options = options;
     this.#patient = patient;
     this.#trouble = new Trouble(options.on_trouble);
-    this.#wish = wishOf(options);
+    this.#desired = desiredKeepalive(options);
     this.#finder = new Finder(compileWithListeners(selection, options.listeners ?? false));
-    this.#processes = new Processes((connection) => this.#finder.selector.stateOf(connection));
+    this.#pidfds = new PidfdCache((connection) => this.#finder.selector.stateOf(connection));
   }
 
   async once(): Promise<KeepaliveReport> {
@@ -278,7 +278,7 @@ class Setter {
     const held = found.filter(({ outcome }) => outcome === null);
     this.#watch.time("resolve", () => this.#resolver.resolve(held, options));
     // A number may be another process's by now.
-    this.#processes.close();
+    this.#pidfds.close();
     return found;
   }
 
@@ -341,13 +341,13 @@ class Setter {
     if (isAbandoned(connection)) {
       return settle(connection, "already-gone", `closed by its application: in ${connection.state}`);
     }
-    const borrowed = borrow(this.#processes, connection, (socket) => {
-      return change(socket, this.#wish, useOf(connection), this.#options.dry_run);
+    const result = withDuplicate(this.#pidfds, connection, (socket) => {
+      return change(socket, this.#desired, phaseOf(connection), this.#options.dry_run);
     });
-    if (borrowed === null) return;
-    if (borrowed === "ended") return settle(connection, "already-gone", ENDED);
-    if ("value" in borrowed) return this.#settleChange(connection, borrowed.value);
-    const { refusal, owner } = borrowed;
+    if (result === null) return;
+    if (result === "ended") return settle(connection, "already-gone", ENDED);
+    if ("value" in result) return this.#settleChange(connection, result.value);
+    const { refusal, owner } = result;
     const reason = `${ownerName(owner)}: ${refusal.error}`;
     if (!refusal.passing) return settle(connection, refusal.outcome, reason);
     this.#putOff(connection, reason);
@@ -360,13 +360,13 @@ class Setter {
   }
 
   #settleChange(connection: Connection, change: Change): void {
-    const { after, refused, unmet, left } = change;
+    const { after, refused, unmet, keptByApplication } = change;
     // An earlier attempt has perhaps set some of it.
     const before = this.#sought.get(identityOf(connection))?.connection.before ?? change.before;
     Object.assign(connection, { before, after, refused });
     recordChange(connection, { before, after, refused });
     const trouble = refused.length > 0 ? refusedText(refused) : null;
-    if (left) settle(connection, "unchanged", "its application has keepalive on");
+    if (keptByApplication) settle(connection, "unchanged", "its application has keepalive on");
     else if (unmet.length > 0 && this.#patient && refused.some(({ error }) => passes(error))) {
       this.#putOff(connection, trouble!);
     } else if (unmet.length > 0) settle(connection, "failed", `${trouble ?? NO_EFFECT}: ${stateText(after, unmet)}`);
@@ -397,7 +397,7 @@ class Setter {
   }
 
   #report(connections: Connection[], error: string | null, unseen: string[]): KeepaliveReport {
-    const { values } = this.#wish;
+    const { values } = this.#desired;
     return {
       schema: 1,
       command: "keepalive",
@@ -416,19 +416,19 @@ class Setter {
   }
 
   close(): void {
-    this.#processes.close();
+    this.#pidfds.close();
     this.#finder.close();
   }
 }
 
-function wishOf({ values, off, only_missing }: SetKeepaliveOptions): Wish {
+function desiredKeepalive({ values, off, only_missing }: SetKeepaliveOptions): DesiredKeepalive {
   if (!off) return { values: resolveValues(values).values, only_missing };
   if (values !== undefined) throw new UsageError("Keepalive cannot be turned off and given values at once");
   if (only_missing) throw new UsageError("Keepalive cannot be turned off only where it is missing");
   return { values: "off" };
 }
 
-function useOf({ state }: Connection): SocketUse {
+function phaseOf({ state }: Connection): SocketPhase {
   return state === "LISTEN" ? "listen" : state === "SYN-SENT" ? "connect" : "established";
 }
 

@@ -5,13 +5,13 @@ import { aboutConnection, isAvoided, isUnresponsive } from "../../ffi/progress.t
 import { recordOutcome, unanswered } from "../front/journal.ts";
 import type { SockId } from "../linux/netlink/inet_diag.ts";
 import type { SockDiag } from "../linux/netlink/sock_diag.ts";
-import { NotEntered } from "../linux/netns/enter.ts";
-import { hasCapability, missingToLook } from "../linux/proc/permissions.ts";
+import { NetnsError } from "../linux/netns/enter.ts";
+import { explainProcDenied, hasCapability } from "../linux/proc/permissions.ts";
 import { type Connection, handleOf, identityOf, type Outcome, type Owner } from "../model/connection.ts";
 import { sockIdOf } from "../select/sockets.ts";
-import { type Duplicate, type Manner, Processes } from "../socket/duplicate.ts";
+import { type Duplicate, type Manner, PidfdCache } from "../socket/duplicate.ts";
 import { type LookUp, type Proof, proofOf } from "../socket/proof.ts";
-import { type Refusal, refusalOf, UNRESPONSIVE } from "../socket/with_duplicate.ts";
+import { explainDuplicateError, type Refusal, UNRESPONSIVE } from "../socket/with_duplicate.ts";
 import { destroysOrphans, isOrphan, isRepaired, WOULD_STAY } from "./orphans.ts";
 
 /** Says what became of a connection. */
@@ -55,7 +55,7 @@ export type Attempt = "settled" | "stale" | { readonly busy: string };
 export class Actor {
   readonly #manner: Manner;
   readonly #lookUp: LookUp;
-  readonly #processes: Processes;
+  readonly #pidfds: PidfdCache;
   /** The MPTCP connections that could not be destroyed, and the outcomes that they had before. */
   readonly #doubtful = new WeakMap<Connection, Outcome | null>();
   #keepsOrphans: boolean | undefined;
@@ -63,7 +63,7 @@ export class Actor {
   constructor(manner: Manner, lookUp: LookUp) {
     this.#manner = manner;
     this.#lookUp = lookUp;
-    this.#processes = new Processes(lookUp);
+    this.#pidfds = new PidfdCache(lookUp);
   }
 
   /**
@@ -204,7 +204,7 @@ export class Actor {
         if (duplicate) return { duplicate, owner };
       } catch (error) {
         if (!isSyscallError(error)) throw error;
-        const refused = refusalOf(error);
+        const refused = explainDuplicateError(error);
         refusal ??= { ...refused, error: `${ownerName(owner)}: ${refused.error}` };
       }
     }
@@ -213,16 +213,16 @@ export class Actor {
 
   #duplicate(connection: Connection, owner: Owner): Duplicate | "ended" | null {
     try {
-      return this.#processes.duplicate(connection, owner);
+      return this.#pidfds.duplicate(connection, owner);
     } catch (error) {
       if (!isSyscallError(error, "EMFILE", "ENFILE")) throw error;
-      this.#processes.close();
-      return this.#processes.duplicate(connection, owner);
+      this.#pidfds.close();
+      return this.#pidfds.duplicate(connection, owner);
     }
   }
 
   close(): void {
-    this.#processes.close();
+    this.#pidfds.close();
   }
 }
 
@@ -265,7 +265,7 @@ function refusesDestroy(connection: Connection, diag: SockDiag): string | null {
       settleGone(connection);
       return null;
     }
-    if (error instanceof NotEntered) return error.message;
+    if (error instanceof NetnsError) return error.message;
     if (!isSyscallError(error)) throw error;
     return refusalToDestroy(error);
   }
@@ -290,7 +290,7 @@ function abort(connection: Connection, duplicate: Duplicate, refusal: string): v
 function settleUntaken(connection: Connection, why: Refusal | null, refusal: string): void {
   if (why !== null) return settle(connection, why.outcome, `${refusal}; ${why.error}`);
   const outcome = hasCapability("CAP_NET_ADMIN") ? "unsupported" : "denied";
-  const missing = connection.inode === 0 ? null : missingToLook();
+  const missing = connection.inode === 0 ? null : explainProcDenied();
   const instead = missing === null
     ? "no process holds it whose descriptor could be used instead"
     : `looking for its owner ${missing}`;
@@ -324,7 +324,7 @@ export function settleUnowned(connection: Connection, unreadable: number): void 
     const others = stuck.length > 1 ? `, and ${stuck.length - 1} more such` : "";
     return settle(connection, "failed", `no process that answers holds it; ${stuck[0]}${others}`);
   }
-  const missing = unreadable > 0 ? missingToLook() : null;
+  const missing = unreadable > 0 ? explainProcDenied() : null;
   if (missing !== null) {
     return settle(connection, "denied", `a process of uid ${uid} that may not be looked into: ${missing}`);
   }

@@ -15,13 +15,13 @@ import {
 import { Duplicate } from "../socket/duplicate.ts";
 import { withPair } from "../act/loopback_pair.ts";
 import { formatCookie } from "../linux/netlink/inet_diag.ts";
-import { currentNetns, inNetns, NotEntered } from "../linux/netns/enter.ts";
+import { currentNetns, inNetns, NetnsError } from "../linux/netns/enter.ts";
 import { findNetns, mustExist, type Netns } from "../linux/netns/find.ts";
 import { destroysOrphans, WOULD_STAY } from "../act/orphans.ts";
-import { hasCapability, missingForGetfd, missingToEnter, missingToLook } from "../linux/proc/permissions.ts";
+import { explainGetfdDenied, explainProcDenied, explainSetnsDenied, hasCapability } from "../linux/proc/permissions.ts";
 import { areAll, processes } from "../linux/proc/process.ts";
 import { DescriptorTable } from "../linux/proc/fd_table.ts";
-import { refusalOf } from "../socket/with_duplicate.ts";
+import { explainDuplicateError } from "../socket/with_duplicate.ts";
 import { Selector } from "../select/selector.ts";
 import { compileSelection } from "../select/criteria.ts";
 import { sockIdOf } from "../select/sockets.ts";
@@ -98,7 +98,7 @@ function listsMptcp(): Verdict {
 
 function readsProc(): Verdict {
   const pids = processes();
-  const need = missingToLook() ?? "forbidden by a security module, or by their user namespaces";
+  const need = explainProcDenied() ?? "forbidden by a security module, or by their user namespaces";
   if (!areAll(pids)) return limited(`the processes of other users are hidden (hidepid): ${need}`);
   const tables = pids.map((pid) => DescriptorTable.open(pid)).filter((table) => table !== null);
   const unreadable = tables.filter(isUnreadable).length;
@@ -133,7 +133,7 @@ function duplicates(foreign: Foreign | null): Verdict {
     else withPair(IPPROTO_TCP, ({ client }) => duplicateOf(client).close());
   } catch (error) {
     if (!isSyscallError(error)) throw error;
-    return missing(`${error.message}: ${refusalOf(error).error}`);
+    return missing(`${error.message}: ${explainDuplicateError(error).error}`);
   }
   return foreign ? ok("works") : limited("tried on this process alone, which is always allowed to");
 }
@@ -145,7 +145,7 @@ function duplicatesAnybodys(): Verdict {
   const pids = processes();
   const denied = pids.filter(isDenied).length;
   if (denied === 0) return ok(`works for all ${pids.length} processes`);
-  return limited(`denied for ${denied} of ${pids.length} processes: ${missingForGetfd()}`);
+  return limited(`denied for ${denied} of ${pids.length} processes: ${explainGetfdDenied()}`);
 }
 
 function isDenied(pid: number): boolean {
@@ -219,13 +219,13 @@ function aborts(): Verdict {
 }
 
 function entersNamespaces(): Verdict {
-  const { namespaces, closed } = findNetns(["all"], processes(), mustExist);
-  const forbidden = closed.length + namespaces.filter((netns) => !mayEnter(netns)).length;
-  const all = namespaces.length + closed.length;
-  if (forbidden > 0) return limited(`${forbidden} of ${all} cannot be entered: ${missingToEnter()}`);
+  const { namespaces, forbidden: unseen } = findNetns(["all"], processes(), mustExist);
+  const forbidden = unseen.length + namespaces.filter((netns) => !mayEnter(netns)).length;
+  const all = namespaces.length + unseen.length;
+  if (forbidden > 0) return limited(`${forbidden} of ${all} cannot be entered: ${explainSetnsDenied()}`);
   if (all > 1) return ok(`works for all ${all}; this one is ${currentNetns()}`);
   if (hasCapability("CAP_SYS_ADMIN")) return ok(`there is none but this one, ${currentNetns()}`);
-  return limited(`there is none but this one to try it on: ${missingToEnter()}`);
+  return limited(`there is none but this one to try it on: ${explainSetnsDenied()}`);
 }
 
 /** Whether the namespace can be entered, or has gone. */
@@ -233,7 +233,7 @@ function mayEnter(netns: Netns): boolean {
   try {
     return inNetns(netns, () => true);
   } catch (error) {
-    if (error instanceof NotEntered) return error.reason !== "forbidden";
+    if (error instanceof NetnsError) return error.reason !== "forbidden";
     throw error;
   }
 }

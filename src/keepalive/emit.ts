@@ -3,7 +3,7 @@
 import { TCP_USER_TIMEOUT } from "../../ffi/tcp.ts";
 import { expectedWord } from "../model/closest.ts";
 import { UsageError } from "../model/errors.ts";
-import { type SocketUse, type Step, steps } from "./socket_options.ts";
+import { type SocketPhase, type Step, steps } from "./socket_options.ts";
 import { KEEPALIVE_FIELDS, KEEPALIVE_NAMES, type KeepaliveName, type KeepaliveValues } from "./values.ts";
 
 /** How a format writes values, and which it can write. What it cannot is named in a comment. */
@@ -100,8 +100,8 @@ const istio: Emitter = {
 };
 
 /** Steps as `socket_options` of Envoy, with Linux's numbers. A socket is not bound yet when they are set. */
-function socketOptions(values: KeepaliveValues, use: SocketUse): string[] {
-  return steps(values, use).flatMap(({ option, level, name, value }: Step) => [
+function socketOptions(values: KeepaliveValues, phase: SocketPhase): string[] {
+  return steps(values, phase).flatMap(({ option, level, name, value }: Step) => [
     `- description: ${option}`,
     `  level: ${level}`,
     `  name: ${name}`,

@@ -31,9 +31,9 @@ export interface Step extends SocketOption {
  * Where a socket stands, which decides what can still have an effect: `new` (from socket(2), to become either),
  * `connect` (about to call connect(2)), `listen` (a listener: what it accepts later inherits all), `established`.
  */
-export type SocketUse = "new" | "connect" | "listen" | "established";
+export type SocketPhase = "new" | "connect" | "listen" | "established";
 
-const ANYWHERE: readonly SocketUse[] = ["new", "connect", "listen", "established"];
+const ANYWHERE: readonly SocketPhase[] = ["new", "connect", "listen", "established"];
 
 function tcp(option: string, name: number): SocketOption {
   return { option, level: IPPROTO_TCP, name };
@@ -48,16 +48,16 @@ export const KEEPALIVE_SWITCH: SocketOption = { option: "SO_KEEPALIVE", level: S
  * SO_KEEPALIVE, which follows it, arms it where it was off. Only then comes the user timeout, which has an effect of its
  * own: whoever is killed between two calls leaves no connection with that alone.
  */
-const OPTIONS: readonly { value: KeepaliveName; option: SocketOption; uses: readonly SocketUse[] }[] = [
-  { value: "interval_s", option: tcp("TCP_KEEPINTVL", TCP_KEEPINTVL), uses: ANYWHERE },
-  { value: "count", option: tcp("TCP_KEEPCNT", TCP_KEEPCNT), uses: ANYWHERE },
-  { value: "idle_s", option: tcp("TCP_KEEPIDLE", TCP_KEEPIDLE), uses: ANYWHERE },
-  { value: "user_timeout_ms", option: tcp("TCP_USER_TIMEOUT", TCP_USER_TIMEOUT), uses: ANYWHERE },
-  { value: "window_clamp", option: tcp("TCP_WINDOW_CLAMP", TCP_WINDOW_CLAMP), uses: ANYWHERE },
+const OPTIONS: readonly { value: KeepaliveName; option: SocketOption; phases: readonly SocketPhase[] }[] = [
+  { value: "interval_s", option: tcp("TCP_KEEPINTVL", TCP_KEEPINTVL), phases: ANYWHERE },
+  { value: "count", option: tcp("TCP_KEEPCNT", TCP_KEEPCNT), phases: ANYWHERE },
+  { value: "idle_s", option: tcp("TCP_KEEPIDLE", TCP_KEEPIDLE), phases: ANYWHERE },
+  { value: "user_timeout_ms", option: tcp("TCP_USER_TIMEOUT", TCP_USER_TIMEOUT), phases: ANYWHERE },
+  { value: "window_clamp", option: tcp("TCP_WINDOW_CLAMP", TCP_WINDOW_CLAMP), phases: ANYWHERE },
   // The largest segment is agreed on with the SYN, and later values change nothing.
-  { value: "maxseg", option: tcp("TCP_MAXSEG", TCP_MAXSEG), uses: ["new", "connect", "listen"] },
-  { value: "syncnt", option: tcp("TCP_SYNCNT", TCP_SYNCNT), uses: ["new", "connect"] },
-  { value: "defer_accept_s", option: tcp("TCP_DEFER_ACCEPT", TCP_DEFER_ACCEPT), uses: ["new", "listen"] },
+  { value: "maxseg", option: tcp("TCP_MAXSEG", TCP_MAXSEG), phases: ["new", "connect", "listen"] },
+  { value: "syncnt", option: tcp("TCP_SYNCNT", TCP_SYNCNT), phases: ["new", "connect"] },
+  { value: "defer_accept_s", option: tcp("TCP_DEFER_ACCEPT", TCP_DEFER_ACCEPT), phases: ["new", "listen"] },
 ];
 
 /** The option that stands for a value. */
@@ -66,16 +66,18 @@ export function optionOf(name: KeepaliveName): SocketOption {
 }
 
 /** The calls that set `values` on a socket of that use, in order. Values of 0 need none. */
-export function steps(values: KeepaliveValues, use: SocketUse): Step[] {
+export function steps(values: KeepaliveValues, phase: SocketPhase): Step[] {
   const all: Step[] = [];
-  for (const { value, option, uses } of OPTIONS) {
-    if (values[value] !== 0 && uses.includes(use)) all.push({ ...option, value: values[value] });
+  for (const { value, option, phases } of OPTIONS) {
+    if (values[value] !== 0 && phases.includes(phase)) all.push({ ...option, value: values[value] });
     if (value === "idle_s") all.push({ ...KEEPALIVE_SWITCH, value: 1 });
   }
   return all;
 }
 
 /** The values that are not 0 and have no effect on a socket of that use. */
-export function withoutEffect(values: KeepaliveValues, use: SocketUse): KeepaliveName[] {
-  return OPTIONS.filter(({ value, uses }) => values[value] !== 0 && !uses.includes(use)).map(({ value }) => value);
+export function withoutEffect(values: KeepaliveValues, phase: SocketPhase): KeepaliveName[] {
+  return OPTIONS.filter(({ value, phases }) => values[value] !== 0 && !phases.includes(phase)).map(({ value }) =>
+    value
+  );
 }

@@ -52,9 +52,9 @@ export function findOwners(wanted: readonly Wanted[], options: FindOptions = {})
   search.lookAtProcesses();
   search.readFirst(options.first ?? []);
   if (options.exhaustive) search.readEverything();
-  else search.readByPromise();
+  else search.readMostLikely();
   if (options.exhaustive || search.remaining > 0) search.readThreads();
-  else search.askRelatives();
+  else search.checkForkedRelatives();
   search.nameOwners();
   return { owners: search.owners, leftOut, unreadable: search.unreadable + search.denied };
 }
@@ -127,7 +127,7 @@ class Search {
   }
 
   /** Until every socket has a holder. */
-  readByPromise(): void {
+  readMostLikely(): void {
     if (this.remaining === 0) return;
     const queue: DescriptorTable[] = [];
     const ascending = Uint32Array.from(this.#holders.keys()).sort();
@@ -161,7 +161,7 @@ class Search {
    * A forked process has the same descriptors under the same numbers. So what the holders hold is compared with the
    * tables of their parents, children and siblings that were not read to the end.
    */
-  askRelatives(): void {
+  checkForkedRelatives(): void {
     const unread = this.#tables.filter((table) => !table.exhausted);
     if (unread.length === 0) return;
     const counts = this.#counts();
@@ -256,11 +256,11 @@ function areRelated(a: number, b: number, parents: ReadonlyMap<number, number>):
 
 /** Keeps the queue in ascending order of promise. */
 function insert(queue: DescriptorTable[], table: DescriptorTable): void {
-  const { promise } = table;
+  const { likelihood } = table;
   let [from, to] = [0, queue.length];
   while (from < to) {
     const middle = (from + to) >>> 1;
-    if (queue[middle].promise <= promise) from = middle + 1;
+    if (queue[middle].likelihood <= likelihood) from = middle + 1;
     else to = middle;
   }
   queue.splice(from, 0, table);

@@ -2,7 +2,7 @@
 // processes and into sockets.
 
 import type { Connection, Owner } from "../model/connection.ts";
-import type { Target } from "../select/criteria.ts";
+import type { CompiledSelection } from "../select/criteria.ts";
 import { type RowPredicate, Selector } from "../select/selector.ts";
 import type { Wanted } from "./find_owners.ts";
 import { HolderFilter } from "./holder_filter.ts";
@@ -17,10 +17,10 @@ export class Finder {
   #owners: ReadonlyMap<number, Owner[]> | undefined;
 
   /** @param extensions Bits of the reply attributes that connections are to be filled from. */
-  constructor(target: Target, extensions = 0) {
-    const selector = this.selector = new Selector(target, extensions);
-    const { keepalive } = target;
-    this.#holders = HolderFilter.of(target);
+  constructor(selection: CompiledSelection, extensions = 0) {
+    const selector = this.selector = new Selector(selection, extensions);
+    const { keepalive } = selection;
+    this.#holders = HolderFilter.of(selection);
     this.#keepalive = keepalive === undefined ? null : new KeepaliveFilter(keepalive, (one) => selector.stateOf(one));
   }
 
@@ -40,14 +40,14 @@ export class Finder {
     // Holders are read before sockets are listed, so that a connection which others hold too is found as surely as any.
     const owners = this.#owners = this.#holders?.look().owners;
     const leftOut: Wanted[] = [];
-    const isInDoubt = this.#holders?.isInDoubt ?? false;
+    const needsReview = this.#holders?.needsReview ?? false;
     const isHeld: RowPredicate | undefined = owners && (({ inode, uid }) => {
       const held = owners.has(inode);
-      if (!held && isInDoubt && inode !== 0) leftOut.push({ inode, uid });
+      if (!held && needsReview && inode !== 0) leftOut.push({ inode, uid });
       return held;
     });
     for (const part of this.selector.selectInParts(states, isHeld)) yield this.#chosen(part, owners);
-    if (isInDoubt) this.#holders!.judge(leftOut);
+    if (needsReview) this.#holders!.countPossiblyMissed(leftOut);
   }
 
   /**
@@ -59,7 +59,9 @@ export class Finder {
     const owners = this.#owners = connections.length === 0 ? new Map() : this.#holders?.look().owners;
     if (owners === undefined) return this.#chosen(connections);
     const isHeld = ({ inode }: Connection) => owners.has(inode);
-    if (this.#holders?.isInDoubt) this.#holders.judge(connections.filter((one) => one.inode !== 0 && !isHeld(one)));
+    if (this.#holders?.needsReview) {
+      this.#holders.countPossiblyMissed(connections.filter((one) => one.inode !== 0 && !isHeld(one)));
+    }
     return this.#chosen(connections.filter(isHeld), owners);
   }
 

@@ -4,10 +4,10 @@
 import type { Owner } from "../model/connection.ts";
 import { findOwners, type Wanted } from "./find_owners.ts";
 import { type Holdings, holdingsOf } from "./sockets_of.ts";
-import { missingToLook } from "../linux/proc/permissions.ts";
+import { explainProcDenied } from "../linux/proc/permissions.ts";
 import { self } from "../linux/proc/process.ts";
-import { Census, type Process, ProcessFilter } from "./processes.ts";
-import type { Target } from "../select/criteria.ts";
+import { type Process, ProcessFilter, ProcessSnapshot } from "./processes.ts";
+import type { CompiledSelection } from "../select/criteria.ts";
 
 /** How many of the processes that may not be looked into are named. */
 const MOST_NAMED = 5;
@@ -39,7 +39,7 @@ export class HolderFilter {
   }
 
   /** null for a selection to which the holders do not matter. */
-  static of({ heldBy, notHeldBy, ...options }: Target): HolderFilter | null {
+  static of({ heldBy, notHeldBy, ...options }: CompiledSelection): HolderFilter | null {
     if (heldBy === undefined && notHeldBy === undefined) return null;
     return new HolderFilter(
       heldBy ? new ProcessFilter(heldBy, options) : null,
@@ -54,21 +54,21 @@ export class HolderFilter {
    * @throws {UsageError} When a process, cgroup or container is not there, the first time.
    */
   look(): Chosen {
-    const census = new Census();
-    if (!this.#verified) this.#verify(census);
-    const excluded = new Set(this.#excluded?.matching(census) ?? []);
-    const chosen = (this.#chosen?.matching(census) ?? census.all).filter((process) =>
+    const snapshot = new ProcessSnapshot();
+    if (!this.#verified) this.#verify(snapshot);
+    const excluded = new Set(this.#excluded?.matching(snapshot) ?? []);
+    const chosen = (this.#chosen?.matching(snapshot) ?? snapshot.all).filter((process) =>
       !excluded.has(process) && process.pid !== this.#self
     );
-    this.#isBlind = !census.isWhole;
-    this.#hidden = census.all.filter(({ exeIsHidden }) => exeIsHidden).map(({ pid }) => pid);
+    this.#isBlind = !snapshot.isComplete;
+    this.#hidden = snapshot.all.filter(({ exeIsHidden }) => exeIsHidden).map(({ pid }) => pid);
     const { owners } = this.#read(chosen, this.#chosen !== null);
     for (const inode of this.#read([...excluded], true).owners.keys()) owners.delete(inode);
     return { owners };
   }
 
   /** Whether `judge` is to be told after the last look what it left out. */
-  get isInDoubt(): boolean {
+  get needsReview(): boolean {
     return this.#hidden.length > 0 || this.#isBlind;
   }
 
@@ -79,7 +79,7 @@ export class HolderFilter {
    *
    * @param leftOut What would be selected if the right process held it.
    */
-  judge(leftOut: readonly Wanted[]): void {
+  countPossiblyMissed(leftOut: readonly Wanted[]): void {
     this.#hiddenPrograms = 0;
     this.#hiddenHolders = false;
     if (leftOut.length === 0) return;
@@ -94,9 +94,9 @@ export class HolderFilter {
     this.#hiddenHolders = this.#isBlind;
   }
 
-  #verify(census: Census): void {
-    this.#chosen?.verify(census);
-    this.#excluded?.verify(census);
+  #verify(snapshot: ProcessSnapshot): void {
+    this.#chosen?.verify(snapshot);
+    this.#excluded?.verify(snapshot);
     this.#verified = true;
   }
 
@@ -109,7 +109,7 @@ export class HolderFilter {
 
   /** Why connections may have been missed. */
   get unseen(): string[] {
-    const reason = missingToLook() ?? "not even with CAP_SYS_PTRACE";
+    const reason = explainProcDenied() ?? "not even with CAP_SYS_PTRACE";
     const unseen = [...this.#unread].slice(0, MOST_NAMED).map(([pid, comm]) => {
       return `process ${pid} (${comm}) may not be looked into: ${reason}`;
     });

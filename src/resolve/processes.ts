@@ -12,20 +12,7 @@ import {
 } from "../linux/proc/cgroup.ts";
 import { glob, isGlob } from "../model/glob.ts";
 import { areAll, comm, parent, processes, readFile } from "../linux/proc/process.ts";
-
-/** What processes can be chosen by: one of each list must fit, and an empty list asks for nothing. */
-export interface Who {
-  /** Their numbers. */
-  readonly pid: readonly number[];
-  /** Patterns of their names: /proc/PID/comm. */
-  readonly comm: readonly string[];
-  /** Patterns of their programs: /proc/PID/exe. */
-  readonly exe: readonly string[];
-  /** Control groups: see `cgroupMatcher`. */
-  readonly cgroup: readonly string[];
-  /** Containers, each by the start of its id. */
-  readonly container: readonly string[];
-}
+import type { ProcessCriteria } from "../select/criteria.ts";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
@@ -80,7 +67,7 @@ export class Process {
 }
 
 /** All processes at one moment. */
-export class Census {
+export class ProcessSnapshot {
   readonly #processes: ReadonlyMap<number, Process>;
 
   constructor(pids: readonly number[] = processes()) {
@@ -92,7 +79,7 @@ export class Census {
   }
 
   /** Whether none is hidden from this user. */
-  get isWhole(): boolean {
+  get isComplete(): boolean {
     return areAll(this.pids);
   }
 
@@ -113,27 +100,27 @@ export class Census {
   }
 }
 
-type Criterion = (one: Process, census: Census) => boolean;
+type Condition = (one: Process, snapshot: ProcessSnapshot) => boolean;
 
 /** Decides which processes are meant. */
 export class ProcessFilter {
-  readonly #who: Who;
+  readonly #criteria: ProcessCriteria;
   readonly #missingOk: boolean;
-  readonly #criteria: readonly Criterion[];
+  readonly #conditions: readonly Condition[];
 
   /**
    * @param options.children Whether each process stands for its descendants too.
    * @param options.missingOk Whether control groups may be missing, which then have no processes.
    */
-  constructor(who: Who, options: { children?: boolean; missingOk?: boolean } = {}) {
-    this.#who = who;
+  constructor(criteria: ProcessCriteria, options: { children?: boolean; missingOk?: boolean } = {}) {
+    this.#criteria = criteria;
     this.#missingOk = options.missingOk ?? false;
-    this.#criteria = criteriaOf(who, options.children ?? false);
+    this.#conditions = conditionsOf(criteria, options.children ?? false);
   }
 
   /** The processes that are meant, as they are now. */
-  matching(census: Census): Process[] {
-    return census.all.filter((process) => this.#criteria.every((holds) => holds(process, census)));
+  matching(snapshot: ProcessSnapshot): Process[] {
+    return snapshot.all.filter((process) => this.#conditions.every((holds) => holds(process, snapshot)));
   }
 
   /**
@@ -142,27 +129,27 @@ export class ProcessFilter {
    * @throws {UsageError} For a process, a control group or a container that is not there, and for the start of an id that
    * several containers have.
    */
-  verify(census: Census): void {
-    this.#who.pid.forEach((pid) => verifyProcess(pid, census));
-    if (!this.#missingOk) this.#who.cgroup.forEach((text) => verifyCgroup(text, census));
-    this.#who.container.forEach((id) => verifyContainer(id, census));
+  verify(snapshot: ProcessSnapshot): void {
+    this.#criteria.pid.forEach((pid) => verifyProcess(pid, snapshot));
+    if (!this.#missingOk) this.#criteria.cgroup.forEach((text) => verifyCgroup(text, snapshot));
+    this.#criteria.container.forEach((id) => verifyContainer(id, snapshot));
   }
 }
 
-function criteriaOf({ pid, comm, exe, cgroup, container }: Who, children: boolean): Criterion[] {
+function conditionsOf({ pid, comm, exe, cgroup, container }: ProcessCriteria, children: boolean): Condition[] {
   const pids = new Set(pid);
   const [comms, exes] = [comm.map(commMatcher), exe.map(exeMatcher)];
   const points = cgroup.length > 0 ? mountPoints() : [];
   const cgroups = cgroup.map((text) => cgroupMatcher(text, points));
   const ids = container.map(withoutRuntime);
-  const given: [readonly unknown[], Criterion][] = [
-    [pid, (process, census) => children ? census.descendsFrom(process, pids) : pids.has(process.pid)],
+  const given: [readonly unknown[], Condition][] = [
+    [pid, (process, snapshot) => children ? snapshot.descendsFrom(process, pids) : pids.has(process.pid)],
     [comm, (process) => comms.some((matches) => matches(process.comm))],
     [exe, (process) => process.exe !== null && exes.some((matches) => matches(process.exe!))],
     [cgroup, (process) => cgroups.some((matches) => inCgroup(process, matches))],
     [container, (process) => ids.some((id) => process.container?.startsWith(id) ?? false)],
   ];
-  return given.filter(([values]) => values.length > 0).map(([, criterion]) => criterion);
+  return given.filter(([values]) => values.length > 0).map(([, condition]) => condition);
 }
 
 /** TASK_COMM_LEN of the kernel, without the NUL. */
@@ -185,20 +172,20 @@ function inCgroup(process: Process, matches: CgroupMatcher): boolean {
   return cgroups.length === 0 ? matches("/") : cgroups.some(matches);
 }
 
-function verifyProcess(pid: number, census: Census): void {
-  if (census.process(pid) !== undefined) return;
+function verifyProcess(pid: number, snapshot: ProcessSnapshot): void {
+  if (snapshot.process(pid) !== undefined) return;
   // /proc lists processes, but has an entry for each thread.
   const [, leader] = /^Tgid:\s*(\d+)$/m.exec(readFile(`/proc/${pid}/status`) ?? "") ?? [];
   if (leader === undefined) {
-    throw new UsageError(`No process ${pid}${census.isWhole ? "" : " that this user may see"}`);
+    throw new UsageError(`No process ${pid}${snapshot.isComplete ? "" : " that this user may see"}`);
   }
   if (Number(leader) !== pid) throw new UsageError(`Not a process: ${pid} is a thread of process ${leader}`);
 }
 
-function verifyCgroup(text: string, census: Census): void {
+function verifyCgroup(text: string, snapshot: ProcessSnapshot): void {
   const points = mountPoints();
   const matches = cgroupMatcher(text, points);
-  if (census.all.some((process) => inCgroup(process, matches)) || cgroupExists(text, matches, points)) return;
+  if (snapshot.all.some((process) => inCgroup(process, matches)) || cgroupExists(text, matches, points)) return;
   throw new UsageError(
     `No cgroup "${text}": expected a path below ${
       points[0]
@@ -215,14 +202,14 @@ function withoutRuntime(id: string): string {
   return id.replace(/^[a-z][a-z0-9-]*:\/\//, "");
 }
 
-function verifyContainer(text: string, census: Census): void {
+function verifyContainer(text: string, snapshot: ProcessSnapshot): void {
   const start = withoutRuntime(text);
   if (!/^[0-9a-f]{1,64}$/.test(start)) {
     throw new UsageError(
       `Not a container's id: "${text}": expected up to 64 hexadecimal digits, not a name; a pod's UID selects as a cgroup`,
     );
   }
-  const ids = new Set(census.all.flatMap(({ container }) => container?.startsWith(start) ? [container] : []));
+  const ids = new Set(snapshot.all.flatMap(({ container }) => container?.startsWith(start) ? [container] : []));
   if (ids.size === 0) throw new UsageError(`No container "${start}": no process is in one whose id starts so`);
   if (ids.size > 1) {
     const some = distinct([...ids].slice(0, 3)).join(", ");

@@ -8,7 +8,7 @@ import { poll, pollAll, POLLIN, POLLOUT } from "../../ffi/poll.ts";
 import { runSoonWhenWoken } from "../../ffi/process.ts";
 import { callers, hasHangup, hasHungUp, letProceed, takeTurns, trySeccomp } from "../../ffi/seccomp.ts";
 import { apply } from "../socket/keepalive_options.ts";
-import type { SocketUse } from "../keepalive/socket_options.ts";
+import type { SocketPhase } from "../keepalive/socket_options.ts";
 import { SYSTEM_VALUES } from "../keepalive/values.ts";
 import { userOf } from "./syscall.ts";
 import {
@@ -29,10 +29,10 @@ import { COMMAND_FD, EXIT, SHELF_FD, startKeeper, STDERR } from "./respawn.ts";
 import { StandInError } from "./socket_maker.ts";
 import { Supervisor } from "./supervisor.ts";
 import { openSupervisor, watch, Watcher } from "./watcher.ts";
-import { missingForGetfd } from "../linux/proc/permissions.ts";
+import { explainGetfdDenied } from "../linux/proc/permissions.ts";
 import { UsageError } from "../model/errors.ts";
 
-const USES: Record<Moment, SocketUse> = { connect: "connect", listen: "listen", socket: "new" };
+const PHASES: Record<Moment, SocketPhase> = { connect: "connect", listen: "listen", socket: "new" };
 
 /**
  * Is the supervisor that `launch` starts beside the command, until the last process under the filter has gone, or the
@@ -97,7 +97,7 @@ function supervisor({ listener, notification }: Handover, duty: Duty, stderr: He
     callers: callers(),
     leavesAlone: (tid) => stalls.length > 0 && isGivenUp(stalls, userOf(tid)),
     setOptions(socket, moment) {
-      for (const { option, value, error } of apply(socket, keepalive, USES[moment])) {
+      for (const { option, value, error } of apply(socket, keepalive, PHASES[moment])) {
         if (error !== null && debug) report(`${moment}: ${option} ${value}: ${error}`);
       }
     },
@@ -185,5 +185,5 @@ function whyImpossible({ listener, fd }: Handover, on: ReadonlySet<Moment>): str
   if (!hasHangup(listener)) return "this kernel is too old to supervise a program: Linux 5.9 can";
   if (!on.has("connect") && !on.has("listen")) return null;
   if (mayDuplicate(new Descriptor(COMMAND_FD), fd)) return null;
-  return `the command's sockets cannot be duplicated: ${missingForGetfd()}; --on socket does not duplicate any`;
+  return `the command's sockets cannot be duplicated: ${explainGetfdDenied()}; --on socket does not duplicate any`;
 }

@@ -7,7 +7,7 @@ import { isIPv4Prefix } from "./prefix_set.ts";
  * At most `limit` prefixes (of each family) that hold every address of `prefixes`, and as few others as cutting the
  * sorted list at its widest gaps can do.
  */
-export function cover(prefixes: readonly Prefix[], limit: number): Prefix[] {
+export function aggregatePrefixes(prefixes: readonly Prefix[], limit: number): Prefix[] {
   const ipv4 = prefixes.filter(isIPv4Prefix);
   const ipv6 = ipv4.length === prefixes.length ? [] : prefixes.filter((prefix) => !isIPv4Prefix(prefix));
   return [
@@ -93,8 +93,8 @@ function commonBits(a: Words, b: Words): number {
 
 function coverSorted(sorted: Sorted, limit: number): Prefix[] {
   const cuts = widestGaps(sorted, limit - 1);
-  const groups = [0, ...cuts].map((from, i) => over(sorted, from, cuts[i] ?? sorted.size));
-  const whole = over(sorted, 0, sorted.size);
+  const groups = [0, ...cuts].map((from, i) => supernet(sorted, from, cuts[i] ?? sorted.size));
+  const whole = supernet(sorted, 0, sorted.size);
   // Many conditions that let through most of what one would are worth less than the one.
   return share(groups, whole) > 0.5 ? [whole] : groups;
 }
@@ -123,7 +123,7 @@ function share(prefixes: readonly Prefix[], whole: Prefix): number {
 }
 
 /** The longest prefix that holds those from `from` to before `to`. */
-function over(sorted: Sorted, from: number, to: number): Prefix {
+function supernet(sorted: Sorted, from: number, to: number): Prefix {
   // Between the two ends there is nothing that begins otherwise than both do, but perhaps something shorter.
   return sorted.start(from, Math.min(sorted.commonLength(from, to - 1), sorted.shortest(from, to)));
 }

@@ -22,7 +22,7 @@ import {
   setNo,
 } from "../linux/netlink/inet_diag_bytecode.ts";
 import { ipv4, maskWords, type Prefix } from "../model/address.ts";
-import { cover } from "./aggregate.ts";
+import { aggregatePrefixes } from "./aggregate.ts";
 import { all, any, type Condition, EVERYTHING, type Filter, fold, not, NOTHING, type Side } from "./filter.ts";
 import { isIPv4Prefix } from "./prefix_set.ts";
 
@@ -102,7 +102,7 @@ function relaxAddress(side: Side, prefixes: readonly Prefix[], negated: boolean)
     if (prefixes.length > MAX_PREFIXES) return EVERYTHING;
     return relaxAll(prefixes.map((prefix) => hostCondition(side, prefix, true)));
   }
-  return relaxAny(cover(prefixes, MAX_PREFIXES).map((prefix) => hostCondition(side, prefix, false)));
+  return relaxAny(aggregatePrefixes(prefixes, MAX_PREFIXES).map((prefix) => hostCondition(side, prefix, false)));
 }
 
 /**

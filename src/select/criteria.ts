@@ -73,26 +73,30 @@ export interface Selection extends Criteria {
   not?: Criteria;
 }
 
-/** Which processes, by each of their properties; an empty list asks for nothing. */
-export interface Who {
+/** Properties of processes. One value of each list must fit; an empty list asks for nothing. */
+export interface ProcessCriteria {
   readonly pid: readonly number[];
+  /** Patterns of /proc/PID/comm. */
   readonly comm: readonly string[];
+  /** Patterns of /proc/PID/exe. */
   readonly exe: readonly string[];
+  /** Control groups, as `cgroupMatcher` reads them. */
   readonly cgroup: readonly string[];
+  /** Containers, each by the start of its id. */
   readonly container: readonly string[];
 }
 
 /** A selection, ready to be looked for. */
-export interface Target {
+export interface CompiledSelection {
   readonly filter: Filter;
   /** Mask of 1 << state. */
   readonly states: number;
   /** How the filter reads in a network namespace, where it does not read the same in all of them. */
   readonly local?: LocalFilter;
   /** Processes of which one must hold the connection. */
-  readonly heldBy?: Who;
+  readonly heldBy?: ProcessCriteria;
   /** Processes none of which may hold it. */
-  readonly notHeldBy?: Who;
+  readonly notHeldBy?: ProcessCriteria;
   /** Whether each process stands for its descendants too. */
   readonly children?: boolean;
   /** Whether control groups may be missing. */
@@ -122,12 +126,12 @@ export function compileSelection(
   selection: Selection,
   names: SystemNames = systemNames,
   about: number = CONNECTED,
-): Target {
+): CompiledSelection {
   const { not: excluded = {}, netns, children, missing_ok: missingOk } = selection;
   [selection, excluded].forEach(refuseNul);
   const compiler = new Compiler(selection, new NamesByNetns(names, list(netns).length > 0), about);
   const filter = compiler.compile(() => []);
-  const [heldBy, notHeldBy] = [whoOf(selection), whoOf(excluded)];
+  const [heldBy, notHeldBy] = [processCriteriaOf(selection), processCriteriaOf(excluded)];
   const keepalive = keepaliveOf(selection, excluded);
   if (!compiler.selects && heldBy === undefined && keepalive === undefined) {
     throw new UsageError(
@@ -193,11 +197,11 @@ class Compiler implements LocalFilter {
     const { version, not: excluded = {} } = this.#selection;
     const states = this.#statesOf(this.#selection);
     const chosen = this.#kinds(this.#selection, states, localAddresses);
-    const left = this.#kinds(excluded, ALL_STATES, localAddresses);
+    const kept = this.#kinds(excluded, ALL_STATES, localAddresses);
     this.selects = chosen.length > 0;
     return all([
       ...chosen.map(any),
-      ...left.map((choices) => not(any(choices))),
+      ...kept.map((choices) => not(any(choices))),
       ...(version === undefined ? [] : [versionFilter(version)]),
     ]);
   }
@@ -274,17 +278,17 @@ function foreign(local: readonly Prefix[]): Filter {
   return all([not({ op: "address", side: "src", prefixes: local }), not({ op: "transparent" })]);
 }
 
-const NOBODY: Who = { pid: [], comm: [], exe: [], cgroup: [], container: [] };
+const NOBODY: ProcessCriteria = { pid: [], comm: [], exe: [], cgroup: [], container: [] };
 
-function whoOf({ pid, comm, exe, cgroup, container }: Criteria): Who | undefined {
-  const who: Who = {
+function processCriteriaOf({ pid, comm, exe, cgroup, container }: Criteria): ProcessCriteria | undefined {
+  const criteria: ProcessCriteria = {
     pid: list(pid).map(processNumber),
     comm: list(comm),
     exe: list(exe),
     cgroup: list(cgroup),
     container: list(container),
   };
-  return Object.values(who).some((values) => values.length > 0) ? who : undefined;
+  return Object.values(criteria).some((values) => values.length > 0) ? criteria : undefined;
 }
 
 function processNumber(text: string | number): number {
@@ -306,9 +310,9 @@ function keepaliveOf(chosen: Criteria, excluded: Criteria): boolean | undefined 
  *
  * @throws {UsageError} When nothing else was selected.
  */
-export function connectionsOnly(target: Target, destroy: boolean): Target {
+export function connectionsOnly(selection: CompiledSelection, destroy: boolean): CompiledSelection {
   return restrictStates(
-    target,
+    selection,
     destroy ? CONNECTED | stateMask("TIME-WAIT") : CONNECTED,
     "Nothing that can be hung up on is in the states selected: listeners never, time-wait takes --destroy",
   );
@@ -320,17 +324,17 @@ export function connectionsOnly(target: Target, destroy: boolean): Target {
  * @param nothing What is wrong when no others were selected.
  * @throws {UsageError} Then.
  */
-export function restrictStates(target: Target, states: number, nothing: string): Target {
-  const left = target.states & states;
-  if ((left & statesOf(target.filter)) === 0) throw new UsageError(nothing);
-  return { ...target, states: left };
+export function restrictStates(selection: CompiledSelection, states: number, nothing: string): CompiledSelection {
+  const kept = selection.states & states;
+  if ((kept & statesOf(selection.filter)) === 0) throw new UsageError(nothing);
+  return { ...selection, states: kept };
 }
 
 /** Conditions that stay as they are for as long as a connection lives, whatever is done to it. */
 const LASTING: readonly Condition["op"][] = ["address", "port"];
 
 /** A filter that goes on matching a connection that `filter` matches, when it is hung up on, let go, or sends data. */
-export function lasting(filter: Filter): Filter {
+export function stableConditions(filter: Filter): Filter {
   return fold<Filter>(
     filter,
     (condition, negated) => !LASTING.includes(condition.op) ? EVERYTHING : negated ? not(condition) : condition,

@@ -9,7 +9,7 @@ import { isIPv4Prefix } from "./prefix_set.ts";
 import { ALL_STATES } from "../model/tcp_states.ts";
 
 /** What to dump, and which of the rows are selected. */
-export interface Query {
+export interface DumpPlan {
   /** AF_INET, AF_INET6 or both. */
   readonly families: readonly number[];
   /** `idiag_states`. */
@@ -27,7 +27,7 @@ export interface Query {
 }
 
 /** The queries whose selected rows are the sockets in one of `states` that the filter matches, each socket once. None where nothing can match. */
-export function queries(filter: Filter, states: number = ALL_STATES): Query[] {
+export function planDumps(filter: Filter, states: number = ALL_STATES): DumpPlan[] {
   return splitAutobound(filter).map(({ asked, rest }) => {
     const matches = compileMatcher(rest);
     return {

@@ -7,7 +7,7 @@ import { UsageError } from "../model/errors.ts";
 import { type Condition, type Filter, fold } from "./filter.ts";
 import { isIPv4Prefix } from "./prefix_set.ts";
 import { statesOf } from "./dump_plan.ts";
-import { compileSelection, restrictStates, type Selection, type Target } from "./criteria.ts";
+import { type CompiledSelection, compileSelection, restrictStates, type Selection } from "./criteria.ts";
 
 const LISTEN = stateMask("LISTEN");
 
@@ -17,15 +17,15 @@ const LISTEN = stateMask("LISTEN");
  *
  * @throws {UsageError} As `compileSelection`; and when listeners are asked for and it says something of peers.
  */
-export function compileWithListeners(selection: Selection, listeners: boolean): Target {
+export function compileWithListeners(selection: Selection, listeners: boolean): CompiledSelection {
   const states = listeners ? CONNECTED | LISTEN : CONNECTED;
-  const target = compileSelection(selection, undefined, states);
-  if (listeners) requireLocal(target.filter);
-  if (listeners && (target.states & statesOf(target.filter) & LISTEN) === 0) {
+  const compiled = compileSelection(selection, undefined, states);
+  if (listeners) requireLocal(compiled.filter);
+  if (listeners && (compiled.states & statesOf(compiled.filter) & LISTEN) === 0) {
     throw new UsageError("No listener is in the states selected: add --state listening, or leave out --listeners");
   }
   return restrictStates(
-    target,
+    compiled,
     states,
     "No connection is in the states selected: listeners take --listeners, time-wait has nobody who holds it",
   );

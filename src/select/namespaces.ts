@@ -3,13 +3,13 @@
 import { canTransfer } from "../../ffi/aio.ts";
 import { type Descriptor, IPPROTO_TCP } from "../../ffi/libc.ts";
 import type { Connection } from "../model/connection.ts";
-import { currentNetns, inNetns, NotEntered } from "../linux/netns/enter.ts";
+import { currentNetns, inNetns, NetnsError } from "../linux/netns/enter.ts";
 import { findAgain, findNetns, mustExist, type Netns, ownNetns } from "../linux/netns/find.ts";
 import { mayHaveTcp } from "../linux/proc/sockstat.ts";
-import { missingToEnter } from "../linux/proc/permissions.ts";
+import { explainSetnsDenied } from "../linux/proc/permissions.ts";
 import { cgroupsOf, containerOf } from "../linux/proc/cgroup.ts";
 import { areAll, comm, descriptorLimit } from "../linux/proc/process.ts";
-import { Ahead, type Dumper, WithoutTcp } from "./parallel_dump.ts";
+import { type Dumper, ParallelDump, WithoutTcp } from "./parallel_dump.ts";
 import { type DumpRequest, SockDiag } from "../linux/netlink/sock_diag.ts";
 import { openNetlinkNonblocking, openTransport } from "../linux/netlink/socket.ts";
 import { Unsupported, UsageError } from "../model/errors.ts";
@@ -25,13 +25,13 @@ const SHARE = 1 / 4;
 const WORTH_IT = 3;
 
 /** The network namespaces of a selection. sock_diag is spoken to in one of them at a time. */
-export class Places {
+export class NamespaceSet {
   readonly #texts: readonly string[] | undefined;
   readonly #excluded: readonly string[];
   readonly #pids: () => readonly number[];
   readonly #diag = new SockDiag(() => this.#inside(this.#at, openTransport));
   /** Those that were asked for and may not be entered, each by a name or by a process in it. */
-  readonly #closed = new Set<string>();
+  readonly #forbidden = new Set<string>();
   /** Whether all were asked for at the last look, and not all processes were there to be seen. */
   #hidesSome = false;
   readonly #names = new Map<number, string>();
@@ -62,8 +62,8 @@ export class Places {
   get unseen(): string[] {
     const hidden = "/proc hides processes, and with them the network namespaces that they live in (hidepid): ";
     return [
-      ...(this.#closed.size > 0 ? [closedText([...this.#closed])] : []),
-      ...(this.#hidesSome ? [hidden + missingToEnter()] : []),
+      ...(this.#forbidden.size > 0 ? [forbiddenText([...this.#forbidden])] : []),
+      ...(this.#hidesSome ? [hidden + explainSetnsDenied()] : []),
     ];
   }
 
@@ -92,17 +92,17 @@ export class Places {
         for (const dumps of ahead.values()) dumps.close();
       }
     }
-    if (entered === 0 && this.#closed.size > 0) throw new Unsupported(closedText([...this.#closed]));
+    if (entered === 0 && this.#forbidden.size > 0) throw new Unsupported(forbiddenText([...this.#forbidden]));
   }
 
   /** Returns whether it could be done. */
-  #work(netns: Netns, work: (netns: number, diag: Dumper) => void, ahead: AheadIn | undefined): boolean {
+  #work(netns: Netns, work: (netns: number, diag: Dumper) => void, ahead: PendingDumps | undefined): boolean {
     try {
       const diag = this.#move(netns);
       work(netns.ino, ahead?.collect(diag) ?? diag);
       return true;
     } catch (error) {
-      if (!(error instanceof NotEntered)) throw error;
+      if (!(error instanceof NetnsError)) throw error;
       this.#leaveOut(netns, error);
       return false;
     }
@@ -112,18 +112,18 @@ export class Places {
   #askAhead(
     namespaces: readonly Netns[],
     requests: (netns: number) => readonly DumpRequest[],
-  ): Map<Netns, AheadIn> {
-    const ahead = new Map<Netns, AheadIn>();
+  ): Map<Netns, PendingDumps> {
+    const ahead = new Map<Netns, PendingDumps>();
     if (namespaces.length < WORTH_IT || !canTransfer()) return ahead;
     for (const netns of namespaces) {
       try {
         const wanted = requests(netns.ino);
         if (wanted.length === 0) continue;
         const [netlink, hasTcp] = inNetns(netns, () => [openNetlinkNonblocking(), mayHaveTcp()]);
-        ahead.set(netns, new AheadIn(netlink, wanted, hasTcp));
+        ahead.set(netns, new PendingDumps(netlink, wanted, hasTcp));
       } catch (error) {
         // Its turn comes again, and then it is noted.
-        if (!(error instanceof NotEntered)) throw error;
+        if (!(error instanceof NetnsError)) throw error;
       }
     }
     return ahead;
@@ -134,12 +134,12 @@ export class Places {
     const pids = this.#pids();
     // What was there at first may go later.
     const missing = this.#looked ? () => {} : mustExist;
-    const found = this.#texts ? findNetns(this.#texts, pids, missing) : { namespaces: [ownNetns()], closed: [] };
+    const found = this.#texts ? findNetns(this.#texts, pids, missing) : { namespaces: [ownNetns()], forbidden: [] };
     const left = findNetns(this.#excluded, pids, missing).namespaces;
     const there = this.#looked ? [...found.namespaces, ...this.#findLost(found.namespaces, pids)] : found.namespaces;
     this.#looked = true;
     this.#gone.clear();
-    for (const name of found.closed) this.#closed.add(name);
+    for (const name of found.forbidden) this.#forbidden.add(name);
     this.#hidesSome = this.#texts !== undefined && this.#texts.includes("all") && !areAll(pids);
     // The process by which one was named may have ended.
     const stillLeft = there.filter(({ ino }) => this.#leftOut.has(ino));
@@ -169,7 +169,7 @@ export class Places {
     try {
       return inNetns(netns, work);
     } catch (error) {
-      const isGone = error instanceof NotEntered && error.reason === "gone";
+      const isGone = error instanceof NetnsError && error.reason === "gone";
       if (!isGone || this.#gone.has(netns.ino)) throw error;
       const [again] = findAgain(new Set([netns.ino]), this.#pids());
       if (again === undefined) {
@@ -181,8 +181,8 @@ export class Places {
     }
   }
 
-  #leaveOut(netns: Netns, { reason }: NotEntered): void {
-    if (reason === "forbidden") this.#closed.add(this.nameOf(netns.ino));
+  #leaveOut(netns: Netns, { reason }: NetnsError): void {
+    if (reason === "forbidden") this.#forbidden.add(this.nameOf(netns.ino));
     if (reason === "of another kind") throw new UsageError(`Not a network namespace: "${netns.paths[0]}"`);
   }
 
@@ -204,7 +204,7 @@ export class Places {
       try {
         results.set(netns.ino, this.#inside(netns, work));
       } catch (error) {
-        if (!(error instanceof NotEntered)) throw error;
+        if (!(error instanceof NetnsError)) throw error;
       }
     }
     return results;
@@ -236,15 +236,15 @@ export class Places {
 }
 
 /** Dumps of a namespace that were asked for, without those that are known to find nothing. */
-class AheadIn {
-  readonly #dumps: Ahead;
+class PendingDumps {
+  readonly #dumps: ParallelDump;
   readonly #hasTcp: boolean;
 
   constructor(netlink: Descriptor, requests: readonly DumpRequest[], hasTcp: boolean) {
     this.#hasTcp = hasTcp;
     // Without TCP sockets, what comes behind them in a list is not asked for.
     const end = hasTcp ? requests.length : requests.findIndex(({ protocol }) => protocol === IPPROTO_TCP);
-    this.#dumps = new Ahead(netlink, requests.slice(0, end));
+    this.#dumps = new ParallelDump(netlink, requests.slice(0, end));
   }
 
   /** Waits for them. What needs to be asked anew, `diag` is asked. */
@@ -266,9 +266,9 @@ function describe({ ino, name, pid, paths }: Netns): string {
 const SHOWN = 5;
 
 /** Says which namespaces may not be entered. */
-function closedText(closed: readonly string[]): string {
-  const more = closed.length > SHOWN ? ` and ${closed.length - SHOWN} more` : "";
-  const some = closed.slice(0, SHOWN).join(", ") + more;
-  const are = closed.length === 1 ? "1 network namespace" : `${closed.length} network namespaces`;
-  return `${are} may not be entered: ${some}: ${missingToEnter()}`;
+function forbiddenText(forbidden: readonly string[]): string {
+  const more = forbidden.length > SHOWN ? ` and ${forbidden.length - SHOWN} more` : "";
+  const some = forbidden.slice(0, SHOWN).join(", ") + more;
+  const are = forbidden.length === 1 ? "1 network namespace" : `${forbidden.length} network namespaces`;
+  return `${are} may not be entered: ${some}: ${explainSetnsDenied()}`;
 }

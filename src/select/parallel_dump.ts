@@ -19,7 +19,7 @@ const BUFFER_SIZE = 32 * 1024;
 const READS = { tcp: 3, mptcp: 2 } as const;
 
 /** Dumps of one namespace that the kernel is busy with, one after the other. */
-export class Ahead {
+export class ParallelDump {
   readonly #netlink: Descriptor;
   readonly #requests: readonly DumpRequest[];
   readonly #steps: readonly Transfer[];
@@ -45,7 +45,7 @@ export class Ahead {
   }
 
   /** Waits for them. What needs to be asked anew, `diag` is asked. */
-  collect(diag: Dumper): Collected {
+  collect(diag: Dumper): DumpReplay {
     aboutList(this.#requests.some(({ extensions }) => (extensions & extension(INET_DIAG_INFO)) !== 0));
     const datagrams: Uint8Array[] = [];
     let bytes: number | null = null;
@@ -55,7 +55,7 @@ export class Ahead {
     });
     // A long dump goes on from here: while it lasts, the kernel has refused those behind it.
     if (bytes !== null) datagrams.push(...this.#rest());
-    return new Collected(this.#requests.map((request, i) => ({ request, sequence: sequenceOf(i), datagrams })), diag);
+    return new DumpReplay(this.#requests.map((request, i) => ({ request, sequence: sequenceOf(i), datagrams })), diag);
   }
 
   /** What there is to read still. */
@@ -125,7 +125,7 @@ export interface Collection {
  * A namespace of which some dumps have been collected; for all others it is asked anew, and for all that come after one of
  * TCP for which it was.
  */
-export class Collected implements Dumper {
+export class DumpReplay implements Dumper {
   readonly #collections: Collection[];
   readonly #diag: Dumper;
   readonly #row = new InetDiagMsg();

@@ -7,15 +7,15 @@ import { CLOSE_LISTS } from "../front/journal.ts";
 import { extension, INET_DIAG_INFO, type InetDiagMsg } from "../linux/netlink/inet_diag.ts";
 import { CONNECTED, type State, stateMask, stateName } from "../model/tcp_states.ts";
 import { localAddresses } from "../linux/netns/addresses.ts";
-import { NotEntered } from "../linux/netns/enter.ts";
+import { NetnsError } from "../linux/netns/enter.ts";
 import { hasCapability } from "../linux/proc/permissions.ts";
 import { processes } from "../linux/proc/process.ts";
 import { pulse } from "../linux/proc/pulse.ts";
-import { Places } from "./namespaces.ts";
+import { NamespaceSet } from "./namespaces.ts";
 import { compileBytecode } from "./bytecode.ts";
 import { EVERYTHING } from "./filter.ts";
-import { asksForInfo, mentions, queries, type Query } from "./dump_plan.ts";
-import { lasting, type Target } from "./criteria.ts";
+import { asksForInfo, type DumpPlan, mentions, planDumps } from "./dump_plan.ts";
+import { type CompiledSelection, stableConditions } from "./criteria.ts";
 import type { Dumper } from "./parallel_dump.ts";
 import { listConnections, requestsOf, sockIdOf } from "./sockets.ts";
 import type { DumpRequest, SockDiag } from "../linux/netlink/sock_diag.ts";
@@ -28,25 +28,25 @@ const WITHOUT_INFO = "how connections have been, which the selection asks for, c
 
 /** Looks for the connections of a target, as often as it is asked to. */
 export class Selector {
-  readonly #target: Target;
+  readonly #selection: CompiledSelection;
   readonly #extensions: number;
   /** Whether what INET_DIAG_INFO tells is left out, since the kernel does not come to an end with it. */
   readonly hidesInfo: boolean;
-  readonly #places: Places;
-  readonly #queries = new Map<number, readonly Query[]>();
+  readonly #namespaces: NamespaceSet;
+  readonly #plans = new Map<number, readonly DumpPlan[]>();
   readonly #asksForMark: boolean;
 
   /**
    * @param extensions Bits of the reply attributes that connections are to be filled from.
    */
-  constructor(target: Target, extensions = 0) {
-    this.#target = target;
-    const wanted = extensions | (asksForInfo(target.filter) ? extension(INET_DIAG_INFO) : 0);
+  constructor(selection: CompiledSelection, extensions = 0) {
+    this.#selection = selection;
+    const wanted = extensions | (asksForInfo(selection.filter) ? extension(INET_DIAG_INFO) : 0);
     // The kernel takes each socket's lock for it.
     this.hidesInfo = isUnresponsive(CLOSE_LISTS) && (wanted & extension(INET_DIAG_INFO)) !== 0;
     this.#extensions = this.hidesInfo ? wanted & ~extension(INET_DIAG_INFO) : wanted;
-    this.#places = new Places(target.netns, target.notNetns ?? [], processes);
-    this.#asksForMark = mentions(target.filter, "mark");
+    this.#namespaces = new NamespaceSet(selection.netns, selection.notNetns ?? [], processes);
+    this.#asksForMark = mentions(selection.filter, "mark");
   }
 
   /**
@@ -66,18 +66,18 @@ export class Selector {
    *
    * @param chooses Asked about each row that matches.
    */
-  *selectInParts(states: number = this.#target.states, chooses?: RowPredicate): Generator<Connection[], void> {
-    const mask = states & this.#target.states;
+  *selectInParts(states: number = this.#selection.states, chooses?: RowPredicate): Generator<Connection[], void> {
+    const mask = states & this.#selection.states;
     yield* this.#listInParts((netns) => {
-      const wanted = this.#queriesIn(netns, mask);
-      return chooses === undefined ? wanted : wanted.map((query) => narrowed(query, chooses));
+      const plans = this.#plansIn(netns, mask);
+      return chooses === undefined ? plans : plans.map((plan) => narrowed(plan, chooses));
     });
-    this.#target.local?.verify();
+    this.#selection.local?.verify();
   }
 
   /** Whether each part of a selection stands by itself: nothing that comes later takes something from it. */
   get isInParts(): boolean {
-    return this.#target.local === undefined;
+    return this.#selection.local === undefined;
   }
 
   /**
@@ -88,9 +88,9 @@ export class Selector {
    */
   selectNew(isKnown: (cookie: string) => boolean): Connection[] {
     return this.#list((netns) => {
-      return this.#queriesIn(netns, this.#target.states).map((query) => ({
-        ...query,
-        matches: (row) => query.matches(row) && !isKnown(row.cookie),
+      return this.#plansIn(netns, this.#selection.states).map((plan) => ({
+        ...plan,
+        matches: (row) => plan.matches(row) && !isKnown(row.cookie),
       }));
     });
   }
@@ -102,8 +102,8 @@ export class Selector {
   remaining(known: Iterable<Connection>): Connection[] {
     const byIdentity = new Map([...known].map((connection) => [identityOf(connection), connection]));
     const spaces = new Set([...byIdentity.values()].map(({ netns }) => netns));
-    const wanted = queries(lasting(this.#target.filter), CONNECTED | this.#target.states);
-    return this.#list((netns) => spaces.has(netns) ? wanted : []).filter((now) => {
+    const plans = planDumps(stableConditions(this.#selection.filter), CONNECTED | this.#selection.states);
+    return this.#list((netns) => spaces.has(netns) ? plans : []).filter((now) => {
       const then = byIdentity.get(identityOf(now));
       return then !== undefined && endsOf(now) === endsOf(then) &&
         (now.state !== "TIME-WAIT" || then.state === "TIME-WAIT");
@@ -116,34 +116,34 @@ export class Selector {
     return (netns, port) => ports.has(`${netns}/${port}`);
   }
 
-  #list(queriesIn: (netns: number) => readonly Query[]): Connection[] {
-    return [...this.#listInParts(queriesIn)].flat();
+  #list(plansIn: (netns: number) => readonly DumpPlan[]): Connection[] {
+    return [...this.#listInParts(plansIn)].flat();
   }
 
-  *#listInParts(queriesIn: (netns: number) => readonly Query[]): Generator<Connection[], void> {
+  *#listInParts(plansIn: (netns: number) => readonly DumpPlan[]): Generator<Connection[], void> {
     let found: Connection[][] = [];
-    const known = new Map<number, readonly Query[]>();
-    const wantedIn = (netns: number): readonly Query[] => {
-      const wanted = known.get(netns) ?? queriesIn(netns);
-      known.set(netns, wanted);
-      return wanted;
+    const known = new Map<number, readonly DumpPlan[]>();
+    const plansOnceIn = (netns: number): readonly DumpPlan[] => {
+      const plans = known.get(netns) ?? plansIn(netns);
+      known.set(netns, plans);
+      return plans;
     };
     // Most namespaces are asked the same.
-    const requests = new Map<readonly Query[], DumpRequest[]>();
+    const requests = new Map<readonly DumpPlan[], DumpRequest[]>();
     const requestsIn = (netns: number): DumpRequest[] => {
-      const wanted = wantedIn(netns);
-      const made = requests.get(wanted) ?? requestsOf(wanted, this.#extensions);
-      requests.set(wanted, made);
+      const plans = plansOnceIn(netns);
+      const made = requests.get(plans) ?? requestsOf(plans, this.#extensions);
+      requests.set(plans, made);
       return made;
     };
     const list = (netns: number, diag: Dumper) => {
       pulse();
-      const wanted = wantedIn(netns);
-      if (this.#asksForMark && wanted.length > 0) verifyMarks(diag);
-      if (wanted.length > 0) found.push(listConnections(diag, wanted, this.#extensions, netns));
+      const plans = plansOnceIn(netns);
+      if (this.#asksForMark && plans.length > 0) verifyMarks(diag);
+      if (plans.length > 0) found.push(listConnections(diag, plans, this.#extensions, netns));
     };
     try {
-      for (const _ of this.#places.forEach(list, requestsIn)) {
+      for (const _ of this.#namespaces.forEach(list, requestsIn)) {
         yield this.#named(found.flat());
         found = [];
       }
@@ -156,29 +156,29 @@ export class Selector {
 
   /** With the names of their namespaces, where there are several. */
   #named(connections: Connection[]): Connection[] {
-    if (this.#places.areSeveral) {
-      for (const connection of connections) connection.netns_name = this.#places.nameOf(connection.netns);
+    if (this.#namespaces.areSeveral) {
+      for (const connection of connections) connection.netns_name = this.#namespaces.nameOf(connection.netns);
     }
     return connections;
   }
 
-  #queriesIn(netns: number, states: number): readonly Query[] {
-    const { filter, local } = this.#target;
-    if (local) return queries(this.#places.within(netns, () => local.compile(localAddresses)), states);
-    let wanted = this.#queries.get(states);
-    if (wanted === undefined) this.#queries.set(states, wanted = queries(filter, states));
-    return wanted;
+  #plansIn(netns: number, states: number): readonly DumpPlan[] {
+    const { filter, local } = this.#selection;
+    if (local) return planDumps(this.#namespaces.within(netns, () => local.compile(localAddresses)), states);
+    let plans = this.#plans.get(states);
+    if (plans === undefined) this.#plans.set(states, plans = planDumps(filter, states));
+    return plans;
   }
 
   /** Why connections may have been missed: what was not listed, and namespaces that may not be entered, each named. */
   get unseen(): string[] {
-    const withoutInfo = this.hidesInfo && asksForInfo(this.#target.filter);
-    return [...(withoutInfo ? [WITHOUT_INFO] : []), ...this.#places.unseen];
+    const withoutInfo = this.hidesInfo && asksForInfo(this.#selection.filter);
+    return [...(withoutInfo ? [WITHOUT_INFO] : []), ...this.#namespaces.unseen];
   }
 
   /** sock_diag of the namespace that a connection is in. */
   diagOf(connection: Pick<Connection, "netns">): SockDiag {
-    return this.#places.diagOf(connection);
+    return this.#namespaces.diagOf(connection);
   }
 
   /** The state that a TCP socket is in now, as `LookUp` has it. */
@@ -188,22 +188,22 @@ export class Selector {
       return state === null ? null : stateName(state);
     } catch (error) {
       // Nobody lives in its namespace any more.
-      if (error instanceof NotEntered && error.reason === "gone") return null;
+      if (error instanceof NetnsError && error.reason === "gone") return null;
       throw error;
     }
   }
 
   /** Does something inside each namespace in which connections are looked for. Returns what came of it, by inode number. */
   inEachNetns<T>(work: () => T): Map<number, T> {
-    return this.#places.inEach(work);
+    return this.#namespaces.inEach(work);
   }
 
   close(): void {
-    this.#places.close();
+    this.#namespaces.close();
   }
 }
 
-const LISTENERS = queries(EVERYTHING, stateMask("LISTEN"));
+const LISTENERS = planDumps(EVERYTHING, stateMask("LISTEN"));
 
 const ANY_MARK = compileBytecode({ op: "mark", value: 0, mask: 0 });
 
@@ -223,10 +223,10 @@ function verifyMarks(diag: Dumper): void {
 }
 
 /** A query for those of its rows that are chosen besides. */
-function narrowed(query: Query, chooses: RowPredicate): Query {
+function narrowed(plan: DumpPlan, chooses: RowPredicate): DumpPlan {
   return {
-    ...query,
-    matches: (row) => query.matches(row) && chooses(row),
-    matchesMptcp: (row) => query.matchesMptcp(row) && chooses(row),
+    ...plan,
+    matches: (row) => plan.matches(row) && chooses(row),
+    matchesMptcp: (row) => plan.matchesMptcp(row) && chooses(row),
   };
 }

@@ -13,23 +13,8 @@ import { decodeMptcpInfo, decodeTcpInfo } from "../linux/netlink/tcp_info.ts";
 import { formatAddress, formatEndpoint, ipv4, parseAddress, type Words } from "../model/address.ts";
 import { type Connection, endsOf, identityOf, type Info, type Timer } from "../model/connection.ts";
 import { stateMask, stateName } from "../model/tcp_states.ts";
+import type { DumpPlan } from "./dump_plan.ts";
 import type { Dumper } from "./parallel_dump.ts";
-
-/** Which connections, in the terms of sock_diag. */
-export interface Query {
-  /** The families to list: AF_INET, AF_INET6 or both. */
-  readonly families: readonly number[];
-  /** Mask of 1 << state. */
-  readonly states: number;
-  /** The kernel's filter. It may let more through than `matches`, never less. */
-  readonly bytecode: Uint8Array | null;
-  /** What to ask for where the kernel refuses `bytecode`. */
-  readonly fallback: Uint8Array | null;
-  /** Decides. */
-  matches(row: InetDiagMsg): boolean;
-  /** Decides for rows of MPTCP connections, where that is another question. */
-  matchesMptcp?(row: InetDiagMsg): boolean;
-}
 
 const OPEN_STATES = ~stateMask("LISTEN") >>> 0;
 
@@ -44,20 +29,20 @@ const OPEN_STATES = ~stateMask("LISTEN") >>> 0;
  */
 export function listConnections(
   diag: Dumper,
-  queries: readonly Query[],
+  plans: readonly DumpPlan[],
   extensions: number,
   netns: number,
 ): Connection[] {
   const connections = new Map<string, Connection>();
   const multipath = new Multipath();
   const listMptcp = () => {
-    for (const query of queries) {
-      for (const request of mptcpRequests(query, extensions)) {
+    for (const plan of plans) {
+      for (const request of mptcpRequests(plan, extensions)) {
         dumpIfSupported(diag, request, (row) => {
           const connection = withInfo(connectionOf(row, "mptcp", netns), row, extensions);
-          const matches = query.matchesMptcp?.(row) ?? query.matches(row);
+          const matches = plan.matchesMptcp(row);
           multipath.add(connection, matches);
-          if (matches && query.states >>> row.state & 1) connections.set(identityOf(connection), connection);
+          if (matches && plan.states >>> row.state & 1) connections.set(identityOf(connection), connection);
         });
       }
     }
@@ -65,10 +50,10 @@ export function listConnections(
 
   listMptcp();
   const sockets = new Map<string, Connection>();
-  for (const query of queries) {
-    if (query.families.length === 0) continue;
-    dumpFiltered(diag, tcpRequest(query, extensions), query, (row) => {
-      if (!query.matches(row)) return;
+  for (const plan of plans) {
+    if (plan.families.length === 0) continue;
+    dumpFiltered(diag, tcpRequest(plan, extensions), plan, (row) => {
+      if (!plan.matches(row)) return;
       const connection = withInfo(connectionOf(row, "tcp", netns), row, extensions);
       sockets.set(connection.cookie, connection);
     });
@@ -79,17 +64,17 @@ export function listConnections(
 }
 
 /** The dumps that a list consists of, in their order, unless the kernel refuses one or there is no TCP socket. */
-export function requestsOf(queries: readonly Query[], extensions: number): DumpRequest[] {
-  const asked = queries.filter(({ families }) => families.length > 0);
-  const mptcp = asked.flatMap((query) => mptcpRequests(query, extensions));
-  return [...mptcp, ...asked.map((query) => tcpRequest(query, extensions)), ...mptcp];
+export function requestsOf(plans: readonly DumpPlan[], extensions: number): DumpRequest[] {
+  const asked = plans.filter(({ families }) => families.length > 0);
+  const mptcp = asked.flatMap((plan) => mptcpRequests(plan, extensions));
+  return [...mptcp, ...asked.map((plan) => tcpRequest(plan, extensions)), ...mptcp];
 }
 
 /**
  * Hardly filtered, and in every state: a subflow is recognised by its connection, selected or not, open or closing. Only
  * where listeners do not matter they are left out, since the kernel looks for them in a table of their own.
  */
-function mptcpRequests({ families, states, fallback }: Query, extensions: number): DumpRequest[] {
+function mptcpRequests({ families, states, fallback }: DumpPlan, extensions: number): DumpRequest[] {
   return families.map((family) => ({
     family,
     protocol: IPPROTO_MPTCP,
@@ -99,13 +84,13 @@ function mptcpRequests({ families, states, fallback }: Query, extensions: number
   }));
 }
 
-function tcpRequest(query: Query, extensions: number): DumpRequest {
+function tcpRequest(plan: DumpPlan, extensions: number): DumpRequest {
   return {
-    family: query.families.length === 2 ? AF_UNSPEC : query.families[0],
+    family: plan.families.length === 2 ? AF_UNSPEC : plan.families[0],
     protocol: IPPROTO_TCP,
-    states: query.states,
+    states: plan.states,
     extensions: extensions | extension(INET_DIAG_SHUTDOWN),
-    bytecode: query.bytecode,
+    bytecode: plan.bytecode,
   };
 }
 
@@ -164,12 +149,12 @@ function infoOf(protocol: "tcp" | "mptcp", row: InetDiagMsg): Info | null {
 type Each = (row: InetDiagMsg) => void;
 
 /** A filter that the kernel refuses costs time, never correctness. */
-function dumpFiltered(diag: Dumper, request: DumpRequest, query: Query, each: Each): void {
+function dumpFiltered(diag: Dumper, request: DumpRequest, plan: DumpPlan, each: Each): void {
   try {
     diag.dump(request, each);
   } catch (error) {
-    if (query.bytecode === query.fallback || !isSyscallError(error, "EINVAL", "EPERM")) throw error;
-    diag.dump({ ...request, bytecode: query.fallback }, each);
+    if (plan.bytecode === plan.fallback || !isSyscallError(error, "EINVAL", "EPERM")) throw error;
+    diag.dump({ ...request, bytecode: plan.fallback }, each);
   }
 }
 

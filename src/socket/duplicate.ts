@@ -32,7 +32,7 @@ import { busyWith, slippedThrough, type Traffic } from "./traffic.ts";
 const MAX_PROCESSES = 256;
 
 /** The processes whose descriptors are being duplicated: each is opened once, not for each of its descriptors. */
-export class Processes {
+export class PidfdCache {
   readonly #pidfds = new Map<number, Descriptor>();
   readonly #lookUp: LookUp;
 

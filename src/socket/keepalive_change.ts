@@ -3,11 +3,11 @@
 import { type Descriptor, getsockopt, isSyscallError } from "../../ffi/libc.ts";
 import type { KeepaliveSettings, RefusedOption } from "../model/connection.ts";
 import { apply, read, turnOff } from "./keepalive_options.ts";
-import { optionOf, type SocketUse, withoutEffect } from "../keepalive/socket_options.ts";
+import { optionOf, type SocketPhase, withoutEffect } from "../keepalive/socket_options.ts";
 import type { KeepaliveName, KeepaliveValues } from "../keepalive/values.ts";
 
 /** What is wanted of a socket. */
-export interface Wish {
+export interface DesiredKeepalive {
   /** Keepalive with these values, or none. */
   readonly values: KeepaliveValues | "off";
   /** Leave what the application has chosen: keepalive that is on, and any user timeout. */
@@ -24,7 +24,7 @@ export interface Change {
   /** What does not read back as wanted, though the socket has the option. */
   readonly unmet: readonly SettingName[];
   /** Whether the application's own choice was left. */
-  readonly left: boolean;
+  readonly keptByApplication: boolean;
 }
 
 type SettingName = keyof KeepaliveSettings;
@@ -38,15 +38,19 @@ const EXTRAS = ["syncnt", "maxseg", "window_clamp", "defer_accept_s"] as const s
  *
  * @throws {SyscallError} When it is not a TCP or MPTCP socket.
  */
-export function change(socket: Descriptor, wish: Wish, use: SocketUse, dry_run = false): Change {
-  const before = readSettings(socket, wish, use);
-  const left = wish.only_missing === true && before.enabled;
-  const planned = left ? before : plannedSettings(before, wish, use);
-  if (dry_run || sameSettings(before, planned)) return { before, after: planned, refused: [], unmet: [], left };
-  const results = wish.values === "off" ? turnOff(socket) : apply(socket, missing(before, wish, wish.values), use);
+export function change(socket: Descriptor, desired: DesiredKeepalive, phase: SocketPhase, dry_run = false): Change {
+  const before = readSettings(socket, desired, phase);
+  const keptByApplication = desired.only_missing === true && before.enabled;
+  const planned = keptByApplication ? before : plannedSettings(before, desired, phase);
+  if (dry_run || sameSettings(before, planned)) {
+    return { before, after: planned, refused: [], unmet: [], keptByApplication };
+  }
+  const results = desired.values === "off"
+    ? turnOff(socket)
+    : apply(socket, missing(before, desired, desired.values), phase);
   const refused = results.flatMap(({ option, value, error }) => error === null ? [] : [{ option, value, error }]);
-  const after = readSettings(socket, wish, use);
-  return { before, after, refused, unmet: unmetSettings(planned, after, refused), left };
+  const after = readSettings(socket, desired, phase);
+  return { before, after, refused, unmet: unmetSettings(planned, after, refused), keptByApplication };
 }
 
 /**
@@ -68,20 +72,24 @@ function isExtra(name: SettingName): name is (typeof EXTRAS)[number] {
 }
 
 /** The values to set, without those that are the application's already. */
-function missing(before: KeepaliveSettings, { only_missing }: Wish, values: KeepaliveValues): KeepaliveValues {
+function missing(
+  before: KeepaliveSettings,
+  { only_missing }: DesiredKeepalive,
+  values: KeepaliveValues,
+): KeepaliveValues {
   return only_missing && before.user_timeout_ms ? { ...values, user_timeout_ms: 0 } : values;
 }
 
 /** The extras that were asked for and have an effect on a socket of that use. */
-function extrasOf(values: KeepaliveValues, use: SocketUse): (typeof EXTRAS)[number][] {
-  const idle = withoutEffect(values, use);
+function extrasOf(values: KeepaliveValues, phase: SocketPhase): (typeof EXTRAS)[number][] {
+  const idle = withoutEffect(values, phase);
   return EXTRAS.filter((name) => values[name] !== 0 && !idle.includes(name));
 }
 
-function readSettings(socket: Descriptor, { values }: Wish, use: SocketUse): KeepaliveSettings {
+function readSettings(socket: Descriptor, { values }: DesiredKeepalive, phase: SocketPhase): KeepaliveSettings {
   const settings: KeepaliveSettings = read(socket);
   if (values === "off") return settings;
-  for (const name of extrasOf(values, use)) settings[name] = readExtra(socket, name);
+  for (const name of extrasOf(values, phase)) settings[name] = readExtra(socket, name);
   return settings;
 }
 
@@ -97,9 +105,13 @@ function readExtra(socket: Descriptor, name: KeepaliveName): number | null {
 }
 
 /** What `wish` makes of a socket that has `before`. An option that the socket does not have it will not get. */
-export function plannedSettings(before: KeepaliveSettings, wish: Wish, use: SocketUse): KeepaliveSettings {
-  if (wish.values === "off") return { ...before, enabled: false };
-  const values = missing(before, wish, wish.values);
+export function plannedSettings(
+  before: KeepaliveSettings,
+  desired: DesiredKeepalive,
+  phase: SocketPhase,
+): KeepaliveSettings {
+  if (desired.values === "off") return { ...before, enabled: false };
+  const values = missing(before, desired, desired.values);
   const { idle_s, interval_s, count, user_timeout_ms } = before;
   const planned: KeepaliveSettings = {
     ...before,
@@ -109,7 +121,7 @@ export function plannedSettings(before: KeepaliveSettings, wish: Wish, use: Sock
     count: values.count || count,
     user_timeout_ms: user_timeout_ms === null ? null : values.user_timeout_ms || user_timeout_ms,
   };
-  for (const name of extrasOf(values, use)) {
+  for (const name of extrasOf(values, phase)) {
     if (before[name] === null) continue;
     planned[name] = name === "defer_accept_s" ? deferral(values.defer_accept_s) : values[name];
   }

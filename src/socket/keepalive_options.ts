@@ -10,7 +10,7 @@ import {
   SOL_SOCKET,
 } from "../../ffi/libc.ts";
 import { TCP_KEEPCNT, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_USER_TIMEOUT } from "../../ffi/tcp.ts";
-import { KEEPALIVE_SWITCH, type SocketUse, type Step, steps } from "../keepalive/socket_options.ts";
+import { KEEPALIVE_SWITCH, type SocketPhase, type Step, steps } from "../keepalive/socket_options.ts";
 import type { Keepalive, KeepaliveValues } from "../keepalive/values.ts";
 
 /** What became of one option. */
@@ -34,8 +34,8 @@ function take(socket: Descriptor, { option, level, name, value }: Step): OptionR
 }
 
 /** Turns keepalive on with `values`. One option that the kernel refuses does not keep the others from being set. */
-export function apply(socket: Descriptor, values: KeepaliveValues, use: SocketUse): OptionResult[] {
-  return steps(values, use).map((step) => take(socket, step));
+export function apply(socket: Descriptor, values: KeepaliveValues, phase: SocketPhase): OptionResult[] {
+  return steps(values, phase).map((step) => take(socket, step));
 }
 
 /** Turns keepalive off. TCP_USER_TIMEOUT and the rest stay as they are. */

@@ -2,9 +2,9 @@
 // descriptor.
 
 import { isSyscallError } from "../../ffi/libc.ts";
-import { borrow } from "./with_duplicate.ts";
+import { withDuplicate } from "./with_duplicate.ts";
 import type { Connection, Keepalive } from "../model/connection.ts";
-import { Processes } from "./duplicate.ts";
+import { PidfdCache } from "./duplicate.ts";
 import type { LookUp } from "./proof.ts";
 import { type KeepaliveSysctls, readSysctls } from "../keepalive/detection.ts";
 import { read } from "./keepalive_options.ts";
@@ -19,11 +19,11 @@ export interface Unread {
 
 /** Reads the keepalive of connections whose owners are known. */
 export class KeepaliveReader {
-  readonly #processes: Processes;
+  readonly #pidfds: PidfdCache;
   readonly #unread = new Map<string, number>();
 
   constructor(lookUp: LookUp) {
-    this.#processes = new Processes(lookUp);
+    this.#pidfds = new PidfdCache(lookUp);
   }
 
   /**
@@ -31,10 +31,10 @@ export class KeepaliveReader {
    * it is open, the application's own close(2) would not end the connection.
    */
   read(connection: Connection): Keepalive | null {
-    const borrowed = borrow(this.#processes, connection, read);
-    const failed = borrowed === null || borrowed === "ended";
-    if (!failed && "value" in borrowed) return borrowed.value;
-    const reason = failed ? withoutHolder(connection) : borrowed.refusal.error;
+    const result = withDuplicate(this.#pidfds, connection, read);
+    const failed = result === null || result === "ended";
+    if (!failed && "value" in result) return result.value;
+    const reason = failed ? withoutHolder(connection) : result.refusal.error;
     this.#unread.set(reason, (this.#unread.get(reason) ?? 0) + 1);
     return null;
   }
@@ -46,7 +46,7 @@ export class KeepaliveReader {
   }
 
   close(): void {
-    this.#processes.close();
+    this.#pidfds.close();
   }
 }
 

@@ -1,13 +1,13 @@
 // Working on a socket of another process through a duplicate of its descriptor, for some microseconds.
 
 import { type Descriptor, isSyscallError, type SyscallError } from "../../ffi/libc.ts";
-import { missingForGetfd } from "../linux/proc/permissions.ts";
+import { explainGetfdDenied } from "../linux/proc/permissions.ts";
 import type { Connection, Outcome, Owner } from "../model/connection.ts";
 import { isPassing } from "../model/errors.ts";
-import type { Processes } from "./duplicate.ts";
+import type { PidfdCache } from "./duplicate.ts";
 
 /** What came of it: what `use` returned, or what kept it from being done, with the owner where that was. */
-export type Borrowed<T> = { readonly value: T } | { readonly refusal: Refusal; readonly owner: Owner };
+export type DuplicateResult<T> = { readonly value: T } | { readonly refusal: Refusal; readonly owner: Owner };
 
 /**
  * Calls `use` with a duplicate of the first owner's descriptor that may be opened, and closes that at once: as long as
@@ -16,15 +16,15 @@ export type Borrowed<T> = { readonly value: T } | { readonly refusal: Refusal; r
  * @returns `ended` when the connection has ended; null when none of the owners holds the socket any more, so that they have
  * to be looked for again.
  */
-export function borrow<T>(
-  processes: Processes,
+export function withDuplicate<T>(
+  pidfds: PidfdCache,
   connection: Connection,
   use: (socket: Descriptor) => T,
-): Borrowed<T> | "ended" | null {
-  let refused: Borrowed<T> | null = null;
+): DuplicateResult<T> | "ended" | null {
+  let refused: DuplicateResult<T> | null = null;
   for (const owner of connection.owners) {
     try {
-      const duplicate = processes.duplicate(connection, owner);
+      const duplicate = pidfds.duplicate(connection, owner);
       if (duplicate === null) continue;
       if (duplicate === "ended") return "ended";
       try {
@@ -34,7 +34,7 @@ export function borrow<T>(
       }
     } catch (error) {
       if (!isSyscallError(error)) throw error;
-      refused ??= { refusal: refusalOf(error), owner };
+      refused ??= { refusal: explainDuplicateError(error), owner };
     }
   }
   return refused;
@@ -57,14 +57,14 @@ let missing: string | undefined;
 const FORBIDDEN = "a seccomp profile, a cgroup's program or a security module forbids it";
 
 /** Explains a failed pidfd_open(2) or pidfd_getfd(2), or what failed on the duplicate. */
-export function refusalOf(error: SyscallError): Refusal {
+export function explainDuplicateError(error: SyscallError): Refusal {
   const { syscall, code, message } = error;
   const takes = syscall === "pidfd_open" || syscall === "pidfd_getfd";
   switch (code) {
     case "EPERM":
     case "EACCES":
       // What is missing is the same for every connection of a run, and takes reading files.
-      return { outcome: "denied", error: takes ? missing ??= missingForGetfd() : `${message}: ${FORBIDDEN}` };
+      return { outcome: "denied", error: takes ? missing ??= explainGetfdDenied() : `${message}: ${FORBIDDEN}` };
     case "ETIMEDOUT":
       return { outcome: "failed", error: UNRESPONSIVE };
     case "ENOSYS":

@@ -4,7 +4,7 @@ import { assertEquals, assertMatch } from "@std/assert";
 import { Actor } from "../../src/act/disconnect.ts";
 import type { Connection, Outcome } from "../../src/model/connection.ts";
 import { NLMSG_ERROR, NLMSGHDR_SIZE } from "../../src/linux/netlink/message.ts";
-import { NotEntered } from "../../src/linux/netns/enter.ts";
+import { NetnsError } from "../../src/linux/netns/enter.ts";
 import { SockDiag } from "../../src/linux/netlink/sock_diag.ts";
 
 const [ENOENT, EOPNOTSUPP] = [2, 95];
@@ -83,7 +83,7 @@ Deno.test("a connection in a network namespace that cannot be entered is not sai
   actor.destroy(
     there,
     new SockDiag(() => {
-      throw new NotEntered(place, "gone");
+      throw new NetnsError(place, "gone");
     }),
   );
   assertEquals(there.outcome !== "already-gone", true);

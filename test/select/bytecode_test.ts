@@ -4,7 +4,7 @@ import { assert, assertEquals } from "@std/assert";
 import { parsePrefix, type Prefix } from "../../src/model/address.ts";
 import { compileBytecode } from "../../src/select/bytecode.ts";
 import { all, any, EVERYTHING, type Filter, not, NOTHING } from "../../src/select/filter.ts";
-import { familiesOf, mentions, queries, statesOf } from "../../src/select/dump_plan.ts";
+import { familiesOf, mentions, planDumps, statesOf } from "../../src/select/dump_plan.ts";
 import { ALL_STATES } from "../../src/model/tcp_states.ts";
 import { audit, run } from "./kernel.ts";
 import { Random, randomSocket } from "./random.ts";
@@ -93,22 +93,22 @@ Deno.test("only states in which something can match are asked for", () => {
   assertEquals(statesOf(state(0b110)), 0b110);
   assertEquals(statesOf(not(state(0b110))), ALL_STATES & ~0b110);
   assertEquals(statesOf(any([all([state(0b10), dport(80)]), state(0b100)])), 0b110);
-  assertEquals(queries(state(0b10), 0b110).map(({ states }) => states), [0b10]);
+  assertEquals(planDumps(state(0b10), 0b110).map(({ states }) => states), [0b10]);
 });
 
 Deno.test("nothing is asked where nothing can match", () => {
-  assertEquals(queries(NOTHING), []);
-  assertEquals(queries(all([dst("10.0.0.1"), NOTHING])), []);
-  assertEquals(queries({ op: "state", mask: 0b10 }, 0b100), []);
+  assertEquals(planDumps(NOTHING), []);
+  assertEquals(planDumps(all([dst("10.0.0.1"), NOTHING])), []);
+  assertEquals(planDumps({ op: "state", mask: 0b10 }, 0b100), []);
 });
 
 Deno.test("autobound takes two dumps only where both can match, and cannot do without the kernel", () => {
   const autobound: Filter = { op: "autobound" };
-  const [only, ...none] = queries(all([autobound, dport(80)]));
+  const [only, ...none] = planDumps(all([autobound, dport(80)]));
   assertEquals(none, []);
   assertEquals(only.fallback, new Uint8Array([6, 4, 8, 0]));
-  assertEquals(queries(any([autobound, dport(80)])).length, 2);
-  assertEquals(queries(dport(80))[0].fallback, null);
+  assertEquals(planDumps(any([autobound, dport(80)])).length, 2);
+  assertEquals(planDumps(dport(80))[0].fallback, null);
 });
 
 Deno.test("mentions finds a condition wherever it is", () => {

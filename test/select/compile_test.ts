@@ -4,7 +4,7 @@ import { assert, assertEquals } from "@std/assert";
 import { compileBytecode } from "../../src/select/bytecode.ts";
 import type { Filter } from "../../src/select/filter.ts";
 import { compileMatcher } from "../../src/select/matcher.ts";
-import { familiesOf, queries, statesOf } from "../../src/select/dump_plan.ts";
+import { familiesOf, planDumps, statesOf } from "../../src/select/dump_plan.ts";
 import { audit, run } from "./kernel.ts";
 import { meaning } from "./meaning.ts";
 import { Random, randomFilter, randomSocket } from "./random.ts";
@@ -90,7 +90,7 @@ Deno.test("the bytecode accepts no more than is meant where the kernel can decid
 
 Deno.test("the queries find each socket that is meant once, with autobound, and with their fallbacks too", () => {
   forMany(4, CONDITIONS, (filter, sockets) => {
-    const all = queries(filter);
+    const all = planDumps(filter);
     for (const which of ["bytecode", "fallback"] as const) {
       for (const socket of sockets) {
         const found = all.filter((query) => {

@@ -5,7 +5,7 @@ import { formatPrefix, parseAddress, parsePrefix } from "../../src/model/address
 import { ALL_STATES, CONNECTED, stateMask } from "../../src/model/tcp_states.ts";
 import type { Filter } from "../../src/select/filter.ts";
 import type { SystemNames } from "../../src/select/names.ts";
-import { compileSelection, connectionsOnly, lasting, type Selection } from "../../src/select/criteria.ts";
+import { compileSelection, connectionsOnly, type Selection, stableConditions } from "../../src/select/criteria.ts";
 import { UsageError } from "../../src/model/errors.ts";
 
 function known<T>(table: Record<string, T>, what: string): (name: string) => T {
@@ -236,9 +236,12 @@ Deno.test("what lasts of a filter matches a connection for its whole life", () =
     { dst: "10.0.0.1", state: "estab", idle_for_ms: 5, not: { sport: 80, stalled: true, user: 1 } },
     names,
   );
-  assertEquals(show(lasting(filter)), "all(dst 10.0.0.1, not(src 80-80))");
-  assertEquals(lasting({ op: "any", terms: [{ op: "stalled" }, { op: "port", side: "dst", from: 1, to: 1 }] }), {
-    op: "any",
-    terms: [{ op: "all", terms: [] }, { op: "port", side: "dst", from: 1, to: 1 }],
-  });
+  assertEquals(show(stableConditions(filter)), "all(dst 10.0.0.1, not(src 80-80))");
+  assertEquals(
+    stableConditions({ op: "any", terms: [{ op: "stalled" }, { op: "port", side: "dst", from: 1, to: 1 }] }),
+    {
+      op: "any",
+      terms: [{ op: "all", terms: [] }, { op: "port", side: "dst", from: 1, to: 1 }],
+    },
+  );
 });

@@ -2,7 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { canTransfer } from "../../ffi/aio.ts";
-import { Ahead, Collected, WithoutTcp } from "../../src/select/parallel_dump.ts";
+import { DumpReplay, ParallelDump, WithoutTcp } from "../../src/select/parallel_dump.ts";
 import type { DumpRequest, SockDiag } from "../../src/linux/netlink/sock_diag.ts";
 import { openNetlinkNonblocking } from "../../src/linux/netlink/socket.ts";
 import { datagram, done, FakeKernel, message, refusal, row } from "../linux/netlink/kernel.ts";
@@ -39,16 +39,16 @@ Deno.test("what was asked for behind a dump of TCP that has to be asked for anew
     done(SEQUENCE + 1),
   ];
   const collections = [TCP, MPTCP].map((request, i) => ({ request, sequence: SEQUENCE + i, datagrams }));
-  const inOrder = new Collected(collections, kernel().diag);
+  const inOrder = new DumpReplay(collections, kernel().diag);
   assertEquals(ports(inOrder, TCP).at(-1), ANEW);
   assertEquals(ports(inOrder, MPTCP), [ANEW]);
-  const inOtherOrder = new Collected(collections, kernel().diag);
+  const inOtherOrder = new DumpReplay(collections, kernel().diag);
   assertEquals(ports(inOtherOrder, { ...TCP, states: 0 }), [ANEW]);
   assertEquals(ports(inOtherOrder, MPTCP), [2]);
 });
 
 function replayed(datagrams: readonly Uint8Array[], request = TCP): number[] {
-  return ports(new Collected([{ request: TCP, sequence: SEQUENCE, datagrams }], kernel().diag), request);
+  return ports(new DumpReplay([{ request: TCP, sequence: SEQUENCE, datagrams }], kernel().diag), request);
 }
 
 Deno.test("a dump that is whole is not asked for again", () => {
@@ -113,7 +113,7 @@ Deno.test("dumps that are asked for ahead are what one after the other gives, ho
   for (const count of [3, 300, 1500]) {
     listening(count, (expected) => {
       const ahead = Array.from({ length: 30 }, () => {
-        return new Ahead(openNetlinkNonblocking(), [LISTENERS, MPTCP_CONNECTIONS]);
+        return new ParallelDump(openNetlinkNonblocking(), [LISTENERS, MPTCP_CONNECTIONS]);
       });
       try {
         for (const dumps of ahead) {
@@ -131,7 +131,7 @@ Deno.test("a dump behind one that is longer than what is read ahead is asked for
   assert(canTransfer());
   for (const [count, expected] of [[3, []], [1500, [ANEW]]] as [number, number[]][]) {
     listening(count, () => {
-      const dumps = new Ahead(openNetlinkNonblocking(), [LISTENERS, MPTCP_CONNECTIONS]);
+      const dumps = new ParallelDump(openNetlinkNonblocking(), [LISTENERS, MPTCP_CONNECTIONS]);
       try {
         const collected = dumps.collect(kernel().diag);
         ports(collected, LISTENERS);
@@ -147,7 +147,7 @@ Deno.test("a dump that cannot be asked for is asked for anew", () => {
   assert(canTransfer());
   const closed = openNetlinkNonblocking();
   closed.close();
-  const dumps = new Ahead(closed, [LISTENERS]);
+  const dumps = new ParallelDump(closed, [LISTENERS]);
   assertEquals(ports(dumps.collect(kernel().diag), LISTENERS), [ANEW]);
   dumps.close();
 });

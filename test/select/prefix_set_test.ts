@@ -9,7 +9,7 @@ import {
   type Prefix,
   type Words,
 } from "../../src/model/address.ts";
-import { cover } from "../../src/select/aggregate.ts";
+import { aggregatePrefixes } from "../../src/select/aggregate.ts";
 import { PrefixSet } from "../../src/select/prefix_set.ts";
 import { Random } from "./random.ts";
 
@@ -67,24 +67,24 @@ Deno.test("the empty set holds nothing", () => {
 
 Deno.test("few prefixes are their own cover", () => {
   const few = prefixes("10.0.0.1", "2001:db8::/32", "::/0");
-  assertEquals(cover(few, 64).map(formatPrefix).sort(), few.map(formatPrefix).sort());
+  assertEquals(aggregatePrefixes(few, 64).map(formatPrefix).sort(), few.map(formatPrefix).sort());
 });
 
 Deno.test("a cover cuts at the widest gaps", () => {
   const addresses = prefixes("10.0.0.1", "10.0.0.2", "10.0.0.3", "192.168.7.4", "192.168.7.5", "2001:db8::1");
-  assertEquals(cover(addresses, 2).map(formatPrefix), ["10.0.0.0/30", "192.168.7.4/31", "2001:db8::1"]);
+  assertEquals(aggregatePrefixes(addresses, 2).map(formatPrefix), ["10.0.0.0/30", "192.168.7.4/31", "2001:db8::1"]);
 });
 
 Deno.test("a cover that lets most through is one prefix", () => {
   const addresses = prefixes(...Array.from({ length: 256 }, (_, i) => `10.0.0.${i}`));
-  assertEquals(cover(addresses, 64).map(formatPrefix), ["10.0.0.0/24"]);
+  assertEquals(aggregatePrefixes(addresses, 64).map(formatPrefix), ["10.0.0.0/24"]);
 });
 
 Deno.test("a cover holds all, and stays within its limit", () => {
   const random = new Random(8);
   for (const count of [1, 63, 64, 65, 1000]) {
     const many = manyPrefixes(random, count);
-    const covering = cover(many, 64);
+    const covering = aggregatePrefixes(many, 64);
     assert(covering.length <= 128);
     for (const { words, length } of many) {
       assert(

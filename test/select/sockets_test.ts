@@ -4,7 +4,8 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { SyscallError } from "../../ffi/libc.ts";
 import type { Connection } from "../../src/model/connection.ts";
 import { STATES } from "../../src/model/tcp_states.ts";
-import { listConnections, type Query } from "../../src/select/sockets.ts";
+import type { DumpPlan } from "../../src/select/dump_plan.ts";
+import { listConnections } from "../../src/select/sockets.ts";
 import {
   datagram,
   done,
@@ -22,7 +23,7 @@ const [TCP, MPTCP] = [6, 262];
 const [ENOENT, EPERM, EINVAL, ENOMEM] = [2, 1, 22, 12];
 const CONNECTED = 0b1011_0011_1110;
 
-function query(given: Partial<Query> = {}): Query {
+function plan(given: Partial<DumpPlan> = {}): DumpPlan {
   return {
     families: [AF_INET, AF_INET6],
     states: CONNECTED,
@@ -50,8 +51,8 @@ function answer({ type, sequence }: Request, rows: readonly Row[]): Uint8Array[]
   return [datagram(...rows.map((given) => message(type, sequence, row(given))), done(sequence))];
 }
 
-function list(kernel: FakeKernel, ...queries: Query[]): Connection[] {
-  return listConnections(kernel.diag, queries.length > 0 ? queries : [query()], 0, 4026531840);
+function list(kernel: FakeKernel, ...plans: DumpPlan[]): Connection[] {
+  return listConnections(kernel.diag, plans.length > 0 ? plans : [plan()], 0, 4026531840);
 }
 
 /** A connection in few words: `tcp 10.0.0.5:443 ESTAB`. */
@@ -59,8 +60,8 @@ function brief({ protocol, dst, state, subflow_of }: Connection): string {
   return `${protocol} ${dst.address}:${dst.port} ${state}${subflow_of ? ` of ${subflow_of}` : ""}`;
 }
 
-function briefs(kernel: FakeKernel, ...queries: Query[]): string[] {
-  return list(kernel, ...queries).map(brief);
+function briefs(kernel: FakeKernel, ...plans: DumpPlan[]): string[] {
+  return list(kernel, ...plans).map(brief);
 }
 
 Deno.test("TCP connections of both families are listed in one dump", () => {
@@ -75,17 +76,17 @@ Deno.test("TCP connections of both families are listed in one dump", () => {
 
 Deno.test("where one family will do, the other is not asked for; where none will, nothing is", () => {
   const kernel = kernelWith({ tcp: [{}] });
-  assertEquals(briefs(kernel, query({ families: [AF_INET6] })), []);
+  assertEquals(briefs(kernel, plan({ families: [AF_INET6] })), []);
   assertEquals(kernel.requests.map(({ family }) => family), [AF_INET6, AF_INET6]);
   const idle = kernelWith({ tcp: [{}] });
-  assertEquals(briefs(idle, query({ families: [] })), []);
+  assertEquals(briefs(idle, plan({ families: [] })), []);
   assertEquals(idle.requests, []);
 });
 
 Deno.test("states, the filter and INET_DIAG_SHUTDOWN are asked for", () => {
   const kernel = kernelWith({ tcp: [{ shutdown: 2, state: STATES["CLOSE-WAIT"] }] });
   const bytecode = Uint8Array.of(1, 4, 8, 0);
-  const [connection] = listConnections(kernel.diag, [query({ bytecode })], 0b10, 7);
+  const [connection] = listConnections(kernel.diag, [plan({ bytecode })], 0b10, 7);
   assertEquals([connection.shutdown, connection.state, connection.netns], [2, "CLOSE-WAIT", 7]);
   const { states, extensions, bytecode: sent } = kernel.requests.find(({ protocol }) => protocol === TCP)!;
   assertEquals({ states, extensions, sent }, { states: CONNECTED, extensions: 0b1000_0010, sent: bytecode });
@@ -96,12 +97,12 @@ Deno.test("rows that the query does not match are left out, whatever the kernel 
     tcp: [{ cookie: [1, 0], dport: 80 }, { cookie: [2, 0] }],
     mptcp: [{ inode: 5, dport: 80 }],
   });
-  assertEquals(briefs(kernel, query({ matches: ({ dport }) => dport === 443 })), ["tcp 10.0.0.5:443 ESTAB"]);
+  assertEquals(briefs(kernel, plan({ matches: ({ dport }) => dport === 443 })), ["tcp 10.0.0.5:443 ESTAB"]);
 });
 
 Deno.test("a socket that two queries select, or that is given twice, is listed once", () => {
   const kernel = kernelWith({ tcp: [{ cookie: [1, 0] }, { cookie: [1, 0] }], mptcp: [{ inode: 5, dport: 80 }] });
-  assertEquals(briefs(kernel, query(), query()), ["mptcp 10.0.0.5:80 ESTAB", "tcp 10.0.0.5:443 ESTAB"]);
+  assertEquals(briefs(kernel, plan(), plan()), ["mptcp 10.0.0.5:80 ESTAB", "tcp 10.0.0.5:443 ESTAB"]);
 });
 
 Deno.test("the subflows of an MPTCP connection are left out in its favour", () => {
@@ -121,8 +122,8 @@ Deno.test("a subflow whose connection is not selected says whose it is", () => {
     mptcp: [{ inode: 5, dst: [10, 0, 9, 9] }],
     tcp: [{ inode: 5, cookie: [1, 0], dst: [10, 0, 9, 9] }, { inode: 5, cookie: [2, 0] }],
   });
-  const matches: Query["matches"] = (row) => row.dstWord(3) === 0x0a000005;
-  assertEquals(briefs(kernel, query({ matches })), ["tcp 10.0.0.5:443 ESTAB of 10.0.9.9:443"]);
+  const matches: DumpPlan["matches"] = (row) => row.dstWord(3) === 0x0a000005;
+  assertEquals(briefs(kernel, plan({ matches })), ["tcp 10.0.0.5:443 ESTAB of 10.0.9.9:443"]);
 });
 
 Deno.test("an MPTCP connection that is closing keeps its subflows, which are still open", () => {
@@ -132,7 +133,7 @@ Deno.test("an MPTCP connection that is closing keeps its subflows, which are sti
   });
   assertEquals(briefs(kernel), ["mptcp 10.0.0.5:443 FIN-WAIT-2"]);
   // A later pass does not look at what is closing, and must not take the subflow for a connection that is new.
-  assertEquals(briefs(kernel, query({ states: 1 << STATES["ESTAB"] })), []);
+  assertEquals(briefs(kernel, plan({ states: 1 << STATES["ESTAB"] })), []);
 });
 
 Deno.test("MPTCP connections without a descriptor are told apart, and recognise their first subflow by its ends", () => {
@@ -196,7 +197,7 @@ Deno.test("a filter that the kernel refuses costs a second dump", () => {
       if (request.bytecode?.[0] === bytecode[0]) return [refusal(request.sequence, errno)];
       return answer(request, request.protocol === TCP ? [{}] : []);
     });
-    assertEquals(briefs(kernel, query({ families: [AF_INET], bytecode, fallback })), ["tcp 10.0.0.5:443 ESTAB"]);
+    assertEquals(briefs(kernel, plan({ families: [AF_INET], bytecode, fallback })), ["tcp 10.0.0.5:443 ESTAB"]);
     const sent = kernel.requests.map(({ protocol, bytecode }) => [protocol, bytecode?.[0]]);
     assertEquals(sent, [[MPTCP, 6], [TCP, 10], [TCP, 6], [MPTCP, 6]]);
   }
@@ -208,7 +209,7 @@ Deno.test("without a lesser filter, and for any other reason, a refusal is a fai
       protocol === MPTCP ? done(sequence) : refusal(sequence, errno),
     ]);
   const bytecode = Uint8Array.of(6, 4, 8, 0);
-  const same = query({ bytecode, fallback: bytecode });
+  const same = plan({ bytecode, fallback: bytecode });
   assertEquals(assertThrows(() => list(refusing(EINVAL), same), SyscallError).code, "EINVAL");
-  assertEquals(assertThrows(() => list(refusing(ENOMEM), query({ bytecode })), SyscallError).code, "ENOMEM");
+  assertEquals(assertThrows(() => list(refusing(ENOMEM), plan({ bytecode })), SyscallError).code, "ENOMEM");
 });

@@ -26,7 +26,7 @@ import {
 } from "../../ffi/libc.ts";
 import { ipv4 } from "../../src/model/address.ts";
 import type { Connection } from "../../src/model/connection.ts";
-import { Duplicate, Processes } from "../../src/socket/duplicate.ts";
+import { Duplicate, PidfdCache } from "../../src/socket/duplicate.ts";
 import { encodeSockaddr, sockaddrPort } from "../../src/linux/netlink/sockaddr.ts";
 import { eventually } from "../harness/process.ts";
 
@@ -112,9 +112,9 @@ function openDescriptors(pid: number): Map<string, "process" | "file"> {
 Deno.test("what is not the connection is closed again, and so is a process that has gone", async () => {
   const child = new Deno.Command("sh", { args: ["-c", 'exec sleep 3600 <"$0"', HELD], stdin: "null" }).spawn();
   await eventually("it holds the file", () => Deno.readLinkSync(`/proc/${child.pid}/fd/0`) === HELD);
-  const processes = new Processes(() => null);
+  const pidfds = new PidfdCache(() => null);
   const connection = { protocol: "tcp", cookie: "c0ffee" } as Connection;
-  const duplicate = () => processes.duplicate(connection, { pid: child.pid, fd: 0 });
+  const duplicate = () => pidfds.duplicate(connection, { pid: child.pid, fd: 0 });
   const before = openDescriptors(child.pid);
   assertEquals(duplicate(), null);
   const opened = [...openDescriptors(child.pid)].filter(([number]) => !before.has(number));
@@ -123,7 +123,7 @@ Deno.test("what is not the connection is closed again, and so is a process that 
   await child.status;
   assertEquals(duplicate(), null);
   assert(!openDescriptors(child.pid).has(opened[0][0]), "not even that");
-  processes.close();
+  pidfds.close();
 });
 
 Deno.test("what fails after the FIN is told, and the FIN is out", async () => {

@@ -16,10 +16,10 @@ import { TCP_DEFER_ACCEPT, TCP_KEEPIDLE, TCP_SYNCNT, TCP_USER_TIMEOUT } from "..
 import {
   change,
   deferral,
+  type DesiredKeepalive,
   plannedSettings,
   sameSettings,
   unmetSettings,
-  type Wish,
 } from "../../src/socket/keepalive_change.ts";
 import { read } from "../../src/socket/keepalive_options.ts";
 import { type KeepaliveValues, resolveValues, SYSTEM_VALUES } from "../../src/keepalive/values.ts";
@@ -38,7 +38,7 @@ function withSocket(body: (socket: Descriptor) => void): void {
   }
 }
 
-function values(given: Partial<KeepaliveValues>): Wish {
+function values(given: Partial<KeepaliveValues>): DesiredKeepalive {
   return { values: { ...SYSTEM_VALUES, ...given } };
 }
 
@@ -63,20 +63,20 @@ Deno.test("only what is missing: a user timeout that is set stays", () => {
 });
 
 Deno.test("what has no effect on a socket of its kind is not looked at", () => {
-  const wish = values({ syncnt: 3, maxseg: 1000, defer_accept_s: 5 });
-  assertEquals(plannedSettings(OFF, wish, "established"), { ...OFF, enabled: true });
-  assertEquals(plannedSettings(OFF, wish, "connect"), { ...OFF, enabled: true, syncnt: 3, maxseg: 1000 });
-  assertEquals(plannedSettings(OFF, wish, "listen"), { ...OFF, enabled: true, maxseg: 1000, defer_accept_s: 7 });
+  const desired = values({ syncnt: 3, maxseg: 1000, defer_accept_s: 5 });
+  assertEquals(plannedSettings(OFF, desired, "established"), { ...OFF, enabled: true });
+  assertEquals(plannedSettings(OFF, desired, "connect"), { ...OFF, enabled: true, syncnt: 3, maxseg: 1000 });
+  assertEquals(plannedSettings(OFF, desired, "listen"), { ...OFF, enabled: true, maxseg: 1000, defer_accept_s: 7 });
 });
 
 Deno.test("a socket is brought to what is wanted, once", () => {
   withSocket((socket) => {
     const before = read(socket);
     const first = change(socket, { values: LIBKEEPALIVE }, "established");
-    assertEquals(first, { before, after: SET, refused: [], unmet: [], left: false });
+    assertEquals(first, { before, after: SET, refused: [], unmet: [], keptByApplication: false });
     assertEquals(read(socket), SET);
     const second = change(socket, { values: LIBKEEPALIVE }, "established");
-    assertEquals(second, { before: SET, after: SET, refused: [], unmet: [], left: false });
+    assertEquals(second, { before: SET, after: SET, refused: [], unmet: [], keptByApplication: false });
     assert(sameSettings(second.before, second.after));
     const off = change(socket, { values: "off" }, "established");
     assertEquals(off.after, { ...SET, enabled: false });
@@ -107,8 +107,12 @@ Deno.test("only where it is missing: keepalive that is on is left as it is", () 
     setsockopt(socket, SOL_SOCKET, SO_KEEPALIVE, 1);
     setsockopt(socket, IPPROTO_TCP, TCP_KEEPIDLE, 77);
     const chosen = read(socket);
-    const { before, after, left } = change(socket, { values: LIBKEEPALIVE, only_missing: true }, "established");
-    assertEquals({ before, after, left }, { before: chosen, after: chosen, left: true });
+    const { before, after, keptByApplication } = change(
+      socket,
+      { values: LIBKEEPALIVE, only_missing: true },
+      "established",
+    );
+    assertEquals({ before, after, keptByApplication }, { before: chosen, after: chosen, keptByApplication: true });
     assertEquals(read(socket), chosen);
   });
 });

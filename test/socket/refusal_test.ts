@@ -2,12 +2,12 @@
 
 import { assertEquals, assertMatch } from "@std/assert";
 import { SyscallError } from "../../ffi/libc.ts";
-import { refusalOf } from "../../src/socket/with_duplicate.ts";
+import { explainDuplicateError } from "../../src/socket/with_duplicate.ts";
 
 const [EPERM, EINVAL, ENOSYS, ENOBUFS] = [1, 22, 38, 105];
 
 function refusal(syscall: string, errno: number): [outcome: string, error: string] {
-  const { outcome, error } = refusalOf(new SyscallError(syscall, errno));
+  const { outcome, error } = explainDuplicateError(new SyscallError(syscall, errno));
   return [outcome, error];
 }
 

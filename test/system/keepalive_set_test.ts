@@ -399,15 +399,15 @@ systemTest("keepalive without privilege: one's own, and not another user's", ["s
 systemTest("keepalive in several namespaces at once", [], async (netns) => {
   await using other = await Namespace.create();
   const [here, there] = [await Scene.make(netns), await Scene.make(other)];
-  const places = ["--netns", netns.name, "--netns", other.name];
-  const report = await keepalive(["--sport", PORT, "--listeners", ...places], { netns });
+  const namespaces = ["--netns", netns.name, "--netns", other.name];
+  const report = await keepalive(["--sport", PORT, "--listeners", ...namespaces], { netns });
   assertEquals(outcomes(report), { "keepalive-set": 8 });
   assertEquals(new Set(report.connections.map(({ netns_name }) => netns_name)), new Set([netns.name, other.name]));
   for (const { server, doomed } of [here, there]) {
     assertEquals(await server.keepaliveOfListeners(), [DEFAULTS, UNTOUCHED]);
     assertEquals(await doomed.keepalive(), [UNTOUCHED, UNTOUCHED, UNTOUCHED]);
   }
-  const run = await tcphup(["keepalive", "any", PORT, ...places], { netns });
+  const run = await tcphup(["keepalive", "any", PORT, ...namespaces], { netns });
   assertExit(run, 0);
   assertMatch(run.stdout, /^Netns +State /);
   assertMatch(run.stdout, /^set keepalive on 6 connections$/m);

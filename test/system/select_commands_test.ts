@@ -123,14 +123,14 @@ systemTest("/proc is walked once, however many namespaces are looked into", ["st
   const directory = await Deno.makeTempDir({ prefix: "tcphup-test-" });
   const { pid } = scenes[0].client;
   /** How often /proc is listed, and the descriptors of one holder are, when these namespaces are looked into. */
-  const walks = async (places: readonly Namespace[]) => {
+  const walks = async (namespaces: readonly Namespace[]) => {
     const trace = `${directory}/trace`;
     const strace = ["strace", "-f", "-qq", "-o", trace, "-e", "trace=openat", "-e", "signal=none"];
-    const args = places.flatMap(({ name }) => ["--netns", name]);
+    const args = namespaces.flatMap(({ name }) => ["--netns", name]);
     const command = [...strace, ...TCPHUP];
     const run = await tcphup(["127.0.0.2", `${PORT}`, ...args, "--dry-run", "--json"], { netns, command });
     assertExit(run, 0);
-    assertEquals(run.json().matched, 3 * places.length);
+    assertEquals(run.json().matched, 3 * namespaces.length);
     const opened = [...(await Deno.readTextFile(trace)).matchAll(/"(\/proc(?:\/\d+\/fd)?)"/g)].map(([, path]) => path);
     return { lists: count(opened, "/proc"), holder: count(opened, `/proc/${pid}/fd`) };
   };

@@ -237,11 +237,11 @@ systemTest("--interface is looked up in each namespace, and has to be in one", [
   }
   const scenes = [await Scene.make(netns), await Scene.make(other)];
   for (const { doomed } of scenes) await doomed.bindToDevice("pair");
-  const places = ["--netns", netns.name, "--netns", other.name];
+  const namespaces = ["--netns", netns.name, "--netns", other.name];
   const ports = scenes.flatMap(({ doomed }) => doomed.ports);
-  await assertSelects(netns, [...places, "--interface", "pair"], ports);
-  await assertSelects(netns, [...places, "--interface", "first"], []);
-  assertUsageError(await tcphup([...places, "--interface", "no-such0"], { netns }), /no-such0/);
+  await assertSelects(netns, [...namespaces, "--interface", "pair"], ports);
+  await assertSelects(netns, [...namespaces, "--interface", "first"], []);
+  assertUsageError(await tcphup([...namespaces, "--interface", "no-such0"], { netns }), /no-such0/);
 });
 
 /** What is typed, and what the one line must say. */

@@ -1,9 +1,9 @@
 // Selecting by where: one namespace or several, by name, process and path, and all of a host at once.
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { currentNetns, NotEntered } from "../../src/linux/netns/enter.ts";
+import { currentNetns, NetnsError } from "../../src/linux/netns/enter.ts";
 import { processes } from "../../src/linux/proc/process.ts";
-import { Places } from "../../src/select/namespaces.ts";
+import { NamespaceSet } from "../../src/select/namespaces.ts";
 import { Namespace } from "../harness/namespace.ts";
 import { Peer } from "../harness/peer.ts";
 import { eventually, run } from "../harness/process.ts";
@@ -66,8 +66,8 @@ systemTest("hanging up in another namespace, and nowhere else", [], async (netns
 systemTest("destroying in two namespaces at once", [], async (netns) => {
   await using other = await Namespace.create();
   const scenes = [await Scene.make(netns), await Scene.make(other)];
-  const places = ["--netns", netns.name, "--netns", other.name];
-  const run = await tcphup(["127.0.0.2", "8000", ...places, "--destroy", "--verify", "--json"], { netns });
+  const namespaces = ["--netns", netns.name, "--netns", other.name];
+  const run = await tcphup(["127.0.0.2", "8000", ...namespaces, "--destroy", "--verify", "--json"], { netns });
   assertExit(run, 0);
   assertEquals(run.json().destroyed, 6);
   for (const { doomed, kept } of scenes) {
@@ -261,8 +261,8 @@ systemTest(
     await inside.run(["ip", "link", "set", "lo", "up"]);
     await inside.listen(address, 8000);
     const pair = await inside.connect(address, 8000);
-    const places = ["--netns", `${inside.pid}`, "--netns", netns.name];
-    const [connection] = await selected(netns, [...places, "--container", id.slice(0, 12), "--dport", "8000"]);
+    const namespaces = ["--netns", `${inside.pid}`, "--netns", netns.name];
+    const [connection] = await selected(netns, [...namespaces, "--container", id.slice(0, 12), "--dport", "8000"]);
     assertEquals([connection.src.port, connection.netns_name], [pair.ports[0], id.slice(0, 12)]);
   },
 );
@@ -292,10 +292,10 @@ async function twoInOne(
 }
 
 /** The inode numbers of the namespaces that are looked into. */
-function looked(places: Places): number[] {
+function looked(namespaces: NamespaceSet): number[] {
   const inos: number[] = [];
   for (
-    const _ of places.forEach((netns, diag) => {
+    const _ of namespaces.forEach((netns, diag) => {
       diag.dump(NO_SOCKETS, () => {});
       inos.push(netns);
     }, () => [])
@@ -307,47 +307,47 @@ const NO_SOCKETS = { family: 2, protocol: 6, states: 0, extensions: 0, bytecode:
 
 systemTest("a namespace is looked into after the process by which it was named has ended", [], async (netns) => {
   const { ino, first } = await twoInOne(netns);
-  const places = new Places([`${first.pid}`], [], processes);
+  const namespaces = new NamespaceSet([`${first.pid}`], [], processes);
   try {
-    assertEquals(looked(places), [ino]);
+    assertEquals(looked(namespaces), [ino]);
     first.kill("SIGKILL");
     await first.status;
-    assertEquals(places.within(ino, currentNetns), ino, "entered by way of the other process");
-    assertEquals(looked(places), [ino]);
-    assertEquals(looked(places), [ino]);
+    assertEquals(namespaces.within(ino, currentNetns), ino, "entered by way of the other process");
+    assertEquals(looked(namespaces), [ino]);
+    assertEquals(looked(namespaces), [ino]);
   } finally {
-    places.close();
+    namespaces.close();
   }
 });
 
 systemTest("a namespace in which nobody lives any more is gone", [], async (netns) => {
   const { ino, first, second } = await twoInOne(netns);
-  const places = new Places([`${first.pid}`], [], processes);
+  const namespaces = new NamespaceSet([`${first.pid}`], [], processes);
   try {
-    assertEquals(looked(places), [ino]);
+    assertEquals(looked(namespaces), [ino]);
     for (const child of [first, second]) {
       child.kill("SIGKILL");
       await child.status;
     }
     for (let time = 1; time <= 2; time++) {
-      assertEquals(assertThrows(() => places.within(ino, currentNetns), NotEntered).reason, "gone");
+      assertEquals(assertThrows(() => namespaces.within(ino, currentNetns), NetnsError).reason, "gone");
     }
-    assertEquals(looked(places), []);
+    assertEquals(looked(namespaces), []);
   } finally {
-    places.close();
+    namespaces.close();
   }
 });
 
 systemTest("a namespace stays left out after the process by which it was named has ended", [], async (netns) => {
   const { ino, first } = await twoInOne(netns);
-  const places = new Places(["all"], [`${first.pid}`], processes);
+  const namespaces = new NamespaceSet(["all"], [`${first.pid}`], processes);
   try {
-    assert(!looked(places).includes(ino));
+    assert(!looked(namespaces).includes(ino));
     first.kill("SIGKILL");
     await first.status;
-    const inos = looked(places);
+    const inos = looked(namespaces);
     assert(!inos.includes(ino) && inos.includes(currentNetns()));
   } finally {
-    places.close();
+    namespaces.close();
   }
 });

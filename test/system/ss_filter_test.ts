@@ -8,7 +8,7 @@ import { ALL_STATES, stateMask } from "../../src/model/tcp_states.ts";
 import { EVERYTHING } from "../../src/select/filter.ts";
 import type { FilterNames } from "../../src/select/names.ts";
 import { parseFilter } from "../../src/select/ss/parser.ts";
-import { mentions, queries, type Query } from "../../src/select/dump_plan.ts";
+import { type DumpPlan, mentions, planDumps } from "../../src/select/dump_plan.ts";
 import { SockDiag } from "../../src/linux/netlink/sock_diag.ts";
 import { UsageError } from "../../src/model/errors.ts";
 import { Dialogue } from "../harness/lines.ts";
@@ -73,16 +73,16 @@ class Scene implements AsyncDisposable {
     using there = open(null, `/run/netns/${this.#netns.name}`);
     setns(there, CLONE_NEWNET);
     try {
-      for (const _ of this.rows(queries(EVERYTHING), "bytecode").keys());
+      for (const _ of this.rows(planDumps(EVERYTHING), "bytecode").keys());
     } finally {
       setns(home, CLONE_NEWNET);
     }
   }
 
   /** What tcphup selects: what the rows do not say, by cookie. */
-  rows(queries: readonly Query[], code: "bytecode" | "fallback"): Map<string, Unsaid> {
+  rows(plans: readonly DumpPlan[], code: "bytecode" | "fallback"): Map<string, Unsaid> {
     const rows = new Map<string, Unsaid>();
-    for (const { families, states, matches, [code]: bytecode } of queries) {
+    for (const { families, states, matches, [code]: bytecode } of plans) {
       for (const family of families) {
         this.#diag.dump({ family, protocol: IPPROTO_TCP, states, extensions: 0, bytecode }, (row) => {
           if (matches(row)) rows.set(row.cookie, unsaidBy(row));
@@ -95,7 +95,7 @@ class Scene implements AsyncDisposable {
   /** What tcphup selects by a filter, by cookie. */
   select(text: string): string[] {
     const { filter, states } = parseFilter(text, this.names);
-    return [...this.rows(queries(filter, states ?? SS_STATES), "bytecode").keys()].sort();
+    return [...this.rows(planDumps(filter, states ?? SS_STATES), "bytecode").keys()].sort();
   }
 
   /** What ss selects by each filter, by cookie. */
@@ -320,11 +320,11 @@ systemTest(`${FILTERS} random filters select what ss selects`, ["IPv6"], async (
   const tally = { filters: 0, sockets: 0, rows: 0, unsaid: 0 };
   while (batches.length > 0) {
     await scene.renew();
-    const sockets = scene.rows(queries(EVERYTHING, SS_STATES), "bytecode");
+    const sockets = scene.rows(planDumps(EVERYTHING, SS_STATES), "bytecode");
     const some = batches.splice(0, SHELLS);
     const theirs = await Promise.all(some.map((batch) => scene.ss(batch)));
     const ours = some.map((batch) => batch.map((text) => selectTwice(scene, text)));
-    const after = scene.rows(queries(EVERYTHING, SS_STATES), "bytecode");
+    const after = scene.rows(planDumps(EVERYTHING, SS_STATES), "bytecode");
     if (!sameKeys(sockets, after)) {
       batches.push(...some);
       continue;
@@ -348,7 +348,7 @@ systemTest(`${FILTERS} random filters select what ss selects`, ["IPv6"], async (
 /** What tcphup selects with the kernel's help, and what by the matcher alone. */
 function selectTwice(scene: Scene, text: string): { helped: string[]; alone: string[] } {
   const { filter, states } = parseFilter(text, scene.names);
-  const compiled = queries(filter, states ?? SS_STATES);
+  const compiled = planDumps(filter, states ?? SS_STATES);
   const select = (code: "bytecode" | "fallback") => [...scene.rows(compiled, code).keys()].sort();
   return { helped: select("bytecode"), alone: select("fallback") };
 }
@@ -446,7 +446,7 @@ systemTest("filters that ss gets wrong select what is right", ["IPv6"], async (n
 systemTest("what a row does not say is no reason to select it", ["IPv6"], async (netns) => {
   await using scene = await Scene.create(netns);
   await scene.populate();
-  const sockets = scene.rows(queries(EVERYTHING, SS_STATES), "bytecode");
+  const sockets = scene.rows(planDumps(EVERYTHING, SS_STATES), "bytecode");
   const said = (property: keyof Unsaid) =>
     [...sockets.keys()].filter((cookie) => !sockets.get(cookie)![property]).sort();
   assert(said("cgroup").length < sockets.size, "every row says its cgroup");

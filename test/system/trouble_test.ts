@@ -73,9 +73,9 @@ systemTest(
     await using other = await Namespace.create();
     const { client } = await Scene.make(netns, { user: 54_321 });
     const command = failing("sendto:error=ENOBUFS:when=6", copy);
-    const places = ["--netns", `${client.pid}`, "--netns", other.name];
+    const namespaces = ["--netns", `${client.pid}`, "--netns", other.name];
     for (const args of [["keepalive", ...DOOMED], DOOMED]) {
-      const run = await tcphup([...args, ...places, "--json"], { netns, user: 54_321, command });
+      const run = await tcphup([...args, ...namespaces, "--json"], { netns, user: 54_321, command });
       assertExit(run, 1);
       const { error, unseen } = run.json<Report>();
       assertEquals(error, "sendto: ENOBUFS");

@@ -61,7 +61,7 @@ export interface Place {
 export type Closed = "gone" | "forbidden" | "of another kind";
 
 /** That a namespace could not be entered, when it was tried. */
-export class NotEntered extends Error {
+export class NetnsError extends Error {
   override readonly name = "NotEntered";
   readonly reason: Closed;
 
@@ -83,7 +83,7 @@ export class NotEntered extends Error {
 export function inNetns<T>(place: Place, work: () => T): T {
   const { ino, descriptor, reenterable } = theHome();
   if (place.ino === ino) return work();
-  if (!reenterable) throw new NotEntered(place, "forbidden");
+  if (!reenterable) throw new NetnsError(place, "forbidden");
   const namespace = openPlace(place);
   try {
     enter(namespace, place);
@@ -110,15 +110,15 @@ function openPlace(place: Place): Descriptor {
       else if (!isSyscallError(error, "ENOENT", "ESRCH", "ENOTDIR")) throw error;
     }
   }
-  throw new NotEntered(place, forbidden ? "forbidden" : "gone");
+  throw new NetnsError(place, forbidden ? "forbidden" : "gone");
 }
 
 function enter(namespace: Descriptor, place: Place): void {
   try {
     setns(namespace, CLONE_NEWNET);
   } catch (error) {
-    if (isSyscallError(error, "EPERM")) throw new NotEntered(place, "forbidden");
-    if (isSyscallError(error, "EINVAL")) throw new NotEntered(place, "of another kind");
+    if (isSyscallError(error, "EPERM")) throw new NetnsError(place, "forbidden");
+    if (isSyscallError(error, "EINVAL")) throw new NetnsError(place, "of another kind");
     throw error;
   }
 }

@@ -25,7 +25,7 @@ const SPARE_PATHS = 3;
 export interface FoundNetns {
   readonly namespaces: readonly Netns[];
   /** Those that this user may not look at, each by the text that asked for it or by a process in it: `process 42`. */
-  readonly closed: readonly string[];
+  readonly forbidden: readonly string[];
 }
 
 /** The namespace that this thread is in. */
@@ -63,7 +63,7 @@ export function mustExist(problem: string): never {
 }
 
 class Finder implements FoundNetns {
-  readonly closed: string[] = [];
+  readonly forbidden: string[] = [];
   readonly #found = new Map<number, Netns>();
 
   get namespaces(): Netns[] {
@@ -93,7 +93,7 @@ class Finder implements FoundNetns {
       const table = tableOf(pid);
       if (table === null || known.has(table)) continue;
       known.add(table);
-      this.closed.push(`process ${pid}`);
+      this.forbidden.push(`process ${pid}`);
     }
   }
 
@@ -102,7 +102,7 @@ class Finder implements FoundNetns {
     const found = candidates.map(at);
     const netns = found.find((one) => typeof one === "object");
     if (netns !== undefined) this.#add(/^\d+$/.test(text) ? { ...netns, pid: Number(text) } : netns);
-    else if (found.includes("closed")) this.closed.push(text);
+    else if (found.includes("forbidden")) this.forbidden.push(text);
     else missing(found.includes("other") ? `Not a network namespace: "${text}"` : problem);
   }
 
@@ -188,15 +188,15 @@ function namesIn(directory: string): string[] {
   }
 }
 
-/** The namespace at a path; `"closed"` for one that may not be looked at, `"other"` for a file of another kind. */
-function at(path: string): Netns | "missing" | "closed" | "other" {
+/** The namespace at a path; `"forbidden"` for one that may not be looked at, `"other"` for a file of another kind. */
+function at(path: string): Netns | "missing" | "forbidden" | "other" {
   try {
     const { ino, dev } = statx(null, path);
     if (dev !== statx(null, OWN).dev || isOfAnotherKind(path)) return "other";
     const [, name = null] = /^(?:\/var)?\/run\/netns\/([^/]+)$/.exec(path) ?? [];
     return { ino, paths: [path], name, pid: null };
   } catch (error) {
-    if (isSyscallError(error, "EACCES", "EPERM")) return "closed";
+    if (isSyscallError(error, "EACCES", "EPERM")) return "forbidden";
     if (isSyscallError(error, "ENOENT", "ESRCH", "ENOTDIR")) return "missing";
     throw error;
   }

@@ -98,14 +98,14 @@ export class DescriptorTable {
   }
 
   /** How likely it is that the next block holds a wanted socket: between 0 and 1, by what was read so far. */
-  get promise(): number {
+  get likelihood(): number {
     const weight = this.#weights === null ? 1 : this.#weights[this.#blocks[this.#blocks.length - 1]];
     return weight === 0 ? 0 : (this.#hits + weight * this.#prior * BLOCK) / (this.#read + BLOCK);
   }
 
   /** What to expect of the table before any of it is read; of a sampled one, where its blocks may hold something. */
-  expect(promise: number): void {
-    this.#prior = promise;
+  expect(likelihood: number): void {
+    this.#prior = likelihood;
   }
 
   /**

@@ -31,7 +31,7 @@ export function yamaForbids(scope: number, hasPtrace: boolean): boolean {
  * What this thread lacks for looking into the processes of all users, in the words of a report; null when it lacks nothing.
  * Opening /proc/PID/fd, a directory of the process's user, takes one capability, reading its links another.
  */
-export function missingToLook(): string | null {
+export function explainProcDenied(): string | null {
   const lacking = [
     ...hasCapability("CAP_SYS_PTRACE") ? [] : ["CAP_SYS_PTRACE"],
     ...hasCapability("CAP_DAC_READ_SEARCH") || hasCapability("CAP_DAC_OVERRIDE") ? [] : ["CAP_DAC_READ_SEARCH"],
@@ -43,13 +43,13 @@ export function missingToLook(): string | null {
  * What it takes to enter other network namespaces, in the words of a report: to see which one a process is in takes one
  * capability, setns(2) another.
  */
-export function missingToEnter(): string {
+export function explainSetnsDenied(): string {
   const lacking = (["CAP_SYS_PTRACE", "CAP_SYS_ADMIN"] as const).filter((name) => !hasCapability(name));
   return lacking.length > 0 ? `needs ${lacking.join(" and ")}` : "needs CAP_SYS_ADMIN in its user namespace as well";
 }
 
 /** What pidfd_getfd(2) wants when it answers EPERM, in the words of a report. */
-export function missingForGetfd(): string {
+export function explainGetfdDenied(): string {
   const scope = yamaScope();
   if (scope === 3) return "kernel.yama.ptrace_scope is 3, which forbids it to everyone";
   if (!hasCapability("CAP_SYS_PTRACE")) {

@@ -53,22 +53,22 @@ Deno.test("a sampled table gives every socket once, whichever is wanted", async 
 
 Deno.test("where nothing wanted can be, little is promised", async () => {
   await withHolder(["many", 1000], (pid, sockets) => {
-    const promise = (wanted: number[]) => {
+    const likelihood = (wanted: number[]) => {
       const table = tableOf(pid);
       table.sample(Uint32Array.from(wanted));
       table.expect(0.5);
-      return table.promise;
+      return table.likelihood;
     };
     // The kernel hands out inode numbers processor by processor, so a holder that was moved meanwhile has gaps.
     const starts = sockets.filter(({ fd }) => fd % BLOCK === 0).map(({ inode }) => inode);
     const lengths = starts.slice(1).map((inode, i) => Math.abs(inode - starts[i]));
-    assert(promise([starts[lengths.indexOf(Math.min(...lengths))]]) > 0.25);
+    assert(likelihood([starts[lengths.indexOf(Math.min(...lengths))]]) > 0.25);
     const highest = Math.max(...sockets.map(({ inode }) => inode));
     const table = tableOf(pid);
     table.sample(Uint32Array.of(highest + 1));
     table.expect(0.5);
     // The first block has descriptors that are no sockets, so nothing is known of it.
-    while (table.promise > 0 && !table.exhausted) table.readBlock(() => false);
+    while (table.likelihood > 0 && !table.exhausted) table.readBlock(() => false);
     assert(!table.exhausted, "blocks in which nothing wanted can be are left for later");
   });
 });
@@ -81,8 +81,8 @@ Deno.test("what is promised follows what was found", async () => {
       hit.readBlock(() => true);
       missed.readBlock(() => false);
     }
-    assert(hit.promise > 0.25 && hit.promise <= 1, `${hit.promise}`);
-    assert(missed.promise < 0.25 && missed.promise >= 0, `${missed.promise}`);
+    assert(hit.likelihood > 0.25 && hit.likelihood <= 1, `${hit.likelihood}`);
+    assert(missed.likelihood < 0.25 && missed.likelihood >= 0, `${missed.likelihood}`);
   });
 });
 

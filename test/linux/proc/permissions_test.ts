@@ -2,9 +2,9 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import {
+  explainGetfdDenied,
+  explainProcDenied,
   hasCapability,
-  missingForGetfd,
-  missingToLook,
   yamaForbids,
   yamaScope,
 } from "../../../src/linux/proc/permissions.ts";
@@ -50,10 +50,10 @@ Deno.test("yamaForbids: from scope 1 on without CAP_SYS_PTRACE, at 3 with it too
 });
 
 Deno.test("what is missing is said in one line, by name", () => {
-  assertMatch(missingForGetfd(), /^[^\n]*(CAP_SYS_PTRACE|ptrace_scope)[^\n]*$/);
+  assertMatch(explainGetfdDenied(), /^[^\n]*(CAP_SYS_PTRACE|ptrace_scope)[^\n]*$/);
   assertMatch(
-    asUnprivileged(missingForGetfd),
+    asUnprivileged(explainGetfdDenied),
     /^(needs CAP_SYS_PTRACE(, also .*)?|kernel\.yama\.ptrace_scope is 3.*)$/,
   );
-  assertEquals(asUnprivileged(missingToLook), "needs CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH");
+  assertEquals(asUnprivileged(explainProcDenied), "needs CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH");
 });
