@@ -6,7 +6,7 @@
 import { parseArguments } from "../src/cli/flags/arguments.ts";
 import { hup } from "../src/cli/commands/hup.ts";
 import { ls } from "../src/cli/commands/ls.ts";
-import { chooseColour } from "../src/cli/output/terminal.ts";
+import { chooseColor } from "../src/cli/output/terminal.ts";
 
 const CONNECTIONS = 4;
 
@@ -87,7 +87,7 @@ function tally(lines: readonly string[]): string {
 async function tcphup(...words: string[]): Promise<boolean> {
   console.log(`\n$ tcphup ${words.join(" ")}`);
   const args = parseArguments([...words, ...Deno.args]);
-  chooseColour(args.value("color"));
+  chooseColor(args.value("color"));
   return await (args.command === "ls" ? ls(args) : hup(args)) === 0;
 }
 

@@ -32,7 +32,7 @@ function escapeXml(text: string): string {
   return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 }
 
-function withoutColour(line: string): string {
+function withoutColor(line: string): string {
   // deno-lint-ignore no-control-regex
   return line.replace(/\x1b\[\d*m/g, "");
 }
@@ -58,7 +58,7 @@ function* textElements(line: string, y: number): Generator<string> {
 /** What a terminal shows, as a picture in SVG. */
 export function pictureOf(output: string): string {
   const lines = output.trimEnd().split("\n");
-  const columns = Math.max(...lines.map((line) => withoutColour(line).length));
+  const columns = Math.max(...lines.map((line) => withoutColor(line).length));
   const [width, height] = [Math.ceil(columns * CHARACTER) + 2 * MARGIN, lines.length * LINE + 2 * MARGIN];
   const texts = lines.flatMap((line, i) => [...textElements(line, MARGIN + LINE * i + FONT_SIZE)]);
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}">

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { detection, effective, KERNEL_DEFAULTS } from "../src/keepalive/detection.ts";
 import { type KeepaliveValues, resolveValues, SYSTEM_VALUES } from "../src/keepalive/values.ts";
-import { formatPlan, plan, valuesWithin } from "../src/plan.ts";
+import { plan, valuesWithin } from "../src/plan.ts";
 import { UsageError } from "../src/model/errors.ts";
 
 const LIBKEEPALIVE = resolveValues().values;
@@ -57,33 +57,6 @@ Deno.test("today's values of the host: the whole result", () => {
     bytes_per_hour: 96,
     without_keepalive: { first_probe_ms: null, probe_period_ms: null, idle_ms: null, in_flight_ms: 924_600 },
   });
-});
-
-Deno.test("a plan for people to read", () => {
-  assertEquals(
-    formatPlan(plan({ values: SYSTEM_VALUES, sysctls, services: 1, hosts: 20 })),
-    `
-idle                 2 h
-interval             1 min 15 s
-count                9 probes
-user timeout         none
-first probe          2 h after the last sign of the peer
-silent peer noticed  after 2 h 11 min when idle, 15 min 25 s with data in flight
-without keepalive    never when idle, 15 min 25 s with data in flight
-traffic              640 bytes an hour: 1 service, 20 hosts, a probe of 64 bytes every 2 h
-
-interval  bytes an hour  hangs up after  noticed after
-    75 s         61,440       11.25 min       12.5 min
-    38 s        121,263         5.7 min       6.33 min
-    19 s        242,526        2.85 min       3.17 min
-    10 s        460,800         1.5 min       1.67 min
-     5 s        921,600            45 s           50 s
-     3 s      1,536,000            27 s           30 s
-     1 s      4,608,000             9 s           10 s
-
-Each row has idle as long as the interval. A connection hangs up when 9 probes went
-unanswered, counted from the first of them; noticed counts from the last sign of the peer.`.slice(1),
-  );
 });
 
 /** What a living peer is sent: the longer of the two waits, and the cheaper the longer. */

@@ -1,6 +1,7 @@
 // The options of the Ansible module, from the table of flags.
 
-import { type Command, type Flag, FLAGS } from "../../src/cli/flags/table.ts";
+import { FLAGS } from "../../src/cli/flags/table.ts";
+import type { Command, Flag } from "../../src/cli/flags/flag.ts";
 
 /** The commands that the module runs. */
 const COMMANDS: readonly Command[] = ["hup", "ls", "keepalive"];

@@ -7,8 +7,8 @@ import { SUPERVISE } from "../run/supervisor_config.ts";
 import { CommandError, Unsupported, UsageError } from "../model/errors.ts";
 import { FilterError } from "../select/ss/lexer.ts";
 import { FAILED, UNABLE, USAGE } from "./flags/exit_codes.ts";
-import type { Command } from "./flags/table.ts";
-import { chooseColour, complainInLines } from "./output/terminal.ts";
+import type { Command } from "./flags/flag.ts";
+import { chooseColor, warnLines } from "./output/terminal.ts";
 import { VERSION } from "./flags/version.ts";
 
 /** Words of which each may make it a command that looks at no process. */
@@ -50,7 +50,7 @@ async function obey(args: readonly string[], isToBeWatched: boolean): Promise<nu
     host.write(1, parsed.named ? commandHelp(parsed.command, helpWidth()) : generalHelp(helpWidth()));
     return 0;
   }
-  chooseColour(parsed.value("color"));
+  chooseColor(parsed.value("color"));
   if (isToBeWatched && WATCHED.includes(parsed.command)) {
     const code = await watchOver(args);
     if (code !== null) return code;
@@ -80,7 +80,7 @@ function printVersion(): number {
 
 /** Says what went wrong, in one line unless it is shown where in the input, and returns the exit code that it deserves. */
 function explain(error: Error): number {
-  complainInLines(error instanceof FilterError ? error.message.split("\n") : [error.message]);
+  warnLines(error instanceof FilterError ? error.message.split("\n") : [error.message]);
   if (error instanceof CommandError) return error.status;
   if (error instanceof UsageError) return USAGE;
   if (error instanceof Unsupported || error instanceof LibcUnavailable) return UNABLE;

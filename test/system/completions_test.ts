@@ -2,7 +2,8 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { COLUMNS } from "../../src/cli/output/columns.ts";
-import { COMMAND_NAMES, HOLDERS } from "../../src/cli/flags/completions/offers.ts";
+import { HOLDERS } from "../../src/cli/flags/completions/offers.ts";
+import { COMMANDS } from "../../src/cli/flags/flag.ts";
 import { FLAGS } from "../../src/cli/flags/table.ts";
 import { assertUsageError, Scene } from "../harness/scene.ts";
 import { run } from "../harness/process.ts";
@@ -171,8 +172,8 @@ hostTest("completions in fish", ["fish"], async () => {
     const offered = (await fish(home, typed)).filter((candidate) => candidate.startsWith(word));
     assert(offered.includes(completed), `"${typed}": ${completed} is not among ${offered.join(", ")}`);
   }
-  const commands = (await fish(home, "tcphup ")).filter((word) => (COMMAND_NAMES as string[]).includes(word));
-  assertEquals(commands.sort(), [...COMMAND_NAMES].sort());
+  const commands = (await fish(home, "tcphup ")).filter((word) => (COMMANDS as readonly string[]).includes(word));
+  assertEquals(commands.sort(), [...COMMANDS].sort());
   const flags = (await fish(home, "tcphup doctor --")).filter((word) => word.startsWith("--"));
   assertEquals(flags.sort(), flagsOf("doctor").sort());
   await Deno.mkdir(`${home.path}/.ssh`);

@@ -5,7 +5,7 @@ import { ASSIST, assist, doctor, type Finding } from "../../doctor.ts";
 import type { Arguments } from "../flags/arguments.ts";
 import { DONE, UNABLE } from "../flags/exit_codes.ts";
 import { jsonText } from "../output/json.ts";
-import { paint, print, type Tone, write } from "../output/terminal.ts";
+import { print, style, type Tone, write } from "../output/terminal.ts";
 import { UsageError } from "../../model/errors.ts";
 
 const TONES: Record<Finding["status"], Tone> = { ok: "good", limited: "odd", missing: "bad" };
@@ -25,7 +25,7 @@ export function doctorCommand(args: Arguments): number {
 }
 
 function describe({ name, status, detail, affects }: Finding): string[] {
-  const line = `${paint(TONES[status], status.padEnd(7))}  ${name}: ${detail}`;
+  const line = `${style(TONES[status], status.padEnd(7))}  ${name}: ${detail}`;
   return status === "ok" ? [line] : [line, `         affects: ${affects.join(", ")}`];
 }
 

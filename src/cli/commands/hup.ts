@@ -11,8 +11,8 @@ import { onInterrupt } from "./interrupt.ts";
 import { jsonText } from "../output/json.ts";
 import { ProgressLine } from "../output/progress.ts";
 import { selectionOf } from "../flags/selection.ts";
-import { complainOfTime } from "../output/spent.ts";
-import { complain, print, write } from "../output/terminal.ts";
+import { printTimings } from "../output/timings.ts";
+import { print, warn, write } from "../output/terminal.ts";
 
 /** Hangs up. Returns the exit code. */
 export async function hup(args: Arguments): Promise<number> {
@@ -33,7 +33,7 @@ export async function hup(args: Arguments): Promise<number> {
       signal: interrupt.signal,
       on_trouble: (text) => {
         progress.clear();
-        complain(text);
+        warn(text);
       },
       on_progress: args.has("quiet") ? undefined : (state) => progress.show(state),
       confirm: asks
@@ -55,10 +55,10 @@ export async function hup(args: Arguments): Promise<number> {
 }
 
 function show(report: Report, args: Arguments): void {
-  [...report.unanswered, ...report.unseen].forEach(complain);
+  [...report.unanswered, ...report.unseen].forEach(warn);
   if (args.has("json")) return void write([jsonText(report), "\n"]);
   if (args.has("quiet")) {
-    if (exitCode(report) !== DONE) complain(summary(report));
+    if (exitCode(report) !== DONE) warn(summary(report));
     return;
   }
   const verbose = args.has("verbose");
@@ -66,5 +66,5 @@ function show(report: Report, args: Arguments): void {
   if (connections.length > 0) print(outcomeTable(connections, verbose));
   if (report.left_out > 0) print([`and ${report.left_out} before`]);
   print([summary(report)]);
-  if (verbose) complainOfTime(report);
+  if (verbose) printTimings(report);
 }

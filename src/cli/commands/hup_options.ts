@@ -2,7 +2,7 @@
 
 import type { HangUpOptions } from "../../hang_up.ts";
 import { UsageError } from "../../model/errors.ts";
-import type { Arguments } from "../flags/arguments.ts";
+import { type Arguments, refuseTogether } from "../flags/arguments.ts";
 import { parseCount, parsePercentage, parseRate } from "../flags/values.ts";
 
 /** Flags of which only one can be meant, and why. */
@@ -33,7 +33,7 @@ const SHORTEST_EVERY_MS = 50;
  * @throws {UsageError} For values out of range, and for flags that contradict each other or mean nothing together.
  */
 export function hangUpOptions(args: Arguments): HangUpOptions {
-  checkTogether(args);
+  checkConflicts(args);
   const max = args.value("max");
   return {
     dry_run: args.has("dry-run"),
@@ -51,12 +51,8 @@ export function hangUpOptions(args: Arguments): HangUpOptions {
   };
 }
 
-function checkTogether(args: Arguments): void {
-  for (const [one, other, why] of EXCLUSIVE) {
-    if (args.given(one) && args.given(other)) {
-      throw new UsageError(`Options --${one} and --${other} cannot be used together: ${why}`);
-    }
-  }
+function checkConflicts(args: Arguments): void {
+  for (const [one, other, why] of EXCLUSIVE) refuseTogether(args, one, other, why);
   for (const [one, others] of DEPENDENT) {
     if (args.given(one) && !others.some((other) => args.given(other))) {
       const needed = others.map((other) => `--${other}`).join(" or ");

@@ -12,7 +12,7 @@ import {
   watchKeepalive,
   type WatchKeepaliveOptions,
 } from "../../set_keepalive.ts";
-import { type Arguments, exclude, watchInterval } from "../flags/arguments.ts";
+import { type Arguments, refuseTogether, watchInterval } from "../flags/arguments.ts";
 import { keepaliveText } from "../output/columns.ts";
 import {
   endpointText,
@@ -30,13 +30,13 @@ import { jsonDocument, jsonLines } from "../output/json.ts";
 import { flagOf, givenValues, warnOfNoEffect } from "../flags/keepalive_values.ts";
 import { ProgressLine } from "../output/progress.ts";
 import { selectionOf } from "../flags/selection.ts";
-import { complainOfTime } from "../output/spent.ts";
-import { columns, complain, paint, print, write } from "../output/terminal.ts";
+import { printTimings } from "../output/timings.ts";
+import { columns, print, style, warn, write } from "../output/terminal.ts";
 import { Throttle } from "../output/throttle.ts";
 
 /** Sets keepalive, once or for as long as it is wanted. Returns the exit code. */
 export async function keepalive(args: Arguments): Promise<number> {
-  checkTogether(args);
+  checkConflicts(args);
   const watch_ms = watchInterval(args);
   const selection = selectionOf(args);
   const options = optionsOf(args);
@@ -57,11 +57,11 @@ export async function keepalive(args: Arguments): Promise<number> {
   }
 }
 
-function checkTogether(args: Arguments): void {
-  for (const name of KEEPALIVE_NAMES) exclude(args, "off", flagOf(name), "what is off has no values");
-  exclude(args, "off", "only-missing", "nothing that is missing can be turned off");
-  exclude(args, "json", "json-lines", "one document, or an object a line");
-  exclude(args, "watch", "json", "--json-lines prints again and again");
+function checkConflicts(args: Arguments): void {
+  for (const name of KEEPALIVE_NAMES) refuseTogether(args, "off", flagOf(name), "what is off has no values");
+  refuseTogether(args, "off", "only-missing", "nothing that is missing can be turned off");
+  refuseTogether(args, "json", "json-lines", "one document, or an object a line");
+  refuseTogether(args, "watch", "json", "--json-lines prints again and again");
 }
 
 function optionsOf(args: Arguments): SetKeepaliveOptions {
@@ -70,7 +70,7 @@ function optionsOf(args: Arguments): SetKeepaliveOptions {
   const given = givenValues(args);
   if (!off && !args.has("quiet")) {
     const { values, warnings } = resolveValues(given, {}, keepaliveSysctls()?.tcp_keepalive_time);
-    [...warnings, ...warnOfNoEffect(values, listeners)].forEach(complain);
+    [...warnings, ...warnOfNoEffect(values, listeners)].forEach(warn);
   }
   return {
     values: given,
@@ -83,19 +83,19 @@ function optionsOf(args: Arguments): SetKeepaliveOptions {
 
 function show(report: KeepaliveReport, args: Arguments): void {
   const { connections, ...head } = report;
-  [...report.unanswered, ...report.unseen].forEach(complain);
+  [...report.unanswered, ...report.unseen].forEach(warn);
   if (args.has("json")) {
     write(jsonDocument(head, "connections", connections));
   } else if (args.has("json-lines")) {
     write(jsonLines(connections));
   } else if (args.has("quiet")) {
-    if (exitCode(report) !== DONE) complain(summary(report));
+    if (exitCode(report) !== DONE) warn(summary(report));
   } else {
     const shown = told(connections);
     if (shown.length > 0) print(table(shown, args.has("verbose")));
     print([summary(report)]);
   }
-  if (args.has("verbose") && !args.has("quiet")) complainOfTime(report);
+  if (args.has("verbose") && !args.has("quiet")) printTimings(report);
 }
 
 /** The table of what was done; with the network namespaces, where there are several. */
@@ -149,19 +149,19 @@ function doneText({ matched, keepalive_set, would_act = 0, dry_run, values, conn
 /** Prints what happens as it happens, until an interrupt, or until nobody reads it any more. That is no failure. */
 async function watch(args: Arguments, selection: Selection, options: WatchKeepaliveOptions): Promise<number> {
   let [looks, changes] = [0, 0];
-  const teller = new Teller(args);
-  for (const text of unanswered()) teller.complainOnce(text);
+  const printer = new EventPrinter(args);
+  for (const text of unanswered()) printer.warnOnce(text);
   const on_look = (unseen: readonly string[]) => {
     looks++;
-    for (const text of unseen) teller.complainOnce(text);
-    teller.count();
+    for (const text of unseen) printer.warnOnce(text);
+    printer.count();
   };
-  for await (const connection of watchKeepalive(selection, { ...options, on_look, on_trouble: complain })) {
+  for await (const connection of watchKeepalive(selection, { ...options, on_look, on_trouble: warn })) {
     if (isChanged(connection)) changes++;
-    if (!teller.tell(connection)) break;
+    if (!printer.tell(connection)) break;
   }
-  teller.count(true);
-  if (args.has("verbose")) complain(paint("faint", `looked ${looks} times, set keepalive on ${changes}`));
+  printer.count(true);
+  if (args.has("verbose")) warn(style("faint", `looked ${looks} times, set keepalive on ${changes}`));
   return DONE;
 }
 
@@ -169,17 +169,17 @@ function isChanged({ outcome }: Connection): boolean {
   return outcome === "keepalive-set" || outcome === "would-set-keepalive";
 }
 
-/** How many complaints are remembered, so that each is made once: names of processes are in them. */
-const MOST_COMPLAINTS = 1000;
+/** The number of warnings that are remembered, to print each once. Processes choose names in them, so memory needs a bound. */
+const MAX_REMEMBERED = 1000;
 
 /** Says what happens, a line each, as long as it is not too much. As JSON it says all. */
-class Teller {
+class EventPrinter {
   readonly #quiet: boolean;
   readonly #json: boolean;
   readonly #verbose: boolean;
-  readonly #complaints = new Set<string>();
+  readonly #warned = new Set<string>();
   readonly #changes = new Throttle(performance.now());
-  readonly #complaining = new Throttle(performance.now());
+  readonly #warnings = new Throttle(performance.now());
 
   constructor(args: Arguments) {
     this.#quiet = args.has("quiet");
@@ -194,28 +194,26 @@ class Teller {
       return this.#quiet || !this.#changes.admits(performance.now()) || print([this.#lineOf(connection)]);
     }
     // A thousand connections of one process need no thousand lines.
-    this.#complainOnce(`${connection.outcome} ${connection.error}`, this.#lineOf(connection));
+    this.#warnOnce(`${connection.outcome} ${connection.error}`, this.#lineOf(connection));
     return true;
   }
 
-  complainOnce(text: string): void {
-    this.#complainOnce(text, text);
+  warnOnce(text: string): void {
+    this.#warnOnce(text, text);
   }
 
-  #complainOnce(what: string, text: string): void {
-    if (this.#complaints.has(what)) return;
-    if (this.#complaints.size >= MOST_COMPLAINTS) this.#complaints.clear();
-    this.#complaints.add(what);
-    if (this.#complaining.admits(performance.now())) complain(text);
+  #warnOnce(what: string, text: string): void {
+    if (this.#warned.has(what)) return;
+    if (this.#warned.size >= MAX_REMEMBERED) this.#warned.clear();
+    this.#warned.add(what);
+    if (this.#warnings.admits(performance.now())) warn(text);
   }
 
   /** Says how much was left out, now and then and at the end. */
   count(isLast = false): void {
-    const [changes, complaints] = [this.#changes, this.#complaining].map((one) =>
-      one.leftOut(performance.now(), isLast)
-    );
+    const [changes, warnings] = [this.#changes, this.#warnings].map((one) => one.leftOut(performance.now(), isLast));
     if (changes > 0) print([`${changes} more connections, too many to name`]);
-    if (complaints > 0) complain(`${complaints} more complaints, too many to name`);
+    if (warnings > 0) warn(`${warnings} more warnings, too many to name`);
   }
 
   #lineOf(connection: Connection): string {

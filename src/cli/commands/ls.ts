@@ -17,17 +17,17 @@ import { needsOf, type View, viewOf } from "./ls_options.ts";
 import { ProgressLine } from "../output/progress.ts";
 import { terminalSize } from "../output/screen.ts";
 import { selectionOf } from "../flags/selection.ts";
-import { unreadText } from "../output/spent.ts";
+import { unreadText } from "../output/timings.ts";
 import { summaryLines, sysctlLines, unreadLine } from "../output/summary.ts";
-import { complain, print, write as writeAll } from "../output/terminal.ts";
-import { type Picture, repeat, watch } from "./watch.ts";
+import { print, warn, write as writeAll } from "../output/terminal.ts";
+import { type Frame, repeat, watch } from "./watch.ts";
 
 /** Lists. Returns the exit code. */
 export async function ls(args: Arguments): Promise<number> {
   const view = viewOf(args);
   const { mode } = pastWork();
   if (mode !== MODE.work) {
-    [...unanswered(), ...[whyUnfinished() ?? []].flat()].forEach(complain);
+    [...unanswered(), ...[whyUnfinished() ?? []].flat()].forEach(warn);
     return mode === MODE.interrupted ? INTERRUPTED : FAILED;
   }
   const list = new List(new Lister(selectionOf(args), needsOf(view)), view);
@@ -50,8 +50,8 @@ class List {
   readonly #lister: Lister;
   readonly #view: View;
   #looked = false;
-  /** What was seen at the last look, where that is a picture. */
-  #picture: Picture = () => [];
+  /** What was seen at the last look, where that is a frame. */
+  #frame: Frame = () => [];
   /** Whether connections may have been missed. */
   hasMissed = false;
 
@@ -72,7 +72,7 @@ class List {
   async #writeLines(): Promise<void> {
     const { watch_ms } = this.#view;
     if (watch_ms === null) return void this.#write((listing) => jsonLines(this.#items(listing)));
-    const trouble = new Trouble(complain);
+    const trouble = new Trouble(warn);
     await repeat(watch_ms, () => {
       const time = new Date().toISOString();
       try {
@@ -108,7 +108,7 @@ class List {
     const start = performance.now();
     const listing = this.#list();
     const written = writeAll(write(listing, Math.round(performance.now() - start)));
-    if (written && !this.#looked) remarksOn(listing).forEach(complain);
+    if (written && !this.#looked) remarksOn(listing).forEach(warn);
     this.#looked = true;
     return written;
   }
@@ -116,21 +116,21 @@ class List {
   #print(): void {
     const listing = this.#list();
     const text = this.#textOf(listing)(host.isTerminal(1) ? terminalSize().rows : Infinity);
-    if (print(text.lines)) text.remarks.forEach(complain);
+    if (print(text.lines)) text.remarks.forEach(warn);
   }
 
   /** Looks, or shows what was seen last, and why it is that. */
-  #lookAgain(watch_ms: number): Picture {
-    const last = this.#picture;
+  #lookAgain(watch_ms: number): Frame {
+    const last = this.#frame;
     try {
-      return this.#picture = this.#look(watch_ms);
+      return this.#frame = this.#look(watch_ms);
     } catch (error) {
       if (!isPassing(error)) throw error;
       return () => [`trying again after ${error.message}`, ...last()];
     }
   }
 
-  #look(watch_ms: number): Picture {
+  #look(watch_ms: number): Frame {
     const listing = this.#list();
     const text = this.#textOf(listing);
     const time = new Date().toTimeString().slice(0, 8);

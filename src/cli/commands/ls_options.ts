@@ -3,9 +3,9 @@
 import { host } from "../../../ffi/deno.ts";
 import type { ListOptions } from "../../list.ts";
 import { UsageError } from "../../model/errors.ts";
-import { type Arguments, exclude, watchInterval } from "../flags/arguments.ts";
+import { type Arguments, refuseTogether, watchInterval } from "../flags/arguments.ts";
 import { type Column, type Order, parseColumns, parseOrder } from "../output/columns.ts";
-import { takesEscapes } from "../output/terminal.ts";
+import { supportsEscapes } from "../output/terminal.ts";
 
 /** What to show, and how. */
 export interface View {
@@ -28,11 +28,13 @@ export interface View {
  * @throws {UsageError} For what is not there, or cannot be shown together, or not here.
  */
 export function viewOf(args: Arguments): View {
-  exclude(args, "json", "json-lines", "one document, or an object a line");
-  for (const other of ["json", "json-lines", "summary"]) exclude(args, "columns", other, "columns are the table's");
-  exclude(args, "sort", "summary", "a summary begins with the largest group");
-  exclude(args, "watch", "json", "--json-lines prints again and again");
-  if (!args.has("json-lines")) exclude(args, "watch", "quiet", "there would be nothing to see");
+  refuseTogether(args, "json", "json-lines", "one document, or an object a line");
+  for (const other of ["json", "json-lines", "summary"]) {
+    refuseTogether(args, "columns", other, "columns are the table's");
+  }
+  refuseTogether(args, "sort", "summary", "a summary begins with the largest group");
+  refuseTogether(args, "watch", "json", "--json-lines prints again and again");
+  if (!args.has("json-lines")) refuseTogether(args, "watch", "quiet", "there would be nothing to see");
   const watch_ms = watchInterval(args);
   if (watch_ms !== null && !args.has("json-lines")) checkScreen();
   const order = args.value("sort");
@@ -52,7 +54,7 @@ function checkScreen(): void {
   if (!host.isTerminal(1)) {
     throw new UsageError("Option --watch shows the list on a terminal: add --json-lines to write to a file or a pipe");
   }
-  if (takesEscapes(1)) return;
+  if (supportsEscapes(1)) return;
   const type = host.terminalType === "" ? "unset" : `"${host.terminalType}"`;
   throw new UsageError(`Option --watch needs a terminal that can be cleared, and TERM is ${type}: add --json-lines`);
 }

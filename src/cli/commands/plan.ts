@@ -3,18 +3,19 @@
 import { type KeepaliveSysctls, KERNEL_DEFAULTS } from "../../keepalive/detection.ts";
 import { KEEPALIVE_NAMES, type KeepaliveValues, resolveValues, SYSTEM_VALUES } from "../../keepalive/values.ts";
 import { keepaliveSysctls } from "../../socket/keepalive_read.ts";
-import { emit, formatPlan, parseEmitFormat, plan, valuesWithin } from "../../plan.ts";
+import { emit, parseEmitFormat, plan, valuesWithin } from "../../plan.ts";
 import { UsageError } from "../../model/errors.ts";
-import { type Arguments, exclude } from "../flags/arguments.ts";
+import { type Arguments, refuseTogether } from "../flags/arguments.ts";
 import { DONE } from "../flags/exit_codes.ts";
 import { flagOf, givenValues } from "../flags/keepalive_values.ts";
 import { jsonText } from "../output/json.ts";
-import { complain, write } from "../output/terminal.ts";
+import { formatPlan } from "../output/plan.ts";
+import { warn, write } from "../output/terminal.ts";
 import { parseCount } from "../flags/values.ts";
 
 /** Plans. Returns the exit code. */
 export function planCommand(args: Arguments): number {
-  checkTogether(args);
+  checkConflicts(args);
   const sysctls = sysctlsHere();
   const values = valuesOf(args, sysctls);
   const format = args.value("emit");
@@ -33,19 +34,19 @@ export function planCommand(args: Arguments): number {
   return DONE;
 }
 
-function checkTogether(args: Arguments): void {
+function checkConflicts(args: Arguments): void {
   const [surplus] = args.positionals;
   if (surplus !== undefined) throw new UsageError(`Unexpected argument "${surplus}": expected tcphup plan [VALUES]`);
-  for (const name of KEEPALIVE_NAMES) exclude(args, "within", flagOf(name), "it finds the values");
+  for (const name of KEEPALIVE_NAMES) refuseTogether(args, "within", flagOf(name), "it finds the values");
   for (const name of ["json", "services", "hosts", "probe-bytes"]) {
-    exclude(args, "emit", name, "it prints the values as configuration, and nothing of what they cost");
+    refuseTogether(args, "emit", name, "it prints the values as configuration, and nothing of what they cost");
   }
 }
 
 /** What the network namespace says, or the kernel where /proc/sys does not show it. */
 function sysctlsHere(): KeepaliveSysctls {
   const sysctls = keepaliveSysctls();
-  if (sysctls === null) complain("/proc/sys/net/ipv4 cannot be read: going by the kernel's defaults");
+  if (sysctls === null) warn("/proc/sys/net/ipv4 cannot be read: going by the kernel's defaults");
   return sysctls ?? KERNEL_DEFAULTS;
 }
 
@@ -55,7 +56,7 @@ function valuesOf(args: Arguments, sysctls: KeepaliveSysctls): KeepaliveValues {
   const given = givenValues(args);
   if (given === undefined) return todays(sysctls);
   const { values, warnings } = resolveValues(given, {}, sysctls.tcp_keepalive_time);
-  warnings.forEach(complain);
+  warnings.forEach(warn);
   return values;
 }
 

@@ -8,7 +8,7 @@ import { inheritedEnvironment } from "../../linux/proc/environ.ts";
 import { UsageError } from "../../model/errors.ts";
 import type { Arguments } from "../flags/arguments.ts";
 import { givenValues } from "../flags/keepalive_values.ts";
-import { complain } from "../output/terminal.ts";
+import { warn } from "../output/terminal.ts";
 
 /** Turns this process into the command. It returns only by failing. */
 export function run(args: Arguments): never {
@@ -19,13 +19,13 @@ export function run(args: Arguments): never {
     environment,
     keepaliveSysctls()?.tcp_keepalive_time,
   );
-  warnings.forEach(complain);
+  warnings.forEach(warn);
   launch({
-    command: args.behindDashes ?? [],
+    command: args.afterDoubleDash ?? [],
     values,
     on: on === undefined ? null : momentsOf(on),
     debug: debug || args.has("debug"),
-    warn: complain,
+    warn,
   });
 }
 

@@ -17,17 +17,17 @@ export async function repeat(interval_ms: number, look: () => boolean): Promise<
 }
 
 /** What was seen, as lines for a terminal of the size that it has now. */
-export type Picture = () => readonly string[];
+export type Frame = () => readonly string[];
 
 /** Shows what `look` sees on the terminal: anew every so often, and drawn anew when the terminal's size changes. */
-export async function watch(interval_ms: number, look: () => Picture): Promise<void> {
-  let picture: Picture = () => [];
+export async function watch(interval_ms: number, look: () => Frame): Promise<void> {
+  let frame: Frame = () => [];
   const screen = new Screen();
-  const restore = host.onSignal("SIGWINCH", () => screen.show(picture()));
+  const restore = host.onSignal("SIGWINCH", () => screen.show(frame()));
   try {
     await repeat(interval_ms, () => {
-      picture = look();
-      return screen.show(picture());
+      frame = look();
+      return screen.show(frame());
     });
   } finally {
     restore();

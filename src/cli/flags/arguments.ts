@@ -3,7 +3,8 @@
 import { parseDuration, TIME_WITH_UNIT } from "../../model/duration.ts";
 import { expectedWord, meantWord } from "../../model/closest.ts";
 import { UsageError } from "../../model/errors.ts";
-import { type Command, type Flag, FLAGS } from "./table.ts";
+import { type Command, COMMANDS, type Flag } from "./flag.ts";
+import { FLAGS } from "./table.ts";
 import { refuseMistyped } from "./mistyped.ts";
 
 /** A flag that was typed. */
@@ -22,7 +23,7 @@ export class Arguments {
   readonly named: boolean;
   readonly positionals: readonly string[];
   /** Those of them that stand behind --, or, of run, from the first on; null when there is no -- and no such word. */
-  readonly behindDashes: readonly string[] | null;
+  readonly afterDoubleDash: readonly string[] | null;
   /** The flags, in the order in which they were typed. */
   readonly flags: readonly GivenFlag[];
   readonly #negated: readonly GivenFlag[];
@@ -32,12 +33,12 @@ export class Arguments {
     named: boolean,
     positionals: readonly string[],
     flags: readonly GivenFlag[],
-    behindDashes: readonly string[] | null = null,
+    afterDoubleDash: readonly string[] | null = null,
   ) {
     this.command = command;
     this.named = named;
     this.positionals = positionals;
-    this.behindDashes = behindDashes;
+    this.afterDoubleDash = afterDoubleDash;
     this.flags = flags.filter(({ negated }) => !negated);
     this.#negated = flags.filter(({ negated }) => negated);
   }
@@ -88,8 +89,6 @@ export class Arguments {
 /** What an int of milliseconds holds: TCP_USER_TIMEOUT and timers alike. */
 const MAX_DURATION_MS = 2 ** 31 - 1;
 
-const COMMANDS: readonly Command[] = ["hup", "ls", "keepalive", "run", "plan", "doctor", "completions"];
-
 /**
  * Reads the command line. The first word that is no flag names the command where it is one and stands before any `--`; else the
  * command is `hup`.
@@ -98,9 +97,9 @@ const COMMANDS: readonly Command[] = ["hup", "ls", "keepalive", "run", "plan", "
  * where there can be none, and for a command that seems mistyped.
  */
 export function parseArguments(args: readonly string[]): Arguments {
-  const { words, flags, unknown, behindDashes } = tellApart(args);
-  const [first] = words.length === behindDashes?.length ? [] : words;
-  if (first === "help") return helpOn(words.slice(1));
+  const { words, flags, unknown, afterDoubleDash } = tellApart(args);
+  const [first] = words.length === afterDoubleDash?.length ? [] : words;
+  if (first === "help") return parseHelpCommand(words.slice(1));
   const named = COMMANDS.find((command) => command === first);
   if (named === undefined && first !== undefined) refuseMistyped(first);
   const command = named ?? "hup";
@@ -108,11 +107,11 @@ export function parseArguments(args: readonly string[]): Arguments {
   // A value that is missing may be what looks like an option: --max -x.
   for (const given of flags) check(given, command, hint);
   if (unknown.length > 0) throw new UsageError(`Unknown option "${unknown[0]}": ${meantBy(unknown[0]) ?? hint}`);
-  return new Arguments(command, named !== undefined, named ? words.slice(1) : words, flags, behindDashes);
+  return new Arguments(command, named !== undefined, named ? words.slice(1) : words, flags, afterDoubleDash);
 }
 
 /** `tcphup help [COMMAND]`, as `tcphup [COMMAND] --help`. @throws {UsageError} */
-function helpOn([name, surplus]: readonly string[]): Arguments {
+function parseHelpCommand([name, surplus]: readonly string[]): Arguments {
   const command = COMMANDS.find((command) => command === name);
   if (command === undefined && name !== undefined) {
     throw new UsageError(`Unknown command "${name}": ${expectedWord(name, COMMANDS)}`);
@@ -130,7 +129,7 @@ function meantBy(word: string): string | null {
 }
 
 /** @throws {UsageError} When both of two flags were given that cannot be meant together. */
-export function exclude(args: Arguments, one: string, other: string, why: string): void {
+export function refuseTogether(args: Arguments, one: string, other: string, why: string): void {
   if (args.given(one) && args.given(other)) {
     throw new UsageError(`Options --${one} and --${other} cannot be used together: ${why}`);
   }
@@ -156,7 +155,7 @@ interface Words {
   readonly flags: readonly GivenFlag[];
   /** Words that look like flags and are none. */
   readonly unknown: readonly string[];
-  readonly behindDashes: readonly string[] | null;
+  readonly afterDoubleDash: readonly string[] | null;
 }
 
 /**
@@ -165,21 +164,21 @@ interface Words {
  * `--dry-run false` are no dry run.
  */
 function tellApart(args: readonly string[]): Words {
-  let behindDashes: string[] | null = null;
+  let afterDoubleDash: string[] | null = null;
   let words: string[] = [];
   const flags: GivenFlag[] = [];
   const unknown: string[] = [];
   const rest = [...args];
   for (let word = rest.shift(); word !== undefined; word = rest.shift()) {
     if (word === "--") {
-      behindDashes = rest;
+      afterDoubleDash = rest;
       words = words.concat(rest);
       break;
     }
     if (!isFlag(word)) {
       if (words[0] === "run") {
-        behindDashes = [word, ...rest];
-        words.push(...behindDashes);
+        afterDoubleDash = [word, ...rest];
+        words.push(...afterDoubleDash);
         break;
       }
       words.push(word);
@@ -190,7 +189,7 @@ function tellApart(args: readonly string[]): Words {
     if (spelled === null) unknown.push(word);
     else flags.push(...spelled.map((given) => ({ ...withValue(given, rest), negated })));
   }
-  return { words, flags, unknown, behindDashes };
+  return { words, flags, unknown, afterDoubleDash };
 }
 
 function flagsIn(word: string): GivenFlag[] | null {
@@ -233,7 +232,7 @@ function shortFlags(word: string): GivenFlag[] | null {
 function withValue({ flag, value }: GivenFlag, rest: string[]): GivenFlag {
   if (value !== undefined || flag.value === undefined) return { flag, value };
   const [next] = rest;
-  if (flag.alone !== undefined) return { flag, value: timeIn(rest, flag) ?? flag.alone };
+  if (flag.optionalValue !== undefined) return { flag, value: timeIn(rest, flag) ?? flag.optionalValue };
   const missing = next === undefined || (isFlag(next) && (flag.signed ? next.startsWith("--") : !isNegative(next)));
   return { flag, value: missing ? "" : rest.shift() };
 }

@@ -1,9 +1,12 @@
-// What a flag of the command line is. The flags themselves are in flags.ts.
+// The types of commands and flags. The flags themselves are in table.ts.
 
 import type { TimeUnit } from "../../model/duration.ts";
 
+/** The commands, in the order of the help. */
+export const COMMANDS = ["hup", "ls", "keepalive", "run", "plan", "doctor", "completions"] as const;
+
 /** A command of tcphup. */
-export type Command = "hup" | "ls" | "keepalive" | "run" | "plan" | "doctor" | "completions";
+export type Command = typeof COMMANDS[number];
 
 /** A flag. */
 export interface Flag {
@@ -19,7 +22,7 @@ export interface Flag {
    * The value that it has when it stands alone: a time. Such a flag takes another one only after "=", or with a unit:
    * DEST may follow it.
    */
-  readonly alone?: string;
+  readonly optionalValue?: string;
   /** Its value may begin with a minus. */
   readonly signed?: boolean;
   /** Whether --not may stand before it. */

@@ -3,7 +3,8 @@
 import { host } from "../../../ffi/deno.ts";
 import { columnsHelp } from "../output/columns.ts";
 import { EXIT_CODES } from "./exit_codes.ts";
-import { type Command, type Flag, FLAGS } from "./table.ts";
+import { FLAGS } from "./table.ts";
+import type { Command, Flag } from "./flag.ts";
 import { terminalSize } from "../output/screen.ts";
 import { item, reflow, wrap } from "../output/wrap.ts";
 
@@ -208,7 +209,7 @@ export function commandHelp(command: Command, width: number = WIDTH.usual): stri
   const manual = MANUALS[command];
   return `${wrap(`Usage: ${manual.usage}`, width).join("\n       ")}
 
-${wrap(`${capitalise(manual.summary)}.`, width).join("\n")}
+${wrap(`${capitalize(manual.summary)}.`, width).join("\n")}
 
 ${reflow(manual.text, width).join("\n")}
 
@@ -220,7 +221,7 @@ ${exitCodes(command, width)}
 `;
 }
 
-function capitalise(text: string): string {
+function capitalize(text: string): string {
   return text[0].toUpperCase() + text.slice(1);
 }
 
@@ -256,8 +257,8 @@ export function timesOf(command?: Command, width: number = WIDTH.usual): string 
 }
 
 /** How a flag's value is written behind its name. */
-export function operandOf({ value, alone }: Flag): string {
-  return value === undefined ? "" : alone === undefined ? ` ${value}` : `[=${value}]`;
+export function operandOf({ value, optionalValue }: Flag): string {
+  return value === undefined ? "" : optionalValue === undefined ? ` ${value}` : `[=${value}]`;
 }
 
 function flagHelp(flag: Flag, long: boolean, width: number): string[] {

@@ -1,6 +1,7 @@
 // The man page, in the macros of man(7): made from the manuals and the table of flags, like the help.
 
-import { type Flag, FLAGS } from "./table.ts";
+import { FLAGS } from "./table.ts";
+import type { Flag } from "./flag.ts";
 import { EXIT_CODES } from "./exit_codes.ts";
 import { MANUALS, operandOf, timesOf } from "./help.ts";
 import { VERSION } from "./version.ts";

@@ -3,9 +3,10 @@
 
 import { nearest } from "../../model/closest.ts";
 import { UsageError } from "../../model/errors.ts";
+import { COMMANDS } from "./flag.ts";
 
 /** The words that may be mistyped: those that do something themselves. */
-const OWN = ["hup", "ls", "keepalive", "run", "plan", "doctor", "completions", "help", "version"] as const;
+const OWN = [...COMMANDS, "help", "version"] as const;
 
 /** What people type who know another tool, by what does it here. */
 const FOREIGN: Readonly<Record<string, readonly string[]>> = {

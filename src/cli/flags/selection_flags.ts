@@ -3,7 +3,8 @@
 import { STATE_NAMES } from "../../model/tcp_states.ts";
 import type { Command, Flag } from "./flag.ts";
 
-const selecting: readonly Command[] = ["hup", "ls", "keepalive"];
+/** The commands that select connections. */
+export const SELECTING: readonly Command[] = ["hup", "ls", "keepalive"];
 
 type Criterion = Omit<Flag, "commands" | "negatable">;
 
@@ -160,7 +161,7 @@ const CRITERIA: readonly Criterion[] = [
   },
 ];
 
-const criteria: readonly Flag[] = CRITERIA.map((criterion) => ({ ...criterion, commands: selecting, negatable: true }));
+const criteria: readonly Flag[] = CRITERIA.map((criterion) => ({ ...criterion, commands: SELECTING, negatable: true }));
 
 function withName(name: string): Flag {
   return criteria.find((flag) => flag.name === name)!;
@@ -170,14 +171,14 @@ const CHILDREN: Flag = {
   name: "children",
   help: "with --pid: or held by a descendant of it",
   group: "Selection by owner",
-  commands: selecting,
+  commands: SELECTING,
 };
 
 const MISSING_OK: Flag = {
   name: "missing-ok",
   help: "with --cgroup: a control group that does not exist selects nothing, and is no error",
   group: "Selection by owner",
-  commands: selecting,
+  commands: SELECTING,
 };
 
 const NOT: Flag = {
@@ -187,7 +188,7 @@ const NOT: Flag = {
     "--not --dst A --not --user B leaves out connections to A, and those of B. Something else has to select: any, at " +
     "least.",
   group: "Selection",
-  commands: selecting,
+  commands: SELECTING,
 };
 
 /** All of them, in the order of the help. */

@@ -1,13 +1,9 @@
 // The flags of the command line, as data: the parser and the help are made from this table.
 
-import type { Command, Flag } from "./flag.ts";
-import { SELECTION_FLAGS } from "./selection_flags.ts";
+import { type Command, COMMANDS, type Flag } from "./flag.ts";
+import { SELECTING, SELECTION_FLAGS } from "./selection_flags.ts";
 
-export type { Command, Flag } from "./flag.ts";
-
-const all: readonly Command[] = ["hup", "ls", "keepalive", "run", "plan", "doctor", "completions"];
 const reporting: readonly Command[] = ["hup", "ls", "keepalive", "plan", "doctor"];
-const selecting: readonly Command[] = ["hup", "ls", "keepalive"];
 /** Those that take keepalive values. */
 const valued: readonly Command[] = ["keepalive", "run", "plan"];
 
@@ -19,9 +15,9 @@ export const FLAGS: readonly Flag[] = [
     short: "4",
     help: "only connections over IPv4, also IPv4-mapped ones",
     group: "Selection",
-    commands: selecting,
+    commands: SELECTING,
   },
-  { name: "ipv6", short: "6", help: "only connections over IPv6", group: "Selection", commands: selecting },
+  { name: "ipv6", short: "6", help: "only connections over IPv6", group: "Selection", commands: SELECTING },
   {
     name: "include-session",
     help: "do not skip your own session, such as your ssh connection",
@@ -29,7 +25,7 @@ export const FLAGS: readonly Flag[] = [
       "hup skips the connection that SSH_CONNECTION names, those that an ancestor of tcphup has accepted, and all of the " +
       "processes that serve its terminal, or the terminals attached to its tmux or screen. keepalive and ls skip nothing.",
     group: "Selection",
-    commands: selecting,
+    commands: SELECTING,
   },
   {
     name: "listeners",
@@ -372,7 +368,7 @@ export const FLAGS: readonly Flag[] = [
     name: "watch",
     value: "TIME",
     bare: ["s"],
-    alone: "1",
+    optionalValue: "1",
     help: "look again at this interval, default 1 s, until interrupted",
     more:
       "A time without a unit needs an equals sign: --watch=5, but --watch 500ms. An interrupt (^C, SIGTERM) is how it " +
@@ -393,14 +389,14 @@ export const FLAGS: readonly Flag[] = [
     short: "q",
     help: "print only errors, and what --json asks for",
     group: "Output",
-    commands: selecting,
+    commands: SELECTING,
   },
   {
     name: "verbose",
     short: "v",
     help: "show every owner with its descriptor, and where the time went",
     group: "Output",
-    commands: selecting,
+    commands: SELECTING,
   },
   {
     name: "color",
@@ -415,7 +411,7 @@ export const FLAGS: readonly Flag[] = [
     short: "h",
     help: "show help; after a command, the help of that command",
     group: "Output",
-    commands: all,
+    commands: COMMANDS,
   },
-  { name: "version", short: "V", help: "show the version", group: "Output", commands: all },
+  { name: "version", short: "V", help: "show the version", group: "Output", commands: COMMANDS },
 ];

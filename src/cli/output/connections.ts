@@ -3,7 +3,7 @@
 import { formatEndpoint } from "../../model/address.ts";
 import type { Connection, Endpoint, Outcome, Owner } from "../../model/connection.ts";
 import { INTERRUPTED, type Report } from "../../report/report.ts";
-import { columns, paint, type Tone } from "./terminal.ts";
+import { columns, style, type Tone } from "./terminal.ts";
 
 const TONES: Partial<Record<Outcome, Tone>> = {
   "hung-up": "good",
@@ -50,7 +50,7 @@ export function outcomeText({ outcome, error }: Connection): string {
   if (outcome === null) return "";
   const tone = TONES[outcome];
   const text = outcome.replaceAll("-", " ");
-  return (tone ? paint(tone, text) : text) + (error ? `: ${error}` : "");
+  return (tone ? style(tone, text) : text) + (error ? `: ${error}` : "");
 }
 
 /** What a connection's network namespace is called, or else its inode number. */

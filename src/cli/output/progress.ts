@@ -5,7 +5,7 @@ import type { Progress } from "../../hang_up.ts";
 import { formatDuration } from "../../model/duration.ts";
 import { onPulse } from "../../linux/proc/pulse.ts";
 import { terminalSize } from "./screen.ts";
-import { cut, takesEscapes } from "./terminal.ts";
+import { supportsEscapes, truncate } from "./terminal.ts";
 
 const CLEAR_LINE = "\r\x1b[K";
 
@@ -17,7 +17,7 @@ const LOOKING_SHOWN_AFTER_MS = 1000;
 
 /** The line, on standard error, where that is a terminal that can take it away again. */
 export class ProgressLine {
-  readonly #possible = takesEscapes(2);
+  readonly #possible = supportsEscapes(2);
   #next_ms = SHOWN_AFTER_MS;
   #shown = false;
   /** How long questions stood. */
@@ -60,7 +60,7 @@ export class ProgressLine {
 
   #write(text: string): void {
     this.#shown = true;
-    host.write(2, CLEAR_LINE + cut(text, terminalSize().columns - 1));
+    host.write(2, CLEAR_LINE + truncate(text, terminalSize().columns - 1));
   }
 
   /** Takes the line away. */

@@ -2,7 +2,7 @@
 // as it was.
 
 import { host } from "../../../ffi/deno.ts";
-import { cut, escapeControls } from "./terminal.ts";
+import { escapeControls, truncate } from "./terminal.ts";
 
 const ENTER = "\x1b[?1049h\x1b[?25l";
 const LEAVE = "\x1b[?25h\x1b[?1049l";
@@ -33,7 +33,7 @@ export class Screen {
   show(lines: readonly string[]): boolean {
     const { columns, rows } = terminalSize();
     // Clearing after a line that fills the width would take its last character away.
-    const visible = lines.slice(0, rows).map((line) => CLEAR_LINE + cut(escapeControls(line), columns));
+    const visible = lines.slice(0, rows).map((line) => CLEAR_LINE + truncate(escapeControls(line), columns));
     const below = visible.length < rows ? `\n${CLEAR_BELOW}` : "";
     return write(HOME + visible.join("\n") + below);
   }

@@ -1,58 +1,58 @@
-// Text for a person: columns, colours, and names of other processes made harmless.
+// Text for a person: columns, colors, and names of other processes made harmless.
 
 import { host } from "../../../ffi/deno.ts";
 import { UsageError } from "../../model/errors.ts";
 
 /** Colours by what they say. */
-const COLOURS = { good: 32, bad: 31, odd: 33, faint: 2 } as const;
+const COLORS = { good: 32, bad: 31, odd: 33, faint: 2 } as const;
 
-/** A colour's meaning. */
-export type Tone = keyof typeof COLOURS;
+/** A color's meaning. */
+export type Tone = keyof typeof COLORS;
 
 /**
- * The mark of a colour in a text: a lone surrogate, which no text that was decoded from bytes has in it. It becomes an
+ * The mark of a color in a text: a lone surrogate, which no text that was decoded from bytes has in it. It becomes an
  * escape sequence where the text leaves, and only there is known which stream that is.
  */
-function mark(colour: number): string {
-  return String.fromCharCode(0xdc00 + colour);
+function mark(color: number): string {
+  return String.fromCharCode(0xdc00 + color);
 }
 
-/** Puts text in colour where it is written to a terminal that may have it. */
-export function paint(tone: Tone, text: string): string {
-  return mark(COLOURS[tone]) + text + mark(0);
+/** Puts text in color where it is written to a terminal that may have it. */
+export function style(tone: Tone, text: string): string {
+  return mark(COLORS[tone]) + text + mark(0);
 }
 
 /** Whether a stream is a terminal that knows escape sequences: TERM is not `dumb`, nor unset. */
-export function takesEscapes(stream: 1 | 2): boolean {
+export function supportsEscapes(stream: 1 | 2): boolean {
   return host.isTerminal(stream) && !["", "dumb"].includes(host.terminalType);
 }
 
-/** When text is in colour: `auto` is on a terminal that may have it. */
-export const COLOUR_CHOICES: readonly string[] = ["auto", "always", "never"];
+/** When text is in color: `auto` is on a terminal that may have it. */
+export const COLOR_CHOICES: readonly string[] = ["auto", "always", "never"];
 let choice = "auto";
-const colourful: Partial<Record<1 | 2, boolean>> = {};
+const isColoredStream: Partial<Record<1 | 2, boolean>> = {};
 
 /**
  * Takes the value of --color.
  *
  * @throws {UsageError} When it is none.
  */
-export function chooseColour(text = "auto"): void {
-  if (!COLOUR_CHOICES.includes(text)) {
+export function chooseColor(text = "auto"): void {
+  if (!COLOR_CHOICES.includes(text)) {
     throw new UsageError(`Unknown value "${text}" for --color: expected auto, always or never`);
   }
   choice = text;
 }
 
-function isColourful(stream: 1 | 2): boolean {
-  return choice === "always" || (choice === "auto" && !host.noColor && takesEscapes(stream));
+function isColored(stream: 1 | 2): boolean {
+  return choice === "always" || (choice === "auto" && !host.noColor && supportsEscapes(stream));
 }
 
 /** A line of text as it may be written to a stream, whoever chose the names in it. */
-export function leaving(line: string, stream: 1 | 2): string {
+export function forStream(line: string, stream: 1 | 2): string {
   return escapeControls(line).replace(/[\udc00-\udc7f]/gu, (mark) => {
-    colourful[stream] ??= isColourful(stream);
-    return colourful[stream] ? `\x1b[${mark.charCodeAt(0) - 0xdc00}m` : "";
+    isColoredStream[stream] ??= isColored(stream);
+    return isColoredStream[stream] ? `\x1b[${mark.charCodeAt(0) - 0xdc00}m` : "";
   });
 }
 
@@ -80,10 +80,10 @@ const WIDE = new RegExp(
     String.raw`\u{20000}-\u{3ffff}]|(?![\u{1f1e6}-\u{1f1ff}])\p{Emoji_Presentation}`,
   "u",
 );
-/** Characters that take none, and marks of a colour. The medial and final letters of Hangul stand in the first one's. */
+/** Characters that take none, and marks of a color. The medial and final letters of Hangul stand in the first one's. */
 const ZERO = /(?!\u00ad)[\p{Mn}\p{Me}\p{Cf}\p{Cs}\u1160-\u11ff]/u;
 
-function placesOf(character: string): number {
+function characterWidth(character: string): number {
   return ZERO.test(character) ? 0 : WIDE.test(character) ? 2 : 1;
 }
 
@@ -91,17 +91,17 @@ function placesOf(character: string): number {
 export function displayWidth(text: string): number {
   if (/^[ -~]*$/.test(text)) return text.length;
   let width = 0;
-  for (const character of text) width += placesOf(character);
+  for (const character of text) width += characterWidth(character);
   return width;
 }
 
 /** As much of a text, from its beginning, as fits into `width` places. */
-export function cut(text: string, width: number): string {
+export function truncate(text: string, width: number): string {
   if (displayWidth(text) <= width) return text;
   let room = width - 1;
   let kept = "";
   for (const character of text) {
-    room -= placesOf(character);
+    room -= characterWidth(character);
     if (room < 0) break;
     kept += character;
   }
@@ -132,15 +132,15 @@ export function* columns(header: readonly string[], rows: Iterable<readonly stri
   for (const row of rows) {
     take(row);
     if (block.length < BLOCK) continue;
-    yield* lay(block, taken, widths);
+    yield* renderRows(block, taken, widths);
     block = [];
     taken = [];
   }
-  yield* lay(block, taken, widths);
+  yield* renderRows(block, taken, widths);
 }
 
 /** @param taken How many places each cell takes, those in the last column left out. */
-function* lay(
+function* renderRows(
   rows: readonly (readonly string[])[],
   taken: readonly number[],
   widths: readonly number[],
@@ -174,31 +174,31 @@ export function write(pieces: Iterable<string>): boolean {
 
 /** Writes lines to standard output; returns as `write`. */
 export function print(lines: Iterable<string>): boolean {
-  return write(ended(lines, 1));
+  return write(terminated(lines, 1));
 }
 
-function* ended(lines: Iterable<string>, stream: 1 | 2): Generator<string> {
-  for (const line of lines) yield leaving(line, stream) + "\n";
+function* terminated(lines: Iterable<string>, stream: 1 | 2): Generator<string> {
+  for (const line of lines) yield forStream(line, stream) + "\n";
 }
 
 /** One line to standard error. */
-export function complain(line: string): void {
-  complainInLines([line]);
+export function warn(line: string): void {
+  warnLines([line]);
 }
 
 /** The longest line of a complaint, in UTF-16 units. */
-const LONGEST_COMPLAINT = 1000;
+const MAX_LINE_LENGTH = 1000;
 
 /** Several lines to standard error that belong together. */
-export function complainInLines(lines: readonly string[]): void {
-  host.write(2, `tcphup: ${[...ended(lines.map(shorten), 2)].join("")}`);
+export function warnLines(lines: readonly string[]): void {
+  host.write(2, `tcphup: ${[...terminated(lines.map(shorten), 2)].join("")}`);
 }
 
 /** Leaves out the middle: what a message quotes may be megabytes, and it ends with what would be right. */
 export function shorten(line: string): string {
-  if (line.length <= LONGEST_COMPLAINT) return line;
-  const half = LONGEST_COMPLAINT / 2;
-  // Half of a character would be taken for the mark of a colour.
+  if (line.length <= MAX_LINE_LENGTH) return line;
+  const half = MAX_LINE_LENGTH / 2;
+  // Half of a character would be taken for the mark of a color.
   const head = line.slice(0, half - 1).replace(/[\ud800-\udbff]$/, "");
   const tail = line.slice(-half + 2).replace(/^[\udc00-\udfff]/, "");
   return `${head} … ${tail}`;
@@ -206,5 +206,5 @@ export function shorten(line: string): string {
 
 /** Shows lines to a person who is asked something, and leaves the cursor behind the question. */
 export function ask(lines: readonly string[], question: string): void {
-  host.write(2, [...ended(lines, 2)].join("") + question);
+  host.write(2, [...terminated(lines, 2)].join("") + question);
 }

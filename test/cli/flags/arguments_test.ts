@@ -39,11 +39,11 @@ Deno.test("no word behind -- names the command, or is taken for one that is mist
 });
 
 Deno.test("each flag is known by its name, and by its letter", () => {
-  for (const { name, short, value, alone, commands } of FLAGS) {
+  for (const { name, short, value, optionalValue, commands } of FLAGS) {
     // It is no flag of its own, but a part of the one after it.
     if (name === "not") continue;
-    const operand = value !== undefined && alone === undefined ? ["7"] : [];
-    const expected = [value === undefined ? name : `${name}=${alone ?? "7"}`];
+    const operand = value !== undefined && optionalValue === undefined ? ["7"] : [];
+    const expected = [value === undefined ? name : `${name}=${optionalValue ?? "7"}`];
     assertEquals(flags(commands[0], `--${name}`, ...operand), expected);
     if (short) assertEquals(flags(commands[0], `-${short}`, ...operand), expected);
   }
@@ -262,14 +262,14 @@ Deno.test("what follows -- is no flag", () => {
 
 Deno.test("run: all from the command on is the command's, with -- before it or without", () => {
   for (const before of [["run"], ["run", "--"], ["run", "--idle", "5", "--debug"], ["--debug", "run"]]) {
-    assertEquals(parseArguments([...before, "curl", "-4", "--", "--help"]).behindDashes, [
+    assertEquals(parseArguments([...before, "curl", "-4", "--", "--help"]).afterDoubleDash, [
       "curl",
       "-4",
       "--",
       "--help",
     ]);
   }
-  assertEquals(parseArguments(["run", "--debug"]).behindDashes, null);
+  assertEquals(parseArguments(["run", "--debug"]).afterDoubleDash, null);
 });
 
 Deno.test("a flag is given with a value or without", () => {

@@ -2,13 +2,14 @@
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { COMPLETIONS } from "../../../src/cli/commands/completions.ts";
-import { allOffers, COMMAND_NAMES, operandsOf, valuedFlags } from "../../../src/cli/flags/completions/offers.ts";
+import { allOffers, operandsOf, valuedFlags } from "../../../src/cli/flags/completions/offers.ts";
+import { COMMANDS } from "../../../src/cli/flags/flag.ts";
 import { FLAGS } from "../../../src/cli/flags/table.ts";
 
 for (const [shell, make] of Object.entries(COMPLETIONS)) {
   Deno.test(`completions for ${shell} name every command and every flag`, () => {
     const words = new Set(make().split(/[^A-Za-z0-9_-]+/));
-    for (const command of COMMAND_NAMES) assert(words.has(command), command);
+    for (const command of COMMANDS) assert(words.has(command), command);
     const prefix = shell === "fish" ? "" : "--";
     for (const { name } of FLAGS) assert(words.has(prefix + name), name);
   });

@@ -3,7 +3,8 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { parseArguments } from "../../../src/cli/flags/arguments.ts";
 import * as exitCodes from "../../../src/cli/flags/exit_codes.ts";
-import { type Command, FLAGS } from "../../../src/cli/flags/table.ts";
+import { FLAGS } from "../../../src/cli/flags/table.ts";
+import type { Command } from "../../../src/cli/flags/flag.ts";
 import { commandHelp, generalHelp, MANUALS } from "../../../src/cli/flags/help.ts";
 
 const COMMANDS = Object.keys(MANUALS) as Command[];
@@ -70,8 +71,8 @@ Deno.test("a command's help explains each of its flags, and no other's", () => {
 });
 
 Deno.test("a flag that needs a value is shown with one", () => {
-  for (const { name, value, alone, commands } of FLAGS) {
-    const operand = value === undefined ? "" : alone === undefined ? ` ${value}` : `[=${value}]`;
+  for (const { name, value, optionalValue, commands } of FLAGS) {
+    const operand = value === undefined ? "" : optionalValue === undefined ? ` ${value}` : `[=${value}]`;
     const help = commandHelp(commands[0]);
     assert(help.split("\n").some((line) => `${line} `.includes(`--${name}${operand} `)), `--${name}${operand}`);
   }

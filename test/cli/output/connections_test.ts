@@ -2,7 +2,7 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { outcomeTable, ownersText, summary } from "../../../src/cli/output/connections.ts";
-import { leaving } from "../../../src/cli/output/terminal.ts";
+import { forStream } from "../../../src/cli/output/terminal.ts";
 import type { Connection } from "../../../src/model/connection.ts";
 import type { Report } from "../../../src/report/report.ts";
 import { sampleConnection } from "../../harness/sample.ts";
@@ -11,7 +11,7 @@ import { sampleOutcomes, sampleReport } from "../../harness/sample_report.ts";
 const owner = (pid: number, fd = 3, comm = "nginx") => ({ pid, fd, comm });
 
 function table(connections: Connection[], verbose = false): string[] {
-  return [...outcomeTable(connections, verbose)].map((line) => leaving(line, 1));
+  return [...outcomeTable(connections, verbose)].map((line) => forStream(line, 1));
 }
 
 function summaryOf(outcomes: readonly string[], given: Partial<Report> = {}): string {
@@ -83,7 +83,7 @@ Deno.test("nothing that comes from a process or a namespace drives the terminal"
       outcome: "denied",
       error: `pid 7 (${name}): needs CAP_SYS_PTRACE`,
     });
-    const lines = [...table([hostile]), ...table([hostile], true), leaving(summary(sampleReport([hostile])), 1)];
+    const lines = [...table([hostile]), ...table([hostile], true), forStream(summary(sampleReport([hostile])), 1)];
     for (const line of lines) assert(!UNPRINTABLE.test(line), JSON.stringify(line));
     assert(lines[1].includes("[31mb") && lines[4].includes("[31mb"), "what can be printed is");
   }

@@ -4,12 +4,12 @@ import { assert, assertEquals } from "@std/assert";
 import { eastAsianWidth } from "get-east-asian-width";
 import {
   columns,
-  cut,
   displayWidth,
   escapeControls,
-  leaving,
-  paint,
+  forStream,
   shorten,
+  style,
+  truncate,
 } from "../../../src/cli/output/terminal.ts";
 
 Deno.test("a text is as wide as the places that it takes", () => {
@@ -44,12 +44,12 @@ Deno.test("the last column is not padded, and no line ends in spaces", () => {
 });
 
 Deno.test("a text is cut where it does not fit, with a sign of it", () => {
-  assertEquals(cut("ESTAB", 5), "ESTAB");
-  assertEquals(cut("ESTAB", 4), "EST…");
-  assertEquals(cut("ESTAB", 1), "…");
-  assertEquals(cut("日本語", 6), "日本語");
-  assertEquals(cut("日本語", 5), "日本…");
-  assertEquals(cut("日本語", 4), "日…");
+  assertEquals(truncate("ESTAB", 5), "ESTAB");
+  assertEquals(truncate("ESTAB", 4), "EST…");
+  assertEquals(truncate("ESTAB", 1), "…");
+  assertEquals(truncate("日本語", 6), "日本語");
+  assertEquals(truncate("日本語", 5), "日本…");
+  assertEquals(truncate("日本語", 4), "日…");
 });
 
 Deno.test("control characters are written out", () => {
@@ -62,8 +62,8 @@ Deno.test("columns line up under what is written out", () => {
   assertEquals([...columns(["A", "B"], [["\x1b", "1"], ["\u202e", "2"]])], ["A       B", "\\x1b    1", "\\u202e  2"]);
 });
 
-Deno.test("a line that leaves has neither foreign escapes nor, where there is no terminal, colours", () => {
-  assertEquals(leaving(`${paint("bad", "denied\x1b[0m")}: 🦕\n`, 1), "denied\\x1b[0m: 🦕\\x0a");
+Deno.test("a line that leaves has neither foreign escapes nor, where there is no terminal, colors", () => {
+  assertEquals(forStream(`${style("bad", "denied\x1b[0m")}: 🦕\n`, 1), "denied\\x1b[0m: 🦕\\x0a");
 });
 
 Deno.test("a complaint is shortened between characters: half of one would be the mark of a colour", () => {

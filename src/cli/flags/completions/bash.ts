@@ -1,9 +1,9 @@
 // Completions for bash(1). They need nothing but bash; where bash-completion is there it loads them by their name.
 
-import { type Command, type Flag, FLAGS } from "../table.ts";
+import { type Command, COMMANDS, type Flag } from "../flag.ts";
+import { FLAGS } from "../table.ts";
 import {
   allOffers,
-  COMMAND_NAMES,
   flagsOf,
   functionName,
   HOLDERS,
@@ -74,7 +74,7 @@ _tcphup() {
         --) dashes=-- ;;
         ${valuedFlags().join(" | ")}) flag=$word ;;
       esac
-    elif [[ ! $command$dashes && $operand -eq 0 && " ${COMMAND_NAMES.join(" ")} " == *" $word "* ]]; then
+    elif [[ ! $command$dashes && $operand -eq 0 && " ${COMMANDS.join(" ")} " == *" $word "* ]]; then
       command=$word
     else
       operand=$((operand + 1))
@@ -92,14 +92,14 @@ ${FLAGS.flatMap(valueCase).join("\n")}
     esac
   elif [[ ! $dashes && $current == -* ]]; then
     case \${command:-hup} in
-${COMMAND_NAMES.map(flagsCase).join("\n")}
+${COMMANDS.map(flagsCase).join("\n")}
     esac
   else
     case \${command:-hup}:$dashes$operand in
-${COMMAND_NAMES.flatMap(operandCases).join("\n")}
+${COMMANDS.flatMap(operandCases).join("\n")}
     esac
     if [[ ! $command$dashes && $operand -eq 0 ]]; then
-      _tcphup_offer "$current" < <(printf '%s\\n' ${COMMAND_NAMES.join(" ")})
+      _tcphup_offer "$current" < <(printf '%s\\n' ${COMMANDS.join(" ")})
     fi
   fi
   COMPREPLY=("\${COMPREPLY[@]/#/$assigned}")
@@ -136,8 +136,8 @@ function flagsCase(command: Command): string {
 function operandCases(command: Command): string[] {
   const { offers, program } = operandsOf(command);
   const cases = offers.map((offer, i) => {
-    const behindDashes = program ? "" : ` | ${command}:--${i}`;
-    return `      ${command}:${i}${behindDashes}) ${functionName(offer)} "$current" ;;`;
+    const afterDoubleDash = program ? "" : ` | ${command}:--${i}`;
+    return `      ${command}:${i}${afterDoubleDash}) ${functionName(offer)} "$current" ;;`;
   });
   return program ? [...cases, `      ${command}:--*) _tcphup_program && return ;;`] : cases;
 }

@@ -1,10 +1,10 @@
 // Completions for fish(1).
 
-import { type Command, type Flag, FLAGS } from "../table.ts";
+import { type Command, COMMANDS, type Flag } from "../flag.ts";
+import { FLAGS } from "../table.ts";
 import { MANUALS } from "../help.ts";
 import {
   allOffers,
-  COMMAND_NAMES,
   functionName,
   HOLDERS,
   type Offer,
@@ -49,7 +49,7 @@ function _tcphup_place
                 case ${valuedFlags().join(" ")}
                     set flag $word
             end
-        else if test -z "$command$dashes" -a $operands = 0; and contains -- $word ${COMMAND_NAMES.join(" ")}
+        else if test -z "$command$dashes" -a $operands = 0; and contains -- $word ${COMMANDS.join(" ")}
             set command $word
         else
             set operands (math $operands + 1)
@@ -89,8 +89,8 @@ function _tcphup_program
 end
 
 complete -c tcphup -f
-${COMMAND_NAMES.map(commandLine).join("\n")}
-${COMMAND_NAMES.flatMap(operandLines).join("\n")}
+${COMMANDS.map(commandLine).join("\n")}
+${COMMANDS.flatMap(operandLines).join("\n")}
 ${FLAGS.map(flagLine).join("\n")}
 `;
 }
@@ -128,14 +128,14 @@ function operandLines(command: Command): string[] {
 }
 
 function flagLine(flag: Flag): string {
-  const { name, short, value, alone, help, commands } = flag;
+  const { name, short, value, optionalValue, help, commands } = flag;
   const offer = offerFor(flag);
   return [
     `complete -c tcphup -n '_tcphup_in ${commands.join(" ")}'`,
     ...short ? [`-s ${short}`] : [],
     `-l ${name}`,
     // -x: its value is a word of its own, and no file unless that is offered.
-    ...value !== undefined && alone === undefined ? ["-x"] : [],
+    ...value !== undefined && optionalValue === undefined ? ["-x"] : [],
     ...offer ? [`-a '(${functionName(offer)})'`] : [],
     `-d ${quote(help)}`,
   ].join(" ");

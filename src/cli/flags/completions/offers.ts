@@ -3,9 +3,10 @@
 import { EMIT_FORMATS } from "../../../keepalive/emit.ts";
 import { STATE_NAMES } from "../../../model/tcp_states.ts";
 import { COLUMNS } from "../../output/columns.ts";
-import { type Command, type Flag, FLAGS } from "../table.ts";
+import { type Command, COMMANDS, type Flag } from "../flag.ts";
+import { FLAGS } from "../table.ts";
 import { MANUALS } from "../help.ts";
-import { COLOUR_CHOICES } from "../../output/terminal.ts";
+import { COLOR_CHOICES } from "../../output/terminal.ts";
 
 /** Something that every shell knows how to list, or tcphup: the processes that hold connections. */
 export type Source = "file" | "holder" | "host" | "interface" | "netns" | "process" | "service" | "user";
@@ -47,7 +48,7 @@ const OFFERS: readonly Offer[] = [
   { name: "--columns", words: columnNames, list: true },
   { name: "--sort", words: columnNames, signed: true },
   { name: "--emit", words: EMIT_FORMATS },
-  { name: "--color", words: COLOUR_CHOICES },
+  { name: "--color", words: COLOR_CHOICES },
 ];
 
 /** What is offered for the value of a flag. */
@@ -57,7 +58,9 @@ export function offerFor({ name }: Flag): Offer | undefined {
 
 /** The flags whose value is a word of its own, in each of their spellings. */
 export function valuedFlags(): string[] {
-  return FLAGS.filter(({ value, alone }) => value !== undefined && alone === undefined).flatMap(spellings);
+  return FLAGS.filter(({ value, optionalValue }) => value !== undefined && optionalValue === undefined).flatMap(
+    spellings,
+  );
 }
 
 /** A flag as it is typed: `-n`, `--dry-run`. */
@@ -93,12 +96,9 @@ function alternatives(command: Command, word: string): Offer[] {
   return /^[a-z]+(\|[a-z]+)+$/.test(word) ? [{ name: `${command}_operand`, words: word.split("|") }] : [];
 }
 
-/** The commands, in the order of the help. */
-export const COMMAND_NAMES: readonly Command[] = Object.keys(MANUALS) as Command[];
-
 /** Every offer that there is use for. */
 export function allOffers(): Offer[] {
-  const ofOperands = COMMAND_NAMES.flatMap((command) => operandsOf(command).offers);
+  const ofOperands = COMMANDS.flatMap((command) => operandsOf(command).offers);
   return [...new Set([...ofOperands, ...FLAGS.flatMap((flag) => offerFor(flag) ?? [])])];
 }
 

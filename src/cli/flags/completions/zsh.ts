@@ -1,10 +1,9 @@
 // Completions for zsh(1), by its _arguments: see zshcompsys(1).
 
-import type { Command, Flag } from "../table.ts";
+import { type Command, COMMANDS, type Flag } from "../flag.ts";
 import { MANUALS } from "../help.ts";
 import {
   allOffers,
-  COMMAND_NAMES,
   flagsOf,
   functionName,
   HOLDERS,
@@ -37,7 +36,7 @@ ${allOffers().map(offerFunction).join("\n\n")}
 
 _tcphup_command() {
   local -a commands=(
-${COMMAND_NAMES.map((command) => `    ${quote(`${command}:${escape(MANUALS[command].summary)}`)}`).join("\n")}
+${COMMANDS.map((command) => `    ${quote(`${command}:${escape(MANUALS[command].summary)}`)}`).join("\n")}
   )
   _describe command commands
 }
@@ -55,7 +54,7 @@ _tcphup() {
       (${valuedFlags().join("|")}) ((i++)) ;;
       (--) first=_tcphup_dest; break ;;
       (-*) ;;
-      (${COMMAND_NAMES.join("|")})
+      (${COMMANDS.join("|")})
         command=$words[i] first=_tcphup_dest
         words[i]=()
         ((CURRENT--))
@@ -65,7 +64,7 @@ _tcphup() {
     esac
   done
   case \${command:-hup} in
-${COMMAND_NAMES.map(commandCase).join("\n")}
+${COMMANDS.map(commandCase).join("\n")}
   esac
 }
 
@@ -109,15 +108,15 @@ function commandCase(command: Command): string {
 }
 
 function flagSpecs(flag: Flag): string[] {
-  const { name, value, alone, help, negatable } = flag;
+  const { name, value, optionalValue, help, negatable } = flag;
   const offer = offerFor(flag);
   const all = spellings(flag);
   return all.map((spelling) => {
     const repeatable = value !== undefined || negatable || name === "not";
     const others = repeatable ? "*" : `(${all.join(" ")})`;
     if (value === undefined) return quote(`${others}${spelling}[${escape(help)}]`);
-    const equals = alone !== undefined ? "=-" : spelling.startsWith("--") ? "=" : "";
-    const operand = `${alone === undefined ? "" : ":"}:${escape(value)}:${offer ? functionName(offer) : " "}`;
+    const equals = optionalValue !== undefined ? "=-" : spelling.startsWith("--") ? "=" : "";
+    const operand = `${optionalValue === undefined ? "" : ":"}:${escape(value)}:${offer ? functionName(offer) : " "}`;
     return quote(`${others}${spelling}${equals}[${escape(help)}]${operand}`);
   });
 }

@@ -2,17 +2,17 @@
 
 import { readFile } from "../../linux/proc/process.ts";
 import type { Phases, Report } from "../../report/report.ts";
-import { complain, paint } from "./terminal.ts";
+import { style, warn } from "./terminal.ts";
 
 /** What of a report says so. */
 type Spent = Pick<Report, "elapsed_ms" | "phases_ms" | "unreadable_processes">;
 
 /** Says it on standard error. */
-export function complainOfTime({ elapsed_ms, phases_ms, unreadable_processes }: Spent): void {
+export function printTimings({ elapsed_ms, phases_ms, unreadable_processes }: Spent): void {
   const phases = Object.entries(phases_ms) as [keyof Phases, number][];
   const spent = phases.map(([phase, ms]) => `${phase} ${ms.toFixed(0)}`).join(", ");
   const unread = unreadText(unreadable_processes);
-  complain(paint("faint", `${elapsed_ms} ms: ${spent}; ${unread}; ${peakMemory_kb()} kB of memory at the most`));
+  warn(style("faint", `${elapsed_ms} ms: ${spent}; ${unread}; ${peakMemory_kb()} kB of memory at the most`));
 }
 
 /** How many processes stayed closed. */
