@@ -10,10 +10,10 @@
  */
 
 export { list, type Listing, type ListOptions, type NetnsSysctls } from "./src/list.ts";
-export { type Group, idleOf, summarise, type Summary, type Totals } from "./src/report/summary.ts";
+export { type Group, idleOf, summarize as summarise, type Summary, type Totals } from "./src/report/summary.ts";
 export { DEFAULT_LINGER_MS, hangUp, type HangUpOptions, type Progress } from "./src/hang_up.ts";
 export type { WhenIdle } from "./src/act/cut_queue.ts";
-export type { Spacing } from "./src/act/pace.ts";
+export type { Spacing } from "./src/act/pacing.ts";
 export {
   DEFAULT_EVERY_MS,
   type KeepaliveReport,

@@ -3,9 +3,18 @@
 import { host } from "../ffi/deno.ts";
 import { getsockopt, IPPROTO_TCP, SO_KEEPALIVE, SOL_SOCKET } from "../ffi/libc.ts";
 import { socketpair } from "../ffi/unix.ts";
-import { type Failure, runApart } from "./doctor/apart.ts";
+import { type Failure, runChild } from "./doctor/child.ts";
 import { withPair } from "./act/loopback_pair.ts";
-import { type Finding, type Foreign, limited, missing, ok, type Probe, PROBES, type Verdict } from "./doctor/probes.ts";
+import {
+  type Finding,
+  type ForeignDescriptor,
+  limited,
+  missing,
+  ok,
+  type Probe,
+  PROBES,
+  type Verdict,
+} from "./doctor/probes.ts";
 
 export type { Finding } from "./doctor/probes.ts";
 
@@ -29,13 +38,13 @@ export interface DoctorOptions {
 
 /** Tries everything that tcphup's commands rest on. It opens a few connections of its own on loopback, and no others. */
 export function doctor({ command }: DoctorOptions = {}): Health {
-  const findings = command === undefined ? PROBES.map((probe) => find(probe, null)) : findApart(command);
+  const findings = command === undefined ? PROBES.map((probe) => find(probe, null)) : findInChildren(command);
   return { ok: findings.every(({ status }) => status !== "missing"), findings };
 }
 
-function find({ name, affects, attempt }: Probe, foreign: Foreign | null): Finding {
+function find({ name, affects, run }: Probe, foreign: ForeignDescriptor | null): Finding {
   try {
-    return { name, ...attempt(foreign), affects };
+    return { name, ...run(foreign), affects };
   } catch (error) {
     return { name, ...missing((error as Error).message), affects };
   }
@@ -47,7 +56,7 @@ export const ASSIST = "assist";
 const KEEPALIVE = "keepalive";
 
 /** Has a process try everything, and where it is ended by that, another one try the rest. */
-function findApart(command: readonly string[]): Finding[] {
+function findInChildren(command: readonly string[]): Finding[] {
   const findings: Finding[] = [];
   const listen = (text: string) => {
     // It may be what the runtime says of its own end.
@@ -57,7 +66,7 @@ function findApart(command: readonly string[]): Finding[] {
   try {
     while (findings.length < PROBES.length) {
       const args = [findings.length, host.pid, foreign.number].map(String);
-      const failure = runApart([...command, "doctor", ASSIST, ...args], listen);
+      const failure = runChild([...command, "doctor", ASSIST, ...args], listen);
       if (findings.length === PROBES.length) break;
       if (failure === null || failure.gaveUp) {
         findings.push(...PROBES.slice(findings.length).map((one) => find(one, null)));
@@ -78,7 +87,7 @@ function ended({ name, affects }: Probe, { text }: Failure): Finding {
 function runs(command: readonly string[]): Verdict {
   const texts: string[] = [];
   const program = [...command, "doctor", ASSIST, KEEPALIVE];
-  const failure = runApart([...command, "run", "--", ...program], (text) => texts.push(text));
+  const failure = runChild([...command, "run", "--", ...program], (text) => texts.push(text));
   const lines = texts.join("").split("\n").filter((line) => line !== "").map((line) => line.replace("tcphup: ", ""));
   const on = lines.indexOf("on");
   if (on === -1) return limited(lines[0] ?? failure?.text ?? "keepalive stays off");

@@ -1,29 +1,29 @@
-// Hanging up: the rooms of the pipeline, and what leads from one to the next.
+// Hanging up: the stages of the pipeline, and what leads from one to the next.
 //
-// Three of them work over time: passes look for connections, cuts end them one by one, and the aftermath deals with those
+// Three of them work over time: discovery looks for connections, the queue cuts them one by one, and the escalation deals with those
 // that do not go. Each says when it has something to do next; whichever is first gets its turn.
 
 import { host } from "../ffi/deno.ts";
 import { isUnresponsive } from "../ffi/progress.ts";
-import { Actor, NOT_FOR_MPTCP, settle, whyOrphansMayStay } from "./act/disconnect.ts";
-import { Aftermath } from "./act/escalation.ts";
+import { Disconnector, NOT_FOR_MPTCP, setOutcome, whyOrphansMayStay } from "./act/disconnect.ts";
+import { Escalation } from "./act/escalation.ts";
 import { type Connection, handleOf, identityOf } from "./model/connection.ts";
-import { Cuts, type WhenIdle } from "./act/cut_queue.ts";
+import { CutQueue, type WhenIdle } from "./act/cut_queue.ts";
 import { doubtfulWork, pastWork, unanswered, whyUnfinished } from "./front/journal.ts";
 import { MODE } from "./front/shared.ts";
 import { extension, INET_DIAG_INFO } from "./linux/netlink/inet_diag.ts";
 import { CLOSING, stateMask } from "./model/tcp_states.ts";
-import type { Spacing } from "./act/pace.ts";
-import { Passes } from "./act/discovery.ts";
+import type { Spacing } from "./act/pacing.ts";
+import { Discovery } from "./act/discovery.ts";
 import { UNRESPONSIVE } from "./socket/with_duplicate.ts";
-import { countOutcomes, errorText, INTERRUPTED, type Report, Stopwatch } from "./report/report.ts";
+import { countOutcomes, errorForReport, INTERRUPTED, PhaseTimer, type Report } from "./report/report.ts";
 import { Resolver } from "./resolve/resolver.ts";
 import { Finder } from "./resolve/finder.ts";
 import { Selector } from "./select/selector.ts";
 import { type CompiledSelection, compileSelection, connectionsOnly, type Selection } from "./select/criteria.ts";
 import { sleep } from "../ffi/sleep.ts";
 import type { Summary } from "./report/summary.ts";
-import { Trouble } from "./report/trouble.ts";
+import { TransientErrors } from "./report/transient_errors.ts";
 
 /** How to hang up. */
 export interface HangUpOptions {
@@ -56,8 +56,8 @@ export interface HangUpOptions {
   max?: number;
   /**
    * Asked once, before anything is touched, about the connections that would be cut; anything but true leaves them alone.
-   * Connections that appear meanwhile were not asked about, and are left alone unless `repeat` says otherwise.
-   * `summary` takes a closer look at them, which costs time.
+   * Connections that appear meanwhile were not confirmWithSummary about, and are left alone unless `repeat` says otherwise.
+   * `summary` takes a infoSelector look at them, which costs time.
    */
   confirm?: (connections: readonly Connection[], summary: () => Summary) => boolean | Promise<boolean>;
   /**
@@ -103,8 +103,8 @@ const SLICE_MS = 100;
 /** How long nothing may be said of how far it has got. */
 const LONGEST_SLEEP_MS = 1000;
 
-/** How long to wait after trouble before trying again. */
-const TROUBLE_MS = 100;
+/** How long to wait after a transient error before trying again. */
+const RETRY_MS = 100;
 
 /**
  * Hangs up on the selected connections, as if the applications that hold them had: their peers are sent a FIN and they
@@ -138,14 +138,14 @@ const TROUBLE_MS = 100;
 export async function hangUp(selection: Selection, options: HangUpOptions = {}): Promise<Report> {
   const run = new HangUp(connectionsOnly(compileSelection(selection), options.destroy ?? false), options);
   try {
-    return await run.toTheEnd();
+    return await run.start();
   } finally {
     run.close();
   }
 }
 
-/** A room that works over time. */
-interface Room {
+/** A stage that works over time. */
+interface Stage {
   /** When it has something to do next, as performance.now() has it; Infinity for never. */
   readonly due: number;
   run(): void | Promise<void>;
@@ -153,154 +153,156 @@ interface Room {
 
 class HangUp {
   readonly #options: HangUpOptions;
-  readonly #watch = new Stopwatch();
+  readonly #timer = new PhaseTimer();
   readonly #finder: Finder;
-  /** What sees when data last went, where that is asked for. */
-  readonly #closer: Selector;
+  /** What sees when data last went, where that is confirmWithSummary for. */
+  readonly #infoSelector: Selector;
   readonly #resolver = new Resolver();
-  readonly #actor: Actor;
-  readonly #passes: Passes;
-  readonly #cuts: Cuts;
-  readonly #aftermath: Aftermath;
+  readonly #disconnector: Disconnector;
+  readonly #discovery: Discovery;
+  readonly #cutQueue: CutQueue;
+  readonly #escalation: Escalation;
   readonly #past = pastWork();
   /** When the event loop is to have its turn. */
   #sliceEnd = performance.now() + SLICE_MS;
   #error = whyUnfinished();
-  #isForetold = false;
+  #hasWarned = false;
   readonly #start = performance.now();
 
   constructor(selection: CompiledSelection, options: HangUpOptions) {
     const { dry_run, linger_ms = DEFAULT_LINGER_MS, fin_only, spacing, when_idle, verify, signal } = options;
     const destroy_after_ms = dry_run ? undefined : options.destroy_after_ms;
     const wait_ms = options.wait_ms ?? (verify ? linger_ms + VERIFY_MARGIN_MS : undefined);
-    const watch = this.#watch;
+    const timer = this.#timer;
     const finder = new Finder(selection);
     const { selector } = finder;
     // Seeing when data last went takes the kernel longer, so that is only asked for where it is looked at.
-    const closer = when_idle ? new Selector(selection, extension(INET_DIAG_INFO)) : selector;
-    const actor = new Actor({ linger_ms, fin_only }, (connection) => selector.stateOf(connection));
-    const aftermath = new Aftermath({ actor, selector, resolver: this.#resolver }, {
+    const infoSelector = when_idle ? new Selector(selection, extension(INET_DIAG_INFO)) : selector;
+    const disconnector = new Disconnector({ linger_ms, fin_only }, (connection) => selector.stateOf(connection));
+    const escalation = new Escalation({ disconnector, selector, resolver: this.#resolver }, {
       destroy_after_ms,
       wait_ms,
       signal,
     });
-    const cuts = new Cuts({ actor, selector: closer, aftermath, watch }, options);
-    const rooms = { finder, resolver: this.#resolver, cuts, aftermath, watch };
-    const onlyFirst = spacing !== undefined || when_idle !== undefined || options.confirm !== undefined;
+    const cutQueue = new CutQueue({ disconnector, selector: infoSelector, escalation, timer }, options);
+    const stages = { finder, resolver: this.#resolver, cutQueue, escalation, timer };
+    const onlyFirstRound = spacing !== undefined || when_idle !== undefined || options.confirm !== undefined;
     this.#options = options;
     this.#finder = finder;
-    this.#closer = closer;
-    this.#actor = actor;
+    this.#infoSelector = infoSelector;
+    this.#disconnector = disconnector;
     const { confirm } = options;
-    const asked = confirm && (async (found: readonly Connection[]) => {
-      const { closeSummary } = await import("./list.ts");
-      return confirm(found, () => closeSummary(selection, found));
+    const confirmWithSummary = confirm && (async (found: readonly Connection[]) => {
+      const { summarizeClosely } = await import("./list.ts");
+      return confirm(found, () => summarizeClosely(selection, found));
     });
-    this.#passes = new Passes(rooms, { ...options, confirm: asked }, onlyFirst);
-    this.#cuts = cuts;
-    this.#aftermath = aftermath;
+    this.#discovery = new Discovery(stages, { ...options, confirm: confirmWithSummary }, onlyFirstRound);
+    this.#cutQueue = cutQueue;
+    this.#escalation = escalation;
   }
 
   /** Goes on where a process before this one got stuck, or was killed. */
-  #takeOver(): void {
-    for (const connection of [...this.#past.connections, ...this.#doneInDoubt()]) {
-      this.#passes.known.set(identityOf(connection), connection);
-      if (connection.outcome !== null) this.#aftermath.add(connection);
+  #resume(): void {
+    for (const connection of [...this.#past.connections, ...this.#finishedByKilledProcess()]) {
+      this.#discovery.connections.set(identityOf(connection), connection);
+      if (connection.outcome !== null) this.#escalation.add(connection);
     }
   }
 
   /** Those that it was at when it was killed, and that are closing or gone now. */
-  #doneInDoubt(): Connection[] {
+  #finishedByKilledProcess(): Connection[] {
     const doubtful = doubtfulWork();
     if (doubtful.length === 0) return doubtful;
     const open = this.#finder.selector.remaining(doubtful).filter(({ state }) => (stateMask(state) & CLOSING) === 0);
     const undone = new Set(open.map(identityOf));
     const done = doubtful.filter((connection) => !undone.has(identityOf(connection)));
-    for (const connection of done) settle(connection, this.#options.destroy ? "destroyed" : "hung-up");
+    for (const connection of done) setOutcome(connection, this.#options.destroy ? "destroyed" : "hung-up");
     return done;
   }
 
-  async toTheEnd(): Promise<Report> {
-    const { known } = this.#passes;
+  async start(): Promise<Report> {
+    const { connections } = this.#discovery;
     const { selector } = this.#finder;
     let gone: number | null = null;
     try {
-      this.#takeOver();
+      this.#resume();
       if (this.#error === null) await this.#work();
-      this.#watch.time("select", () => {
-        this.#actor.settleGoneMptcp(known.values(), (some) => selector.remaining(some));
+      this.#timer.time("select", () => {
+        this.#disconnector.setOutcomeOfGoneMptcp(connections.values(), (some) => selector.remaining(some));
       });
-      if (this.#isWhole) gone = await this.#watch.timeAsync("wait", () => this.#aftermath.end(known));
+      if (this.#isComplete) {
+        gone = await this.#timer.timeAsync("wait", () => this.#escalation.waitAndReportLingering(connections));
+      }
     } catch (error) {
-      this.#error = errorText(error, known.values());
+      this.#error = errorForReport(error, connections.values());
     }
-    const unseen = this.#unseen();
-    this.#settleRest();
+    const unseen = this.#incomplete();
+    this.#setRemainingOutcomes();
     return this.#report(gone, unseen);
   }
 
   /** Why connections may have been missed. What finds that out may fail, whatever has failed before. */
-  #unseen(): string[] {
+  #incomplete(): string[] {
     try {
       return this.#finder.unseen;
     } catch (error) {
-      this.#error ??= errorText(error, this.#passes.known.values());
+      this.#error ??= errorForReport(error, this.#discovery.connections.values());
       return [];
     }
   }
 
-  /** Gives each room its turn, until there is nothing left to do. */
+  /** Gives each stage its turn, until there is nothing left to do. */
   async #work(): Promise<void> {
-    const rooms: Room[] = [this.#passes, this.#cuts, this.#aftermath];
-    const troubles = new Map(rooms.map((room) => [room, new Trouble(this.#options.on_trouble)]));
+    const stages: Stage[] = [this.#discovery, this.#cutQueue, this.#escalation];
+    const errorsOf = new Map(stages.map((stage) => [stage, new TransientErrors(this.#options.on_trouble)]));
     for (;;) {
-      const next = rooms.reduce((first, room) => room.due < first.due ? room : first);
-      if (next.due === Infinity) return troubles.forEach((trouble) => trouble.end());
-      await this.#until(next.due);
+      const next = stages.reduce((first, stage) => stage.due < first.due ? stage : first);
+      if (next.due === Infinity) return errorsOf.forEach((transientErrors) => transientErrors.rethrowLast());
+      await this.#sleepUntil(next.due);
       if (this.#interrupted) return;
       // A timer may be early.
-      if (next.due <= performance.now()) await this.#run(next, troubles.get(next)!);
+      if (next.due <= performance.now()) await this.#run(next, errorsOf.get(next)!);
     }
   }
 
-  /** Gives a room its turn. As long as that is repeated anyway, trouble that passes does not end it. */
-  async #run(room: Room, trouble: Trouble): Promise<void> {
-    if (room === this.#cuts && !this.#isForetold) this.#foretell();
+  /** Gives a stage its turn. As long as that is repeated anyway, a transient error does not end it. */
+  async #run(stage: Stage, transientErrors: TransientErrors): Promise<void> {
+    if (stage === this.#cutQueue && !this.#hasWarned) this.#warnOfOrphans();
     try {
-      await room.run();
+      await stage.run();
     } catch (error) {
       if (performance.now() > this.#start + (this.#options.repeat?.for_ms ?? 0)) throw error;
-      trouble.bear(error);
-      await sleep(TROUBLE_MS, this.#options.signal);
+      transientErrors.tolerate(error);
+      await sleep(RETRY_MS, this.#options.signal);
     }
-    trouble.conclude();
+    transientErrors.endAttempt();
   }
 
   /** Says what `destroy_after_ms` will not do, before anything is touched. */
-  #foretell(): void {
-    this.#isForetold = true;
+  #warnOfOrphans(): void {
+    this.#hasWarned = true;
     const { destroy_after_ms, on_trouble } = this.#options;
     if (destroy_after_ms === undefined) return;
-    const known = [...this.#passes.known.values()];
-    const why = whyOrphansMayStay(this.#finder.selector.diagOf(known[0]));
-    const mptcp = known.filter(({ protocol }) => protocol === "mptcp").length;
+    const connections = [...this.#discovery.connections.values()];
+    const why = whyOrphansMayStay(this.#finder.selector.diagOf(connections[0]));
+    const mptcp = connections.filter(({ protocol }) => protocol === "mptcp").length;
     if (why === null && mptcp === 0) return;
     const what = why === null ? `${mptcp} MPTCP connection${mptcp === 1 ? "" : "s"}` : "connections";
     on_trouble?.(`${what} can be destroyed only while an application holds them: ${why ?? NOT_FOR_MPTCP}`);
   }
 
   /** Waits until then, and at least now and then lets the event loop deliver a signal. */
-  async #until(due: number): Promise<void> {
+  async #sleepUntil(due: number): Promise<void> {
     const wait_ms = Math.min(due - performance.now(), LONGEST_SLEEP_MS);
     if (wait_ms <= 0 && performance.now() < this.#sliceEnd) return;
     this.#reportProgress();
-    await this.#watch.timeAsync("wait", () => wait_ms > 0 ? sleep(wait_ms, this.#options.signal) : host.turn());
+    await this.#timer.timeAsync("wait", () => wait_ms > 0 ? sleep(wait_ms, this.#options.signal) : host.turn());
     this.#sliceEnd = performance.now() + SLICE_MS;
   }
 
   #reportProgress(): void {
-    const { total: matched } = this.#passes.known;
-    this.#options.on_progress?.({ matched, waiting: this.#cuts.size, elapsed_ms: this.#watch.elapsed_ms });
+    const { total: matched } = this.#discovery.connections;
+    this.#options.on_progress?.({ matched, waiting: this.#cutQueue.size, elapsed_ms: this.#timer.elapsed_ms });
   }
 
   get #interrupted(): boolean {
@@ -308,46 +310,46 @@ class HangUp {
   }
 
   /** Whether everything was done, so that it makes sense to see what came of it. */
-  get #isWhole(): boolean {
-    return !this.#options.dry_run && !this.#interrupted && this.#error === null && this.#passes.refused === null;
+  get #isComplete(): boolean {
+    return !this.#options.dry_run && !this.#interrupted && this.#error === null && this.#discovery.refused === null;
   }
 
   /** Gives an outcome to those that it did not come to. */
-  #settleRest(): void {
-    for (const connection of this.#passes.known.values()) {
+  #setRemainingOutcomes(): void {
+    for (const connection of this.#discovery.connections.values()) {
       if (connection.outcome !== null) continue;
-      if (isUnresponsive(handleOf(connection))) settle(connection, "failed", `its owner ${UNRESPONSIVE}`);
-      else if (this.#error === null) settle(connection, "skipped", INTERRUPTED);
-      else settle(connection, "failed", `not reached: ${this.#error}`);
+      if (isUnresponsive(handleOf(connection))) setOutcome(connection, "failed", `its owner ${UNRESPONSIVE}`);
+      else if (this.#error === null) setOutcome(connection, "skipped", INTERRUPTED);
+      else setOutcome(connection, "failed", `not reached: ${this.#error}`);
     }
   }
 
   #report(gone: number | null, unseen: string[]): Report {
-    const { known } = this.#passes;
-    const connections = [...known.values()];
+    const table = this.#discovery.connections;
+    const connections = [...table.values()];
     return {
       schema: 1,
       command: "hup",
       dry_run: this.#options.dry_run ?? false,
-      ...countOutcomes(connections, ["hung_up", "destroyed"], known.leftOut),
+      ...countOutcomes(connections, ["hung_up", "destroyed"], table.evicted),
       gone,
-      refused: this.#passes.refused,
-      max_reached: this.#passes.exceeded,
+      refused: this.#discovery.refused,
+      max_reached: this.#discovery.maxReached,
       interrupted: this.#interrupted,
       error: this.#error,
       unreadable_processes: this.#resolver.unreadable,
       unanswered: unanswered(),
       unseen,
-      elapsed_ms: this.#watch.elapsed_ms,
-      phases_ms: this.#watch.phases,
-      left_out: known.total - known.size,
+      elapsed_ms: this.#timer.elapsed_ms,
+      phases_ms: this.#timer.phases,
+      left_out: table.total - table.size,
       connections,
     };
   }
 
   close(): void {
-    this.#actor.close();
+    this.#disconnector.close();
     this.#finder.close();
-    this.#closer.close();
+    this.#infoSelector.close();
   }
 }

@@ -9,7 +9,7 @@ import { Resolver } from "./resolve/resolver.ts";
 import { Finder } from "./resolve/finder.ts";
 import { Selector } from "./select/selector.ts";
 import { type CompiledSelection, compileSelection, type Selection } from "./select/criteria.ts";
-import { summarise, type Summary } from "./report/summary.ts";
+import { summarize, type Summary } from "./report/summary.ts";
 
 /** What to say of each connection besides what the kernel lists anyway. */
 export interface ListOptions {
@@ -115,7 +115,7 @@ export class Lister {
 }
 
 /** What connections of a target, whose owners are known, come to. They themselves stay as they are. */
-export function closeSummary(selection: CompiledSelection, connections: readonly Connection[]): Summary {
+export function summarizeClosely(selection: CompiledSelection, connections: readonly Connection[]): Summary {
   const selector = new Selector(selection, extension(INET_DIAG_INFO));
   try {
     const now = new Map(selector.remaining(connections).map((row) => [identityOf(row), row.tcp_info]));
@@ -124,7 +124,7 @@ export function closeSummary(selection: CompiledSelection, connections: readonly
       tcp_info: now.get(identityOf(connection)) ?? null,
     }));
     readKeepalive(looked, new Map(), selector);
-    return summarise(looked, selector.listening());
+    return summarize(looked, selector.listening());
   } finally {
     selector.close();
   }

@@ -3,7 +3,7 @@
 
 import { host } from "../ffi/deno.ts";
 import { isUnresponsive } from "../ffi/progress.ts";
-import { ENDED, ownerName, settle, settleUnowned } from "./act/disconnect.ts";
+import { ENDED, explainNoOwner, ownerName, setOutcome } from "./act/disconnect.ts";
 import { UNRESPONSIVE, withDuplicate } from "./socket/with_duplicate.ts";
 import {
   type Connection,
@@ -20,14 +20,14 @@ import { type Change, change, type DesiredKeepalive, sameSettings } from "./sock
 import type { SocketPhase } from "./keepalive/socket_options.ts";
 import { type GivenValues, KEEPALIVE_FIELDS, type KeepaliveValues, resolveValues } from "./keepalive/values.ts";
 import { CLOSING, stateMask } from "./model/tcp_states.ts";
-import { countOutcomes, errorText, INTERRUPTED, type Phases, Stopwatch } from "./report/report.ts";
+import { countOutcomes, errorForReport, INTERRUPTED, type Phases, PhaseTimer } from "./report/report.ts";
 import { Resolver } from "./resolve/resolver.ts";
 import { Finder } from "./resolve/finder.ts";
 import { compileWithListeners } from "./select/listeners.ts";
 import type { Selection } from "./select/criteria.ts";
 import { sleep } from "../ffi/sleep.ts";
-import { Trouble } from "./report/trouble.ts";
-import { passes, UsageError } from "./model/errors.ts";
+import { TransientErrors } from "./report/transient_errors.ts";
+import { isTransientErrno, UsageError } from "./model/errors.ts";
 
 /** What to set, and on what. */
 export interface SetKeepaliveOptions {
@@ -110,9 +110,9 @@ export interface KeepaliveReport {
 }
 
 /** How often to look again for connections that appeared meanwhile, at most. */
-const PASSES = 5;
+const MAX_ROUNDS = 5;
 /** How often to look again for the holder of one connection. */
-const TRIES = 3;
+const MAX_OWNER_ATTEMPTS = 3;
 /** How long to work before the event loop gets to see whether a signal has come. */
 const SLICE_MS = 100;
 /** How often to look when nothing else is said. */
@@ -185,22 +185,22 @@ class Setter {
   readonly #finder: Finder;
   readonly #resolver = new Resolver();
   readonly #pidfds: PidfdCache;
-  readonly #watch = new Stopwatch();
+  readonly #timer = new PhaseTimer();
   readonly #past = pastWork();
   /** Whether to leave what is not yet accepted for a later look. */
-  readonly #patient: boolean;
+  readonly #isWatching: boolean;
   /** Those that are done with, by identity, and the look in which each was seen last. */
   readonly #done = new Map<string, number>();
   /** Those whose holder has to be looked for again, and how often it was. */
-  readonly #sought = new Map<string, { connection: Connection; tries: number }>();
+  readonly #retryOwners = new Map<string, { connection: Connection; ownerAttempts: number }>();
   #looks = 0;
   #sliceEnd = 0;
-  readonly #trouble: Trouble;
+  readonly #transientErrors: TransientErrors;
 
-  constructor(selection: Selection, options: WatchKeepaliveOptions, patient = false) {
+  constructor(selection: Selection, options: WatchKeepaliveOptions, isWatching = false) {
     this.#options = options;
-    this.#patient = patient;
-    this.#trouble = new Trouble(options.on_trouble);
+    this.#isWatching = isWatching;
+    this.#transientErrors = new TransientErrors(options.on_trouble);
     this.#desired = desiredKeepalive(options);
     this.#finder = new Finder(compileWithListeners(selection, options.listeners ?? false));
     this.#pidfds = new PidfdCache((connection) => this.#finder.selector.stateOf(connection));
@@ -213,48 +213,48 @@ class Setter {
     let error = whyUnfinished();
     let unseen: string[] = [];
     try {
-      for (let pass = 1; pass <= PASSES && mode === MODE.work; pass++) {
+      for (let round = 1; round <= MAX_ROUNDS && mode === MODE.work; round++) {
         const found = this.#look();
         if (found.length === 0) break;
         for (const connection of found) known.set(identityOf(connection), connection);
         if (!this.#options.dry_run) recordFound(found);
-        await this.#watch.timeAsync("act", () => this.#setAll(found));
+        await this.#timer.timeAsync("act", () => this.#setAll(found));
         if (this.#options.dry_run || this.#interrupted) break;
       }
     } catch (thrown) {
-      error = errorText(thrown, known.values());
+      error = errorForReport(thrown, known.values());
     }
     try {
       unseen = this.#finder.unseen;
     } catch (thrown) {
-      error ??= errorText(thrown, known.values());
+      error ??= errorForReport(thrown, known.values());
     }
     const connections = [...known.values()];
-    for (const connection of connections) if (connection.outcome === null) this.#settleRest(connection, error);
+    for (const connection of connections) if (connection.outcome === null) this.#setRemainingOutcome(connection, error);
     return this.#report(connections, error, unseen);
   }
 
-  #settleRest(connection: Connection, error: string | null): void {
-    if (isUnresponsive(handleOf(connection))) settle(connection, "failed", `its owner ${UNRESPONSIVE}`);
-    else if (this.#interrupted) settle(connection, "skipped", INTERRUPTED);
-    else if (error !== null) settle(connection, "failed", `not reached: ${error}`);
-    else settleUnowned(connection, this.#resolver.unreadable);
+  #setRemainingOutcome(connection: Connection, error: string | null): void {
+    if (isUnresponsive(handleOf(connection))) setOutcome(connection, "failed", `its owner ${UNRESPONSIVE}`);
+    else if (this.#interrupted) setOutcome(connection, "skipped", INTERRUPTED);
+    else if (error !== null) setOutcome(connection, "failed", `not reached: ${error}`);
+    else explainNoOwner(connection, this.#resolver.unreadable);
   }
 
   async *forever(): AsyncGenerator<Connection, void> {
     const { every_ms = DEFAULT_EVERY_MS, on_look, signal } = this.#options;
     while (!this.#interrupted) {
       const start = performance.now();
-      for (const connection of this.#borne(() => this.#look()) ?? []) {
-        await this.#breathe();
+      for (const connection of this.#tolerate(() => this.#look()) ?? []) {
+        await this.#yieldToSignals();
         if (this.#interrupted) return;
         // What is as wanted now may have been set by an attempt that failed when it read that back.
-        const isRetried = typeof this.#sought.get(identityOf(connection))?.connection.error === "string";
-        this.#borne(() => this.#set(connection));
+        const isRetried = typeof this.#retryOwners.get(identityOf(connection))?.connection.error === "string";
+        this.#tolerate(() => this.#set(connection));
         if (isRetried ? connection.outcome !== null : !NO_NEWS.includes(connection.outcome)) yield connection;
       }
-      const unseen = this.#borne(() => this.#finder.unseen);
-      this.#trouble.conclude();
+      const unseen = this.#tolerate(() => this.#finder.unseen);
+      this.#transientErrors.endAttempt();
       if (unseen) on_look?.(unseen);
       // Whoever opens connections as fast as he can gets half of a processor's time at the most.
       await sleep(Math.max(every_ms, performance.now() - start), signal);
@@ -262,21 +262,21 @@ class Setter {
   }
 
   /** What comes of some work; undefined where it failed and the next look may make that good. */
-  #borne<T>(work: () => T): T | undefined {
+  #tolerate<T>(work: () => T): T | undefined {
     try {
       return work();
     } catch (error) {
-      this.#trouble.bear(error);
+      this.#transientErrors.tolerate(error);
     }
   }
 
   /** The connections that are to be set now: new ones, and those whose holder has to be looked for again. */
   #look(): Connection[] {
-    const found = this.#watch.time("select", () => this.#select());
+    const found = this.#timer.time("select", () => this.#select());
     if (found.length === 0) return found;
     const options = { exhaustive: this.#options.dry_run, known: this.#finder.owners };
     const held = found.filter(({ outcome }) => outcome === null);
-    this.#watch.time("resolve", () => this.#resolver.resolve(held, options));
+    this.#timer.time("resolve", () => this.#resolver.resolve(held, options));
     // A number may be another process's by now.
     this.#pidfds.close();
     return found;
@@ -284,7 +284,7 @@ class Setter {
 
   #select(): Connection[] {
     const look = this.#looks + 1;
-    const sought = new Map(this.#sought);
+    const sought = new Map(this.#retryOwners);
     const isDone = (identity: string) => {
       if (!this.#done.has(identity)) return false;
       this.#done.set(identity, look);
@@ -295,12 +295,12 @@ class Setter {
     const found = listed.filter((connection) => {
       const identity = identityOf(connection);
       sought.delete(identity);
-      return !isDone(identity) && !(this.#patient && mayBeAccepted(connection));
+      return !isDone(identity) && !(this.#isWatching && mayBeAccepted(connection));
     });
     this.#forget();
     for (const [identity, { connection }] of sought) {
-      this.#sought.delete(identity);
-      settle(connection, "already-gone", ENDED);
+      this.#retryOwners.delete(identity);
+      setOutcome(connection, "already-gone", ENDED);
       found.push(connection);
     }
     return found;
@@ -315,8 +315,8 @@ class Setter {
 
   async #setAll(connections: readonly Connection[]): Promise<void> {
     for (const connection of connections) {
-      await this.#breathe();
-      if (this.#interrupted && connection.outcome === null) settle(connection, "skipped", INTERRUPTED);
+      await this.#yieldToSignals();
+      if (this.#interrupted && connection.outcome === null) setOutcome(connection, "skipped", INTERRUPTED);
       else this.#set(connection);
     }
   }
@@ -328,65 +328,68 @@ class Setter {
     connection.refused = [];
     this.#attempt(connection);
     const identity = identityOf(connection);
-    if (connection.outcome === null) return this.#seek(identity, connection);
-    this.#sought.delete(identity);
+    if (connection.outcome === null) return this.#retryOwner(identity, connection);
+    this.#retryOwners.delete(identity);
     this.#done.set(identity, this.#looks);
   }
 
   #attempt(connection: Connection): void {
     if (connection.subflow_of !== undefined) {
       const reason = `a subflow of the MPTCP connection to ${connection.subflow_of}, which was not selected`;
-      return settle(connection, "skipped", reason);
+      return setOutcome(connection, "skipped", reason);
     }
     if (isAbandoned(connection)) {
-      return settle(connection, "already-gone", `closed by its application: in ${connection.state}`);
+      return setOutcome(connection, "already-gone", `closed by its application: in ${connection.state}`);
     }
     const result = withDuplicate(this.#pidfds, connection, (socket) => {
       return change(socket, this.#desired, phaseOf(connection), this.#options.dry_run);
     });
     if (result === null) return;
-    if (result === "ended") return settle(connection, "already-gone", ENDED);
-    if ("value" in result) return this.#settleChange(connection, result.value);
+    if (result === "ended") return setOutcome(connection, "already-gone", ENDED);
+    if ("value" in result) return this.#setChangeOutcome(connection, result.value);
     const { refusal, owner } = result;
     const reason = `${ownerName(owner)}: ${refusal.error}`;
-    if (!refusal.passing) return settle(connection, refusal.outcome, reason);
+    if (!refusal.transient) return setOutcome(connection, refusal.outcome, reason);
     this.#putOff(connection, reason);
   }
 
   /** Has the connection tried again. */
   #putOff(connection: Connection, reason: string): void {
     connection.error = reason;
-    this.#trouble.note(reason);
+    this.#transientErrors.note(reason);
   }
 
-  #settleChange(connection: Connection, change: Change): void {
+  #setChangeOutcome(connection: Connection, change: Change): void {
     const { after, refused, unmet, keptByApplication } = change;
     // An earlier attempt has perhaps set some of it.
-    const before = this.#sought.get(identityOf(connection))?.connection.before ?? change.before;
+    const before = this.#retryOwners.get(identityOf(connection))?.connection.before ?? change.before;
     Object.assign(connection, { before, after, refused });
     recordChange(connection, { before, after, refused });
-    const trouble = refused.length > 0 ? refusedText(refused) : null;
-    if (keptByApplication) settle(connection, "unchanged", "its application has keepalive on");
-    else if (unmet.length > 0 && this.#patient && refused.some(({ error }) => passes(error))) {
-      this.#putOff(connection, trouble!);
-    } else if (unmet.length > 0) settle(connection, "failed", `${trouble ?? NO_EFFECT}: ${stateText(after, unmet)}`);
-    else if (sameSettings(before, after)) settle(connection, "unchanged", trouble);
-    else if (this.#options.dry_run) settle(connection, "would-set-keepalive");
-    else settle(connection, "keepalive-set", trouble);
+    const refusal = refused.length > 0 ? refusedText(refused) : null;
+    if (keptByApplication) setOutcome(connection, "unchanged", "its application has keepalive on");
+    else if (unmet.length > 0 && this.#isWatching && refused.some(({ error }) => isTransientErrno(error))) {
+      this.#putOff(connection, refusal!);
+    } else if (unmet.length > 0) {
+      setOutcome(connection, "failed", `${refusal ?? NO_EFFECT}: ${stateText(after, unmet)}`);
+    } else if (sameSettings(before, after)) setOutcome(connection, "unchanged", refusal);
+    else if (this.#options.dry_run) setOutcome(connection, "would-set-keepalive");
+    else setOutcome(connection, "keepalive-set", refusal);
   }
 
   /** Has the holder looked for again, unless that was in vain often enough. */
-  #seek(identity: string, connection: Connection): void {
-    const tries = (this.#sought.get(identity)?.tries ?? 0) + 1;
-    const mayPass = this.#patient && connection.error !== null;
-    if (tries < TRIES || mayPass) return void this.#sought.set(identity, { connection, tries });
-    this.#sought.delete(identity);
+  #retryOwner(identity: string, connection: Connection): void {
+    const ownerAttempts = (this.#retryOwners.get(identity)?.ownerAttempts ?? 0) + 1;
+    const mayPass = this.#isWatching && connection.error !== null;
+    if (ownerAttempts < MAX_OWNER_ATTEMPTS || mayPass) {
+      return void this.#retryOwners.set(identity, { connection, ownerAttempts });
+    }
+    this.#retryOwners.delete(identity);
     this.#done.set(identity, this.#looks);
-    settleUnowned(connection, this.#resolver.unreadable);
+    explainNoOwner(connection, this.#resolver.unreadable);
   }
 
   /** Lets the event loop deliver a signal now and then. */
-  async #breathe(): Promise<void> {
+  async #yieldToSignals(): Promise<void> {
     if (performance.now() < this.#sliceEnd) return;
     if (this.#sliceEnd !== 0) await host.turn();
     this.#sliceEnd = performance.now() + SLICE_MS;
@@ -409,8 +412,8 @@ class Setter {
       unreadable_processes: this.#resolver.unreadable,
       unanswered: unanswered(),
       unseen,
-      elapsed_ms: this.#watch.elapsed_ms,
-      phases_ms: this.#watch.phases,
+      elapsed_ms: this.#timer.elapsed_ms,
+      phases_ms: this.#timer.phases,
       connections,
     };
   }

@@ -1,12 +1,12 @@
 // The connections that are to be cut: in which order, how fast, and each at a moment when it carries nothing, if asked.
 
-import { type Actor, ENDED, settle } from "./disconnect.ts";
-import type { Aftermath } from "./escalation.ts";
+import { type Disconnector, ENDED, setOutcome } from "./disconnect.ts";
+import type { Escalation } from "./escalation.ts";
 import { type Connection, identityOf } from "../model/connection.ts";
 import { soonestIdle } from "../socket/traffic.ts";
 import { idleTime } from "../linux/netlink/tcp_info.ts";
-import { Pace, type Spacing } from "./pace.ts";
-import type { Stopwatch } from "../report/report.ts";
+import { PacingSchedule, type Spacing } from "./pacing.ts";
+import type { PhaseTimer } from "../report/report.ts";
 import type { Selector } from "../select/selector.ts";
 
 /** How to wait for idle moments. */
@@ -32,12 +32,12 @@ export interface CutOptions {
   readonly when_idle?: WhenIdle;
 }
 
-/** The rooms that a cut goes through. */
-export interface Rooms {
-  readonly actor: Actor;
+/** The stages that a cut goes through. */
+export interface CutStages {
+  readonly disconnector: Disconnector;
   readonly selector: Selector;
-  readonly aftermath: Aftermath;
-  readonly watch: Stopwatch;
+  readonly escalation: Escalation;
+  readonly timer: PhaseTimer;
 }
 
 /** How long to work before the event loop gets to see whether a signal has come. */
@@ -48,7 +48,7 @@ const POLL = { least_ms: 5, most_ms: 1000, times: 5 };
 const MISSED_OFTEN = 2;
 
 /** A connection that waits for its cut. */
-interface Waiting {
+interface QueueEntry {
   readonly connection: Connection;
   /** From when on it is not waited for an idle moment any more. */
   readonly deadline: number;
@@ -61,23 +61,23 @@ interface Waiting {
 }
 
 /** Cuts connections, one after another. */
-export class Cuts {
+export class CutQueue {
   /** Those that none of their owners holds any more, to be looked for again by whoever takes them from here. */
-  readonly stale: Connection[] = [];
-  readonly #rooms: Rooms;
+  readonly ownersLost: Connection[] = [];
+  readonly #stages: CutStages;
   readonly #options: CutOptions;
   /** In the order in which they came, those that wait no longer included. */
-  #queue: Waiting[] = [];
+  #queue: QueueEntry[] = [];
   /** Where those begin in it that still wait. */
   #head = 0;
   #size = 0;
   /** Those that were idle at the last look, the first last. */
-  #idle: Waiting[] = [];
+  #idle: QueueEntry[] = [];
   #nextLook = 0;
-  #pace: Pace | null = null;
+  #schedule: PacingSchedule | null = null;
 
-  constructor(rooms: Rooms, options: CutOptions) {
-    this.#rooms = rooms;
+  constructor(stages: CutStages, options: CutOptions) {
+    this.#stages = stages;
     this.#options = options;
   }
 
@@ -91,8 +91,8 @@ export class Cuts {
     if (connections.length === 0) return;
     const now = performance.now();
     const { spacing, when_idle } = this.#options;
-    if (spacing) this.#pace ??= new Pace(spacing, connections.length, now);
-    const gap_ms = this.#pace?.gap_ms ?? 0;
+    if (spacing) this.#schedule ??= new PacingSchedule(spacing, connections.length, now);
+    const gap_ms = this.#schedule?.gap_ms ?? 0;
     const deadline_ms = when_idle?.deadline_ms ?? DEFAULT_DEADLINE_MS;
     this.#queue = this.#queue.slice(this.#head);
     this.#head = 0;
@@ -106,24 +106,24 @@ export class Cuts {
   /** When there is something to do next; Infinity when nothing waits. */
   get due(): number {
     if (this.#size === 0) return Infinity;
-    const turn = this.#pace?.due ?? 0;
+    const turn = this.#schedule?.due ?? 0;
     if (this.#options.when_idle === undefined || this.#idle.length > 0) return turn;
     return Math.min(this.#nextLook, Math.max(turn, this.#first.deadline));
   }
 
   /** The one that has waited longest. */
-  get #first(): Waiting {
+  get #first(): QueueEntry {
     while (!this.#queue[this.#head].waits) this.#head++;
     return this.#queue[this.#head];
   }
 
   /** Does what is due, for a while at most. */
   run(): void {
-    const { watch } = this.#rooms;
+    const { timer } = this.#stages;
     const { when_idle } = this.#options;
-    watch.time("act", () => this.#cutThoseDue());
+    timer.time("act", () => this.#cutThoseDue());
     if (when_idle === undefined || this.#size === 0 || this.#idle.length > 0) return;
-    if (this.#nextLook <= performance.now()) watch.time("select", () => this.#look(when_idle.idle_ms));
+    if (this.#nextLook <= performance.now()) timer.time("select", () => this.#look(when_idle.idle_ms));
   }
 
   #cutThoseDue(): void {
@@ -135,8 +135,8 @@ export class Cuts {
     }
   }
 
-  #next(now: number): Waiting | undefined {
-    if (this.#size === 0 || now < (this.#pace?.due ?? 0)) return undefined;
+  #next(now: number): QueueEntry | undefined {
+    if (this.#size === 0 || now < (this.#schedule?.due ?? 0)) return undefined;
     const first = this.#first;
     if (this.#options.when_idle === undefined || first.deadline <= now) return first;
     let next = this.#idle.pop();
@@ -144,36 +144,36 @@ export class Cuts {
     return next;
   }
 
-  #cut(waiting: Waiting, now: number): void {
+  #cut(waiting: QueueEntry, now: number): void {
     const { connection } = waiting;
     const done = this.#options.destroy ? this.#destroy(connection) : this.#hangUp(waiting, now);
     if (!done) return;
     this.#drop(waiting);
     const { outcome } = connection;
-    if (outcome === null) this.stale.push(connection);
-    else this.#rooms.aftermath.add(connection);
-    if (outcome === "hung-up" || outcome === "destroyed") this.#pace?.advance(now);
+    if (outcome === null) this.ownersLost.push(connection);
+    else this.#stages.escalation.add(connection);
+    if (outcome === "hung-up" || outcome === "destroyed") this.#schedule?.advance(now);
   }
 
   #destroy(connection: Connection): true {
-    const { actor, selector } = this.#rooms;
-    actor.destroy(connection, selector.diagOf(connection));
+    const { disconnector, selector } = this.#stages;
+    disconnector.destroy(connection, selector.diagOf(connection));
     return true;
   }
 
   /** Returns whether it has not to wait any longer. */
-  #hangUp(waiting: Waiting, now: number): boolean {
+  #hangUp(waiting: QueueEntry, now: number): boolean {
     const { connection, deadline } = waiting;
     const { when_idle } = this.#options;
     const overdue = deadline <= now;
     const idle_ms = overdue && !when_idle?.leave_busy ? undefined : when_idle?.idle_ms;
-    const attempt = this.#rooms.actor.hangUp(connection, idle_ms);
+    const attempt = this.#stages.disconnector.hangUp(connection, idle_ms);
     if (typeof attempt !== "object") return true;
-    if (overdue) settle(connection, "skipped", `busy until the deadline: ${attempt.busy}`);
+    if (overdue) setOutcome(connection, "skipped", `busy until the deadline: ${attempt.busy}`);
     return overdue;
   }
 
-  #drop(waiting: Waiting): void {
+  #drop(waiting: QueueEntry): void {
     waiting.waits = false;
     this.#size--;
   }
@@ -182,7 +182,7 @@ export class Cuts {
   #look(idle_ms: number): void {
     const start = performance.now();
     const waited = this.#queue.map(({ connection }) => connection);
-    const present = new Map(this.#rooms.selector.remaining(waited).map((now) => [identityOf(now), now]));
+    const present = new Map(this.#stages.selector.remaining(waited).map((now) => [identityOf(now), now]));
     const now = performance.now();
     this.#queue = this.#queue.filter(({ waits }) => waits);
     this.#head = 0;
@@ -193,16 +193,16 @@ export class Cuts {
     this.#nextLook = Math.max(soonest, now + POLL.least_ms, now + POLL.times * (now - start));
   }
 
-  #update(waiting: Waiting, present: Connection | undefined, idle_ms: number, now: number): void {
+  #update(waiting: QueueEntry, present: Connection | undefined, idle_ms: number, now: number): void {
     if (present === undefined) {
       if (++waiting.missed < MISSED_OFTEN) return;
-      settle(waiting.connection, "already-gone", ENDED);
+      setOutcome(waiting.connection, "already-gone", ENDED);
       return this.#drop(waiting);
     }
     waiting.missed = 0;
     const { rqueue, wqueue, tcp_info } = present;
     // Where no list tells, each has to be asked itself.
-    const untold = this.#rooms.selector.hidesInfo ? Infinity : null;
+    const untold = this.#stages.selector.hidesInfo ? Infinity : null;
     const wait_ms = soonestIdle({ rqueue, wqueue, idle_ms: tcp_info ? idleTime(tcp_info) : untold }, idle_ms);
     // What was seen before holds too: a queue, since emptied, counts as data that went then.
     waiting.idle_at = Math.max(waiting.idle_at, now + wait_ms);

@@ -9,13 +9,13 @@ import { NetnsError } from "../linux/netns/enter.ts";
 import { explainProcDenied, hasCapability } from "../linux/proc/permissions.ts";
 import { type Connection, handleOf, identityOf, type Outcome, type Owner } from "../model/connection.ts";
 import { sockIdOf } from "../select/sockets.ts";
-import { type Duplicate, type Manner, PidfdCache } from "../socket/duplicate.ts";
+import { type Duplicate, PidfdCache, type ShutdownOptions } from "../socket/duplicate.ts";
 import { type LookUp, type Proof, proofOf } from "../socket/proof.ts";
 import { explainDuplicateError, type Refusal, UNRESPONSIVE } from "../socket/with_duplicate.ts";
-import { destroysOrphans, isOrphan, isRepaired, WOULD_STAY } from "./orphans.ts";
+import { destroyOwnOrphan, destroyRemovesOrphans, isOrphan, WOULD_STAY } from "./orphans.ts";
 
 /** Says what became of a connection. */
-export function settle(connection: Connection, outcome: Outcome, error: string | null = null): void {
+export function setOutcome(connection: Connection, outcome: Outcome, error: string | null = null): void {
   connection.outcome = outcome;
   connection.error = error;
   recordOutcome(connection);
@@ -40,7 +40,7 @@ export function whatEnds({ state, inode }: Connection): string {
 const GONE: Refusal = { outcome: "already-gone", error: ENDED };
 
 /** A duplicate, and whose descriptor it is one of. */
-interface Taken {
+interface OwnedDuplicate {
   readonly duplicate: Duplicate;
   readonly owner: Owner;
 }
@@ -49,19 +49,19 @@ interface Taken {
  * What an attempt to hang up came to: an outcome is in the connection; none of its owners holds it any more, so that they
  * have to be looked for again, or none can be asked just now, which its `error` says; or it is not idle, and why.
  */
-export type Attempt = "settled" | "stale" | { readonly busy: string };
+export type HangUpResult = "settled" | "owners-lost" | { readonly busy: string };
 
 /** Acts on connections whose owners are known. */
-export class Actor {
-  readonly #manner: Manner;
+export class Disconnector {
+  readonly #shutdownOptions: ShutdownOptions;
   readonly #lookUp: LookUp;
   readonly #pidfds: PidfdCache;
   /** The MPTCP connections that could not be destroyed, and the outcomes that they had before. */
-  readonly #doubtful = new WeakMap<Connection, Outcome | null>();
+  readonly #undestroyedMptcp = new WeakMap<Connection, Outcome | null>();
   #keepsOrphans: boolean | undefined;
 
-  constructor(manner: Manner, lookUp: LookUp) {
-    this.#manner = manner;
+  constructor(shutdownOptions: ShutdownOptions, lookUp: LookUp) {
+    this.#shutdownOptions = shutdownOptions;
     this.#lookUp = lookUp;
     this.#pidfds = new PidfdCache(lookUp);
   }
@@ -71,36 +71,36 @@ export class Actor {
    *
    * @param idle_ms Only when nothing is under way on it and nothing was for so long.
    */
-  hangUp(connection: Connection, idle_ms?: number): Attempt {
-    const taken = this.#take(connection);
+  hangUp(connection: Connection, idle_ms?: number): HangUpResult {
+    const owned = this.#openDuplicate(connection);
     connection.error = null;
-    if (taken === null) return "stale";
-    if ("error" in taken) {
-      connection.error = taken.error;
-      if (taken.passing) return "stale";
-      settle(connection, taken.outcome, taken.error);
+    if (owned === null) return "owners-lost";
+    if ("error" in owned) {
+      connection.error = owned.error;
+      if (owned.transient) return "owners-lost";
+      setOutcome(connection, owned.outcome, owned.error);
       return "settled";
     }
     try {
-      return this.#shutDown(connection, taken, idle_ms);
+      return this.#shutDown(connection, owned, idle_ms);
     } finally {
-      taken.duplicate.close();
+      owned.duplicate.close();
     }
   }
 
-  #shutDown(connection: Connection, { duplicate, owner }: Taken, idle_ms?: number): Attempt {
+  #shutDown(connection: Connection, { duplicate, owner }: OwnedDuplicate, idle_ms?: number): HangUpResult {
     try {
       const done = idle_ms === undefined
-        ? duplicate.hangUp(this.#manner)
-        : duplicate.hangUpIfIdle(idle_ms, this.#manner);
-      if (done === "already-gone") settle(connection, done, ENDED);
+        ? duplicate.hangUp(this.#shutdownOptions)
+        : duplicate.hangUpIfIdle(idle_ms, this.#shutdownOptions);
+      if (done === "already-gone") setOutcome(connection, done, ENDED);
       else if ("busy" in done) return done;
       // Its application reads end-of-file now, but the connection stays.
-      else if (connection.state === "FIN-WAIT-2") settle(connection, "already-gone", hungUpBefore(connection));
-      else settle(connection, "hung-up", done.trouble && failure(owner, done.trouble));
+      else if (connection.state === "FIN-WAIT-2") setOutcome(connection, "already-gone", hungUpBefore(connection));
+      else setOutcome(connection, "hung-up", done.trouble && failure(owner, done.trouble));
     } catch (error) {
       if (!isSyscallError(error)) throw error;
-      settle(connection, "failed", failure(owner, error));
+      setOutcome(connection, "failed", failure(owner, error));
     }
     return "settled";
   }
@@ -113,39 +113,39 @@ export class Actor {
    */
   destroy(connection: Connection, diag: SockDiag): boolean {
     if (isUnresponsive(handleOf(connection)) || isAvoided(connection.uid)) {
-      settle(connection, "failed", `its owner ${UNRESPONSIVE}`);
+      setOutcome(connection, "failed", `its owner ${UNRESPONSIVE}`);
       return false;
     }
     // With a duplicate it cannot become an orphan while it is seen to.
-    const taken = this.#take(connection);
-    if (taken === null || "error" in taken) return this.#destroyUntaken(connection, taken, diag);
+    const owned = this.#openDuplicate(connection);
+    if (owned === null || "error" in owned) return this.#destroyUnowned(connection, owned, diag);
     try {
       const refusal = refusesDestroy(connection, diag);
-      if (refusal !== null) abort(connection, taken.duplicate, refusal);
+      if (refusal !== null) abort(connection, owned.duplicate, refusal);
     } finally {
-      taken.duplicate.close();
+      owned.duplicate.close();
     }
     return false;
   }
 
   /** @param why What refused a duplicate; null when there was none to take. */
-  #destroyUntaken(connection: Connection, why: Refusal | null, diag: SockDiag): boolean {
-    if (connection.protocol === "mptcp" && why !== GONE) return this.#doubt(connection, why);
+  #destroyUnowned(connection: Connection, why: Refusal | null, diag: SockDiag): boolean {
+    if (connection.protocol === "mptcp" && why !== GONE) return this.#setMptcpOutcome(connection, why);
     const proof = why === GONE ? "ended" : this.#proofOf(connection);
-    if (proof === "ended") settleGone(connection);
+    if (proof === "ended") setGone(connection);
     if (proof !== "connection") return false;
     const wouldStay = isOrphan(connection) && this.#orphansStay();
     const refusal = wouldStay ? WOULD_STAY : refusesDestroy(connection, diag);
-    if (refusal !== null) settleUntaken(connection, why, refusal);
+    if (refusal !== null) explainNoDuplicate(connection, why, refusal);
     return refusal !== null && why === null && connection.inode !== 0;
   }
 
-  /** An MPTCP connection cannot be ended without a duplicate. Whether it is still there, `settleGoneMptcp` finds out. */
-  #doubt(connection: Connection, why: Refusal | null): boolean {
+  /** An MPTCP connection cannot be ended without a duplicate. Whether it is still there, `setOutcomeOfGoneMptcp` finds out. */
+  #setMptcpOutcome(connection: Connection, why: Refusal | null): boolean {
     // What was being opened may be open by now: it is looked for again as that.
     if (why === null && connection.state === "SYN-SENT" && connection.outcome === null) return false;
-    if (!this.#doubtful.has(connection)) this.#doubtful.set(connection, connection.outcome);
-    settleUntaken(connection, why, NOT_FOR_MPTCP);
+    if (!this.#undestroyedMptcp.has(connection)) this.#undestroyedMptcp.set(connection, connection.outcome);
+    explainNoDuplicate(connection, why, NOT_FOR_MPTCP);
     return why === null && connection.inode !== 0;
   }
 
@@ -155,9 +155,14 @@ export class Actor {
    *
    * @param remaining Finds those that are still there.
    */
-  settleGoneMptcp(known: Iterable<Connection>, remaining: (some: Iterable<Connection>) => Connection[]): void {
+  setOutcomeOfGoneMptcp(
+    connections: Iterable<Connection>,
+    remaining: (some: Iterable<Connection>) => Connection[],
+  ): void {
     const isLeft = ({ outcome }: Connection) => outcome === "unsupported" || outcome === "denied";
-    const doubtful = [...known].filter((connection) => this.#doubtful.has(connection) && isLeft(connection));
+    const doubtful = [...connections].filter((connection) =>
+      this.#undestroyedMptcp.has(connection) && isLeft(connection)
+    );
     const there = new Set<string>();
     // A list of sockets that come and go may miss one, so it takes two to say that a connection is gone.
     for (let list = 1; list <= 2 && there.size < doubtful.length; list++) {
@@ -165,8 +170,8 @@ export class Actor {
     }
     for (const connection of doubtful) {
       if (there.has(identityOf(connection))) continue;
-      if (this.#doubtful.get(connection) === "hung-up") settle(connection, "hung-up");
-      else settle(connection, "already-gone", ENDED);
+      if (this.#undestroyedMptcp.get(connection) === "hung-up") setOutcome(connection, "hung-up");
+      else setOutcome(connection, "already-gone", ENDED);
     }
   }
 
@@ -188,14 +193,14 @@ export class Actor {
   #orphansStay(): boolean {
     if (this.#keepsOrphans !== undefined) return this.#keepsOrphans;
     try {
-      return this.#keepsOrphans = !isRepaired() && !destroysOrphans();
+      return this.#keepsOrphans = !destroyRemovesOrphans() && !destroyOwnOrphan();
     } catch (error) {
       return !isSyscallError(error);
     }
   }
 
   /** A verified duplicate, what refused it, or null when none of the owners holds the socket any more. */
-  #take(connection: Connection): Taken | Refusal | null {
+  #openDuplicate(connection: Connection): OwnedDuplicate | Refusal | null {
     let refusal: Refusal | null = null;
     for (const owner of connection.owners) {
       try {
@@ -239,7 +244,7 @@ export function whyOrphansMayStay(diag: SockDiag): string | null {
     if (!isSyscallError(error)) throw error;
     if (error.code === "EPERM" || error.code === "EOPNOTSUPP") return refusalToDestroy(error);
   }
-  return isRepaired() ? null : WOULD_STAY;
+  return destroyRemovesOrphans() ? null : WOULD_STAY;
 }
 
 const NEEDS_CAPABILITY = "SOCK_DESTROY needs CAP_NET_ADMIN";
@@ -258,11 +263,11 @@ function refusesDestroy(connection: Connection, diag: SockDiag): string | null {
   try {
     aboutConnection(handleOf(connection), connection.owners[0]?.pid ?? 0);
     diag.destroy(IPPROTO_TCP, sockIdOf(connection));
-    settle(connection, "destroyed");
+    setOutcome(connection, "destroyed");
     return null;
   } catch (error) {
     if (isSyscallError(error, "ENOENT")) {
-      settleGone(connection);
+      setGone(connection);
       return null;
     }
     if (error instanceof NetnsError) return error.message;
@@ -272,29 +277,29 @@ function refusesDestroy(connection: Connection, diag: SockDiag): string | null {
 }
 
 /** What was hung up on has ended because of that. */
-function settleGone(connection: Connection): void {
-  if (connection.outcome !== "hung-up") settle(connection, "already-gone", ENDED);
+function setGone(connection: Connection): void {
+  if (connection.outcome !== "hung-up") setOutcome(connection, "already-gone", ENDED);
 }
 
 function abort(connection: Connection, duplicate: Duplicate, refusal: string): void {
   try {
     duplicate.abort();
-    settle(connection, "destroyed");
+    setOutcome(connection, "destroyed");
   } catch (error) {
     if (!isSyscallError(error)) throw error;
-    settle(connection, error.code === "EOPNOTSUPP" ? "unsupported" : "failed", `${refusal}; ${error.message}`);
+    setOutcome(connection, error.code === "EOPNOTSUPP" ? "unsupported" : "failed", `${refusal}; ${error.message}`);
   }
 }
 
 /** @param why What refused a duplicate; null when there was none to take. */
-function settleUntaken(connection: Connection, why: Refusal | null, refusal: string): void {
-  if (why !== null) return settle(connection, why.outcome, `${refusal}; ${why.error}`);
+function explainNoDuplicate(connection: Connection, why: Refusal | null, refusal: string): void {
+  if (why !== null) return setOutcome(connection, why.outcome, `${refusal}; ${why.error}`);
   const outcome = hasCapability("CAP_NET_ADMIN") ? "unsupported" : "denied";
   const missing = connection.inode === 0 ? null : explainProcDenied();
   const instead = missing === null
     ? "no process holds it whose descriptor could be used instead"
     : `looking for its owner ${missing}`;
-  settle(connection, outcome, `${refusal}, and ${instead}`);
+  setOutcome(connection, outcome, `${refusal}, and ${instead}`);
 }
 
 function failure(owner: Owner, error: SyscallError): string {
@@ -312,23 +317,23 @@ export function ownerName({ pid, comm }: Owner): string {
  *
  * @param unreadable How many processes could not be looked into.
  */
-export function settleUnowned(connection: Connection, unreadable: number): void {
+export function explainNoOwner(connection: Connection, unreadable: number): void {
   const { inode, uid, owners, error } = connection;
-  if (error !== null) return settle(connection, "failed", error);
-  if (inode === 0) return settle(connection, "no-owner", "not yet accepted by the application");
+  if (error !== null) return setOutcome(connection, "failed", error);
+  if (inode === 0) return setOutcome(connection, "no-owner", "not yet accepted by the application");
   if (owners.length > 0) {
-    return settle(connection, "failed", `${ownerName(owners[0])} opens and closes it too fast to follow`);
+    return setOutcome(connection, "failed", `${ownerName(owners[0])} opens and closes it too fast to follow`);
   }
   const stuck = unanswered();
   if (stuck.length > 0) {
     const others = stuck.length > 1 ? `, and ${stuck.length - 1} more such` : "";
-    return settle(connection, "failed", `no process that answers holds it; ${stuck[0]}${others}`);
+    return setOutcome(connection, "failed", `no process that answers holds it; ${stuck[0]}${others}`);
   }
   const missing = unreadable > 0 ? explainProcDenied() : null;
   if (missing !== null) {
-    return settle(connection, "denied", `a process of uid ${uid} that may not be looked into: ${missing}`);
+    return setOutcome(connection, "denied", `a process of uid ${uid} that may not be looked into: ${missing}`);
   }
   const where = unreadable > 0 ? ` (${unreadable} could not be looked into)` : "";
   const others = "io_uring or a process of another PID namespace may";
-  settle(connection, "no-owner", `no process in this /proc holds it${where}; ${others}`);
+  setOutcome(connection, "no-owner", `no process in this /proc holds it${where}; ${others}`);
 }

@@ -1,14 +1,14 @@
 // What comes after a connection was hung up on: it is aborted where it does not go, and looked for in the end.
 
-import { type Actor, settle, whatEnds } from "./disconnect.ts";
+import { type Disconnector, setOutcome, whatEnds } from "./disconnect.ts";
 import { type Connection, identityOf } from "../model/connection.ts";
-import type { Known } from "./known.ts";
+import type { ConnectionTable } from "./connection_table.ts";
 import type { Resolver } from "../resolve/resolver.ts";
 import type { Selector } from "../select/selector.ts";
 import { sleep } from "../../ffi/sleep.ts";
 
 /** What is to be done about connections that do not go. */
-export interface AftermathOptions {
+export interface EscalationOptions {
   /** Abort what is still there so long after it was hung up on, and what has no owner. */
   readonly destroy_after_ms?: number;
   /** In the end, wait up to so long until all are gone. */
@@ -22,8 +22,8 @@ const POLL_MS = { first: 10, most: 250 };
 const MISSED_OFTEN = 2;
 
 /** What it works with. */
-export interface Rooms {
-  readonly actor: Actor;
+export interface EscalationStages {
+  readonly disconnector: Disconnector;
   readonly selector: Selector;
   readonly resolver: Resolver;
 }
@@ -35,18 +35,18 @@ interface Pending {
 }
 
 /** Sees to it that connections go. */
-export class Aftermath {
-  readonly #actor: Actor;
+export class Escalation {
+  readonly #disconnector: Disconnector;
   readonly #selector: Selector;
   readonly #resolver: Resolver;
-  readonly #options: AftermathOptions;
+  readonly #options: EscalationOptions;
   /** Those that are to be aborted unless they go, the first to be aborted first. */
   readonly #pending = new Map<Connection, Pending>();
   #poll_ms = POLL_MS.first;
   #nextLook = 0;
 
-  constructor({ actor, selector, resolver }: Rooms, options: AftermathOptions) {
-    this.#actor = actor;
+  constructor({ disconnector, selector, resolver }: EscalationStages, options: EscalationOptions) {
+    this.#disconnector = disconnector;
     this.#selector = selector;
     this.#resolver = resolver;
     this.#options = options;
@@ -99,7 +99,7 @@ export class Aftermath {
    * another connection's by then.
    */
   #destroy(connections: readonly Connection[]): void {
-    const abort = (connection: Connection) => this.#actor.destroy(connection, this.#selector.diagOf(connection));
+    const abort = (connection: Connection) => this.#disconnector.destroy(connection, this.#selector.diagOf(connection));
     const passedOn = connections.filter(abort);
     if (passedOn.length === 0) return;
     this.#resolver.resolve(passedOn);
@@ -111,41 +111,41 @@ export class Aftermath {
    *
    * @returns How many of the connections, those left alone apart, are gone; null when it was not asked for.
    */
-  async end(known: Known): Promise<number | null> {
+  async waitAndReportLingering(connections: ConnectionTable): Promise<number | null> {
     const { wait_ms } = this.#options;
     if (wait_ms === undefined) return null;
-    const skipped = [...known.values()].filter(({ outcome }) => outcome === "skipped").length;
-    const touched = known.total - skipped - (known.leftOut.get("skipped") ?? 0);
-    const left = await this.#waitUntilGone(known, wait_ms);
+    const skipped = [...connections.values()].filter(({ outcome }) => outcome === "skipped").length;
+    const touched = connections.total - skipped - (connections.evicted.get("skipped") ?? 0);
+    const left = await this.#waitUntilGone(connections, wait_ms);
     for (const connection of left) {
       const { outcome, state } = connection;
       if (outcome === "hung-up" || outcome === "already-gone" || outcome === "destroyed") {
         const there = `still there after ${wait_ms / 1000} s, in ${state}`;
-        settle(connection, "lingering", there + whatEnds(connection));
+        setOutcome(connection, "lingering", there + whatEnds(connection));
       }
     }
     return touched - left.size;
   }
 
   /** Returns those that are still there after `ms`. */
-  async #waitUntilGone(known: ReadonlyMap<string, Connection>, ms: number): Promise<Set<Connection>> {
+  async #waitUntilGone(connections: ReadonlyMap<string, Connection>, ms: number): Promise<Set<Connection>> {
     const deadline = performance.now() + ms;
     for (let poll_ms = POLL_MS.first;; poll_ms = Math.min(2 * poll_ms, POLL_MS.most)) {
-      const left = this.#left(known);
+      const left = this.#left(connections);
       const remaining_ms = deadline - performance.now();
       const over = remaining_ms <= 0 || this.#options.signal?.aborted === true;
       if (left.size === 0 || over) {
-        for (const connection of this.#left(known)) left.add(connection);
+        for (const connection of this.#left(connections)) left.add(connection);
         if (left.size === 0 || over) return left;
       }
       await sleep(Math.min(poll_ms, remaining_ms), this.#options.signal);
     }
   }
 
-  #left(known: ReadonlyMap<string, Connection>): Set<Connection> {
+  #left(connections: ReadonlyMap<string, Connection>): Set<Connection> {
     const left = new Set<Connection>();
-    for (const [identity, { state, inode }] of this.#present(known.values())) {
-      const connection = known.get(identity);
+    for (const [identity, { state, inode }] of this.#present(connections.values())) {
+      const connection = connections.get(identity);
       if (connection === undefined || connection.outcome === "skipped") continue;
       connection.state = state;
       connection.inode = inode;
@@ -154,7 +154,7 @@ export class Aftermath {
     return left;
   }
 
-  #present(known: Iterable<Connection>): Map<string, Connection> {
-    return new Map(this.#selector.remaining(known).map((connection) => [identityOf(connection), connection]));
+  #present(connections: Iterable<Connection>): Map<string, Connection> {
+    return new Map(this.#selector.remaining(connections).map((connection) => [identityOf(connection), connection]));
   }
 }

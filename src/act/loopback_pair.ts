@@ -22,7 +22,7 @@ import { compileSelection } from "../select/criteria.ts";
 const LOOPBACK = ipv4(0x7f000001);
 
 /** The end that has connected. The other end reads nothing. */
-export interface Pair {
+export interface LoopbackPair {
   readonly client: Descriptor;
   /** The row that the kernel lists for it, if it does. */
   listed(): Connection | undefined;
@@ -34,7 +34,7 @@ export interface Pair {
  * @param protocol IPPROTO_TCP or IPPROTO_MPTCP.
  * @throws {Error} Where loopback is down.
  */
-export function withPair<T>(protocol: number, use: (pair: Pair) => T): T {
+export function withPair<T>(protocol: number, use: (pair: LoopbackPair) => T): T {
   const sockets: Descriptor[] = [];
   const track = (descriptor: Descriptor): Descriptor => {
     sockets.push(descriptor);

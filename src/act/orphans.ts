@@ -25,7 +25,7 @@ export function isOrphan({ inode, state }: Pick<Connection, "inode" | "state">):
 export const WOULD_STAY = "SOCK_DESTROY could keep what its program has closed for ever (Linux before 6.11)";
 
 /** Whether the version says that SOCK_DESTROY ends orphans. */
-export function isRepaired(): boolean {
+export function destroyRemovesOrphans(): boolean {
   const [major, minor] = (readFile("/proc/sys/kernel/osrelease") ?? "").split(".").map(Number);
   return major > 6 || (major === 6 && minor >= 11);
 }
@@ -39,7 +39,7 @@ const TOO_MUCH = 16 << 20;
  * @throws {SyscallError} `EPERM` without CAP_NET_ADMIN, `EOPNOTSUPP` without CONFIG_INET_DIAG_DESTROY.
  * @throws {Error} Where loopback is down.
  */
-export function destroysOrphans(): boolean {
+export function destroyOwnOrphan(): boolean {
   return withPair(IPPROTO_TCP, ({ client, listed }) => {
     send(client, new Uint8Array(TOO_MUCH), MSG_DONTWAIT);
     client.close();

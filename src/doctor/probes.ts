@@ -17,7 +17,7 @@ import { withPair } from "../act/loopback_pair.ts";
 import { formatCookie } from "../linux/netlink/inet_diag.ts";
 import { currentNetns, inNetns, NetnsError } from "../linux/netns/enter.ts";
 import { findNetns, mustExist, type Netns } from "../linux/netns/find.ts";
-import { destroysOrphans, WOULD_STAY } from "../act/orphans.ts";
+import { destroyOwnOrphan, WOULD_STAY } from "../act/orphans.ts";
 import { explainGetfdDenied, explainProcDenied, explainSetnsDenied, hasCapability } from "../linux/proc/permissions.ts";
 import { areAll, processes } from "../linux/proc/process.ts";
 import { DescriptorTable } from "../linux/proc/fd_table.ts";
@@ -42,7 +42,7 @@ export interface Finding {
 export type Verdict = Pick<Finding, "status" | "detail">;
 
 /** A descriptor of another process, which is not a child of this one. */
-export interface Foreign {
+export interface ForeignDescriptor {
   readonly pid: number;
   readonly fd: number;
 }
@@ -52,7 +52,7 @@ export interface Probe {
   readonly name: string;
   readonly affects: string[];
   /** @param foreign null where there is no such process. */
-  attempt(foreign: Foreign | null): Verdict;
+  run(foreign: ForeignDescriptor | null): Verdict;
 }
 
 export const ok = (detail: string): Verdict => ({ status: "ok", detail });
@@ -61,30 +61,30 @@ export const missing = (detail: string): Verdict => ({ status: "missing", detail
 
 /** Everything that tcphup's commands rest on. */
 export const PROBES: readonly Probe[] = [
-  probe("sock_diag: list TCP sockets", ["hup", "ls"], listsTcp),
-  probe("sock_diag: list MPTCP connections", ["hup", "ls"], listsMptcp),
-  probe("/proc: find who holds a socket", ["hup", "ls"], readsProc),
-  probe("pidfd_getfd: duplicate a descriptor", ["hup", "keepalive"], duplicates),
-  probe("pidfd_getfd: of any process", ["hup", "keepalive"], duplicatesAnybodys),
-  probe("shutdown: hang up", ["hup"], hangsUp),
-  probe("SOCK_DESTROY: destroy any connection", ["hup --destroy", "hup --destroy-after"], destroys),
-  probe("SOCK_DESTROY: destroy what a program has closed", ["hup --destroy", "hup --destroy-after"], destroysClosed),
-  probe("connect(AF_UNSPEC): destroy through a duplicate", ["hup --destroy", "hup --destroy-after"], aborts),
-  probe("setns: enter other network namespaces", ["--netns"], entersNamespaces),
+  probe("sock_diag: list TCP sockets", ["hup", "ls"], listTcp),
+  probe("sock_diag: list MPTCP connections", ["hup", "ls"], listMptcp),
+  probe("/proc: find who holds a socket", ["hup", "ls"], readProc),
+  probe("pidfd_getfd: duplicate a descriptor", ["hup", "keepalive"], duplicateForeign),
+  probe("pidfd_getfd: of any process", ["hup", "keepalive"], duplicateOfAny),
+  probe("shutdown: hang up", ["hup"], hangUp),
+  probe("SOCK_DESTROY: destroy any connection", ["hup --destroy", "hup --destroy-after"], destroyHeld),
+  probe("SOCK_DESTROY: destroy what a program has closed", ["hup --destroy", "hup --destroy-after"], destroyOrphan),
+  probe("connect(AF_UNSPEC): destroy through a duplicate", ["hup --destroy", "hup --destroy-after"], abortDuplicate),
+  probe("setns: enter other network namespaces", ["--netns"], enterNamespaces),
 ];
 
-function probe(name: string, affects: string[], attempt: Probe["attempt"]): Probe {
-  return { name, affects, attempt };
+function probe(name: string, affects: string[], run: Probe["run"]): Probe {
+  return { name, affects, run };
 }
 
-function listsTcp(): Verdict {
+function listTcp(): Verdict {
   return withPair(IPPROTO_TCP, ({ client, listed }) => {
     if (listed()?.cookie === socketCookie(client, formatCookie)) return ok("works");
     return missing("the kernel did not list a connection that was just opened");
   });
 }
 
-function listsMptcp(): Verdict {
+function listMptcp(): Verdict {
   try {
     return withPair(IPPROTO_MPTCP, ({ listed }) => {
       if (listed()?.protocol === "mptcp") return ok("works");
@@ -96,7 +96,7 @@ function listsMptcp(): Verdict {
   }
 }
 
-function readsProc(): Verdict {
+function readProc(): Verdict {
   const pids = processes();
   const need = explainProcDenied() ?? "forbidden by a security module, or by their user namespaces";
   if (!areAll(pids)) return limited(`the processes of other users are hidden (hidepid): ${need}`);
@@ -127,7 +127,7 @@ function duplicate(pid: number, fd: number): Descriptor {
   }
 }
 
-function duplicates(foreign: Foreign | null): Verdict {
+function duplicateForeign(foreign: ForeignDescriptor | null): Verdict {
   try {
     if (foreign !== null) duplicate(foreign.pid, foreign.fd).close();
     else withPair(IPPROTO_TCP, ({ client }) => duplicateOf(client).close());
@@ -141,7 +141,7 @@ function duplicates(foreign: Foreign | null): Verdict {
 /** No descriptor has it: who may open the process is told EBADF, who may not EPERM, and nothing is opened. */
 const NO_FD = 0x7fffffff;
 
-function duplicatesAnybodys(): Verdict {
+function duplicateOfAny(): Verdict {
   const pids = processes();
   const denied = pids.filter(isDenied).length;
   if (denied === 0) return ok(`works for all ${pids.length} processes`);
@@ -158,7 +158,7 @@ function isDenied(pid: number): boolean {
   }
 }
 
-function hangsUp(): Verdict {
+function hangUp(): Verdict {
   return withPair(IPPROTO_TCP, ({ client }) => {
     const duplicate = duplicateOf(client);
     try {
@@ -171,7 +171,7 @@ function hangsUp(): Verdict {
   });
 }
 
-function destroys(): Verdict {
+function destroyHeld(): Verdict {
   return withPair(IPPROTO_TCP, ({ listed }) => {
     const connection = listed();
     if (connection === undefined) return limited("not tried: the connection to try it on was not listed");
@@ -190,9 +190,9 @@ function destroys(): Verdict {
   });
 }
 
-function destroysClosed(): Verdict {
+function destroyOrphan(): Verdict {
   try {
-    return destroysOrphans() ? ok("works") : limited(`${WOULD_STAY}, so it is left to its timers`);
+    return destroyOwnOrphan() ? ok("works") : limited(`${WOULD_STAY}, so it is left to its timers`);
   } catch (error) {
     if (!isSyscallError(error, "EPERM", "EOPNOTSUPP")) throw error;
     return limited(destroyNeeds(error));
@@ -203,7 +203,7 @@ function destroyNeeds({ code }: SyscallError): string {
   return code === "EPERM" ? "needs CAP_NET_ADMIN" : "needs a kernel with CONFIG_INET_DIAG_DESTROY";
 }
 
-function aborts(): Verdict {
+function abortDuplicate(): Verdict {
   return withPair(IPPROTO_TCP, ({ client }) => {
     const duplicate = duplicateOf(client);
     try {
@@ -218,10 +218,10 @@ function aborts(): Verdict {
   });
 }
 
-function entersNamespaces(): Verdict {
-  const { namespaces, forbidden: unseen } = findNetns(["all"], processes(), mustExist);
-  const forbidden = unseen.length + namespaces.filter((netns) => !mayEnter(netns)).length;
-  const all = namespaces.length + unseen.length;
+function enterNamespaces(): Verdict {
+  const found = findNetns(["all"], processes(), mustExist);
+  const forbidden = found.forbidden.length + found.namespaces.filter((netns) => !mayEnter(netns)).length;
+  const all = found.namespaces.length + found.forbidden.length;
   if (forbidden > 0) return limited(`${forbidden} of ${all} cannot be entered: ${explainSetnsDenied()}`);
   if (all > 1) return ok(`works for all ${all}; this one is ${currentNetns()}`);
   if (hasCapability("CAP_SYS_ADMIN")) return ok(`there is none but this one, ${currentNetns()}`);

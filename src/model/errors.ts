@@ -41,11 +41,11 @@ export class CommandError extends Error {
 const PASSING = ["EAGAIN", "EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"];
 
 /** Whether a call that has failed with this errno may succeed when it is tried again. */
-export function passes(errno: string): boolean {
+export function isTransientErrno(errno: string): boolean {
   return PASSING.includes(errno);
 }
 
 /** Whether what has failed may succeed when it is tried again. */
-export function isPassing(error: unknown): error is Error {
-  return (isSyscallError(error) && passes(error.code)) || (error instanceof Unsupported && error.passing);
+export function isTransient(error: unknown): error is Error {
+  return (isSyscallError(error) && isTransientErrno(error.code)) || (error instanceof Unsupported && error.passing);
 }

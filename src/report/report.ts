@@ -95,12 +95,12 @@ export type Counts<Own extends Count> =
  * Counts outcomes. Every connection has exactly one, so the counts add up to `matched`.
  *
  * @param own The counts that the command's report has besides those that every report has.
- * @param leftOut How many others there were, of each outcome.
+ * @param evicted How many others there were, of each outcome.
  */
 export function countOutcomes<Own extends Count>(
   connections: readonly Connection[],
   own: readonly Own[],
-  leftOut: ReadonlyMap<Outcome, number> = new Map(),
+  evicted: ReadonlyMap<Outcome, number> = new Map(),
 ): Counts<Own> {
   const counts: Partial<Record<Count, number>> = {};
   let matched = 0;
@@ -111,7 +111,7 @@ export function countOutcomes<Own extends Count>(
   };
   for (const name of [...own, "already_gone", "skipped", "failed"] as const) counts[name] = 0;
   for (const { outcome } of connections) add(outcome ?? "failed", 1);
-  for (const [outcome, count] of leftOut) add(outcome, count);
+  for (const [outcome, count] of evicted) add(outcome, count);
   return { matched, ...counts } as Counts<Own>;
 }
 
@@ -123,13 +123,13 @@ const TOUCHED: readonly (Outcome | null)[] = ["hung-up", "destroyed", "lingering
  *
  * @throws {unknown} The error itself, while nothing was done: then it is the caller's.
  */
-export function errorText(error: unknown, connections: Iterable<Connection>): string {
+export function errorForReport(error: unknown, connections: Iterable<Connection>): string {
   for (const { outcome } of connections) if (TOUCHED.includes(outcome)) return (error as Error).message;
   throw error;
 }
 
 /** Measures how long the phases of a run take. */
-export class Stopwatch {
+export class PhaseTimer {
   readonly phases: Phases = { select: 0, resolve: 0, act: 0, wait: 0 };
   readonly #start = performance.now();
 

@@ -60,7 +60,7 @@ export function idleOf({ state, tcp_info }: Connection): number | null {
  *
  * @param isListening Whether a port is listened on here, so that connections at it were accepted.
  */
-export function summarise(
+export function summarize(
   connections: readonly Connection[],
   isListening: (netns: number, port: number) => boolean = () => false,
 ): Summary {

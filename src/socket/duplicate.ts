@@ -104,7 +104,7 @@ export class PidfdCache {
 const UNSPEC = new Uint8Array(16);
 
 /** How to hang up. */
-export interface Manner {
+export interface ShutdownOptions {
   /** TCP_USER_TIMEOUT in milliseconds, which bounds how long a silent peer can keep the connection; 0 for the socket's. */
   readonly linger_ms: number;
   /** Shut down sending alone, so that the application can read until the peer has ended too. */
@@ -144,7 +144,7 @@ export class Duplicate {
    * @returns `already-gone` when the connection had already ended.
    * @throws {SyscallError} `EBUSY` on Linux 6.1.32 to 6.5 for a connect that another thread waits for.
    */
-  hangUp({ linger_ms, fin_only }: Manner): HungUp | "already-gone" {
+  hangUp({ linger_ms, fin_only }: ShutdownOptions): HungUp | "already-gone" {
     if (!this.#shutdown(fin_only ? SHUT_WR : SHUT_RDWR)) return "already-gone";
     return this.#afterFin(() => this.#setUserTimeout(linger_ms));
   }
@@ -156,7 +156,10 @@ export class Duplicate {
    *
    * @returns As `hangUp`, or what the connection is busy with.
    */
-  hangUpIfIdle(idle_ms: number, { linger_ms, fin_only }: Manner): HungUp | "already-gone" | { readonly busy: string } {
+  hangUpIfIdle(
+    idle_ms: number,
+    { linger_ms, fin_only }: ShutdownOptions,
+  ): HungUp | "already-gone" | { readonly busy: string } {
     const before = this.#traffic();
     const busy = busyWith(before, idle_ms);
     if (busy !== null) return { busy };

@@ -3,7 +3,7 @@
 import { type Descriptor, isSyscallError, type SyscallError } from "../../ffi/libc.ts";
 import { explainGetfdDenied } from "../linux/proc/permissions.ts";
 import type { Connection, Outcome, Owner } from "../model/connection.ts";
-import { isPassing } from "../model/errors.ts";
+import { isTransient } from "../model/errors.ts";
 import type { PidfdCache } from "./duplicate.ts";
 
 /** What came of it: what `use` returned, or what kept it from being done, with the owner where that was. */
@@ -45,7 +45,7 @@ export interface Refusal {
   readonly outcome: Outcome;
   readonly error: string;
   /** Whether it may not be so a moment later. */
-  readonly passing?: boolean;
+  readonly transient?: boolean;
 }
 
 /** What is said of a process, or of a connection's holder, about which no call returns. */
@@ -76,6 +76,6 @@ export function explainDuplicateError(error: SyscallError): Refusal {
       if (syscall !== "pidfd_open") return { outcome: "failed", error: message };
       return { outcome: "unsupported", error: "held by a thread that has descriptors of its own: needs Linux 6.9" };
     default:
-      return { outcome: "failed", error: message, passing: isPassing(error) };
+      return { outcome: "failed", error: message, transient: isTransient(error) };
   }
 }

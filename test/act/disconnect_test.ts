@@ -1,7 +1,7 @@
 // Acting on connections, with a kernel of the tests' own.
 
 import { assertEquals, assertMatch } from "@std/assert";
-import { Actor } from "../../src/act/disconnect.ts";
+import { Disconnector } from "../../src/act/disconnect.ts";
 import type { Connection, Outcome } from "../../src/model/connection.ts";
 import { NLMSG_ERROR, NLMSGHDR_SIZE } from "../../src/linux/netlink/message.ts";
 import { NetnsError } from "../../src/linux/netns/enter.ts";
@@ -36,23 +36,23 @@ function connection(outcome: Outcome | null): Connection {
 }
 
 Deno.test("what was hung up on and has gone when it is to be aborted stays hung up", () => {
-  const actor = new Actor({ linger_ms: 0 }, ({ state }) => state);
+  const disconnector = new Disconnector({ linger_ms: 0 }, ({ state }) => state);
   const [hungUp, untouched] = [connection("hung-up"), connection(null)];
-  for (const each of [hungUp, untouched]) actor.destroy(each, kernelThatAnswers(ENOENT));
+  for (const each of [hungUp, untouched]) disconnector.destroy(each, kernelThatAnswers(ENOENT));
   assertEquals([hungUp.outcome, hungUp.error], ["hung-up", null]);
   assertEquals([untouched.outcome, untouched.error], ["already-gone", "ended by itself"]);
-  actor.close();
+  disconnector.close();
 });
 
 Deno.test("of MPTCP connections that nobody holds any more, one look tells which have gone", () => {
-  const actor = new Actor({ linger_ms: 0 }, () => null);
+  const disconnector = new Disconnector({ linger_ms: 0 }, () => null);
   const known = Array.from({ length: 1000 }, (_, port): Connection => {
     const before = port === 2 ? "hung-up" : null;
     return { ...connection(before), protocol: "mptcp", src: { address: "127.0.0.1", port } };
   });
-  for (const each of known) actor.destroy(each, kernelThatAnswers(EOPNOTSUPP));
+  for (const each of known) disconnector.destroy(each, kernelThatAnswers(EOPNOTSUPP));
   let lists = 0;
-  actor.settleGoneMptcp(known, (some) => {
+  disconnector.setOutcomeOfGoneMptcp(known, (some) => {
     lists++;
     return [...some].filter(({ src }) => src.port > 2);
   });
@@ -63,24 +63,24 @@ Deno.test("of MPTCP connections that nobody holds any more, one look tells which
     "hung-up",
     "unsupported",
   ]);
-  actor.close();
+  disconnector.close();
 });
 
 Deno.test("nothing is looked for where there is no MPTCP connection in doubt", () => {
-  const actor = new Actor({ linger_ms: 0 }, () => null);
+  const disconnector = new Disconnector({ linger_ms: 0 }, () => null);
   const gone = connection(null);
-  actor.destroy(gone, kernelThatAnswers(ENOENT));
-  actor.settleGoneMptcp([gone], () => {
+  disconnector.destroy(gone, kernelThatAnswers(ENOENT));
+  disconnector.setOutcomeOfGoneMptcp([gone], () => {
     throw new Error("looked");
   });
-  actor.close();
+  disconnector.close();
 });
 
 Deno.test("a connection in a network namespace that cannot be entered is not said to have ended", () => {
-  const actor = new Actor({ linger_ms: 0 }, ({ state }) => state);
+  const disconnector = new Disconnector({ linger_ms: 0 }, ({ state }) => state);
   const there = { ...connection(null), inode: 0, state: "ESTAB" as const };
   const place = { ino: 1, paths: ["/proc/1/ns/net"] };
-  actor.destroy(
+  disconnector.destroy(
     there,
     new SockDiag(() => {
       throw new NetnsError(place, "gone");
@@ -88,5 +88,5 @@ Deno.test("a connection in a network namespace that cannot be entered is not sai
   );
   assertEquals(there.outcome !== "already-gone", true);
   assertMatch(there.error!, /^Cannot enter the network namespace \/proc\/1\/ns\/net: it is gone/);
-  actor.close();
+  disconnector.close();
 });

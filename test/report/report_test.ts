@@ -2,7 +2,7 @@
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import type { Connection, Outcome } from "../../src/model/connection.ts";
-import { countOutcomes, errorText, Stopwatch } from "../../src/report/report.ts";
+import { countOutcomes, errorForReport, PhaseTimer } from "../../src/report/report.ts";
 import { sampleOutcomes } from "../harness/sample_report.ts";
 
 /** Every outcome, and what it is counted as. */
@@ -69,34 +69,34 @@ Deno.test("a command's own counts are there when they are 0, and no other comman
 });
 
 Deno.test("the time of a phase is what was spent in it, also where that failed", async () => {
-  const watch = new Stopwatch();
-  assertEquals(watch.time("select", () => 7), 7);
+  const timer = new PhaseTimer();
+  assertEquals(timer.time("select", () => 7), 7);
   try {
-    watch.time("act", () => {
+    timer.time("act", () => {
       for (const start = performance.now(); performance.now() - start < 2;);
       throw new Error("mine");
     });
   } catch (error) {
     assertEquals((error as Error).message, "mine");
   }
-  assertEquals(await watch.timeAsync("wait", () => Promise.resolve(8)), 8);
-  const { select, resolve, act, wait } = watch.phases;
+  assertEquals(await timer.timeAsync("wait", () => Promise.resolve(8)), 8);
+  const { select, resolve, act, wait } = timer.phases;
   assert(act >= 2 && select >= 0 && wait >= 0);
   assertEquals(resolve, 0);
-  assert(watch.elapsed_ms >= Math.floor(act));
+  assert(timer.elapsed_ms >= Math.floor(act));
 });
 
 Deno.test("those that are left out of the report are counted too", () => {
-  const leftOut = new Map<Outcome, number>([["hung-up", 1000], ["denied", 3], ["lingering", 2]]);
-  const counts = countOutcomes(sampleOutcomes("hung-up", "skipped"), ["hung_up", "destroyed"], leftOut);
+  const evicted = new Map<Outcome, number>([["hung-up", 1000], ["denied", 3], ["lingering", 2]]);
+  const counts = countOutcomes(sampleOutcomes("hung-up", "skipped"), ["hung_up", "destroyed"], evicted);
   assertEquals(counts, { matched: 1007, hung_up: 1001, destroyed: 0, already_gone: 0, skipped: 1, failed: 5 });
 });
 
 Deno.test("what breaks is the caller's while nothing was touched, and then the report's", () => {
   const error = new Error("sock_diag dump: ENOBUFS");
   for (const outcome of ["hung-up", "destroyed", "lingering", "keepalive-set", "failed"]) {
-    assertEquals(errorText(error, sampleOutcomes("skipped", outcome)), "sock_diag dump: ENOBUFS");
+    assertEquals(errorForReport(error, sampleOutcomes("skipped", outcome)), "sock_diag dump: ENOBUFS");
   }
   const untouched = sampleOutcomes("skipped", "already-gone", "denied", "no-owner", "would-hang-up", "unchanged");
-  assertThrows(() => errorText(error, untouched), Error, "sock_diag dump: ENOBUFS");
+  assertThrows(() => errorForReport(error, untouched), Error, "sock_diag dump: ENOBUFS");
 });

@@ -2,7 +2,7 @@
 
 import { assertEquals } from "@std/assert";
 import type { Connection } from "../../src/model/connection.ts";
-import { IDLE_AFTER_MS, idleOf, summarise } from "../../src/report/summary.ts";
+import { IDLE_AFTER_MS, idleOf, summarize } from "../../src/report/summary.ts";
 import { sampleConnection, sampleInfo, sampleKeepalive } from "../harness/sample.ts";
 
 const ON = sampleKeepalive();
@@ -21,7 +21,7 @@ function pool(count: number, port: number, given: Partial<Connection> = {}): Con
 
 Deno.test("groups are by destination and process, the largest first", () => {
   const python = [{ pid: 7, fd: 3, comm: "python3" }];
-  const { groups, total } = summarise([
+  const { groups, total } = summarize([
     ...pool(2, 5432),
     ...pool(3, 5432, { owners: python }),
     ...pool(4, 6379),
@@ -38,14 +38,14 @@ Deno.test("groups are by destination and process, the largest first", () => {
 
 Deno.test("processes of one name are one group, and all are named", () => {
   const worker = (pid: number) => ({ owners: [{ pid, fd: 3, comm: "nginx" }] });
-  const { groups } = summarise([...pool(1, 80, worker(12)), ...pool(1, 80, worker(9)), ...pool(1, 80, worker(12))]);
+  const { groups } = summarize([...pool(1, 80, worker(12)), ...pool(1, 80, worker(9)), ...pool(1, 80, worker(12))]);
   assertEquals(groups.map(({ pids, count }) => ({ pids, count })), [{ pids: [9, 12], count: 3 }]);
 });
 
 Deno.test("states, idleness, keepalive and queues are counted", () => {
   const idle = { tcp_info: sampleInfo(IDLE_AFTER_MS, IDLE_AFTER_MS) };
   const busy = { tcp_info: sampleInfo(IDLE_AFTER_MS, IDLE_AFTER_MS - 1) };
-  const { groups: [group], total } = summarise([
+  const { groups: [group], total } = summarize([
     ...pool(1, 80, { ...idle, rqueue: 10 }),
     ...pool(2, 80, { ...busy, keepalive: OFF, state: "CLOSE-WAIT" }),
     ...pool(1, 80, { ...idle, keepalive: null, wqueue: 7 }),
@@ -65,7 +65,7 @@ Deno.test("states, idleness, keepalive and queues are counted", () => {
 });
 
 Deno.test("the commonest state comes first", () => {
-  const { total } = summarise([...pool(1, 80), ...pool(3, 80, { state: "FIN-WAIT-2" })]);
+  const { total } = summarize([...pool(1, 80), ...pool(3, 80, { state: "FIN-WAIT-2" })]);
   assertEquals(Object.keys(total.states), ["FIN-WAIT-2", "ESTAB"]);
 });
 
@@ -80,7 +80,7 @@ function accepted(count: number, port: number, given: Partial<Connection> = {}):
 }
 
 Deno.test("connections that were accepted are grouped by where, and their peers counted", () => {
-  const { groups } = summarise(accepted(1, 443), (_, port) => port === 443);
+  const { groups } = summarize(accepted(1, 443), (_, port) => port === 443);
   const [{ direction, destination, peers }] = groups;
   assertEquals({ direction, destination, peers, groups: groups.length }, {
     direction: "in",
@@ -91,7 +91,7 @@ Deno.test("connections that were accepted are grouped by where, and their peers 
 });
 
 Deno.test("connections that a server accepted before it stopped listening are still one group", () => {
-  const { groups } = summarise(accepted(5, 443));
+  const { groups } = summarize(accepted(5, 443));
   assertEquals(groups.map(({ direction, count, peers }) => ({ direction, count, peers })), [
     { direction: "in", count: 5, peers: 5 },
   ]);
@@ -99,12 +99,12 @@ Deno.test("connections that a server accepted before it stopped listening are st
 
 Deno.test("a client that uses one port for several destinations has not accepted there", () => {
   const connections = [5432, 6379, 80].map((port) => sampleConnection({ dst: { address: "10.0.0.5", port } }));
-  assertEquals(summarise(connections).groups.map(({ direction }) => direction), ["out", "out", "out"]);
+  assertEquals(summarize(connections).groups.map(({ direction }) => direction), ["out", "out", "out"]);
 });
 
 Deno.test("a port that is listened on in another namespace is not", () => {
   const isListening = (netns: number, port: number) => netns === 1 && port === 51234;
-  const { groups } = summarise([sampleConnection({ netns: 1 }), sampleConnection({ netns: 2 })], isListening);
+  const { groups } = summarize([sampleConnection({ netns: 1 }), sampleConnection({ netns: 2 })], isListening);
   assertEquals(groups.map(({ netns, direction }) => ({ netns, direction })), [
     { netns: 1, direction: "in" },
     { netns: 2, direction: "out" },
@@ -113,7 +113,7 @@ Deno.test("a port that is listened on in another namespace is not", () => {
 
 Deno.test("nothing comes to nothing", () => {
   const none = { count: 0, states: {}, idle: 0, without_keepalive: 0, keepalive_unknown: 0, rqueue: 0, wqueue: 0 };
-  assertEquals(summarise([]), { total: none, groups: [] });
+  assertEquals(summarize([]), { total: none, groups: [] });
 });
 
 Deno.test("MPTCP is as idle as the kernel says, and of unknown idleness where it does not", () => {

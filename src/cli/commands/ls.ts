@@ -6,9 +6,9 @@ import { pastWork, unanswered, whyUnfinished } from "../../front/journal.ts";
 import { MODE } from "../../front/shared.ts";
 import { formatDuration } from "../../model/duration.ts";
 import { Lister, type Listing } from "../../list.ts";
-import { IDLE_AFTER_MS, summarise, type Summary } from "../../report/summary.ts";
-import { Trouble } from "../../report/trouble.ts";
-import { isPassing } from "../../model/errors.ts";
+import { IDLE_AFTER_MS, summarize, type Summary } from "../../report/summary.ts";
+import { TransientErrors } from "../../report/transient_errors.ts";
+import { isTransient } from "../../model/errors.ts";
 import type { Arguments } from "../flags/arguments.ts";
 import { fittingTable, listTable, sortConnections, withNetns } from "../output/columns.ts";
 import { DONE, FAILED, INTERRUPTED } from "../flags/exit_codes.ts";
@@ -72,16 +72,16 @@ class List {
   async #writeLines(): Promise<void> {
     const { watch_ms } = this.#view;
     if (watch_ms === null) return void this.#write((listing) => jsonLines(this.#items(listing)));
-    const trouble = new Trouble(warn);
+    const transientErrors = new TransientErrors(warn);
     await repeat(watch_ms, () => {
       const time = new Date().toISOString();
       try {
         return this.#write((listing) => jsonLines(this.#items(listing), { time }));
       } catch (error) {
-        trouble.bear(error);
+        transientErrors.tolerate(error);
         return true;
       } finally {
-        trouble.conclude();
+        transientErrors.endAttempt();
       }
     });
   }
@@ -125,7 +125,7 @@ class List {
     try {
       return this.#frame = this.#look(watch_ms);
     } catch (error) {
-      if (!isPassing(error)) throw error;
+      if (!isTransient(error)) throw error;
       return () => [`trying again after ${error.message}`, ...last()];
     }
   }
@@ -167,7 +167,7 @@ class List {
   }
 
   #summaryOf({ connections }: Listing): Summary {
-    return summarise(connections, this.#lister.listening());
+    return summarize(connections, this.#lister.listening());
   }
 
   #ordered({ connections }: Listing): readonly Connection[] {

@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { summaryLines, sysctlLines, unreadLine } from "../../../src/cli/output/summary.ts";
 import { KERNEL_DEFAULTS } from "../../../src/keepalive/detection.ts";
-import { summarise } from "../../../src/report/summary.ts";
+import { summarize } from "../../../src/report/summary.ts";
 import { sampleConnection, sampleInfo, sampleKeepalive } from "../../harness/sample.ts";
 
 const to = (port: number, given = {}) =>
@@ -15,7 +15,7 @@ const to = (port: number, given = {}) =>
   });
 
 Deno.test("a group is a row, and the last line adds up", () => {
-  const lines = summaryLines(summarise([
+  const lines = summaryLines(summarize([
     to(80),
     to(80, { state: "CLOSE-WAIT", keepalive: sampleKeepalive({ enabled: false }), rqueue: 5 }),
     to(80, { tcp_info: sampleInfo(90_000, 90_000), keepalive: null }),
@@ -35,28 +35,28 @@ Deno.test("accepted connections and several processes are counted", () => {
   const owners = [8, 9].map((pid) => ({ pid, fd: 3, comm: "nginx" }));
   const from = (address: string) =>
     sampleConnection({ src: { address: "10.0.0.7", port: 443 }, dst: { address, port: 50_000 }, owners });
-  const lines = summaryLines(summarise([from("192.0.2.1"), from("192.0.2.2")]));
+  const lines = summaryLines(summarize([from("192.0.2.1"), from("192.0.2.2")]));
   assertMatch(lines[1], /^2 +10\.0\.0\.7:443 from 2 peers +nginx \(2\) +ESTAB /);
 });
 
 Deno.test("a summary keeps to the height that there is, and says what it leaves out", () => {
   const connections = Array.from({ length: 50 }, (_, i) => to(i + 1));
-  const lines = summaryLines(summarise([...connections, to(1)]), 10);
+  const lines = summaryLines(summarize([...connections, to(1)]), 10);
   assertEquals(lines.length, 10);
   assertMatch(lines[1], /^2 /);
   assertEquals(lines[7], "44  in 44 more groups: --json names them all");
-  assertEquals(summaryLines(summarise(connections)).length, 53);
-  assert(summaryLines(summarise(connections), 1).length < 6, "the least that makes sense");
+  assertEquals(summaryLines(summarize(connections)).length, 53);
+  assert(summaryLines(summarize(connections), 1).length < 6, "the least that makes sense");
 });
 
 Deno.test("groups that just fit are all shown", () => {
   const connections = Array.from({ length: 7 }, (_, i) => to(i + 1));
-  assertEquals(summaryLines(summarise(connections), 10).length, 10);
-  assert(summaryLines(summarise(connections), 10).every((line) => !line.includes("more group")));
+  assertEquals(summaryLines(summarize(connections), 10).length, 10);
+  assert(summaryLines(summarize(connections), 10).every((line) => !line.includes("more group")));
 });
 
 Deno.test("nothing is said to be nothing", () => {
-  assertEquals(summaryLines(summarise([])), ["no connections match"]);
+  assertEquals(summaryLines(summarize([])), ["no connections match"]);
 });
 
 Deno.test("the settings of a namespace, and what comes of them", () => {

@@ -1,10 +1,10 @@
 // The schedule of cuts, on a clock and with a chance of the tests' own.
 
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
-import { DEFAULT_JITTER, gapOf, Pace, type Spacing } from "../../src/act/pace.ts";
+import { DEFAULT_JITTER, PacingSchedule, slotLength, type Spacing } from "../../src/act/pacing.ts";
 
 /** When so many cuts are made if each is made as soon as it is due, by a clock that ticks every `tick_ms`. */
-function timesOf(pace: Pace, count: number, tick_ms = 0): number[] {
+function timesOf(pace: PacingSchedule, count: number, tick_ms = 0): number[] {
   return Array.from({ length: count }, () => {
     const now = tick_ms === 0 ? pace.due : Math.ceil(pace.due / tick_ms) * tick_ms;
     pace.advance(now);
@@ -19,21 +19,21 @@ function chance(seed: number): () => number {
 }
 
 Deno.test("a rate is a gap, a time is shared among all", () => {
-  assertEquals(gapOf({ per_s: 50 }, 7), 20);
-  assertEquals(gapOf({ per_s: 1 / 60 }, 7), 60_000);
-  assertEquals(gapOf({ over_ms: 30_000 }, 60), 500);
-  assertEquals(gapOf({ over_ms: 30_000 }, 0), 30_000);
+  assertEquals(slotLength({ per_s: 50 }, 7), 20);
+  assertEquals(slotLength({ per_s: 1 / 60 }, 7), 60_000);
+  assertEquals(slotLength({ over_ms: 30_000 }, 60), 500);
+  assertEquals(slotLength({ over_ms: 30_000 }, 0), 30_000);
 });
 
 Deno.test("without jitter cuts are regular, and the first is due at once", () => {
-  assertEquals(timesOf(new Pace({ per_s: 50, jitter: 0 }, 0, 1000), 4), [1000, 1020, 1040, 1060]);
-  assertEquals(timesOf(new Pace({ over_ms: 1000, jitter: 0 }, 4, 0), 4), [0, 250, 500, 750]);
+  assertEquals(timesOf(new PacingSchedule({ per_s: 50, jitter: 0 }, 0, 1000), 4), [1000, 1020, 1040, 1060]);
+  assertEquals(timesOf(new PacingSchedule({ over_ms: 1000, jitter: 0 }, 4, 0), 4), [0, 250, 500, 750]);
 });
 
 Deno.test("each cut falls into its own slot, as far from its beginning as jitter allows", () => {
   for (const jitter of [0, 0.1, DEFAULT_JITTER, 1]) {
     for (let seed = 1; seed <= 20; seed++) {
-      const times = timesOf(new Pace({ per_s: 10, jitter }, 0, 5000, chance(seed)), 100);
+      const times = timesOf(new PacingSchedule({ per_s: 10, jitter }, 0, 5000, chance(seed)), 100);
       times.forEach((time, slot) => {
         const offset = time - (5000 + slot * 100);
         assert(offset >= -1e-6 && offset <= jitter * 100 + 1e-6, `${offset} ms into its slot at jitter ${jitter}`);
@@ -44,27 +44,27 @@ Deno.test("each cut falls into its own slot, as far from its beginning as jitter
 
 Deno.test("jitter moves cuts, by half a gap unless said otherwise", () => {
   const last = () => 1 - Number.EPSILON;
-  assertAlmostEquals(new Pace({ per_s: 1 }, 0, 0, last).due, 500, 1e-6);
-  assertAlmostEquals(new Pace({ per_s: 1, jitter: 1 }, 0, 0, last).due, 1000, 1e-6);
-  const times = timesOf(new Pace({ per_s: 1 }, 0, 0, chance(7)), 50);
+  assertAlmostEquals(new PacingSchedule({ per_s: 1 }, 0, 0, last).due, 500, 1e-6);
+  assertAlmostEquals(new PacingSchedule({ per_s: 1, jitter: 1 }, 0, 0, last).due, 1000, 1e-6);
+  const times = timesOf(new PacingSchedule({ per_s: 1 }, 0, 0, chance(7)), 50);
   assertEquals(new Set(times.map((time) => Math.round(time % 1000))).size > 25, true);
 });
 
 Deno.test("a time given is kept to, whatever chance says", () => {
   for (let seed = 1; seed <= 50; seed++) {
     const spacing: Spacing = { over_ms: 30_000, jitter: 1 };
-    const times = timesOf(new Pace(spacing, 73, 0, chance(seed)), 73);
+    const times = timesOf(new PacingSchedule(spacing, 73, 0, chance(seed)), 73);
     assert(Math.max(...times) < 30_000);
   }
 });
 
 Deno.test("timers that are late do not lower the rate", () => {
-  const times = timesOf(new Pace({ per_s: 1000, jitter: 0 }, 0, 0), 1000, 4);
+  const times = timesOf(new PacingSchedule({ per_s: 1000, jitter: 0 }, 0, 0), 1000, 4);
   assertEquals(times.at(-1), 1000);
 });
 
 Deno.test("what held everything up is not made up for by a burst", () => {
-  const pace = new Pace({ per_s: 100, jitter: 0 }, 0, 0);
+  const pace = new PacingSchedule({ per_s: 100, jitter: 0 }, 0, 0);
   timesOf(pace, 3);
   pace.advance(60_000);
   const burst = timesOf(pace, 20).filter((time) => time <= 60_000).length;
@@ -72,7 +72,7 @@ Deno.test("what held everything up is not made up for by a burst", () => {
 });
 
 Deno.test("after a pause of any length the next gap is a whole one", () => {
-  const pace = new Pace({ per_s: 1 / 60, jitter: 0 }, 0, 0);
+  const pace = new PacingSchedule({ per_s: 1 / 60, jitter: 0 }, 0, 0);
   pace.advance(0);
   pace.advance(600_000);
   assert(pace.due >= 659_000, `${pace.due}`);

@@ -19,12 +19,12 @@ export const DEFAULT_JITTER = 0.5;
 const SLACK_MS = 50;
 
 /** Milliseconds from one slot to the next, for so many cuts. */
-export function gapOf(spacing: Spacing, count: number): number {
+export function slotLength(spacing: Spacing, count: number): number {
   return "per_s" in spacing ? 1000 / spacing.per_s : spacing.over_ms / Math.max(1, count);
 }
 
 /** A schedule. Times are in milliseconds, on whatever clock the caller reads. */
-export class Pace {
+export class PacingSchedule {
   /** Milliseconds from one slot to the next. */
   readonly gap_ms: number;
   readonly #jitter_ms: number;
@@ -38,7 +38,7 @@ export class Pace {
    * @param random Returns numbers from 0 up to but not including 1.
    */
   constructor(spacing: Spacing, count: number, now: number, random: () => number = Math.random) {
-    this.gap_ms = gapOf(spacing, count);
+    this.gap_ms = slotLength(spacing, count);
     this.#jitter_ms = (spacing.jitter ?? DEFAULT_JITTER) * this.gap_ms;
     this.#random = random;
     this.#slot = now;

@@ -1,9 +1,9 @@
 // What goes wrong for a while only, in a run that looks again and again anyway: a host that is short of memory, say.
 
-import { isPassing } from "../model/errors.ts";
+import { isTransient } from "../model/errors.ts";
 
-/** Tells of trouble when it begins, and when it is over. */
-export class Trouble {
+/** Tells of transientErrors when it begins, and when it is over. */
+export class TransientErrors {
   readonly #tell: (text: string) => void;
   /** What began it; null while there is none. */
   #cause: string | null = null;
@@ -15,9 +15,9 @@ export class Trouble {
     this.#tell = tell;
   }
 
-  /** To be called with what has failed. @throws It, when it is nothing that passes. */
-  bear(error: unknown): void {
-    if (!isPassing(error)) throw error;
+  /** To be called with what has failed. @throws It, when it is nothing that isTransientErrno. */
+  tolerate(error: unknown): void {
+    if (!isTransient(error)) throw error;
     this.#error = error;
     this.note(error.message);
   }
@@ -31,7 +31,7 @@ export class Trouble {
   }
 
   /** To be called after each attempt, failed or not. */
-  conclude(): void {
+  endAttempt(): void {
     if (!this.#isNoted && this.#cause !== null) {
       this.#tell(`has passed: ${this.#cause}`);
       this.#cause = this.#error = null;
@@ -40,7 +40,7 @@ export class Trouble {
   }
 
   /** To be called when there is no other attempt. @throws {unknown} What was borne last, when that has not passed. */
-  end(): void {
+  rethrowLast(): void {
     if (this.#error !== null) throw this.#error;
   }
 }

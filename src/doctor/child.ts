@@ -27,7 +27,7 @@ export interface Failure {
  * @param command The program, by an absolute path, and its arguments.
  * @returns null when it exited with 0.
  */
-export function runApart(command: readonly string[], each: (text: string) => void): Failure | null {
+export function runChild(command: readonly string[], each: (text: string) => void): Failure | null {
   const [ours, theirs] = socketpair();
   try {
     setReceiveTimeout(ours, PATIENCE_S);

@@ -4,17 +4,17 @@
 import { type Connection, identityOf, type Outcome } from "../model/connection.ts";
 
 /** How many that have gone are kept of each outcome: the last ones. */
-const KEPT = 1000;
+const KEPT_PER_OUTCOME = 1000;
 
 /** Connections by their identity, in the order in which they were found. */
-export class Known extends Map<string, Connection> {
+export class ConnectionTable extends Map<string, Connection> {
   /** How many are no longer kept, of each outcome. */
-  readonly leftOut = new Map<Outcome, number>();
-  #shortenFrom = 2 * KEPT;
+  readonly evicted = new Map<Outcome, number>();
+  #evictFrom = 2 * KEPT_PER_OUTCOME;
 
   /** How many there were in all. */
   get total(): number {
-    return this.size + sum(this.leftOut.values());
+    return this.size + sum(this.evicted.values());
   }
 
   /**
@@ -22,22 +22,22 @@ export class Known extends Map<string, Connection> {
    *
    * @param remaining Finds those that are still there.
    */
-  shorten(remaining: (connections: Iterable<Connection>) => Connection[]): void {
-    if (this.size < this.#shortenFrom) return;
-    const old = this.#old();
+  evictGone(remaining: (connections: Iterable<Connection>) => Connection[]): void {
+    if (this.size < this.#evictFrom) return;
+    const old = this.#evictable();
     // A list of sockets that come and go may miss one, so it takes two to say that a connection is gone.
     for (let list = 1; list <= 2; list++) {
       for (const connection of remaining(old.values())) old.delete(identityOf(connection));
     }
     for (const [identity, { outcome }] of old) {
       this.delete(identity);
-      this.leftOut.set(outcome!, (this.leftOut.get(outcome!) ?? 0) + 1);
+      this.evicted.set(outcome!, (this.evicted.get(outcome!) ?? 0) + 1);
     }
-    this.#shortenFrom = this.size + KEPT;
+    this.#evictFrom = this.size + KEPT_PER_OUTCOME;
   }
 
   /** Those that are settled, but the last of each outcome. */
-  #old(): Map<string, Connection> {
+  #evictable(): Map<string, Connection> {
     const old = new Map<string, Connection>();
     const kept = new Map<Outcome, number>();
     for (const [identity, connection] of [...this].reverse()) {
@@ -45,7 +45,7 @@ export class Known extends Map<string, Connection> {
       if (outcome === null) continue;
       const count = (kept.get(outcome) ?? 0) + 1;
       kept.set(outcome, count);
-      if (count > KEPT) old.set(identity, connection);
+      if (count > KEPT_PER_OUTCOME) old.set(identity, connection);
     }
     return old;
   }

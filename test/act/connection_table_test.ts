@@ -1,0 +1,43 @@
+// How connections are counted that a long run keeps no longer.
+
+import { assert, assertEquals } from "@std/assert";
+import { type Connection, identityOf, type Outcome } from "../../src/model/connection.ts";
+import { ConnectionTable } from "../../src/act/connection_table.ts";
+import { sampleConnection } from "../harness/sample.ts";
+
+let cookies = 0;
+
+function add(table: ConnectionTable, count: number, outcome: Outcome | null): Connection[] {
+  const connections = Array.from({ length: count }, () => sampleConnection({ cookie: `${++cookies}`, outcome }));
+  for (const connection of connections) table.set(identityOf(connection), connection);
+  return connections;
+}
+
+Deno.test("of those that are gone the last thousand of each outcome are kept, and the others counted", () => {
+  const table = new ConnectionTable();
+  const cut = add(table, 1500, "hung-up");
+  const skipped = add(table, 1100, "skipped");
+  const unsettled = add(table, 1200, null);
+  table.evictGone(() => []);
+  assertEquals([...table.evicted], [["skipped", 100], ["hung-up", 500]]);
+  assertEquals([...table.values()], [...cut.slice(500), ...skipped.slice(100), ...unsettled]);
+  assertEquals([table.size, table.total], [3200, 3800]);
+});
+
+Deno.test("what is still there is kept, else it would be found anew", () => {
+  const table = new ConnectionTable();
+  const denied = add(table, 2500, "denied");
+  // A list may miss one; the next has it.
+  let lists = 0;
+  table.evictGone((old) => [...old].slice(lists++ === 0 ? 1 : 0));
+  assertEquals(table.size, 2500);
+  table.evictGone(() => assert(false, "looked too often") as never);
+  assertEquals([...table.values()], denied);
+});
+
+Deno.test("nobody looks before there are many", () => {
+  const table = new ConnectionTable();
+  add(table, 1999, "hung-up");
+  table.evictGone(() => assert(false) as never);
+  assertEquals(table.total, 1999);
+});

@@ -1,0 +1,44 @@
+// Which failures pass, and what is said of them.
+
+import { assertEquals, assertThrows } from "@std/assert";
+import { SyscallError } from "../../ffi/libc.ts";
+import { TransientErrors } from "../../src/report/transient_errors.ts";
+import { isTransient, Unsupported } from "../../src/model/errors.ts";
+
+const [EPERM, ENFILE, EMFILE, ENOBUFS] = [1, 23, 24, 105];
+
+Deno.test("what a host is short of isTransientErrno; what it forbids or lacks does not", () => {
+  for (const errno of [ENFILE, EMFILE, ENOBUFS]) assertEquals(isTransient(new SyscallError("openat", errno)), true);
+  assertEquals(isTransient(new Unsupported("The list changes too fast", { passing: true })), true);
+  for (
+    const error of [new SyscallError("openat", EPERM), new Unsupported("No sock_diag"), new TypeError("ENFILE"), "x"]
+  ) {
+    assertEquals(isTransient(error), false);
+  }
+});
+
+Deno.test("a transient error is told of once when it begins, and once when it has passed", () => {
+  const told: string[] = [];
+  const transientErrors = new TransientErrors((text) => told.push(text));
+  const attempt = (...errnos: number[]) => {
+    for (const errno of errnos) transientErrors.tolerate(new SyscallError("openat", errno));
+    transientErrors.endAttempt();
+  };
+  attempt();
+  assertEquals(told, []);
+  attempt(ENFILE, EMFILE);
+  attempt(EMFILE);
+  assertThrows(() => transientErrors.rethrowLast(), SyscallError, "EMFILE");
+  assertEquals(told.splice(0), ["trying again after openat: ENFILE"]);
+  attempt();
+  attempt();
+  transientErrors.rethrowLast();
+  assertEquals(told.splice(0), ["has passed: openat: ENFILE"]);
+  transientErrors.note("pid 812 (postgres): pidfd_getfd: EMFILE");
+  assertEquals(told, ["trying again after pid 812 (postgres): pidfd_getfd: EMFILE"]);
+});
+
+Deno.test("what does not pass is not tolerated", () => {
+  const error = new SyscallError("openat", EPERM);
+  assertEquals(assertThrows(() => new TransientErrors().tolerate(error)), error);
+});
