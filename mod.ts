@@ -38,4 +38,5 @@ export type { Criteria, OneOrMore, Selection } from "./src/select/criteria.ts";
 export type { IpVersion } from "./src/select/destination.ts";
 export { UsageError } from "./src/model/errors.ts";
 export { Unsupported } from "./src/model/errors.ts";
-export { LibcUnavailable, SyscallError } from "./ffi/libc.ts";
+export { LibcUnavailable } from "./ffi/native.ts";
+export { SyscallError } from "./ffi/errno.ts";

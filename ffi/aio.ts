@@ -3,7 +3,8 @@
 
 import { errno } from "./deno.ts";
 import { EINTR } from "./errno.ts";
-import { type Descriptor, lazily } from "./libc.ts";
+import type { Descriptor } from "./descriptor.ts";
+import { lazily } from "./call.ts";
 import { addressOf, allocate } from "./memory.ts";
 import { begin, end } from "./progress.ts";
 import { LibcUnavailable } from "./native.ts";

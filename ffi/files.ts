@@ -1,6 +1,32 @@
-// Files and directories as a whole. Read through libc, since the runtime's own functions want more permissions.
+// Whole files and directories. They are read through libc, since the runtime's own functions want more permissions.
 
-import { getdents64, O_DIRECTORY, open, read } from "./libc.ts";
+import { getdents64, O_DIRECTORY, open, read } from "./fs.ts";
+
+/** What most files of /proc fit in, kept from one to the next. */
+let scratch = new Uint8Array(16 * 1024);
+const decoder = new TextDecoder();
+
+/** The whole of a text file, such as one of /proc that is read over and over. */
+export function readTextFile(path: string): string {
+  const file = open(null, path);
+  try {
+    let length = 0;
+    for (;;) {
+      const count = read(file, scratch.subarray(length));
+      if (count === 0) return decoder.decode(scratch.subarray(0, length));
+      length += count;
+      if (length === scratch.length) scratch = enlarge(scratch);
+    }
+  } finally {
+    file.close();
+  }
+}
+
+function enlarge(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+  const larger = new Uint8Array(bytes.length * 2);
+  larger.set(bytes);
+  return larger;
+}
 
 const CHUNK = 64 * 1024;
 
@@ -44,7 +70,6 @@ export interface Entry {
 }
 
 const DT_DIR = 4;
-const decoder = new TextDecoder();
 
 /** The entries of a directory, `.` and `..` left out. @throws {SyscallError} */
 export function entriesOf(path: string): Entry[] {

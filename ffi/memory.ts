@@ -1,6 +1,6 @@
 // Addresses, for the structs of C that point at others.
 
-import { lazily } from "./libc.ts";
+import { lazily } from "./call.ts";
 
 export { memoryAt } from "./deno.ts";
 

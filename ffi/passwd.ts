@@ -1,6 +1,6 @@
 // The user database, wherever nsswitch.conf says it is: getpwnam_r(3).
 
-import { cString, lazily } from "./libc.ts";
+import { cString, lazily } from "./call.ts";
 
 const asking = lazily({
   getpwnam_r: { parameters: ["buffer", "buffer", "buffer", "usize", "buffer"], result: "i32" },

@@ -1,6 +1,7 @@
 // poll(2).
 
-import { check, isSyscallError, lazily } from "./libc.ts";
+import { isSyscallError } from "./errno.ts";
+import { check, lazily } from "./call.ts";
 
 const polling = lazily({ poll: { parameters: ["buffer", "usize", "i32"], result: "i32" } });
 

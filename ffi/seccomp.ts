@@ -2,7 +2,10 @@
 // is that of seccomp_unotify(2).
 
 import { host } from "./deno.ts";
-import { check, Descriptor, isSyscallError, lazily } from "./libc.ts";
+import { SYS_seccomp } from "./unistd.ts";
+import { isSyscallError } from "./errno.ts";
+import { Descriptor } from "./descriptor.ts";
+import { check, lazily } from "./call.ts";
 import { addressOf, allocate } from "./memory.ts";
 import { poll } from "./poll.ts";
 
@@ -14,8 +17,6 @@ const notifying = lazily({
   ioctl: { parameters: ["i32", "usize", "buffer"], result: "i32" },
   ioctlValue: { name: "ioctl", parameters: ["i32", "usize", "usize"], result: "i32" },
 });
-
-const SYS_seccomp = host.arch === "x86_64" ? 317n : 277n;
 
 /** How one kind of program calls the kernel: its AUDIT_ARCH_, and its numbers of the calls that make a socket work. */
 export interface CallNumbers {

@@ -1,15 +1,9 @@
 // unix(7): a pair of sockets, and descriptors that travel over it.
 
-import {
-  check,
-  Descriptor,
-  isSyscallError,
-  lazily,
-  setsockoptBytes,
-  SO_RCVTIMEO,
-  SOCK_CLOEXEC,
-  SOL_SOCKET,
-} from "./libc.ts";
+import { isSyscallError } from "./errno.ts";
+import { setsockoptBytes, SO_RCVTIMEO, SOCK_CLOEXEC, SOL_SOCKET } from "./socket.ts";
+import { Descriptor } from "./descriptor.ts";
+import { check, lazily } from "./call.ts";
 import { addressOf, allocate } from "./memory.ts";
 
 const passing = lazily({

@@ -1,7 +1,7 @@
 // What works on this host and for this user, found by doing it.
 
 import { host } from "../ffi/deno.ts";
-import { getsockopt, IPPROTO_TCP, SO_KEEPALIVE, SOL_SOCKET } from "../ffi/libc.ts";
+import { getsockopt, IPPROTO_TCP, SO_KEEPALIVE, SOL_SOCKET } from "../ffi/socket.ts";
 import { socketpair } from "../ffi/unix.ts";
 import { type Failure, runChild } from "./doctor/child.ts";
 import { withPair } from "./act/loopback_pair.ts";

@@ -1,7 +1,8 @@
 // Network namespaces to measure in. In the host's own, the figures would be about its traffic; and what connections leave
 // behind for a minute (TIME-WAIT), which every dump comes across, goes with their namespace.
 
-import { CLONE_NEWNET, open, setns } from "../../ffi/libc.ts";
+import { CLONE_NEWNET, setns } from "../../ffi/process.ts";
+import { open } from "../../ffi/fs.ts";
 import { lines } from "../lines.ts";
 
 const SETUP = 'ip link set lo up && sysctl -qw net.ipv4.ip_local_port_range="10000 65535" && echo ready && cat';

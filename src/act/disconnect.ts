@@ -1,6 +1,7 @@
 // The third room of the pipeline: hang up on a connection, or abort it.
 
-import { AF_INET, IPPROTO_TCP, isSyscallError, type SyscallError } from "../../ffi/libc.ts";
+import { isSyscallError, type SyscallError } from "../../ffi/errno.ts";
+import { AF_INET, IPPROTO_TCP } from "../../ffi/socket.ts";
 import { aboutConnection, isAvoided, isUnresponsive } from "../../ffi/progress.ts";
 import { recordOutcome, unanswered } from "../front/journal.ts";
 import type { SockId } from "../linux/netlink/inet_diag.ts";

@@ -1,17 +1,8 @@
 // A connection of our own, from this process to itself over loopback, to try things on.
 
-import {
-  accept,
-  AF_INET,
-  bind,
-  connect,
-  type Descriptor,
-  getsockname,
-  isSyscallError,
-  listen,
-  SOCK_STREAM,
-  socket,
-} from "../../ffi/libc.ts";
+import { isSyscallError } from "../../ffi/errno.ts";
+import { accept, AF_INET, bind, connect, getsockname, listen, SOCK_STREAM, socket } from "../../ffi/socket.ts";
+import type { Descriptor } from "../../ffi/descriptor.ts";
 import { aboutNothing } from "../../ffi/progress.ts";
 import { ipv4 } from "../model/address.ts";
 import type { Connection } from "../model/connection.ts";

@@ -5,7 +5,7 @@
 // too (commit bac76cf89816), so that an older version says little. There it is tried on an orphan of our own, whose peer can
 // be made to speak, before it is done to anybody else's.
 
-import { IPPROTO_TCP, MSG_DONTWAIT, send } from "../../ffi/libc.ts";
+import { IPPROTO_TCP, MSG_DONTWAIT, send } from "../../ffi/socket.ts";
 import type { Connection } from "../model/connection.ts";
 import { withPair } from "./loopback_pair.ts";
 import type { State } from "../model/tcp_states.ts";

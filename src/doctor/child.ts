@@ -1,7 +1,10 @@
 // Trying something in a process of its own, which may be killed or get stuck over it.
 
-import { type Descriptor, isSyscallError, recv } from "../../ffi/libc.ts";
-import { O_RDWR, spawn, wait } from "../../ffi/process.ts";
+import { isSyscallError } from "../../ffi/errno.ts";
+import { recv } from "../../ffi/socket.ts";
+import type { Descriptor } from "../../ffi/descriptor.ts";
+import { spawn, wait } from "../../ffi/spawn.ts";
+import { O_RDWR } from "../../ffi/fs.ts";
 import { setReceiveTimeout, socketpair } from "../../ffi/unix.ts";
 import { inheritedEnvironment } from "../linux/proc/environ.ts";
 

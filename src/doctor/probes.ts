@@ -1,17 +1,10 @@
 // What `doctor` tries, each with sockets of its own on loopback.
 
 import { host } from "../../ffi/deno.ts";
-import {
-  type Descriptor,
-  type ForeignFd,
-  IPPROTO_MPTCP,
-  IPPROTO_TCP,
-  isSyscallError,
-  pidfdGetfd,
-  pidfdOpen,
-  socketCookie,
-  type SyscallError,
-} from "../../ffi/libc.ts";
+import { isSyscallError, type SyscallError } from "../../ffi/errno.ts";
+import { pidfdGetfd, pidfdOpen } from "../../ffi/pidfd.ts";
+import { IPPROTO_MPTCP, IPPROTO_TCP, socketCookie } from "../../ffi/socket.ts";
+import type { Descriptor, ForeignFd } from "../../ffi/descriptor.ts";
 import { Duplicate } from "../socket/duplicate.ts";
 import { withPair } from "../act/loopback_pair.ts";
 import { formatCookie } from "../linux/netlink/inet_diag.ts";

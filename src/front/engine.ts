@@ -1,7 +1,8 @@
 // The process that does a command, as far as it knows that another one watches it: see front.ts.
 
 import { host } from "../../ffi/deno.ts";
-import { Descriptor, isSyscallError } from "../../ffi/libc.ts";
+import { isSyscallError } from "../../ffi/errno.ts";
+import { Descriptor } from "../../ffi/descriptor.ts";
 import { dieWithParent } from "../../ffi/process.ts";
 import { keepNotesIn } from "../../ffi/progress.ts";
 import { UsageError } from "../model/errors.ts";

@@ -9,10 +9,13 @@
 // The front loads and does as little as it can: it is there from the first to the last moment of every command.
 
 import { host } from "../../ffi/deno.ts";
-import { readTextFile } from "../../ffi/file.ts";
-import { Descriptor, isSyscallError, LibcUnavailable } from "../../ffi/libc.ts";
+import { readTextFile } from "../../ffi/files.ts";
+import { LibcUnavailable } from "../../ffi/native.ts";
+import { isSyscallError } from "../../ffi/errno.ts";
+import { Descriptor, pipe } from "../../ffi/descriptor.ts";
 import { POLLIN } from "../../ffi/poll.ts";
-import { kill, pipe, restoreDefault, SIGCHLD, spawnAlike, wait } from "../../ffi/process.ts";
+import { kill, restoreDefault, SIGCHLD } from "../../ffi/signal.ts";
+import { spawnAlike, wait } from "../../ffi/spawn.ts";
 import { ABOUT, Notes } from "../../ffi/progress.ts";
 import { ENGINE } from "./command.ts";
 import { type Relay, relays } from "./relay.ts";

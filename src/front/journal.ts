@@ -3,7 +3,8 @@
 // Before anything is done to connections they are put into the journal as they are. What was done to one costs no more than
 // a byte then; only what changed its state has to be known, since all else can be found out again.
 
-import { isSyscallError, statx } from "../../ffi/libc.ts";
+import { isSyscallError } from "../../ffi/errno.ts";
+import { statx } from "../../ffi/fs.ts";
 import { ABOUT, avoidUser, type Doing, leaveOut, markUnresponsive } from "../../ffi/progress.ts";
 import { type Connection, handleOf, identityOf, type Outcome } from "../model/connection.ts";
 import { type Entry, MODE, type Shared } from "./shared.ts";

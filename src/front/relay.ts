@@ -2,9 +2,10 @@
 // descriptors open, and whoever reads to the end of such a stream would wait for it: so it has a pipe of the front's instead.
 
 import { host } from "../../ffi/deno.ts";
-import { Descriptor, isSyscallError, read, statx, write } from "../../ffi/libc.ts";
+import { isSyscallError } from "../../ffi/errno.ts";
+import { read, statx, write } from "../../ffi/fs.ts";
+import { Descriptor, pipe } from "../../ffi/descriptor.ts";
 import { poll, POLLIN, POLLOUT } from "../../ffi/poll.ts";
-import { pipe } from "../../ffi/process.ts";
 
 /** From <linux/stat.h>: what a reader can wait for the end of. */
 const S_IFMT = 0o170000;

@@ -1,7 +1,9 @@
 // The memory that the two processes of a command share: what the one that works is at, and what it has done so far.
 
-import { createMemory, mapMemory, readAt, writeAt } from "../../ffi/file.ts";
-import { type Descriptor, EFBIG, SyscallError } from "../../ffi/libc.ts";
+import { createMemory, mapMemory } from "../../ffi/memfd.ts";
+import { readAt, writeAt } from "../../ffi/fs.ts";
+import { EFBIG, SyscallError } from "../../ffi/errno.ts";
+import type { Descriptor } from "../../ffi/descriptor.ts";
 import { fileSizeLimit } from "../../ffi/process.ts";
 import { type Doing, NOTES_SIZE } from "../../ffi/progress.ts";
 import type { Connection } from "../model/connection.ts";

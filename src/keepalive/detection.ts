@@ -1,7 +1,8 @@
 // After how long a dead peer is noticed: tcp_keepalive_timer and tcp_write_timeout of net/ipv4/tcp_timer.c, in
 // arithmetic. The kernel's timers are late by up to an eighth of each wait (kernel/time/timer.c), never early.
 
-import { isSyscallError, open, read } from "../../ffi/libc.ts";
+import { isSyscallError } from "../../ffi/errno.ts";
+import { open, read } from "../../ffi/fs.ts";
 import type { Keepalive, KeepaliveValues } from "./values.ts";
 
 /** What a network namespace says where a socket does not; each has its own. Names as under net.ipv4. */

@@ -1,6 +1,6 @@
 // Keepalive values as the configuration of programs that set them themselves: one function a format.
 
-import { TCP_USER_TIMEOUT } from "../../ffi/tcp.ts";
+import { TCP_USER_TIMEOUT } from "../../ffi/socket.ts";
 import { expectedWord } from "../model/closest.ts";
 import { UsageError } from "../model/errors.ts";
 import { type SocketPhase, type Step, steps } from "./socket_options.ts";

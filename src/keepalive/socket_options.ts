@@ -1,7 +1,9 @@
 // Which options of socket(7) and tcp(7) the keepalive values are, and in which order setsockopt(2) sets them.
 
-import { IPPROTO_TCP, SO_KEEPALIVE, SOL_SOCKET } from "../../ffi/libc.ts";
 import {
+  IPPROTO_TCP,
+  SO_KEEPALIVE,
+  SOL_SOCKET,
   TCP_DEFER_ACCEPT,
   TCP_KEEPCNT,
   TCP_KEEPIDLE,
@@ -10,7 +12,7 @@ import {
   TCP_SYNCNT,
   TCP_USER_TIMEOUT,
   TCP_WINDOW_CLAMP,
-} from "../../ffi/tcp.ts";
+} from "../../ffi/socket.ts";
 import type { KeepaliveName, KeepaliveValues } from "./values.ts";
 
 /** A socket option, as setsockopt(2) takes it. */

@@ -1,6 +1,6 @@
 // What a person is told, and with which exit code: by the kind of the error.
 
-import { isSyscallError } from "../../ffi/libc.ts";
+import { isSyscallError } from "../../ffi/errno.ts";
 
 /** Input that is wrong, exit code 2. The message says what is wrong and what would be right, and fits on one line. */
 export class UsageError extends Error {

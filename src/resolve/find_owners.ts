@@ -3,7 +3,8 @@
 // Reading a descriptor costs the kernel some 5 µs, so the order decides: first the processes of the users whom the
 // sockets belong to, and of them the ranges of descriptors whose inodes are near, then wherever most was found.
 
-import { isSyscallError, shareDescriptors } from "../../ffi/libc.ts";
+import { isSyscallError } from "../../ffi/errno.ts";
+import { shareDescriptors } from "../../ffi/process.ts";
 import type { Owner } from "../model/connection.ts";
 import { areAll, comm, parent, processes, threads } from "../linux/proc/process.ts";
 import { BLOCK, DescriptorTable } from "../linux/proc/fd_table.ts";

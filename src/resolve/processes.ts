@@ -1,6 +1,7 @@
 // Which processes are meant: by number, name, program, control group or container.
 
-import { isSyscallError, readlink } from "../../ffi/libc.ts";
+import { isSyscallError } from "../../ffi/errno.ts";
+import { readlink } from "../../ffi/fs.ts";
 import { UsageError } from "../model/errors.ts";
 import {
   cgroupExists,

@@ -1,7 +1,7 @@
 // Finding the program that a command names, as execvp(3) and shells do.
 
-import { attributeLength, checkExecutable } from "../../ffi/file.ts";
-import { isSyscallError, statx } from "../../ffi/libc.ts";
+import { attributeLength, checkExecutable, statx } from "../../ffi/fs.ts";
+import { isSyscallError } from "../../ffi/errno.ts";
 import { CommandError } from "../model/errors.ts";
 
 /** Where execvp(3) looks when there is no PATH: confstr(3) of _CS_PATH in glibc. */

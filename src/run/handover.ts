@@ -1,8 +1,10 @@
 // How the listener gets from the command's process to the supervisor: through a pair of unix sockets, where the message
 // with it stays lying for the next supervisor, should the first be killed.
 
-import { createMemory, mapMemory } from "../../ffi/file.ts";
-import { type Descriptor, type ForeignFd, isSyscallError, pidfdGetfd } from "../../ffi/libc.ts";
+import { createMemory, mapMemory } from "../../ffi/memfd.ts";
+import { isSyscallError } from "../../ffi/errno.ts";
+import { pidfdGetfd } from "../../ffi/pidfd.ts";
+import type { Descriptor, ForeignFd } from "../../ffi/descriptor.ts";
 import { Notification, NOTIFICATION_SIZE } from "../../ffi/seccomp.ts";
 import { peek, receive, send, setReceiveTimeout } from "../../ffi/unix.ts";
 import { Unsupported } from "../model/errors.ts";

@@ -2,7 +2,7 @@
 // longer than the command is there, whatever it has started.
 
 import { POLLIN } from "../../ffi/poll.ts";
-import { redirect } from "../../ffi/process.ts";
+import { redirect } from "../../ffi/descriptor.ts";
 import { COMMAND_FD, STDERR } from "./respawn.ts";
 import { openFiles } from "./process_state.ts";
 

@@ -2,8 +2,11 @@
 
 import { host } from "../../ffi/deno.ts";
 import { entriesOf } from "../../ffi/files.ts";
-import { type Descriptor, geteuid, isSyscallError, pidfdOpen } from "../../ffi/libc.ts";
-import { execute } from "../../ffi/process.ts";
+import { isSyscallError } from "../../ffi/errno.ts";
+import { geteuid } from "../../ffi/process.ts";
+import { execute } from "../../ffi/spawn.ts";
+import { pidfdOpen } from "../../ffi/pidfd.ts";
+import type { Descriptor } from "../../ffi/descriptor.ts";
 import { callers } from "../../ffi/seccomp.ts";
 import { socketpair } from "../../ffi/unix.ts";
 import type { KeepaliveValues } from "../keepalive/values.ts";

@@ -4,19 +4,12 @@
 // what stood between, changed it: where that shows, things are left as they are.
 
 import type { host } from "../../ffi/deno.ts";
-import { readTextFile } from "../../ffi/file.ts";
-import { entriesOf } from "../../ffi/files.ts";
-import { isSyscallError, O_DIRECTORY, open, readlinkat } from "../../ffi/libc.ts";
-import {
-  descriptorLimit,
-  ignore,
-  keepOnExec,
-  type Limit,
-  restoreDefault,
-  setBlocking,
-  setDescriptorLimit,
-  SIGNALS,
-} from "../../ffi/process.ts";
+import { entriesOf, readTextFile } from "../../ffi/files.ts";
+import { isSyscallError } from "../../ffi/errno.ts";
+import { O_DIRECTORY, open, readlinkat } from "../../ffi/fs.ts";
+import { descriptorLimit, type Limit, setDescriptorLimit } from "../../ffi/process.ts";
+import { ignore, restoreDefault, SIGNALS } from "../../ffi/signal.ts";
+import { keepOnExec, setBlocking } from "../../ffi/descriptor.ts";
 
 /** What the runtime does to its process, and the parent's number. */
 export type Runtime = Pick<

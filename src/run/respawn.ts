@@ -4,8 +4,11 @@
 // well wait for any child. The shell holds the one socket in which the listener lies: while it lives the kernel keeps
 // calls waiting for a supervisor, instead of failing them with ENOSYS.
 
-import { Descriptor, isSyscallError } from "../../ffi/libc.ts";
-import { duplicateFrom, type FileAction, O_RDWR, SIGUSR2, spawn, wait } from "../../ffi/process.ts";
+import { isSyscallError } from "../../ffi/errno.ts";
+import { Descriptor, duplicateFrom } from "../../ffi/descriptor.ts";
+import { SIGUSR2 } from "../../ffi/signal.ts";
+import { type FileAction, spawn, wait } from "../../ffi/spawn.ts";
+import { O_RDWR } from "../../ffi/fs.ts";
 
 /** The supervisor's descriptors: where the listener is fetched, and a pidfd of the command. */
 export const SHELF_FD = 3;

@@ -1,14 +1,8 @@
 // The seccomp filter of a launched program: a classic BPF program over `struct seccomp_data`, seccomp(2).
 
-import {
-  AF_INET,
-  AF_INET6,
-  type Descriptor,
-  IPPROTO_MPTCP,
-  IPPROTO_TCP,
-  isSyscallError,
-  SOCK_STREAM,
-} from "../../ffi/libc.ts";
+import { isSyscallError } from "../../ffi/errno.ts";
+import { AF_INET, AF_INET6, IPPROTO_MPTCP, IPPROTO_TCP, SOCK_STREAM } from "../../ffi/socket.ts";
+import type { Descriptor } from "../../ffi/descriptor.ts";
 import { setNoNewPrivs } from "../../ffi/process.ts";
 import {
   type CallNumbers,

@@ -4,9 +4,12 @@
 // label. So one is made only for a caller that these do not distinguish from the supervisor, or once the supervisor has
 // taken on the caller's user and network namespace.
 
-import { readTextFile } from "../../ffi/file.ts";
-import { CLONE_NEWNET, type Descriptor, isSyscallError, open, setns, socket, statx } from "../../ffi/libc.ts";
-import { actAs } from "../../ffi/process.ts";
+import { readTextFile } from "../../ffi/files.ts";
+import { isSyscallError } from "../../ffi/errno.ts";
+import { CLONE_NEWNET, setFsCredentials, setns } from "../../ffi/process.ts";
+import { open, statx } from "../../ffi/fs.ts";
+import { socket } from "../../ffi/socket.ts";
+import type { Descriptor } from "../../ffi/descriptor.ts";
 
 /** What a new socket takes from the task that makes it. */
 export interface Maker {
@@ -89,7 +92,9 @@ export class StandIn {
     const self = this.#self;
     if (uid === self.uid && gid === self.gid) return make();
     try {
-      if (!actAs(uid, gid)) throw new StandInError(`runs as user ${uid}, which needs CAP_SETUID and CAP_SETGID`);
+      if (!setFsCredentials(uid, gid)) {
+        throw new StandInError(`runs as user ${uid}, which needs CAP_SETUID and CAP_SETGID`);
+      }
       return make();
     } finally {
       becomeAgain(self);
@@ -133,7 +138,7 @@ function enter(namespace: Descriptor): void {
 }
 
 function becomeAgain({ uid, gid }: Maker): void {
-  if (!actAs(uid, gid)) throw new AstrayError(`cannot be user ${uid} again`);
+  if (!setFsCredentials(uid, gid)) throw new AstrayError(`cannot be user ${uid} again`);
 }
 
 function goBack(netns: Descriptor): void {

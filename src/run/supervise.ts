@@ -1,9 +1,9 @@
 // The processes that `tcphup run` starts beside the command. They are tcphup once more, by a command that no help mentions.
 
 import { host } from "../../ffi/deno.ts";
-import { readTextFile } from "../../ffi/file.ts";
-import { entriesOf } from "../../ffi/files.ts";
-import { Descriptor, isSyscallError } from "../../ffi/libc.ts";
+import { entriesOf, readTextFile } from "../../ffi/files.ts";
+import { isSyscallError } from "../../ffi/errno.ts";
+import { Descriptor } from "../../ffi/descriptor.ts";
 import { poll, pollAll, POLLIN, POLLOUT } from "../../ffi/poll.ts";
 import { runSoonWhenWoken } from "../../ffi/process.ts";
 import { callers, hasHangup, hasHungUp, letProceed, takeTurns, trySeccomp } from "../../ffi/seccomp.ts";

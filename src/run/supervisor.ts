@@ -1,7 +1,9 @@
 // The process beside the command: it is asked about each connect, listen or socket call of the command's processes, sets
 // the options, and lets the call proceed. seccomp_unotify(2).
 
-import { type Descriptor, isSyscallError, SOCK_CLOEXEC } from "../../ffi/libc.ts";
+import { isSyscallError } from "../../ffi/errno.ts";
+import { SOCK_CLOEXEC } from "../../ffi/socket.ts";
+import type { Descriptor } from "../../ffi/descriptor.ts";
 import { poll, POLLIN } from "../../ffi/poll.ts";
 import {
   answerWithDescriptor,

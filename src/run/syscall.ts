@@ -1,26 +1,24 @@
 // The thread that a notification is about: what it called, with which arguments, and its descriptors.
 
-import { readAt, readTextFile } from "../../ffi/file.ts";
+import { readTextFile } from "../../ffi/files.ts";
+import { open, readAt } from "../../ffi/fs.ts";
+import { isSyscallError } from "../../ffi/errno.ts";
+import { pidfdGetfd, pidfdOpen } from "../../ffi/pidfd.ts";
 import {
   AF_INET,
   AF_INET6,
-  type Descriptor,
-  type ForeignFd,
   getpeername,
   getsockopt,
   getsockoptBytes,
   IPPROTO_MPTCP,
   IPPROTO_TCP,
-  isSyscallError,
-  open,
-  pidfdGetfd,
-  pidfdOpen,
   setsockoptBytes,
   SO_DOMAIN,
   SO_LINGER,
   SO_PROTOCOL,
   SOL_SOCKET,
-} from "../../ffi/libc.ts";
+} from "../../ffi/socket.ts";
+import type { Descriptor, ForeignFd } from "../../ffi/descriptor.ts";
 import { type CallNumbers, type Notification, SYS_CONNECT, SYS_LISTEN, SYS_SOCKET } from "../../ffi/seccomp.ts";
 import { type Moment, MOMENTS } from "./seccomp_filter.ts";
 import { userIn } from "./socket_maker.ts";

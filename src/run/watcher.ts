@@ -3,9 +3,11 @@
 // Then the supervisor cannot be ended, only left behind, and another one takes its place.
 
 import { host } from "../../ffi/deno.ts";
-import { type Descriptor, isSyscallError, pidfdOpen } from "../../ffi/libc.ts";
+import { isSyscallError } from "../../ffi/errno.ts";
+import { pidfdOpen, sendSignal } from "../../ffi/pidfd.ts";
+import { type Descriptor, keepOnExec } from "../../ffi/descriptor.ts";
 import { poll, pollAll, POLLIN } from "../../ffi/poll.ts";
-import { hasEnded, keepOnExec, sendSignal, spawn } from "../../ffi/process.ts";
+import { hasEnded, spawn } from "../../ffi/spawn.ts";
 import { isWaiting, type Notification, POLLHUP } from "../../ffi/seccomp.ts";
 import { type Duty, encodeDuty, SUPERVISE, WATCH } from "./supervisor_config.ts";
 import type { HeldStderr } from "./held_stderr.ts";

@@ -1,7 +1,7 @@
 // A file of addresses, one a line: the dead pods of a night.
 
 import { readWhole } from "../../ffi/files.ts";
-import { isSyscallError } from "../../ffi/libc.ts";
+import { isSyscallError } from "../../ffi/errno.ts";
 import type { Prefix } from "../model/address.ts";
 import { UsageError } from "../model/errors.ts";
 import { parseDestination, parseNetwork, refuseHiddenPort } from "./destination.ts";

@@ -1,6 +1,6 @@
 // The dumps that together find what a filter matches: as few, and as narrow, as the filter allows.
 
-import { AF_INET, AF_INET6 } from "../../ffi/libc.ts";
+import { AF_INET, AF_INET6 } from "../../ffi/socket.ts";
 import type { Prefix } from "../model/address.ts";
 import { compileBytecode } from "./bytecode.ts";
 import { all, any, type Condition, EVERYTHING, type Filter, fold, not, NOTHING } from "./filter.ts";

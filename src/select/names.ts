@@ -2,7 +2,9 @@
 // users, the mount of cgroup v2 for cgroups.
 
 import { readWhole } from "../../ffi/files.ts";
-import { getaddrinfo, ifNameToIndex, isSyscallError, LookupError, statx } from "../../ffi/libc.ts";
+import { isSyscallError } from "../../ffi/errno.ts";
+import { getaddrinfo, ifNameToIndex, LookupError } from "../../ffi/netdb.ts";
+import { statx } from "../../ffi/fs.ts";
 import { userId } from "../../ffi/passwd.ts";
 import { sockaddrAddress, sockaddrPort } from "../linux/netlink/sockaddr.ts";
 import { cgroupMounts } from "../linux/proc/mountinfo.ts";

@@ -1,7 +1,8 @@
 // Where connections are looked for: one network namespace, several by name, or all that there are.
 
 import { canTransfer } from "../../ffi/aio.ts";
-import { type Descriptor, IPPROTO_TCP } from "../../ffi/libc.ts";
+import { IPPROTO_TCP } from "../../ffi/socket.ts";
+import type { Descriptor } from "../../ffi/descriptor.ts";
 import type { Connection } from "../model/connection.ts";
 import { currentNetns, inNetns, NetnsError } from "../linux/netns/enter.ts";
 import { findAgain, findNetns, mustExist, type Netns, ownNetns } from "../linux/netns/find.ts";

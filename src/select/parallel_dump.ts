@@ -3,7 +3,9 @@
 // ahead, they take turns on all processors, while this thread does something else.
 
 import { type Transfer, Transfers } from "../../ffi/aio.ts";
-import { type Descriptor, IPPROTO_TCP, isSyscallError, recv } from "../../ffi/libc.ts";
+import { isSyscallError } from "../../ffi/errno.ts";
+import { IPPROTO_TCP, recv } from "../../ffi/socket.ts";
+import type { Descriptor } from "../../ffi/descriptor.ts";
 import { allocate } from "../../ffi/memory.ts";
 import { aboutList } from "../../ffi/progress.ts";
 import { extension, INET_DIAG_INFO, InetDiagMsg } from "../linux/netlink/inet_diag.ts";

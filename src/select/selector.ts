@@ -1,6 +1,7 @@
 // The first room of the pipeline: which connections there are. Who holds them is not asked here: see ../resolve/finder.ts.
 
-import { AF_UNSPEC, IPPROTO_TCP, isSyscallError } from "../../ffi/libc.ts";
+import { isSyscallError } from "../../ffi/errno.ts";
+import { AF_UNSPEC, IPPROTO_TCP } from "../../ffi/socket.ts";
 import { isUnresponsive } from "../../ffi/progress.ts";
 import { type Connection, endsOf, identityOf } from "../model/connection.ts";
 import { CLOSE_LISTS } from "../front/journal.ts";

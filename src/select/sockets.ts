@@ -1,6 +1,7 @@
 // Every connection of a network namespace that a query selects: TCP and MPTCP, IPv4 and IPv6.
 
-import { AF_INET, AF_INET6, AF_UNSPEC, IPPROTO_MPTCP, IPPROTO_TCP, isSyscallError } from "../../ffi/libc.ts";
+import { isSyscallError } from "../../ffi/errno.ts";
+import { AF_INET, AF_INET6, AF_UNSPEC, IPPROTO_MPTCP, IPPROTO_TCP } from "../../ffi/socket.ts";
 import {
   extension,
   INET_DIAG_INFO,

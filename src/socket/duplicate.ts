@@ -1,16 +1,11 @@
 // A duplicate of a descriptor that another process holds (pidfd_getfd), proved to be the socket that was listed.
 
-import { receiveQueue, sendQueue } from "../../ffi/ioctl.ts";
 import {
   connect,
-  type Descriptor,
-  ETIMEDOUT,
-  type ForeignFd,
   getsockoptBytes,
   IPPROTO_TCP,
-  isSyscallError,
-  pidfdGetfd,
-  pidfdOpen,
+  receiveQueue,
+  sendQueue,
   setsockopt,
   setsockoptBytes,
   SHUT_RD,
@@ -19,9 +14,11 @@ import {
   shutdown,
   SO_LINGER,
   SOL_SOCKET,
-  SyscallError,
   TCP_USER_TIMEOUT,
-} from "../../ffi/libc.ts";
+} from "../../ffi/socket.ts";
+import { ETIMEDOUT, isSyscallError, SyscallError } from "../../ffi/errno.ts";
+import { pidfdGetfd, pidfdOpen } from "../../ffi/pidfd.ts";
+import type { Descriptor, ForeignFd } from "../../ffi/descriptor.ts";
 import { aboutProcess, isUnresponsive } from "../../ffi/progress.ts";
 import { type Connection, handleOf, type Owner } from "../model/connection.ts";
 import { decodeMptcpInfo, decodeTcpInfo, idleTime, TCP_INFO } from "../linux/netlink/tcp_info.ts";

@@ -1,6 +1,8 @@
 // Bringing one socket to the keepalive that is wanted: what it has, what that makes of it, and the difference.
 
-import { type Descriptor, getsockopt, isSyscallError } from "../../ffi/libc.ts";
+import { isSyscallError } from "../../ffi/errno.ts";
+import { getsockopt } from "../../ffi/socket.ts";
+import type { Descriptor } from "../../ffi/descriptor.ts";
 import type { KeepaliveSettings, RefusedOption } from "../model/connection.ts";
 import { apply, read, turnOff } from "./keepalive_options.ts";
 import { optionOf, type SocketPhase, withoutEffect } from "../keepalive/socket_options.ts";

@@ -1,7 +1,7 @@
 // Which keepalive a connection has. No list of the kernel says it, so it is asked of a duplicate of the owner's
 // descriptor.
 
-import { isSyscallError } from "../../ffi/libc.ts";
+import { isSyscallError } from "../../ffi/errno.ts";
 import { withDuplicate } from "./with_duplicate.ts";
 import type { Connection, Keepalive } from "../model/connection.ts";
 import { PidfdCache } from "./duplicate.ts";

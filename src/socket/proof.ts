@@ -4,16 +4,16 @@
 // and connect the same socket to another peer, or listen on it. So both ends are compared as well, on the duplicate and
 // right before anything is done to it. Some microseconds are left in between.
 
+import { isSyscallError } from "../../ffi/errno.ts";
+import { statx } from "../../ffi/fs.ts";
 import {
   AF_INET,
   AF_INET6,
-  type Descriptor,
   getpeername,
   getsockname,
   getsockopt,
   getsockoptBytes,
   IPPROTO_MPTCP,
-  isSyscallError,
   SO_ACCEPTCONN,
   SO_BINDTOIFINDEX,
   SO_DOMAIN,
@@ -21,8 +21,8 @@ import {
   SO_PROTOCOL,
   socketCookie,
   SOL_SOCKET,
-  statx,
-} from "../../ffi/libc.ts";
+} from "../../ffi/socket.ts";
+import type { Descriptor } from "../../ffi/descriptor.ts";
 import { aboutConnection } from "../../ffi/progress.ts";
 import { type Connection, type Endpoint, handleOf } from "../model/connection.ts";
 import { formatCookie } from "../linux/netlink/inet_diag.ts";

@@ -2,7 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { canTransfer, type Transfer, Transfers } from "../../ffi/aio.ts";
-import { open } from "../../ffi/libc.ts";
+import { open } from "../../ffi/fs.ts";
 import { allocate } from "../../ffi/memory.ts";
 
 /** Does all of them, and waits. */

@@ -1,7 +1,7 @@
 // Which failures pass, and what is said of them.
 
 import { assertEquals, assertThrows } from "@std/assert";
-import { SyscallError } from "../../ffi/libc.ts";
+import { SyscallError } from "../../ffi/errno.ts";
 import { TransientErrors } from "../../src/report/transient_errors.ts";
 import { isTransient, Unsupported } from "../../src/model/errors.ts";
 

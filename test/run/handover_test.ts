@@ -1,8 +1,8 @@
 // What the one that launches learns from the other end of the pair, whenever that ends.
 
 import { assertEquals, assertThrows } from "@std/assert";
-import { createMemory } from "../../ffi/file.ts";
-import type { Descriptor } from "../../ffi/libc.ts";
+import { createMemory } from "../../ffi/memfd.ts";
+import type { Descriptor } from "../../ffi/descriptor.ts";
 import { receive, send, socketpair } from "../../ffi/unix.ts";
 import { handOver } from "../../src/run/handover.ts";
 import { Unsupported } from "../../src/model/errors.ts";

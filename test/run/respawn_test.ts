@@ -1,7 +1,8 @@
 // The shell beside a command, with a supervisor of the test's own.
 
 import { assert, assertEquals } from "@std/assert";
-import { type Descriptor, pidfdOpen } from "../../ffi/libc.ts";
+import { pidfdOpen } from "../../ffi/pidfd.ts";
+import type { Descriptor } from "../../ffi/descriptor.ts";
 import { receive, setReceiveTimeout, socketpair } from "../../ffi/unix.ts";
 import { startKeeper } from "../../src/run/respawn.ts";
 import { eventually } from "../harness/process.ts";

@@ -1,7 +1,7 @@
 // What a list makes of the kernel's: MPTCP connections and their subflows, refused filters, missing protocols.
 
 import { assertEquals, assertThrows } from "@std/assert";
-import { SyscallError } from "../../ffi/libc.ts";
+import { SyscallError } from "../../ffi/errno.ts";
 import type { Connection } from "../../src/model/connection.ts";
 import { STATES } from "../../src/model/tcp_states.ts";
 import type { DumpPlan } from "../../src/select/dump_plan.ts";

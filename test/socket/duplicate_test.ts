@@ -1,20 +1,17 @@
 // Duplicates of descriptors, on sockets and processes of the tests' own.
 
 import { assert, assertEquals } from "@std/assert";
+import { pidfdGetfd, pidfdOpen } from "../../ffi/pidfd.ts";
 import {
   accept,
   AF_INET,
   bind,
   connect,
-  type Descriptor,
-  type ForeignFd,
   getsockname,
   getsockopt,
   IPPROTO_TCP,
   listen,
   MSG_DONTWAIT,
-  pidfdGetfd,
-  pidfdOpen,
   recv,
   send,
   setsockoptBytes,
@@ -23,7 +20,8 @@ import {
   socket,
   SOL_SOCKET,
   TCP_USER_TIMEOUT,
-} from "../../ffi/libc.ts";
+} from "../../ffi/socket.ts";
+import type { Descriptor, ForeignFd } from "../../ffi/descriptor.ts";
 import { ipv4 } from "../../src/model/address.ts";
 import type { Connection } from "../../src/model/connection.ts";
 import { Duplicate, PidfdCache } from "../../src/socket/duplicate.ts";

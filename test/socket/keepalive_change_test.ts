@@ -2,7 +2,6 @@ import { assert, assertEquals } from "@std/assert";
 import {
   AF_INET,
   bind,
-  type Descriptor,
   getsockopt,
   IPPROTO_TCP,
   listen,
@@ -11,8 +10,12 @@ import {
   SOCK_STREAM,
   socket,
   SOL_SOCKET,
-} from "../../ffi/libc.ts";
-import { TCP_DEFER_ACCEPT, TCP_KEEPIDLE, TCP_SYNCNT, TCP_USER_TIMEOUT } from "../../ffi/tcp.ts";
+  TCP_DEFER_ACCEPT,
+  TCP_KEEPIDLE,
+  TCP_SYNCNT,
+  TCP_USER_TIMEOUT,
+} from "../../ffi/socket.ts";
+import type { Descriptor } from "../../ffi/descriptor.ts";
 import {
   change,
   deferral,

@@ -1,20 +1,23 @@
 import { assert, assertEquals } from "@std/assert";
+import { isSyscallError } from "../../ffi/errno.ts";
 import {
   accept,
   AF_INET,
   bind,
   connect,
-  type Descriptor,
   getsockname,
   getsockopt,
   IPPROTO_MPTCP,
   IPPROTO_TCP,
-  isSyscallError,
   listen,
   SOCK_STREAM,
   socket,
-} from "../../ffi/libc.ts";
-import { TCP_DEFER_ACCEPT, TCP_MAXSEG, TCP_SYNCNT, TCP_WINDOW_CLAMP } from "../../ffi/tcp.ts";
+  TCP_DEFER_ACCEPT,
+  TCP_MAXSEG,
+  TCP_SYNCNT,
+  TCP_WINDOW_CLAMP,
+} from "../../ffi/socket.ts";
+import type { Descriptor } from "../../ffi/descriptor.ts";
 import { apply, read, turnOff } from "../../src/socket/keepalive_options.ts";
 import { steps, withoutEffect } from "../../src/keepalive/socket_options.ts";
 import { KEEPALIVE_FIELDS, KEEPALIVE_NAMES, type KeepaliveValues, SYSTEM_VALUES } from "../../src/keepalive/values.ts";

@@ -1,19 +1,19 @@
 // Whether a descriptor is the connection that was listed, on sockets of the tests' own.
 
 import { assertEquals } from "@std/assert";
+import { isSyscallError } from "../../ffi/errno.ts";
 import {
   AF_INET,
   bind,
   connect,
-  type Descriptor,
   getsockname,
   IPPROTO_TCP,
-  isSyscallError,
   listen,
   SOCK_NONBLOCK,
   SOCK_STREAM,
   socket,
-} from "../../ffi/libc.ts";
+} from "../../ffi/socket.ts";
+import type { Descriptor } from "../../ffi/descriptor.ts";
 import { ipv4 } from "../../src/model/address.ts";
 import type { Connection } from "../../src/model/connection.ts";
 import { type LookUp, proofOf, prove } from "../../src/socket/proof.ts";

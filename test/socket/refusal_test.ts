@@ -1,7 +1,7 @@
 // What a failed call says of why nothing was done: it depends on the call.
 
 import { assertEquals, assertMatch } from "@std/assert";
-import { SyscallError } from "../../ffi/libc.ts";
+import { SyscallError } from "../../ffi/errno.ts";
 import { explainDuplicateError } from "../../src/socket/with_duplicate.ts";
 
 const [EPERM, EINVAL, ENOSYS, ENOBUFS] = [1, 22, 38, 105];

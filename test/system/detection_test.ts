@@ -1,7 +1,8 @@
 // A peer that falls silent, behind a veth: the application's read fails when detection() says, and not without keepalive.
 
 import { assert, assertEquals } from "@std/assert";
-import { type ForeignFd, pidfdGetfd, pidfdOpen } from "../../ffi/libc.ts";
+import { pidfdGetfd, pidfdOpen } from "../../ffi/pidfd.ts";
+import type { ForeignFd } from "../../ffi/descriptor.ts";
 import { detection, KERNEL_DEFAULTS } from "../../src/keepalive/detection.ts";
 import { apply, read } from "../../src/socket/keepalive_options.ts";
 import { type GivenValues, type Keepalive, resolveValues } from "../../src/keepalive/values.ts";

@@ -2,15 +2,9 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { parse } from "@std/yaml";
-import {
-  type ForeignFd,
-  getsockopt,
-  IPPROTO_TCP,
-  pidfdGetfd,
-  pidfdOpen,
-  SO_PROTOCOL,
-  SOL_SOCKET,
-} from "../../ffi/libc.ts";
+import { pidfdGetfd, pidfdOpen } from "../../ffi/pidfd.ts";
+import { getsockopt, IPPROTO_TCP, SO_PROTOCOL, SOL_SOCKET } from "../../ffi/socket.ts";
+import type { ForeignFd } from "../../ffi/descriptor.ts";
 import { emit } from "../../src/keepalive/emit.ts";
 import { read } from "../../src/socket/keepalive_options.ts";
 import { type Keepalive, type KeepaliveValues, resolveValues, SYSTEM_VALUES } from "../../src/keepalive/values.ts";

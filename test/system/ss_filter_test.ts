@@ -1,7 +1,9 @@
 // Selections against ss(8): random filters over random sockets, and what ss gets wrong.
 
 import { assert, assertEquals } from "@std/assert";
-import { CLONE_NEWNET, IPPROTO_TCP, open, setns } from "../../ffi/libc.ts";
+import { CLONE_NEWNET, setns } from "../../ffi/process.ts";
+import { open } from "../../ffi/fs.ts";
+import { IPPROTO_TCP } from "../../ffi/socket.ts";
 import { parseAddress } from "../../src/model/address.ts";
 import { INET_DIAG_CGROUP_ID, INET_DIAG_MARK, type InetDiagMsg } from "../../src/linux/netlink/inet_diag.ts";
 import { ALL_STATES, stateMask } from "../../src/model/tcp_states.ts";

@@ -1,6 +1,7 @@
 // sock_diag(7) as two operations: list the sockets of a family, destroy one socket.
 
-import { AF_UNSPEC, ENOBUFS, ENOENT, isSyscallError, SyscallError } from "../../../ffi/libc.ts";
+import { ENOBUFS, ENOENT, isSyscallError, SyscallError } from "../../../ffi/errno.ts";
+import { AF_UNSPEC } from "../../../ffi/socket.ts";
 import { aboutList } from "../../../ffi/progress.ts";
 import {
   encodeRequest,

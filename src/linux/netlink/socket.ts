@@ -2,7 +2,6 @@
 
 import {
   AF_NETLINK,
-  type Descriptor,
   MSG_TRUNC,
   NETLINK_SOCK_DIAG,
   recv,
@@ -13,7 +12,8 @@ import {
   SOCK_RAW,
   socket,
   SOL_SOCKET,
-} from "../../../ffi/libc.ts";
+} from "../../../ffi/socket.ts";
+import type { Descriptor } from "../../../ffi/descriptor.ts";
 
 /** Carries requests to sock_diag and datagrams back. Tests give one of their own. */
 export interface Transport {

@@ -1,10 +1,10 @@
 // Which addresses are a network namespace's own, asked of rtnetlink(7).
 
+import { isSyscallError, SyscallError } from "../../../ffi/errno.ts";
 import {
   AF_INET,
   AF_INET6,
   AF_NETLINK,
-  isSyscallError,
   MSG_TRUNC,
   NETLINK_ROUTE,
   recv,
@@ -15,8 +15,7 @@ import {
   SOCK_RAW,
   socket,
   SOL_SOCKET,
-  SyscallError,
-} from "../../../ffi/libc.ts";
+} from "../../../ffi/socket.ts";
 import { aboutList } from "../../../ffi/progress.ts";
 import { hostPrefix, ipv4, type Prefix } from "../../model/address.ts";
 import {

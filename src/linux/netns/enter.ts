@@ -1,7 +1,10 @@
 // setns(2) there and back: what has to be done inside another network namespace, done in one synchronous call.
 
 import { host } from "../../../ffi/deno.ts";
-import { CLONE_NEWNET, type Descriptor, isSyscallError, open, setns, statx } from "../../../ffi/libc.ts";
+import { isSyscallError } from "../../../ffi/errno.ts";
+import { CLONE_NEWNET, setns } from "../../../ffi/process.ts";
+import { open, statx } from "../../../ffi/fs.ts";
+import type { Descriptor } from "../../../ffi/descriptor.ts";
 import { Unsupported } from "../../model/errors.ts";
 
 const OWN = "/proc/thread-self/ns/net";

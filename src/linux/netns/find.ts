@@ -1,7 +1,8 @@
 // Which network namespaces there are: /proc/PID/ns/net of every process, and the files of ip-netns(8) in /run/netns.
 
 import { entriesOf } from "../../../ffi/files.ts";
-import { isSyscallError, readlink, statx } from "../../../ffi/libc.ts";
+import { isSyscallError } from "../../../ffi/errno.ts";
+import { readlink, statx } from "../../../ffi/fs.ts";
 import { UsageError } from "../../model/errors.ts";
 import { currentNetns, type Place } from "./enter.ts";
 

@@ -1,7 +1,7 @@
 // Control groups, as /proc/PID/cgroup names them: of cgroup v2 and of every hierarchy of v1.
 
 import { entriesOf, readWhole } from "../../../ffi/files.ts";
-import { isSyscallError } from "../../../ffi/libc.ts";
+import { isSyscallError } from "../../../ffi/errno.ts";
 import { cgroupMounts } from "./mountinfo.ts";
 import { glob, isGlob } from "../../model/glob.ts";
 import { readFile } from "./process.ts";

@@ -1,6 +1,8 @@
 // The descriptors of one process, or of one thread that has a table of its own: /proc/PID/fd.
 
-import { type Descriptor, isSyscallError, readlinkat, statx } from "../../../ffi/libc.ts";
+import { isSyscallError } from "../../../ffi/errno.ts";
+import { readlinkat, statx } from "../../../ffi/fs.ts";
+import type { Descriptor } from "../../../ffi/descriptor.ts";
 import { directoryStatus, openDirectory, readNumbers } from "./process.ts";
 import { pulse } from "./pulse.ts";
 

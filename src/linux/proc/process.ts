@@ -1,18 +1,10 @@
 // proc(5), as far as it says who holds which descriptor. Read through libc: the runtime's own file functions are
 // slower and ask for more permissions. A process may vanish at any moment, which here is never an error.
 
-import {
-  cString,
-  type Descriptor,
-  type FileStatus,
-  getdents64,
-  isSyscallError,
-  O_DIRECTORY,
-  open,
-  read,
-  readlinkat,
-  statx,
-} from "../../../ffi/libc.ts";
+import { isSyscallError } from "../../../ffi/errno.ts";
+import { type FileStatus, getdents64, O_DIRECTORY, open, read, readlinkat, statx } from "../../../ffi/fs.ts";
+import type { Descriptor } from "../../../ffi/descriptor.ts";
+import { cString } from "../../../ffi/call.ts";
 import { avoidsUsers, isAvoided, isLeftOut, markUnresponsive } from "../../../ffi/progress.ts";
 
 /** What a process that has gone, or is going, answers with. */

@@ -1,6 +1,7 @@
 // /proc/net/sockstat and sockstat6: how many TCP sockets a network namespace has.
 
-import { isSyscallError, open, read } from "../../../ffi/libc.ts";
+import { isSyscallError } from "../../../ffi/errno.ts";
+import { open, read } from "../../../ffi/fs.ts";
 
 const decoder = new TextDecoder();
 /** More than either file has. */

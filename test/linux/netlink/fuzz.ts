@@ -4,7 +4,7 @@
 // What is here throws where one does not.
 
 import { assertEquals } from "@std/assert";
-import { isSyscallError } from "../../../ffi/libc.ts";
+import { isSyscallError } from "../../../ffi/errno.ts";
 import type { Connection } from "../../../src/model/connection.ts";
 import {
   INET_DIAG_CGROUP_ID,

@@ -1,6 +1,6 @@
 // A kernel made up by a test: what it is asked, and the datagrams that it answers with.
 
-import { SyscallError } from "../../../ffi/libc.ts";
+import { SyscallError } from "../../../ffi/errno.ts";
 import { SockDiag } from "../../../src/linux/netlink/sock_diag.ts";
 import type { Transport } from "../../../src/linux/netlink/socket.ts";
 

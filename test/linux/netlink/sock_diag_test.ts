@@ -1,7 +1,7 @@
 // A dump's good and bad days, and what is made of the answer to SOCK_DESTROY.
 
 import { assertEquals, assertThrows } from "@std/assert";
-import { SyscallError } from "../../../ffi/libc.ts";
+import { SyscallError } from "../../../ffi/errno.ts";
 import type { DumpRequest, SockDiag } from "../../../src/linux/netlink/sock_diag.ts";
 import { datagram, done, FakeKernel, message, refusal, type Reply, type Request, row } from "./kernel.ts";
 

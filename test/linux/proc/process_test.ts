@@ -1,7 +1,8 @@
 // What /proc says of processes, of this one and of others.
 
 import { assert, assertEquals } from "@std/assert";
-import { type Descriptor, O_DIRECTORY, open } from "../../../ffi/libc.ts";
+import { O_DIRECTORY, open } from "../../../ffi/fs.ts";
+import type { Descriptor } from "../../../ffi/descriptor.ts";
 import {
   comm,
   environment,

@@ -1,0 +1,160 @@
+// System calls on files and directories.
+
+import { check, checkCall, checkInterruptible, cString, lazily, retryOnClobberedErrno } from "./call.ts";
+import { Descriptor, O_CLOEXEC } from "./descriptor.ts";
+import { host } from "./deno.ts";
+import { EACCES, ENOENT, ESRCH, SyscallError } from "./errno.ts";
+import { aboutPath, isUnresponsive } from "./progress.ts";
+import { SYS_getdents64 } from "./unistd.ts";
+
+/** What reading /proc needs, and with it every command. */
+const fsSymbols = lazily({
+  openat: { parameters: ["i32", "buffer", "i32"], result: "i32" },
+  read: { parameters: ["i32", "buffer", "usize"], result: "i32" },
+  readlinkat: { parameters: ["i32", "buffer", "buffer", "usize"], result: "i32" },
+  getdents64: { name: "syscall", parameters: ["usize", "i32", "buffer", "usize"], result: "i32" },
+});
+
+const statxSymbols = lazily({
+  statx: { parameters: ["i32", "buffer", "i32", "u32", "buffer"], result: "i32" },
+});
+
+const writeSymbols = lazily({ write: { parameters: ["i32", "buffer", "usize"], result: "i32" } });
+
+const preadSymbols = lazily({
+  pread: { name: "pread64", parameters: ["i32", "buffer", "usize", "isize"], result: "i32" },
+});
+
+const pwriteSymbols = lazily({
+  pwrite: { name: "pwrite64", parameters: ["i32", "buffer", "usize", "isize"], result: "i32" },
+});
+
+const accessSymbols = lazily({
+  faccessat: { parameters: ["i32", "buffer", "i32", "i32"], result: "i32" },
+  getxattr: { parameters: ["buffer", "buffer", "buffer", "usize"], result: "i32" },
+});
+
+const AT_FDCWD = -100;
+const O_RDONLY = 0;
+export const O_RDWR = 2;
+export const O_DIRECTORY = host.arch === "x86_64" ? 0o200000 : 0o40000;
+
+const WORKING_DIRECTORY = new Descriptor(AT_FDCWD);
+
+/** Notes what a call is about. @throws {SyscallError} `EACCES` for a process that has been found not to answer. */
+function approach(syscall: string, path: string): void {
+  if (isUnresponsive(aboutPath(path))) throw new SyscallError(syscall, EACCES);
+}
+
+/** openat(2), read-only. `directory` null means that `path` is absolute. */
+export function open(directory: Descriptor | null, path: string, flags = 0): Descriptor {
+  if (directory === null) approach("openat", path);
+  const base = directory === null ? AT_FDCWD : directory.number;
+  const name = cString(path);
+  return new Descriptor(checkCall("openat", () => fsSymbols().openat(base, name, O_RDONLY | O_CLOEXEC | flags)));
+}
+
+/** read(2), repeated when a signal interrupts it. Returns the bytes read, 0 at the end. */
+export function read(file: Descriptor, buffer: Uint8Array): number {
+  const { read } = fsSymbols();
+  const length = BigInt(buffer.length);
+  return checkInterruptible("read", () => read(file.number, buffer, length));
+}
+
+/** pread(2). Returns the bytes read. */
+export function readAt(file: Descriptor, buffer: Uint8Array, offset: bigint): number {
+  return check("pread", preadSymbols().pread(file.number, buffer, BigInt(buffer.length), offset));
+}
+
+/** write(2). Returns the bytes written. */
+export function write(file: Descriptor, bytes: Uint8Array): number {
+  return check("write", writeSymbols().write(file.number, bytes, BigInt(bytes.length)));
+}
+
+/** pwrite(2), of all the bytes. */
+export function writeAt(file: Descriptor, bytes: Uint8Array, offset: bigint): void {
+  for (let rest = bytes; rest.length > 0;) {
+    const { number } = file;
+    const written = check("pwrite", pwriteSymbols().pwrite(number, rest, BigInt(rest.length), offset));
+    rest = rest.subarray(written);
+    offset += BigInt(written);
+  }
+}
+
+/** getdents64(2): fills `buffer` with `struct linux_dirent64` entries. Returns their bytes, 0 at the end. */
+export function getdents64(directory: Descriptor, buffer: Uint8Array): number {
+  const size = BigInt(buffer.length);
+  return checkCall("getdents64", () => fsSymbols().getdents64(SYS_getdents64, directory.number, buffer, size));
+}
+
+/**
+ * readlinkat(2) of `path`, a C string (its NUL included). Returns the target's length, or 0 when there is no such
+ * link: in /proc one may vanish at any moment, and that is no error.
+ */
+export function readlinkat(directory: Descriptor, path: Uint8Array, buffer: Uint8Array, size: bigint): number {
+  const length = retryOnClobberedErrno(() => fsSymbols().readlinkat(directory.number, path, buffer, size));
+  if (length >= 0) return length;
+  if (length !== -ENOENT && length !== -ESRCH) throw new SyscallError("readlinkat", -length);
+  return 0;
+}
+
+/** The same of a path that is absolute. */
+export function readlink(path: string, buffer: Uint8Array): number {
+  approach("readlinkat", path);
+  return readlinkat(WORKING_DIRECTORY, cString(path), buffer, BigInt(buffer.length));
+}
+
+const AT_EMPTY_PATH = 0x1000;
+const STATX_TYPE_AND_MODE = 0x3;
+const STATX_NLINK = 0x4;
+const STATX_UID = 0x8;
+const STATX_INO = 0x100;
+const STATX_SIZE = 0x200;
+const statxBuffer = new Uint8Array(256);
+const statxView = new DataView(statxBuffer.buffer);
+
+/** What statx(2) says of a file: its inode number, its device, its type and permissions, its owner, its size in bytes. */
+export interface FileStatus {
+  readonly ino: number;
+  /** How many hard links it has. */
+  readonly nlink: number;
+  /** The file system that it is in, by its device number: major, then minor, as in `0:4`. */
+  readonly dev: string;
+  readonly mode: number;
+  readonly uid: number;
+  readonly size: number;
+}
+
+/** statx(2) of an open file (`path` empty), or of a path, which may be a link, below it. */
+export function statx(directory: Descriptor | null, path = ""): FileStatus {
+  if (directory === null) approach("statx", path);
+  const base = directory === null ? AT_FDCWD : directory.number;
+  const mask = STATX_TYPE_AND_MODE | STATX_NLINK | STATX_INO | STATX_UID | STATX_SIZE;
+  const [name, flags] = [cString(path), path === "" ? AT_EMPTY_PATH : 0];
+  checkCall("statx", () => statxSymbols().statx(base, name, flags, mask, statxBuffer));
+  return {
+    ino: Number(statxView.getBigUint64(32, true)),
+    nlink: statxView.getUint32(16, true),
+    dev: `${statxView.getUint32(136, true)}:${statxView.getUint32(140, true)}`,
+    mode: statxView.getUint16(28, true),
+    uid: statxView.getUint32(20, true),
+    size: Number(statxView.getBigUint64(40, true)),
+  };
+}
+
+const X_OK = 1;
+const AT_EACCESS = 0x200;
+
+/**
+ * faccessat(2) with X_OK and AT_EACCESS: that this process could execute, or search, `path`.
+ *
+ * @throws {SyscallError} `EACCES` when it could not, `ENOENT` when there is no such file.
+ */
+export function checkExecutable(path: string): void {
+  check("faccessat", accessSymbols().faccessat(AT_FDCWD, cString(path), X_OK, AT_EACCESS));
+}
+
+/** The length of an extended attribute, as getxattr(2) has it. */
+export function attributeLength(path: string, name: string): number {
+  return check("getxattr", accessSymbols().getxattr(cString(path), cString(name), null, 0n));
+}

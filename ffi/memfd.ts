@@ -1,0 +1,43 @@
+// memfd_create(2) and mmap(2): memory that several processes share.
+
+import { check, cString, lazily } from "./call.ts";
+import { Descriptor } from "./descriptor.ts";
+import { EFBIG, SyscallError } from "./errno.ts";
+import { memoryAt } from "./memory.ts";
+import { fileSizeLimit } from "./process.ts";
+
+const memfdSymbols = lazily({
+  memfd_create: { parameters: ["buffer", "u32"], result: "i32" },
+  ftruncate: { parameters: ["i32", "isize"], result: "i32" },
+});
+
+const mmapSymbols = lazily({
+  mmap: { parameters: ["usize", "usize", "i32", "i32", "i32", "isize"], result: "usize" },
+});
+
+const MFD_CLOEXEC = 1;
+
+/**
+ * memfd_create(2) and ftruncate(2): `size` bytes of zeros that live for as long as a descriptor of them.
+ *
+ * @param inherited Whether the descriptor stays open with execve(2).
+ * @throws {SyscallError} `EFBIG` where RLIMIT_FSIZE forbids it: to try would bring SIGXFSZ.
+ */
+export function createMemory(name: string, size: number, inherited = false): Descriptor {
+  if (fileSizeLimit().soft < BigInt(size)) throw new SyscallError("ftruncate", EFBIG);
+  const flags = inherited ? 0 : MFD_CLOEXEC;
+  const memory = new Descriptor(check("memfd_create", memfdSymbols().memfd_create(cString(name), flags)));
+  check("ftruncate", memfdSymbols().ftruncate(memory.number, BigInt(size)));
+  return memory;
+}
+
+const PROT_READ_WRITE = 3;
+const MAP_SHARED = 1;
+const MAP_FAILED = 0xffffffffffffffffn;
+
+/** mmap(2) with MAP_SHARED: what is written there is in the file at once. It stays mapped for good. */
+export function mapMemory(memory: Descriptor, size: number): Uint8Array<ArrayBuffer> {
+  const address = mmapSymbols().mmap(0n, BigInt(size), PROT_READ_WRITE, MAP_SHARED, memory.number, 0n);
+  check("mmap", address === MAP_FAILED ? -1 : 0);
+  return new Uint8Array(memoryAt(address, size));
+}

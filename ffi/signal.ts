@@ -1,0 +1,39 @@
+// signal(7): sending signals, and how this process disposes of them.
+
+import { check, lazily } from "./call.ts";
+import { SYS_tgkill } from "./unistd.ts";
+
+const killSymbols = lazily({
+  tgkill: { name: "syscall", parameters: ["usize", "i32", "i32", "i32"], result: "i32" },
+});
+
+const signalSymbols = lazily({ signal: { parameters: ["i32", "usize"], result: "isize" } });
+
+export const SIGUSR2 = 12;
+export const SIGCHLD = 17;
+
+/** The signals of signal(7) that a process disposes of: all but SIGKILL, SIGSTOP and the real-time ones. */
+export const SIGNALS: readonly number[] = Array.from({ length: 31 }, (_, i) => i + 1)
+  .filter((signal) => signal !== 9 && signal !== 19);
+
+const SIG_DFL = 0n;
+const SIG_IGN = 1n;
+
+/** Sends a process a signal, by tgkill(2) of its first thread: whoever may not send signals may do that, as runtimes need it. */
+export function kill(pid: number, signal: number): void {
+  check("tgkill", killSymbols().tgkill(SYS_tgkill, pid, pid, signal));
+}
+
+/** signal(2) with SIG_DFL. */
+export function restoreDefault(signal: number): void {
+  setSignalDisposition(signal, SIG_DFL);
+}
+
+/** signal(2) with SIG_IGN. */
+export function ignore(signal: number): void {
+  setSignalDisposition(signal, SIG_IGN);
+}
+
+function setSignalDisposition(signal: number, disposition: bigint): void {
+  if (signalSymbols().signal(signal, disposition) === -1n) throw new Error(`signal ${signal} does not exist`);
+}
