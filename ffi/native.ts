@@ -1,4 +1,4 @@
-// The shapes that a backend (`deno.ts`, `node.ts`) and the functions over it (`libc.ts`) agree on.
+// The shapes that a backend (`deno.ts`, `node.ts`) and the functions over it (`call.ts`) agree on.
 
 /** How a parameter or a result crosses to C. `usize` and `isize` are bigints; `buffer` is an address, or NULL. */
 export type NativeType = "i32" | "u32" | "usize" | "isize" | "buffer" | "void";
