@@ -1,8 +1,18 @@
 // The setsockopt(2) calls that set keepalive, and the getsockopt(2) calls that read it, on one socket.
 
 import { isSyscallError } from "../../ffi/errno.ts";
-import { getsockopt, IPPROTO_TCP, setsockopt, SO_KEEPALIVE, SOL_SOCKET, TCP_KEEPCNT, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_USER_TIMEOUT } from "../../ffi/socket.ts";
-import { type Descriptor } from "../../ffi/descriptor.ts";
+import {
+  getsockopt,
+  IPPROTO_TCP,
+  setsockopt,
+  SO_KEEPALIVE,
+  SOL_SOCKET,
+  TCP_KEEPCNT,
+  TCP_KEEPIDLE,
+  TCP_KEEPINTVL,
+  TCP_USER_TIMEOUT,
+} from "../../ffi/socket.ts";
+import type { Descriptor } from "../../ffi/descriptor.ts";
 import { KEEPALIVE_SWITCH, type SocketPhase, type Step, steps } from "../keepalive/socket_options.ts";
 import type { Keepalive, KeepaliveValues } from "../keepalive/values.ts";
 

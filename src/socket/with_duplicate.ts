@@ -1,7 +1,7 @@
 // Working on a socket of another process through a duplicate of its descriptor, for some microseconds.
 
 import { isSyscallError, type SyscallError } from "../../ffi/errno.ts";
-import { type Descriptor } from "../../ffi/descriptor.ts";
+import type { Descriptor } from "../../ffi/descriptor.ts";
 import { explainGetfdDenied } from "../linux/proc/permissions.ts";
 import type { Connection, Outcome, Owner } from "../model/connection.ts";
 import { isTransient } from "../model/errors.ts";
