@@ -13,18 +13,23 @@ const { imports }: { imports: Record<string, string> } = JSON.parse(
   readFileSync(new URL("deno.json", ROOT), "utf8"),
 );
 const { resolve } = createRequire(new URL("build/node/package.json", ROOT));
-const KOFFI = resolve("koffi");
 
-/** The file that `npm:name@version/path` is; undefined for anything else. */
-function packageFile(specifier: string): string | undefined {
-  const [, name, path = ""] = /^npm:(@?[^@]+)@[^/]*(\/.*)?$/.exec(specifier) ?? [];
-  return name && pathToFileURL(resolve(name + path)).href;
+/** The URL of the file that `npm:name@version/path` is. */
+function packageFile(specifier: string): string {
+  const [, name, path = ""] = /^npm:(@?[^@]+)@[^/]*(\/.*)?$/.exec(specifier)!;
+  return pathToFileURL(resolve(name + path)).href;
 }
+
+/** By the names that the sources have for them. They are found before the hooks are there, which would be asked as well. */
+const PACKAGES = new Map([
+  // A path: it is loaded by require().
+  ["koffi", resolve("koffi")],
+  ...Object.entries(imports).map(([name, specifier]) => [name, packageFile(specifier)] as const),
+]);
 
 registerHooks({
   resolve(specifier, context, nextResolve) {
-    if (specifier === "koffi") return nextResolve(KOFFI, context);
-    const file = packageFile(imports[specifier] ?? specifier);
+    const file = PACKAGES.get(specifier);
     if (file !== undefined) return nextResolve(file, context);
     const resolved = nextResolve(specifier, context);
     return resolved.url === DENO ? nextResolve(NODE, context) : resolved;
