@@ -4,7 +4,8 @@ import { hangUp } from "../../hang_up.ts";
 import type { Report } from "../../report/report.ts";
 import type { Arguments } from "../flags/arguments.ts";
 import { checkTerminal, confirm } from "./confirm.ts";
-import { outcomeTable, summary, told } from "../output/connections.ts";
+import { reportLine, withoutInterrupted } from "../output/report.ts";
+import { outcomeTable } from "../output/tables.ts";
 import { DONE, exitCode } from "../flags/exit_codes.ts";
 import { hangUpOptions } from "./hup_options.ts";
 import { onInterrupt } from "./interrupt.ts";
@@ -58,13 +59,13 @@ function show(report: Report, args: Arguments): void {
   [...report.unanswered, ...report.unseen].forEach(warn);
   if (args.has("json")) return void write([jsonText(report), "\n"]);
   if (args.has("quiet")) {
-    if (exitCode(report) !== DONE) warn(summary(report));
+    if (exitCode(report) !== DONE) warn(reportLine(report));
     return;
   }
   const verbose = args.has("verbose");
-  const connections = report.refused === null ? told(report.connections) : [];
+  const connections = report.refused === null ? withoutInterrupted(report.connections) : [];
   if (connections.length > 0) print(outcomeTable(connections, verbose));
   if (report.left_out > 0) print([`and ${report.left_out} before`]);
-  print([summary(report)]);
+  print([reportLine(report)]);
   if (verbose) printTimings(report);
 }

@@ -1,6 +1,6 @@
 // `tcphup keepalive`.
 
-import type { Connection } from "../../model/connection.ts";
+import type { Connection, Keepalive } from "../../model/connection.ts";
 import { unanswered } from "../../front/journal.ts";
 import { KEEPALIVE_NAMES, resolveValues } from "../../keepalive/values.ts";
 import { keepaliveSysctls } from "../../socket/keepalive_read.ts";
@@ -13,17 +13,10 @@ import {
   type WatchKeepaliveOptions,
 } from "../../set_keepalive.ts";
 import { type Arguments, refuseTogether, watchInterval } from "../flags/arguments.ts";
-import { keepaliveText } from "../output/columns.ts";
-import {
-  endpointText,
-  endText,
-  netnsText,
-  ofAll,
-  outcomeText,
-  ownersText,
-  reasons,
-  told,
-} from "../output/connections.ts";
+import { keepaliveText, parseColumns, type TableColumn, withNetns } from "../output/columns.ts";
+import { endpointText, netnsText, outcomeText, ownersText } from "../output/connections.ts";
+import { endText, ofAll, outcomeReasons, withoutInterrupted } from "../output/report.ts";
+import { connectionTable } from "../output/tables.ts";
 import { DONE, exitCode } from "../flags/exit_codes.ts";
 import { onInterrupt } from "./interrupt.ts";
 import { jsonDocument, jsonLines } from "../output/json.ts";
@@ -31,7 +24,7 @@ import { flagOf, givenValues, warnOfNoEffect } from "../flags/keepalive_values.t
 import { ProgressLine } from "../output/progress.ts";
 import { selectionOf } from "../flags/selection.ts";
 import { printTimings } from "../output/timings.ts";
-import { columns, print, style, warn, write } from "../output/terminal.ts";
+import { print, style, warn, write } from "../output/terminal.ts";
 import { Throttle } from "../output/throttle.ts";
 
 /** Sets keepalive, once or for as long as it is wanted. Returns the exit code. */
@@ -89,55 +82,48 @@ function show(report: KeepaliveReport, args: Arguments): void {
   } else if (args.has("json-lines")) {
     write(jsonLines(connections));
   } else if (args.has("quiet")) {
-    if (exitCode(report) !== DONE) warn(summary(report));
+    if (exitCode(report) !== DONE) warn(reportLine(report));
   } else {
-    const shown = told(connections);
+    const shown = withoutInterrupted(connections);
     if (shown.length > 0) print(table(shown, args.has("verbose")));
-    print([summary(report)]);
+    print([reportLine(report)]);
   }
   if (args.has("verbose") && !args.has("quiet")) printTimings(report);
 }
 
-/** The table of what was done; with the network namespaces, where there are several. */
+/** Lays out what was done, with the network namespaces where there are several. */
 function table(connections: readonly Connection[], verbose: boolean): Iterable<string> {
-  const several = connections.some(({ netns_name }) => netns_name !== undefined);
-  const titles = ["State", "Local", "Remote", "Process", "Before", "After", "Outcome"];
-  return columns(several ? ["Netns", ...titles] : titles, rows(connections, several, verbose));
+  const [state, local, process] = parseColumns("state,local,process");
+  const shown = [state, local, REMOTE, process, BEFORE, AFTER, OUTCOME];
+  return connectionTable(connections, withNetns(shown, connections), verbose);
 }
 
-function* rows(connections: readonly Connection[], several: boolean, verbose: boolean): Generator<string[]> {
-  for (const connection of connections) {
-    const { before, after } = connection;
-    yield [
-      ...(several ? [netnsText(connection)] : []),
-      connection.state,
-      endpointText(connection.src),
-      peerText(connection),
-      ownersText(connection, verbose),
-      before ? keepaliveText(before) : "?",
-      after ? keepaliveText(after) : "?",
-      doneOf(connection),
-    ];
-  }
+const REMOTE: TableColumn = { name: "remote", title: "Remote", text: peerText };
+const BEFORE: TableColumn = { name: "before", title: "Before", text: ({ before }) => knownText(before) };
+const AFTER: TableColumn = { name: "after", title: "After", text: ({ after }) => knownText(after) };
+const OUTCOME: TableColumn = { name: "outcome", title: "Outcome", text: keepaliveOutcome };
+
+function knownText(keepalive: Keepalive | null | undefined): string {
+  return keepalive ? keepaliveText(keepalive) : "?";
 }
 
-/** As ss(8) has it also for a listener, which has no peer. */
+/** Writes the peer as ss(8) does: a listener has none, and ss writes `*` for its port. */
 function peerText({ state, dst }: Connection): string {
   return state === "LISTEN" ? endpointText(dst).replace(/0$/, "*") : endpointText(dst);
 }
 
-function doneOf(connection: Connection): string {
+function keepaliveOutcome(connection: Connection): string {
   const text = outcomeText(connection);
   return connection.after?.enabled ? text : text.replace("keepalive set", "keepalive off");
 }
 
 /** What was done, in one line: "set keepalive on 10 of 11 connections; 1 denied: pid 812 (postgres): needs …". */
-function summary(report: KeepaliveReport): string {
+function reportLine(report: KeepaliveReport): string {
   const { matched, unchanged, interrupted, error, connections } = report;
   if (matched === 0) return "no connections match";
   const same = unchanged === 0 ? [] : [`${unchanged} unchanged`];
   const done = interrupted ? `interrupted: ${doneText(report)}` : doneText(report);
-  return [done, ...same, ...reasons(connections), ...endText(error)].join("; ");
+  return [done, ...same, ...outcomeReasons(connections), ...endText(error)].join("; ");
 }
 
 function doneText({ matched, keepalive_set, would_act = 0, dry_run, values, connections }: KeepaliveReport): string {
@@ -225,7 +211,7 @@ class EventPrinter {
       peerText(connection),
       ownersText(connection, this.#verbose),
       ...(before && after ? [`${keepaliveText(before)} → ${keepaliveText(after)}`] : []),
-      doneOf(connection),
+      keepaliveOutcome(connection),
     ].join(" ");
   }
 }

@@ -10,15 +10,16 @@ import { IDLE_AFTER_MS, summarize, type Summary } from "../../report/summary.ts"
 import { TransientErrors } from "../../report/transient_errors.ts";
 import { isTransient } from "../../model/errors.ts";
 import type { Arguments } from "../flags/arguments.ts";
-import { fittingTable, listTable, sortConnections, withNetns } from "../output/columns.ts";
+import { sortConnections, withNetns } from "../output/columns.ts";
 import { DONE, FAILED, INTERRUPTED } from "../flags/exit_codes.ts";
 import { jsonDocument, jsonLines } from "../output/json.ts";
 import { needsOf, type View, viewOf } from "./ls_options.ts";
 import { ProgressLine } from "../output/progress.ts";
 import { terminalSize } from "../output/screen.ts";
 import { selectionOf } from "../flags/selection.ts";
+import { connectionTable, fittingTable } from "../output/tables.ts";
 import { unreadText } from "../output/timings.ts";
-import { summaryLines, sysctlLines, unreadLine } from "../output/summary.ts";
+import { counted, summaryLines, sysctlLines, unreadLine } from "../output/summary.ts";
 import { print, warn, write as writeAll } from "../output/terminal.ts";
 import { type Frame, repeat, watch } from "./watch.ts";
 
@@ -134,7 +135,7 @@ class List {
     const listing = this.#list();
     const text = this.#textOf(listing);
     const time = new Date().toTimeString().slice(0, 8);
-    const title = `${counted(listing.connections.length)} at ${time}, every ${formatDuration(watch_ms)}`;
+    const title = `${counted(listing.connections.length, "connection")} at ${time}, every ${formatDuration(watch_ms)}`;
     return () => {
       const { lines, remarks } = text(terminalSize().rows - 2);
       return this.#view.summary ? [title, "", ...lines, ...remarks] : [title, ...remarks, "", ...lines];
@@ -160,7 +161,7 @@ class List {
       const shown = connections.slice(0, room);
       const lines = spares
         ? fittingTable(shown, columns, verbose, terminalSize().columns)
-        : listTable(shown, columns, verbose);
+        : [...connectionTable(shown, columns, verbose)];
       const hidden = connections.length - room;
       return { lines: hidden > 0 ? [...lines, `and ${hidden} more`] : lines, remarks: around };
     };
@@ -186,10 +187,6 @@ class List {
   #items(listing: Listing): Iterable<object> {
     return this.#view.summary ? this.#summaryOf(listing).groups : this.#ordered(listing);
   }
-}
-
-function counted(connections: number): string {
-  return `${connections} connection${connections === 1 ? "" : "s"}`;
 }
 
 /** What could not be seen, and why. */

@@ -1,5 +1,5 @@
-// The columns of `tcphup ls`, as data: the table, --columns, --sort and the help are made from this list. Their names are
-// those of ss(8) where it has one.
+// The columns of `tcphup ls`, as data: the table, --columns, --sort and the help are made from this list. A column is named
+// as in ss(8) where ss has it.
 
 import { parseAddress } from "../../model/address.ts";
 import { expectedWord } from "../../model/closest.ts";
@@ -9,30 +9,32 @@ import type { ListOptions } from "../../list.ts";
 import { idleOf } from "../../report/summary.ts";
 import { UsageError } from "../../model/errors.ts";
 import { endpointText, netnsText, ownersText, timerText, timeText } from "./connections.ts";
-import { columns, displayWidth } from "./terminal.ts";
 
-/** What one row is put in order by; null sorts last, in either direction. */
-type Key = number | string | null;
+/** The value that a row is sorted by; null comes last in either direction. */
+type SortKey = number | string | null;
 
-/** A column. */
-export interface Column {
-  /** What --columns and --sort call it. */
+/** A column of a table of connections. */
+export interface TableColumn {
   readonly name: string;
   readonly title: string;
-  /** A few words of help. */
-  readonly help: string;
-  /** What has to be asked for so that it can be shown. */
-  readonly needs?: keyof ListOptions;
   text(connection: Connection, verbose: boolean): string;
-  key(connection: Connection): Key;
 }
 
-/** A column whose text is what it is sorted by. */
+/** A column of `tcphup ls`, under the name that --columns and --sort take. */
+export interface Column extends TableColumn {
+  /** A few words of help. */
+  readonly help: string;
+  /** The part of a connection that the listing has to read for this column. */
+  readonly needs?: keyof ListOptions;
+  key(connection: Connection): SortKey;
+}
+
+/** Makes a column that is sorted by its text. */
 function plain(name: string, title: string, help: string, value: (connection: Connection) => number | string): Column {
   return { name, title, help, text: (connection) => String(value(connection)), key: value };
 }
 
-/** A column made from tcp_info, empty where there is none. */
+/** Makes a column from tcp_info, with "-" where the kernel gave none. */
 function measured(
   name: string,
   title: string,
@@ -54,7 +56,7 @@ function measured(
   };
 }
 
-/** Every column that there is, in the order of the help. */
+/** All columns, in the order of the help. */
 export const COLUMNS: readonly Column[] = [
   plain("state", "State", "the state, as ss spells it", ({ state }) => state),
   plain("recv-q", "Recv-Q", "bytes that the application has not read", ({ rqueue }) => rqueue),
@@ -158,7 +160,7 @@ export const COLUMNS: readonly Column[] = [
 /** The columns of `ss -tno`, and the owner. */
 const DEFAULT_COLUMNS = "state,recv-q,send-q,local,remote,process,timer";
 
-/** What --keepalive adds. */
+/** The columns that --keepalive adds. */
 const KEEPALIVE_COLUMNS = "keepalive,noticed";
 
 function columnNamed(name: string, flag: string): Column {
@@ -169,9 +171,9 @@ function columnNamed(name: string, flag: string): Column {
 }
 
 /**
- * Reads the value of --columns: names with commas in between, after a plus in addition to the usual ones.
+ * Parses the value of --columns: names with commas in between. After a plus they are added to the usual columns.
  *
- * @throws {UsageError} For a column that there is not.
+ * @throws {UsageError} For an unknown column.
  */
 export function parseColumns(text = DEFAULT_COLUMNS, withKeepalive = false): Column[] {
   const listed = text.startsWith("+") ? `${DEFAULT_COLUMNS},${text.slice(1)}` : text;
@@ -179,29 +181,32 @@ export function parseColumns(text = DEFAULT_COLUMNS, withKeepalive = false): Col
   return [...new Set(names.map((name) => columnNamed(name, "columns")))];
 }
 
-/** With the column of the network namespace, where connections are from several. */
-export function withNetns(columns: readonly Column[], connections: readonly Connection[]): readonly Column[] {
+/** Adds the column of the network namespace in front where connections come from several namespaces. */
+export function withNetns(
+  columns: readonly TableColumn[],
+  connections: readonly Connection[],
+): readonly TableColumn[] {
   if (!connections.some(({ netns_name }) => netns_name !== undefined)) return columns;
-  return [...new Set([columnNamed("netns", "columns"), ...columns])];
+  return [...new Set<TableColumn>([columnNamed("netns", "columns"), ...columns])];
 }
 
-/** An order of connections. */
+/** The order of a list. */
 export interface Order {
   readonly column: Column;
   readonly descending: boolean;
 }
 
 /**
- * Reads the value of --sort: a column, after a minus in descending order.
+ * Parses the value of --sort: a column, after a minus in descending order.
  *
- * @throws {UsageError} For a column that there is not.
+ * @throws {UsageError} For an unknown column.
  */
 export function parseOrder(text: string): Order {
   const descending = text.startsWith("-");
   return { column: columnNamed(descending ? text.slice(1) : text, "sort"), descending };
 }
 
-/** The connections in order; those that have nothing to be compared come last. */
+/** Sorts connections. Those without a value in the column come last. */
 export function sortConnections(connections: readonly Connection[], { column, descending }: Order): Connection[] {
   const sign = descending ? -1 : 1;
   const keyed = connections.map((connection) => ({ connection, key: column.key(connection) }));
@@ -214,42 +219,19 @@ export function sortConnections(connections: readonly Connection[], { column, de
   return keyed.map(({ connection }) => connection);
 }
 
-/** What can be spared of the usual columns, the least important first. */
-const SPARABLE = ["recv-q", "send-q", "timer", "local", "state"];
-
-/** The table of a list on a terminal of a width, without columns that can be spared where not all fit. */
-export function fittingTable(
-  connections: readonly Connection[],
-  shown: readonly Column[],
-  verbose: boolean,
-  width: number,
-): string[] {
-  const spared = SPARABLE.find((name) => shown.some((column) => column.name === name));
-  const lines = listTable(connections, shown, verbose);
-  const fits = lines.every((line) => displayWidth(line) <= width);
-  if (fits || spared === undefined) return lines;
-  return fittingTable(connections, shown.filter(({ name }) => name !== spared), verbose, width);
-}
-
-/** The table of a list. */
-export function listTable(connections: readonly Connection[], shown: readonly Column[], verbose: boolean): string[] {
-  const rows = connections.map((connection) => shown.map((column) => column.text(connection, verbose)));
-  return [...columns(shown.map(({ title }) => title), rows)];
-}
-
-/** The names of all columns, for the help. */
+/** Lists the columns for the help. */
 export function columnsHelp(): string {
   const width = Math.max(...COLUMNS.map(({ name }) => name.length));
   return COLUMNS.map(({ name, help }) => `  ${name.padEnd(width)}  ${help}`).join("\n");
 }
 
-/** A keepalive as the sum that it comes to: `7200s+9*75s`. */
+/** Writes keepalive values as the time until a dead peer is noticed: `7200s+9*75s`. */
 export function keepaliveText({ enabled, idle_s, interval_s, count, user_timeout_ms }: Keepalive): string {
   const sum = enabled ? `${idle_s}s+${count}*${interval_s}s` : "off";
   return user_timeout_ms ? `${sum},user-timeout:${user_timeout_ms}ms` : sum;
 }
 
-/** By how soon it gives up; those that are off come after all others. */
+/** Sorts by the time until a dead peer is noticed; keepalive that is off comes last. */
 function keepaliveKey({ enabled, idle_s, interval_s, count }: Keepalive): number {
   return enabled ? idle_s + count * interval_s : Infinity;
 }
@@ -258,7 +240,7 @@ function microsecondsText(us: number): string {
   return `${us / 1000}ms`;
 }
 
-/** An endpoint in the order of addresses, not of their texts: every IPv4 address before every IPv6 address. */
+/** Sorts by the number of an address and not by its text, IPv4 before IPv6. */
 function endpointKey({ address, port }: Endpoint): string {
   const words = parseAddress(address)?.words ?? [];
   return [...words, port].map((word) => word.toString(16).padStart(8, "0")).join("");

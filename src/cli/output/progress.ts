@@ -5,7 +5,8 @@ import type { Progress } from "../../hang_up.ts";
 import { formatDuration } from "../../model/duration.ts";
 import { onPulse } from "../../linux/proc/pulse.ts";
 import { terminalSize } from "./screen.ts";
-import { supportsEscapes, truncate } from "./terminal.ts";
+import { supportsEscapes } from "./terminal.ts";
+import { truncate } from "./width.ts";
 
 const CLEAR_LINE = "\r\x1b[K";
 

@@ -2,7 +2,8 @@
 // as it was.
 
 import { host } from "../../../ffi/deno.ts";
-import { escapeControls, truncate } from "./terminal.ts";
+import { escapeControls } from "./terminal.ts";
+import { truncate } from "./width.ts";
 
 const ENTER = "\x1b[?1049h\x1b[?25l";
 const LEAVE = "\x1b[?25h\x1b[?1049l";

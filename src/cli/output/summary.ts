@@ -1,4 +1,4 @@
-// `--summary`: what would be hit, on one screen.
+// The summary of `--summary` and `--interactive`: the matched connections in groups, on one screen.
 
 import type { Unread } from "../../socket/keepalive_read.ts";
 import { detection, type KeepaliveSysctls } from "../../keepalive/detection.ts";
@@ -6,19 +6,19 @@ import { formatDuration } from "../../model/duration.ts";
 import type { NetnsSysctls } from "../../list.ts";
 import { type Group, IDLE_AFTER_MS, type Summary, type Totals } from "../../report/summary.ts";
 import { endpointText } from "./connections.ts";
-import { columns } from "./terminal.ts";
+import { renderTable } from "./tables.ts";
 
 const HEADER = ["Count", "Destination", "Process", "State", "Idle", "No keepalive", "Recv-Q", "Send-Q"];
 
-/** How many lines a summary of no groups takes. */
-const LINES_AROUND = 3;
+/** The lines of a summary besides its groups: title, blank line and total. */
+const FIXED_LINES = 3;
 
-/** The summary, in at most so many lines. */
+/** Renders a summary in at most `height` lines. */
 export function summaryLines({ total, groups }: Summary, height = Infinity): string[] {
   if (total.count === 0) return ["no connections match"];
-  const room = Math.max(1, height - LINES_AROUND);
+  const room = Math.max(1, height - FIXED_LINES);
   const shown = groups.length > room ? groups.slice(0, room - 1) : groups;
-  const table = [...columns(HEADER, shown.map(rowOf))];
+  const table = [...renderTable(HEADER, shown.map(rowOf))];
   const hidden = groups.slice(shown.length);
   if (hidden.length > 0) {
     table.push(`${sumOf(hidden)}  in ${counted(hidden.length, "more group")}: --json names them all`);
@@ -32,7 +32,7 @@ function rowOf(group: Group): string[] {
   return [String(count), ...cells, String(idle), withoutText(group), String(rqueue), String(wqueue)];
 }
 
-/** Where to; of connections that were accepted, where at and from how many addresses. */
+/** Writes the peer; for accepted connections, the local endpoint and the number of peers. */
 function destinationText({ direction, destination, peers }: Group): string {
   const text = endpointText(destination);
   return direction === "out" ? text : `${text} from ${counted(peers, "peer")}`;
@@ -45,7 +45,7 @@ function processText({ process, pids }: Group): string {
 
 function statesText(states: Totals["states"]): string {
   const entries = Object.entries(states);
-  // With one state only, how many there are stands in front.
+  // The count of a single state is the first column.
   return entries.length === 1 ? entries[0][0] : entries.map(([state, count]) => `${count} ${state}`).join(", ");
 }
 
@@ -68,11 +68,12 @@ function sumOf(groups: readonly Group[]): number {
   return groups.reduce((sum, { count }) => sum + count, 0);
 }
 
-function counted(count: number, noun: string): string {
+/** Writes a number with its noun: `1 connection`, `2 connections`. */
+export function counted(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? "" : "s"}`;
 }
 
-/** What the namespaces say of keepalive, and what comes of it for a peer that dies; those that agree are one line. */
+/** Tells the keepalive sysctls and when they notice a dead peer. Namespaces with the same values share a line. */
 export function sysctlLines(sysctls: readonly NetnsSysctls[]): string[] {
   const namespaces = new Map<string, number[]>();
   for (const { netns, ...settings } of sysctls) {
@@ -100,7 +101,7 @@ function sysctlLine(settings: KeepaliveSysctls): string {
     `never without it, and with data unacknowledged after ${formatDuration(in_flight_ms)}`;
 }
 
-/** Why some keepalive is not known; null when all is. */
+/** Says why the keepalive of some connections is unknown; null when it is known of all. */
 export function unreadLine(unread: readonly Unread[], connections: number): string | null {
   if (unread.length === 0) return null;
   const total = unread.reduce((sum, { count }) => sum + count, 0);

@@ -1,14 +1,8 @@
 // The table of `tcphup ls`: which columns, what is in them, in which order the rows are.
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import {
-  COLUMNS,
-  columnsHelp,
-  listTable,
-  parseColumns,
-  parseOrder,
-  sortConnections,
-} from "../../../src/cli/output/columns.ts";
+import { COLUMNS, columnsHelp, parseColumns, parseOrder, sortConnections } from "../../../src/cli/output/columns.ts";
+import { connectionTable } from "../../../src/cli/output/tables.ts";
 import type { Connection } from "../../../src/model/connection.ts";
 import { UsageError } from "../../../src/model/errors.ts";
 import { sampleConnection, sampleInfo, sampleKeepalive } from "../../harness/sample.ts";
@@ -74,7 +68,7 @@ Deno.test("a process is named with how many others hold the connection", () => {
 
 Deno.test("the name of another process cannot drive the terminal", () => {
   const owners = [{ pid: 4, fd: 3, comm: "\x1b[2Jevil\n\u202e" }];
-  const [, line] = listTable([sampleConnection({ owners })], parseColumns("process,local"), false);
+  const [, line] = connectionTable([sampleConnection({ owners })], parseColumns("process,local"), false);
   assertEquals(line, "4/\\x1b[2Jevil\\x0a\\u202e  10.0.0.7:51234");
 });
 
@@ -155,12 +149,12 @@ Deno.test("a keepalive that is off is later than any other", () => {
 
 Deno.test("the table has a header, and columns as wide as what is in them", () => {
   const connections = [sampleConnection({ wqueue: 123_456_789 }), sampleConnection({ state: "CLOSE-WAIT" })];
-  assertEquals(listTable(connections, parseColumns("state,send-q,remote"), false), [
+  assertEquals([...connectionTable(connections, parseColumns("state,send-q,remote"), false)], [
     "State       Send-Q     Remote",
     "ESTAB       123456789  10.0.0.5:443",
     "CLOSE-WAIT  0          10.0.0.5:443",
   ]);
-  assertEquals(listTable([], parseColumns("state,remote"), false), ["State  Remote"]);
+  assertEquals([...connectionTable([], parseColumns("state,remote"), false)], ["State  Remote"]);
 });
 
 Deno.test("no two columns have one name, and the help has them all", () => {

@@ -1,7 +1,9 @@
 // What a person is told of connections: the table, and the line that sums up.
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { outcomeTable, ownersText, summary } from "../../../src/cli/output/connections.ts";
+import { ownersText } from "../../../src/cli/output/connections.ts";
+import { reportLine } from "../../../src/cli/output/report.ts";
+import { outcomeTable } from "../../../src/cli/output/tables.ts";
 import { forStream } from "../../../src/cli/output/terminal.ts";
 import type { Connection } from "../../../src/model/connection.ts";
 import type { Report } from "../../../src/report/report.ts";
@@ -15,7 +17,7 @@ function table(connections: Connection[], verbose = false): string[] {
 }
 
 function summaryOf(outcomes: readonly string[], given: Partial<Report> = {}): string {
-  return summary(sampleReport(sampleOutcomes(...outcomes), given));
+  return reportLine(sampleReport(sampleOutcomes(...outcomes), given));
 }
 
 /** `text` so many times. */
@@ -83,7 +85,7 @@ Deno.test("nothing that comes from a process or a namespace drives the terminal"
       outcome: "denied",
       error: `pid 7 (${name}): needs CAP_SYS_PTRACE`,
     });
-    const lines = [...table([hostile]), ...table([hostile], true), forStream(summary(sampleReport([hostile])), 1)];
+    const lines = [...table([hostile]), ...table([hostile], true), forStream(reportLine(sampleReport([hostile])), 1)];
     for (const line of lines) assert(!UNPRINTABLE.test(line), JSON.stringify(line));
     assert(lines[1].includes("[31mb") && lines[4].includes("[31mb"), "what can be printed is");
   }
@@ -104,7 +106,7 @@ Deno.test("all of it was done", () => {
 Deno.test("some of it was done, and the rest has reasons", () => {
   const denied = "denied: pid 812 (postgres): needs CAP_SYS_PTRACE";
   assertEquals(
-    summary(sampleReport([
+    reportLine(sampleReport([
       ...sampleOutcomes(...times(10, "hung-up")),
       sampleConnection({ outcome: "denied", error: "pid 812 (postgres): needs CAP_SYS_PTRACE" }),
     ])),

@@ -2,15 +2,9 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { eastAsianWidth } from "get-east-asian-width";
-import {
-  columns,
-  displayWidth,
-  escapeControls,
-  forStream,
-  shorten,
-  style,
-  truncate,
-} from "../../../src/cli/output/terminal.ts";
+import { renderTable } from "../../../src/cli/output/tables.ts";
+import { escapeControls, forStream, shorten, style } from "../../../src/cli/output/terminal.ts";
+import { displayWidth, truncate } from "../../../src/cli/output/width.ts";
 
 Deno.test("a text is as wide as the places that it takes", () => {
   assertEquals(displayWidth("ESTAB"), 5);
@@ -36,11 +30,11 @@ Deno.test("a character that is not combined with another is as wide as Unicode s
 });
 
 Deno.test("columns line up under wide characters", () => {
-  assertEquals([...columns(["A", "B"], [["日本", "1"], ["abc", "2"]])], ["A     B", "日本  1", "abc   2"]);
+  assertEquals([...renderTable(["A", "B"], [["日本", "1"], ["abc", "2"]])], ["A     B", "日本  1", "abc   2"]);
 });
 
 Deno.test("the last column is not padded, and no line ends in spaces", () => {
-  assertEquals([...columns(["A", "B"], [["a", ""], ["b", "bbb"]])], ["A  B", "a", "b  bbb"]);
+  assertEquals([...renderTable(["A", "B"], [["a", ""], ["b", "bbb"]])], ["A  B", "a", "b  bbb"]);
 });
 
 Deno.test("a text is cut where it does not fit, with a sign of it", () => {
@@ -59,7 +53,11 @@ Deno.test("control characters are written out", () => {
 });
 
 Deno.test("columns line up under what is written out", () => {
-  assertEquals([...columns(["A", "B"], [["\x1b", "1"], ["\u202e", "2"]])], ["A       B", "\\x1b    1", "\\u202e  2"]);
+  assertEquals([...renderTable(["A", "B"], [["\x1b", "1"], ["\u202e", "2"]])], [
+    "A       B",
+    "\\x1b    1",
+    "\\u202e  2",
+  ]);
 });
 
 Deno.test("a line that leaves has neither foreign escapes nor, where there is no terminal, colors", () => {

@@ -1,0 +1,71 @@
+// The last line of a report: what was done to how many connections, and why not to the others.
+
+import type { Connection, Outcome } from "../../model/connection.ts";
+import { INTERRUPTED, type Report } from "../../report/report.ts";
+
+/** The outcomes that need no reason. */
+const SUCCESSES: readonly Outcome[] = [
+  "hung-up",
+  "destroyed",
+  "would-hang-up",
+  "would-destroy",
+  "keepalive-set",
+  "would-set-keepalive",
+  "unchanged",
+];
+
+/** The number of reasons that are named for one outcome. */
+const MAX_SHOWN_REASONS = 3;
+
+/** Sums a report up in one line: "hung up on 10 of 11 connections; 1 denied: pid 812 (postgres): needs …". */
+export function reportLine(report: Report): string {
+  const { matched, skipped, gone, refused, error } = report;
+  if (matched === 0) return report.interrupted ? "interrupted: no connections matched" : "no connections match";
+  if (refused !== null) return `nothing touched: ${refused}`;
+  const parts = [report.interrupted ? `interrupted: ${doneText(report)}` : doneText(report)];
+  parts.push(...outcomeReasons(report.connections));
+  const acted = matched - skipped;
+  if (gone !== null && acted > 0) parts.push(gone === acted ? "all gone" : `${gone} of ${acted} gone`);
+  return [...parts, ...endText(error)].join("; ");
+}
+
+/** Says why a command ended early; empty when it did not. */
+export function endText(error: string | null): string[] {
+  return error === null ? [] : [`ended early: ${error}`];
+}
+
+function doneText({ matched, hung_up, destroyed, dry_run, would_act = 0 }: Report): string {
+  if (dry_run) return `would act on ${ofAll(would_act, matched)}`;
+  if (destroyed === 0) return `hung up on ${ofAll(hung_up, matched)}`;
+  return `${hung_up > 0 ? `hung up on ${hung_up} and ` : ""}destroyed ${ofAll(destroyed, matched)}`;
+}
+
+/** Writes a part of a number: `3 of 4 connections`. */
+export function ofAll(count: number, all: number, noun = "connection"): string {
+  const nouns = all === 1 ? noun : `${noun}s`;
+  return count === all ? `${all} ${nouns}` : `${count} of ${all} ${nouns}`;
+}
+
+/** Counts the connections of each outcome that is no success, with the commonest reasons. */
+export function outcomeReasons(connections: readonly Connection[]): string[] {
+  const byOutcome = new Map<Outcome, Map<string, number>>();
+  for (const { outcome, error } of connections) {
+    if (outcome === null || SUCCESSES.includes(outcome)) continue;
+    const errors = byOutcome.get(outcome) ?? new Map<string, number>();
+    byOutcome.set(outcome, errors.set(error ?? "", (errors.get(error ?? "") ?? 0) + 1));
+  }
+  return [...byOutcome].map(([outcome, errors]) => {
+    const total = [...errors.values()].reduce((a, b) => a + b);
+    const common = [...errors].sort(([, a], [, b]) => b - a);
+    const shown = common.slice(0, MAX_SHOWN_REASONS).map(([error, count]) =>
+      error + (common.length > 1 && count > 1 ? ` (${count})` : "")
+    );
+    const more = common.length > MAX_SHOWN_REASONS ? `, and ${common.length - MAX_SHOWN_REASONS} other reasons` : "";
+    return `${total} ${outcome.replaceAll("-", " ")}: ${shown.join(", ")}${more}`;
+  });
+}
+
+/** Drops the connections that an interrupt left untouched: the summary counts them. */
+export function withoutInterrupted(connections: readonly Connection[]): readonly Connection[] {
+  return connections.filter(({ outcome, error }) => outcome !== "skipped" || error !== INTERRUPTED);
+}

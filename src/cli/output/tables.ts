@@ -1,0 +1,94 @@
+// Tables: cells laid out in columns, and connections as rows.
+
+import type { Connection } from "../../model/connection.ts";
+import { parseColumns, type TableColumn, withNetns } from "./columns.ts";
+import { outcomeText } from "./connections.ts";
+import { escapeControls } from "./terminal.ts";
+import { displayWidth } from "./width.ts";
+
+/** The number of rows that are laid out together, so that a long table is never in memory as text. */
+const ROWS_PER_BLOCK = 1000;
+
+/**
+ * Lays rows out in columns, a block of rows at a time. A column is as wide as its widest cell so far, and the last one is
+ * not padded.
+ */
+export function* renderTable(header: readonly string[], rows: Iterable<readonly string[]>): Generator<string> {
+  const widths: number[] = header.map(() => 0);
+  let block: (readonly string[])[] = [];
+  let cellWidths: number[] = [];
+  const take = (cells: readonly string[]) => {
+    const row = cells.map(escapeControls);
+    for (let i = 0; i < row.length - 1; i++) {
+      const width = displayWidth(row[i]);
+      if (width > widths[i]) widths[i] = width;
+      cellWidths.push(width);
+    }
+    block.push(row);
+  };
+  take(header);
+  for (const row of rows) {
+    take(row);
+    if (block.length < ROWS_PER_BLOCK) continue;
+    yield* renderRows(block, cellWidths, widths);
+    block = [];
+    cellWidths = [];
+  }
+  yield* renderRows(block, cellWidths, widths);
+}
+
+/** @param cellWidths The width of each cell, without those of the last column. */
+function* renderRows(
+  rows: readonly (readonly string[])[],
+  cellWidths: readonly number[],
+  widths: readonly number[],
+): Generator<string> {
+  let cell = 0;
+  for (const row of rows) {
+    let line = "";
+    for (let i = 0; i < row.length - 1; i++) line += row[i] + " ".repeat(widths[i] - cellWidths[cell++] + 2);
+    yield (line + row[row.length - 1]).trimEnd();
+  }
+}
+
+/** Lays connections out as rows. */
+export function connectionTable(
+  connections: readonly Connection[],
+  shown: readonly TableColumn[],
+  verbose: boolean,
+): Generator<string> {
+  return renderTable(shown.map(({ title }) => title), connectionRows(connections, shown, verbose));
+}
+
+function* connectionRows(
+  connections: readonly Connection[],
+  shown: readonly TableColumn[],
+  verbose: boolean,
+): Generator<string[]> {
+  for (const connection of connections) yield shown.map((column) => column.text(connection, verbose));
+}
+
+const OUTCOME: TableColumn = { name: "outcome", title: "Outcome", text: outcomeText };
+
+/** Lays out what was done, with the network namespaces where there are several. */
+export function outcomeTable(connections: readonly Connection[], verbose: boolean): Generator<string> {
+  const shown = [...parseColumns("state,local,remote,process"), OUTCOME];
+  return connectionTable(connections, withNetns(shown, connections), verbose);
+}
+
+/** The usual columns that a narrow terminal can do without, the least important first. */
+const DROPPABLE = ["recv-q", "send-q", "timer", "local", "state"];
+
+/** Drops columns until the table fits into `width`, or none is left that a terminal can do without. */
+export function fittingTable(
+  connections: readonly Connection[],
+  shown: readonly TableColumn[],
+  verbose: boolean,
+  width: number,
+): string[] {
+  const dropped = DROPPABLE.find((name) => shown.some((column) => column.name === name));
+  const lines = [...connectionTable(connections, shown, verbose)];
+  const fits = lines.every((line) => displayWidth(line) <= width);
+  if (fits || dropped === undefined) return lines;
+  return fittingTable(connections, shown.filter(({ name }) => name !== dropped), verbose, width);
+}
