@@ -2,38 +2,17 @@
 
 import { getdents64, O_DIRECTORY, open, read } from "./fs.ts";
 
-/** What most files of /proc fit in, kept from one to the next. */
-let scratch = new Uint8Array(16 * 1024);
-const decoder = new TextDecoder();
-
-/** The whole of a text file, such as one of /proc that is read over and over. */
-export function readTextFile(path: string): string {
-  const file = open(null, path);
-  try {
-    let length = 0;
-    for (;;) {
-      const count = read(file, scratch.subarray(length));
-      if (count === 0) return decoder.decode(scratch.subarray(0, length));
-      length += count;
-      if (length === scratch.length) scratch = enlarge(scratch);
-    }
-  } finally {
-    file.close();
-  }
-}
-
-function enlarge(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
-  const larger = new Uint8Array(bytes.length * 2);
-  larger.set(bytes);
-  return larger;
-}
-
 const CHUNK = 64 * 1024;
 
+/** Every read goes through this buffer: /proc is read thousands of times. */
+const scratch = new Uint8Array(CHUNK);
+const decoder = new TextDecoder();
+
 /**
- * The whole of a file, or of whatever else can be read to its end.
+ * Reads a file, or anything else that has an end. A file of /proc may come in pieces of a page, so that only a read of 0 bytes
+ * is the end.
  *
- * @param most Bytes: of a larger file somewhat more than that is read, and no more.
+ * @param most Bytes. Of a larger file reading stops at the first chunk beyond that.
  * @throws {SyscallError}
  */
 export function readWhole(path: string, most = Infinity): Uint8Array {
@@ -41,16 +20,20 @@ export function readWhole(path: string, most = Infinity): Uint8Array {
   try {
     const chunks: Uint8Array[] = [];
     for (let total = 0; total <= most;) {
-      const chunk = new Uint8Array(CHUNK);
-      const length = read(file, chunk);
+      const length = read(file, scratch);
       if (length === 0) break;
       total += length;
-      chunks.push(chunk.subarray(0, length));
+      chunks.push(scratch.slice(0, length));
     }
-    return concatenate(chunks);
+    return chunks.length === 1 ? chunks[0] : concatenate(chunks);
   } finally {
     file.close();
   }
+}
+
+/** Reads a text file. @throws {SyscallError} */
+export function readTextFile(path: string): string {
+  return decoder.decode(readWhole(path));
 }
 
 function concatenate(chunks: readonly Uint8Array[]): Uint8Array {

@@ -2,7 +2,7 @@
 // arithmetic. The kernel's timers are late by up to an eighth of each wait (kernel/time/timer.c), never early.
 
 import { isSyscallError } from "../../ffi/errno.ts";
-import { open, read } from "../../ffi/fs.ts";
+import { readTextFile } from "../../ffi/files.ts";
 import type { Keepalive, KeepaliveValues } from "./values.ts";
 
 /** What a network namespace says where a socket does not; each has its own. Names as under net.ipv4. */
@@ -28,16 +28,6 @@ export const KERNEL_DEFAULTS: Readonly<KeepaliveSysctls> = {
   tcp_rto_max_ms: 120_000,
 };
 
-function readSysctl(name: keyof KeepaliveSysctls): number {
-  const file = open(null, `/proc/sys/net/ipv4/${name}`);
-  try {
-    const buffer = new Uint8Array(32);
-    return Number(new TextDecoder().decode(buffer.subarray(0, read(file, buffer))));
-  } finally {
-    file.close();
-  }
-}
-
 /**
  * Reads the settings of the calling thread's network namespace.
  *
@@ -47,7 +37,7 @@ export function readSysctls(): KeepaliveSysctls {
   const sysctls = { ...KERNEL_DEFAULTS };
   for (const name of Object.keys(sysctls) as (keyof KeepaliveSysctls)[]) {
     try {
-      sysctls[name] = readSysctl(name);
+      sysctls[name] = Number(readTextFile(`/proc/sys/net/ipv4/${name}`));
     } catch (error) {
       // Where the kernel is older than the setting, its value is the constant that it was made from.
       if (name !== "tcp_rto_max_ms" || !isSyscallError(error, "ENOENT")) throw error;

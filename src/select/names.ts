@@ -1,10 +1,10 @@
 // What this host makes of a name: getaddrinfo(3) for hosts and services, if_nametoindex(3) for interfaces, getpwnam(3) for
 // users, the mount of cgroup v2 for cgroups.
 
-import { readWhole } from "../../ffi/files.ts";
 import { isSyscallError } from "../../ffi/errno.ts";
-import { getaddrinfo, ifNameToIndex, LookupError } from "../../ffi/netdb.ts";
+import { readTextFile } from "../../ffi/files.ts";
 import { statx } from "../../ffi/fs.ts";
+import { getaddrinfo, ifNameToIndex, LookupError } from "../../ffi/netdb.ts";
 import { userId } from "../../ffi/passwd.ts";
 import { sockaddrAddress, sockaddrPort } from "../linux/netlink/sockaddr.ts";
 import { cgroupMounts } from "../linux/proc/mountinfo.ts";
@@ -54,8 +54,6 @@ function servicePort(name: string): number | null {
   }
 }
 
-const decoder = new TextDecoder();
-
 /** The names that this host knows. Those of interfaces are the ones of the network namespace that the thread is in. */
 export const systemNames: SystemNames = {
   addresses(host) {
@@ -95,7 +93,7 @@ export const systemNames: SystemNames = {
   },
 
   cgroupId(path) {
-    const [mount] = cgroupMounts(text("/proc/self/mountinfo")).filter(({ unified }) => unified);
+    const [mount] = cgroupMounts(readTextFile("/proc/self/mountinfo")).filter(({ unified }) => unified);
     if (mount === undefined) throw new UsageError(`No cgroup "${path}": cgroup v2 is not mounted here`);
     const below = path.startsWith(`${mount.point}/`) || path === mount.point ? path.slice(mount.point.length) : path;
     try {
@@ -109,7 +107,7 @@ export const systemNames: SystemNames = {
   localPorts() {
     const path = "/proc/sys/net/ipv4/ip_local_port_range";
     try {
-      const [from, to] = text(path).trim().split(/\s+/).map(Number);
+      const [from, to] = readTextFile(path).trim().split(/\s+/).map(Number);
       return { from, to };
     } catch (error) {
       if (!isSyscallError(error)) throw error;
@@ -119,10 +117,6 @@ export const systemNames: SystemNames = {
     }
   },
 };
-
-function text(path: string): string {
-  return decoder.decode(readWhole(path));
-}
 
 /** The index of no interface: the kernel's are positive numbers of an int. */
 const NO_INTERFACE = 0xffffffff;

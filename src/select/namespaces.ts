@@ -12,7 +12,7 @@ import { cgroupsOf, containerOf } from "../linux/proc/cgroup.ts";
 import { areAll, comm, descriptorLimit } from "../linux/proc/process.ts";
 import { type Dumper, ParallelDump, WithoutTcp } from "./parallel_dump.ts";
 import { type DumpRequest, SockDiag } from "../linux/netlink/sock_diag.ts";
-import { openNetlinkNonblocking, openTransport } from "../linux/netlink/socket.ts";
+import { openSockDiag, openSockDiagNonblocking } from "../linux/netlink/socket.ts";
 import { Unsupported, UsageError } from "../model/errors.ts";
 
 /** How much of a container's id is shown, as docker(1) does. */
@@ -30,7 +30,7 @@ export class NamespaceSet {
   readonly #texts: readonly string[] | undefined;
   readonly #excluded: readonly string[];
   readonly #pids: () => readonly number[];
-  readonly #diag = new SockDiag(() => this.#inside(this.#at, openTransport));
+  readonly #diag = new SockDiag(() => this.#inside(this.#at, openSockDiag));
   /** Those that were asked for and may not be entered, each by a name or by a process in it. */
   readonly #forbidden = new Set<string>();
   /** Whether all were asked for at the last look, and not all processes were there to be seen. */
@@ -120,7 +120,7 @@ export class NamespaceSet {
       try {
         const wanted = requests(netns.ino);
         if (wanted.length === 0) continue;
-        const [netlink, hasTcp] = inNetns(netns, () => [openNetlinkNonblocking(), mayHaveTcp()]);
+        const [netlink, hasTcp] = inNetns(netns, () => [openSockDiagNonblocking(), mayHaveTcp()]);
         ahead.set(netns, new PendingDumps(netlink, wanted, hasTcp));
       } catch (error) {
         // Its turn comes again, and then it is noted.

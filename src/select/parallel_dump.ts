@@ -9,7 +9,7 @@ import type { Descriptor } from "../../ffi/descriptor.ts";
 import { allocate } from "../../ffi/memory.ts";
 import { aboutList } from "../../ffi/progress.ts";
 import { extension, INET_DIAG_INFO, InetDiagMsg } from "../linux/netlink/inet_diag.ts";
-import { type DumpRequest, encodeDump, readDatagram, type SockDiag } from "../linux/netlink/sock_diag.ts";
+import { type DumpRequest, encodeDump, readSockets, type SockDiag } from "../linux/netlink/sock_diag.ts";
 
 /** What can list the sockets of a namespace. */
 export type Dumper = Pick<SockDiag, "dump">;
@@ -161,7 +161,7 @@ export class DumpReplay implements Dumper {
   #replay({ sequence, datagrams }: Collection, each: (row: InetDiagMsg) => void): boolean {
     let whole = true;
     for (const { buffer, byteOffset, length } of datagrams) {
-      const left = readDatagram(new DataView(buffer, byteOffset, length), sequence, this.#row, each);
+      const left = readSockets(new DataView(buffer, byteOffset, length), sequence, this.#row, each);
       if (left === "end") return whole;
       if (left !== "more") whole = false;
     }

@@ -4,7 +4,7 @@ import { assert, assertEquals } from "@std/assert";
 import { canTransfer } from "../../ffi/aio.ts";
 import { DumpReplay, ParallelDump, WithoutTcp } from "../../src/select/parallel_dump.ts";
 import type { DumpRequest, SockDiag } from "../../src/linux/netlink/sock_diag.ts";
-import { openNetlinkNonblocking } from "../../src/linux/netlink/socket.ts";
+import { openSockDiagNonblocking } from "../../src/linux/netlink/socket.ts";
 import { datagram, done, FakeKernel, message, refusal, row } from "../linux/netlink/kernel.ts";
 
 const BY_FAMILY = 20;
@@ -113,7 +113,7 @@ Deno.test("dumps that are asked for ahead are what one after the other gives, ho
   for (const count of [3, 300, 1500]) {
     listening(count, (expected) => {
       const ahead = Array.from({ length: 30 }, () => {
-        return new ParallelDump(openNetlinkNonblocking(), [LISTENERS, MPTCP_CONNECTIONS]);
+        return new ParallelDump(openSockDiagNonblocking(), [LISTENERS, MPTCP_CONNECTIONS]);
       });
       try {
         for (const dumps of ahead) {
@@ -131,7 +131,7 @@ Deno.test("a dump behind one that is longer than what is read ahead is asked for
   assert(canTransfer());
   for (const [count, expected] of [[3, []], [1500, [ANEW]]] as [number, number[]][]) {
     listening(count, () => {
-      const dumps = new ParallelDump(openNetlinkNonblocking(), [LISTENERS, MPTCP_CONNECTIONS]);
+      const dumps = new ParallelDump(openSockDiagNonblocking(), [LISTENERS, MPTCP_CONNECTIONS]);
       try {
         const collected = dumps.collect(kernel().diag);
         ports(collected, LISTENERS);
@@ -145,7 +145,7 @@ Deno.test("a dump behind one that is longer than what is read ahead is asked for
 
 Deno.test("a dump that cannot be asked for is asked for anew", () => {
   assert(canTransfer());
-  const closed = openNetlinkNonblocking();
+  const closed = openSockDiagNonblocking();
   closed.close();
   const dumps = new ParallelDump(closed, [LISTENERS]);
   assertEquals(ports(dumps.collect(kernel().diag), LISTENERS), [ANEW]);

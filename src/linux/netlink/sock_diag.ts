@@ -17,21 +17,18 @@ import {
   type SockId,
   TCPDIAG_GETSOCK,
 } from "./inet_diag.ts";
+import { datagramBuffer, type DumpProgress, readDatagram, receiveDump } from "./dump.ts";
 import {
-  align4,
   encodeAttribute,
   encodeMessage,
-  GarbledMessage,
   messageErrno,
   NLM_F_ACK,
   NLM_F_DUMP,
-  NLM_F_DUMP_INTR,
   NLM_F_REQUEST,
-  NLMSG_DONE,
   NLMSG_ERROR,
   NLMSGHDR_SIZE,
 } from "./message.ts";
-import { openTransport, type Transport } from "./socket.ts";
+import { openSockDiag, type Transport } from "./socket.ts";
 
 /** Which sockets to list. */
 export interface DumpRequest {
@@ -47,8 +44,7 @@ export interface DumpRequest {
   readonly bytecode: Uint8Array | null;
 }
 
-/** What the kernel sends at most in one datagram of a dump, and what fits most of its lists in few. */
-const BUFFER_SIZE = 64 * 1024;
+/** How often a dump is asked for before it counts as failed. */
 const ATTEMPTS = 4;
 
 /** The message that asks for a dump. */
@@ -61,61 +57,34 @@ export function encodeDump(request: DumpRequest, sequence: number): Uint8Array {
   return encodeMessage(type, NLM_F_REQUEST | NLM_F_DUMP, sequence, payload, attributes);
 }
 
-/** What is left of a dump after a datagram: `disturbed` is more of one that is inconsistent, `garbled` is no telling. */
-type Left = "more" | "disturbed" | "garbled" | "end";
+/** Names the dump in errors. */
+const DUMP = "sock_diag dump";
 
 /**
- * Reads one datagram of a dump: moves `row` to each socket in it and calls `each`. Returns whether there is more to come,
- * and whether it can be relied upon.
+ * Reads one datagram of a dump: moves `row` to each socket in it, and calls `each` with it.
  *
- * @throws {SyscallError} What the kernel answers in place of a dump, or ends it with.
+ * @throws {SyscallError} The error that the kernel answers with, or ends the dump with.
  */
-export function readDatagram(
+export function readSockets(
   view: DataView,
   sequence: number,
   row: InetDiagMsg,
   each: (row: InetDiagMsg) => void,
-): Left {
-  try {
-    return readMessages(view, sequence, row, each);
-  } catch (error) {
-    if (error instanceof GarbledMessage) return "garbled";
-    throw error;
-  }
-}
-
-function readMessages(view: DataView, sequence: number, row: InetDiagMsg, each: (row: InetDiagMsg) => void): Left {
-  let disturbed = false;
-  for (let offset = 0; offset < view.byteLength;) {
-    if (offset + NLMSGHDR_SIZE > view.byteLength) return "garbled";
-    const length = view.getUint32(offset, true);
-    const end = offset + length;
-    if (length < NLMSGHDR_SIZE || end > view.byteLength) return "garbled";
-    if (view.getUint32(offset + 8, true) === sequence) {
-      const type = view.getUint16(offset + 4, true);
-      if (view.getUint16(offset + 6, true) & NLM_F_DUMP_INTR) disturbed = true;
-      if (type === NLMSG_DONE || type === NLMSG_ERROR) {
-        const errno = messageErrno(view, offset, end);
-        if (errno === null) return "garbled";
-        if (errno !== 0) throw new SyscallError("sock_diag dump", errno);
-        return disturbed ? "garbled" : "end";
-      }
-      if (type === SOCK_DIAG_BY_FAMILY || type === TCPDIAG_GETSOCK) each(row.at(view, offset + NLMSGHDR_SIZE, end));
-    }
-    offset += align4(length);
-  }
-  return disturbed ? "disturbed" : "more";
+): DumpProgress {
+  return readDatagram(view, sequence, DUMP, (type, offset, end) => {
+    if (type === SOCK_DIAG_BY_FAMILY || type === TCPDIAG_GETSOCK) each(row.at(view, offset, end));
+  });
 }
 
 /** A connection to the kernel's sock_diag, in the network namespace in which it was first used. */
 export class SockDiag {
   readonly #open: () => Transport;
   #transport: Transport | null = null;
-  #buffer = new Uint8Array(BUFFER_SIZE);
+  readonly #buffer = datagramBuffer();
   #sequence = 0;
   readonly #row = new InetDiagMsg();
 
-  constructor(open: () => Transport = openTransport) {
+  constructor(open: () => Transport = openSockDiag) {
     this.#open = open;
   }
 
@@ -132,7 +101,8 @@ export class SockDiag {
       aboutList((request.extensions & extension(INET_DIAG_INFO)) !== 0);
       this.#send(encodeDump(request, sequence));
       try {
-        if (this.#receiveDump(sequence, each)) return;
+        const read = (datagram: DataView) => readSockets(datagram, sequence, this.#row, each);
+        if (receiveDump(this.#transport!, this.#buffer, read)) return;
       } catch (error) {
         this.close();
         // What is said of a missing module depends on the request.
@@ -144,25 +114,7 @@ export class SockDiag {
         continue;
       }
       this.close();
-      if (attempt === ATTEMPTS) throw new SyscallError("sock_diag dump", ENOBUFS);
-    }
-  }
-
-  /** Returns whether the dump arrived whole. */
-  #receiveDump(sequence: number, each: (row: InetDiagMsg) => void): boolean {
-    let whole = true;
-    for (;;) {
-      const received = this.#transport!.receive(this.#buffer);
-      if (received > this.#buffer.length) {
-        this.#buffer = new Uint8Array(align4(received));
-        return false;
-      }
-      // A dump that ends without NLMSG_DONE would be waited for forever.
-      if (received === 0) return false;
-      const left = readDatagram(new DataView(this.#buffer.buffer, 0, received), sequence, this.#row, each);
-      if (left === "disturbed") whole = false;
-      if (left === "garbled") return false;
-      if (left === "end") return whole;
+      if (attempt === ATTEMPTS) throw new SyscallError(DUMP, ENOBUFS);
     }
   }
 
@@ -195,8 +147,9 @@ export class SockDiag {
     const sequence = ++this.#sequence;
     this.#send(encodeMessage(type, NLM_F_REQUEST | NLM_F_ACK, sequence, payload));
     for (;;) {
-      const received = Math.min(this.#transport!.receive(this.#buffer), this.#buffer.length);
-      const view = new DataView(this.#buffer.buffer, 0, received);
+      const { bytes } = this.#buffer;
+      const received = Math.min(this.#transport!.receive(bytes), bytes.length);
+      const view = new DataView(bytes.buffer, 0, received);
       if (received < NLMSGHDR_SIZE || view.getUint32(8, true) !== sequence) continue;
       const answer = view.getUint16(4, true);
       if (answer === SOCK_DIAG_BY_FAMILY && received >= NLMSGHDR_SIZE + MSG_SIZE) {

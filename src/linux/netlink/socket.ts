@@ -1,4 +1,4 @@
-// A netlink(7) socket of the family NETLINK_SOCK_DIAG, reduced to what a request and its replies need.
+// Netlink sockets, reduced to what a request and its replies need: netlink(7).
 
 import {
   AF_NETLINK,
@@ -15,7 +15,7 @@ import {
 } from "../../../ffi/socket.ts";
 import type { Descriptor } from "../../../ffi/descriptor.ts";
 
-/** Carries requests to sock_diag and datagrams back. Tests give one of their own. */
+/** Carries requests to the kernel and datagrams back. Tests implement it without a kernel. */
 export interface Transport {
   /** Sends one request. */
   send(request: Uint8Array): void;
@@ -24,28 +24,33 @@ export interface Transport {
   close(): void;
 }
 
-/** The kernel answers at once; this only keeps a lost answer from holding the process forever. */
+/** The kernel answers at once. The timeout keeps a lost answer from blocking the process forever. */
 const RECEIVE_TIMEOUT_S = 10n;
 
 /**
- * Opens a netlink socket. It stays in the network namespace in which it was opened.
+ * Opens a netlink socket of a protocol, such as NETLINK_SOCK_DIAG. The socket stays in the network namespace in which it was
+ * opened.
  *
- * @throws {SyscallError} `EPROTONOSUPPORT` where the kernel has no sock_diag.
+ * @throws {SyscallError} `EPROTONOSUPPORT` where the kernel does not have the protocol.
  */
-export function openNetlink(): Descriptor {
-  const netlink = socket(AF_NETLINK, SOCK_RAW, NETLINK_SOCK_DIAG);
+export function openNetlink(protocol: number): Descriptor {
+  const netlink = socket(AF_NETLINK, SOCK_RAW, protocol);
   setsockoptBytes(netlink, SOL_SOCKET, SO_RCVTIMEO, new Uint8Array(new BigInt64Array([RECEIVE_TIMEOUT_S, 0n]).buffer));
   return netlink;
 }
 
-/** Opens one from which a read fails that finds nothing. */
-export function openNetlinkNonblocking(): Descriptor {
+/** Opens a socket of NETLINK_SOCK_DIAG that never blocks: a read that finds nothing fails with EAGAIN. */
+export function openSockDiagNonblocking(): Descriptor {
   return socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK, NETLINK_SOCK_DIAG);
 }
 
-/** Opens a transport to the kernel, of the same namespace and with the same errors. */
-export function openTransport(): Transport {
-  const netlink = openNetlink();
+/** Opens a transport to sock_diag. Throws as `openNetlink`. */
+export function openSockDiag(): Transport {
+  return transportOver(openNetlink(NETLINK_SOCK_DIAG));
+}
+
+/** Returns a transport that owns `netlink`, and closes it. */
+export function transportOver(netlink: Descriptor): Transport {
   return {
     send: (request) => void send(netlink, request),
     receive: (buffer) => recv(netlink, buffer, MSG_TRUNC),

@@ -1,7 +1,7 @@
 // Control groups, as /proc/PID/cgroup names them: of cgroup v2 and of every hierarchy of v1.
 
-import { entriesOf, readWhole } from "../../../ffi/files.ts";
 import { isSyscallError } from "../../../ffi/errno.ts";
+import { entriesOf, readTextFile } from "../../../ffi/files.ts";
 import { cgroupMounts } from "./mountinfo.ts";
 import { glob, isGlob } from "../../model/glob.ts";
 import { readFile } from "./process.ts";
@@ -99,7 +99,7 @@ const USUAL_POINTS = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
 
 /** Where the hierarchies of control groups are mounted. */
 export function mountPoints(): string[] {
-  const mounts = cgroupMounts(new TextDecoder().decode(readWhole("/proc/self/mountinfo")));
+  const mounts = cgroupMounts(readTextFile("/proc/self/mountinfo"));
   return [...new Set([...USUAL_POINTS, ...mounts.map(({ point }) => point)])];
 }
 

@@ -1,10 +1,11 @@
 // proc(5), as far as it says who holds which descriptor. Read through libc: the runtime's own file functions are
 // slower and ask for more permissions. A process may vanish at any moment, which here is never an error.
 
-import { isSyscallError } from "../../../ffi/errno.ts";
-import { type FileStatus, getdents64, O_DIRECTORY, open, read, readlinkat, statx } from "../../../ffi/fs.ts";
-import type { Descriptor } from "../../../ffi/descriptor.ts";
 import { cString } from "../../../ffi/call.ts";
+import type { Descriptor } from "../../../ffi/descriptor.ts";
+import { isSyscallError } from "../../../ffi/errno.ts";
+import { readTextFile } from "../../../ffi/files.ts";
+import { type FileStatus, getdents64, O_DIRECTORY, open, readlinkat, statx } from "../../../ffi/fs.ts";
 import { avoidsUsers, isAvoided, isLeftOut, markUnresponsive } from "../../../ffi/progress.ts";
 
 /** What a process that has gone, or is going, answers with. */
@@ -17,32 +18,13 @@ const bufferView = new DataView(buffer.buffer);
 
 const utf8 = new TextDecoder();
 
-/** The whole of a file; null when it is gone, or not this user's to read. */
+/** Reads a text file; null when the file is gone, or this user may not read it. */
 export function readFile(path: string): string | null {
-  let file: Descriptor | undefined;
   try {
-    file = open(null, path);
-    return readToEnd(file);
+    return readTextFile(path);
   } catch (error) {
     if (isSyscallError(error, ...GONE, ...DENIED)) return null;
     throw error;
-  } finally {
-    file?.close();
-  }
-}
-
-/** A file of /proc may come in pieces of a page, so only 0 is the end. */
-function readToEnd(file: Descriptor): string {
-  let bytes = buffer;
-  let end = 0;
-  for (;;) {
-    const length = read(file, bytes.subarray(end));
-    if (length === 0) return utf8.decode(bytes.subarray(0, end));
-    end += length;
-    if (end < bytes.length) continue;
-    const larger = new Uint8Array(2 * end);
-    larger.set(bytes);
-    bytes = larger;
   }
 }
 

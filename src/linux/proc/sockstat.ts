@@ -1,11 +1,7 @@
 // /proc/net/sockstat and sockstat6: how many TCP sockets a network namespace has.
 
 import { isSyscallError } from "../../../ffi/errno.ts";
-import { open, read } from "../../../ffi/fs.ts";
-
-const decoder = new TextDecoder();
-/** More than either file has. */
-const buffer = new Uint8Array(4096);
+import { readTextFile } from "../../../ffi/files.ts";
 
 /**
  * Whether the namespace that the thread is in may have TCP sockets: listeners, connections, or what is left of them in
@@ -21,12 +17,7 @@ export function mayHaveTcp(): boolean {
 /** null where there is no such file: without IPv6, say. */
 function textOf(path: string): string | null {
   try {
-    const file = open(null, path);
-    try {
-      return decoder.decode(buffer.subarray(0, read(file, buffer)));
-    } finally {
-      file.close();
-    }
+    return readTextFile(path);
   } catch (error) {
     if (isSyscallError(error)) return null;
     throw error;

@@ -18,7 +18,7 @@ import { decodeMptcpInfo, decodeTcpInfo } from "../../../src/linux/netlink/tcp_i
 import { decodeAddress, decodeLocalRoute } from "../../../src/linux/netlink/rtnetlink.ts";
 import { decodeSockaddr } from "../../../src/linux/netlink/sockaddr.ts";
 import { connectionOf } from "../../../src/select/sockets.ts";
-import { readDatagram } from "../../../src/linux/netlink/sock_diag.ts";
+import { readSockets } from "../../../src/linux/netlink/sock_diag.ts";
 import type { Random } from "../../select/random.ts";
 import { DONE, IPV4_ADDRESS, IPV4_ROUTE, IPV6_ADDRESS, IPV6_ROUTE, MPTCP, TCP } from "./recorded.ts";
 
@@ -91,7 +91,7 @@ export function fuzzSockDiag(random: Random, rounds: number): void {
     if (length < NLMSGHDR_SIZE || view.getUint32(0, true) > length) view = new DataView(view.buffer, 64, length);
     const rows: Row[] = [];
     try {
-      return [readDatagram(view, 1, new InetDiagMsg(), (row) => rows.push(readRow(row))), rows];
+      return [readSockets(view, 1, new InetDiagMsg(), (row) => rows.push(readRow(row))), rows];
     } catch (error) {
       if (!isSyscallError(error)) throw error;
       return error.code;

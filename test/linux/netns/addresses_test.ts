@@ -2,7 +2,8 @@
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { formatPrefix } from "../../../src/model/address.ts";
-import { localAddresses, type Route } from "../../../src/linux/netns/addresses.ts";
+import { localAddresses } from "../../../src/linux/netns/addresses.ts";
+import type { Transport } from "../../../src/linux/netlink/socket.ts";
 import { Unsupported } from "../../../src/model/errors.ts";
 import { datagram, done, message, refusal } from "../netlink/kernel.ts";
 
@@ -22,7 +23,7 @@ function addressesFrom(answer: (sequence: number, attempt: number) => readonly U
   const queue: Uint8Array[] = [];
   let attempts = 0;
   let open = 0;
-  const route: Route = {
+  const route: Transport = {
     send: (request) => {
       const view = new DataView(request.buffer, request.byteOffset);
       const sequence = view.getUint32(8, true);
