@@ -102,8 +102,7 @@ export class Supervisor {
       return false;
     } catch (error) {
       if (error instanceof AstrayError) throw error;
-      // A thread that has gone, or has closed its descriptor, needs nothing.
-      if (isSyscallError(error, "ESRCH", "EBADF") || !isWaiting(this.#listener, id)) return false;
+      if (needsNothing(error) || !isWaiting(this.#listener, id)) return false;
       this.#report(error);
       return false;
     }
@@ -145,4 +144,9 @@ export class Supervisor {
     const thread = tid === 0 ? "a thread that cannot be seen from here" : `thread ${tid}`;
     this.#options.report(`${thread}: ${why}`, error);
   }
+}
+
+/** A thread that has gone, or has closed its descriptor, needs nothing. */
+function needsNothing(error: unknown): boolean {
+  return isSyscallError(error, "ESRCH") || (isSyscallError(error, "EBADF") && error.syscall === "pidfd_getfd");
 }
