@@ -2,7 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { COLUMNS } from "../../src/cli/output/columns.ts";
-import { HOLDERS } from "../../src/cli/flags/completions/offers.ts";
+import { HOLDERS_COMMAND } from "../../src/cli/flags/completions/offers.ts";
 import { COMMANDS } from "../../src/cli/flags/flag.ts";
 import { FLAGS } from "../../src/cli/flags/table.ts";
 import { assertUsageError, Scene } from "../harness/scene.ts";
@@ -192,7 +192,7 @@ systemTest("what is completed for --pid are the processes that hold connections"
   await using home = await Home.make("bash", "unused");
   await Deno.writeTextFile(`${home.path}/tcphup`, `#!/bin/sh\nexec ${TCPHUP.join(" ")} "$@"\n`);
   const env = { PATH: `${home.path}:${Deno.env.get("PATH")}` };
-  const { stdout } = await netns.run(["bash", "-c", HOLDERS], { env });
+  const { stdout } = await netns.run(["bash", "-c", HOLDERS_COMMAND], { env });
   const pids = [scene.client.pid, scene.server.pid].sort((a, b) => a - b);
   assertEquals(stdout, pids.map((pid) => `${pid}\tpython3\n`).join(""));
 });

@@ -20,7 +20,7 @@ import { connectionTable } from "../output/tables.ts";
 import { DONE, exitCode } from "../flags/exit_codes.ts";
 import { onInterrupt } from "./interrupt.ts";
 import { jsonDocument, jsonLines } from "../output/json.ts";
-import { flagOf, givenValues, warnOfNoEffect } from "../flags/keepalive_values.ts";
+import { flagName, givenValues, noEffectWarnings } from "../flags/keepalive_values.ts";
 import { ProgressLine } from "../output/progress.ts";
 import { selectionOf } from "../flags/selection.ts";
 import { printTimings } from "../output/timings.ts";
@@ -51,7 +51,7 @@ export async function keepalive(args: Arguments): Promise<number> {
 }
 
 function checkConflicts(args: Arguments): void {
-  for (const name of KEEPALIVE_NAMES) refuseTogether(args, "off", flagOf(name), "what is off has no values");
+  for (const name of KEEPALIVE_NAMES) refuseTogether(args, "off", flagName(name), "what is off has no values");
   refuseTogether(args, "off", "only-missing", "nothing that is missing can be turned off");
   refuseTogether(args, "json", "json-lines", "one document, or an object a line");
   refuseTogether(args, "watch", "json", "--json-lines prints again and again");
@@ -63,7 +63,7 @@ function optionsOf(args: Arguments): SetKeepaliveOptions {
   const given = givenValues(args);
   if (!off && !args.has("quiet")) {
     const { values, warnings } = resolveValues(given, {}, keepaliveSysctls()?.tcp_keepalive_time);
-    [...warnings, ...warnOfNoEffect(values, listeners)].forEach(warn);
+    [...warnings, ...noEffectWarnings(values, listeners)].forEach(warn);
   }
   return {
     values: given,

@@ -7,7 +7,7 @@ import { emit, parseEmitFormat, plan, valuesWithin } from "../../plan.ts";
 import { UsageError } from "../../model/errors.ts";
 import { type Arguments, refuseTogether } from "../flags/arguments.ts";
 import { DONE } from "../flags/exit_codes.ts";
-import { flagOf, givenValues } from "../flags/keepalive_values.ts";
+import { flagName, givenValues } from "../flags/keepalive_values.ts";
 import { jsonText } from "../output/json.ts";
 import { formatPlan } from "../output/plan.ts";
 import { warn, write } from "../output/terminal.ts";
@@ -37,7 +37,7 @@ export function planCommand(args: Arguments): number {
 function checkConflicts(args: Arguments): void {
   const [surplus] = args.positionals;
   if (surplus !== undefined) throw new UsageError(`Unexpected argument "${surplus}": expected tcphup plan [VALUES]`);
-  for (const name of KEEPALIVE_NAMES) refuseTogether(args, "within", flagOf(name), "it finds the values");
+  for (const name of KEEPALIVE_NAMES) refuseTogether(args, "within", flagName(name), "it finds the values");
   for (const name of ["json", "services", "hosts", "probe-bytes"]) {
     refuseTogether(args, "emit", name, "it prints the values as configuration, and nothing of what they cost");
   }

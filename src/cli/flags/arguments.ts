@@ -1,4 +1,4 @@
-// From the words on the command line to a command, its flags and what is left.
+// The parser of the command line: from words to a command, its flags and its positional arguments.
 
 import { parseDuration, TIME_WITH_UNIT } from "../../model/duration.ts";
 import { expectedWord, meantWord } from "../../model/closest.ts";
@@ -7,24 +7,24 @@ import { type Command, COMMANDS, type Flag } from "./flag.ts";
 import { FLAGS } from "./table.ts";
 import { refuseMistyped } from "./mistyped.ts";
 
-/** A flag that was typed. */
+/** A flag as it was typed. */
 export interface GivenFlag {
   readonly flag: Flag;
-  /** Whether --not stands before it. */
+  /** True after --not. */
   readonly negated?: boolean;
-  /** Empty where one is missing, undefined for a flag that is on or off. */
+  /** Empty where a value is missing, undefined for a flag that takes none. */
   readonly value: string | undefined;
 }
 
-/** What was typed. */
+/** A parsed command line. */
 export class Arguments {
   readonly command: Command;
-  /** Whether the command was named, and not meant by default. */
+  /** False where the command line names no command and `hup` is meant. */
   readonly named: boolean;
   readonly positionals: readonly string[];
-  /** Those of them that stand behind --, or, of run, from the first on; null when there is no -- and no such word. */
+  /** The positionals after `--`, or of `run` from its first positional on; null where there are none of these. */
   readonly afterDoubleDash: readonly string[] | null;
-  /** The flags, in the order in which they were typed. */
+  /** The flags without --not, in the order in which they were typed. */
   readonly flags: readonly GivenFlag[];
   readonly #negated: readonly GivenFlag[];
 
@@ -43,42 +43,43 @@ export class Arguments {
     this.#negated = flags.filter(({ negated }) => negated);
   }
 
-  /** The flags that --not stands before, as if they had been typed without it. */
+  /** Returns the flags after --not, as if they had been typed without it. */
   get negated(): Arguments {
     const flags = this.#negated.map(({ flag, value }) => ({ flag, value }));
     return new Arguments(this.command, this.named, [], flags);
   }
 
-  /** Whether a flag without a value was given. */
+  /** Tells whether a flag that takes no value was given. */
   has(name: string): boolean {
     return this.flags.some(({ flag, value }) => flag.name === name && value === undefined);
   }
 
-  /** Whether a flag was given, with a value or without one. */
+  /** Tells whether a flag was given, with a value or without one. */
   given(name: string): boolean {
     return this.flags.some(({ flag }) => flag.name === name);
   }
 
-  /** The value of a flag, the last one where there are several; undefined when it was not given. */
+  /** Returns the last value of a flag; undefined where the flag was not given. */
   value(name: string): string | undefined {
     return this.values(name).at(-1);
   }
 
-  /** All values of a flag, in the order in which they were typed. */
+  /** Returns all values of a flag, in the order in which they were typed. */
   values(name: string): readonly string[] {
     return this.flags.filter(({ flag }) => flag.name === name).map(({ value }) => value!);
   }
 
   /**
-   * A time, in milliseconds, as the flag's entry in the table says; undefined when it was not given.
+   * Returns the last value of a flag as a time in milliseconds; undefined where the flag was not given.
    *
-   * @throws {UsageError} When it is none, or longer than `longest_ms`, which is what timers hold unless said.
+   * @param longest_ms The longest time allowed: unless given, the longest that a timer holds.
+   * @throws {UsageError} When the value is no time, or longer than that.
    */
   duration(name: string, longest_ms = MAX_DURATION_MS): number | undefined {
     return this.durations(name, longest_ms).at(-1);
   }
 
-  /** All times of a flag, as `duration`. */
+  /** Returns all values of a flag as times, as `duration` does. */
   durations(name: string, longest_ms = MAX_DURATION_MS): number[] {
     return this.flags.filter(({ flag }) => flag.name === name).map(({ flag, value }) =>
       parseDuration(value!, { label: `--${name}`, bare: flag.bare!, longest_ms })
@@ -86,31 +87,34 @@ export class Arguments {
   }
 }
 
-/** What an int of milliseconds holds: TCP_USER_TIMEOUT and timers alike. */
+/** The largest int: TCP_USER_TIMEOUT and timers count milliseconds in an int. */
 const MAX_DURATION_MS = 2 ** 31 - 1;
 
 /**
- * Reads the command line. The first word that is no flag names the command where it is one and stands before any `--`; else the
- * command is `hup`.
+ * Parses the command line. The first positional before `--` names the command; where it is no command, `hup` is meant.
  *
- * @throws {UsageError} For a flag that there is not, or that the command does not have, for a missing value, for a value
- * where there can be none, and for a command that seems mistyped.
+ * @throws {UsageError} For an unknown flag, one that the command does not have, a missing or superfluous value, and a
+ * mistyped command.
  */
 export function parseArguments(args: readonly string[]): Arguments {
-  const { words, flags, unknown, afterDoubleDash } = tellApart(args);
+  const { words, flags, unknown, afterDoubleDash } = classifyWords(args);
   const [first] = words.length === afterDoubleDash?.length ? [] : words;
   if (first === "help") return parseHelpCommand(words.slice(1));
   const named = COMMANDS.find((command) => command === first);
   if (named === undefined && first !== undefined) refuseMistyped(first);
   const command = named ?? "hup";
   const hint = `see "tcphup${named ? ` ${named}` : ""} --help"`;
-  // A value that is missing may be what looks like an option: --max -x.
-  for (const given of flags) check(given, command, hint);
-  if (unknown.length > 0) throw new UsageError(`Unknown option "${unknown[0]}": ${meantBy(unknown[0]) ?? hint}`);
+  // A missing value is reported first, since the unknown option may be that value: --max -x.
+  for (const given of flags) checkFlag(given, command, hint);
+  if (unknown.length > 0) throw new UsageError(`Unknown option "${unknown[0]}": ${suggestFlag(unknown[0]) ?? hint}`);
   return new Arguments(command, named !== undefined, named ? words.slice(1) : words, flags, afterDoubleDash);
 }
 
-/** `tcphup help [COMMAND]`, as `tcphup [COMMAND] --help`. @throws {UsageError} */
+/**
+ * Parses `tcphup help [COMMAND]` as `tcphup [COMMAND] --help`.
+ *
+ * @throws {UsageError} For an unknown command, and for a second word.
+ */
 function parseHelpCommand([name, surplus]: readonly string[]): Arguments {
   const command = COMMANDS.find((command) => command === name);
   if (command === undefined && name !== undefined) {
@@ -121,27 +125,27 @@ function parseHelpCommand([name, surplus]: readonly string[]): Arguments {
   return new Arguments(command ?? "hup", command !== undefined, [], [help]);
 }
 
-/** Which flag was meant by a word that is none; null when none is near. */
-function meantBy(word: string): string | null {
+/** Suggests a flag for an unknown option; null when none is similar. */
+function suggestFlag(word: string): string | null {
   const [, name] = /^--([a-z][^=]+)/i.exec(word) ?? [];
   const flag = name === undefined ? null : meantWord(name.replaceAll("_", "-"), FLAGS.map(({ name }) => name));
   return flag === null ? null : `did you mean "--${flag}"?`;
 }
 
-/** @throws {UsageError} When both of two flags were given that cannot be meant together. */
+/** @throws {UsageError} When both flags were given, which contradict each other. */
 export function refuseTogether(args: Arguments, one: string, other: string, why: string): void {
   if (args.given(one) && args.given(other)) {
     throw new UsageError(`Options --${one} and --${other} cannot be used together: ${why}`);
   }
 }
 
-/** Looking more often would be a load of its own. */
+/** The shortest interval of --watch. A dump of all sockets more often than this is a load of its own. */
 const SHORTEST_WATCH_MS = 100;
 
 /**
- * How often --watch looks; null without it.
+ * Returns the interval of --watch in milliseconds; null without --watch.
  *
- * @throws {UsageError} When that is too often.
+ * @throws {UsageError} When the interval is too short.
  */
 export function watchInterval(args: Arguments): number | null {
   const watch_ms = args.duration("watch") ?? null;
@@ -149,21 +153,21 @@ export function watchInterval(args: Arguments): number | null {
   throw new UsageError(`--watch=${args.value("watch")} is too often: expected ${SHORTEST_WATCH_MS}ms or more`);
 }
 
-/** The words of a command line by kind. */
+/** The words of a command line, sorted by kind. */
 interface Words {
   readonly words: readonly string[];
   readonly flags: readonly GivenFlag[];
-  /** Words that look like flags and are none. */
+  /** The words that begin with a dash and are no flags. */
   readonly unknown: readonly string[];
   readonly afterDoubleDash: readonly string[] | null;
 }
 
 /**
- * Tells flags from other words, as getopt_long(3) does: `--name`, `--name=VALUE`, `--name VALUE`, `-x`, `-xy`,
- * `-xVALUE`, and none after `--`. parseArgs of @std/cli will not do for a tool that acts: there `-n4` and
- * `--dry-run false` are no dry run.
+ * Tells flags from other words as getopt_long(3) does: `--name`, `--name=VALUE`, `--name VALUE`, `-x`, `-xy` and
+ * `-xVALUE` are flags, and nothing after `--` is one. parseArgs of @std/cli reads `-n4` and `--dry-run false` as no dry
+ * run, which would cut connections.
  */
-function tellApart(args: readonly string[]): Words {
+function classifyWords(args: readonly string[]): Words {
   let afterDoubleDash: string[] | null = null;
   let words: string[] = [];
   const flags: GivenFlag[] = [];
@@ -185,39 +189,39 @@ function tellApart(args: readonly string[]): Words {
       continue;
     }
     const negated = word === "--not";
-    const spelled = flagsIn(negated ? wordAfterNot(rest.shift()) : word);
+    const spelled = parseFlags(negated ? wordAfterNot(rest.shift()) : word);
     if (spelled === null) unknown.push(word);
-    else flags.push(...spelled.map((given) => ({ ...withValue(given, rest), negated })));
+    else flags.push(...spelled.map((given) => ({ ...takeValue(given, rest), negated })));
   }
   return { words, flags, unknown, afterDoubleDash };
 }
 
-function flagsIn(word: string): GivenFlag[] | null {
-  return word.startsWith("--") ? longFlag(word) : shortFlags(word);
+function parseFlags(word: string): GivenFlag[] | null {
+  return word.startsWith("--") ? parseLongFlag(word) : parseShortFlags(word);
 }
 
-/** @throws {UsageError} When it is not one flag that selects. */
+/** @throws {UsageError} When the word after --not is not exactly one selection flag. */
 function wordAfterNot(word: string | undefined): string {
-  const flags = word !== undefined && isFlag(word) ? flagsIn(word) : null;
+  const flags = word !== undefined && isFlag(word) ? parseFlags(word) : null;
   if (flags?.length === 1 && flags[0].flag.negatable) return word!;
   const wrong = word === undefined ? "stands at the end" : `cannot stand before "${word}"`;
   throw new UsageError(`Option "--not" ${wrong}: expected a selection flag after it, as in --not --dst 10.0.0.0/8`);
 }
 
-/** A minus alone is a word like any other: to many programs it means standard input. */
+/** A single dash is no flag: to many programs it means standard input. */
 function isFlag(word: string): boolean {
   return word.startsWith("-") && word !== "-";
 }
 
-/** `--name` or `--name=VALUE`; null when there is no such flag. */
-function longFlag(word: string): GivenFlag[] | null {
+/** Parses `--name` or `--name=VALUE`; null when there is no such flag. */
+function parseLongFlag(word: string): GivenFlag[] | null {
   const [, name, value] = /^--([^=]*)(?:=(.*))?$/s.exec(word)!;
   const flag = FLAGS.find((flag) => flag.name === name);
   return flag ? [{ flag, value }] : null;
 }
 
-/** `-x`, or `-xyz` for `-x -y -z`; what follows the letter of a flag with a value is the value. null as above. */
-function shortFlags(word: string): GivenFlag[] | null {
+/** Parses `-x`, `-xyz` as `-x -y -z`, and `-xVALUE`; null when one of them is no flag. */
+function parseShortFlags(word: string): GivenFlag[] | null {
   const flags: GivenFlag[] = [];
   for (let i = 1; i < word.length; i++) {
     const flag = FLAGS.find(({ short }) => short === word[i]);
@@ -228,21 +232,21 @@ function shortFlags(word: string): GivenFlag[] | null {
   return flags;
 }
 
-/** Takes a value from the words that follow, where the flag has to have one and has none yet. */
-function withValue({ flag, value }: GivenFlag, rest: string[]): GivenFlag {
+/** Takes the value from the following words where the flag needs one and has none yet. */
+function takeValue({ flag, value }: GivenFlag, rest: string[]): GivenFlag {
   if (value !== undefined || flag.value === undefined) return { flag, value };
   const [next] = rest;
-  if (flag.optionalValue !== undefined) return { flag, value: timeIn(rest, flag) ?? flag.optionalValue };
+  if (flag.optionalValue !== undefined) return { flag, value: takeTime(rest, flag) ?? flag.optionalValue };
   const missing = next === undefined || (isFlag(next) && (flag.signed ? next.startsWith("--") : !isNegative(next)));
   return { flag, value: missing ? "" : rest.shift() };
 }
 
 /**
- * The time behind a flag that may stand alone: one with a unit, which can be no DEST or PORT. It is taken from the words.
+ * Takes the time after a flag whose value is optional. Only a time with a unit counts, since it can be no DEST or PORT.
  *
  * @throws {UsageError} For a number, which may be meant as a time or as PORT.
  */
-function timeIn(rest: string[], { name }: Flag): string | undefined {
+function takeTime(rest: string[], { name }: Flag): string | undefined {
   const [next = ""] = rest;
   if (/^\d+$/.test(next)) {
     throw new UsageError(`"--${name} ${next}" may mean a time or PORT: expected --${name}=${next}s, or PORT before it`);
@@ -250,12 +254,12 @@ function timeIn(rest: string[], { name }: Flag): string | undefined {
   return TIME_WITH_UNIT.test(next) ? rest.shift() : undefined;
 }
 
-/** A negative number that is no flag: a value that has to be refused as what it is. */
+/** Tells a negative number from flags, so that a message can quote it as a bad value. */
 function isNegative(word: string): boolean {
-  return /^-\d/.test(word) && shortFlags(word) === null;
+  return /^-\d/.test(word) && parseShortFlags(word) === null;
 }
 
-function check({ flag, value, negated }: GivenFlag, command: Command, hint: string): void {
+function checkFlag({ flag, value, negated }: GivenFlag, command: Command, hint: string): void {
   const spelled = `${negated ? "--not " : ""}--${flag.name}`;
   if (!flag.commands.includes(command)) {
     throw new UsageError(`"tcphup ${command}" has no option "${spelled}": ${hint}`);
@@ -267,9 +271,9 @@ function check({ flag, value, negated }: GivenFlag, command: Command, hint: stri
 }
 
 /**
- * The DEST and PORT of a command that selects connections, as far as they are given.
+ * Returns DEST and PORT of a command that selects connections; undefined where they were not given.
  *
- * @throws {UsageError} When there are more words than that.
+ * @throws {UsageError} For a third word.
  */
 export function destination({ command, positionals }: Arguments): { dst?: string; dport?: string } {
   const [dst, dport, surplus] = positionals;

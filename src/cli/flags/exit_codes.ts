@@ -1,11 +1,11 @@
-// The exit codes, which playbooks rely on.
+// The exit codes. Scripts and playbooks rely on them.
 
 import type { Connection } from "../../model/connection.ts";
 import type { Command } from "./flag.ts";
 
-/** All that matched was done, or nothing matched. */
+/** Everything that matched was done, or nothing matched. */
 export const DONE = 0;
-/** Some of it failed, each named. */
+/** Something failed, and is named. */
 export const FAILED = 1;
 /** Wrong usage; nothing was touched. */
 export const USAGE = 2;
@@ -16,7 +16,7 @@ export const UNABLE = 4;
 /** Ended early by a signal. */
 export const INTERRUPTED = 130;
 
-/** Exit codes, in order, and what each means. */
+/** Exit codes with their meaning, in order. */
 type Meanings = readonly (readonly [code: number, meaning: string])[];
 
 const ACTING: Meanings = [
@@ -34,7 +34,7 @@ const PRINTING: Meanings = [
   [USAGE, "wrong usage"],
 ];
 
-/** What the exit codes of each command mean. */
+/** The exit codes of each command. */
 export const EXIT_CODES: Record<Command, Meanings> = {
   hup: ACTING,
   ls: [
@@ -62,22 +62,22 @@ export const EXIT_CODES: Record<Command, Meanings> = {
   completions: PRINTING,
 };
 
-/** What any command reports that acts on connections. */
+/** The part of a report that decides the exit code. */
 export interface Result {
   readonly matched: number;
   readonly skipped: number;
   readonly failed: number;
   readonly interrupted: boolean;
-  /** What broke when something was done already. */
+  /** The error that ended the command after it had done something. */
   readonly error?: string | null;
-  /** Whether more connections appeared than a guard allowed. */
+  /** True when more connections appeared than --max allows. */
   readonly max_reached?: boolean;
-  /** Why connections may have been missed. */
+  /** The reasons why connections may have been missed. */
   readonly unseen: readonly string[];
   readonly connections: readonly Connection[];
 }
 
-/** The exit code that says what became of the connections. */
+/** Returns the exit code of a command that acts on connections. */
 export function exitCode(report: Result): number {
   const { matched, skipped, failed, connections, error = null, max_reached = false, unseen } = report;
   if (report.interrupted) return INTERRUPTED;

@@ -12,26 +12,29 @@ export type Command = typeof COMMANDS[number];
 export interface Flag {
   /** The long name, without dashes. */
   readonly name: string;
-  /** A single character that means the same. */
+  /** The short name, a single character. */
   readonly short?: string;
-  /** What its value is called in the help; a flag without one is on or off. */
+  /** The name of the value in the help. A flag without it takes no value. */
   readonly value?: string;
-  /** For a time: what a number without a unit may be meant in. One unit is what it counts, of several it is refused. */
+  /**
+   * For a time: the units that a number without a unit may be meant in. One unit is assumed; with several, the number is
+   * refused.
+   */
   readonly bare?: readonly TimeUnit[];
   /**
-   * The value that it has when it stands alone: a time. Such a flag takes another one only after "=", or with a unit:
-   * DEST may follow it.
+   * The value of a flag that is given without one: a time. Since DEST may follow such a flag, it takes a value only after
+   * "=", or a time with a unit.
    */
   readonly optionalValue?: string;
-  /** Its value may begin with a minus. */
+  /** The value may begin with a minus. */
   readonly signed?: boolean;
-  /** Whether --not may stand before it. */
+  /** The flag may follow --not. */
   readonly negatable?: boolean;
   /** One line of help. */
   readonly help: string;
-  /** More of it, for a command's own help. */
+  /** A second paragraph, for the help of a command. */
   readonly more?: string;
-  /** The heading it stands under. */
+  /** The heading of its section in the help. */
   readonly group:
     | "Selection"
     | "Selection by owner"

@@ -1,4 +1,4 @@
-// The help: made from the table of flags.
+// The help, made from the table of flags and the manual of each command.
 
 import { host } from "../../../ffi/deno.ts";
 import { columnsHelp } from "../output/columns.ts";
@@ -8,7 +8,7 @@ import type { Command, Flag } from "./flag.ts";
 import { terminalSize } from "../output/screen.ts";
 import { item, reflow, wrap } from "../output/wrap.ts";
 
-/** What is said of a command, its flags apart. */
+/** The help of a command without its flags. */
 export interface Manual {
   readonly usage: string;
   readonly summary: string;
@@ -136,8 +136,8 @@ Formats of --emit:
   },
 };
 
-/** A command's exit codes in two columns, or in one where two are too wide. */
-function exitCodes(command: Command, width: number): string {
+/** Lists the exit codes of a command in two columns, or in one where two are too wide. */
+function exitCodesHelp(command: Command, width: number): string {
   const codes = EXIT_CODES[command];
   const half = Math.ceil(codes.length / 2);
   const [left, right] = [codes.slice(0, half), codes.slice(half)];
@@ -151,7 +151,7 @@ function exitCodes(command: Command, width: number): string {
   return ["Exit codes:", ...fit ? lines : single].join("\n");
 }
 
-/** The flags that most runs get along with. The others are in a command's own help. */
+/** The flags of the general help. The others are in the help of their commands. */
 const COMMON = [
   "filter",
   "pid",
@@ -174,22 +174,22 @@ const COMMON = [
   "version",
 ];
 
-/** What lines are as wide as where nobody says how wide a terminal is; no line is wider than the other. */
+/** The width of lines: `usual` where standard output is no terminal, at most `greatest` where it is one. */
 const WIDTH = { usual: 80, greatest: 100 };
 
-/** How wide the lines of the help may be, here. */
+/** Returns the width of the help on this standard output. */
 export function helpWidth(): number {
   return host.isTerminal(1) ? Math.min(terminalSize().columns, WIDTH.greatest) : WIDTH.usual;
 }
 
-/** The help of tcphup as a whole: it fits a screen. */
+/** Writes the help of tcphup as a whole. It fits a screen. */
 export function generalHelp(width: number = WIDTH.usual): string {
   const commands = Object.entries(MANUALS).flatMap(([name, { summary }]) =>
     item(`  ${name.padEnd(13)}`, summary, width)
   );
   return `${wrap("tcphup hangs up on TCP connections from outside the programs that hold them", width).join("\n")}
 
-${examplesOf(MANUALS.hup, width)}
+${examplesHelp(MANUALS.hup, width)}
 
 Usage: ${MANUALS.hup.usage}
 ${item("       tcphup COMMAND ...   ", '("tcphup help COMMAND" explains it)', width).join("\n")}
@@ -200,11 +200,11 @@ ${commands.join("\n")}
 ${wrap('Common options ("tcphup hup --help" shows all):', width).join("\n")}
 ${FLAGS.filter(({ name }) => COMMON.includes(name)).flatMap((flag) => flagHelp(flag, false, width)).join("\n")}
 
-${exitCodes("hup", width)}
+${exitCodesHelp("hup", width)}
 `;
 }
 
-/** The help of one command. */
+/** Writes the help of one command. */
 export function commandHelp(command: Command, width: number = WIDTH.usual): string {
   const manual = MANUALS[command];
   return `${wrap(`Usage: ${manual.usage}`, width).join("\n       ")}
@@ -213,11 +213,11 @@ ${wrap(`${capitalize(manual.summary)}.`, width).join("\n")}
 
 ${reflow(manual.text, width).join("\n")}
 
-${flagsOf(command, width)}
-${timesOf(command, width)}
-${examplesOf(manual, width)}
+${flagsHelp(command, width)}
+${timesHelp(command, width)}
+${examplesHelp(manual, width)}
 
-${exitCodes(command, width)}
+${exitCodesHelp(command, width)}
 `;
 }
 
@@ -225,8 +225,8 @@ function capitalize(text: string): string {
   return text[0].toUpperCase() + text.slice(1);
 }
 
-/** Each with what it does behind it, or above it where that is too wide. */
-function examplesOf({ examples }: Manual, width: number): string {
+/** Lists examples with their comment on the same line, or above where that is too wide. */
+function examplesHelp({ examples }: Manual, width: number): string {
   const longest = Math.max(...examples.map(([line]) => line.length));
   const lines = examples.map(([line, what]) => `  ${line.padEnd(longest)}  # ${what}`);
   const fit = lines.every(({ length }) => length <= width);
@@ -234,9 +234,9 @@ function examplesOf({ examples }: Manual, width: number): string {
   return ["Examples:", ...fit ? lines : above].join("\n");
 }
 
-const COLUMN = 26;
+const HELP_COLUMN = 26;
 
-function flagsOf(command: Command, width: number): string {
+function flagsHelp(command: Command, width: number): string {
   const flags = FLAGS.filter(({ commands }) => commands.includes(command));
   const groups = [...new Set(flags.map(({ group }) => group))];
   return groups.map((group) => {
@@ -245,8 +245,8 @@ function flagsOf(command: Command, width: number): string {
   }).join("\n\n");
 }
 
-/** How the times of some flags are written, in a paragraph; nothing where there is none. */
-export function timesOf(command?: Command, width: number = WIDTH.usual): string {
+/** Explains how a time is written, in a paragraph; empty for a command that takes no times. */
+export function timesHelp(command?: Command, width: number = WIDTH.usual): string {
   const flags = FLAGS.filter(({ bare, commands }) => bare && (command === undefined || commands.includes(command)));
   if (flags.length === 0) return "";
   const refusing = flags.filter(({ bare }) => bare!.length > 1).map(({ name }) => `--${name}`).join(", ");
@@ -256,14 +256,14 @@ export function timesOf(command?: Command, width: number = WIDTH.usual): string 
   return `\n${wrap(text, width).join("\n")}\n`;
 }
 
-/** How a flag's value is written behind its name. */
+/** Writes the value of a flag behind its name, as in ` TIME` or `[=TIME]`. */
 export function operandOf({ value, optionalValue }: Flag): string {
   return value === undefined ? "" : optionalValue === undefined ? ` ${value}` : `[=${value}]`;
 }
 
 function flagHelp(flag: Flag, long: boolean, width: number): string[] {
   const { short, name, help, more } = flag;
-  const spelling = `  ${short ? `-${short}, ` : "    "}--${name}${operandOf(flag)}`.padEnd(COLUMN) + "  ";
+  const spelling = `  ${short ? `-${short}, ` : "    "}--${name}${operandOf(flag)}`.padEnd(HELP_COLUMN) + "  ";
   const below = " ".repeat(spelling.length);
   const [first, ...others] = long && more ? [help, more] : [help];
   return [...item(spelling, first, width), ...others.flatMap((text) => item(below, text, width))];

@@ -1,9 +1,9 @@
-// The man page, in the macros of man(7): made from the manuals and the table of flags, like the help.
+// The man page in the macros of man(7), made from the table of flags and the manuals like the help.
 
 import { FLAGS } from "./table.ts";
 import type { Flag } from "./flag.ts";
 import { EXIT_CODES } from "./exit_codes.ts";
-import { MANUALS, operandOf, timesOf } from "./help.ts";
+import { MANUALS, operandOf, timesHelp } from "./help.ts";
 import { VERSION } from "./version.ts";
 
 const SEE_ALSO = [
@@ -15,7 +15,7 @@ const SEE_ALSO = [
   "ss(8)",
 ];
 
-/** tcphup.1. */
+/** Writes tcphup.1. */
 export function manPage(): string {
   const manuals = Object.entries(MANUALS);
   return [
@@ -32,7 +32,7 @@ export function manPage(): string {
       ...text.split("\n").flatMap(textLine),
     ]),
     ".SH OPTIONS",
-    roff(timesOf().trim().replaceAll("\n", " ")),
+    roff(timesHelp().trim().replaceAll("\n", " ")),
     ...[...new Set(FLAGS.map(({ group }) => group))].flatMap((group) => [
       `.SS ${group}`,
       ...FLAGS.filter((flag) => flag.group === group).flatMap(option),
@@ -51,7 +51,7 @@ export function manPage(): string {
   ].join("\n");
 }
 
-/** The exit codes, of the commands that have the same together. */
+/** Lists the exit codes. Commands with the same codes share a section. */
 function exitStatus(): string[] {
   const commands = Map.groupBy(Object.entries(EXIT_CODES), ([, codes]) => codes);
   return [...commands].flatMap(([codes, entries]) => [
@@ -60,18 +60,18 @@ function exitStatus(): string[] {
   ]);
 }
 
-/** Text as roff takes it: its escape character, and what it would take for typography. */
+/** Escapes a text for roff: the escape character, and the characters that roff replaces by typographic ones. */
 function escape(text: string): string {
   const names: Record<string, string> = { "\\": "\\e", "'": "\\(aq", "`": "\\(ga", "^": "\\(ha", "~": "\\(ti" };
   return text.replace(/[\\'`^~]/g, (character) => names[character]).replace(/^\./, "\\&.");
 }
 
-/** What is typed as it stands: every dash is a minus, not a hyphen. */
+/** Escapes a text that is typed as it stands: every dash is a minus and no hyphen. */
 function literal(text: string): string {
   return escape(text).replaceAll("-", "\\-");
 }
 
-/** Prose, in which only flags have to be typed as they stand. */
+/** Escapes prose: only the dashes of flags are minuses. */
 function roff(text: string): string {
   return escape(text).replace(/(?<![\w-])--?\w[\w-]*/g, (flag) => flag.replaceAll("-", "\\-"));
 }
@@ -85,8 +85,8 @@ function tagged(tag: string, text: string): string[] {
 }
 
 /**
- * One line of a manual's text. One in which several blanks stand after the first word is an item of a list; one further
- * to the right goes on with it.
+ * Formats a line of a manual's text. A line with several blanks after its first word is an item of a list. Its
+ * continuation lines are indented further.
  */
 function textLine(line: string): string[] {
   if (line === "") return [".PP"];

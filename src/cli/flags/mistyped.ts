@@ -1,14 +1,14 @@
-// Words in the place of DEST that are commands, mistyped or another tool's. One of them may be a host as well, or resolve
-// because the DNS has a wildcard: it is never looked up, since whoever types `tcphup list` wants nothing cut.
+// Words in the place of DEST that look like commands, mistyped or of another tool. Such a word is never looked up in the
+// DNS, where a host or a wildcard may have it: `tcphup list` is meant to cut nothing.
 
 import { nearest } from "../../model/closest.ts";
 import { UsageError } from "../../model/errors.ts";
 import { COMMANDS } from "./flag.ts";
 
-/** The words that may be mistyped: those that do something themselves. */
+/** The words that are compared with a mistyped one. */
 const OWN = [...COMMANDS, "help", "version"] as const;
 
-/** What people type who know another tool, by what does it here. */
+/** The commands of other tools, by the command of tcphup that does the same. */
 const FOREIGN: Readonly<Record<string, readonly string[]>> = {
   "tcphup ls": ["list", "show", "view", "find", "netstat", "ss"],
   "tcphup ls --watch": ["watch", "follow", "tail", "top"],
@@ -20,23 +20,23 @@ const FOREIGN: Readonly<Record<string, readonly string[]>> = {
   "tcphup help": ["usage", "man"],
 };
 
-/** Words that begin a filter of ss(8). */
+/** The words that begin a filter of ss(8). */
 const FILTER_WORDS = ["dst", "src", "dport", "sport", "state", "exclude"];
 
 /**
- * Refuses a first word that can have been meant as a command. What has a dot or a colon in it cannot.
+ * Refuses a first word that may have been meant as a command. A word with a dot or a colon is always DEST.
  *
- * @throws {UsageError}
+ * @throws {UsageError} With the command that was probably meant.
  */
 export function refuseMistyped(word: string): void {
-  const meant = meantBy(word);
+  const meant = suggestCommand(word);
   if (meant === null) return;
   throw new UsageError(
     `"${word}" is not a command: did you mean "${meant}"? For a host of that name, write "tcphup hup ${word}"`,
   );
 }
 
-function meantBy(word: string): string | null {
+function suggestCommand(word: string): string | null {
   const typed = word.toLowerCase();
   if (FILTER_WORDS.includes(typed)) return `tcphup -f '${typed} ...'`;
   const [foreign] = Object.entries(FOREIGN).find(([, words]) => words.includes(typed)) ?? [];

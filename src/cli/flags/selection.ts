@@ -1,17 +1,21 @@
-// The words and flags that select connections.
+// The selection of connections, from DEST, PORT and the selection flags.
 
 import { isAnyAddress, isAnyPort } from "../../select/destination.ts";
 import type { Criteria, Selection } from "../../select/criteria.ts";
 import { UsageError } from "../../model/errors.ts";
 import { type Arguments, destination } from "./arguments.ts";
 
-/** DEST, PORT and the flags that select. */
+/**
+ * Returns the selection that was typed.
+ *
+ * @throws {UsageError} For -4 with -6, a third word, and a bad --idle-for.
+ */
 export function selectionOf(args: Arguments): Selection {
   const [four, six] = [args.has("ipv4"), args.has("ipv6")];
   if (four && six) throw new UsageError("Options -4 and -6 together select nothing: give one, or neither for both");
   const { dst, dport } = destination(args);
   const chosen = criteriaOf(args);
-  // The word any is no alternative to what flags say, which would then count for nothing.
+  // "any" beside --dst or --dport adds nothing: as an alternative it would make those flags meaningless.
   const anywhere = dst === undefined || (isAnyAddress(dst) && chosen.dst.length + chosen.dst_file.length > 0);
   const anyPort = dport === undefined || (isAnyPort(dport) && chosen.dport.length > 0);
   return {
@@ -25,7 +29,7 @@ export function selectionOf(args: Arguments): Selection {
   };
 }
 
-/** The criteria that DEST and PORT are joined to, as lists. */
+/** The criteria that DEST and PORT are added to, as lists. */
 type Peers = Record<"dst" | "dst_file" | "dport", readonly string[]>;
 
 function criteriaOf(args: Arguments): Criteria & Peers {
@@ -56,10 +60,10 @@ function criteriaOf(args: Arguments): Criteria & Peers {
   };
 }
 
-/** tcp_info has a u32 of milliseconds. */
+/** The largest u32: tcp_info counts milliseconds in a u32. */
 const LONGEST_MS = 2 ** 32 - 1;
 
-/** Of several times the shortest, since each is an alternative. */
+/** Returns the shortest of several times, since each is an alternative. */
 function idleTime(args: Arguments): number | undefined {
   const times = args.durations("idle-for", LONGEST_MS);
   if (times.includes(0)) {

@@ -1,4 +1,4 @@
-// The flags that select connections, as data. Their names are those of ss(8) and of the kernel where it has one.
+// The flags that select connections, as data. A flag is named as in ss(8) or the kernel where these have a name.
 
 import { STATE_NAMES } from "../../model/tcp_states.ts";
 import type { Command, Flag } from "./flag.ts";
@@ -163,7 +163,7 @@ const CRITERIA: readonly Criterion[] = [
 
 const criteria: readonly Flag[] = CRITERIA.map((criterion) => ({ ...criterion, commands: SELECTING, negatable: true }));
 
-function withName(name: string): Flag {
+function criterionNamed(name: string): Flag {
   return criteria.find((flag) => flag.name === name)!;
 }
 
@@ -191,11 +191,11 @@ const NOT: Flag = {
   commands: SELECTING,
 };
 
-/** All of them, in the order of the help. */
+/** The selection flags, in the order of the help. */
 export const SELECTION_FLAGS: readonly Flag[] = [
   ...criteria.filter(({ group }) => group === "Selection"),
   NOT,
-  withName("pid"),
+  criterionNamed("pid"),
   CHILDREN,
   ...criteria.filter(({ group, name }) => group === "Selection by owner" && name !== "pid"),
   MISSING_OK,

@@ -1,13 +1,14 @@
-// The flags of the command line, as data: the parser and the help are made from this table.
+// The flags of the command line, as data: parser, help, man page, completions and the Ansible module are made from this
+// table.
 
 import { type Command, COMMANDS, type Flag } from "./flag.ts";
 import { SELECTING, SELECTION_FLAGS } from "./selection_flags.ts";
 
 const reporting: readonly Command[] = ["hup", "ls", "keepalive", "plan", "doctor"];
-/** Those that take keepalive values. */
+/** The commands that take keepalive values. */
 const valued: readonly Command[] = ["keepalive", "run", "plan"];
 
-/** Every flag, in the order of the help. */
+/** All flags, in the order of the help. */
 export const FLAGS: readonly Flag[] = [
   ...SELECTION_FLAGS,
   {

@@ -1,17 +1,17 @@
-// Values of flags that are neither texts nor times: counts, rates, percentages.
+// The values of flags that are numbers: counts, rates and percentages.
 
 import { UsageError } from "../../model/errors.ts";
 
-/** The highest rate: faster than that no pause is long enough to be one. */
+/** The highest rate. Above this rate a timer cannot space the cuts. */
 const MAX_PER_S = 10_000;
 
-/** What the units of a rate are in seconds. */
+/** The units of a rate, in seconds. */
 const RATE_UNITS = { s: 1, m: 60, h: 3600 } as const;
 
 /**
- * A rate such as `50/s`, `20/m` or `0.5/s`, as so many a second.
+ * Parses a rate such as `50/s`, `20/m` or `0.5/s`. Returns the number per second.
  *
- * @throws {UsageError}
+ * @throws {UsageError} When the text is no rate, or out of range.
  */
 export function parseRate(name: string, text: string): number {
   const [, digits, unit] = /^(\d+(?:\.\d+)?)\/([smh])$/.exec(text) ?? [];
@@ -30,9 +30,9 @@ export function parseRate(name: string, text: string): number {
 }
 
 /**
- * A percentage such as `50` or `50%`, as a fraction.
+ * Parses a percentage such as `50` or `50%`. Returns it as a fraction.
  *
- * @throws {UsageError}
+ * @throws {UsageError} When the text is no percentage, or above 100.
  */
 export function parsePercentage(name: string, text: string): number {
   const [, digits] = /^(\d+(?:\.\d+)?)%?$/.exec(text) ?? [];
@@ -41,9 +41,9 @@ export function parsePercentage(name: string, text: string): number {
 }
 
 /**
- * A whole number from 1 on.
+ * Parses a whole number above 0.
  *
- * @throws {UsageError}
+ * @throws {UsageError} When the text is none.
  */
 export function parseCount(name: string, text: string): number {
   const count = Number(text);

@@ -1,6 +1,6 @@
-// The version, from the project's own description of itself.
+// The version, from deno.json.
 
 import description from "../../../deno.json" with { type: "json" };
 
-/** Semantic version, such as `1.2.3`. */
+/** The semantic version, such as `1.2.3`. */
 export const VERSION: string = description.version;

@@ -1,7 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { parseArguments } from "../../../src/cli/flags/arguments.ts";
 import { FLAGS } from "../../../src/cli/flags/table.ts";
-import { flagOf, givenValues, warnOfNoEffect } from "../../../src/cli/flags/keepalive_values.ts";
+import { flagName, givenValues, noEffectWarnings } from "../../../src/cli/flags/keepalive_values.ts";
 import { KEEPALIVE_FIELDS, KEEPALIVE_NAMES, SYSTEM_VALUES } from "../../../src/keepalive/values.ts";
 import { UsageError } from "../../../src/model/errors.ts";
 
@@ -11,7 +11,7 @@ function given(...args: string[]) {
 
 Deno.test("every value has a flag, whose help states its default and, where it is narrower than an int, its range", () => {
   for (const name of KEEPALIVE_NAMES) {
-    const flag = FLAGS.find((flag) => flag.name === flagOf(name));
+    const flag = FLAGS.find((flag) => flag.name === flagName(name));
     assertEquals(flag?.group, "Values", name);
     const { minimum, maximum, initial } = KEEPALIVE_FIELDS[name];
     if (initial !== 0) assertEquals(flag?.help.includes(`default ${initial}`), true, name);
@@ -41,9 +41,9 @@ Deno.test("the range is stated for what is out of it", () => {
 
 Deno.test("values that open connections do not feel", () => {
   const values = { ...SYSTEM_VALUES, syncnt: 3, maxseg: 1000, window_clamp: 4000, defer_accept_s: 5 };
-  const all = warnOfNoEffect(values, false);
+  const all = noEffectWarnings(values, false);
   assertEquals(all.map((warning) => warning.split(" ")[0]), ["maxseg", "syncnt", "defer-accept"]);
   assertEquals(all[2], "defer-accept has no effect on open connections, only on listeners (--listeners)");
-  assertEquals(warnOfNoEffect(values, true).map((warning) => warning.split(" ")[0]), ["syncnt"]);
-  assertEquals(warnOfNoEffect(SYSTEM_VALUES, false), []);
+  assertEquals(noEffectWarnings(values, true).map((warning) => warning.split(" ")[0]), ["syncnt"]);
+  assertEquals(noEffectWarnings(SYSTEM_VALUES, false), []);
 });

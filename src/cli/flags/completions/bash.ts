@@ -1,4 +1,4 @@
-// Completions for bash(1). They need nothing but bash; where bash-completion is there it loads them by their name.
+// The completions for bash(1). They need nothing but bash; bash-completion, where installed, loads them by name.
 
 import { type Command, COMMANDS, type Flag } from "../flag.ts";
 import { FLAGS } from "../table.ts";
@@ -6,7 +6,7 @@ import {
   allOffers,
   flagsOf,
   functionName,
-  HOLDERS,
+  HOLDERS_COMMAND,
   type Offer,
   offerFor,
   operandsOf,
@@ -15,10 +15,10 @@ import {
   valuedFlags,
 } from "./offers.ts";
 
-/** Commands that print what a source lists, a line each. `$1` is what has been typed. */
+/** The commands that list a source, an item a line. `$1` is the value typed so far. */
 const SOURCES: Record<Source, string> = {
   file: 'compgen -f -- "$1"',
-  holder: `${HOLDERS} | cut -f 1`,
+  holder: `${HOLDERS_COMMAND} | cut -f 1`,
   host: "compgen -A hostname",
   interface: "ls /sys/class/net",
   netns: "ls /run/netns 2>/dev/null",
@@ -27,7 +27,7 @@ const SOURCES: Record<Source, string> = {
   user: "compgen -u",
 };
 
-/** The completions for bash, as a script to be sourced. */
+/** Writes the completions for bash, as a script to be sourced. */
 export function bashCompletions(): string {
   return `# bash completions for tcphup, made by "tcphup completions bash"
 
@@ -111,11 +111,11 @@ complete -F _tcphup tcphup
 }
 
 function offerFunction(offer: Offer): string {
-  const { words, source, list, signed, begun } = offer;
+  const { words, source, list, signed, needsPrefix } = offer;
   const offered = list ? "${1##*[,+]}" : signed ? "${1#-}" : "$1";
   const arguments_ = offered === "$1" ? '"$1"' : `"${offered}" "\${1%"${offered}"}"`;
   const lines = [
-    ...begun ? ["[[ $1 ]] || return"] : [],
+    ...needsPrefix ? ["[[ $1 ]] || return"] : [],
     ...source === "file" ? ["compopt -o filenames"] : [],
     ...words ? [`_tcphup_offer ${arguments_} < <(printf '%s\\n' ${words.join(" ")})`] : [],
     ...source ? [`_tcphup_offer ${arguments_} < <(${SOURCES[source]})`] : [],

@@ -1,4 +1,4 @@
-// Completions for fish(1).
+// The completions for fish(1).
 
 import { type Command, COMMANDS, type Flag } from "../flag.ts";
 import { FLAGS } from "../table.ts";
@@ -6,7 +6,7 @@ import { MANUALS } from "../help.ts";
 import {
   allOffers,
   functionName,
-  HOLDERS,
+  HOLDERS_COMMAND,
   type Offer,
   offerFor,
   operandsOf,
@@ -14,10 +14,10 @@ import {
   valuedFlags,
 } from "./offers.ts";
 
-/** Commands that print what a source lists, a line each. */
+/** The commands that list a source, an item a line. */
 const SOURCES: Record<Source, string> = {
   file: "__fish_complete_path (commandline -ct | string replace -r -- '^--[^=]*=' '')",
-  holder: HOLDERS,
+  holder: HOLDERS_COMMAND,
   host: "__fish_print_hostnames",
   interface: "__fish_print_interfaces",
   netns: "path basename /run/netns/*",
@@ -26,7 +26,7 @@ const SOURCES: Record<Source, string> = {
   user: "__fish_complete_users",
 };
 
-/** The completions for fish: the file `tcphup.fish` of a directory in $fish_complete_path, or to be sourced. */
+/** Writes the completions for fish: the file `tcphup.fish` of a directory in $fish_complete_path, or to be sourced. */
 export function fishCompletions(): string {
   return `# fish completions for tcphup, made by "tcphup completions fish"
 
@@ -95,20 +95,20 @@ ${FLAGS.map(flagLine).join("\n")}
 `;
 }
 
-/** Text as one word of fish. */
+/** Quotes a text as one word of fish. */
 function quote(text: string): string {
   return `'${text.replace(/['\\]/g, "\\$&")}'`;
 }
 
-/** What has been typed of a value, without the flag before it, which fish 4 has in the token as well. */
+/** Sets $typed to the value before the cursor. fish 4 has the flag in the same token. */
 const TYPED = "set -l typed (commandline -ct | string replace -r -- '^--[^=]*=' '')";
 
 function offerFunction(offer: Offer): string {
-  const { words, source, list, signed, begun } = offer;
+  const { words, source, list, signed, needsPrefix } = offer;
   const prefix = list ? "'^.*[,+]'" : signed ? "'^-'" : null;
   const lines = [
-    ...begun || prefix ? [TYPED] : [],
-    ...begun ? ['test -n "$typed"; or return'] : [],
+    ...needsPrefix || prefix ? [TYPED] : [],
+    ...needsPrefix ? ['test -n "$typed"; or return'] : [],
     ...prefix ? [`set -l before (string match -r -- ${prefix} $typed)`] : [],
     ...words ? [`printf '%s\\n' ${prefix ? '"$before"' : ""}(string split ' ' '${words.join(" ")}')`] : [],
   ];
@@ -134,7 +134,7 @@ function flagLine(flag: Flag): string {
     `complete -c tcphup -n '_tcphup_in ${commands.join(" ")}'`,
     ...short ? [`-s ${short}`] : [],
     `-l ${name}`,
-    // -x: its value is a word of its own, and no file unless that is offered.
+    // -x: the value is a word of its own, and files are not offered for it.
     ...value !== undefined && optionalValue === undefined ? ["-x"] : [],
     ...offer ? [`-a '(${functionName(offer)})'`] : [],
     `-d ${quote(help)}`,

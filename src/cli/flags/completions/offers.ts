@@ -1,4 +1,4 @@
-// What a shell can offer where a word is missing: the same for every shell.
+// The words that a shell offers for a value or an operand, the same for every shell.
 
 import { EMIT_FORMATS } from "../../../keepalive/emit.ts";
 import { STATE_NAMES } from "../../../model/tcp_states.ts";
@@ -8,33 +8,33 @@ import { FLAGS } from "../table.ts";
 import { MANUALS } from "../help.ts";
 import { COLOR_CHOICES } from "../../output/terminal.ts";
 
-/** Something that every shell knows how to list, or tcphup: the processes that hold connections. */
+/** A list of words that the shell makes; `holder` is made by tcphup: the processes that hold connections. */
 export type Source = "file" | "holder" | "host" | "interface" | "netns" | "process" | "service" | "user";
 
-/** What is offered for a value or an operand. */
+/** The completions of a value or an operand. */
 export interface Offer {
-  /** A name for the shell's function that offers it. */
+  /** The flag with its dashes, or the operand as the help names it. */
   readonly name: string;
   readonly words?: readonly string[];
   readonly source?: Source;
-  /** Whether the value is several of the words with commas in between. */
+  /** The value is a list of words with commas in between. */
   readonly list?: boolean;
-  /** Whether a minus may stand before it. */
+  /** The value may begin with a minus. */
   readonly signed?: boolean;
-  /** Whether it is offered only once something of it has been typed: what stands alone a shell fills in by itself. */
-  readonly begun?: boolean;
+  /** Nothing is offered before the first character: a shell fills in a single offer by itself. */
+  readonly needsPrefix?: boolean;
 }
 
 const columnNames = COLUMNS.map(({ name }) => name);
 
 /**
- * By the flag whose value it is, or by what the help calls the operand. Where nothing stands nothing is offered. `any` and
- * `all` are not either: nobody is to cut everything by the Tab key and Enter.
+ * The offers of all flags and operands that have one. `any` and `all` are never offered, so that Tab and Enter cannot cut
+ * everything.
  */
 const OFFERS: readonly Offer[] = [
-  { name: "DEST", source: "host", begun: true },
+  { name: "DEST", source: "host", needsPrefix: true },
   { name: "PORT", source: "service" },
-  { name: "--dst", source: "host", begun: true },
+  { name: "--dst", source: "host", needsPrefix: true },
   { name: "--src", source: "host" },
   { name: "--dport", source: "service" },
   { name: "--sport", source: "service" },
@@ -51,39 +51,39 @@ const OFFERS: readonly Offer[] = [
   { name: "--color", words: COLOR_CHOICES },
 ];
 
-/** What is offered for the value of a flag. */
+/** Returns the offer for the value of a flag. */
 export function offerFor({ name }: Flag): Offer | undefined {
   return OFFERS.find((offer) => offer.name === `--${name}`);
 }
 
-/** The flags whose value is a word of its own, in each of their spellings. */
+/** Returns the flags whose value is a word of its own, in each of their spellings. */
 export function valuedFlags(): string[] {
   return FLAGS.filter(({ value, optionalValue }) => value !== undefined && optionalValue === undefined).flatMap(
     spellings,
   );
 }
 
-/** A flag as it is typed: `-n`, `--dry-run`. */
+/** Returns the spellings of a flag: `-n`, `--dry-run`. */
 export function spellings({ name, short }: Flag): string[] {
   return short ? [`-${short}`, `--${name}`] : [`--${name}`];
 }
 
-/** The flags of a command. */
+/** Returns the flags of a command. */
 export function flagsOf(command: Command): Flag[] {
   return FLAGS.filter(({ commands }) => commands.includes(command));
 }
 
 /** The words of a command that are not flags. */
 export interface Operands {
-  /** What is offered for each, in order. */
+  /** The offer for each operand, in order. */
   readonly offers: readonly Offer[];
-  /** Whether a program and its arguments follow behind `--`. */
+  /** A program and its arguments follow after `--`. */
   readonly program: boolean;
 }
 
 /**
- * Reads a command's operands from its usage, such as `tcphup ls DEST [PORT] [OPTIONS]`. Words in small letters with bars
- * in between stand for themselves.
+ * Reads the operands of a command from its usage, such as `tcphup ls DEST [PORT] [OPTIONS]`. Lower-case words with bars in
+ * between are offered as they are.
  */
 export function operandsOf(command: Command): Operands {
   const words = MANUALS[command].usage.replace("[hup]", "hup").replaceAll(/[[\]]/g, "").split(" ").slice(1);
@@ -96,20 +96,21 @@ function alternatives(command: Command, word: string): Offer[] {
   return /^[a-z]+(\|[a-z]+)+$/.test(word) ? [{ name: `${command}_operand`, words: word.split("|") }] : [];
 }
 
-/** Every offer that there is use for. */
+/** Returns every offer that a flag or an operand uses. */
 export function allOffers(): Offer[] {
   const ofOperands = COMMANDS.flatMap((command) => operandsOf(command).offers);
   return [...new Set([...ofOperands, ...FLAGS.flatMap((flag) => offerFor(flag) ?? [])])];
 }
 
-/** The shell's function that makes an offer. */
+/** Returns the name of the shell function that makes an offer. */
 export function functionName({ name }: Offer): string {
   return `_tcphup_${name.toLowerCase().replace(/^--/, "").replaceAll("-", "_")}`;
 }
 
 /**
- * A command of sh(1), bash, zsh and fish that prints the processes that hold connections: the number and the name, a line
- * each, with a tab in between. A name in which anything but what names are usually made of stands is left out.
+ * A command for sh, bash, zsh and fish that lists the processes that hold connections: PID, tab and name on a line. Names
+ * with other characters than letters, digits and `_.:-` are left out.
  */
-export const HOLDERS = "command tcphup ls -f 'state connected' --columns process -v 2>/dev/null | tr , '\\n' | " +
+export const HOLDERS_COMMAND =
+  "command tcphup ls -f 'state connected' --columns process -v 2>/dev/null | tr , '\\n' | " +
   "sed -nE 's,^ *([0-9]+)/([A-Za-z0-9_.:-]*) fd [0-9]+$,\\1\\t\\2,p' | sort -nu";

@@ -1,4 +1,4 @@
-// Completions for zsh(1), by its _arguments: see zshcompsys(1).
+// The completions for zsh(1), by its _arguments: see zshcompsys(1).
 
 import { type Command, COMMANDS, type Flag } from "../flag.ts";
 import { MANUALS } from "../help.ts";
@@ -6,7 +6,7 @@ import {
   allOffers,
   flagsOf,
   functionName,
-  HOLDERS,
+  HOLDERS_COMMAND,
   type Offer,
   offerFor,
   operandsOf,
@@ -15,10 +15,10 @@ import {
   valuedFlags,
 } from "./offers.ts";
 
-/** zsh's own functions that complete from a source, or what they would do. */
+/** The functions of zsh that complete from a source, or commands in their place. */
 const SOURCES: Record<Source, string> = {
   file: "_files",
-  holder: `local -a holders=(\${(f)"$(${HOLDERS} | tr '\\t' :)"}); _describe process holders`,
+  holder: `local -a holders=(\${(f)"$(${HOLDERS_COMMAND} | tr '\\t' :)"}); _describe process holders`,
   host: "_hosts",
   interface: "_net_interfaces",
   netns: "compadd -- /run/netns/*(N:t)",
@@ -27,7 +27,7 @@ const SOURCES: Record<Source, string> = {
   user: "_users",
 };
 
-/** The completions for zsh: the file `_tcphup` of a directory in $fpath, or to be sourced after compinit. */
+/** Writes the completions for zsh: the file `_tcphup` of a directory in $fpath, or to be sourced after compinit. */
 export function zshCompletions(): string {
   return `#compdef tcphup
 # zsh completions for tcphup, made by "tcphup completions zsh"
@@ -73,20 +73,20 @@ if [[ $zsh_eval_context[-1] == loadautofunc ]]; then _tcphup "$@"; else compdef 
 `;
 }
 
-/** Text as one word of zsh. */
+/** Quotes a text as one word of zsh. */
 function quote(text: string): string {
   return `'${text.replaceAll("'", "'\\''")}'`;
 }
 
-/** Text within a specification of _arguments or _describe. */
+/** Escapes a text within a specification of _arguments or _describe. */
 function escape(text: string): string {
   return text.replace(/[\\[\]:]/g, "\\$&");
 }
 
 function offerFunction(offer: Offer): string {
-  const { words, source, list, signed, begun } = offer;
+  const { words, source, list, signed, needsPrefix } = offer;
   const lines = [
-    ...begun ? ["[[ -n $PREFIX ]] || return"] : [],
+    ...needsPrefix ? ["[[ -n $PREFIX ]] || return"] : [],
     ...signed ? ["compset -P '-'"] : [],
     ...list ? ["compset -P '+'"] : [],
     ...words ? [`${list ? "_sequence compadd -" : "compadd --"} ${words.join(" ")}`] : [],
