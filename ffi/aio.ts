@@ -6,7 +6,7 @@ import { EINTR } from "./errno.ts";
 import type { Descriptor } from "./descriptor.ts";
 import { lazily } from "./call.ts";
 import { addressOf, allocate } from "./memory.ts";
-import { begin, end } from "./progress.ts";
+import { beginCall, endCall } from "./progress.ts";
 import { LibcUnavailable } from "./native.ts";
 
 /** glibc has them in libc.so.6 since 2.34, before in a library of their own. */
@@ -106,9 +106,9 @@ export class Transfers {
     const { aio_suspend, aio_error } = queueing();
     while (aio_error(this.#pointers[i]) === EINPROGRESS) {
       const pointer = this.#pointers.subarray(i, i + 1);
-      begin();
+      beginCall();
       const result = aio_suspend(pointer, 1, 0n);
-      end();
+      endCall();
       if (result === -1 && errno() !== EINTR) return;
     }
   }

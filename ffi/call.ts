@@ -7,7 +7,7 @@
 import { errno, load, prepareErrno } from "./deno.ts";
 import { EAGAIN, EINTR, ETIMEDOUT, SyscallError } from "./errno.ts";
 import type { NativeFunctions, NativeSymbols } from "./native.ts";
-import { begin, end } from "./progress.ts";
+import { beginCall, endCall } from "./progress.ts";
 
 /** Returns a getter of the functions of `symbols`, which loads all of them when it is called first. */
 export function lazily<const S extends NativeSymbols>(symbols: S): () => NativeFunctions<S> {
@@ -44,9 +44,9 @@ const ATTEMPTS = 10;
  */
 export function retryOnClobberedErrno(call: () => number): number {
   for (let attempt = 1;; attempt++) {
-    begin();
+    beginCall();
     const result = call();
-    end();
+    endCall();
     if (result !== -1) return result;
     const code = errno();
     if (!CLOBBERING_ERRNOS.includes(code) || attempt === ATTEMPTS) return -code;
@@ -63,9 +63,9 @@ export function checkCall(syscall: string, call: () => number): number {
 /** As `check`, for a call that is repeated when a signal interrupts it (EINTR). */
 export function checkInterruptible(syscall: string, call: () => number): number {
   for (;;) {
-    begin();
+    beginCall();
     const result = call();
-    end();
+    endCall();
     if (result === -1 && errno() === EINTR) continue;
     return check(syscall, result);
   }

@@ -60,7 +60,7 @@ const streams: Backend = {
 let closing: ((fd: number) => Promise<number>) | undefined;
 
 /** Has another thread call close(2). */
-export function closeElsewhere(fd: number): void {
+export function closeInBackground(fd: number): void {
   closing ??= Deno.dlopen(LIBC, { close: { parameters: ["i32"], result: "i32", nonblocking: true } }).symbols.close;
   void closing(fd);
 }
@@ -74,7 +74,7 @@ export const host = {
   args: Deno.args as readonly string[],
 
   /** The command that starts this program once more: its arguments follow. */
-  get self(): readonly string[] {
+  get selfCommand(): readonly string[] {
     if (Deno.build.standalone) return [Deno.execPath()];
     // No deno.json of the current directory, or of one above the program's, is to put other modules in the place of ours.
     const isolated = ["--no-config", "--no-lock", "--no-npm"];
@@ -154,7 +154,7 @@ export const host = {
    * thread makes a call, twice, for the first may be over too soon. The first timer would cost 8 ms, and setImmediate
    * comes round before signals do.
    */
-  async turn(): Promise<void> {
+  async yieldToEvents(): Promise<void> {
     yieldElsewhere ??= Deno.dlopen(LIBC, {
       sched_yield: { parameters: [], result: "i32", nonblocking: true },
     }).symbols.sched_yield;

@@ -1,8 +1,8 @@
 // Open descriptors of this process: closing, duplicating and marking them, and pipes.
 
 import { check, lazily } from "./call.ts";
-import { closeElsewhere } from "./deno.ts";
-import { begin, end } from "./progress.ts";
+import { closeInBackground } from "./deno.ts";
+import { beginCall, endCall } from "./progress.ts";
 
 const closeSymbols = lazily({ close: { parameters: ["i32"], result: "i32" } });
 
@@ -34,15 +34,15 @@ export class Descriptor {
   close(): void {
     if (this.#number === -1) return;
     const { close } = closeSymbols();
-    begin();
+    beginCall();
     close(this.#number);
-    end();
+    endCall();
     this.#number = -1;
   }
 
   /** As `close`, by another thread, for which nothing waits. */
-  closeElsewhere(): void {
-    closeElsewhere(this.#number);
+  closeInBackground(): void {
+    closeInBackground(this.#number);
     this.#number = -1;
   }
 

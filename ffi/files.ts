@@ -15,7 +15,7 @@ const decoder = new TextDecoder();
  * @param most Bytes. Of a larger file reading stops at the first chunk beyond that.
  * @throws {SyscallError}
  */
-export function readWhole(path: string, most = Infinity): Uint8Array {
+export function readFile(path: string, most = Infinity): Uint8Array {
   const file = open(null, path);
   try {
     const chunks: Uint8Array[] = [];
@@ -33,7 +33,7 @@ export function readWhole(path: string, most = Infinity): Uint8Array {
 
 /** Reads a text file. @throws {SyscallError} */
 export function readTextFile(path: string): string {
-  return decoder.decode(readWhole(path));
+  return decoder.decode(readFile(path));
 }
 
 function concatenate(chunks: readonly Uint8Array[]): Uint8Array {
@@ -47,7 +47,7 @@ function concatenate(chunks: readonly Uint8Array[]): Uint8Array {
 }
 
 /** An entry of a directory. */
-export interface Entry {
+export interface DirectoryEntry {
   readonly name: string;
   readonly isDirectory: boolean;
 }
@@ -55,11 +55,11 @@ export interface Entry {
 const DT_DIR = 4;
 
 /** The entries of a directory, `.` and `..` left out. @throws {SyscallError} */
-export function entriesOf(path: string): Entry[] {
+export function readDirectory(path: string): DirectoryEntry[] {
   const directory = open(null, path, O_DIRECTORY);
   const buffer = new Uint8Array(CHUNK);
   const view = new DataView(buffer.buffer);
-  const entries: Entry[] = [];
+  const entries: DirectoryEntry[] = [];
   try {
     for (let length; (length = getdents64(directory, buffer)) > 0;) {
       // struct linux_dirent64 {u64 ino, s64 off, u16 reclen, u8 type, char name[]}

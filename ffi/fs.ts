@@ -4,7 +4,7 @@ import { check, checkCall, checkInterruptible, cString, lazily, retryOnClobbered
 import { Descriptor, O_CLOEXEC } from "./descriptor.ts";
 import { host } from "./deno.ts";
 import { EACCES, ENOENT, ESRCH, SyscallError } from "./errno.ts";
-import { aboutPath, isUnresponsive } from "./progress.ts";
+import { isUnresponsive, notePath } from "./progress.ts";
 import { SYS_getdents64 } from "./unistd.ts";
 
 /** What reading /proc needs, and with it every command. */
@@ -43,7 +43,7 @@ const WORKING_DIRECTORY = new Descriptor(AT_FDCWD);
 
 /** Notes what a call is about. @throws {SyscallError} `EACCES` for a process that has been found not to answer. */
 function approach(syscall: string, path: string): void {
-  if (isUnresponsive(aboutPath(path))) throw new SyscallError(syscall, EACCES);
+  if (isUnresponsive(notePath(path))) throw new SyscallError(syscall, EACCES);
 }
 
 /** openat(2), read-only. `directory` null means that `path` is absolute. */
@@ -155,6 +155,6 @@ export function checkExecutable(path: string): void {
 }
 
 /** The length of an extended attribute, as getxattr(2) has it. */
-export function attributeLength(path: string, name: string): number {
+export function xattrLength(path: string, name: string): number {
   return check("getxattr", accessSymbols().getxattr(cString(path), cString(name), null, 0n));
 }

@@ -23,7 +23,7 @@ const MFD_CLOEXEC = 1;
  * @param inherited Whether the descriptor stays open with execve(2).
  * @throws {SyscallError} `EFBIG` where RLIMIT_FSIZE forbids it: to try would bring SIGXFSZ.
  */
-export function createMemory(name: string, size: number, inherited = false): Descriptor {
+export function createMemfd(name: string, size: number, inherited = false): Descriptor {
   if (fileSizeLimit().soft < BigInt(size)) throw new SyscallError("ftruncate", EFBIG);
   const flags = inherited ? 0 : MFD_CLOEXEC;
   const memory = new Descriptor(check("memfd_create", memfdSymbols().memfd_create(cString(name), flags)));
@@ -36,7 +36,7 @@ const MAP_SHARED = 1;
 const MAP_FAILED = 0xffffffffffffffffn;
 
 /** mmap(2) with MAP_SHARED: what is written there is in the file at once. It stays mapped for good. */
-export function mapMemory(memory: Descriptor, size: number): Uint8Array<ArrayBuffer> {
+export function mapShared(memory: Descriptor, size: number): Uint8Array<ArrayBuffer> {
   const address = mmapSymbols().mmap(0n, BigInt(size), PROT_READ_WRITE, MAP_SHARED, memory.number, 0n);
   check("mmap", address === MAP_FAILED ? -1 : 0);
   return new Uint8Array(memoryAt(address, size));

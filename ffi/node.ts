@@ -93,7 +93,7 @@ const encoder = new TextEncoder();
 const never = new Int32Array(new SharedArrayBuffer(4));
 
 /** Has another thread call close(2). */
-export function closeElsewhere(fd: number): void {
+export function closeInBackground(fd: number): void {
   libc ??= open();
   libc.func("close", TYPES.i32, [TYPES.i32]).async(fd, () => {});
 }
@@ -124,7 +124,7 @@ export const host = {
   args: process.argv.slice(2) as readonly string[],
 
   /** The command that starts this program once more: its arguments follow. */
-  get self(): readonly string[] {
+  get selfCommand(): readonly string[] {
     return [process.execPath, ...process.execArgv, process.argv[1]];
   },
 
@@ -210,7 +210,7 @@ export const host = {
   },
 
   /** Lets the event loop deliver what has come meanwhile, a signal for one, without waiting. */
-  async turn(): Promise<void> {
+  async yieldToEvents(): Promise<void> {
     // Signals come between one round's callbacks and the next one's.
     for (let i = 0; i < 2; i++) await new Promise<void>((resolve) => setImmediate(resolve));
   },

@@ -3,7 +3,7 @@
 import { check, checkCall, lazily } from "./call.ts";
 import type { Descriptor } from "./descriptor.ts";
 import { EACCES, SyscallError } from "./errno.ts";
-import { aboutProcess, isUnresponsive } from "./progress.ts";
+import { isUnresponsive, noteProcess } from "./progress.ts";
 import { SYS_kcmp, SYS_sched_setattr } from "./unistd.ts";
 
 const credentialSymbols = lazily({ geteuid: { parameters: [], result: "u32" } });
@@ -56,7 +56,7 @@ const PR_SET_PDEATHSIG = 1;
 const SIGKILL = 9n;
 
 /** prctl(2) PR_SET_PDEATHSIG: this process is killed when the thread that has started it ends. */
-export function dieWithParent(): void {
+export function setParentDeathSignal(): void {
   check("prctl", prctlSymbols().prctl(PR_SET_PDEATHSIG, SIGKILL, 0n, 0n, 0n));
 }
 
@@ -72,7 +72,7 @@ const KCMP_FILES = 2;
 
 /** kcmp(2) with KCMP_FILES: whether two tasks share one table of descriptors. Needs CONFIG_KCMP. */
 export function shareDescriptors(pid: number, other: number): boolean {
-  aboutProcess(pid);
+  noteProcess(pid);
   if (isUnresponsive(pid)) throw new SyscallError("kcmp", EACCES);
   return checkCall("kcmp", () => kcmpSymbols().kcmp(SYS_kcmp, pid, other, KCMP_FILES, 0n, 0n)) === 0;
 }
@@ -115,7 +115,7 @@ const SLICE_NS = 100_000n;
  * sched_setattr(2) with a short slice, for the calling thread: it gets no more of the processor, but gets it sooner when it
  * is woken. Linux ≥ 6.12; nothing happens where it cannot be had.
  */
-export function runSoonWhenWoken(): void {
+export function setShortSlice(): void {
   const { getpriority, sched_setattr } = schedulingSymbols();
   const nice = BigInt(getpriority(0, 0)) & 0xffffffffn;
   // struct sched_attr {u32 size, policy; u64 flags; s32 nice; u32 priority; u64 runtime, deadline, period}

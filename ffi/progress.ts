@@ -3,7 +3,7 @@
 // that a process which watches this one maps too. Nothing here costs more than a few stores.
 
 /** What a call is about, so that it can be said who does not answer. */
-export const ABOUT = { nothing: 0, process: 1, connection: 2, list: 3, path: 4 } as const;
+export const SUBJECT = { nothing: 0, process: 1, connection: 2, list: 3, path: 4 } as const;
 
 /** Where in the notes each number stands, as an index of 32 bits. */
 const BEGUN = 0;
@@ -28,12 +28,12 @@ export function keepNotesIn(memory: Uint8Array<ArrayBuffer>): void {
 }
 
 /** Notes that a call begins. */
-export function begin(): void {
+export function beginCall(): void {
   numbers[BEGUN]++;
 }
 
 /** Notes that it has returned. It allocates nothing: errno is read after it. */
-export function end(): void {
+export function endCall(): void {
   numbers[RETURNED] = numbers[BEGUN];
 }
 
@@ -54,12 +54,12 @@ export function isUnresponsive(what: number | string): boolean {
 const leftOut = new Set<number>();
 
 /** From now on a process does not count as one that there is. */
-export function leaveOut(pid: number): void {
+export function excludeProcess(pid: number): void {
   leftOut.add(pid);
 }
 
 /** Whether a process does not count. */
-export function isLeftOut(pid: number): boolean {
+export function isExcluded(pid: number): boolean {
   return leftOut.has(pid);
 }
 
@@ -84,13 +84,13 @@ export function avoidsUsers(): boolean {
 const encoder = new TextEncoder();
 
 /** Notes that the calls which follow are about nobody else. */
-export function aboutNothing(): void {
-  numbers[KIND] = ABOUT.nothing;
+export function noteNothing(): void {
+  numbers[KIND] = SUBJECT.nothing;
 }
 
 /** Notes that the calls which follow are about a process, or a thread. */
-export function aboutProcess(pid: number): void {
-  numbers[KIND] = ABOUT.process;
+export function noteProcess(pid: number): void {
+  numbers[KIND] = SUBJECT.process;
   numbers[PID] = pid;
 }
 
@@ -99,27 +99,27 @@ export function aboutProcess(pid: number): void {
  *
  * @param pid Through a descriptor of which process: of the one that the calls were about so far, unless said otherwise.
  */
-export function aboutConnection(handle: string, pid: number = numbers[PID]): void {
-  numbers[KIND] = ABOUT.connection;
+export function noteConnection(handle: string, pid: number = numbers[PID]): void {
+  numbers[KIND] = SUBJECT.connection;
   numbers[PID] = pid;
   numbers[LENGTH] = encoder.encodeInto(handle, text).written;
 }
 
 /** Notes that they are about a list of sockets, and whether the kernel looks into each (INET_DIAG_INFO). */
-export function aboutList(looksInto: boolean): void {
-  numbers[KIND] = ABOUT.list;
+export function noteDump(looksInto: boolean): void {
+  numbers[KIND] = SUBJECT.list;
   numbers[PID] = looksInto ? 1 : 0;
 }
 
 const SLASH = 47;
 
 /** Notes that they are about a file, or about the process whose file in /proc it is. Returns its number, or 0. */
-export function aboutPath(path: string): number {
+export function notePath(path: string): number {
   const pid = path.startsWith("/proc/") ? leadingNumber(path, 6) : 0;
   if (pid > 0) {
-    aboutProcess(pid);
+    noteProcess(pid);
   } else {
-    numbers[KIND] = ABOUT.path;
+    numbers[KIND] = SUBJECT.path;
     numbers[LENGTH] = encoder.encodeInto(path, text).written;
   }
   return pid;
@@ -138,7 +138,7 @@ function leadingNumber(path: string, start: number): number {
 }
 
 /** What a process was at. */
-export interface Doing {
+export interface Activity {
   readonly kind: number;
   readonly pid: number;
   readonly text: string;
@@ -160,7 +160,7 @@ export class Notes {
     return begun === this.#numbers[RETURNED] ? null : begun;
   }
 
-  get doing(): Doing {
+  get doing(): Activity {
     const written = this.#text.slice(0, this.#numbers[LENGTH]);
     return { kind: this.#numbers[KIND], pid: this.#numbers[PID], text: new TextDecoder().decode(written) };
   }

@@ -19,10 +19,10 @@ const notifying = lazily({
 });
 
 /** How one kind of program calls the kernel: its AUDIT_ARCH_, and its numbers of the calls that make a socket work. */
-export interface CallNumbers {
+export interface SyscallAbi {
   readonly arch: number;
   /** Bits of the number that only say which of several tables with the same numbers is meant. */
-  readonly ignored_bits: number;
+  readonly ignoredBits: number;
   readonly socket: number;
   readonly connect: number;
   readonly listen: number;
@@ -33,20 +33,20 @@ export interface CallNumbers {
 /** __X32_SYSCALL_BIT: a call of the x32 kind, which has the numbers of x86-64 for what concerns us. */
 const X32_BIT = 0x40000000;
 
-const CALLERS: Record<string, readonly CallNumbers[]> = {
+const SYSCALL_ABIS: Record<string, readonly SyscallAbi[]> = {
   x86_64: [
-    { arch: 0xc000003e, ignored_bits: X32_BIT, socket: 41, connect: 42, listen: 50 },
-    { arch: 0x40000003, ignored_bits: 0, socket: 359, connect: 362, listen: 363, socketcall: 102 },
+    { arch: 0xc000003e, ignoredBits: X32_BIT, socket: 41, connect: 42, listen: 50 },
+    { arch: 0x40000003, ignoredBits: 0, socket: 359, connect: 362, listen: 363, socketcall: 102 },
   ],
   aarch64: [
-    { arch: 0xc00000b7, ignored_bits: 0, socket: 198, connect: 203, listen: 201 },
-    { arch: 0x40000028, ignored_bits: 0, socket: 281, connect: 283, listen: 284 },
+    { arch: 0xc00000b7, ignoredBits: 0, socket: 198, connect: 203, listen: 201 },
+    { arch: 0x40000028, ignoredBits: 0, socket: 281, connect: 283, listen: 284 },
   ],
 };
 
 /** Every kind of program that a kernel of this machine runs, the native one first. */
-export function callers(machine: string = host.arch): readonly CallNumbers[] {
-  return CALLERS[machine];
+export function syscallAbis(machine: string = host.arch): readonly SyscallAbi[] {
+  return SYSCALL_ABIS[machine];
 }
 
 /** The first argument of socketcall(2), from <linux/net.h>. */
@@ -91,7 +91,7 @@ export function installFilter(program: Uint8Array): Descriptor {
 const SECCOMP_GET_ACTION_AVAIL = 2;
 
 /** Makes a seccomp(2) call that changes nothing: where a filter kills at that call, this process has gone then. */
-export function trySeccomp(): void {
+export function probeSeccomp(): void {
   filtering().seccomp(
     SYS_seccomp,
     SECCOMP_GET_ACTION_AVAIL,
@@ -102,7 +102,7 @@ export function trySeccomp(): void {
 
 /** `struct seccomp_notif`: {u64 id; u32 pid, flags; s32 nr; u32 arch; u64 ip, args[6]}. */
 const STRUCT_SIZE = 80;
-/** That, a count of answers, and the length and the text of a remark. */
+/** That, a count of answers, and the length and the text of a warning. */
 export const NOTIFICATION_SIZE = 256;
 const REMARK = STRUCT_SIZE + 8;
 
@@ -115,12 +115,12 @@ export class Notification {
   readonly bytes: Uint8Array;
   readonly #view: DataView;
 
-  readonly #remark: Uint8Array;
+  readonly #warning: Uint8Array;
 
   /** @param bytes NOTIFICATION_SIZE bytes, which are read anew each time. */
   constructor(bytes: Uint8Array) {
     this.bytes = bytes.subarray(0, STRUCT_SIZE);
-    this.#remark = bytes.subarray(REMARK);
+    this.#warning = bytes.subarray(REMARK);
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   }
 
@@ -145,14 +145,14 @@ export class Notification {
   }
 
   /** What somebody has to be told, empty when there is nothing. */
-  get remark(): string {
-    return decoder.decode(this.#remark.subarray(0, this.#view.getUint32(REMARK - 4, true)));
+  get warning(): string {
+    return decoder.decode(this.#warning.subarray(0, this.#view.getUint32(REMARK - 4, true)));
   }
 
-  /** Makes a remark, cut to what fits, where there is none yet. */
-  makeRemark(text: string): void {
-    if (this.remark !== "") return;
-    const { written } = encoder.encodeInto(text, this.#remark);
+  /** Makes a warning, cut to what fits, where there is none yet. */
+  setWarning(text: string): void {
+    if (this.warning !== "") return;
+    const { written } = encoder.encodeInto(text, this.#warning);
     this.#view.setUint32(REMARK - 4, written, true);
   }
 
@@ -233,7 +233,7 @@ function respond(listener: Descriptor, id: bigint, value: number, flags: number)
 }
 
 /** Lets the call proceed. Nothing happens when it was answered before, or the caller has gone. */
-export function letProceed(listener: Descriptor, id: bigint): void {
+export function continueSyscall(listener: Descriptor, id: bigint): void {
   try {
     respond(listener, id, 0, FLAG_CONTINUE);
   } catch (error) {
@@ -242,7 +242,7 @@ export function letProceed(listener: Descriptor, id: bigint): void {
 }
 
 /** Whether the caller still waits, so that its thread number is still its own. */
-export function isWaiting(listener: Descriptor, id: bigint): boolean {
+export function isNotificationValid(listener: Descriptor, id: bigint): boolean {
   id64[0] = id;
   return notifying().ioctl(listener.number, SECCOMP_IOCTL_NOTIF_ID_VALID, id64) === 0;
 }
@@ -284,7 +284,7 @@ export function answerWithDescriptor(listener: Descriptor, id: bigint, source: D
 const NO_ID = 0n;
 
 /** Whether this kernel has what is needed to end with the last filtered thread (5.9). It came together with ADDFD. */
-export function hasHangup(listener: Descriptor): boolean {
+export function supportsHangUp(listener: Descriptor): boolean {
   try {
     addDescriptor(listener, NO_ID, 0, listener.number, 0);
     return true;
@@ -300,6 +300,6 @@ const SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP = 1n;
  * Tells the kernel that caller and supervisor take turns, so that it wakes one on the processor of the other. Linux ≥ 6.6;
  * a notification then takes 55 µs instead of 145 µs (measured on Linux 6.18). Without it, nothing happens.
  */
-export function takeTurns(listener: Descriptor): void {
+export function setSyncWakeUp(listener: Descriptor): void {
   notifying().ioctlValue(listener.number, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);
 }

@@ -25,12 +25,12 @@ export function kill(pid: number, signal: number): void {
 }
 
 /** signal(2) with SIG_DFL. */
-export function restoreDefault(signal: number): void {
+export function resetSignal(signal: number): void {
   setSignalDisposition(signal, SIG_DFL);
 }
 
 /** signal(2) with SIG_IGN. */
-export function ignore(signal: number): void {
+export function ignoreSignal(signal: number): void {
   setSignalDisposition(signal, SIG_IGN);
 }
 

@@ -2,7 +2,7 @@
 
 import { check, checkCall, checkInterruptible, lazily } from "./call.ts";
 import { Descriptor } from "./descriptor.ts";
-import { begin, end } from "./progress.ts";
+import { beginCall, endCall } from "./progress.ts";
 
 /** What netlink needs too, and with it every command. */
 const socketSymbols = lazily({
@@ -161,9 +161,9 @@ export function shutdown(socket: Descriptor, how: number): void {
 /** connect(2) to a `struct sockaddr`. */
 export function connect(socket: Descriptor, address: Uint8Array): void {
   const { connect } = connectionSymbols();
-  begin();
+  beginCall();
   const result = connect(socket.number, address, address.length);
-  end();
+  endCall();
   check("connect", result);
 }
 

@@ -106,7 +106,7 @@ function addFileAction(files: Uint8Array, action: FileAction): void {
  * @param streams Descriptors that the child has as its standard streams; a stream of the same number stays open.
  * @returns The child's process id.
  */
-export function spawnAlike(
+export function spawnChild(
   path: string,
   args: readonly Uint8Array[],
   streams: readonly (readonly [from: Descriptor, to: 0 | 1 | 2])[],

@@ -39,7 +39,7 @@ const TEXT_SIZE = 1024;
 const MAX_DESCRIPTORS = 4;
 
 /** A `struct msghdr` with what it points at: one buffer of text, and room for descriptors. */
-class Message {
+class MessageHeader {
   readonly bytes = allocate(HEADER + IOVEC + CMSG_HEADER + MAX_DESCRIPTORS * 4 + TEXT_SIZE);
   readonly view = new DataView(this.bytes.buffer);
   readonly control = HEADER + IOVEC;
@@ -59,7 +59,7 @@ class Message {
 }
 
 /** A message of up to 1024 bytes of text, with descriptors. */
-export interface Parcel {
+export interface Message {
   readonly text: string;
   readonly descriptors: readonly Descriptor[];
 }
@@ -72,10 +72,10 @@ const decoder = new TextDecoder();
  *
  * @throws {SyscallError} `EPIPE` when the other end is closed.
  */
-export function send({ text, descriptors }: Parcel, socket: Descriptor): void {
+export function send({ text, descriptors }: Message, socket: Descriptor): void {
   const bytes = encoder.encode(text).subarray(0, TEXT_SIZE);
   const controlLength = descriptors.length === 0 ? 0 : CMSG_HEADER + descriptors.length * 4;
-  const message = new Message(bytes.length, controlLength);
+  const message = new MessageHeader(bytes.length, controlLength);
   const { view, control } = message;
   message.text.set(bytes);
   // cmsghdr {u64 len; s32 level, type}
@@ -87,17 +87,17 @@ export function send({ text, descriptors }: Parcel, socket: Descriptor): void {
 }
 
 /** recvmsg(2). Returns null when the other end is closed, and nothing is left of what it has sent. */
-export function receive(socket: Descriptor): Parcel | null {
+export function receive(socket: Descriptor): Message | null {
   return receiveWith(socket, 0);
 }
 
 /** The same, with MSG_PEEK: the message stays where it is, and new descriptors are made at each call. */
-export function peek(socket: Descriptor): Parcel | null {
+export function peek(socket: Descriptor): Message | null {
   return receiveWith(socket, MSG_PEEK);
 }
 
-function receiveWith(socket: Descriptor, flags: number): Parcel | null {
-  const message = new Message(TEXT_SIZE, CMSG_HEADER + MAX_DESCRIPTORS * 4);
+function receiveWith(socket: Descriptor, flags: number): Message | null {
+  const message = new MessageHeader(TEXT_SIZE, CMSG_HEADER + MAX_DESCRIPTORS * 4);
   const length = receiveUninterrupted(socket, message.bytes, flags | MSG_CMSG_CLOEXEC);
   if (length === 0) return null;
   const { view, control } = message;

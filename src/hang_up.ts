@@ -296,7 +296,10 @@ class HangUp {
     const wait_ms = Math.min(due - performance.now(), LONGEST_SLEEP_MS);
     if (wait_ms <= 0 && performance.now() < this.#sliceEnd) return;
     this.#reportProgress();
-    await this.#timer.timeAsync("wait", () => wait_ms > 0 ? sleep(wait_ms, this.#options.signal) : host.turn());
+    await this.#timer.timeAsync(
+      "wait",
+      () => wait_ms > 0 ? sleep(wait_ms, this.#options.signal) : host.yieldToEvents(),
+    );
     this.#sliceEnd = performance.now() + SLICE_MS;
   }
 

@@ -391,7 +391,7 @@ class Setter {
   /** Lets the event loop deliver a signal now and then. */
   async #yieldToSignals(): Promise<void> {
     if (performance.now() < this.#sliceEnd) return;
-    if (this.#sliceEnd !== 0) await host.turn();
+    if (this.#sliceEnd !== 0) await host.yieldToEvents();
     this.#sliceEnd = performance.now() + SLICE_MS;
   }
 

@@ -2,7 +2,7 @@
 
 import { isSyscallError, type SyscallError } from "../../ffi/errno.ts";
 import { AF_INET, IPPROTO_TCP } from "../../ffi/socket.ts";
-import { aboutConnection, isAvoided, isUnresponsive } from "../../ffi/progress.ts";
+import { isAvoided, isUnresponsive, noteConnection } from "../../ffi/progress.ts";
 import { recordOutcome, unanswered } from "../front/journal.ts";
 import type { SockId } from "../linux/netlink/inet_diag.ts";
 import type { SockDiag } from "../linux/netlink/sock_diag.ts";
@@ -262,7 +262,7 @@ function refusalToDestroy(error: SyscallError): string {
 function refusesDestroy(connection: Connection, diag: SockDiag): string | null {
   if (connection.protocol === "mptcp") return NOT_FOR_MPTCP;
   try {
-    aboutConnection(handleOf(connection), connection.owners[0]?.pid ?? 0);
+    noteConnection(handleOf(connection), connection.owners[0]?.pid ?? 0);
     diag.destroy(IPPROTO_TCP, sockIdOf(connection));
     setOutcome(connection, "destroyed");
     return null;

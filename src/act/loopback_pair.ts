@@ -3,7 +3,7 @@
 import { isSyscallError } from "../../ffi/errno.ts";
 import { accept, AF_INET, bind, connect, getsockname, listen, SOCK_STREAM, socket } from "../../ffi/socket.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
-import { aboutNothing } from "../../ffi/progress.ts";
+import { noteNothing } from "../../ffi/progress.ts";
 import { ipv4 } from "../model/address.ts";
 import type { Connection } from "../model/connection.ts";
 import { encodeSockaddr, sockaddrPort } from "../linux/netlink/sockaddr.ts";
@@ -31,7 +31,7 @@ export function withPair<T>(protocol: number, use: (pair: LoopbackPair) => T): T
     sockets.push(descriptor);
     return descriptor;
   };
-  aboutNothing();
+  noteNothing();
   try {
     const listener = track(socket(AF_INET, SOCK_STREAM, protocol));
     bind(listener, encodeSockaddr(LOOPBACK, 0));

@@ -41,7 +41,7 @@ async function watchOver(args: readonly string[]): Promise<number | null> {
 /** @param isToBeWatched Whether what is to be watched has another process to do it. */
 async function obey(args: readonly string[], isToBeWatched: boolean): Promise<number> {
   // Before anything that takes time.
-  if (args.includes("run")) (await import("../run/process_state.ts")).noteSignals();
+  if (args.includes("run")) (await import("../run/process_state.ts")).recordSignals();
   const { parseArguments } = await import("./flags/arguments.ts");
   const parsed = parseArguments(args);
   if (parsed.has("version")) return printVersion();

@@ -3,7 +3,7 @@
 import { host } from "../../ffi/deno.ts";
 import { isSyscallError } from "../../ffi/errno.ts";
 import { Descriptor } from "../../ffi/descriptor.ts";
-import { dieWithParent } from "../../ffi/process.ts";
+import { setParentDeathSignal } from "../../ffi/process.ts";
 import { keepNotesIn } from "../../ffi/progress.ts";
 import { UsageError } from "../model/errors.ts";
 import { ENGINE } from "./command.ts";
@@ -19,7 +19,7 @@ import { Shared } from "./shared.ts";
 export function becomeEngine(words: string | undefined): void {
   const [, fd, front] = /^(\d+),(\d+)$/.exec(words ?? "") ?? [];
   if (fd === undefined || host.parent !== Number(front)) throw new UsageError(NOT_TO_TYPE);
-  dieWithParent();
+  setParentDeathSignal();
   // It may have ended before that.
   if (host.parent !== Number(front)) host.exit(1);
   const shared = sharedWith(Number(fd));

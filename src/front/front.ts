@@ -14,9 +14,9 @@ import { LibcUnavailable } from "../../ffi/native.ts";
 import { isSyscallError } from "../../ffi/errno.ts";
 import { Descriptor, pipe } from "../../ffi/descriptor.ts";
 import { POLLIN } from "../../ffi/poll.ts";
-import { kill, restoreDefault, SIGCHLD } from "../../ffi/signal.ts";
-import { spawnAlike, wait } from "../../ffi/spawn.ts";
-import { ABOUT, Notes } from "../../ffi/progress.ts";
+import { kill, resetSignal, SIGCHLD } from "../../ffi/signal.ts";
+import { spawnChild, wait } from "../../ffi/spawn.ts";
+import { Notes, SUBJECT } from "../../ffi/progress.ts";
 import { ENGINE } from "./command.ts";
 import { type Relay, relays } from "./relay.ts";
 import { type Entry, MODE, Shared } from "./shared.ts";
@@ -87,11 +87,11 @@ class Front {
   start(): void {
     const [lifeline, end] = pipe(true);
     const outputs = relays();
-    const [program, ...words] = host.self;
+    const [program, ...words] = host.selfCommand;
     const command = [program, ...words, ENGINE, `${this.#memory.number},${host.pid}`, ...this.#args];
     try {
       const args = command.map((word) => encoder.encode(word));
-      const pid = spawnAlike(program, args, [...streams(), ...outputs.flatMap(({ outputs }) => outputs)]);
+      const pid = spawnChild(program, args, [...streams(), ...outputs.flatMap(({ outputs }) => outputs)]);
       for (const relay of outputs) relay.started();
       this.#engine = { pid, lifeline, relays: outputs };
     } catch (error) {
@@ -108,7 +108,7 @@ class Front {
     const shared = this.#shared = new Shared(this.#memory);
     this.#notes = new Notes(shared.notes);
     // Whoever ignores it is not told how a child has ended.
-    restoreDefault(SIGCHLD);
+    resetSignal(SIGCHLD);
     host.onSignal("SIGINT", () => this.#take(SIGINT));
     host.onSignal("SIGTERM", () => this.#take(SIGTERM));
     for (;;) {
@@ -120,7 +120,7 @@ class Front {
         this.start();
       } catch (error) {
         if (!isSyscallError(error)) throw error;
-        return complain(`what was left cannot be done, nor what was done be said: ${error.message}`);
+        return fail(`what was left cannot be done, nor what was done be said: ${error.message}`);
       }
     }
   }
@@ -186,7 +186,7 @@ class Front {
   }
 
   #replaceStuck(): "again" | number {
-    if (this.#shared!.mode !== MODE.work) return complain("what was done cannot be said: blocked in the kernel");
+    if (this.#shared!.mode !== MODE.work) return fail("what was done cannot be said: blocked in the kernel");
     if (this.#signal !== 0) this.#shared!.mode = MODE.interrupted;
     else if (this.#stalls >= MOST_STALLS) this.#shared!.mode = MODE.giveUp;
     return "again";
@@ -199,8 +199,8 @@ class Front {
       const code = status >> 8;
       return code !== 0 && !shared.started ? null : code;
     }
-    if (signal === SIGINT || signal === SIGTERM) return endBy(signal);
-    complain(`the process that does the work was killed by signal ${signal}`);
+    if (signal === SIGINT || signal === SIGTERM) return endBySignal(signal);
+    fail(`the process that does the work was killed by signal ${signal}`);
     if (shared.mode !== MODE.work) return FAILED;
     this.#append({ killed: this.#notes!.doing });
     if (this.#signal !== 0) shared.mode = MODE.interrupted;
@@ -210,7 +210,7 @@ class Front {
 
   /** From a terminal the engine gets the signal too. What was sent to this process alone is handed on. */
   #take(signal: number): void {
-    if (this.#engine === null) endBy(signal);
+    if (this.#engine === null) endBySignal(signal);
     for (const relay of this.#engine?.relays ?? []) relay.hurry();
     this.#signal = signal;
     this.#signalled_at = performance.now();
@@ -231,7 +231,7 @@ function streams(): [Descriptor, 0 | 1 | 2][] {
   return host.marksInherited ? ([0, 1, 2] as const).map((stream) => [new Descriptor(stream), stream]) : [];
 }
 
-function complain(message: string): number {
+function fail(message: string): number {
   host.write(2, `tcphup: ${message}\n`);
   return FAILED;
 }
@@ -239,7 +239,7 @@ function complain(message: string): number {
 /** Whether the engine is in a call that others can keep from returning, or that tells what others have. */
 function mayNeverReturn(notes: Notes): boolean {
   const { kind, pid } = notes.doing;
-  return kind === ABOUT.process || kind === ABOUT.connection || (kind === ABOUT.list && pid !== 0);
+  return kind === SUBJECT.process || kind === SUBJECT.connection || (kind === SUBJECT.list && pid !== 0);
 }
 
 /** A process's state, and the processor time that all of its threads have taken. */
@@ -251,8 +251,8 @@ function statOf(pid: number): { state: string; cpu: number } {
 }
 
 /** Ends this process as the signal ends one that does nothing about it. */
-function endBy(signal: number): number {
-  restoreDefault(signal);
+function endBySignal(signal: number): number {
+  resetSignal(signal);
   kill(host.pid, signal);
   return 128 + signal;
 }

@@ -5,7 +5,7 @@
 
 import { isSyscallError } from "../../ffi/errno.ts";
 import { statx } from "../../ffi/fs.ts";
-import { ABOUT, avoidUser, type Doing, leaveOut, markUnresponsive } from "../../ffi/progress.ts";
+import { type Activity, avoidUser, excludeProcess, markUnresponsive, SUBJECT } from "../../ffi/progress.ts";
 import { type Connection, handleOf, identityOf, type Outcome } from "../model/connection.ts";
 import { type Entry, MODE, type Shared } from "./shared.ts";
 
@@ -22,7 +22,7 @@ const LEFT_ALONE_MS = 10 * 60 * 1000;
 const MOST_OF_A_USER = 4;
 
 /** How a kernel's list that tells of each socket what only its lock lets be seen is called among what does not answer. */
-export const CLOSE_LISTS = "INET_DIAG_INFO";
+export const CLOSE_DUMPS = "INET_DIAG_INFO";
 
 let shared: Shared | null = null;
 /** Whether it takes no more. */
@@ -32,7 +32,7 @@ const places = new WeakMap<Connection, number>();
 let count = 0;
 
 let past: Past = { connections: [], mode: MODE.work, isFirst: true };
-let unresponsive: readonly Doing[] = [];
+let unresponsive: readonly Activity[] = [];
 /** The handles of the connections that engines were at when they were killed. */
 let doubtful: ReadonlySet<string> = new Set();
 const avoidedUsers: number[] = [];
@@ -54,16 +54,16 @@ export function keepJournal(memory: Shared): void {
   const stuck = entries.filter((entry) => "stuck" in entry).filter(({ at }) => at > Date.now() - LEFT_ALONE_MS);
   unresponsive = stuck.map(({ stuck }) => stuck);
   const killed = entries.filter((entry) => "killed" in entry).map(({ killed }) => killed);
-  doubtful = new Set(killed.filter(({ kind }) => kind === ABOUT.connection).map(({ text }) => text));
+  doubtful = new Set(killed.filter(({ kind }) => kind === SUBJECT.connection).map(({ text }) => text));
   avoidUsers();
   // An engine that was left behind still holds a duplicate of what it got stuck with.
-  for (const { engine } of stuck) leaveOut(engine);
+  for (const { engine } of stuck) excludeProcess(engine);
   for (const entry of stuck) markUnresponsive(nameOf(entry.stuck), entry.at + LEFT_ALONE_MS);
   past = { connections: connectionsIn(entries, memory.marks), mode: memory.mode, isFirst: entries.length === 0 };
 }
 
-function nameOf({ kind, pid, text }: Doing): number | string {
-  return kind === ABOUT.process ? pid : kind === ABOUT.connection ? text : CLOSE_LISTS;
+function nameOf({ kind, pid, text }: Activity): number | string {
+  return kind === SUBJECT.process ? pid : kind === SUBJECT.connection ? text : CLOSE_DUMPS;
 }
 
 /** Finds out whose processes do not answer. A process that was stuck twice does not even say that. */
@@ -99,9 +99,9 @@ const WITHOUT_INFO =
 
 /** Who did not answer, each in one line. */
 export function unanswered(): string[] {
-  const pids = [...new Set(unresponsive.filter(({ kind }) => kind === ABOUT.process).map(({ pid }) => pid))];
+  const pids = [...new Set(unresponsive.filter(({ kind }) => kind === SUBJECT.process).map(({ pid }) => pid))];
   const lines = pids.slice(0, SHOWN).map((pid) => `pid ${pid} does not answer: blocked in the kernel`);
-  if (unresponsive.some(({ kind }) => kind === ABOUT.list)) lines.push(WITHOUT_INFO);
+  if (unresponsive.some(({ kind }) => kind === SUBJECT.list)) lines.push(WITHOUT_INFO);
   if (pids.length > SHOWN) lines.push(`${pids.length - SHOWN} more processes do not answer`);
   for (const uid of avoidedUsers) {
     lines.push(`uid ${uid}: too many processes do not answer, so that none was looked into`);

@@ -1,11 +1,11 @@
 // The memory that the two processes of a command share: what the one that works is at, and what it has done so far.
 
-import { createMemory, mapMemory } from "../../ffi/memfd.ts";
+import { createMemfd, mapShared } from "../../ffi/memfd.ts";
 import { readAt, writeAt } from "../../ffi/fs.ts";
 import { EFBIG, SyscallError } from "../../ffi/errno.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
 import { fileSizeLimit } from "../../ffi/process.ts";
-import { type Doing, NOTES_SIZE } from "../../ffi/progress.ts";
+import { type Activity, NOTES_SIZE } from "../../ffi/progress.ts";
 import type { Connection } from "../model/connection.ts";
 
 /** How the next engine is to go on. */
@@ -24,8 +24,8 @@ export const MODE = {
 export type Entry =
   | { readonly found: readonly Connection[] }
   | { readonly changed: number; readonly to: Partial<Connection> }
-  | { readonly stuck: Doing; readonly at: number; readonly engine: number }
-  | { readonly killed: Doing };
+  | { readonly stuck: Activity; readonly at: number; readonly engine: number }
+  | { readonly killed: Activity };
 
 /** Where numbers of 32 bits stand behind the notes. */
 const STARTED = 0;
@@ -52,7 +52,7 @@ export class Shared {
 
   /** Takes the memory that `file` is. */
   constructor(file: Descriptor) {
-    const memory = mapMemory(file, JOURNAL);
+    const memory = mapShared(file, JOURNAL);
     this.file = file;
     this.notes = memory.subarray(0, NOTES_SIZE);
     this.#numbers = new Int32Array(memory.buffer, NOTES_SIZE, LENGTH + 1);
@@ -61,7 +61,7 @@ export class Shared {
 
   /** Makes the memory; a child that is started has it too. @throws {SyscallError} */
   static create(): Descriptor {
-    return createMemory("tcphup", JOURNAL, true);
+    return createMemfd("tcphup", JOURNAL, true);
   }
 
   /** Whether an engine has come so far that it works. */

@@ -1,6 +1,6 @@
 // Finding the program that a command names, as execvp(3) and shells do.
 
-import { attributeLength, checkExecutable, statx } from "../../ffi/fs.ts";
+import { checkExecutable, statx, xattrLength } from "../../ffi/fs.ts";
 import { isSyscallError } from "../../ffi/errno.ts";
 import { CommandError } from "../model/errors.ts";
 
@@ -72,7 +72,7 @@ export function privilegesOf(path: string, euid: number): string | null {
 
 function hasFileCapabilities(path: string): boolean {
   try {
-    return attributeLength(path, "security.capability") > 0;
+    return xattrLength(path, "security.capability") > 0;
   } catch (error) {
     if (isSyscallError(error)) return false;
     throw error;

@@ -1,7 +1,7 @@
 // How the listener gets from the command's process to the supervisor: through a pair of unix sockets, where the message
 // with it stays lying for the next supervisor, should the first be killed.
 
-import { createMemory, mapMemory } from "../../ffi/memfd.ts";
+import { createMemfd, mapShared } from "../../ffi/memfd.ts";
 import { isSyscallError } from "../../ffi/errno.ts";
 import { pidfdGetfd } from "../../ffi/pidfd.ts";
 import type { Descriptor, ForeignFd } from "../../ffi/descriptor.ts";
@@ -54,7 +54,7 @@ export function handOver(socket: Descriptor, listener: Descriptor): void {
 
 function memoryFor(size: number): Descriptor {
   try {
-    return createMemory("tcphup notification", size);
+    return createMemfd("tcphup notification", size);
   } catch (error) {
     if (!isSyscallError(error, "EFBIG")) throw error;
     throw new Unsupported(`RLIMIT_FSIZE (LimitFSIZE= of a unit) is too low for the supervisor: it takes ${size} bytes`);
@@ -94,13 +94,13 @@ export interface Handover {
 }
 
 /** Fetches what `handOver` has sent, and leaves it there. Null when the command's process has gone before it sent it. */
-export function takeOver(shelf: Descriptor): Handover | null {
-  const parcel = peek(shelf);
-  if (parcel === null) return null;
-  const [listener, memory] = parcel.descriptors;
-  const notification = new Notification(mapMemory(memory, NOTIFICATION_SIZE));
+export function receiveHandover(handoverSocket: Descriptor): Handover | null {
+  const message = peek(handoverSocket);
+  if (message === null) return null;
+  const [listener, memory] = message.descriptors;
+  const notification = new Notification(mapShared(memory, NOTIFICATION_SIZE));
   memory.close();
-  return { listener, notification, fd: Number(parcel.text) as ForeignFd };
+  return { listener, notification, fd: Number(message.text) as ForeignFd };
 }
 
 /**
@@ -108,9 +108,9 @@ export function takeOver(shelf: Descriptor): Handover | null {
  *
  * @returns `false` when the command has started long ago: this supervisor is not the first.
  */
-export function answer(shelf: Descriptor, text: string | null): boolean {
+export function answer(handoverSocket: Descriptor, text: string | null): boolean {
   try {
-    send({ text: text ?? READY, descriptors: [] }, shelf);
+    send({ text: text ?? READY, descriptors: [] }, handoverSocket);
     return true;
   } catch (error) {
     if (isSyscallError(error, "EPIPE", "ECONNRESET")) return false;

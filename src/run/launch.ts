@@ -1,28 +1,28 @@
 // `tcphup run`: starting a program so that keepalive is on for all TCP sockets of it and of what it starts.
 
 import { host } from "../../ffi/deno.ts";
-import { entriesOf } from "../../ffi/files.ts";
+import { readDirectory } from "../../ffi/files.ts";
 import { isSyscallError } from "../../ffi/errno.ts";
 import { geteuid } from "../../ffi/process.ts";
 import { execute } from "../../ffi/spawn.ts";
 import { pidfdOpen } from "../../ffi/pidfd.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
-import { callers } from "../../ffi/seccomp.ts";
+import { syscallAbis } from "../../ffi/seccomp.ts";
 import { socketpair } from "../../ffi/unix.ts";
 import type { KeepaliveValues } from "../keepalive/values.ts";
-import { encodeDuty, remarks, SUPERVISE } from "./supervisor_config.ts";
-import { compileFilter, install, type Moment } from "./seccomp_filter.ts";
+import { encodeConfig, SUPERVISE, warnsOnce } from "./supervisor_config.ts";
+import { compileFilter, type HookedSyscall, install } from "./seccomp_filter.ts";
 import { awaitStart, handOver } from "./handover.ts";
 import { inheritedEnvironment, lookUp, rawArguments } from "../linux/proc/environ.ts";
-import { startKeeper, type Stderr } from "./respawn.ts";
+import { startRespawning, type Stderr } from "./respawn.ts";
 import { cannotExecute, findProgram, privilegesOf } from "./executable.ts";
-import { restore } from "./process_state.ts";
+import { restoreProcessState } from "./process_state.ts";
 import { hasCapability, yamaForbids, yamaScope } from "../linux/proc/permissions.ts";
 import { Unsupported, UsageError } from "../model/errors.ts";
 
 export { SUPERVISE } from "./supervisor_config.ts";
 export { CommandError } from "../model/errors.ts";
-export { type Moment, MOMENTS } from "./seccomp_filter.ts";
+export { HOOKED_SYSCALLS, type HookedSyscall } from "./seccomp_filter.ts";
 
 /** What to launch, and how. */
 export interface LaunchOptions {
@@ -30,7 +30,7 @@ export interface LaunchOptions {
   readonly command: readonly string[];
   readonly values: KeepaliveValues;
   /** The calls at which a socket is given the values; null for those that this host lets a supervisor see to. */
-  readonly on: ReadonlySet<Moment> | null;
+  readonly on: ReadonlySet<HookedSyscall> | null;
   /** Have the supervisor write to standard error what it could not set. It holds standard error open for that. */
   readonly debug: boolean;
   /** Told, one line each, what the person who launches should know. */
@@ -79,7 +79,7 @@ function prepare(options: LaunchOptions): { program: string; environment: Uint8A
     const program = findProgram(command[0], lookUp(environment, "PATH"));
     const { noNewPrivs } = superviseFromHere(options, environment);
     if (noNewPrivs) warnOfPrivileges(program, warn);
-    for (const note of restore(host)) if (debug) warn(note);
+    for (const note of restoreProcessState(host)) if (debug) warn(note);
     return { program, environment };
   } catch (error) {
     throw isSyscallError(error) ? new Unsupported(`the command cannot be supervised: ${error.message}`) : error;
@@ -89,15 +89,19 @@ function prepare(options: LaunchOptions): { program: string; environment: Uint8A
 /** Starts the supervisor and has it answer for this thread. Neither is undone when it fails: this process is to end. */
 function superviseFromHere(options: LaunchOptions, environment: Uint8Array[]): { noNewPrivs: boolean } {
   const { values, debug, warn } = options;
-  const on = options.on ?? chooseMoments(warn);
-  const [socket, shelf] = socketpair();
+  const on = options.on ?? chooseSyscalls(warn);
+  const [socket, handoverSocket] = socketpair();
   try {
-    const supervisor = [...host.self, SUPERVISE, ...encodeDuty({ on, debug, stalls: [], values: { ...values } })];
-    const stderr = debug ? "all" : remarks({ on, debug }) ? "first" : "none";
-    startBeside(shelf, environment, supervisor, stderr);
-    shelf.close();
+    const supervisor = [
+      ...host.selfCommand,
+      SUPERVISE,
+      ...encodeConfig({ on, debug, stalls: [], values: { ...values } }),
+    ];
+    const stderr = debug ? "all" : warnsOnce({ on, debug }) ? "first" : "none";
+    startBeside(handoverSocket, environment, supervisor, stderr);
+    handoverSocket.close();
     awaitStart(socket);
-    const { listener, noNewPrivs } = install(compileFilter(callers(), on));
+    const { listener, noNewPrivs } = install(compileFilter(syscallAbis(), on));
     handOver(socket, listener);
     listener.close();
     return { noNewPrivs };
@@ -108,7 +112,7 @@ function superviseFromHere(options: LaunchOptions, environment: Uint8Array[]): {
 }
 
 /** A supervisor is no ancestor of the command's processes: under Yama it may make their sockets, but not duplicate them. */
-function chooseMoments(warn: (line: string) => void): ReadonlySet<Moment> {
+function chooseSyscalls(warn: (line: string) => void): ReadonlySet<HookedSyscall> {
   const scope = yamaScope();
   if (!yamaForbids(scope, hasCapability("CAP_SYS_PTRACE"))) return new Set(["connect", "listen"]);
   warn(
@@ -118,11 +122,16 @@ function chooseMoments(warn: (line: string) => void): ReadonlySet<Moment> {
   return new Set(["socket"]);
 }
 
-function startBeside(shelf: Descriptor, environment: Uint8Array[], supervisor: string[], stderr: Stderr): void {
+function startBeside(
+  handoverSocket: Descriptor,
+  environment: Uint8Array[],
+  supervisor: string[],
+  stderr: Stderr,
+): void {
   const command = pidfdOpen(host.pid);
   try {
-    const open = entriesOf("/proc/self/fd").map(({ name }) => Number(name));
-    startKeeper({ supervisor, environment, shelf, command, open, stderr });
+    const open = readDirectory("/proc/self/fd").map(({ name }) => Number(name));
+    startRespawning({ supervisor, environment, handoverSocket, command, open, stderr });
   } catch (error) {
     if (!isSyscallError(error)) throw error;
     throw new Unsupported(`/bin/sh, which looks after the supervisor, cannot be started: ${error.code}`);

@@ -4,11 +4,11 @@
 // what stood between, changed it: where that shows, things are left as they are.
 
 import type { host } from "../../ffi/deno.ts";
-import { entriesOf, readTextFile } from "../../ffi/files.ts";
+import { readDirectory, readTextFile } from "../../ffi/files.ts";
 import { isSyscallError } from "../../ffi/errno.ts";
 import { O_DIRECTORY, open, readlinkat } from "../../ffi/fs.ts";
 import { descriptorLimit, type Limit, setDescriptorLimit } from "../../ffi/process.ts";
-import { ignore, restoreDefault, SIGNALS } from "../../ffi/signal.ts";
+import { ignoreSignal, resetSignal, SIGNALS } from "../../ffi/signal.ts";
 import { keepOnExec, setBlocking } from "../../ffi/descriptor.ts";
 
 /** What the runtime does to its process, and the parent's number. */
@@ -21,20 +21,20 @@ export type Runtime = Pick<
 let earliest: string | null = null;
 
 /** Takes down which signals this process ignores. The earlier the better: Deno 2.9 catches some after half a second. */
-export function noteSignals(): void {
+export function recordSignals(): void {
   earliest ??= readOf("self", "status");
 }
 
 /** @returns What could not be found out, a line each. */
-export function restore(
+export function restoreProcessState(
   { parent, resets, blockingStreams, marksInherited }: Runtime,
 ): string[] {
-  noteSignals();
+  recordSignals();
   const theirs = readOf(parent, "status");
   for (const signal of SIGNALS) {
     // What is caught is at its default after execve(2); what is ignored stays so.
-    if (wasIgnored(signal, resets(signal) ? null : earliest, theirs)) ignore(signal);
-    else if (resets(signal)) restoreDefault(signal);
+    if (wasIgnored(signal, resets(signal) ? null : earliest, theirs)) ignoreSignal(signal);
+    else if (resets(signal)) resetSignal(signal);
   }
   blockingStreams.forEach(setBlocking);
   if (marksInherited) inherited(openFiles()).forEach(keepOnExec);
@@ -98,7 +98,7 @@ export interface OpenFile {
 
 /** The descriptors of this process. */
 export function openFiles(): OpenFile[] {
-  const numbers = entriesOf("/proc/self/fd").map(({ name }) => Number(name)).sort((a, b) => a - b);
+  const numbers = readDirectory("/proc/self/fd").map(({ name }) => Number(name)).sort((a, b) => a - b);
   const directory = open(null, "/proc/self/fd", O_DIRECTORY);
   const link = new Uint8Array(4096);
   const target = (fd: number) => {

@@ -11,7 +11,7 @@ import { type FileAction, spawn, wait } from "../../ffi/spawn.ts";
 import { O_RDWR } from "../../ffi/fs.ts";
 
 /** The supervisor's descriptors: where the listener is fetched, and a pidfd of the command. */
-export const SHELF_FD = 3;
+export const HANDOVER_FD = 3;
 export const COMMAND_FD = 4;
 export const STDERR = 2;
 
@@ -50,7 +50,7 @@ while :; do
   wait $!
   status=$?
   [ $status -ne ${EXIT.finished} ] && [ $status -ne ${128 + REPLACED} ] || exit
-  echo "${ENDED}$status" 2>/dev/null >&${SHELF_FD} && told=1
+  echo "${ENDED}$status" 2>/dev/null >&${HANDOVER_FD} && told=1
   [ -z "$told" ] || lives || exit
   read -r now rest </proc/uptime
   now=\${now%.*}
@@ -68,12 +68,12 @@ const PATH = "PATH=/usr/bin:/bin:/run/current-system/sw/bin";
 const NEEDED = ["LD_LIBRARY_PATH", "HOME", "XDG_CACHE_HOME", "DENO_DIR", "DENO_V8_FLAGS", "NODE_PATH"];
 
 /** What to start beside the command. */
-export interface Keeper {
+export interface RespawnOptions {
   /** The command line of the supervisor. */
   readonly supervisor: readonly string[];
   readonly environment: readonly Uint8Array[];
   /** The supervisor's end of a socket pair, where it finds the listener. */
-  readonly shelf: Descriptor;
+  readonly handoverSocket: Descriptor;
   /** A pidfd of the command. */
   readonly command: Descriptor;
   /** The numbers of this process's descriptors: neither of the two is to hold open what the command has inherited. */
@@ -92,7 +92,9 @@ const decoder = new TextDecoder();
  *
  * @throws {SyscallError} When /bin/sh cannot be started.
  */
-export function startKeeper({ supervisor, environment, shelf, command, open, stderr }: Keeper): void {
+export function startRespawning(
+  { supervisor, environment, handoverSocket, command, open, stderr }: RespawnOptions,
+): void {
   const args = ["sh", "-c", script(stderr), "tcphup", ...supervisor].map((arg) => encoder.encode(arg));
   const nothing = (fd: number): FileAction => ({ action: "open", fd, path: "/dev/null", flags: O_RDWR });
   // Copied from above where they are copied to, so that none overwrites the source of the next.
@@ -105,7 +107,7 @@ export function startKeeper({ supervisor, environment, shelf, command, open, std
     nothing(0),
     nothing(1),
     stderr === "none" ? nothing(STDERR) : copy(new Descriptor(STDERR), STDERR),
-    copy(shelf, SHELF_FD),
+    copy(handoverSocket, HANDOVER_FD),
     copy(command, COMMAND_FD),
     ...open.filter((fd) => fd > COMMAND_FD).map((fd): FileAction => ({ action: "close", fd })),
   ];

@@ -5,21 +5,21 @@ import { AF_INET, AF_INET6, IPPROTO_MPTCP, IPPROTO_TCP, SOCK_STREAM } from "../.
 import type { Descriptor } from "../../ffi/descriptor.ts";
 import { setNoNewPrivs } from "../../ffi/process.ts";
 import {
-  type CallNumbers,
   installFilter,
   SECCOMP_RET_ALLOW,
   SECCOMP_RET_USER_NOTIF,
   SYS_CONNECT,
   SYS_LISTEN,
   SYS_SOCKET,
+  type SyscallAbi,
 } from "../../ffi/seccomp.ts";
 import { Unsupported } from "../model/errors.ts";
 
 /** The call at which a socket is given its options. */
-export type Moment = "connect" | "listen" | "socket";
+export type HookedSyscall = "connect" | "listen" | "socket";
 
 /** All of them. */
-export const MOMENTS: readonly Moment[] = ["connect", "listen", "socket"];
+export const HOOKED_SYSCALLS: readonly HookedSyscall[] = ["connect", "listen", "socket"];
 
 /** struct seccomp_data {s32 nr; u32 arch; u64 instruction_pointer, args[6]}. Little endian: an int comes first. */
 const NR = 0;
@@ -83,34 +83,34 @@ class Assembler {
  * other. What it allows it decides by the number alone, so that the kernel (5.11) remembers the answer and does not run
  * it again.
  */
-export function compileFilter(callers: readonly CallNumbers[], on: ReadonlySet<Moment>): Uint8Array {
+export function compileFilter(syscallAbis: readonly SyscallAbi[], on: ReadonlySet<HookedSyscall>): Uint8Array {
   const program = new Assembler();
   program.add(LOAD, ARCH);
-  callers.forEach((caller, i) => {
-    program.ifEqual(caller.arch, null, `not ${i}`);
-    judgeCaller(program, caller, on, `of ${i}`);
+  syscallAbis.forEach((abi, i) => {
+    program.ifEqual(abi.arch, null, `not ${i}`);
+    filterAbi(program, abi, on, `of ${i}`);
     program.label(`not ${i}`);
   });
   program.add(RETURN, SECCOMP_RET_ALLOW);
   return program.assemble();
 }
 
-function judgeCaller(program: Assembler, caller: CallNumbers, on: ReadonlySet<Moment>, of: string): void {
+function filterAbi(program: Assembler, abi: SyscallAbi, on: ReadonlySet<HookedSyscall>, of: string): void {
   program.add(LOAD, NR);
-  if (caller.ignored_bits !== 0) program.add(AND, ~caller.ignored_bits);
-  if (on.has("connect")) program.ifEqual(caller.connect, `ask ${of}`);
-  if (on.has("listen")) program.ifEqual(caller.listen, `ask ${of}`);
-  if (on.has("socket")) program.ifEqual(caller.socket, `socket ${of}`);
-  if (caller.socketcall !== undefined) program.ifEqual(caller.socketcall, `socketcall ${of}`);
+  if (abi.ignoredBits !== 0) program.add(AND, ~abi.ignoredBits);
+  if (on.has("connect")) program.ifEqual(abi.connect, `ask ${of}`);
+  if (on.has("listen")) program.ifEqual(abi.listen, `ask ${of}`);
+  if (on.has("socket")) program.ifEqual(abi.socket, `socket ${of}`);
+  if (abi.socketcall !== undefined) program.ifEqual(abi.socketcall, `socketcall ${of}`);
   program.add(RETURN, SECCOMP_RET_ALLOW);
-  if (on.has("socket")) judgeSocket(program, of);
-  if (caller.socketcall !== undefined) judgeSocketcall(program, on, of);
+  if (on.has("socket")) filterSocket(program, of);
+  if (abi.socketcall !== undefined) filterSocketcall(program, on, of);
   program.label(`ask ${of}`);
   program.add(RETURN, SECCOMP_RET_USER_NOTIF);
 }
 
 /** socket(2): only what will be TCP or MPTCP. */
-function judgeSocket(program: Assembler, of: string): void {
+function filterSocket(program: Assembler, of: string): void {
   program.label(`socket ${of}`);
   program.add(LOAD, argument(0));
   program.ifEqual(AF_INET, `type ${of}`);
@@ -128,7 +128,7 @@ function judgeSocket(program: Assembler, of: string): void {
 }
 
 /** socketcall(2): its arguments are in memory, where a filter cannot look. */
-function judgeSocketcall(program: Assembler, on: ReadonlySet<Moment>, of: string): void {
+function filterSocketcall(program: Assembler, on: ReadonlySet<HookedSyscall>, of: string): void {
   program.label(`socketcall ${of}`);
   program.add(LOAD, argument(0));
   if (on.has("connect")) program.ifEqual(SYS_CONNECT, `ask ${of}`);

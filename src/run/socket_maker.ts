@@ -12,7 +12,7 @@ import { socket } from "../../ffi/socket.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
 
 /** What a new socket takes from the task that makes it. */
-export interface Maker {
+export interface SocketCredentials {
   /** The inode of the network namespace. */
   readonly netns: number;
   readonly uid: number;
@@ -27,7 +27,7 @@ export interface Maker {
  * @param task A thread id, or `self`.
  * @param hasLabel Whether there is a label to read, which takes as long as all the rest.
  */
-export function readMaker(task: number | "self", hasLabel = true): Maker {
+export function readSocketCredentials(task: number | "self", hasLabel = true): SocketCredentials {
   const status = readTextFile(`/proc/${task}/status`);
   return {
     netns: statx(null, `/proc/${task}/ns/net`).ino,
@@ -61,39 +61,39 @@ function readLabel(task: number | "self"): string {
 }
 
 /** What keeps one maker from passing for another, null when nothing does. */
-export function insurmountable(self: Maker, caller: Maker): string | null {
+export function whyCannotImpersonate(self: SocketCredentials, caller: SocketCredentials): string | null {
   if (caller.cgroup !== self.cgroup) return "is in another control group than the supervisor";
   if (caller.label !== self.label) return "has another security label than the supervisor";
   return null;
 }
 
 /** Makes sockets as this process, or as one that it can pass for. */
-export class StandIn {
-  readonly #self = readMaker("self");
+export class SocketMaker {
+  readonly #self = readSocketCredentials("self");
   readonly #netns = open(null, "/proc/self/ns/net");
 
   /**
    * socket(2) as the thread `tid` would have made it, with SOCK_CLOEXEC.
    *
-   * @throws {StandInError} When this process cannot pass for it.
-   * @throws {AstrayError} When it has, and cannot be itself again.
+   * @throws {SocketMakerError} When this process cannot pass for it.
+   * @throws {CannotRevertError} When it has, and cannot be itself again.
    * @throws {SyscallError} What socket(2) would tell the thread too.
    */
   socket(tid: number, domain: number, type: number, protocol: number): Descriptor {
     // Where no security module labels tasks, this process has no label either.
     const caller = lookAt(tid, this.#self.label !== "");
-    const difference = insurmountable(this.#self, caller);
-    if (difference !== null) throw new StandInError(difference);
+    const difference = whyCannotImpersonate(this.#self, caller);
+    if (difference !== null) throw new SocketMakerError(difference);
     const make = () => socket(domain, type, protocol);
     return this.#inNamespace(tid, caller, () => this.#asUser(caller, make));
   }
 
-  #asUser({ uid, gid }: Maker, make: () => Descriptor): Descriptor {
+  #asUser({ uid, gid }: SocketCredentials, make: () => Descriptor): Descriptor {
     const self = this.#self;
     if (uid === self.uid && gid === self.gid) return make();
     try {
       if (!setFsCredentials(uid, gid)) {
-        throw new StandInError(`runs as user ${uid}, which needs CAP_SETUID and CAP_SETGID`);
+        throw new SocketMakerError(`runs as user ${uid}, which needs CAP_SETUID and CAP_SETGID`);
       }
       return make();
     } finally {
@@ -101,7 +101,7 @@ export class StandIn {
     }
   }
 
-  #inNamespace(tid: number, caller: Maker, make: () => Descriptor): Descriptor {
+  #inNamespace(tid: number, caller: SocketCredentials, make: () => Descriptor): Descriptor {
     if (caller.netns === this.#self.netns) return make();
     const namespace = open(null, `/proc/${tid}/ns/net`);
     try {
@@ -117,12 +117,12 @@ export class StandIn {
   }
 }
 
-function lookAt(tid: number, hasLabel: boolean): Maker {
+function lookAt(tid: number, hasLabel: boolean): SocketCredentials {
   try {
-    return readMaker(tid, hasLabel);
+    return readSocketCredentials(tid, hasLabel);
   } catch (error) {
     if (isSyscallError(error, "EACCES", "EPERM")) {
-      throw new StandInError("may not be looked into: needs CAP_SYS_PTRACE");
+      throw new SocketMakerError("may not be looked into: needs CAP_SYS_PTRACE");
     }
     throw error;
   }
@@ -132,29 +132,31 @@ function enter(namespace: Descriptor): void {
   try {
     setns(namespace, CLONE_NEWNET);
   } catch (error) {
-    if (isSyscallError(error, "EPERM")) throw new StandInError("is in another network namespace: needs CAP_SYS_ADMIN");
+    if (isSyscallError(error, "EPERM")) {
+      throw new SocketMakerError("is in another network namespace: needs CAP_SYS_ADMIN");
+    }
     throw error;
   }
 }
 
-function becomeAgain({ uid, gid }: Maker): void {
-  if (!setFsCredentials(uid, gid)) throw new AstrayError(`cannot be user ${uid} again`);
+function becomeAgain({ uid, gid }: SocketCredentials): void {
+  if (!setFsCredentials(uid, gid)) throw new CannotRevertError(`cannot be user ${uid} again`);
 }
 
 function goBack(netns: Descriptor): void {
   try {
     setns(netns, CLONE_NEWNET);
   } catch (error) {
-    throw new AstrayError(`cannot go back to its own network namespace: ${(error as Error).message}`);
+    throw new CannotRevertError(`cannot go back to its own network namespace: ${(error as Error).message}`);
   }
 }
 
 /** Why this process cannot go on: what it makes from now on would be another's. */
-export class AstrayError extends Error {
-  override readonly name = "AstrayError";
+export class CannotRevertError extends Error {
+  override readonly name = "CannotRevertError";
 }
 
 /** Why a socket cannot be made in the place of a program. */
-export class StandInError extends Error {
-  override readonly name = "StandInError";
+export class SocketMakerError extends Error {
+  override readonly name = "SocketMakerError";
 }

@@ -7,25 +7,25 @@ import type { Descriptor } from "../../ffi/descriptor.ts";
 import { poll, POLLIN } from "../../ffi/poll.ts";
 import {
   answerWithDescriptor,
-  type CallNumbers,
+  continueSyscall,
   hasHungUp,
-  isWaiting,
-  letProceed,
+  isNotificationValid,
   type Notification,
   receiveNotification,
+  type SyscallAbi,
 } from "../../ffi/seccomp.ts";
 import { type Call, decodeCall, duplicate, isTcp, openTask, release } from "./syscall.ts";
-import type { Moment } from "./seccomp_filter.ts";
-import { AstrayError, StandIn, StandInError } from "./socket_maker.ts";
+import type { HookedSyscall } from "./seccomp_filter.ts";
+import { CannotRevertError, SocketMaker, SocketMakerError } from "./socket_maker.ts";
 import type { Watcher } from "./watcher.ts";
 
 /** What a supervisor does about a socket, and whom it tells. */
 export interface SupervisorOptions {
-  readonly callers: readonly CallNumbers[];
+  readonly syscallAbis: readonly SyscallAbi[];
   /** Whether a thread's calls are to proceed as they are. */
   readonly leavesAlone: (tid: number) => boolean;
   /** Sets the options of a TCP socket that is about to be used so. A refusal is the callee's to report. */
-  readonly setOptions: (socket: Descriptor, moment: Moment) => void;
+  readonly setOptions: (socket: Descriptor, syscall: HookedSyscall) => void;
   /** Told of each call that went on without its options, and why: in words, and by the error. */
   readonly report: (text: string, error: unknown) => void;
 }
@@ -36,7 +36,7 @@ export class Supervisor {
   readonly #notification: Notification;
   readonly #watcher: Pick<Watcher, "start">;
   readonly #options: SupervisorOptions;
-  #standIn: StandIn | undefined;
+  #socketMaker: SocketMaker | undefined;
 
   /**
    * @param notification In memory that outlives this process: what is in there at the start was received by a supervisor
@@ -57,11 +57,11 @@ export class Supervisor {
   /**
    * Returns when the last thread under the filter has gone. A command that makes none of the calls has no watcher.
    *
-   * @throws {AstrayError} When this process is no longer what it was. The call that it had in hand proceeds.
+   * @throws {CannotRevertError} When this process is no longer what it was. The call that it had in hand proceeds.
    */
   run(): void {
     const { id } = this.#notification;
-    let isWatched = id !== 0n && isWaiting(this.#listener, id) && this.#answer();
+    let isWatched = id !== 0n && isNotificationValid(this.#listener, id) && this.#answer();
     for (;;) {
       if (!isWatched) {
         if ((poll(this.#listener.number, POLLIN, -1) & POLLIN) === 0) return;
@@ -86,7 +86,7 @@ export class Supervisor {
       isAnswered = this.#setOptions(id);
     } finally {
       this.#notification.countAnswer();
-      if (!isAnswered) letProceed(this.#listener, id);
+      if (!isAnswered) continueSyscall(this.#listener, id);
     }
     return isWatched;
   }
@@ -95,27 +95,27 @@ export class Supervisor {
   #setOptions(id: bigint): boolean {
     try {
       if (this.#options.leavesAlone(this.#notification.tid)) return false;
-      const call = decodeCall(this.#notification, this.#options.callers);
+      const call = decodeCall(this.#notification, this.#options.syscallAbis);
       if (call === null) return false;
-      if (call.moment === "socket") return this.#makeSocket(id, call);
+      if (call.syscall === "socket") return this.#makeSocket(id, call);
       this.#setOptionsOf(id, call);
       return false;
     } catch (error) {
-      if (error instanceof AstrayError) throw error;
-      if (needsNothing(error) || !isWaiting(this.#listener, id)) return false;
+      if (error instanceof CannotRevertError) throw error;
+      if (needsNothing(error) || !isNotificationValid(this.#listener, id)) return false;
       this.#report(error);
       return false;
     }
   }
 
-  #setOptionsOf(id: bigint, { moment, args: [fd] }: Call): void {
+  #setOptionsOf(id: bigint, { syscall, args: [fd] }: Call): void {
     const pidfd = openTask(this.#notification.tid);
     try {
       // As long as the call is waited in, the number that was opened cannot be another thread's.
-      if (!isWaiting(this.#listener, id)) return;
+      if (!isNotificationValid(this.#listener, id)) return;
       const socket = duplicate(pidfd, fd);
       try {
-        if (isTcp(socket)) this.#options.setOptions(socket, moment);
+        if (isTcp(socket)) this.#options.setOptions(socket, syscall);
       } finally {
         release(socket);
       }
@@ -124,12 +124,12 @@ export class Supervisor {
     }
   }
 
-  #makeSocket(id: bigint, { moment, args: [domain, type, protocol] }: Call): boolean {
-    this.#standIn ??= new StandIn();
-    const socket = this.#standIn.socket(this.#notification.tid, domain, type, protocol);
+  #makeSocket(id: bigint, { syscall, args: [domain, type, protocol] }: Call): boolean {
+    this.#socketMaker ??= new SocketMaker();
+    const socket = this.#socketMaker.socket(this.#notification.tid, domain, type, protocol);
     try {
       if (!isTcp(socket)) return false;
-      this.#options.setOptions(socket, moment);
+      this.#options.setOptions(socket, syscall);
       answerWithDescriptor(this.#listener, id, socket, (type & SOCK_CLOEXEC) !== 0);
       return true;
     } finally {
@@ -139,7 +139,7 @@ export class Supervisor {
 
   #report(error: unknown): void {
     const { tid } = this.#notification;
-    const why = isSyscallError(error) || error instanceof StandInError ? error.message : String(error);
+    const why = isSyscallError(error) || error instanceof SocketMakerError ? error.message : String(error);
     // 0: the thread is in a pid namespace that does not descend from ours.
     const thread = tid === 0 ? "a thread that cannot be seen from here" : `thread ${tid}`;
     this.#options.report(`${thread}: ${why}`, error);

@@ -1,6 +1,6 @@
 // What the supervisor is to do, as it is told on its command line: `connect,listen quiet - idle_s=15 count=9`.
 
-import type { Moment } from "./seccomp_filter.ts";
+import type { HookedSyscall } from "./seccomp_filter.ts";
 
 /** The hidden command by which tcphup starts itself as the supervisor. */
 export const SUPERVISE = "supervise";
@@ -19,9 +19,9 @@ export interface Stall {
 }
 
 /** What the supervisor is to do. */
-export interface Duty {
+export interface SupervisorConfig {
   /** The calls at which a socket is given the values. */
-  readonly on: ReadonlySet<Moment>;
+  readonly on: ReadonlySet<HookedSyscall>;
   /** Whether to write to standard error what could not be set. */
   readonly debug: boolean;
   /** What has become of earlier supervisors. */
@@ -32,22 +32,22 @@ export interface Duty {
 
 const NONE = "-";
 
-/** Whether one remark goes to standard error though nobody debugs: where a process makes a socket without the values. */
-export function remarks({ on, debug }: Pick<Duty, "on" | "debug">): boolean {
+/** Whether one warning goes to standard error though nobody debugs: where a process makes a socket without the values. */
+export function warnsOnce({ on, debug }: Pick<SupervisorConfig, "on" | "debug">): boolean {
   return on.has("socket") && !debug;
 }
 
-export function encodeDuty({ on, debug, stalls, values }: Duty): string[] {
+export function encodeConfig({ on, debug, stalls, values }: SupervisorConfig): string[] {
   const settings = Object.entries(values).map(([name, value]) => `${name}=${value}`);
   const stalled = stalls.map(({ uid, pid, second }) => `${uid}:${pid}:${second}`).join(",");
   return [[...on].join(","), debug ? "debug" : "quiet", stalled || NONE, ...settings];
 }
 
-export function decodeDuty([on = "", debug, stalled = NONE, ...settings]: readonly string[]): Duty {
+export function decodeConfig([on = "", debug, stalled = NONE, ...settings]: readonly string[]): SupervisorConfig {
   const values = settings.map((setting) => setting.split("=")).map(([name, value]) => [name, Number(value)]);
   const stalls = stalled === NONE ? [] : stalled.split(",").map((stall) => stall.split(":").map(Number));
   return {
-    on: new Set(on.split(",") as Moment[]),
+    on: new Set(on.split(",") as HookedSyscall[]),
     debug: debug === "debug",
     stalls: stalls.map(([uid, pid, second]) => ({ uid, pid, second })),
     values: Object.fromEntries(values),
@@ -66,6 +66,6 @@ export function isGivenUp(stalls: readonly Stall[], uid: number): boolean {
 const MEMORY_S = 3600;
 
 /** The stalls that still count: of the last hour, and of supervisors that are still stuck. */
-export function remembered(stalls: readonly Stall[], now: number, isThere: (pid: number) => boolean): Stall[] {
+export function recentStalls(stalls: readonly Stall[], now: number, isThere: (pid: number) => boolean): Stall[] {
   return stalls.filter(({ pid, second }) => now - second < MEMORY_S || isThere(pid));
 }

@@ -19,18 +19,18 @@ import {
   SOL_SOCKET,
 } from "../../ffi/socket.ts";
 import type { Descriptor, ForeignFd } from "../../ffi/descriptor.ts";
-import { type CallNumbers, type Notification, SYS_CONNECT, SYS_LISTEN, SYS_SOCKET } from "../../ffi/seccomp.ts";
-import { type Moment, MOMENTS } from "./seccomp_filter.ts";
+import { type Notification, SYS_CONNECT, SYS_LISTEN, SYS_SOCKET, type SyscallAbi } from "../../ffi/seccomp.ts";
+import { HOOKED_SYSCALLS, type HookedSyscall } from "./seccomp_filter.ts";
 import { userIn } from "./socket_maker.ts";
 
 /** The call that a thread waits in. */
 export interface Call {
-  readonly moment: Moment;
+  readonly syscall: HookedSyscall;
   /** The first three arguments, as ints. What the call has fewer of is meaningless. */
   readonly args: readonly [number, number, number];
 }
 
-const SOCKETCALLS: Record<number, Moment> = {
+const SOCKETCALLS: Record<number, HookedSyscall> = {
   [SYS_SOCKET]: "socket",
   [SYS_CONNECT]: "connect",
   [SYS_LISTEN]: "listen",
@@ -41,17 +41,17 @@ const SOCKETCALLS: Record<number, Moment> = {
  *
  * @throws {SyscallError} When the memory that holds socketcall(2)'s arguments cannot be read.
  */
-export function decodeCall(notification: Notification, callers: readonly CallNumbers[]): Call | null {
-  const caller = callers.find(({ arch }) => arch === notification.arch);
-  if (caller === undefined) return null;
-  const nr = notification.nr & ~caller.ignored_bits;
-  if (nr === caller.socketcall) {
-    const moment = SOCKETCALLS[notification.argument(0)];
-    return moment === undefined ? null : { moment, args: readArguments(notification.tid, notification.address(1)) };
+export function decodeCall(notification: Notification, syscallAbis: readonly SyscallAbi[]): Call | null {
+  const abi = syscallAbis.find(({ arch }) => arch === notification.arch);
+  if (abi === undefined) return null;
+  const nr = notification.nr & ~abi.ignoredBits;
+  if (nr === abi.socketcall) {
+    const syscall = SOCKETCALLS[notification.argument(0)];
+    return syscall === undefined ? null : { syscall, args: readArguments(notification.tid, notification.address(1)) };
   }
-  const moment = MOMENTS.find((name) => caller[name] === nr);
-  if (moment === undefined) return null;
-  return { moment, args: [notification.argument(0), notification.argument(1), notification.argument(2)] };
+  const syscall = HOOKED_SYSCALLS.find((name) => abi[name] === nr);
+  if (syscall === undefined) return null;
+  return { syscall, args: [notification.argument(0), notification.argument(1), notification.argument(2)] };
 }
 
 /** Three 32-bit longs of a program's memory. */

@@ -8,11 +8,11 @@ import { pidfdOpen, sendSignal } from "../../ffi/pidfd.ts";
 import { type Descriptor, keepOnExec } from "../../ffi/descriptor.ts";
 import { poll, pollAll, POLLIN } from "../../ffi/poll.ts";
 import { hasEnded, spawn } from "../../ffi/spawn.ts";
-import { isWaiting, type Notification, POLLHUP } from "../../ffi/seccomp.ts";
-import { type Duty, encodeDuty, SUPERVISE, WATCH } from "./supervisor_config.ts";
+import { isNotificationValid, type Notification, POLLHUP } from "../../ffi/seccomp.ts";
+import { encodeConfig, SUPERVISE, type SupervisorConfig, WATCH } from "./supervisor_config.ts";
 import type { HeldStderr } from "./held_stderr.ts";
 import { inheritedEnvironment } from "../linux/proc/environ.ts";
-import { COMMAND_FD, REPLACED, SHELF_FD, STDERR } from "./respawn.ts";
+import { COMMAND_FD, HANDOVER_FD, REPLACED, STDERR } from "./respawn.ts";
 
 /** How often the watcher looks while calls come in; with none it sleeps. */
 const TICK_MS = 250;
@@ -63,7 +63,7 @@ export function watch(
 
 /** Whether a call waits, received or not. */
 function isCalled(listener: Descriptor, notification: Notification): boolean {
-  return (notification.id !== 0n && isWaiting(listener, notification.id)) ||
+  return (notification.id !== 0n && isNotificationValid(listener, notification.id)) ||
     (poll(listener.number, POLLIN, 0) & POLLIN) !== 0;
 }
 
@@ -81,14 +81,14 @@ const RESTART_AFTER_MS = 10_000;
 
 /** The watcher of this process, a supervisor. */
 export class Watcher {
-  readonly #duty: Duty;
+  readonly #config: SupervisorConfig;
   readonly #stderr: HeldStderr;
   #pid: number | null = null;
   #since = -Infinity;
 
   /** @param stderr Left to the watcher. */
-  constructor(duty: Duty, stderr: HeldStderr) {
-    this.#duty = duty;
+  constructor(config: SupervisorConfig, stderr: HeldStderr) {
+    this.#config = config;
     this.#stderr = stderr;
   }
 
@@ -103,11 +103,11 @@ export class Watcher {
     const now = performance.now();
     if (now - this.#since < RESTART_AFTER_MS) return false;
     this.#since = now;
-    const command = [...host.self, SUPERVISE, WATCH, String(host.pid), ...encodeDuty(this.#duty)];
+    const command = [...host.selfCommand, SUPERVISE, WATCH, String(host.pid), ...encodeConfig(this.#config)];
     const args = command.map((word) => new TextEncoder().encode(word));
     try {
       // Node marks what it has inherited.
-      for (const fd of [STDERR, SHELF_FD, COMMAND_FD]) keepOnExec(fd);
+      for (const fd of [STDERR, HANDOVER_FD, COMMAND_FD]) keepOnExec(fd);
       this.#pid = spawn(command[0], args, inheritedEnvironment(), []);
       this.#stderr.drop();
     } catch (error) {

@@ -1,6 +1,6 @@
 // A file of addresses, one a line: the dead pods of a night.
 
-import { readWhole } from "../../ffi/files.ts";
+import { readFile } from "../../ffi/files.ts";
 import { isSyscallError } from "../../ffi/errno.ts";
 import type { Prefix } from "../model/address.ts";
 import { UsageError } from "../model/errors.ts";
@@ -33,7 +33,7 @@ function textOf(path: string): string {
 
 function readList(path: string): Uint8Array {
   try {
-    return readWhole(path === "-" ? "/dev/stdin" : path, MAX_BYTES);
+    return readFile(path === "-" ? "/dev/stdin" : path, MAX_BYTES);
   } catch (error) {
     if (!isSyscallError(error)) throw error;
     throw new UsageError(`Cannot read the file of addresses "${path}": ${error.code}`);

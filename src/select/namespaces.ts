@@ -104,7 +104,7 @@ export class NamespaceSet {
       return true;
     } catch (error) {
       if (!(error instanceof NetnsError)) throw error;
-      this.#leaveOut(netns, error);
+      this.#excludeProcess(netns, error);
       return false;
     }
   }
@@ -182,7 +182,7 @@ export class NamespaceSet {
     }
   }
 
-  #leaveOut(netns: Netns, { reason }: NetnsError): void {
+  #excludeProcess(netns: Netns, { reason }: NetnsError): void {
     if (reason === "forbidden") this.#forbidden.add(this.nameOf(netns.ino));
     if (reason === "of another kind") throw new UsageError(`Not a network namespace: "${netns.paths[0]}"`);
   }

@@ -7,7 +7,7 @@ import { isSyscallError } from "../../ffi/errno.ts";
 import { IPPROTO_TCP, recv } from "../../ffi/socket.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
 import { allocate } from "../../ffi/memory.ts";
-import { aboutList } from "../../ffi/progress.ts";
+import { noteDump } from "../../ffi/progress.ts";
 import { extension, INET_DIAG_INFO, InetDiagMsg } from "../linux/netlink/inet_diag.ts";
 import { type DumpRequest, encodeDump, readSockets, type SockDiag } from "../linux/netlink/sock_diag.ts";
 
@@ -48,7 +48,7 @@ export class ParallelDump {
 
   /** Waits for them. What needs to be asked anew, `diag` is asked. */
   collect(diag: Dumper): DumpReplay {
-    aboutList(this.#requests.some(({ extensions }) => (extensions & extension(INET_DIAG_INFO)) !== 0));
+    noteDump(this.#requests.some(({ extensions }) => (extensions & extension(INET_DIAG_INFO)) !== 0));
     const datagrams: Uint8Array[] = [];
     let bytes: number | null = null;
     this.#steps.forEach(({ kind, memory }, i) => {

@@ -4,7 +4,7 @@ import { isSyscallError } from "../../ffi/errno.ts";
 import { AF_UNSPEC, IPPROTO_TCP } from "../../ffi/socket.ts";
 import { isUnresponsive } from "../../ffi/progress.ts";
 import { type Connection, endsOf, identityOf } from "../model/connection.ts";
-import { CLOSE_LISTS } from "../front/journal.ts";
+import { CLOSE_DUMPS } from "../front/journal.ts";
 import { extension, INET_DIAG_INFO, type InetDiagMsg } from "../linux/netlink/inet_diag.ts";
 import { CONNECTED, type State, stateMask, stateName } from "../model/tcp_states.ts";
 import { localAddresses } from "../linux/netns/addresses.ts";
@@ -44,7 +44,7 @@ export class Selector {
     this.#selection = selection;
     const wanted = extensions | (asksForInfo(selection.filter) ? extension(INET_DIAG_INFO) : 0);
     // The kernel takes each socket's lock for it.
-    this.hidesInfo = isUnresponsive(CLOSE_LISTS) && (wanted & extension(INET_DIAG_INFO)) !== 0;
+    this.hidesInfo = isUnresponsive(CLOSE_DUMPS) && (wanted & extension(INET_DIAG_INFO)) !== 0;
     this.#extensions = this.hidesInfo ? wanted & ~extension(INET_DIAG_INFO) : wanted;
     this.#namespaces = new NamespaceSet(selection.netns, selection.notNetns ?? [], processes);
     this.#asksForMark = mentions(selection.filter, "mark");

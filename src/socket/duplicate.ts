@@ -19,7 +19,7 @@ import {
 import { ETIMEDOUT, isSyscallError, SyscallError } from "../../ffi/errno.ts";
 import { pidfdGetfd, pidfdOpen } from "../../ffi/pidfd.ts";
 import type { Descriptor, ForeignFd } from "../../ffi/descriptor.ts";
-import { aboutProcess, isUnresponsive } from "../../ffi/progress.ts";
+import { isUnresponsive, noteProcess } from "../../ffi/progress.ts";
 import { type Connection, handleOf, type Owner } from "../model/connection.ts";
 import { decodeMptcpInfo, decodeTcpInfo, idleTime, TCP_INFO } from "../linux/netlink/tcp_info.ts";
 import { type LookUp, type Proof, prove } from "./proof.ts";
@@ -50,7 +50,7 @@ export class PidfdCache {
     if (isUnresponsive(owner.pid) || isUnresponsive(handleOf(connection))) {
       throw new SyscallError("pidfd_getfd", ETIMEDOUT);
     }
-    aboutProcess(owner.pid);
+    noteProcess(owner.pid);
     const descriptor = this.#getfd(owner);
     if (descriptor === null) return null;
     let proof: Proof = "other";
@@ -236,7 +236,7 @@ export class Duplicate {
    * has acknowledged everything. What is hung up on needs SO_LINGER no longer; for anything else another thread waits.
    */
   close(): void {
-    if (this.#lingers && !(this.#isHungUp && this.#clearLinger())) this.descriptor.closeElsewhere();
+    if (this.#lingers && !(this.#isHungUp && this.#clearLinger())) this.descriptor.closeInBackground();
     else this.descriptor.close();
   }
 

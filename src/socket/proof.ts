@@ -23,7 +23,7 @@ import {
   SOL_SOCKET,
 } from "../../ffi/socket.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
-import { aboutConnection } from "../../ffi/progress.ts";
+import { noteConnection } from "../../ffi/progress.ts";
 import { type Connection, type Endpoint, handleOf } from "../model/connection.ts";
 import { formatCookie } from "../linux/netlink/inet_diag.ts";
 import { decodeSockaddr, SOCKADDR_IN6_SIZE, SOCKADDR_IN_SIZE } from "../linux/netlink/sockaddr.ts";
@@ -52,7 +52,7 @@ export function prove(descriptor: Descriptor, connection: Connection, lookUp: Lo
   try {
     if (!isSocket(descriptor, connection)) return "other";
     // From here on it is the connection whose lock may be held.
-    aboutConnection(handleOf(connection));
+    noteConnection(handleOf(connection));
     if (hasEnds(descriptor, connection)) {
       return connection.state === "SYN-SENT" && hasPeer(descriptor) ? "other" : "connection";
     }

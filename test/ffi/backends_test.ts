@@ -7,9 +7,9 @@ import { PATIENCE_MS } from "../harness/process.ts";
 
 Deno.test("what Deno's backend exports Node's exports too, of the same types", () => {
   // The compiler compares the types.
-  const standIn: typeof deno = node;
-  for (const name of Object.keys(deno)) assert(name in standIn, name);
-  for (const name of Object.keys(deno.host)) assert(name in standIn.host, name);
+  const backend: typeof deno = node;
+  for (const name of Object.keys(deno)) assert(name in backend, name);
+  for (const name of Object.keys(deno.host)) assert(name in backend.host, name);
 });
 
 Deno.test("the backends describe the same machine and process", () => {
@@ -28,7 +28,7 @@ Deno.test("a turn of the event loop lets a signal through, soon", async () => {
       const deadline = Date.now() + PATIENCE_MS;
       for (turns.push(0); signals < sent; turns[sent - 1]++) {
         assert(Date.now() < deadline, `signal ${sent} has not come`);
-        await deno.host.turn();
+        await deno.host.yieldToEvents();
       }
     }
   } finally {

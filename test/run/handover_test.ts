@@ -1,7 +1,7 @@
 // What the one that launches learns from the other end of the pair, whenever that ends.
 
 import { assertEquals, assertThrows } from "@std/assert";
-import { createMemory } from "../../ffi/memfd.ts";
+import { createMemfd } from "../../ffi/memfd.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
 import { receive, send, socketpair } from "../../ffi/unix.ts";
 import { handOver } from "../../src/run/handover.ts";
@@ -11,43 +11,43 @@ const NOT_STARTED = "the supervisor did not start: --debug shows what it says";
 
 /** Hands over to an end of which `supervisor` decides what becomes. */
 function withPair(
-  supervisor: (shelf: Descriptor) => void,
+  supervisor: (handoverSocket: Descriptor) => void,
   assertion: (handOverThere: () => void, fd: number) => void,
 ): void {
-  const [socket, shelf] = socketpair();
+  const [socket, handoverSocket] = socketpair();
   // Any descriptor will do for the listener.
-  const listener = createMemory("tcphup test", 1);
+  const listener = createMemfd("tcphup test", 1);
   try {
-    supervisor(shelf);
+    supervisor(handoverSocket);
     assertion(() => handOver(socket, listener), socket.number);
   } finally {
-    for (const descriptor of [socket, shelf, listener]) descriptor.close();
+    for (const descriptor of [socket, handoverSocket, listener]) descriptor.close();
   }
 }
 
 Deno.test("handOver: a supervisor that is gone already has not started", () => {
-  withPair((shelf) => shelf.close(), (handOverThere) => {
+  withPair((handoverSocket) => handoverSocket.close(), (handOverThere) => {
     assertThrows(handOverThere, Unsupported, NOT_STARTED);
   });
 });
 
 Deno.test("handOver: what a supervisor said before it went is passed on", () => {
   const why = "no seccomp here";
-  withPair((shelf) => {
-    send({ text: why, descriptors: [] }, shelf);
-    shelf.close();
+  withPair((handoverSocket) => {
+    send({ text: why, descriptors: [] }, handoverSocket);
+    handoverSocket.close();
   }, (handOverThere) => assertThrows(handOverThere, Unsupported, why));
 });
 
 Deno.test("handOver: a supervisor that is ready has the listener, the memory, and the number of this end", () => {
   let theirs: Descriptor;
-  withPair((shelf) => {
-    send({ text: "ready", descriptors: [] }, shelf);
-    theirs = shelf;
+  withPair((handoverSocket) => {
+    send({ text: "ready", descriptors: [] }, handoverSocket);
+    theirs = handoverSocket;
   }, (handOverThere, fd) => {
     handOverThere();
-    const parcel = receive(theirs)!;
-    assertEquals([parcel.text, parcel.descriptors.length], [`${fd}`, 2]);
-    for (const descriptor of parcel.descriptors) descriptor.close();
+    const message = receive(theirs)!;
+    assertEquals([message.text, message.descriptors.length], [`${fd}`, 2]);
+    for (const descriptor of message.descriptors) descriptor.close();
   });
 });

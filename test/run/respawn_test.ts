@@ -4,7 +4,7 @@ import { assert, assertEquals } from "@std/assert";
 import { pidfdOpen } from "../../ffi/pidfd.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
 import { receive, setReceiveTimeout, socketpair } from "../../ffi/unix.ts";
-import { startKeeper } from "../../src/run/respawn.ts";
+import { startRespawning } from "../../src/run/respawn.ts";
 import { eventually } from "../harness/process.ts";
 
 /** What a test does with a shell and a supervisor, which is a script that writes a line to $LOG each time it starts. */
@@ -19,21 +19,21 @@ interface Kept {
 async function withKeeper(script: string, body: (kept: Kept) => Promise<void> | void): Promise<void> {
   const log = await Deno.makeTempFile({ prefix: "tcphup-test-" });
   const command = new Deno.Command("sleep", { args: ["1000"] }).spawn();
-  const [socket, shelf] = socketpair();
+  const [socket, handoverSocket] = socketpair();
   const pidfd = pidfdOpen(command.pid);
   try {
-    startKeeper({
+    startRespawning({
       supervisor: ["/bin/sh", "-c", `LOG=${log}; echo start >>$LOG; ${script}`],
       environment: [],
-      shelf,
+      handoverSocket,
       command: pidfd,
       open: [...Deno.readDirSync("/proc/self/fd")].map(({ name }) => Number(name)),
       stderr: "none",
     });
-    shelf.close();
+    handoverSocket.close();
     await body({ command, socket, starts: () => Deno.readTextFileSync(log).split("\n").length - 1 });
   } finally {
-    for (const descriptor of [socket, shelf, pidfd]) descriptor.close();
+    for (const descriptor of [socket, handoverSocket, pidfd]) descriptor.close();
     try {
       command.kill("SIGKILL");
     } catch {
@@ -45,7 +45,7 @@ async function withKeeper(script: string, body: (kept: Kept) => Promise<void> | 
 }
 
 for (const status of [1, 101, 128, 137, 255]) {
-  Deno.test(`startKeeper: a supervisor that ends with ${status} while the command runs is started anew`, async () => {
+  Deno.test(`startRespawning: a supervisor that ends with ${status} while the command runs is started anew`, async () => {
     // Which of them it is the log tells, of which each start is a line.
     const script = `[ $(wc -l <"$LOG") -gt 2 ] || exit ${status}`;
     await withKeeper(script, async ({ socket, starts }) => {
@@ -56,7 +56,7 @@ for (const status of [1, 101, 128, 137, 255]) {
 }
 
 for (const [status, what] of [[0, "that has finished"], [140, "for which there is another"]] as const) {
-  Deno.test(`startKeeper: a supervisor ${what} is not started anew`, async () => {
+  Deno.test(`startRespawning: a supervisor ${what} is not started anew`, async () => {
     await withKeeper(`exit ${status}`, ({ socket, starts }) => {
       // The shell holds the other end until it ends.
       setReceiveTimeout(socket, 30);
@@ -66,7 +66,7 @@ for (const [status, what] of [[0, "that has finished"], [140, "for which there i
   });
 }
 
-Deno.test("startKeeper: who waits for the first supervisor is told how it has ended", async () => {
+Deno.test("startRespawning: who waits for the first supervisor is told how it has ended", async () => {
   await withKeeper("exit 159", async ({ command, socket, starts }) => {
     setReceiveTimeout(socket, 30);
     assertEquals(receive(socket)?.text, "ended 159\n");
@@ -78,7 +78,7 @@ Deno.test("startKeeper: who waits for the first supervisor is told how it has en
   });
 });
 
-Deno.test("startKeeper: a command whose supervisor ends again and again is killed", async () => {
+Deno.test("startRespawning: a command whose supervisor ends again and again is killed", async () => {
   await withKeeper("exit 1", async ({ command, socket, starts }) => {
     socket.close();
     assertEquals((await command.status).signal, "SIGKILL");

@@ -1,8 +1,8 @@
 // The filter, run by an interpreter of classic BPF over calls of every kind of program.
 
 import { assert, assertEquals } from "@std/assert";
-import { callers, type CallNumbers, SECCOMP_RET_ALLOW, SECCOMP_RET_USER_NOTIF } from "../../ffi/seccomp.ts";
-import { compileFilter, type Moment, MOMENTS } from "../../src/run/seccomp_filter.ts";
+import { SECCOMP_RET_ALLOW, SECCOMP_RET_USER_NOTIF, type SyscallAbi, syscallAbis } from "../../ffi/seccomp.ts";
+import { compileFilter, HOOKED_SYSCALLS, type HookedSyscall } from "../../src/run/seccomp_filter.ts";
 
 /** What the kernel's interpreter would return for a call, and whether it had to look at more than number and kind. */
 function judge(program: Uint8Array, arch: number, nr: number, args: number[] = []): { asks: boolean; looked: boolean } {
@@ -39,11 +39,15 @@ function judge(program: Uint8Array, arch: number, nr: number, args: number[] = [
 const MACHINES = ["x86_64", "aarch64"];
 const TCP = [2, 1, 0];
 
-function each(test: (numbers: CallNumbers, all: readonly CallNumbers[], on: Set<Moment>) => void): void {
+function each(test: (numbers: SyscallAbi, all: readonly SyscallAbi[], on: Set<HookedSyscall>) => void): void {
   for (const machine of MACHINES) {
-    for (const numbers of callers(machine)) {
-      for (const on of [["connect"], ["listen"], ["socket"], ["connect", "listen"], [...MOMENTS]] as Moment[][]) {
-        test(numbers, callers(machine), new Set(on));
+    for (const numbers of syscallAbis(machine)) {
+      for (
+        const on of [["connect"], ["listen"], ["socket"], ["connect", "listen"], [
+          ...HOOKED_SYSCALLS,
+        ]] as HookedSyscall[][]
+      ) {
+        test(numbers, syscallAbis(machine), new Set(on));
       }
     }
   }
@@ -53,23 +57,23 @@ Deno.test("asks about the calls that it is for, and allows every other by its nu
   each((numbers, all, on) => {
     const program = compileFilter(all, on);
     for (let nr = -1; nr < 600; nr++) {
-      const moment = MOMENTS.find((name) => numbers[name] === nr);
+      const syscall = HOOKED_SYSCALLS.find((name) => numbers[name] === nr);
       const { asks, looked } = judge(program, numbers.arch, nr, TCP);
       if (nr === numbers.socketcall) continue;
-      assertEquals(asks, moment !== undefined && on.has(moment), `call ${nr}`);
-      assertEquals(looked, moment === "socket" && on.has("socket"), `call ${nr}`);
+      assertEquals(asks, syscall !== undefined && on.has(syscall), `call ${nr}`);
+      assertEquals(looked, syscall === "socket" && on.has("socket"), `call ${nr}`);
     }
   });
 });
 
 Deno.test("x32 has the numbers of x86-64, with a bit that says so", () => {
-  const program = compileFilter(callers("x86_64"), new Set(["connect"]));
+  const program = compileFilter(syscallAbis("x86_64"), new Set(["connect"]));
   assert(judge(program, 0xc000003e, 42 | 0x40000000).asks);
   assert(!judge(program, 0xc000003e, 43 | 0x40000000).asks);
 });
 
 Deno.test("a kind of program that this machine does not run is allowed everything", () => {
-  const program = compileFilter(callers("x86_64"), new Set(MOMENTS));
+  const program = compileFilter(syscallAbis("x86_64"), new Set(HOOKED_SYSCALLS));
   assert(!judge(program, 0xc00000b7, 203, TCP).asks);
   assert(!judge(program, 0, 42, TCP).asks);
 });
@@ -93,12 +97,12 @@ Deno.test("socket: asks about what will be TCP or MPTCP, whatever the flags", ()
 });
 
 Deno.test("socketcall: asks by its first argument", () => {
-  const [, i386] = callers("x86_64");
-  const asked = (...on: Moment[]) => {
-    const program = compileFilter(callers("x86_64"), new Set(on));
+  const [, i386] = syscallAbis("x86_64");
+  const asked = (...on: HookedSyscall[]) => {
+    const program = compileFilter(syscallAbis("x86_64"), new Set(on));
     return Array.from({ length: 21 }, (_, call) => call).filter((call) => judge(program, i386.arch, 102, [call]).asks);
   };
   assertEquals(asked("connect"), [3]);
   assertEquals(asked("listen"), [4]);
-  assertEquals(asked(...MOMENTS), [1, 3, 4]);
+  assertEquals(asked(...HOOKED_SYSCALLS), [1, 3, 4]);
 });

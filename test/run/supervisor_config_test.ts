@@ -2,22 +2,27 @@
 
 import { assertEquals } from "@std/assert";
 import {
-  decodeDuty,
-  type Duty,
-  encodeDuty,
+  decodeConfig,
+  encodeConfig,
   isGivenUp,
-  remarks,
-  remembered,
+  recentStalls,
   type Stall,
+  type SupervisorConfig,
+  warnsOnce,
 } from "../../src/run/supervisor_config.ts";
 
 const stall = (uid: number, second = 0, pid = 1): Stall => ({ uid, pid, second });
 
-Deno.test("decodeDuty: what encodeDuty has made of a duty", () => {
-  const duty: Duty = { on: new Set(["connect", "listen"]), debug: false, stalls: [], values: { idle_s: 15, count: 9 } };
-  assertEquals(encodeDuty(duty), ["connect,listen", "quiet", "-", "idle_s=15", "count=9"]);
-  for (const given of [duty, { ...duty, debug: true, stalls: [stall(1000, 7, 12), stall(-1)] }]) {
-    assertEquals(decodeDuty(encodeDuty(given)), given);
+Deno.test("decodeConfig: what encodeConfig has made", () => {
+  const config: SupervisorConfig = {
+    on: new Set(["connect", "listen"]),
+    debug: false,
+    stalls: [],
+    values: { idle_s: 15, count: 9 },
+  };
+  assertEquals(encodeConfig(config), ["connect,listen", "quiet", "-", "idle_s=15", "count=9"]);
+  for (const given of [config, { ...config, debug: true, stalls: [stall(1000, 7, 12), stall(-1)] }]) {
+    assertEquals(decodeConfig(encodeConfig(given)), given);
   }
 });
 
@@ -32,13 +37,13 @@ Deno.test("isGivenUp: a user after three stalls, everybody after eight", () => {
   assertEquals(isGivenUp(eight, 99), true);
 });
 
-Deno.test("remembered: stalls of the last hour, and older ones whose supervisor is still stuck", () => {
+Deno.test("recentStalls: stalls of the last hour, and older ones whose supervisor is still stuck", () => {
   const stalls = [stall(1, 100, 11), stall(2, 100, 12), stall(3, 5000, 13)];
-  assertEquals(remembered(stalls, 5001, (pid) => pid === 12), stalls.slice(1));
+  assertEquals(recentStalls(stalls, 5001, (pid) => pid === 12), stalls.slice(1));
 });
 
-Deno.test("remarks: where sockets are made in the program's place, unless --debug tells of each", () => {
-  assertEquals(remarks({ on: new Set(["socket"]), debug: false }), true);
-  assertEquals(remarks({ on: new Set(["socket"]), debug: true }), false);
-  assertEquals(remarks({ on: new Set(["connect", "listen"]), debug: false }), false);
+Deno.test("warnsOnce: where sockets are made in the program's place, unless --debug tells of each", () => {
+  assertEquals(warnsOnce({ on: new Set(["socket"]), debug: false }), true);
+  assertEquals(warnsOnce({ on: new Set(["socket"]), debug: true }), false);
+  assertEquals(warnsOnce({ on: new Set(["connect", "listen"]), debug: false }), false);
 });

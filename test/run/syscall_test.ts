@@ -1,9 +1,9 @@
 // Notifications as the kernel lays them out, decoded to calls.
 
 import { assertEquals } from "@std/assert";
-import { callers, Notification, NOTIFICATION_SIZE } from "../../ffi/seccomp.ts";
+import { Notification, NOTIFICATION_SIZE, syscallAbis } from "../../ffi/seccomp.ts";
 import { decodeCall } from "../../src/run/syscall.ts";
-import { insurmountable, readMaker } from "../../src/run/socket_maker.ts";
+import { readSocketCredentials, whyCannotImpersonate } from "../../src/run/socket_maker.ts";
 
 /** struct seccomp_notif {u64 id; u32 pid, flags; seccomp_data {s32 nr; u32 arch; u64 ip, args[6]}} */
 function notification(arch: number, nr: number, args: bigint[]): Notification {
@@ -27,28 +27,31 @@ Deno.test("Notification: its fields", () => {
 
 Deno.test("decodeCall: the call and its arguments, for each kind of program", () => {
   for (const machine of ["x86_64", "aarch64"]) {
-    for (const { arch, connect, listen, socket } of callers(machine)) {
-      const decode = (nr: number, ...args: bigint[]) => decodeCall(notification(arch, nr, args), callers(machine));
-      assertEquals(decode(connect, 7n, 0x7ffe00001000n, 16n), { moment: "connect", args: [7, 4096, 16] });
-      assertEquals(decode(listen, 8n, 128n), { moment: "listen", args: [8, 128, 0] });
-      assertEquals(decode(socket, 10n, 0x80801n, 262n), { moment: "socket", args: [10, 0x80801, 262] });
+    for (const { arch, connect, listen, socket } of syscallAbis(machine)) {
+      const decode = (nr: number, ...args: bigint[]) => decodeCall(notification(arch, nr, args), syscallAbis(machine));
+      assertEquals(decode(connect, 7n, 0x7ffe00001000n, 16n), { syscall: "connect", args: [7, 4096, 16] });
+      assertEquals(decode(listen, 8n, 128n), { syscall: "listen", args: [8, 128, 0] });
+      assertEquals(decode(socket, 10n, 0x80801n, 262n), { syscall: "socket", args: [10, 0x80801, 262] });
       assertEquals(decode(999), null);
     }
   }
 });
 
 Deno.test("decodeCall: x32, and a kind that this machine does not know", () => {
-  assertEquals(decodeCall(notification(0xc000003e, 42 | 0x40000000, [3n]), callers("x86_64"))?.moment, "connect");
-  assertEquals(decodeCall(notification(0xc00000b7, 203, [3n]), callers("x86_64")), null);
+  assertEquals(decodeCall(notification(0xc000003e, 42 | 0x40000000, [3n]), syscallAbis("x86_64"))?.syscall, "connect");
+  assertEquals(decodeCall(notification(0xc00000b7, 203, [3n]), syscallAbis("x86_64")), null);
 });
 
-Deno.test("insurmountable: a socket is not made for a task of another control group or security label", () => {
-  const self = readMaker("self");
-  assertEquals(insurmountable(self, readMaker(Deno.pid)), null);
-  assertEquals(insurmountable(self, { ...self, uid: 1, gid: 1, netns: 1 }), null);
+Deno.test("whyCannotImpersonate: a socket is not made for a task of another control group or security label", () => {
+  const self = readSocketCredentials("self");
+  assertEquals(whyCannotImpersonate(self, readSocketCredentials(Deno.pid)), null);
+  assertEquals(whyCannotImpersonate(self, { ...self, uid: 1, gid: 1, netns: 1 }), null);
   assertEquals(
-    insurmountable(self, { ...self, cgroup: "0::/else\n" }),
+    whyCannotImpersonate(self, { ...self, cgroup: "0::/else\n" }),
     "is in another control group than the supervisor",
   );
-  assertEquals(insurmountable(self, { ...self, label: "else" }), "has another security label than the supervisor");
+  assertEquals(
+    whyCannotImpersonate(self, { ...self, label: "else" }),
+    "has another security label than the supervisor",
+  );
 });

@@ -18,7 +18,7 @@ export function doctorCommand(args: Arguments): number {
     return DONE;
   }
   if (surplus !== undefined) throw new UsageError(`Unexpected argument "${surplus}": expected tcphup doctor [--json]`);
-  const health = doctor({ command: host.self });
+  const health = doctor({ command: host.selfCommand });
   if (args.has("json")) write([jsonText({ schema: 1, command: "doctor", ...health }), "\n"]);
   else print([...health.findings.flatMap(describe), conclusion(health.ok)]);
   return health.ok ? DONE : UNABLE;

@@ -3,7 +3,7 @@
 import { expectedWord } from "../../model/closest.ts";
 import { resolveValues } from "../../keepalive/values.ts";
 import { keepaliveSysctls } from "../../socket/keepalive_read.ts";
-import { launch, type Moment, MOMENTS } from "../../run/launch.ts";
+import { HOOKED_SYSCALLS, type HookedSyscall, launch } from "../../run/launch.ts";
 import { inheritedEnvironment } from "../../linux/proc/environ.ts";
 import { UsageError } from "../../model/errors.ts";
 import type { Arguments } from "../flags/arguments.ts";
@@ -29,11 +29,11 @@ export function run(args: Arguments): never {
   });
 }
 
-function momentsOf(text: string): ReadonlySet<Moment> {
-  const moments = text.split(",");
-  const unknown = moments.find((moment) => !MOMENTS.includes(moment as Moment));
-  if (unknown === undefined) return new Set(moments as Moment[]);
-  throw new UsageError(`Unknown call "${unknown}" for --on: ${expectedWord(unknown, MOMENTS)}`);
+function momentsOf(text: string): ReadonlySet<HookedSyscall> {
+  const syscalls = text.split(",");
+  const unknown = syscalls.find((syscall) => !HOOKED_SYSCALLS.includes(syscall as HookedSyscall));
+  if (unknown === undefined) return new Set(syscalls as HookedSyscall[]);
+  throw new UsageError(`Unknown call "${unknown}" for --on: ${expectedWord(unknown, HOOKED_SYSCALLS)}`);
 }
 
 /** What this process was started with, as text: only libkeepalive's variables are looked at. */

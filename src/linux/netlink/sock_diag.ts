@@ -2,7 +2,7 @@
 
 import { ENOBUFS, ENOENT, isSyscallError, SyscallError } from "../../../ffi/errno.ts";
 import { AF_UNSPEC } from "../../../ffi/socket.ts";
-import { aboutList } from "../../../ffi/progress.ts";
+import { noteDump } from "../../../ffi/progress.ts";
 import {
   encodeRequest,
   encodeTcpRequest,
@@ -98,7 +98,7 @@ export class SockDiag {
   dump(request: DumpRequest, each: (row: InetDiagMsg) => void): void {
     for (let attempt = 1;; attempt++) {
       const sequence = ++this.#sequence;
-      aboutList((request.extensions & extension(INET_DIAG_INFO)) !== 0);
+      noteDump((request.extensions & extension(INET_DIAG_INFO)) !== 0);
       this.#send(encodeDump(request, sequence));
       try {
         const read = (datagram: DataView) => readSockets(datagram, sequence, this.#row, each);

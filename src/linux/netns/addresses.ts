@@ -2,7 +2,7 @@
 
 import { isSyscallError } from "../../../ffi/errno.ts";
 import { AF_INET, AF_INET6, NETLINK_ROUTE, setsockopt } from "../../../ffi/socket.ts";
-import { aboutList } from "../../../ffi/progress.ts";
+import { noteDump } from "../../../ffi/progress.ts";
 import { hostPrefix, ipv4, type Prefix } from "../../model/address.ts";
 import { Unsupported } from "../../model/errors.ts";
 import { datagramBuffer, readDatagram, receiveDump } from "../netlink/dump.ts";
@@ -67,7 +67,7 @@ const ATTEMPTS = 100;
 function listPrefixes(route: Transport, request: number, payload: Uint8Array, reply: number, decode: Decode): Prefix[] {
   const buffer = datagramBuffer();
   for (let sequence = 1; sequence <= ATTEMPTS; sequence++) {
-    aboutList(false);
+    noteDump(false);
     route.send(encodeMessage(request, NLM_F_REQUEST | NLM_F_DUMP, sequence, payload));
     const prefixes: Prefix[] = [];
     const read = (datagram: DataView) =>

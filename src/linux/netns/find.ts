@@ -1,6 +1,6 @@
 // Which network namespaces there are: /proc/PID/ns/net of every process, and the files of ip-netns(8) in /run/netns.
 
-import { entriesOf } from "../../../ffi/files.ts";
+import { readDirectory } from "../../../ffi/files.ts";
 import { isSyscallError } from "../../../ffi/errno.ts";
 import { readlink, statx } from "../../../ffi/fs.ts";
 import { UsageError } from "../../model/errors.ts";
@@ -182,7 +182,7 @@ function isOfAnotherKind(path: string): boolean {
 
 function namesIn(directory: string): string[] {
   try {
-    return entriesOf(directory).map(({ name }) => name);
+    return readDirectory(directory).map(({ name }) => name);
   } catch (error) {
     if (isSyscallError(error, "ENOENT", "EACCES", "ENOTDIR")) return [];
     throw error;

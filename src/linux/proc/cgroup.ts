@@ -1,7 +1,7 @@
 // Control groups, as /proc/PID/cgroup names them: of cgroup v2 and of every hierarchy of v1.
 
 import { isSyscallError } from "../../../ffi/errno.ts";
-import { entriesOf, readTextFile } from "../../../ffi/files.ts";
+import { readDirectory, readTextFile } from "../../../ffi/files.ts";
 import { cgroupMounts } from "./mountinfo.ts";
 import { glob, isGlob } from "../../model/glob.ts";
 import { readFile } from "./process.ts";
@@ -116,7 +116,7 @@ function search(point: string, path: string, matches: CgroupMatcher): boolean {
 
 function directories(path: string): string[] {
   try {
-    return entriesOf(path).filter(({ isDirectory }) => isDirectory).map(({ name }) => name);
+    return readDirectory(path).filter(({ isDirectory }) => isDirectory).map(({ name }) => name);
   } catch (error) {
     // A cgroup may be removed at any moment.
     if (isSyscallError(error)) return [];

@@ -1,13 +1,13 @@
 // The arguments and the environment that this process was started with, byte by byte.
 
-import { readWhole } from "../../../ffi/files.ts";
+import { readFile } from "../../../ffi/files.ts";
 
 const NUL = 0;
 const decoder = new TextDecoder();
 
 /** The strings of a file of /proc that ends each with a NUL, as bytes: they need not be UTF-8. */
 function readStrings(path: string): Uint8Array[] {
-  const bytes = readWhole(path);
+  const bytes = readFile(path);
   const strings: Uint8Array[] = [];
   let start = 0;
   for (let end = bytes.indexOf(NUL); end !== -1; end = bytes.indexOf(NUL, start)) {

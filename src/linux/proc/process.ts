@@ -6,7 +6,7 @@ import type { Descriptor } from "../../../ffi/descriptor.ts";
 import { isSyscallError } from "../../../ffi/errno.ts";
 import { readTextFile } from "../../../ffi/files.ts";
 import { type FileStatus, getdents64, O_DIRECTORY, open, readlinkat, statx } from "../../../ffi/fs.ts";
-import { avoidsUsers, isAvoided, isLeftOut, markUnresponsive } from "../../../ffi/progress.ts";
+import { avoidsUsers, isAvoided, isExcluded, markUnresponsive } from "../../../ffi/progress.ts";
 
 /** What a process that has gone, or is going, answers with. */
 const GONE = ["ENOENT", "ESRCH"];
@@ -86,7 +86,7 @@ export function directoryStatus(path: string): FileStatus | null | "unreadable" 
 export function processes(): number[] {
   const directory = open(null, "/proc", O_DIRECTORY);
   try {
-    const pids = readNumbers(directory).filter((pid) => !isLeftOut(pid));
+    const pids = readNumbers(directory).filter((pid) => !isExcluded(pid));
     if (avoidsUsers()) pids.forEach(leaveAloneIfAvoided);
     return pids;
   } finally {
