@@ -1,4 +1,4 @@
-// The connections that are to be cut: in which order, how fast, and each at a moment when it carries nothing, if asked.
+// The queue of connections to cut. It keeps their order, the pacing and, where asked for, waits for idle connections.
 
 import { type Disconnector, ENDED, setOutcome } from "./disconnect.ts";
 import type { Escalation } from "./escalation.ts";
@@ -7,32 +7,33 @@ import { soonestIdle } from "../socket/traffic.ts";
 import { idleTime } from "../linux/netlink/tcp_info.ts";
 import { PacingSchedule, type Spacing } from "./pacing.ts";
 import type { PhaseTimer } from "../report/report.ts";
-import type { Selector } from "../select/selector.ts";
+import { DUMPS_BEFORE_GONE, type Selector } from "../select/selector.ts";
 
-/** How to wait for idle moments. */
+/** Options of waiting until a connection is idle. */
 export interface WhenIdle {
   /**
-   * For how long no data must have gone either way. A request that takes longer than that to be answered looks like a
-   * pause between two: nothing of it shows on the connection.
+   * Milliseconds without data in either direction after which a connection counts as idle. A request whose answer takes
+   * longer than that looks like an idle connection: nothing is sent meanwhile.
    */
   readonly idle_ms: number;
-  /** How long to wait for that, from when it is the connection's turn. Default 30 s. */
+  /** Milliseconds to wait for that, counted from the connection's turn. Default 30,000. */
   readonly deadline_ms?: number;
-  /** Leave what is still busy then; else it is cut as it is. */
+  /** Leaves a connection alone that is still busy at the deadline. Without this it is cut then. */
   readonly leave_busy?: boolean;
 }
 
+/** Default of `deadline_ms`. */
 export const DEFAULT_DEADLINE_MS = 30_000;
 
-/** How to cut. */
+/** Options of the cuts. */
 export interface CutOptions {
-  /** Abort instead of hanging up. */
+  /** Aborts the connections instead of hanging up. */
   readonly destroy?: boolean;
   readonly spacing?: Spacing;
   readonly when_idle?: WhenIdle;
 }
 
-/** The stages that a cut goes through. */
+/** The stages and tools that a cut needs. */
 export interface CutStages {
   readonly disconnector: Disconnector;
   readonly selector: Selector;
@@ -40,38 +41,41 @@ export interface CutStages {
   readonly timer: PhaseTimer;
 }
 
-/** How long to work before the event loop gets to see whether a signal has come. */
+/** Milliseconds of work after which the event loop has its turn, so that signals are delivered. */
 const SLICE_MS = 100;
-/** How long to wait from one list of what is busy to the next: at least, at most, and how many times as long as it took. */
-const POLL = { least_ms: 5, most_ms: 1000, times: 5 };
-/** A list of sockets that come and go may miss one, so it takes two to say that a connection is gone. */
-const MISSED_OFTEN = 2;
+/**
+ * Bounds of the pause between two dumps that look for idle connections. A pause lasts `factor` times as long as a dump.
+ */
+const POLL = { min_ms: 5, max_ms: 1000, factor: 5 };
 
 /** A connection that waits for its cut. */
 interface QueueEntry {
   readonly connection: Connection;
-  /** From when on it is not waited for an idle moment any more. */
+  /** The time at which waiting for an idle moment ends. */
   readonly deadline: number;
-  /** When it can be idle at the soonest. */
+  /** The earliest time at which the connection can be idle. */
   idle_at: number;
-  /** In how many lists in a row it was missing. */
+  /** The number of dumps in a row that lacked the connection. */
   missed: number;
-  /** Whether it still waits. */
-  waits: boolean;
+  /** `false` once the entry was removed from the queue. */
+  isWaiting: boolean;
 }
 
-/** Cuts connections, one after another. */
+/** Cuts the queued connections, one after another. */
 export class CutQueue {
-  /** Those that none of their owners holds any more, to be looked for again by whoever takes them from here. */
+  /**
+   * Connections that none of their owners holds any more. The discovery takes them from here and looks up their owners
+   * again.
+   */
   readonly ownersLost: Connection[] = [];
   readonly #stages: CutStages;
   readonly #options: CutOptions;
-  /** In the order in which they came, those that wait no longer included. */
+  /** The entries in the order in which they were added. Removed entries stay in it for a while. */
   #queue: QueueEntry[] = [];
-  /** Where those begin in it that still wait. */
+  /** Index of the first entry that may still wait. */
   #head = 0;
   #size = 0;
-  /** Those that were idle at the last look, the first last. */
+  /** The entries that were idle at the last look, in reverse order. */
   #idle: QueueEntry[] = [];
   #nextLook = 0;
   #schedule: PacingSchedule | null = null;
@@ -81,12 +85,12 @@ export class CutQueue {
     this.#options = options;
   }
 
-  /** How many wait. */
+  /** The number of connections that wait. */
   get size(): number {
     return this.#size;
   }
 
-  /** Takes connections whose owners are known. */
+  /** Adds connections whose owners are known. */
   add(connections: readonly Connection[]): void {
     if (connections.length === 0) return;
     const now = performance.now();
@@ -98,12 +102,12 @@ export class CutQueue {
     this.#head = 0;
     for (const connection of connections) {
       const turn = now + this.#size++ * gap_ms;
-      this.#queue.push({ connection, deadline: turn + deadline_ms, idle_at: now, missed: 0, waits: true });
+      this.#queue.push({ connection, deadline: turn + deadline_ms, idle_at: now, missed: 0, isWaiting: true });
     }
     this.#nextLook = now;
   }
 
-  /** When there is something to do next; Infinity when nothing waits. */
+  /** The time of the next work, on the clock of performance.now(); Infinity when no connection waits. */
   get due(): number {
     if (this.#size === 0) return Infinity;
     const turn = this.#schedule?.due ?? 0;
@@ -111,22 +115,22 @@ export class CutQueue {
     return Math.min(this.#nextLook, Math.max(turn, this.#first.deadline));
   }
 
-  /** The one that has waited longest. */
+  /** The entry that has waited longest. */
   get #first(): QueueEntry {
-    while (!this.#queue[this.#head].waits) this.#head++;
+    while (!this.#queue[this.#head].isWaiting) this.#head++;
     return this.#queue[this.#head];
   }
 
-  /** Does what is due, for a while at most. */
+  /** Cuts the connections that are due, for `SLICE_MS` at most, and looks which of the others are idle. */
   run(): void {
     const { timer } = this.#stages;
     const { when_idle } = this.#options;
-    timer.time("act", () => this.#cutThoseDue());
+    timer.time("act", () => this.#cutDue());
     if (when_idle === undefined || this.#size === 0 || this.#idle.length > 0) return;
     if (this.#nextLook <= performance.now()) timer.time("select", () => this.#look(when_idle.idle_ms));
   }
 
-  #cutThoseDue(): void {
+  #cutDue(): void {
     const start = performance.now();
     for (let now = start; now < start + SLICE_MS; now = performance.now()) {
       const next = this.#next(now);
@@ -140,15 +144,15 @@ export class CutQueue {
     const first = this.#first;
     if (this.#options.when_idle === undefined || first.deadline <= now) return first;
     let next = this.#idle.pop();
-    while (next !== undefined && !next.waits) next = this.#idle.pop();
+    while (next !== undefined && !next.isWaiting) next = this.#idle.pop();
     return next;
   }
 
-  #cut(waiting: QueueEntry, now: number): void {
-    const { connection } = waiting;
-    const done = this.#options.destroy ? this.#destroy(connection) : this.#hangUp(waiting, now);
+  #cut(entry: QueueEntry, now: number): void {
+    const { connection } = entry;
+    const done = this.#options.destroy ? this.#destroy(connection) : this.#hangUp(entry, now);
     if (!done) return;
-    this.#drop(waiting);
+    this.#drop(entry);
     const { outcome } = connection;
     if (outcome === null) this.ownersLost.push(connection);
     else this.#stages.escalation.add(connection);
@@ -161,50 +165,50 @@ export class CutQueue {
     return true;
   }
 
-  /** Returns whether it has not to wait any longer. */
-  #hangUp(waiting: QueueEntry, now: number): boolean {
-    const { connection, deadline } = waiting;
+  /** Returns `true` when the entry is done with, `false` when it keeps waiting. */
+  #hangUp(entry: QueueEntry, now: number): boolean {
+    const { connection, deadline } = entry;
     const { when_idle } = this.#options;
     const overdue = deadline <= now;
     const idle_ms = overdue && !when_idle?.leave_busy ? undefined : when_idle?.idle_ms;
-    const attempt = this.#stages.disconnector.hangUp(connection, idle_ms);
-    if (typeof attempt !== "object") return true;
-    if (overdue) setOutcome(connection, "skipped", `busy until the deadline: ${attempt.busy}`);
+    const result = this.#stages.disconnector.hangUp(connection, idle_ms);
+    if (typeof result !== "object") return true;
+    if (overdue) setOutcome(connection, "skipped", `busy until the deadline: ${result.busy}`);
     return overdue;
   }
 
-  #drop(waiting: QueueEntry): void {
-    waiting.waits = false;
+  #drop(entry: QueueEntry): void {
+    entry.isWaiting = false;
     this.#size--;
   }
 
-  /** Looks at all that wait at once: one list of the kernel's, however many they are. */
+  /** Finds the idle connections. One dump serves for all that wait. */
   #look(idle_ms: number): void {
     const start = performance.now();
-    const waited = this.#queue.map(({ connection }) => connection);
-    const present = new Map(this.#stages.selector.remaining(waited).map((now) => [identityOf(now), now]));
+    const queued = this.#queue.map(({ connection }) => connection);
+    const present = new Map(this.#stages.selector.remaining(queued).map((now) => [identityOf(now), now]));
     const now = performance.now();
-    this.#queue = this.#queue.filter(({ waits }) => waits);
+    this.#queue = this.#queue.filter(({ isWaiting }) => isWaiting);
     this.#head = 0;
-    for (const waiting of this.#queue) this.#update(waiting, present.get(identityOf(waiting.connection)), idle_ms, now);
-    const waits = this.#queue.filter(({ waits }) => waits);
-    this.#idle = waits.filter(({ idle_at }) => idle_at <= now).reverse();
-    const soonest = waits.reduce((least, { idle_at }) => Math.min(least, idle_at), now + POLL.most_ms);
-    this.#nextLook = Math.max(soonest, now + POLL.least_ms, now + POLL.times * (now - start));
+    for (const entry of this.#queue) this.#update(entry, present.get(identityOf(entry.connection)), idle_ms, now);
+    const waiting = this.#queue.filter(({ isWaiting }) => isWaiting);
+    this.#idle = waiting.filter(({ idle_at }) => idle_at <= now).reverse();
+    const soonest = waiting.reduce((least, { idle_at }) => Math.min(least, idle_at), now + POLL.max_ms);
+    this.#nextLook = Math.max(soonest, now + POLL.min_ms, now + POLL.factor * (now - start));
   }
 
-  #update(waiting: QueueEntry, present: Connection | undefined, idle_ms: number, now: number): void {
+  #update(entry: QueueEntry, present: Connection | undefined, idle_ms: number, now: number): void {
     if (present === undefined) {
-      if (++waiting.missed < MISSED_OFTEN) return;
-      setOutcome(waiting.connection, "already-gone", ENDED);
-      return this.#drop(waiting);
+      if (++entry.missed < DUMPS_BEFORE_GONE) return;
+      setOutcome(entry.connection, "already-gone", ENDED);
+      return this.#drop(entry);
     }
-    waiting.missed = 0;
+    entry.missed = 0;
     const { rqueue, wqueue, tcp_info } = present;
-    // Where no list tells, each has to be asked itself.
-    const untold = this.#stages.selector.hidesInfo ? Infinity : null;
-    const wait_ms = soonestIdle({ rqueue, wqueue, idle_ms: tcp_info ? idleTime(tcp_info) : untold }, idle_ms);
-    // What was seen before holds too: a queue, since emptied, counts as data that went then.
-    waiting.idle_at = Math.max(waiting.idle_at, now + wait_ms);
+    // Where the dump lacks tcp_info, each connection is asked through its duplicate.
+    const unknown = this.#stages.selector.hidesInfo ? Infinity : null;
+    const wait_ms = soonestIdle({ rqueue, wqueue, idle_ms: tcp_info ? idleTime(tcp_info) : unknown }, idle_ms);
+    // An earlier finding stays valid: data in a queue that has emptied since counts as sent at that time.
+    entry.idle_at = Math.max(entry.idle_at, now + wait_ms);
   }
 }

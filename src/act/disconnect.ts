@@ -1,4 +1,4 @@
-// The third room of the pipeline: hang up on a connection, or abort it.
+// Ends one connection: shutdown(2) on a duplicate of its owner's descriptor, or an abort by SOCK_DESTROY.
 
 import { isSyscallError, type SyscallError } from "../../ffi/errno.ts";
 import { AF_INET, IPPROTO_TCP } from "../../ffi/socket.ts";
@@ -9,57 +9,61 @@ import type { SockDiag } from "../linux/netlink/sock_diag.ts";
 import { NetnsError } from "../linux/netns/enter.ts";
 import { explainProcDenied, hasCapability } from "../linux/proc/permissions.ts";
 import { type Connection, handleOf, identityOf, type Outcome, type Owner } from "../model/connection.ts";
+import { DUMPS_BEFORE_GONE } from "../select/selector.ts";
 import { sockIdOf } from "../select/sockets.ts";
 import { type Duplicate, PidfdCache, type ShutdownOptions } from "../socket/duplicate.ts";
 import { type LookUp, type Proof, proofOf } from "../socket/proof.ts";
 import { explainDuplicateError, type Refusal, UNRESPONSIVE } from "../socket/with_duplicate.ts";
-import { destroyOwnOrphan, destroyRemovesOrphans, isOrphan, WOULD_STAY } from "./orphans.ts";
+import { destroyOwnOrphan, isDestroyFixed, isOrphan, WOULD_STAY } from "./orphans.ts";
 
-/** Says what became of a connection. */
+/** Gives a connection its outcome, and records it in the journal. */
 export function setOutcome(connection: Connection, outcome: Outcome, error: string | null = null): void {
   connection.outcome = outcome;
   connection.error = error;
   recordOutcome(connection);
 }
 
-/** Why a connection is gone without our doing. */
+/** The reason given for a connection that ended before it was touched. */
 export const ENDED = "ended by itself";
 
-/** Why a connection is left as it is whose FIN was sent before. */
-export function hungUpBefore(connection: Connection): string {
-  return `already hung up: in ${connection.state}${whatEnds(connection)}`;
+/** Explains that a connection is left alone because its FIN was sent before. */
+export function explainHungUpBefore(connection: Connection): string {
+  return `already hung up: in ${connection.state}${adviceFor(connection)}`;
 }
 
 /**
- * What there is to be done about a connection that does not go. In FIN-WAIT-2 nothing is under way, so that no timer ends it
- * for as long as its application holds it.
+ * Returns advice for a connection that does not end. In FIN-WAIT-2 no data is in flight, so no timer ends the
+ * connection while its application holds it.
  */
-export function whatEnds({ state, inode }: Connection): string {
+export function adviceFor({ state, inode }: Connection): string {
   return state === "FIN-WAIT-2" && inode !== 0 ? "; only --destroy ends it" : "";
 }
 
 const GONE: Refusal = { outcome: "already-gone", error: ENDED };
 
-/** A duplicate, and whose descriptor it is one of. */
+/** A duplicate, and the owner whose descriptor it was taken from. */
 interface OwnedDuplicate {
   readonly duplicate: Duplicate;
   readonly owner: Owner;
 }
 
 /**
- * What an attempt to hang up came to: an outcome is in the connection; none of its owners holds it any more, so that they
- * have to be looked for again, or none can be asked just now, which its `error` says; or it is not idle, and why.
+ * The result of an attempt to hang up.
+ * - `done`: the connection has its outcome.
+ * - `owners-lost`: no known owner holds the connection any more, or all of them fail for the moment; then the
+ *   connection's `error` says why. The owners have to be looked up again.
+ * - `busy`: the connection is not idle, for the reason given.
  */
-export type HangUpResult = "settled" | "owners-lost" | { readonly busy: string };
+export type HangUpResult = "done" | "owners-lost" | { readonly busy: string };
 
-/** Acts on connections whose owners are known. */
+/** Hangs up on connections whose owners are known, or aborts them. */
 export class Disconnector {
   readonly #shutdownOptions: ShutdownOptions;
   readonly #lookUp: LookUp;
   readonly #pidfds: PidfdCache;
-  /** The MPTCP connections that could not be destroyed, and the outcomes that they had before. */
+  /** The MPTCP connections that could not be destroyed, each with the outcome that it had before. */
   readonly #undestroyedMptcp = new WeakMap<Connection, Outcome | null>();
-  #keepsOrphans: boolean | undefined;
+  #areOrphansKept: boolean | undefined;
 
   constructor(shutdownOptions: ShutdownOptions, lookUp: LookUp) {
     this.#shutdownOptions = shutdownOptions;
@@ -68,9 +72,9 @@ export class Disconnector {
   }
 
   /**
-   * Shuts a connection down through the first owner whose descriptor may be opened.
+   * Shuts a connection down through the first owner whose descriptor can be duplicated.
    *
-   * @param idle_ms Only when nothing is under way on it and nothing was for so long.
+   * @param idle_ms Shuts down only a connection that has no data in flight and has carried none for so long.
    */
   hangUp(connection: Connection, idle_ms?: number): HangUpResult {
     const owned = this.#openDuplicate(connection);
@@ -80,7 +84,7 @@ export class Disconnector {
       connection.error = owned.error;
       if (owned.transient) return "owners-lost";
       setOutcome(connection, owned.outcome, owned.error);
-      return "settled";
+      return "done";
     }
     try {
       return this.#shutDown(connection, owned, idle_ms);
@@ -91,37 +95,39 @@ export class Disconnector {
 
   #shutDown(connection: Connection, { duplicate, owner }: OwnedDuplicate, idle_ms?: number): HangUpResult {
     try {
-      const done = idle_ms === undefined
+      const result = idle_ms === undefined
         ? duplicate.hangUp(this.#shutdownOptions)
         : duplicate.hangUpIfIdle(idle_ms, this.#shutdownOptions);
-      if (done === "already-gone") setOutcome(connection, done, ENDED);
-      else if ("busy" in done) return done;
-      // Its application reads end-of-file now, but the connection stays.
-      else if (connection.state === "FIN-WAIT-2") setOutcome(connection, "already-gone", hungUpBefore(connection));
-      else setOutcome(connection, "hung-up", done.trouble && failure(owner, done.trouble));
+      if (result === "already-gone") setOutcome(connection, result, ENDED);
+      else if ("busy" in result) return result;
+      // The application reads end-of-file now, but the connection stays in FIN-WAIT-2.
+      else if (connection.state === "FIN-WAIT-2") {
+        setOutcome(connection, "already-gone", explainHungUpBefore(connection));
+      } else setOutcome(connection, "hung-up", result.trouble && failure(owner, result.trouble));
     } catch (error) {
       if (!isSyscallError(error)) throw error;
       setOutcome(connection, "failed", failure(owner, error));
     }
-    return "settled";
+    return "done";
   }
 
   /**
-   * Aborts a connection: with SOCK_DESTROY, or where that is not to be had through a duplicate. Leaves the outcome as it is
-   * when the connection is no longer in the state in which it was selected.
+   * Aborts a connection with SOCK_DESTROY, or through a duplicate where SOCK_DESTROY is refused. Leaves the outcome as
+   * it is when the connection is no longer in the state in which it was selected.
    *
-   * @returns Whether it may be done when its holders are looked for again: none of those that are known holds it any more.
+   * @returns `true` when no known owner holds the connection any more, so that an attempt with its present owners may
+   * succeed.
    */
   destroy(connection: Connection, diag: SockDiag): boolean {
     if (isUnresponsive(handleOf(connection)) || isAvoided(connection.uid)) {
       setOutcome(connection, "failed", `its owner ${UNRESPONSIVE}`);
       return false;
     }
-    // With a duplicate it cannot become an orphan while it is seen to.
+    // While a duplicate is held, the connection cannot become an orphan.
     const owned = this.#openDuplicate(connection);
-    if (owned === null || "error" in owned) return this.#destroyUnowned(connection, owned, diag);
+    if (owned === null || "error" in owned) return this.#destroyWithoutDuplicate(connection, owned, diag);
     try {
-      const refusal = refusesDestroy(connection, diag);
+      const refusal = sockDestroy(connection, diag);
       if (refusal !== null) abort(connection, owned.duplicate, refusal);
     } finally {
       owned.duplicate.close();
@@ -129,21 +135,24 @@ export class Disconnector {
     return false;
   }
 
-  /** @param why What refused a duplicate; null when there was none to take. */
-  #destroyUnowned(connection: Connection, why: Refusal | null, diag: SockDiag): boolean {
+  /** @param why The refusal of a duplicate; null when no owner holds the connection. */
+  #destroyWithoutDuplicate(connection: Connection, why: Refusal | null, diag: SockDiag): boolean {
     if (connection.protocol === "mptcp" && why !== GONE) return this.#setMptcpOutcome(connection, why);
     const proof = why === GONE ? "ended" : this.#proofOf(connection);
     if (proof === "ended") setGone(connection);
     if (proof !== "connection") return false;
     const wouldStay = isOrphan(connection) && this.#orphansStay();
-    const refusal = wouldStay ? WOULD_STAY : refusesDestroy(connection, diag);
+    const refusal = wouldStay ? WOULD_STAY : sockDestroy(connection, diag);
     if (refusal !== null) explainNoDuplicate(connection, why, refusal);
     return refusal !== null && why === null && connection.inode !== 0;
   }
 
-  /** An MPTCP connection cannot be ended without a duplicate. Whether it is still there, `setOutcomeOfGoneMptcp` finds out. */
+  /**
+   * Records that an MPTCP connection was not destroyed for want of a duplicate. `setOutcomeOfGoneMptcp` corrects this
+   * later.
+   */
   #setMptcpOutcome(connection: Connection, why: Refusal | null): boolean {
-    // What was being opened may be open by now: it is looked for again as that.
+    // A connection listed in SYN-SENT may be established by now. It is then found again as such.
     if (why === null && connection.state === "SYN-SENT" && connection.outcome === null) return false;
     if (!this.#undestroyedMptcp.has(connection)) this.#undestroyedMptcp.set(connection, connection.outcome);
     explainNoDuplicate(connection, why, NOT_FOR_MPTCP);
@@ -151,56 +160,58 @@ export class Disconnector {
   }
 
   /**
-   * Says of MPTCP connections that could not be destroyed when they have gone. The kernel has no answer for one of them, as
-   * SOCK_DESTROY is for TCP: it takes a list, which is one for all.
+   * Corrects the outcomes of MPTCP connections that could not be destroyed and have gone since. SOCK_DESTROY, which
+   * reports a gone TCP connection, does not know MPTCP. A dump of the sockets answers for all of them at once.
    *
-   * @param remaining Finds those that are still there.
+   * @param remaining Returns the given connections that the kernel still lists.
    */
   setOutcomeOfGoneMptcp(
     connections: Iterable<Connection>,
     remaining: (some: Iterable<Connection>) => Connection[],
   ): void {
-    const isLeft = ({ outcome }: Connection) => outcome === "unsupported" || outcome === "denied";
-    const doubtful = [...connections].filter((connection) =>
-      this.#undestroyedMptcp.has(connection) && isLeft(connection)
+    const isUndestroyed = ({ outcome }: Connection) => outcome === "unsupported" || outcome === "denied";
+    const undestroyed = [...connections].filter((connection) =>
+      this.#undestroyedMptcp.has(connection) && isUndestroyed(connection)
     );
-    const there = new Set<string>();
-    // A list of sockets that come and go may miss one, so it takes two to say that a connection is gone.
-    for (let list = 1; list <= 2 && there.size < doubtful.length; list++) {
-      for (const connection of remaining(doubtful)) there.add(identityOf(connection));
+    const present = new Set<string>();
+    for (let dump = 1; dump <= DUMPS_BEFORE_GONE && present.size < undestroyed.length; dump++) {
+      for (const connection of remaining(undestroyed)) present.add(identityOf(connection));
     }
-    for (const connection of doubtful) {
-      if (there.has(identityOf(connection))) continue;
+    for (const connection of undestroyed) {
+      if (present.has(identityOf(connection))) continue;
       if (this.#undestroyedMptcp.get(connection) === "hung-up") setOutcome(connection, "hung-up");
       else setOutcome(connection, "already-gone", ENDED);
     }
   }
 
   /**
-   * What has become of a connection of which there is no duplicate. SOCK_DESTROY finds a socket by its ends and compares the
-   * cookie, so it does not find one that was connected anew; but one that listens on the local end by now it does.
+   * Looks up what a connection without a duplicate is now. SOCK_DESTROY finds a socket by its ends and compares the
+   * cookie. It therefore spares a socket that was connected anew, but not one that listens on the local end by now.
    */
   #proofOf(connection: Connection): Proof {
     try {
       return proofOf(connection.state, this.#lookUp(connection));
     } catch (error) {
-      // SOCK_DESTROY will say it.
+      // SOCK_DESTROY fails with the same error, and reports it.
       if (isSyscallError(error)) return "connection";
       throw error;
     }
   }
 
-  /** Whether SOCK_DESTROY keeps orphans. Where it is not to be had at all, it says so itself. */
+  /**
+   * Tells whether SOCK_DESTROY would leave an orphan behind. EPERM and EOPNOTSUPP are left to sockDestroy(), which
+   * reports them.
+   */
   #orphansStay(): boolean {
-    if (this.#keepsOrphans !== undefined) return this.#keepsOrphans;
+    if (this.#areOrphansKept !== undefined) return this.#areOrphansKept;
     try {
-      return this.#keepsOrphans = !destroyRemovesOrphans() && !destroyOwnOrphan();
+      return this.#areOrphansKept = !isDestroyFixed() && !destroyOwnOrphan();
     } catch (error) {
       return !isSyscallError(error);
     }
   }
 
-  /** A verified duplicate, what refused it, or null when none of the owners holds the socket any more. */
+  /** Returns a verified duplicate, the first refusal, or null when no owner holds the socket any more. */
   #openDuplicate(connection: Connection): OwnedDuplicate | Refusal | null {
     let refusal: Refusal | null = null;
     for (const owner of connection.owners) {
@@ -233,33 +244,35 @@ export class Disconnector {
 }
 
 const ANY = [0, 0, 0, 0] as const;
-/** An id that no socket has. */
-const NOBODY: SockId = { family: AF_INET, sport: 0, dport: 0, src: ANY, dst: ANY, interface: 0, cookie: 1n };
+/** An id that belongs to no socket. */
+const NO_SOCKET: SockId = { family: AF_INET, sport: 0, dport: 0, src: ANY, dst: ANY, interface: 0, cookie: 1n };
 
-/** Why SOCK_DESTROY may not end what its program has closed, as far as can be said before; null where it does. */
+/** Explains, before anything is touched, why SOCK_DESTROY may not end orphans. Returns null where it ends them. */
 export function whyOrphansMayStay(diag: SockDiag): string | null {
   if (!hasCapability("CAP_NET_ADMIN")) return NEEDS_CAPABILITY;
   try {
-    diag.destroy(IPPROTO_TCP, NOBODY);
+    diag.destroy(IPPROTO_TCP, NO_SOCKET);
   } catch (error) {
     if (!isSyscallError(error)) throw error;
-    if (error.code === "EPERM" || error.code === "EOPNOTSUPP") return refusalToDestroy(error);
+    if (error.code === "EPERM" || error.code === "EOPNOTSUPP") return explainDestroyError(error);
   }
-  return destroyRemovesOrphans() ? null : WOULD_STAY;
+  return isDestroyFixed() ? null : WOULD_STAY;
 }
 
 const NEEDS_CAPABILITY = "SOCK_DESTROY needs CAP_NET_ADMIN";
-/** Why SOCK_DESTROY is not asked for. */
+/** The reason why SOCK_DESTROY is not tried on an MPTCP connection. */
 export const NOT_FOR_MPTCP = "SOCK_DESTROY cannot end MPTCP";
 
-function refusalToDestroy(error: SyscallError): string {
+function explainDestroyError(error: SyscallError): string {
   if (error.code === "EPERM") return NEEDS_CAPABILITY;
   if (error.code === "EOPNOTSUPP") return "SOCK_DESTROY needs a kernel with CONFIG_INET_DIAG_DESTROY";
   return error.message;
 }
 
-/** SOCK_DESTROY. Returns null when it is done, else why it could not be done this way. */
-function refusesDestroy(connection: Connection, diag: SockDiag): string | null {
+/**
+ * Destroys a connection with SOCK_DESTROY. Returns null when it is done, else the reason why SOCK_DESTROY cannot do it.
+ */
+function sockDestroy(connection: Connection, diag: SockDiag): string | null {
   if (connection.protocol === "mptcp") return NOT_FOR_MPTCP;
   try {
     noteConnection(handleOf(connection), connection.owners[0]?.pid ?? 0);
@@ -273,11 +286,11 @@ function refusesDestroy(connection: Connection, diag: SockDiag): string | null {
     }
     if (error instanceof NetnsError) return error.message;
     if (!isSyscallError(error)) throw error;
-    return refusalToDestroy(error);
+    return explainDestroyError(error);
   }
 }
 
-/** What was hung up on has ended because of that. */
+/** Sets the outcome of a connection that has gone. A connection that was hung up on before ended because of that. */
 function setGone(connection: Connection): void {
   if (connection.outcome !== "hung-up") setOutcome(connection, "already-gone", ENDED);
 }
@@ -292,7 +305,11 @@ function abort(connection: Connection, duplicate: Duplicate, refusal: string): v
   }
 }
 
-/** @param why What refused a duplicate; null when there was none to take. */
+/**
+ * Sets the outcome of a connection that SOCK_DESTROY did not end and of which there is no duplicate.
+ *
+ * @param why The refusal of a duplicate; null when no owner holds the connection.
+ */
 function explainNoDuplicate(connection: Connection, why: Refusal | null, refusal: string): void {
   if (why !== null) return setOutcome(connection, why.outcome, `${refusal}; ${why.error}`);
   const outcome = hasCapability("CAP_NET_ADMIN") ? "unsupported" : "denied";
@@ -307,16 +324,16 @@ function failure(owner: Owner, error: SyscallError): string {
   return `${ownerName(owner)}: ${error.message}`;
 }
 
-/** An owner, as messages name it. */
+/** Names an owner for a message: `pid 812 (postgres)`. */
 export function ownerName({ pid, comm }: Owner): string {
   return `pid ${pid} (${comm})`;
 }
 
 /**
- * Gives a connection the outcome that it has when its holder was looked for in vain, or could not be asked: then its `error`
- * says why.
+ * Sets the outcome of a connection whose owner was not found, or could not be asked. In the second case the
+ * connection's `error` says why.
  *
- * @param unreadable How many processes could not be looked into.
+ * @param unreadable Number of processes whose descriptors could not be read.
  */
 export function explainNoOwner(connection: Connection, unreadable: number): void {
   const { inode, uid, owners, error } = connection;
@@ -325,10 +342,10 @@ export function explainNoOwner(connection: Connection, unreadable: number): void
   if (owners.length > 0) {
     return setOutcome(connection, "failed", `${ownerName(owners[0])} opens and closes it too fast to follow`);
   }
-  const stuck = unanswered();
-  if (stuck.length > 0) {
-    const others = stuck.length > 1 ? `, and ${stuck.length - 1} more such` : "";
-    return setOutcome(connection, "failed", `no process that answers holds it; ${stuck[0]}${others}`);
+  const blocked = unanswered();
+  if (blocked.length > 0) {
+    const others = blocked.length > 1 ? `, and ${blocked.length - 1} more such` : "";
+    return setOutcome(connection, "failed", `no process that answers holds it; ${blocked[0]}${others}`);
   }
   const missing = unreadable > 0 ? explainProcDenied() : null;
   if (missing !== null) {

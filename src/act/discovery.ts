@@ -1,7 +1,7 @@
-// Looking for connections, as often as it takes: select, resolve, keep to the guards, hand on what is to be cut.
+// Discovery of the connections to cut, in rounds: list them, find their owners, apply the guards, queue them.
 
 import { isUnresponsive } from "../../ffi/progress.ts";
-import { ENDED, explainNoOwner, hungUpBefore, setOutcome } from "./disconnect.ts";
+import { ENDED, explainHungUpBefore, explainNoOwner, setOutcome } from "./disconnect.ts";
 import type { Escalation } from "./escalation.ts";
 import { type Connection, handleOf, identityOf } from "../model/connection.ts";
 import type { CutQueue } from "./cut_queue.ts";
@@ -13,29 +13,29 @@ import type { Resolver } from "../resolve/resolver.ts";
 import type { Finder } from "../resolve/finder.ts";
 import { Session } from "../resolve/session.ts";
 
-/** How often to look again for connections that appeared meanwhile, at most. */
+/** The most rounds that look for connections which appeared meanwhile. */
 const MAX_ROUNDS = 5;
-/** How often to look again for the holder of one connection. */
+/** The most attempts to find an owner of one connection. */
 const MAX_OWNER_ATTEMPTS = 3;
-/** How often to look while new matches are hung up on for a time. */
+/** Default of `repeat.every_ms`: milliseconds from one round to the next. */
 export const DEFAULT_EVERY_MS = 500;
 
-/** Which connections to hand on, and how long to look for them. */
+/** Options that say which connections to cut, and for how long to look for them. */
 export interface DiscoveryOptions {
   readonly dry_run?: boolean;
   readonly destroy?: boolean;
   readonly fin_only?: boolean;
-  /** Do not spare the operator's own session. */
+  /** Takes the operator's own session too. */
   readonly include_session?: boolean;
-  /** Refuse when more match, before anything is touched; of those that appear later, take so many in all. */
+  /** Refuses a run when more connections match at first. Of those that appear later, so many are taken in all. */
   readonly max?: number;
-  /** Asked once, before anything is touched. */
+  /** Asks for consent, once and before anything is touched. */
   readonly confirm?: (connections: readonly Connection[]) => boolean | Promise<boolean>;
-  /** Go on taking what appears for so long, looking so often. */
+  /** Takes connections that appear within `for_ms`, with a round every `every_ms`. */
   readonly repeat?: { readonly for_ms: number; readonly every_ms?: number };
 }
 
-/** The rooms that a pass goes through, and the one that it leads to. */
+/** The stages that a round goes through, and those that it hands connections to. */
 export interface DiscoveryStages {
   readonly finder: Finder;
   readonly resolver: Resolver;
@@ -44,35 +44,39 @@ export interface DiscoveryStages {
   readonly timer: PhaseTimer;
 }
 
-/** Finds what is to be cut. */
+/** Finds the connections to cut, and adds them to the queue. */
 export class Discovery {
   /** The connections that were selected so far. */
   readonly connections = new ConnectionTable();
-  /** Why a guard refused, before anything was touched. */
+  /** The reason why a guard refused the run before anything was touched; null when none did. */
   refused: string | null = null;
-  /** Whether there were more than `max` in the end. */
+  /** `true` when more than `max` connections appeared in the end. */
   maxReached = false;
   readonly #stages: DiscoveryStages;
   readonly #options: DiscoveryOptions;
-  /** Whether what was not there at the first pass is left alone: it is what connected anew. */
+  /** Leaves alone connections that were not there in the first round: they were made anew. */
   readonly #onlyFirstRound: boolean;
-  /** Those whose holder has to be looked for again. */
+  /** The connections whose owners have to be looked up again. */
   readonly #retryOwners = new Set<Connection>();
-  /** How often it was looked for in vain. */
+  /** The number of vain attempts to find an owner. */
   readonly #ownerAttempts = new WeakMap<Connection, number>();
-  /** Those of the look that goes on, until they are handed on. */
+  /** The connections of the running round, until they are queued. */
   #current: readonly Connection[] = [];
   readonly #start = performance.now();
   #roundStart = 0;
-  /** What the first pass has still to find. */
+  /** The parts that the first round has still to list; null when there are none. */
   #remainingParts: Iterator<Connection[], void> | null = null;
   #rounds = 0;
   #foundNew = false;
   #confirmed = false;
-  /** Those that there were when it began, where a process before this one got stuck and no others are to be taken. */
+  /**
+   * Identities of the connections that an earlier process found before it got stuck; null when others are taken too.
+   */
   readonly #foundBefore: ReadonlySet<string> | null;
 
-  /** @param onlyFirstRound Leave alone what appears after the first pass, unless `repeat` asks for it. */
+  /**
+   * @param onlyFirstRound Leaves alone connections that appear after the first round, unless `repeat` asks for them.
+   */
   constructor(stages: DiscoveryStages, options: DiscoveryOptions, onlyFirstRound: boolean) {
     this.#stages = stages;
     this.#options = options;
@@ -80,7 +84,7 @@ export class Discovery {
     this.#foundBefore = onlyFirstRound || options.confirm !== undefined ? foundBefore() : null;
   }
 
-  /** When to look next; Infinity for never again. */
+  /** The time of the next round, on the clock of performance.now(); Infinity when there is none. */
   get due(): number {
     if (this.#rounds === 0) return this.#start;
     if (this.#options.dry_run || this.refused !== null) return Infinity;
@@ -92,7 +96,7 @@ export class Discovery {
     return again ? this.#roundStart : Infinity;
   }
 
-  /** Whether the time of `repeat` will not be over when the next look is due. */
+  /** `true` when the next round is due before the time of `repeat` is over. */
   get #isRepeating(): boolean {
     const { repeat } = this.#options;
     if (repeat === undefined || this.maxReached) return false;
@@ -107,7 +111,7 @@ export class Discovery {
     return this.#rounds < (this.#onlyFirstRound ? 1 : MAX_ROUNDS);
   }
 
-  /** Looks once. What is not handed on since something fails is looked for again. */
+  /** Runs one round. Connections that are not queued because of an error are looked for again. */
   async run(): Promise<void> {
     try {
       await this.#round();
@@ -136,7 +140,7 @@ export class Discovery {
     const wanted = found.filter((connection) => !this.#isExcluded(connection, session));
     if (!await this.#isConfirmed(wanted)) return;
     if (!dry_run) recordFound(found);
-    cutQueue.add(stuckUsersLast(wanted.filter((connection) => this.#isReadyToCut(connection))));
+    cutQueue.add(unresponsiveUsersLast(wanted.filter((connection) => this.#isReadyToCut(connection))));
     this.#current = [];
     for (const connection of found) if (connection.outcome !== null) escalation.add(connection);
     if (this.#options.repeat) {
@@ -144,24 +148,27 @@ export class Discovery {
     }
   }
 
-  /** The connections of this pass: those not seen before, and those whose holder has to be looked for again. */
+  /** Returns the connections of this round: new ones, and those whose owners have to be looked up again. */
   #select(): Connection[] {
     const { finder } = this.#stages;
     if (this.#remainingParts !== null) return this.#nextPart(this.#remainingParts);
-    const [first, acceptsNew] = [this.#rounds === 0, this.#acceptsNew];
+    const [isFirst, acceptsNew] = [this.#rounds === 0, this.#acceptsNew];
     this.#rounds++;
-    if (first && this.#canCutEarly) return this.#nextPart(this.#remainingParts = finder.findInParts());
-    // What was hung up on is closing now, so a later pass need not look at it.
-    const seen = finder.find(first ? undefined : ~CLOSING);
-    // A dump of many sockets that come and go may miss one, so the only look is two.
-    const listed = first && this.#onlyFirstRound ? seen.concat(finder.find()) : seen;
-    const there = this.#stillThere(listed);
-    const found = acceptsNew ? this.#unknown(listed) : [];
+    if (isFirst && this.#canCutEarly) return this.#nextPart(this.#remainingParts = finder.findInParts());
+    // A connection that was hung up on is closing, so later rounds skip the closing states.
+    const seen = finder.find(isFirst ? undefined : ~CLOSING);
+    // A dump of many sockets that come and go may miss one, so a round that is the only one takes two dumps.
+    const listed = isFirst && this.#onlyFirstRound ? seen.concat(finder.find()) : seen;
+    const retried = this.#stillMatching(listed);
+    const found = acceptsNew ? this.#addNew(listed) : [];
     this.#foundNew = found.length > 0;
-    return [...this.#withinMax(found), ...there];
+    return [...this.#withinMax(found), ...retried];
   }
 
-  /** Whether what is found in one network namespace can be cut while the others are listed: no guard wants to see it all. */
+  /**
+   * `true` when connections of one network namespace may be cut while the others are listed: no guard has to see them
+   * all.
+   */
   get #canCutEarly(): boolean {
     const { dry_run, max, confirm, repeat } = this.#options;
     const isPlain = !dry_run && !this.#onlyFirstRound && max === undefined && confirm === undefined &&
@@ -172,12 +179,13 @@ export class Discovery {
   #nextPart(parts: Iterator<Connection[], void>): Connection[] {
     const { value, done } = parts.next();
     if (done) this.#remainingParts = null;
-    const found = this.#unknown(value ?? []);
+    const found = this.#addNew(value ?? []);
     this.#foundNew ||= found.length > 0;
     return found;
   }
 
-  #unknown(listed: readonly Connection[]): Connection[] {
+  /** Adds the connections that were not listed before to the table, and returns them. */
+  #addNew(listed: readonly Connection[]): Connection[] {
     const found: Connection[] = [];
     for (const connection of listed) {
       const identity = identityOf(connection);
@@ -193,8 +201,8 @@ export class Discovery {
     const surplus = this.connections.total - max;
     if (surplus <= 0) return found;
     if (found.length === this.connections.total) {
-      const are = found.length === 1 ? "connection matches" : "connections match";
-      this.#refuse(`${found.length} ${are}, more than the ${max} allowed`);
+      const match = found.length === 1 ? "connection matches" : "connections match";
+      this.#refuse(`${found.length} ${match}, more than the ${max} allowed`);
       return [];
     }
     this.maxReached = true;
@@ -205,14 +213,14 @@ export class Discovery {
     return kept;
   }
 
-  /** Those whose holder is sought, with what is known of them now. */
-  #stillThere(listed: readonly Connection[]): Connection[] {
+  /** Returns the connections whose owners have to be looked up again and that still match, with their present state. */
+  #stillMatching(listed: readonly Connection[]): Connection[] {
     if (this.#retryOwners.size === 0) return [];
     const byIdentity = (connections: readonly Connection[]) =>
       new Map(connections.map((connection) => [identityOf(connection), connection]));
     const present = byIdentity(listed);
     const remaining = byIdentity(this.#stages.finder.selector.remaining(this.#retryOwners));
-    const there: Connection[] = [];
+    const matching: Connection[] = [];
     for (const connection of this.#retryOwners) {
       const now = present.get(identityOf(connection));
       if (now === undefined) {
@@ -220,19 +228,19 @@ export class Discovery {
         else setOutcome(connection, "already-gone", ENDED);
         continue;
       }
-      // One that has just been accepted has an inode now, and one that was being opened may be open.
+      // A connection that was accepted meanwhile has an inode now, and one in SYN-SENT may be established.
       connection.inode = now.inode;
       connection.state = now.state;
-      there.push(connection);
+      matching.push(connection);
     }
     this.#retryOwners.clear();
-    return there;
+    return matching;
   }
 
   async #isConfirmed(found: readonly Connection[]): Promise<boolean> {
     const { confirm, dry_run } = this.#options;
     if (confirm === undefined || dry_run || this.#confirmed || found.length === 0) return true;
-    // An earlier process has asked already, about those that are taken now.
+    // An earlier process asked already about the connections that are taken now.
     if (this.#foundBefore !== null) return true;
     this.#confirmed = await confirm(found);
     if (!this.#confirmed) this.#refuse("not confirmed");
@@ -244,39 +252,41 @@ export class Discovery {
     for (const connection of this.connections.values()) setOutcome(connection, "skipped", reason);
   }
 
-  /** Whether the connection can be handed on; else its holder is sought again, or it has an outcome. */
+  /**
+   * Returns `true` when the connection can be queued. Otherwise its owners are looked up again, or it has an outcome.
+   */
   #isReadyToCut(connection: Connection): boolean {
     const { dry_run, destroy } = this.#options;
-    const owned = connection.owners.length > 0;
+    const hasOwner = connection.owners.length > 0;
     if (dry_run) {
       if (destroy) setOutcome(connection, "would-destroy");
-      else if (owned) setOutcome(connection, "would-hang-up");
+      else if (hasOwner) setOutcome(connection, "would-hang-up");
       else explainNoOwner(connection, this.#stages.resolver.unreadable);
-    } else if (!owned && !destroy) this.#retryOwner(connection);
-    return connection.outcome === null && (owned || destroy === true);
+    } else if (!hasOwner && !destroy) this.#retryOwner(connection);
+    return connection.outcome === null && (hasOwner || destroy === true);
   }
 
-  /** Whether the connection is not for us to touch, or needs nothing; it has an outcome then. */
+  /** Returns `true` when the connection is protected, or needs nothing. It then has an outcome. */
   #isExcluded(connection: Connection, session: Session | null): boolean {
     const { destroy, fin_only } = this.#options;
-    const part = session?.whyPart(connection) ?? null;
-    if (part !== null) {
-      setOutcome(connection, "skipped", `${part}; --include-session takes it too`);
+    const protectedAs = session?.whyPart(connection) ?? null;
+    if (protectedAs !== null) {
+      setOutcome(connection, "skipped", `${protectedAs}; --include-session takes it too`);
     } else if (connection.subflow_of !== undefined) {
       const reason = `a subflow of the MPTCP connection to ${connection.subflow_of}, which was not selected`;
       setOutcome(connection, "skipped", reason);
     } else if (!destroy && isHungUp(connection, fin_only ?? false)) {
-      setOutcome(connection, "already-gone", hungUpBefore(connection));
+      setOutcome(connection, "already-gone", explainHungUpBefore(connection));
     }
     return connection.outcome !== null;
   }
 
-  /** Has the holder of a connection looked for again, unless that was in vain often enough. */
+  /** Has the owners of a connection looked up again, unless the attempts are used up. */
   #retryOwner(connection: Connection): void {
     const attempts = (this.#ownerAttempts.get(connection) ?? 0) + 1;
-    // It may yet be accepted, or asked.
-    const mayYetBe = (connection.inode === 0 || connection.error !== null) && this.#isRepeating;
-    if (attempts >= MAX_OWNER_ATTEMPTS && !mayYetBe) {
+    // The connection may yet be accepted, or its owner may yet answer.
+    const mayChange = (connection.inode === 0 || connection.error !== null) && this.#isRepeating;
+    if (attempts >= MAX_OWNER_ATTEMPTS && !mayChange) {
       return explainNoOwner(connection, this.#stages.resolver.unreadable);
     }
     this.#ownerAttempts.set(connection, attempts);
@@ -284,15 +294,15 @@ export class Discovery {
   }
 }
 
-/** Puts those last that belong to users of whom a connection's holder did not answer: the next one may not either. */
-function stuckUsersLast(connections: readonly Connection[]): readonly Connection[] {
+/** Puts connections of users who own an unresponsive process last: their other processes may block too. */
+function unresponsiveUsersLast(connections: readonly Connection[]): readonly Connection[] {
   const uids = new Set(connections.filter((one) => isUnresponsive(handleOf(one))).map(({ uid }) => uid));
   if (uids.size === 0) return connections;
-  const [others, theirs] = [false, true].map((stuck) => connections.filter(({ uid }) => uids.has(uid) === stuck));
+  const [others, theirs] = [false, true].map((isTheirs) => connections.filter(({ uid }) => uids.has(uid) === isTheirs));
   return [...others, ...theirs];
 }
 
-/** Whether this end has sent its FIN already and, unless that is all that is wanted, reads no more. */
+/** Tells whether this end has sent its FIN already. Without `fin_only` it must also have stopped reading. */
 function isHungUp({ state, inode, shutdown }: Connection, fin_only: boolean): boolean {
   if ((stateMask(state) & CLOSING) === 0) return false;
   return inode === 0 || shutdown === 3 || (fin_only && (shutdown & 2) !== 0);

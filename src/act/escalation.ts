@@ -1,27 +1,26 @@
-// What comes after a connection was hung up on: it is aborted where it does not go, and looked for in the end.
+// Escalation for connections that were hung up on and do not go: abort them after a time, and report what lingers in
+// the end.
 
-import { type Disconnector, setOutcome, whatEnds } from "./disconnect.ts";
+import { adviceFor, type Disconnector, setOutcome } from "./disconnect.ts";
 import { type Connection, identityOf } from "../model/connection.ts";
 import type { ConnectionTable } from "./connection_table.ts";
 import type { Resolver } from "../resolve/resolver.ts";
-import type { Selector } from "../select/selector.ts";
+import { DUMPS_BEFORE_GONE, type Selector } from "../select/selector.ts";
 import { sleep } from "../../ffi/sleep.ts";
 
-/** What is to be done about connections that do not go. */
+/** Options for connections that do not go. */
 export interface EscalationOptions {
-  /** Abort what is still there so long after it was hung up on, and what has no owner. */
+  /** Milliseconds after which a connection that was hung up on, or has no owner, is aborted. */
   readonly destroy_after_ms?: number;
-  /** In the end, wait up to so long until all are gone. */
+  /** Milliseconds to wait in the end until all connections are gone. */
   readonly wait_ms?: number;
   readonly signal?: AbortSignal;
 }
 
-/** How often to look whether connections are gone: at first, and at most. */
-const POLL_MS = { first: 10, most: 250 };
-/** A list of sockets that come and go may miss one, so it takes two to say that a connection is gone. */
-const MISSED_OFTEN = 2;
+/** The pause between two looks at which connections are gone. It doubles from `first` up to `max`. */
+const POLL_MS = { first: 10, max: 250 };
 
-/** What it works with. */
+/** The tools that an escalation needs. */
 export interface EscalationStages {
   readonly disconnector: Disconnector;
   readonly selector: Selector;
@@ -30,17 +29,17 @@ export interface EscalationStages {
 
 interface Pending {
   readonly deadline: number;
-  /** In how many lists in a row it was missing. */
+  /** The number of dumps in a row that lacked the connection. */
   missed: number;
 }
 
-/** Sees to it that connections go. */
+/** Aborts connections that do not go in time, and reports those that linger. */
 export class Escalation {
   readonly #disconnector: Disconnector;
   readonly #selector: Selector;
   readonly #resolver: Resolver;
   readonly #options: EscalationOptions;
-  /** Those that are to be aborted unless they go, the first to be aborted first. */
+  /** The connections to abort unless they go, ordered by their deadlines. */
   readonly #pending = new Map<Connection, Pending>();
   #poll_ms = POLL_MS.first;
   #nextLook = 0;
@@ -52,7 +51,7 @@ export class Escalation {
     this.#options = options;
   }
 
-  /** Takes a connection to which something was done just now, or could not be done. */
+  /** Adds a connection that was acted on just now, whether that succeeded or not. */
   add(connection: Connection): void {
     const { destroy_after_ms } = this.#options;
     if (destroy_after_ms === undefined || connection.outcome === "skipped") return;
@@ -64,13 +63,13 @@ export class Escalation {
     this.#pending.set(connection, { deadline: now + destroy_after_ms, missed: 0 });
   }
 
-  /** When there is something to do next; Infinity when nothing is pending. */
+  /** The time of the next work, on the clock of performance.now(); Infinity when no connection is pending. */
   get due(): number {
     for (const { deadline } of this.#pending.values()) return Math.min(deadline, this.#nextLook);
     return Infinity;
   }
 
-  /** Lets go of those that have gone, and aborts those whose time is over. */
+  /** Forgets connections that have gone, and aborts those whose deadline has passed. */
   run(): void {
     const present = this.#present(this.#pending.keys());
     const now = performance.now();
@@ -78,7 +77,7 @@ export class Escalation {
     for (const [connection, pending] of this.#pending) {
       const row = present.get(identityOf(connection));
       if (row === undefined) {
-        if (++pending.missed < MISSED_OFTEN) continue;
+        if (++pending.missed < DUMPS_BEFORE_GONE) continue;
       } else {
         pending.missed = 0;
         connection.state = row.state;
@@ -90,68 +89,68 @@ export class Escalation {
     }
     this.#destroy(overdue);
     this.#nextLook = now + this.#poll_ms;
-    this.#poll_ms = Math.min(2 * this.#poll_ms, POLL_MS.most);
+    this.#poll_ms = Math.min(2 * this.#poll_ms, POLL_MS.max);
   }
 
   /**
-   * Aborts them. No duplicate was held since they were hung up on: epoll(7) watches a descriptor until the last duplicate of
-   * it is closed, so an application would go on being told of the hang-up of what it has closed, by a number that is
-   * another connection's by then.
+   * Aborts connections. No duplicate of them was kept open since they were hung up on, because epoll(7) watches a
+   * descriptor until its last duplicate is closed. The application would still be notified of a connection that it has
+   * closed, under a descriptor number that may be another connection's by then.
    */
   #destroy(connections: readonly Connection[]): void {
     const abort = (connection: Connection) => this.#disconnector.destroy(connection, this.#selector.diagOf(connection));
-    const passedOn = connections.filter(abort);
-    if (passedOn.length === 0) return;
-    this.#resolver.resolve(passedOn);
-    passedOn.forEach(abort);
+    const ownersLost = connections.filter(abort);
+    if (ownersLost.length === 0) return;
+    this.#resolver.resolve(ownersLost);
+    ownersLost.forEach(abort);
   }
 
   /**
-   * Waits, if that was asked for, and reports those that are still there as lingering.
+   * Waits up to `wait_ms` until the connections are gone, and gives those that are not the outcome `lingering`.
    *
-   * @returns How many of the connections, those left alone apart, are gone; null when it was not asked for.
+   * @returns The number of connections that are gone, skipped ones not counted; null without `wait_ms`.
    */
   async waitAndReportLingering(connections: ConnectionTable): Promise<number | null> {
     const { wait_ms } = this.#options;
     if (wait_ms === undefined) return null;
     const skipped = [...connections.values()].filter(({ outcome }) => outcome === "skipped").length;
     const touched = connections.total - skipped - (connections.evicted.get("skipped") ?? 0);
-    const left = await this.#waitUntilGone(connections, wait_ms);
-    for (const connection of left) {
+    const remaining = await this.#waitUntilGone(connections, wait_ms);
+    for (const connection of remaining) {
       const { outcome, state } = connection;
       if (outcome === "hung-up" || outcome === "already-gone" || outcome === "destroyed") {
-        const there = `still there after ${wait_ms / 1000} s, in ${state}`;
-        setOutcome(connection, "lingering", there + whatEnds(connection));
+        const reason = `still there after ${wait_ms / 1000} s, in ${state}`;
+        setOutcome(connection, "lingering", reason + adviceFor(connection));
       }
     }
-    return touched - left.size;
+    return touched - remaining.size;
   }
 
-  /** Returns those that are still there after `ms`. */
+  /** Waits for `ms` milliseconds at most. Returns the connections that are still there. */
   async #waitUntilGone(connections: ReadonlyMap<string, Connection>, ms: number): Promise<Set<Connection>> {
     const deadline = performance.now() + ms;
-    for (let poll_ms = POLL_MS.first;; poll_ms = Math.min(2 * poll_ms, POLL_MS.most)) {
-      const left = this.#left(connections);
+    for (let poll_ms = POLL_MS.first;; poll_ms = Math.min(2 * poll_ms, POLL_MS.max)) {
+      const remaining = this.#remaining(connections);
       const remaining_ms = deadline - performance.now();
-      const over = remaining_ms <= 0 || this.#options.signal?.aborted === true;
-      if (left.size === 0 || over) {
-        for (const connection of this.#left(connections)) left.add(connection);
-        if (left.size === 0 || over) return left;
+      const isOver = remaining_ms <= 0 || this.#options.signal?.aborted === true;
+      if (remaining.size === 0 || isOver) {
+        for (const connection of this.#remaining(connections)) remaining.add(connection);
+        if (remaining.size === 0 || isOver) return remaining;
       }
       await sleep(Math.min(poll_ms, remaining_ms), this.#options.signal);
     }
   }
 
-  #left(connections: ReadonlyMap<string, Connection>): Set<Connection> {
-    const left = new Set<Connection>();
+  #remaining(connections: ReadonlyMap<string, Connection>): Set<Connection> {
+    const remaining = new Set<Connection>();
     for (const [identity, { state, inode }] of this.#present(connections.values())) {
       const connection = connections.get(identity);
       if (connection === undefined || connection.outcome === "skipped") continue;
       connection.state = state;
       connection.inode = inode;
-      left.add(connection);
+      remaining.add(connection);
     }
-    return left;
+    return remaining;
   }
 
   #present(connections: Iterable<Connection>): Map<string, Connection> {

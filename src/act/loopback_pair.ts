@@ -1,4 +1,4 @@
-// A connection of our own, from this process to itself over loopback, to try things on.
+// A test connection from this process to itself over loopback.
 
 import { isSyscallError } from "../../ffi/errno.ts";
 import { accept, AF_INET, bind, connect, getsockname, listen, SOCK_STREAM, socket } from "../../ffi/socket.ts";
@@ -12,18 +12,18 @@ import { compileSelection } from "../select/criteria.ts";
 
 const LOOPBACK = ipv4(0x7f000001);
 
-/** The end that has connected. The other end reads nothing. */
+/** The client's end of a connection over loopback. The server's end never reads. */
 export interface LoopbackPair {
   readonly client: Descriptor;
-  /** The row that the kernel lists for it, if it does. */
+  /** Returns the connection as the kernel lists it; undefined when the kernel does not. */
   listed(): Connection | undefined;
 }
 
 /**
- * Opens a connection, and closes it afterwards.
+ * Calls `use` with a new connection over loopback, and closes the connection afterwards.
  *
  * @param protocol IPPROTO_TCP or IPPROTO_MPTCP.
- * @throws {Error} Where loopback is down.
+ * @throws {Error} When the loopback interface is down.
  */
 export function withPair<T>(protocol: number, use: (pair: LoopbackPair) => T): T {
   const sockets: Descriptor[] = [];

@@ -1,9 +1,9 @@
 // Orphans, as the kernel calls connections that their programs have closed, and what SOCK_DESTROY makes of them.
 //
-// Before Linux 6.11 it takes from them what they had to send, and with it what their timers look for: an orphan that would
-// have gone after some retries then stays until its peer speaks or the host restarts. Distributions repair older kernels
-// too (commit bac76cf89816), so that an older version says little. There it is tried on an orphan of our own, whose peer can
-// be made to speak, before it is done to anybody else's.
+// Before Linux 6.11 it takes from them what they had to send, and with it what their timers look for: an orphan that
+// would have gone after some retries then stays until its peer speaks or the host restarts. Distributions repair older
+// kernels too (commit bac76cf89816), so that an older version says little. There it is tried on an orphan of our own,
+// whose peer can be made to speak, before it is done to anybody else's.
 
 import { IPPROTO_TCP, MSG_DONTWAIT, send } from "../../ffi/socket.ts";
 import type { Connection } from "../model/connection.ts";
@@ -16,32 +16,34 @@ import { sockIdOf } from "../select/sockets.ts";
 
 const CLOSED: ReadonlySet<State> = new Set(["FIN-WAIT-1", "FIN-WAIT-2", "CLOSING", "LAST-ACK"]);
 
-/** Whether the program has closed it. What no program has accepted yet has no inode either, but has not sent a FIN. */
+/**
+ * Tells whether the program has closed the connection. One not yet accepted has no inode either, but has sent no FIN.
+ */
 export function isOrphan({ inode, state }: Pick<Connection, "inode" | "state">): boolean {
   return inode === 0 && CLOSED.has(state);
 }
 
-/** Why SOCK_DESTROY is not asked for. */
+/** The reason why SOCK_DESTROY is not tried on an orphan. */
 export const WOULD_STAY = "SOCK_DESTROY could keep what its program has closed for ever (Linux before 6.11)";
 
-/** Whether the version says that SOCK_DESTROY ends orphans. */
-export function destroyRemovesOrphans(): boolean {
+/** Tells whether SOCK_DESTROY ends orphans by the version of this kernel. */
+export function isDestroyFixed(): boolean {
   const [major, minor] = (readFile("/proc/sys/kernel/osrelease") ?? "").split(".").map(Number);
   return major > 6 || (major === 6 && minor >= 11);
 }
 
-/** More than two sockets take that nobody reads from, so that the FIN has to wait. */
-const TOO_MUCH = 16 << 20;
+/** Bytes that exceed the buffers of both sockets, so that the FIN stays queued behind them. */
+const OVERFLOWING_SIZE = 16 << 20;
 
 /**
- * Tries it.
+ * Destroys an orphan of this process. Returns whether it went.
  *
  * @throws {SyscallError} `EPERM` without CAP_NET_ADMIN, `EOPNOTSUPP` without CONFIG_INET_DIAG_DESTROY.
- * @throws {Error} Where loopback is down.
+ * @throws {Error} When the loopback interface is down.
  */
 export function destroyOwnOrphan(): boolean {
   return withPair(IPPROTO_TCP, ({ client, listed }) => {
-    send(client, new Uint8Array(TOO_MUCH), MSG_DONTWAIT);
+    send(client, new Uint8Array(OVERFLOWING_SIZE), MSG_DONTWAIT);
     client.close();
     const orphan = listed();
     if (orphan === undefined || !isOrphan(orphan)) throw new Error("an orphan to try it on was not listed");

@@ -1,29 +1,29 @@
-// How fast connections are cut: one in each slot of time, at a random moment of it.
+// Pacing of the cuts: one in each time slot, at a random moment of the slot.
 
-/** How cuts are spread over time: so many a second at most, or all of them evenly over a time. */
+/** The spacing of cuts: at most `per_s` of them a second, or all of them spread evenly over `over_ms` milliseconds. */
 export type Spacing = ({ readonly per_s: number } | { readonly over_ms: number }) & {
   /**
-   * How much of its slot chance may move a cut: from 0, always at its beginning, to 1, anywhere in it. Clients that all
-   * wait equally long before they connect again are so kept from doing it in step. Default 0.5.
+   * The part of its slot within which a cut is made at random: 0 is the beginning of the slot, 1 anywhere in it.
+   * Randomness keeps clients that wait equally long before they reconnect from doing so in step. Default 0.5.
    */
   readonly jitter?: number;
 };
 
-/** Half of a slot. */
+/** Default of `jitter`. */
 export const DEFAULT_JITTER = 0.5;
 
 /**
- * How far cuts may fall behind and catch up. Timers are late by milliseconds, which must not lower the rate; whatever
- * held everything up for longer must not be made up for by a burst.
+ * Milliseconds that cuts may be late and still catch up. Timers are late by milliseconds, which must not lower the
+ * rate. A longer delay must not be followed by a burst.
  */
 const SLACK_MS = 50;
 
-/** Milliseconds from one slot to the next, for so many cuts. */
+/** Returns the length of a slot in milliseconds, for so many cuts. */
 export function slotLength(spacing: Spacing, count: number): number {
   return "per_s" in spacing ? 1000 / spacing.per_s : spacing.over_ms / Math.max(1, count);
 }
 
-/** A schedule. Times are in milliseconds, on whatever clock the caller reads. */
+/** A schedule of cuts. Its times are in milliseconds, on the caller's clock. */
 export class PacingSchedule {
   /** Milliseconds from one slot to the next. */
   readonly gap_ms: number;
@@ -33,8 +33,8 @@ export class PacingSchedule {
   #due: number;
 
   /**
-   * @param count How many cuts `over_ms` is shared among.
-   * @param now When the first slot begins.
+   * @param count The number of cuts that share `over_ms`.
+   * @param now The beginning of the first slot.
    * @param random Returns numbers from 0 up to but not including 1.
    */
   constructor(spacing: Spacing, count: number, now: number, random: () => number = Math.random) {
@@ -42,7 +42,7 @@ export class PacingSchedule {
     this.#jitter_ms = (spacing.jitter ?? DEFAULT_JITTER) * this.gap_ms;
     this.#random = random;
     this.#slot = now;
-    this.#due = this.#moment();
+    this.#due = this.#randomTime();
   }
 
   /** The earliest time of the next cut. */
@@ -50,13 +50,13 @@ export class PacingSchedule {
     return this.#due;
   }
 
-  /** Says that a cut was made at `now`: the next one belongs into the next slot. */
+  /** Moves on to the next slot after a cut at `now`. */
   advance(now: number): void {
     this.#slot += this.gap_ms + Math.max(0, now - this.#due - SLACK_MS);
-    this.#due = this.#moment();
+    this.#due = this.#randomTime();
   }
 
-  #moment(): number {
+  #randomTime(): number {
     return this.#slot + this.#random() * this.#jitter_ms;
   }
 }

@@ -27,6 +27,12 @@ export type RowPredicate = (row: InetDiagMsg) => boolean;
 
 const WITHOUT_INFO = "how connections have been, which the selection asks for, could not be listed";
 
+/**
+ * Number of dumps in a row that must lack a connection before it counts as gone. A single dump may miss a socket while
+ * others come and go.
+ */
+export const DUMPS_BEFORE_GONE = 2;
+
 /** Looks for the connections of a target, as often as it is asked to. */
 export class Selector {
   readonly #selection: CompiledSelection;
