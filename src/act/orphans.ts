@@ -1,9 +1,9 @@
-// Orphans, as the kernel calls connections that their programs have closed, and what SOCK_DESTROY makes of them.
+// Orphans (the kernel's word for connections that their programs have closed) and the effect of SOCK_DESTROY on them.
 //
-// Before Linux 6.11 it takes from them what they had to send, and with it what their timers look for: an orphan that
-// would have gone after some retries then stays until its peer speaks or the host restarts. Distributions repair older
-// kernels too (commit bac76cf89816), so that an older version says little. There it is tried on an orphan of our own,
-// whose peer can be made to speak, before it is done to anybody else's.
+// Before Linux 6.11, SOCK_DESTROY empties an orphan's send queue, and its timers do nothing when that queue is empty. An
+// orphan that would have gone after some retransmissions then stays until its peer sends something or the host restarts.
+// Distributions have backported the fix (commit bac76cf89816), so an older version number proves nothing. On such a kernel
+// SOCK_DESTROY is tried first on an orphan of this process, whose peer is this process too.
 
 import { IPPROTO_TCP, MSG_DONTWAIT, send } from "../../ffi/socket.ts";
 import type { Connection } from "../model/connection.ts";
