@@ -244,7 +244,7 @@ class HangUp {
   /** Why connections may have been missed. What finds that out may fail, whatever has failed before. */
   #incomplete(): string[] {
     try {
-      return this.#finder.unseen;
+      return this.#finder.incomplete;
     } catch (error) {
       this.#error ??= errorForReport(error, this.#discovery.connections.values());
       return [];

@@ -93,10 +93,10 @@ export class Lister {
     const connections = this.#finder.find();
     this.#resolver.resolve(connections, { exhaustive: true, known: this.#finder.owners });
     const { unreadable } = this.#resolver;
-    const { unseen } = this.#finder;
+    const { incomplete: unseen } = this.#finder;
     const listing = { connections, unreadable_processes: unreadable, unanswered: unanswered(), unseen };
     if (!this.#options.keepalive) return listing;
-    const sysctls = this.#finder.selector.inEachNetns(keepaliveSysctls);
+    const sysctls = this.#finder.selector.forEachNetns(keepaliveSysctls);
     return {
       ...listing,
       keepalive_unreadable: readKeepalive(connections, sysctls, this.#finder.selector),

@@ -225,7 +225,7 @@ class Setter {
       error = errorForReport(thrown, known.values());
     }
     try {
-      unseen = this.#finder.unseen;
+      unseen = this.#finder.incomplete;
     } catch (thrown) {
       error ??= errorForReport(thrown, known.values());
     }
@@ -253,7 +253,7 @@ class Setter {
         this.#tolerate(() => this.#set(connection));
         if (isRetried ? connection.outcome !== null : !NO_NEWS.includes(connection.outcome)) yield connection;
       }
-      const unseen = this.#tolerate(() => this.#finder.unseen);
+      const unseen = this.#tolerate(() => this.#finder.incomplete);
       this.#transientErrors.endAttempt();
       if (unseen) on_look?.(unseen);
       // Whoever opens connections as fast as he can gets half of a processor's time at the most.

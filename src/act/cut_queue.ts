@@ -3,7 +3,7 @@
 import { type Disconnector, ENDED, setOutcome } from "./disconnect.ts";
 import type { Escalation } from "./escalation.ts";
 import { type Connection, identityOf } from "../model/connection.ts";
-import { soonestIdle } from "../socket/traffic.ts";
+import { msUntilIdle } from "../socket/traffic.ts";
 import { idleTime } from "../linux/netlink/tcp_info.ts";
 import { PacingSchedule, type Spacing } from "./pacing.ts";
 import type { PhaseTimer } from "../report/report.ts";
@@ -207,7 +207,7 @@ export class CutQueue {
     const { rqueue, wqueue, tcp_info } = present;
     // Where the dump lacks tcp_info, each connection is asked through its duplicate.
     const unknown = this.#stages.selector.hidesInfo ? Infinity : null;
-    const wait_ms = soonestIdle({ rqueue, wqueue, idle_ms: tcp_info ? idleTime(tcp_info) : unknown }, idle_ms);
+    const wait_ms = msUntilIdle({ rqueue, wqueue, idle_ms: tcp_info ? idleTime(tcp_info) : unknown }, idle_ms);
     // An earlier finding stays valid: data in a queue that has emptied since counts as sent at that time.
     entry.idle_at = Math.max(entry.idle_at, now + wait_ms);
   }

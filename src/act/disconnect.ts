@@ -12,7 +12,7 @@ import { type Connection, handleOf, identityOf, type Outcome, type Owner } from 
 import { DUMPS_BEFORE_GONE } from "../select/selector.ts";
 import { sockIdOf } from "../select/sockets.ts";
 import { type Duplicate, PidfdCache, type ShutdownOptions } from "../socket/duplicate.ts";
-import { type LookUp, type Proof, proofOf } from "../socket/proof.ts";
+import { type Proof, proofOf, type StateLookup } from "../socket/proof.ts";
 import { explainDuplicateError, type Refusal, UNRESPONSIVE } from "../socket/with_duplicate.ts";
 import { destroyOwnOrphan, isDestroyFixed, isOrphan, WOULD_STAY } from "./orphans.ts";
 
@@ -59,13 +59,13 @@ export type HangUpResult = "done" | "owners-lost" | { readonly busy: string };
 /** Hangs up on connections whose owners are known, or aborts them. */
 export class Disconnector {
   readonly #shutdownOptions: ShutdownOptions;
-  readonly #lookUp: LookUp;
+  readonly #lookUp: StateLookup;
   readonly #pidfds: PidfdCache;
   /** The MPTCP connections that could not be destroyed, each with the outcome that it had before. */
   readonly #undestroyedMptcp = new WeakMap<Connection, Outcome | null>();
   #areOrphansKept: boolean | undefined;
 
-  constructor(shutdownOptions: ShutdownOptions, lookUp: LookUp) {
+  constructor(shutdownOptions: ShutdownOptions, lookUp: StateLookup) {
     this.#shutdownOptions = shutdownOptions;
     this.#lookUp = lookUp;
     this.#pidfds = new PidfdCache(lookUp);

@@ -269,7 +269,7 @@ export class Discovery {
   /** Returns `true` when the connection is protected, or needs nothing. It then has an outcome. */
   #isExcluded(connection: Connection, session: Session | null): boolean {
     const { destroy, fin_only } = this.#options;
-    const protectedAs = session?.whyPart(connection) ?? null;
+    const protectedAs = session?.explainProtection(connection) ?? null;
     if (protectedAs !== null) {
       setOutcome(connection, "skipped", `${protectedAs}; --include-session takes it too`);
     } else if (connection.subflow_of !== undefined) {

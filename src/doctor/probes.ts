@@ -12,7 +12,7 @@ import { currentNetns, inNetns, NetnsError } from "../linux/netns/enter.ts";
 import { findNetns, mustExist, type Netns } from "../linux/netns/find.ts";
 import { destroyOwnOrphan, WOULD_STAY } from "../act/orphans.ts";
 import { explainGetfdDenied, explainProcDenied, explainSetnsDenied, hasCapability } from "../linux/proc/permissions.ts";
-import { areAll, processes } from "../linux/proc/process.ts";
+import { listsAllProcesses, processes } from "../linux/proc/process.ts";
 import { DescriptorTable } from "../linux/proc/fd_table.ts";
 import { explainDuplicateError } from "../socket/with_duplicate.ts";
 import { Selector } from "../select/selector.ts";
@@ -92,7 +92,7 @@ function listMptcp(): Verdict {
 function readProc(): Verdict {
   const pids = processes();
   const need = explainProcDenied() ?? "forbidden by a security module, or by their user namespaces";
-  if (!areAll(pids)) return limited(`the processes of other users are hidden (hidepid): ${need}`);
+  if (!listsAllProcesses(pids)) return limited(`the processes of other users are hidden (hidepid): ${need}`);
   const tables = pids.map((pid) => DescriptorTable.open(pid)).filter((table) => table !== null);
   const unreadable = tables.filter(isUnreadable).length;
   if (unreadable === 0) return ok(`all ${tables.length} processes can be looked into`);
@@ -103,7 +103,7 @@ function readProc(): Verdict {
 function isUnreadable(table: DescriptorTable | "unreadable"): boolean {
   if (table === "unreadable") return true;
   if (!table.exhausted) table.readBlock(() => false);
-  return table.denied;
+  return table.unreadable;
 }
 
 /** A duplicate of one of our own sockets, taken the way that another process's would be. */

@@ -32,13 +32,13 @@ export function nearest(word: string, words: readonly string[]): string | null {
 }
 
 /** The one of `words` that was meant: the nearest, or the only one that begins so; null when nobody can tell. */
-export function meantWord(word: string, words: readonly string[]): string | null {
+export function suggestWord(word: string, words: readonly string[]): string | null {
   const begun = words.filter((candidate) => word !== "" && candidate.startsWith(word.toLowerCase()));
   return nearest(word, words) ?? (begun.length === 1 ? begun[0] : null);
 }
 
 /** The end of a message about a word that is none of `words`: the one that was meant, or all. */
 export function expectedWord(word: string, words: readonly string[]): string {
-  const meant = meantWord(word, words);
-  return meant === null ? `expected ${words.join(", ")}` : `did you mean "${meant}"?`;
+  const suggestion = suggestWord(word, words);
+  return suggestion === null ? `expected ${words.join(", ")}` : `did you mean "${suggestion}"?`;
 }

@@ -51,12 +51,12 @@ export function parseDuration(text: string, { label, bare, longest_ms = Infinity
   const others = instead === undefined ? "" : `, or ${instead}`;
   throw new UsageError(
     `Not a time for ${label}: "${text}": ` +
-      (meantTime(text) ?? `expected ${seconds}a number with a unit, such as 500ms, 30s, 5m or 2h${longest}${others}`),
+      (suggestTime(text) ?? `expected ${seconds}a number with a unit, such as 500ms, 30s, 5m or 2h${longest}${others}`),
   );
 }
 
 /** Which time was meant by one with a blank, or with a longer name of the unit; null when nobody can tell. */
-function meantTime(text: string): string | null {
+function suggestTime(text: string): string | null {
   const [, digits, name] = /^(\d+(?:\.\d+)?) *([a-z]+)$/i.exec(text) ?? [];
   const names = {
     ms: /^(ms|msecs?|milli\w*)$/i,

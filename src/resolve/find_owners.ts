@@ -6,7 +6,7 @@
 import { isSyscallError } from "../../ffi/errno.ts";
 import { shareDescriptors } from "../../ffi/process.ts";
 import type { Owner } from "../model/connection.ts";
-import { areAll, comm, parent, processes, threads } from "../linux/proc/process.ts";
+import { comm, listsAllProcesses, parent, processes, threads } from "../linux/proc/process.ts";
 import { BLOCK, DescriptorTable } from "../linux/proc/fd_table.ts";
 
 /** A socket to look for. */
@@ -28,10 +28,10 @@ export interface FindOptions {
 }
 
 /** How many holders of one socket are told: anybody can duplicate a descriptor as often as memory lets them. */
-export const MOST_OWNERS = 100;
+export const MAX_OWNERS = 100;
 
 /** What was found. */
-export interface Found {
+export interface FoundOwners {
   /** The holders of each inode, the first ones that were found. */
   readonly owners: Map<number, Owner[]>;
   /** How many holders more than these an inode has, where it has more. */
@@ -46,7 +46,7 @@ const SAMPLED = 4 * BLOCK;
 const SHARED_SAMPLE = 64;
 
 /** Finds the holders of `wanted`, which must not contain inode 0. */
-export function findOwners(wanted: readonly Wanted[], options: FindOptions = {}): Found {
+export function findOwners(wanted: readonly Wanted[], options: FindOptions = {}): FoundOwners {
   const search = new Search(wanted, options);
   const { leftOut } = search;
   if (wanted.length === 0) return { owners: search.owners, leftOut, unreadable: 0 };
@@ -57,7 +57,7 @@ export function findOwners(wanted: readonly Wanted[], options: FindOptions = {})
   if (options.exhaustive || search.remaining > 0) search.readThreads();
   else search.checkForkedRelatives();
   search.nameOwners();
-  return { owners: search.owners, leftOut, unreadable: search.unreadable + search.denied };
+  return { owners: search.owners, leftOut, unreadable: search.unreadable + search.unreadableTables };
 }
 
 /** A socket that a process was found to hold. */
@@ -98,8 +98,8 @@ class Search {
   }
 
   /** How many processes turned out to be closed to this user. */
-  get denied(): number {
-    return this.#tables.filter(({ denied }) => denied).length;
+  get unreadableTables(): number {
+    return this.#tables.filter(({ unreadable }) => unreadable).length;
   }
 
   get remaining(): number {
@@ -108,7 +108,7 @@ class Search {
 
   lookAtProcesses(): void {
     const pids = processes();
-    if (!areAll(pids)) this.unreadable++;
+    if (!listsAllProcesses(pids)) this.unreadable++;
     for (const pid of pids) {
       if (pid === this.#except) continue;
       const table = DescriptorTable.open(pid);
@@ -148,8 +148,8 @@ class Search {
 
   /** Threads that have unshared their descriptors: rare, and dear to look for. */
   readThreads(): void {
-    for (const { pid, denied } of this.#tables) {
-      if (denied) continue;
+    for (const { pid, unreadable } of this.#tables) {
+      if (unreadable) continue;
       for (const tid of threads(pid)) {
         if (tid === pid || sharesTable(pid, tid)) continue;
         const table = DescriptorTable.open(pid, tid);
@@ -239,7 +239,7 @@ class Search {
   #add(owner: Owner, inode: number): void {
     const owners = this.#holders.get(inode);
     if (owners) {
-      if (owners.length >= MOST_OWNERS) return void this.leftOut.set(inode, (this.leftOut.get(inode) ?? 0) + 1);
+      if (owners.length >= MAX_OWNERS) return void this.leftOut.set(inode, (this.leftOut.get(inode) ?? 0) + 1);
       const { pid, tid, fd } = owner;
       if (!owners.some((known) => known.pid === pid && known.tid === tid && known.fd === fd)) owners.push(owner);
     } else {

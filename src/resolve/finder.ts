@@ -82,8 +82,8 @@ export class Finder {
   }
 
   /** Why connections may have been missed: namespaces and processes that may not be looked into, each named. */
-  get unseen(): string[] {
-    return [...this.selector.unseen, ...(this.#holders?.unseen ?? []), ...(this.#keepalive?.unseen ?? [])];
+  get incomplete(): string[] {
+    return [...this.selector.incomplete, ...(this.#holders?.incomplete ?? []), ...(this.#keepalive?.incomplete ?? [])];
   }
 
   close(): void {

@@ -10,7 +10,7 @@ import { type Process, ProcessFilter, ProcessSnapshot } from "./processes.ts";
 import type { CompiledSelection } from "../select/criteria.ts";
 
 /** How many of the processes that may not be looked into are named. */
-const MOST_NAMED = 5;
+const MAX_NAMED = 5;
 
 /** Which sockets are chosen. */
 export interface Chosen {
@@ -24,10 +24,10 @@ export class HolderFilter {
   readonly #excluded: ProcessFilter | null;
   readonly #unread = new Map<number, string>();
   /** Those whose program was asked for at the last look, and may not be known. */
-  #hidden: readonly number[] = [];
-  #hiddenPrograms = 0;
+  #withUnreadableExe: readonly number[] = [];
+  #unknownPrograms = 0;
   /** Whether there are processes that nothing may be known of. */
-  #isBlind = false;
+  #missesProcesses = false;
   #hiddenHolders = false;
   #verified = false;
   /** tcphup's own descriptors are duplicates of what others hold. */
@@ -60,8 +60,8 @@ export class HolderFilter {
     const chosen = (this.#chosen?.matching(snapshot) ?? snapshot.all).filter((process) =>
       !excluded.has(process) && process.pid !== this.#self
     );
-    this.#isBlind = !snapshot.isComplete;
-    this.#hidden = snapshot.all.filter(({ exeIsHidden }) => exeIsHidden).map(({ pid }) => pid);
+    this.#missesProcesses = !snapshot.isComplete;
+    this.#withUnreadableExe = snapshot.all.filter(({ exeIsUnreadable }) => exeIsUnreadable).map(({ pid }) => pid);
     const { owners } = this.#read(chosen, this.#chosen !== null);
     for (const inode of this.#read([...excluded], true).owners.keys()) owners.delete(inode);
     return { owners };
@@ -69,7 +69,7 @@ export class HolderFilter {
 
   /** Whether `judge` is to be told after the last look what it left out. */
   get needsReview(): boolean {
-    return this.#hidden.length > 0 || this.#isBlind;
+    return this.#withUnreadableExe.length > 0 || this.#missesProcesses;
   }
 
   /**
@@ -80,18 +80,18 @@ export class HolderFilter {
    * @param leftOut What would be selected if the right process held it.
    */
   countPossiblyMissed(leftOut: readonly Wanted[]): void {
-    this.#hiddenPrograms = 0;
+    this.#unknownPrograms = 0;
     this.#hiddenHolders = false;
     if (leftOut.length === 0) return;
     const inodes = new Set(leftOut.map(({ inode }) => inode));
-    const closed = new Set(holdingsOf(this.#hidden).unreadable);
-    const open = this.#hidden.filter((pid) => !closed.has(pid));
-    this.#hiddenPrograms = open.filter((pid) => holdsOneOf(pid, inodes)).length;
-    if (closed.size === 0 && !this.#isBlind) return;
+    const unreadable = new Set(holdingsOf(this.#withUnreadableExe).unreadable);
+    const readable = this.#withUnreadableExe.filter((pid) => !unreadable.has(pid));
+    this.#unknownPrograms = readable.filter((pid) => holdsOneOf(pid, inodes)).length;
+    if (unreadable.size === 0 && !this.#missesProcesses) return;
     const { owners } = findOwners(leftOut);
     if (leftOut.every(({ inode }) => owners.has(inode))) return;
-    this.#hiddenPrograms += closed.size;
-    this.#hiddenHolders = this.#isBlind;
+    this.#unknownPrograms += unreadable.size;
+    this.#hiddenHolders = this.#missesProcesses;
   }
 
   #verify(snapshot: ProcessSnapshot): void {
@@ -108,20 +108,20 @@ export class HolderFilter {
   }
 
   /** Why connections may have been missed. */
-  get unseen(): string[] {
+  get incomplete(): string[] {
     const reason = explainProcDenied() ?? "not even with CAP_SYS_PTRACE";
-    const unseen = [...this.#unread].slice(0, MOST_NAMED).map(([pid, comm]) => {
+    const incomplete = [...this.#unread].slice(0, MAX_NAMED).map(([pid, comm]) => {
       return `process ${pid} (${comm}) may not be looked into: ${reason}`;
     });
-    if (this.#unread.size > MOST_NAMED) {
-      unseen.push(`${this.#unread.size - MOST_NAMED} more processes may not be looked into: ${reason}`);
+    if (this.#unread.size > MAX_NAMED) {
+      incomplete.push(`${this.#unread.size - MAX_NAMED} more processes may not be looked into: ${reason}`);
     }
-    if (this.#hiddenPrograms > 0) {
-      const processes = this.#hiddenPrograms === 1 ? "1 process" : `${this.#hiddenPrograms} processes`;
-      unseen.push(`which program runs in ${processes} may not be known: ${reason}`);
+    if (this.#unknownPrograms > 0) {
+      const processes = this.#unknownPrograms === 1 ? "1 process" : `${this.#unknownPrograms} processes`;
+      incomplete.push(`which program runs in ${processes} may not be known: ${reason}`);
     }
-    if (this.#hiddenHolders) unseen.push(`/proc hides processes that may hold what matches (hidepid): ${reason}`);
-    return unseen;
+    if (this.#hiddenHolders) incomplete.push(`/proc hides processes that may hold what matches (hidepid): ${reason}`);
+    return incomplete;
   }
 }
 

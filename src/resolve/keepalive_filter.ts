@@ -2,7 +2,7 @@
 // descriptor, except where a running timer gives the answer.
 
 import type { Connection } from "../model/connection.ts";
-import type { LookUp } from "../socket/proof.ts";
+import type { StateLookup } from "../socket/proof.ts";
 import { KeepaliveReader } from "../socket/keepalive_read.ts";
 import { findOwners } from "./find_owners.ts";
 import { self } from "../linux/proc/process.ts";
@@ -13,7 +13,7 @@ export class KeepaliveFilter {
   readonly #reader: KeepaliveReader;
 
   /** @param enabled What SO_KEEPALIVE has to be. */
-  constructor(enabled: boolean, lookUp: LookUp) {
+  constructor(enabled: boolean, lookUp: StateLookup) {
     this.#enabled = enabled;
     this.#reader = new KeepaliveReader(lookUp);
   }
@@ -37,7 +37,7 @@ export class KeepaliveFilter {
   }
 
   /** Why connections may have been missed. */
-  get unseen(): string[] {
+  get incomplete(): string[] {
     return this.#reader.unread.map(({ reason, count }) =>
       `SO_KEEPALIVE of ${count} connection${count === 1 ? "" : "s"} could not be read: ${reason}`
     );

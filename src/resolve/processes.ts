@@ -12,7 +12,7 @@ import {
   mountPoints,
 } from "../linux/proc/cgroup.ts";
 import { glob, isGlob } from "../model/glob.ts";
-import { areAll, comm, parent, processes, readFile } from "../linux/proc/process.ts";
+import { comm, listsAllProcesses, parent, processes, readFile } from "../linux/proc/process.ts";
 import type { ProcessCriteria } from "../select/criteria.ts";
 
 const encoder = new TextEncoder();
@@ -26,7 +26,7 @@ export class Process {
   #cgroups: string[] | undefined;
   #exe: string | null | undefined;
   /** Whether its program was asked for and this user may not know. */
-  exeIsHidden = false;
+  exeIsUnreadable = false;
 
   constructor(pid: number) {
     this.pid = pid;
@@ -61,7 +61,7 @@ export class Process {
       return length === 0 ? null : decoder.decode(target.subarray(0, length)).replace(/ \(deleted\)$/, "");
     } catch (error) {
       if (!isSyscallError(error, "EACCES", "EPERM")) throw error;
-      this.exeIsHidden = true;
+      this.exeIsUnreadable = true;
       return null;
     }
   }
@@ -81,7 +81,7 @@ export class ProcessSnapshot {
 
   /** Whether none is hidden from this user. */
   get isComplete(): boolean {
-    return areAll(this.pids);
+    return listsAllProcesses(this.pids);
   }
 
   get all(): Process[] {

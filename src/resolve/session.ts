@@ -2,7 +2,7 @@
 
 import { formatAddress, formatEndpoint, parseAddress } from "../model/address.ts";
 import type { Connection } from "../model/connection.ts";
-import { comm, environment, lineage, processes, self, standing, terminalsOf } from "../linux/proc/process.ts";
+import { ancestry, comm, environment, processes, readStat, self, terminalsOf } from "../linux/proc/process.ts";
 
 /** A process that may hold a connection of the session. */
 interface Carrier {
@@ -39,7 +39,7 @@ export class Session {
   #follow(pid: number, is: string): void {
     if (this.#followed.has(pid)) return;
     this.#followed.add(pid);
-    const line = lineage(pid);
+    const line = ancestry(pid);
     const { session, terminal } = line[0] ?? { session: 0, terminal: 0 };
     const leader = terminal === 0 ? -1 : line.findIndex((one) => one.pid === session);
     line.forEach(({ pid }, i) => {
@@ -59,14 +59,14 @@ export class Session {
     const terminals = new Set(terminalsOf(multiplexer));
     if (terminals.size === 0) return;
     for (const pid of processes()) {
-      if (terminals.has(standing(pid)?.terminal ?? 0)) {
+      if (terminals.has(readStat(pid)?.terminal ?? 0)) {
         this.#follow(pid, `an ancestor of pid ${pid}, attached to ${name}`);
       }
     }
   }
 
   /** Why the connection is part of the session; null when it is not. */
-  whyPart(connection: Connection): string | null {
+  explainProtection(connection: Connection): string | null {
     const { netns, src, owners } = connection;
     if (this.#ssh.has(endsOf(connection))) return "the ssh connection of this session (SSH_CONNECTION)";
     for (const { pid, comm } of owners) {

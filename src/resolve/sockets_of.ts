@@ -1,7 +1,7 @@
 // What certain processes hold: every socket of theirs, whichever it is.
 
 import type { Owner } from "../model/connection.ts";
-import { MOST_OWNERS, sharesTable } from "./find_owners.ts";
+import { MAX_OWNERS, sharesTable } from "./find_owners.ts";
 import { comm, threads } from "../linux/proc/process.ts";
 import { DescriptorTable } from "../linux/proc/fd_table.ts";
 
@@ -23,12 +23,12 @@ export function holdingsOf(pids: readonly number[]): Holdings {
     if (table === "unreadable" || table === null) continue;
     let name: string | undefined;
     const held = [table, ...threadTables(pid)].flatMap(readWholly);
-    if (table.denied) unreadable.push(pid);
+    if (table.unreadable) unreadable.push(pid);
     for (const { tid, ...holder } of held) {
       name ??= comm(pid);
       const owner = tid === null ? { pid, fd: holder.fd, comm: name } : { pid, tid, fd: holder.fd, comm: name };
       const known = owners.get(holder.inode);
-      if (known && known.length < MOST_OWNERS) known.push(owner);
+      if (known && known.length < MAX_OWNERS) known.push(owner);
       else if (!known) owners.set(holder.inode, [owner]);
     }
   }

@@ -4,7 +4,7 @@ import { readFile } from "../../ffi/files.ts";
 import { isSyscallError } from "../../ffi/errno.ts";
 import type { Prefix } from "../model/address.ts";
 import { UsageError } from "../model/errors.ts";
-import { parseDestination, parseNetwork, refuseHiddenPort } from "./destination.ts";
+import { parseDestination, parseNetwork, refuseAddressWithPort } from "./destination.ts";
 import { any, type Filter, NOTHING, type Side } from "./filter.ts";
 import type { Names } from "./names.ts";
 
@@ -66,7 +66,7 @@ export function parseAddressList(text: string, source: string, side: Side, names
 
 function networkIn(address: string, line: number, source: string): Prefix | null {
   try {
-    refuseHiddenPort(address);
+    refuseAddressWithPort(address);
     return parseNetwork(address);
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;

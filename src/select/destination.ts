@@ -12,7 +12,7 @@ import {
 } from "../model/address.ts";
 import { UsageError } from "../model/errors.ts";
 import { EVERYTHING, type Filter, type Side } from "./filter.ts";
-import { hiddenPort, meantAddress, meantPort } from "./hints.ts";
+import { suggestAddress, suggestAddressWithPort, suggestPort } from "./hints.ts";
 import type { Names } from "./names.ts";
 
 /** Restricts a selection to connections over one of the two versions of IP. */
@@ -61,7 +61,7 @@ export function isAnyPort(text: string): boolean {
 export function parseDestination(text: string, side: Side, names: Names, version?: IpVersion): Filter {
   if (isAnyAddress(text)) return version ? versionFilter(version) : EVERYTHING;
   const [brackets, inside = text, length = ""] = /^\[([^\]]*:[^\]]*)\](\/\d+)?$/.exec(text) ?? [];
-  if (brackets === undefined) refuseHiddenPort(text);
+  if (brackets === undefined) refuseAddressWithPort(text);
   const [address, zone] = split(inside, "%");
   const prefixes = parsePrefixes(address + length, { text, side, names });
   const chosen = prefixes.filter((prefix) => isVersion(version, prefix));
@@ -72,9 +72,9 @@ export function parseDestination(text: string, side: Side, names: Names, version
 }
 
 /** @throws {UsageError} For an address that reads like one with a port. */
-export function refuseHiddenPort(text: string): void {
-  const meant = hiddenPort(text);
-  if (meant !== null) throw new UsageError(`"${text}" is an address without a port: expected ${meant}`);
+export function refuseAddressWithPort(text: string): void {
+  const suggestion = suggestAddressWithPort(text);
+  if (suggestion !== null) throw new UsageError(`"${text}" is an address without a port: expected ${suggestion}`);
 }
 
 /**
@@ -100,7 +100,7 @@ function parsePrefixes(address: string, { text, side, names }: { text: string; s
 }
 
 function malformed(text: string, side: Side): UsageError {
-  return new UsageError(`Not an address: "${text}": ${meantAddress(text, side) ?? FORMS}`);
+  return new UsageError(`Not an address: "${text}": ${suggestAddress(text, side) ?? FORMS}`);
 }
 
 function split(text: string, separator: string): [string, string | undefined] {
@@ -121,8 +121,8 @@ export function parsePort(text: string, side: Side, names: Names): Filter {
     if (text.trim() === "") {
       throw new UsageError('Port "" is empty: expected a number, a range, a service name, or any');
     }
-    const meant = meantPort(text, side);
-    if (meant !== null) throw new UsageError(`Not a port: "${text}": ${meant}`);
+    const suggestion = suggestPort(text, side);
+    if (suggestion !== null) throw new UsageError(`Not a port: "${text}": ${suggestion}`);
     if (/^\d*-\d*$/.test(text)) {
       throw new UsageError(`Port range "${text}" lacks an end: expected both, as in 8000-8100`);
     }

@@ -4,7 +4,7 @@ import { parsePrefix } from "../model/address.ts";
 import type { Side } from "./filter.ts";
 
 /** The end of a message about a text that is no address: what was meant by it; null when nobody can tell. */
-export function meantAddress(text: string, side: Side): string | null {
+export function suggestAddress(text: string, side: Side): string | null {
   if (/^[^\s,]+(,[^\s,]+)+$/.test(text)) return `did you mean ${flags(side, text.split(","))}?`;
   // Not 0: with "any" it would be everything.
   if (/^[1-9]\d{0,4}$/.test(text) && Number(text) <= 65535) return `did you mean ${atPort(side, null, text)}?`;
@@ -15,7 +15,7 @@ export function meantAddress(text: string, side: Side): string | null {
 }
 
 /** The end of a message about a text that is no port; null when nobody can tell. */
-export function meantPort(text: string, side: Side): string | null {
+export function suggestPort(text: string, side: Side): string | null {
   const flag = side === "dst" ? "--dport" : "--sport";
   if (/^[\w-]+(,[\w-]+)+$/.test(text)) {
     return `did you mean ${text.split(",").map((port) => `${flag} ${port}`).join(" ")}?`;
@@ -27,7 +27,7 @@ export function meantPort(text: string, side: Side): string | null {
 }
 
 /** What was meant by an address that reads like one with a port: `::1:443`; null for every other. */
-export function hiddenPort(text: string): string | null {
+export function suggestAddressWithPort(text: string): string | null {
   // Nobody has such addresses (RFC 4291, 2.5.5.1). Behind other prefixes the last group is as likely an address's own.
   const [, host, port] = /^(::[\da-f]{1,4}):(\d{1,4})$/i.exec(text) ?? [];
   return host === undefined ? null : `"${host} ${port}" for port ${port} of ${host}, or [${text}] for that address`;

@@ -74,9 +74,9 @@ export const systemNames: SystemNames = {
     const port = servicePort(service);
     if (port !== null) return port;
     const small = service.toLowerCase();
-    const meant = small !== service && servicePort(small) !== null ? `did you mean "${small}"?` : null;
+    const suggestion = small !== service && servicePort(small) !== null ? `did you mean "${small}"?` : null;
     throw new UsageError(
-      `Unknown port "${service}": ${meant ?? "expected a number from 0 to 65535 or a service name"}`,
+      `Unknown port "${service}": ${suggestion ?? "expected a number from 0 to 65535 or a service name"}`,
     );
   },
 

@@ -12,7 +12,7 @@ import { NetnsError } from "../linux/netns/enter.ts";
 import { hasCapability } from "../linux/proc/permissions.ts";
 import { processes } from "../linux/proc/process.ts";
 import { pulse } from "../linux/proc/pulse.ts";
-import { NamespaceSet } from "./namespaces.ts";
+import { NamespaceSet } from "./namespace_set.ts";
 import { compileBytecode } from "./bytecode.ts";
 import { EVERYTHING } from "./filter.ts";
 import { asksForInfo, type DumpPlan, mentions, planDumps } from "./dump_plan.ts";
@@ -178,9 +178,9 @@ export class Selector {
   }
 
   /** Why connections may have been missed: what was not listed, and namespaces that may not be entered, each named. */
-  get unseen(): string[] {
+  get incomplete(): string[] {
     const withoutInfo = this.hidesInfo && asksForInfo(this.#selection.filter);
-    return [...(withoutInfo ? [WITHOUT_INFO] : []), ...this.#namespaces.unseen];
+    return [...(withoutInfo ? [WITHOUT_INFO] : []), ...this.#namespaces.incomplete];
   }
 
   /** sock_diag of the namespace that a connection is in. */
@@ -201,7 +201,7 @@ export class Selector {
   }
 
   /** Does something inside each namespace in which connections are looked for. Returns what came of it, by inode number. */
-  inEachNetns<T>(work: () => T): Map<number, T> {
+  forEachNetns<T>(work: () => T): Map<number, T> {
     return this.#namespaces.inEach(work);
   }
 

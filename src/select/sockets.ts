@@ -182,12 +182,12 @@ function timerOf(row: InetDiagMsg): Timer | null {
 
 /** Texts of IPv4 addresses: many connections share few of them. Forgotten when there are many, lest they add up. */
 const texts = new Map<number, string>();
-const MOST_TEXTS = 65_536;
+const MAX_TEXTS = 65_536;
 
 function ipv4Text(word: number): string {
   let text = texts.get(word);
   if (text !== undefined) return text;
-  if (texts.size >= MOST_TEXTS) texts.clear();
+  if (texts.size >= MAX_TEXTS) texts.clear();
   texts.set(word, text = formatAddress(ipv4(word)));
   return text;
 }

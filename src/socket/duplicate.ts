@@ -22,8 +22,8 @@ import type { Descriptor, ForeignFd } from "../../ffi/descriptor.ts";
 import { isUnresponsive, noteProcess } from "../../ffi/progress.ts";
 import { type Connection, handleOf, type Owner } from "../model/connection.ts";
 import { decodeMptcpInfo, decodeTcpInfo, idleTime, TCP_INFO } from "../linux/netlink/tcp_info.ts";
-import { type LookUp, type Proof, prove } from "./proof.ts";
-import { busyWith, slippedThrough, type Traffic } from "./traffic.ts";
+import { type Proof, prove, type StateLookup } from "./proof.ts";
+import { explainBusy, hasCarriedData, type Traffic } from "./traffic.ts";
 
 /** How many processes are kept open: each takes a descriptor, of which there may be no more than 1024. */
 const MAX_PROCESSES = 256;
@@ -31,9 +31,9 @@ const MAX_PROCESSES = 256;
 /** The processes whose descriptors are being duplicated: each is opened once, not for each of its descriptors. */
 export class PidfdCache {
   readonly #pidfds = new Map<number, Descriptor>();
-  readonly #lookUp: LookUp;
+  readonly #lookUp: StateLookup;
 
-  constructor(lookUp: LookUp) {
+  constructor(lookUp: StateLookup) {
     this.#lookUp = lookUp;
   }
 
@@ -109,7 +109,7 @@ export interface ShutdownOptions {
 }
 
 /** The FIN is on its way. */
-export interface HungUp {
+export interface ShutdownResult {
   /** What failed after that, null for nothing. */
   readonly trouble: SyscallError | null;
 }
@@ -141,7 +141,7 @@ export class Duplicate {
    * @returns `already-gone` when the connection had already ended.
    * @throws {SyscallError} `EBUSY` on Linux 6.1.32 to 6.5 for a connect that another thread waits for.
    */
-  hangUp({ linger_ms, fin_only }: ShutdownOptions): HungUp | "already-gone" {
+  hangUp({ linger_ms, fin_only }: ShutdownOptions): ShutdownResult | "already-gone" {
     if (!this.#shutdown(fin_only ? SHUT_WR : SHUT_RDWR)) return "already-gone";
     return this.#afterFin(() => this.#setUserTimeout(linger_ms));
   }
@@ -156,19 +156,19 @@ export class Duplicate {
   hangUpIfIdle(
     idle_ms: number,
     { linger_ms, fin_only }: ShutdownOptions,
-  ): HungUp | "already-gone" | { readonly busy: string } {
+  ): ShutdownResult | "already-gone" | { readonly busy: string } {
     const before = this.#traffic();
-    const busy = busyWith(before, idle_ms);
+    const busy = explainBusy(before, idle_ms);
     if (busy !== null) return { busy };
     if (!this.#shutdown(SHUT_WR)) return "already-gone";
     const shutReceiving = () => {
-      if (!fin_only && !slippedThrough(before, this.#traffic())) this.#shutdown(SHUT_RD);
+      if (!fin_only && !hasCarriedData(before, this.#traffic())) this.#shutdown(SHUT_RD);
     };
     return this.#afterFin(shutReceiving, () => this.#setUserTimeout(linger_ms));
   }
 
   /** Takes all of these steps, and tells which failure was the first. */
-  #afterFin(...steps: readonly (() => void)[]): HungUp {
+  #afterFin(...steps: readonly (() => void)[]): ShutdownResult {
     this.#isHungUp = true;
     let trouble: SyscallError | null = null;
     for (const step of steps) {

@@ -4,7 +4,7 @@ import { isSyscallError } from "../../ffi/errno.ts";
 import { getsockopt } from "../../ffi/socket.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
 import type { KeepaliveSettings, RefusedOption } from "../model/connection.ts";
-import { apply, read, turnOff } from "./keepalive_options.ts";
+import { apply, disableKeepalive, read } from "./keepalive_options.ts";
 import { optionOf, type SocketPhase, withoutEffect } from "../keepalive/socket_options.ts";
 import type { KeepaliveName, KeepaliveValues } from "../keepalive/values.ts";
 
@@ -48,7 +48,7 @@ export function change(socket: Descriptor, desired: DesiredKeepalive, phase: Soc
     return { before, after: planned, refused: [], unmet: [], keptByApplication };
   }
   const results = desired.values === "off"
-    ? turnOff(socket)
+    ? disableKeepalive(socket)
     : apply(socket, missing(before, desired, desired.values), phase);
   const refused = results.flatMap(({ option, value, error }) => error === null ? [] : [{ option, value, error }]);
   const after = readSettings(socket, desired, phase);

@@ -42,7 +42,7 @@ export function apply(socket: Descriptor, values: KeepaliveValues, phase: Socket
 }
 
 /** Turns keepalive off. TCP_USER_TIMEOUT and the rest stay as they are. */
-export function turnOff(socket: Descriptor): OptionResult[] {
+export function disableKeepalive(socket: Descriptor): OptionResult[] {
   return [take(socket, { ...KEEPALIVE_SWITCH, value: 0 })];
 }
 

@@ -5,7 +5,7 @@ import { isSyscallError } from "../../ffi/errno.ts";
 import { withDuplicate } from "./with_duplicate.ts";
 import type { Connection, Keepalive } from "../model/connection.ts";
 import { PidfdCache } from "./duplicate.ts";
-import type { LookUp } from "./proof.ts";
+import type { StateLookup } from "./proof.ts";
 import { type KeepaliveSysctls, readSysctls } from "../keepalive/detection.ts";
 import { read } from "./keepalive_options.ts";
 
@@ -22,7 +22,7 @@ export class KeepaliveReader {
   readonly #pidfds: PidfdCache;
   readonly #unread = new Map<string, number>();
 
-  constructor(lookUp: LookUp) {
+  constructor(lookUp: StateLookup) {
     this.#pidfds = new PidfdCache(lookUp);
   }
 

@@ -33,7 +33,7 @@ import type { State } from "../model/tcp_states.ts";
  * The state in which the kernel has a TCP socket now under its cookie and both its ends; null when it has it no longer. It is
  * LISTEN for one that is a listener on the local end by now.
  */
-export type LookUp = (connection: Connection) => State | null;
+export type StateLookup = (connection: Connection) => State | null;
 
 /**
  * What a descriptor is: the connection; the socket of the connection, which has ended; or something else, such as a
@@ -48,7 +48,7 @@ export function proofOf(listed: State, now: State | null): Proof {
 }
 
 /** Compares a descriptor with what was listed. */
-export function prove(descriptor: Descriptor, connection: Connection, lookUp: LookUp): Proof {
+export function prove(descriptor: Descriptor, connection: Connection, lookUp: StateLookup): Proof {
   try {
     if (!isSocket(descriptor, connection)) return "other";
     // From here on it is the connection whose lock may be held.

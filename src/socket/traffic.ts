@@ -15,7 +15,7 @@ export interface Traffic {
  * say to each other cannot be seen from here: while one waits for an answer for longer than that, both are as quiet as
  * if nothing had been asked.
  */
-export function busyWith({ rqueue, wqueue, idle_ms: quiet_ms }: Traffic, idle_ms: number): string | null {
+export function explainBusy({ rqueue, wqueue, idle_ms: quiet_ms }: Traffic, idle_ms: number): string | null {
   if (rqueue > 0) return "data waits to be read";
   if (wqueue > 0) return "data is under way to the peer";
   if (quiet_ms === null) return "this kernel does not say when it last carried data";
@@ -26,13 +26,13 @@ export function busyWith({ rqueue, wqueue, idle_ms: quiet_ms }: Traffic, idle_ms
  * In how many milliseconds the connection can be idle at the soonest; 0 when it is. What empties a queue, a program that
  * reads a request, say, leaves no other trace, so a queue counts as data that goes now.
  */
-export function soonestIdle({ rqueue, wqueue, idle_ms: quiet_ms }: Traffic, idle_ms: number): number {
+export function msUntilIdle({ rqueue, wqueue, idle_ms: quiet_ms }: Traffic, idle_ms: number): number {
   if (rqueue > 0 || wqueue > 0 || quiet_ms === null) return idle_ms;
   return Math.max(0, idle_ms - quiet_ms);
 }
 
 /** Whether data went between two looks at a connection that was idle at the first. A FIN of ours does not count. */
-export function slippedThrough(before: Traffic, after: Traffic): boolean {
+export function hasCarriedData(before: Traffic, after: Traffic): boolean {
   // A FIN takes one byte's place in the queue.
   return after.rqueue > 0 || after.wqueue > 1 || (after.idle_ms ?? 0) < (before.idle_ms ?? 0);
 }

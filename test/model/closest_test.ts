@@ -1,7 +1,7 @@
 // Which word was meant by one that is mistyped.
 
 import { assertEquals } from "@std/assert";
-import { editDistance, expectedWord, meantWord, nearest } from "../../src/model/closest.ts";
+import { editDistance, expectedWord, nearest, suggestWord } from "../../src/model/closest.ts";
 
 Deno.test("the distance counts letters that are inserted, left out, replaced and swapped", () => {
   const distances: [string, string, number][] = [
@@ -43,7 +43,7 @@ Deno.test("near is one slip, or two from five letters on, whatever the case", ()
 
 Deno.test("the only word that begins so is meant as well, and without one all are named", () => {
   const words = ["summary", "sort", "state"];
-  assertEquals(["sum", "so", "s", "", "x"].map((word) => meantWord(word, words)), [
+  assertEquals(["sum", "so", "s", "", "x"].map((word) => suggestWord(word, words)), [
     "summary",
     "sort",
     null,

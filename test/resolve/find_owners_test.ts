@@ -2,7 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import type { Owner } from "../../src/model/connection.ts";
-import { type FindOptions, findOwners, MOST_OWNERS } from "../../src/resolve/find_owners.ts";
+import { type FindOptions, findOwners, MAX_OWNERS } from "../../src/resolve/find_owners.ts";
 import { type Held, withHolder } from "./holder.ts";
 import { asUnprivileged } from "./user.ts";
 
@@ -44,8 +44,8 @@ Deno.test("thousands of sockets of one process, all of them and few of them", as
 Deno.test("of a socket that a process duplicates without end some descriptors are told, and all are counted", async () => {
   await withHolder(["duplicates", 3000], (pid, [socket]) => {
     const { owners, leftOut } = findOwners(wanted([socket]), { exhaustive: true });
-    assertEquals(owners.get(socket.inode)!.map((owner) => owner.pid), Array(MOST_OWNERS).fill(pid));
-    assertEquals(leftOut.get(socket.inode), 3000 - MOST_OWNERS);
+    assertEquals(owners.get(socket.inode)!.map((owner) => owner.pid), Array(MAX_OWNERS).fill(pid));
+    assertEquals(leftOut.get(socket.inode), 3000 - MAX_OWNERS);
   });
 });
 

@@ -10,7 +10,7 @@ const LISTENED_ON = 2222;
 const SCRIPT = `
 import { Session } from ${JSON.stringify(new URL("../../src/resolve/session.ts", import.meta.url).href)};
 const session = new Session(() => (_, port) => port === ${LISTENED_ON});
-console.log(JSON.stringify(JSON.parse(Deno.args[0]).map((connection) => session.whyPart(connection))));
+console.log(JSON.stringify(JSON.parse(Deno.args[0]).map((connection) => session.explainProtection(connection))));
 `;
 
 /** What is said of each connection in a process with this SSH_CONNECTION. */

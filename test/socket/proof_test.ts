@@ -16,7 +16,7 @@ import {
 import type { Descriptor } from "../../ffi/descriptor.ts";
 import { ipv4 } from "../../src/model/address.ts";
 import type { Connection } from "../../src/model/connection.ts";
-import { type LookUp, proofOf, prove } from "../../src/socket/proof.ts";
+import { proofOf, prove, type StateLookup } from "../../src/socket/proof.ts";
 import { withPair } from "../../src/act/loopback_pair.ts";
 import { encodeSockaddr, sockaddrPort } from "../../src/linux/netlink/sockaddr.ts";
 import type { State } from "../../src/model/tcp_states.ts";
@@ -27,11 +27,11 @@ const LOOPBACK = ipv4(0x7f000001);
 const UNSPEC = new Uint8Array(16);
 
 /** Fails the test when the kernel is asked. */
-const unasked: LookUp = () => {
+const unasked: StateLookup = () => {
   throw new Error("asked");
 };
 
-const answering = (state: State | null): LookUp => () => state;
+const answering = (state: State | null): StateLookup => () => state;
 
 function listener(backlog: number): Descriptor {
   const descriptor = socket(AF_INET, SOCK_STREAM, 0);

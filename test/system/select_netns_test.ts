@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { currentNetns, NetnsError } from "../../src/linux/netns/enter.ts";
 import { processes } from "../../src/linux/proc/process.ts";
-import { NamespaceSet } from "../../src/select/namespaces.ts";
+import { NamespaceSet } from "../../src/select/namespace_set.ts";
 import { Namespace } from "../harness/namespace.ts";
 import { Peer } from "../harness/peer.ts";
 import { eventually, run } from "../harness/process.ts";

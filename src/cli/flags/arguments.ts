@@ -1,7 +1,7 @@
 // The parser of the command line: from words to a command, its flags and its positional arguments.
 
 import { parseDuration, TIME_WITH_UNIT } from "../../model/duration.ts";
-import { expectedWord, meantWord } from "../../model/closest.ts";
+import { expectedWord, suggestWord } from "../../model/closest.ts";
 import { UsageError } from "../../model/errors.ts";
 import { type Command, COMMANDS, type Flag } from "./flag.ts";
 import { FLAGS } from "./table.ts";
@@ -128,7 +128,7 @@ function parseHelpCommand([name, surplus]: readonly string[]): Arguments {
 /** Suggests a flag for an unknown option; null when none is similar. */
 function suggestFlag(word: string): string | null {
   const [, name] = /^--([a-z][^=]+)/i.exec(word) ?? [];
-  const flag = name === undefined ? null : meantWord(name.replaceAll("_", "-"), FLAGS.map(({ name }) => name));
+  const flag = name === undefined ? null : suggestWord(name.replaceAll("_", "-"), FLAGS.map(({ name }) => name));
   return flag === null ? null : `did you mean "--${flag}"?`;
 }
 

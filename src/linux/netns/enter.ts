@@ -53,7 +53,7 @@ function canEnter(namespace: Descriptor): boolean {
 }
 
 /** A network namespace, by where it can be opened. */
-export interface Place {
+export interface NetnsFile {
   /** Its inode number in nsfs. */
   readonly ino: number;
   /** Files that were this namespace when they were looked at, the one that lasts longest first. */
@@ -61,14 +61,14 @@ export interface Place {
 }
 
 /** Why a namespace could not be entered. */
-export type Closed = "gone" | "forbidden" | "of another kind";
+export type NetnsFailure = "gone" | "forbidden" | "of another kind";
 
 /** That a namespace could not be entered, when it was tried. */
 export class NetnsError extends Error {
   override readonly name = "NotEntered";
-  readonly reason: Closed;
+  readonly reason: NetnsFailure;
 
-  constructor({ paths }: Place, reason: Closed) {
+  constructor({ paths }: NetnsFile, reason: NetnsFailure) {
     super(`Cannot enter the network namespace ${paths[0]}: it is ${reason}`);
     this.reason = reason;
   }
@@ -83,13 +83,13 @@ export class NetnsError extends Error {
  * the network, or when this user may not enter it: that takes CAP_SYS_ADMIN in the user namespaces of this process, of
  * the namespace and of the one to go back to.
  */
-export function inNetns<T>(place: Place, work: () => T): T {
+export function inNetns<T>(file: NetnsFile, work: () => T): T {
   const { ino, descriptor, reenterable } = theHome();
-  if (place.ino === ino) return work();
-  if (!reenterable) throw new NetnsError(place, "forbidden");
-  const namespace = openPlace(place);
+  if (file.ino === ino) return work();
+  if (!reenterable) throw new NetnsError(file, "forbidden");
+  const namespace = openNetns(file);
   try {
-    enter(namespace, place);
+    enter(namespace, file);
   } finally {
     namespace.close();
   }
@@ -100,28 +100,28 @@ export function inNetns<T>(place: Place, work: () => T): T {
   }
 }
 
-function openPlace(place: Place): Descriptor {
+function openNetns(file: NetnsFile): Descriptor {
   let forbidden = false;
-  for (const path of place.paths) {
+  for (const path of file.paths) {
     try {
       const namespace = open(null, path);
       // A process may have gone elsewhere, or its number may be another's by now.
-      if (statx(namespace).ino === place.ino) return namespace;
+      if (statx(namespace).ino === file.ino) return namespace;
       namespace.close();
     } catch (error) {
       if (isSyscallError(error, "EACCES", "EPERM")) forbidden = true;
       else if (!isSyscallError(error, "ENOENT", "ESRCH", "ENOTDIR")) throw error;
     }
   }
-  throw new NetnsError(place, forbidden ? "forbidden" : "gone");
+  throw new NetnsError(file, forbidden ? "forbidden" : "gone");
 }
 
-function enter(namespace: Descriptor, place: Place): void {
+function enter(namespace: Descriptor, file: NetnsFile): void {
   try {
     setns(namespace, CLONE_NEWNET);
   } catch (error) {
-    if (isSyscallError(error, "EPERM")) throw new NetnsError(place, "forbidden");
-    if (isSyscallError(error, "EINVAL")) throw new NetnsError(place, "of another kind");
+    if (isSyscallError(error, "EPERM")) throw new NetnsError(file, "forbidden");
+    if (isSyscallError(error, "EINVAL")) throw new NetnsError(file, "of another kind");
     throw error;
   }
 }

@@ -4,10 +4,10 @@ import { readDirectory } from "../../../ffi/files.ts";
 import { isSyscallError } from "../../../ffi/errno.ts";
 import { readlink, statx } from "../../../ffi/fs.ts";
 import { UsageError } from "../../model/errors.ts";
-import { currentNetns, type Place } from "./enter.ts";
+import { currentNetns, type NetnsFile } from "./enter.ts";
 
 /** A network namespace that was found. */
-export interface Netns extends Place {
+export interface Netns extends NetnsFile {
   /** What ip-netns(8) calls it; null when it has no name. */
   readonly name: string | null;
   /** The process with the lowest number that lives in it; null when none is known. */
@@ -45,12 +45,12 @@ export function findNetns(
   pids: readonly number[],
   missing: (problem: string) => void,
 ): FoundNetns {
-  const finder = new Finder();
+  const search = new NetnsSearch();
   for (const text of texts) {
-    if (text === "all") finder.findAll(pids);
-    else finder.find(text, missing);
+    if (text === "all") search.findAll(pids);
+    else search.find(text, missing);
   }
-  return finder;
+  return search;
 }
 
 /** Those of the namespaces that still are there: somebody lives in them, or they have a name. */
@@ -63,7 +63,7 @@ export function mustExist(problem: string): never {
   throw new UsageError(problem);
 }
 
-class Finder implements FoundNetns {
+class NetnsSearch implements FoundNetns {
   readonly forbidden: string[] = [];
   readonly #found = new Map<number, Netns>();
 
@@ -74,24 +74,24 @@ class Finder implements FoundNetns {
   /** Every namespace that has a process in it or a name; this thread's own comes first. */
   findAll(pids: readonly number[]): void {
     this.#add(ownNetns());
-    const hidden: number[] = [];
+    const unreadable: number[] = [];
     for (const pid of pids) {
       const ino = netnsOf(pid);
-      if (ino === "hidden") hidden.push(pid);
-      else if (ino !== null) this.#add({ ino, paths: [pathOf(pid)], name: null, pid });
+      if (ino === "unreadable") unreadable.push(pid);
+      else if (ino !== null) this.#add({ ino, paths: [netnsPath(pid)], name: null, pid });
     }
-    for (const netns of named()) this.#add(netns);
-    if (hidden.length > 0) this.#tell(hidden);
+    for (const netns of namedNamespaces()) this.#add(netns);
+    if (unreadable.length > 0) this.#reportUnreadable(unreadable);
   }
 
   /**
    * Finds out in which other namespaces the processes live of which it may not be seen. The files of /proc/PID/net, which
    * everyone may look at, have inode numbers of their own in each.
    */
-  #tell(hidden: readonly number[]): void {
-    const known = new Set(this.namespaces.map(({ pid }) => pid === null ? null : tableOf(pid)));
-    for (const pid of hidden) {
-      const table = tableOf(pid);
+  #reportUnreadable(unreadable: readonly number[]): void {
+    const known = new Set(this.namespaces.map(({ pid }) => pid === null ? null : tcpFileInode(pid)));
+    for (const pid of unreadable) {
+      const table = tcpFileInode(pid);
       if (table === null || known.has(table)) continue;
       known.add(table);
       this.forbidden.push(`process ${pid}`);
@@ -99,8 +99,8 @@ class Finder implements FoundNetns {
   }
 
   find(text: string, missing: (problem: string) => void): void {
-    const { candidates, problem } = meaningOf(text);
-    const found = candidates.map(at);
+    const { candidates, problem } = candidatesFor(text);
+    const found = candidates.map(findAt);
     const netns = found.find((one) => typeof one === "object");
     if (netns !== undefined) this.#add(/^\d+$/.test(text) ? { ...netns, pid: Number(text) } : netns);
     else if (found.includes("forbidden")) this.forbidden.push(text);
@@ -119,14 +119,14 @@ class Finder implements FoundNetns {
   }
 }
 
-function pathOf(pid: number | string): string {
+function netnsPath(pid: number | string): string {
   return `/proc/${pid}/ns/net`;
 }
 
 /** Where the namespace could be that a text means, and what is wrong when it is nowhere. */
-function meaningOf(text: string): { candidates: string[]; problem: string } {
+function candidatesFor(text: string): { candidates: string[]; problem: string } {
   if (/^\d+$/.test(text)) {
-    return { candidates: [pathOf(text)], problem: `No process ${text}, whose network namespace was asked for` };
+    return { candidates: [netnsPath(text)], problem: `No process ${text}, whose network namespace was asked for` };
   }
   if (text.includes("/")) {
     return { candidates: [text], problem: `No network namespace "${text}": there is no such file` };
@@ -143,19 +143,19 @@ const link = new Uint8Array(64);
 const decoder = new TextDecoder();
 
 /** The namespace of a process: what is between the brackets of `net:[4026531840]`. null when the process is gone. */
-function netnsOf(pid: number): number | null | "hidden" {
+function netnsOf(pid: number): number | null | "unreadable" {
   try {
-    const length = readlink(pathOf(pid), link);
+    const length = readlink(netnsPath(pid), link);
     const [, ino] = /^net:\[(\d+)\]$/.exec(decoder.decode(link.subarray(0, length))) ?? [];
     return ino === undefined ? null : Number(ino);
   } catch (error) {
-    if (isSyscallError(error, "EACCES", "EPERM")) return "hidden";
+    if (isSyscallError(error, "EACCES", "EPERM")) return "unreadable";
     throw error;
   }
 }
 
 /** The inode number of /proc/PID/net/tcp; null when the process is gone. */
-function tableOf(pid: number): number | null {
+function tcpFileInode(pid: number): number | null {
   try {
     return statx(null, `/proc/${pid}/net/tcp`).ino;
   } catch (error) {
@@ -165,9 +165,9 @@ function tableOf(pid: number): number | null {
 }
 
 /** The namespaces that have names. A name whose mount has gone is an empty file, and no namespace. */
-function named(): Netns[] {
+function namedNamespaces(): Netns[] {
   const paths = NAME_DIRECTORIES.flatMap((directory) => namesIn(directory).map((name) => `${directory}/${name}`));
-  return paths.map(at).filter((netns) => typeof netns === "object");
+  return paths.map(findAt).filter((netns) => typeof netns === "object");
 }
 
 /** Whether a file of /proc/PID/ns is not `net`. A file that one is mounted on does not tell what it is. */
@@ -190,7 +190,7 @@ function namesIn(directory: string): string[] {
 }
 
 /** The namespace at a path; `"forbidden"` for one that may not be looked at, `"other"` for a file of another kind. */
-function at(path: string): Netns | "missing" | "forbidden" | "other" {
+function findAt(path: string): Netns | "missing" | "forbidden" | "other" {
   try {
     const { ino, dev } = statx(null, path);
     if (dev !== statx(null, OWN).dev || isOfAnotherKind(path)) return "other";

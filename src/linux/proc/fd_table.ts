@@ -54,7 +54,7 @@ export class DescriptorTable {
   /** The numbers in use; null while they are taken to be 0 to `size` − 1, as they are or nearly so in most tables. */
   #numbers: number[] | null;
   /** Whether this user was kept from seeing what a descriptor is. */
-  denied = false;
+  unreadable = false;
   /** Blocks yet to be read, the most promising last. */
   #blocks: number[];
   /** How likely each block is to hold a wanted socket; null as long as nobody knows. */
@@ -146,7 +146,7 @@ export class DescriptorTable {
       if (inode > 0 && each(fd, inode)) this.#hits++;
       return this.#numbers !== null || (this.#open < this.size && !(isSmall && misses === MISSES));
     });
-    if (this.#numbers !== null || this.denied) return;
+    if (this.#numbers !== null || this.unreadable) return;
     if (this.#open >= this.size) this.#blocks = [];
     else if (this.#blocks.length === 0) this.#findStragglers(isSmall ? next : Math.ceil(this.size / BLOCK) * BLOCK);
   }
@@ -206,7 +206,7 @@ export class DescriptorTable {
   }
 
   #deny(): void {
-    this.denied = true;
+    this.unreadable = true;
     this.#blocks = [];
   }
 }

@@ -107,7 +107,7 @@ function leaveAloneIfAvoided(pid: number): void {
  * Whether the processes of a mount of /proc are all that there are. With its option hidepid=invisible it hides those of
  * other users, and with them the first, without which there is no PID namespace.
  */
-export function areAll(pids: readonly number[]): boolean {
+export function listsAllProcesses(pids: readonly number[]): boolean {
   return pids.includes(1);
 }
 
@@ -136,7 +136,7 @@ export function comm(pid: number): string {
 }
 
 /** Where a process stands among the others. */
-export interface Standing {
+export interface ProcessStat {
   readonly pid: number;
   /** Its parent; 0 for none, or none that this pid namespace shows. */
   readonly parent: number;
@@ -147,7 +147,7 @@ export interface Standing {
 }
 
 /** What /proc/PID/stat says of that; null when the process is gone. */
-export function standing(pid: number): Standing | null {
+export function readStat(pid: number): ProcessStat | null {
   const stat = readFile(`/proc/${pid}/stat`);
   if (stat === null) return null;
   // The second field is the name in parentheses, which may itself contain parentheses and spaces.
@@ -157,7 +157,7 @@ export function standing(pid: number): Standing | null {
 
 /** The parent of a process; 0 for none, or none that this pid namespace shows. */
 export function parent(pid: number): number {
-  return standing(pid)?.parent ?? 0;
+  return readStat(pid)?.parent ?? 0;
 }
 
 /** This process, as this mount of /proc numbers it. */
@@ -172,9 +172,9 @@ export function descriptorLimit(): number {
 }
 
 /** A process and its ancestors: its parent, that one's parent, and so on. */
-export function lineage(pid: number): Standing[] {
-  const line: Standing[] = [];
-  for (let one = standing(pid); one !== null; one = standing(one.parent)) line.push(one);
+export function ancestry(pid: number): ProcessStat[] {
+  const line: ProcessStat[] = [];
+  for (let one = readStat(pid); one !== null; one = readStat(one.parent)) line.push(one);
   return line;
 }
 

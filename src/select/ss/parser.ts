@@ -11,7 +11,7 @@
 // A list is read from left to right, "and" and "or" alike, so "a or b and c" is "(a or b) and c". That is what ss does
 // (misc/ssfilter.y), though its manual promises that "and" comes first. "not" takes the one term that follows.
 
-import { meantWord } from "../../model/closest.ts";
+import { suggestWord } from "../../model/closest.ts";
 import { UsageError } from "../../model/errors.ts";
 import { all, any, EVERYTHING, type Filter, not } from "../filter.ts";
 import { FilterError, Lexer, type Token } from "./lexer.ts";
@@ -180,9 +180,12 @@ class Parser {
   }
 
   #notOne(what: string, words: readonly string[], token: Token): FilterError {
-    const meant = token.kind === "operand" ? meantWord(token.value, words) : null;
-    if (meant === null) return this.#lexer.expected(`${what} (${words.join(", ")})`, token);
-    return this.#lexer.problem(`Expected ${what}, found ${this.#lexer.quote(token)}: did you mean "${meant}"?`, token);
+    const suggestion = token.kind === "operand" ? suggestWord(token.value, words) : null;
+    if (suggestion === null) return this.#lexer.expected(`${what} (${words.join(", ")})`, token);
+    return this.#lexer.problem(
+      `Expected ${what}, found ${this.#lexer.quote(token)}: did you mean "${suggestion}"?`,
+      token,
+    );
   }
 
   #tooDeep(token: Token): FilterError {

@@ -104,7 +104,7 @@ Deno.test("another user's table is unreadable, at the latest when it is read", (
     // Where the kernel does not tell its size, it has to be read for that.
     if (table === "unreadable") return;
     assertEquals(socketsIn(table!), []);
-    assert(table!.denied);
+    assert(table!.unreadable);
   });
 });
 

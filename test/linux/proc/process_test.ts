@@ -4,16 +4,16 @@ import { assert, assertEquals } from "@std/assert";
 import { O_DIRECTORY, open } from "../../../ffi/fs.ts";
 import type { Descriptor } from "../../../ffi/descriptor.ts";
 import {
+  ancestry,
   comm,
   environment,
-  lineage,
   openDirectory,
   parent,
   processes,
   readFile,
   readNumbers,
+  readStat,
   self,
-  standing,
   terminalsOf,
   threads,
 } from "../../../src/linux/proc/process.ts";
@@ -107,7 +107,7 @@ Deno.test("the threads of a process, be it one or several", async () => {
 });
 
 Deno.test("the line of a process is itself, its parent, that one's parent and so on to the first process", () => {
-  const line = lineage(Deno.pid);
+  const line = ancestry(Deno.pid);
   assertEquals(line.slice(0, 2).map(({ pid }) => pid), [Deno.pid, Deno.ppid]);
   line.forEach(({ parent }, i) => assertEquals(parent, line[i + 1]?.pid ?? 0));
 });
@@ -129,7 +129,7 @@ Deno.test("a terminal is known by one number to who has it open and to whom it c
   const reader = child.stdout.getReader();
   try {
     const { value } = await reader.read();
-    const { pid, parent, session, terminal } = standing(Number(new TextDecoder().decode(value)))!;
+    const { pid, parent, session, terminal } = readStat(Number(new TextDecoder().decode(value)))!;
     assertEquals([parent, session], [child.pid, pid]);
     assert(terminalsOf(child.pid).includes(terminal), `${terminal}`);
     assertEquals(terminalsOf(NOBODY), []);

@@ -9,7 +9,7 @@ import { findAgain, findNetns, mustExist, type Netns, ownNetns } from "../linux/
 import { mayHaveTcp } from "../linux/proc/sockstat.ts";
 import { explainSetnsDenied } from "../linux/proc/permissions.ts";
 import { cgroupsOf, containerOf } from "../linux/proc/cgroup.ts";
-import { areAll, comm, descriptorLimit } from "../linux/proc/process.ts";
+import { comm, descriptorLimit, listsAllProcesses } from "../linux/proc/process.ts";
 import { type Dumper, ParallelDump, WithoutTcp } from "./parallel_dump.ts";
 import { type DumpRequest, SockDiag } from "../linux/netlink/sock_diag.ts";
 import { openSockDiag, openSockDiagNonblocking } from "../linux/netlink/socket.ts";
@@ -27,44 +27,44 @@ const WORTH_IT = 3;
 
 /** The network namespaces of a selection. sock_diag is spoken to in one of them at a time. */
 export class NamespaceSet {
-  readonly #texts: readonly string[] | undefined;
+  readonly #selected: readonly string[] | undefined;
   readonly #excluded: readonly string[];
   readonly #pids: () => readonly number[];
-  readonly #diag = new SockDiag(() => this.#inside(this.#at, openSockDiag));
+  readonly #diag = new SockDiag(() => this.#inside(this.#current, openSockDiag));
   /** Those that were asked for and may not be entered, each by a name or by a process in it. */
   readonly #forbidden = new Set<string>();
   /** Whether all were asked for at the last look, and not all processes were there to be seen. */
-  #hidesSome = false;
+  #missesProcesses = false;
   readonly #names = new Map<number, string>();
-  #at = ownNetns();
+  #current = ownNetns();
   /** Those that were found at the last look. */
-  #found: readonly Netns[] = [this.#at];
+  #found: readonly Netns[] = [this.#current];
   /** Those that were ever found, by inode number. */
-  readonly #known = new Map<number, Netns>([[this.#at.ino, this.#at]]);
+  readonly #known = new Map<number, Netns>([[this.#current.ino, this.#current]]);
   /** Those in which nobody lived any more when one of them was to be entered, since the last look. */
   readonly #gone = new Set<number>();
   /** Those that were left out at the last look. */
   #leftOut: ReadonlySet<number> = new Set();
-  #looked = false;
+  #hasLooked = false;
 
   /**
-   * @param texts What names the namespaces; undefined for the one that tcphup runs in.
+   * @param selected What names the namespaces; undefined for the one that tcphup runs in.
    * @param excluded What names those to be left out.
    * @param pids The processes that there are.
    * @throws {UsageError} When one of them is not there.
    */
-  constructor(texts: readonly string[] | undefined, excluded: readonly string[], pids: () => readonly number[]) {
-    this.#texts = texts;
+  constructor(selected: readonly string[] | undefined, excluded: readonly string[], pids: () => readonly number[]) {
+    this.#selected = selected;
     this.#excluded = excluded;
     this.#pids = pids;
   }
 
   /** Why connections may have been missed: namespaces that may not be entered, and those of hidden processes. */
-  get unseen(): string[] {
+  get incomplete(): string[] {
     const hidden = "/proc hides processes, and with them the network namespaces that they live in (hidepid): ";
     return [
       ...(this.#forbidden.size > 0 ? [forbiddenText([...this.#forbidden])] : []),
-      ...(this.#hidesSome ? [hidden + explainSetnsDenied()] : []),
+      ...(this.#missesProcesses ? [hidden + explainSetnsDenied()] : []),
     ];
   }
 
@@ -86,21 +86,21 @@ export class NamespaceSet {
     for (let i = 0, end = 1; i < namespaces.length; i = end, end += atOnce) {
       if (i > 0) yield;
       const some = namespaces.slice(i, end);
-      const ahead = this.#askAhead(some, requests);
+      const pending = this.#startDumps(some, requests);
       try {
-        for (const netns of some) if (this.#work(netns, work, ahead.get(netns))) entered++;
+        for (const netns of some) if (this.#work(netns, work, pending.get(netns))) entered++;
       } finally {
-        for (const dumps of ahead.values()) dumps.close();
+        for (const dumps of pending.values()) dumps.close();
       }
     }
     if (entered === 0 && this.#forbidden.size > 0) throw new Unsupported(forbiddenText([...this.#forbidden]));
   }
 
   /** Returns whether it could be done. */
-  #work(netns: Netns, work: (netns: number, diag: Dumper) => void, ahead: PendingDumps | undefined): boolean {
+  #work(netns: Netns, work: (netns: number, diag: Dumper) => void, pending: PendingDumps | undefined): boolean {
     try {
-      const diag = this.#move(netns);
-      work(netns.ino, ahead?.collect(diag) ?? diag);
+      const diag = this.#diagIn(netns);
+      work(netns.ino, pending?.collect(diag) ?? diag);
       return true;
     } catch (error) {
       if (!(error instanceof NetnsError)) throw error;
@@ -110,38 +110,40 @@ export class NamespaceSet {
   }
 
   /** Asks namespaces, where there are several, for the dumps that their work will ask for. */
-  #askAhead(
+  #startDumps(
     namespaces: readonly Netns[],
     requests: (netns: number) => readonly DumpRequest[],
   ): Map<Netns, PendingDumps> {
-    const ahead = new Map<Netns, PendingDumps>();
-    if (namespaces.length < WORTH_IT || !canTransfer()) return ahead;
+    const pending = new Map<Netns, PendingDumps>();
+    if (namespaces.length < WORTH_IT || !canTransfer()) return pending;
     for (const netns of namespaces) {
       try {
         const wanted = requests(netns.ino);
         if (wanted.length === 0) continue;
         const [netlink, hasTcp] = inNetns(netns, () => [openSockDiagNonblocking(), mayHaveTcp()]);
-        ahead.set(netns, new PendingDumps(netlink, wanted, hasTcp));
+        pending.set(netns, new PendingDumps(netlink, wanted, hasTcp));
       } catch (error) {
         // Its turn comes again, and then it is noted.
         if (!(error instanceof NetnsError)) throw error;
       }
     }
-    return ahead;
+    return pending;
   }
 
   #find(): readonly Netns[] {
-    if (this.#texts === undefined && this.#excluded.length === 0) return this.#found;
+    if (this.#selected === undefined && this.#excluded.length === 0) return this.#found;
     const pids = this.#pids();
     // What was there at first may go later.
-    const missing = this.#looked ? () => {} : mustExist;
-    const found = this.#texts ? findNetns(this.#texts, pids, missing) : { namespaces: [ownNetns()], forbidden: [] };
+    const missing = this.#hasLooked ? () => {} : mustExist;
+    const found = this.#selected
+      ? findNetns(this.#selected, pids, missing)
+      : { namespaces: [ownNetns()], forbidden: [] };
     const left = findNetns(this.#excluded, pids, missing).namespaces;
-    const there = this.#looked ? [...found.namespaces, ...this.#findLost(found.namespaces, pids)] : found.namespaces;
-    this.#looked = true;
+    const there = this.#hasLooked ? [...found.namespaces, ...this.#findLost(found.namespaces, pids)] : found.namespaces;
+    this.#hasLooked = true;
     this.#gone.clear();
     for (const name of found.forbidden) this.#forbidden.add(name);
-    this.#hidesSome = this.#texts !== undefined && this.#texts.includes("all") && !areAll(pids);
+    this.#missesProcesses = this.#selected !== undefined && this.#selected.includes("all") && !listsAllProcesses(pids);
     // The process by which one was named may have ended.
     const stillLeft = there.filter(({ ino }) => this.#leftOut.has(ino));
     const leftOut = this.#leftOut = new Set([...left, ...stillLeft].map(({ ino }) => ino));
@@ -157,7 +159,7 @@ export class NamespaceSet {
   #findLost(found: readonly Netns[], pids: readonly number[]): Netns[] {
     const inos = new Set(found.map(({ ino }) => ino));
     const lost = this.#found.filter(({ ino }) => !inos.has(ino));
-    if (lost.length === 0 || this.#texts?.includes("all")) return [];
+    if (lost.length === 0 || this.#selected?.includes("all")) return [];
     return findAgain(new Set(lost.map(({ ino }) => ino)), pids);
   }
 
@@ -187,15 +189,15 @@ export class NamespaceSet {
     if (reason === "of another kind") throw new UsageError(`Not a network namespace: "${netns.paths[0]}"`);
   }
 
-  #move(netns: Netns): SockDiag {
-    if (this.#at.ino !== netns.ino) this.#diag.close();
-    this.#at = netns;
+  #diagIn(netns: Netns): SockDiag {
+    if (this.#current.ino !== netns.ino) this.#diag.close();
+    this.#current = netns;
     return this.#diag;
   }
 
   /** sock_diag of the namespace that a connection is in. */
   diagOf({ netns }: Pick<Connection, "netns">): SockDiag {
-    return this.#move(this.#known.get(netns)!);
+    return this.#diagIn(this.#known.get(netns)!);
   }
 
   /** Does work inside each namespace that was looked into last. Returns what came of it, by inode number. */
@@ -227,7 +229,7 @@ export class NamespaceSet {
    */
   nameOf(netns: number): string {
     let name = this.#names.get(netns);
-    if (name === undefined) this.#names.set(netns, name = describe(this.#known.get(netns)!));
+    if (name === undefined) this.#names.set(netns, name = nameFor(this.#known.get(netns)!));
     return name;
   }
 
@@ -258,7 +260,7 @@ class PendingDumps {
   }
 }
 
-function describe({ ino, name, pid, paths }: Netns): string {
+function nameFor({ ino, name, pid, paths }: Netns): string {
   if (name !== null) return name;
   if (pid === null) return ino === currentNetns() ? "this one" : paths[0];
   return containerOf(cgroupsOf(pid))?.slice(0, SHOWN_ID) ?? `${pid}/${comm(pid)}`;
