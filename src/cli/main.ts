@@ -1,4 +1,4 @@
-// What tcphup does with a command line. Commands are loaded when they are called for: starting costs milliseconds.
+// The entry of the command line. A command is loaded when it is called, since loading all would take milliseconds.
 
 import { host } from "../../ffi/deno.ts";
 import { LibcUnavailable } from "../../ffi/native.ts";
@@ -11,10 +11,10 @@ import type { Command } from "./flags/flag.ts";
 import { chooseColor, warnLines } from "./output/terminal.ts";
 import { VERSION } from "./flags/version.ts";
 
-/** Words of which each may make it a command that looks at no process. */
-const ELSE = ["run", "plan", "doctor", "completions", "help", "--help", "-h", "--version", "-V"];
+/** Words that may choose a command without a watched process. A command line with one of them is parsed first. */
+const PARSED_FIRST = ["run", "plan", "doctor", "completions", "help", "--help", "-h", "--version", "-V"];
 
-/** Commands that are done by a process of their own, which is watched: see ../front/front.ts. */
+/** Commands that run in a process of their own, which this one watches: see ../front/front.ts. */
 const WATCHED: readonly Command[] = ["hup", "ls", "keepalive"];
 
 /** Runs one command line. Returns the exit code. */
@@ -24,13 +24,13 @@ export async function main(args: readonly string[]): Promise<number> {
     if (args[0] === SUPERVISE) return (await import("../run/supervise.ts")).supervise(args.slice(1));
     if (args[0] === ENGINE) {
       (await import("../front/engine.ts")).becomeEngine(args[1]);
-      return await obey(args.slice(2), false);
+      return await dispatch(args.slice(2), false);
     }
-    // Before anything that takes time.
-    if (args.length === 0 || args.some((word) => ELSE.includes(word))) return await obey(args, true);
-    return await watchOver(args) ?? await obey(args, false);
+    // Without such a word no parser is loaded here: the watched process parses its command line itself.
+    if (args.length === 0 || args.some((word) => PARSED_FIRST.includes(word))) return await dispatch(args, true);
+    return await watchOver(args) ?? await dispatch(args, false);
   } catch (error) {
-    return explain(error as Error);
+    return reportError(error as Error);
   }
 }
 
@@ -38,9 +38,9 @@ async function watchOver(args: readonly string[]): Promise<number | null> {
   return await (await import("../front/front.ts")).watchOver(args);
 }
 
-/** @param isToBeWatched Whether what is to be watched has another process to do it. */
-async function obey(args: readonly string[], isToBeWatched: boolean): Promise<number> {
-  // Before anything that takes time.
+/** @param mayWatch Runs a command of `WATCHED` in a process of its own. */
+async function dispatch(args: readonly string[], mayWatch: boolean): Promise<number> {
+  // Signals come first, since Deno begins to catch some of them half a second after its start.
   if (args.includes("run")) (await import("../run/process_state.ts")).recordSignals();
   const { parseArguments } = await import("./flags/arguments.ts");
   const parsed = parseArguments(args);
@@ -51,7 +51,7 @@ async function obey(args: readonly string[], isToBeWatched: boolean): Promise<nu
     return 0;
   }
   chooseColor(parsed.value("color"));
-  if (isToBeWatched && WATCHED.includes(parsed.command)) {
+  if (mayWatch && WATCHED.includes(parsed.command)) {
     const code = await watchOver(args);
     if (code !== null) return code;
   }
@@ -78,8 +78,8 @@ function printVersion(): number {
   return 0;
 }
 
-/** Says what went wrong, in one line unless it is shown where in the input, and returns the exit code that it deserves. */
-function explain(error: Error): number {
+/** Prints an error: a line, or for a filter also the place in it. Returns the exit code. */
+function reportError(error: Error): number {
   warnLines(error instanceof FilterError ? error.message.split("\n") : [error.message]);
   if (error instanceof CommandError) return error.status;
   if (error instanceof UsageError) return USAGE;

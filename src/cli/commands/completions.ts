@@ -1,4 +1,4 @@
-// `tcphup completions`.
+// The command `tcphup completions`.
 
 import { UsageError } from "../../model/errors.ts";
 import type { Arguments } from "../flags/arguments.ts";
@@ -8,13 +8,13 @@ import { zshCompletions } from "../flags/completions/zsh.ts";
 import { DONE } from "../flags/exit_codes.ts";
 import { write } from "../output/terminal.ts";
 
-/** What makes the completions of each shell. */
+/** The completions of each shell, as functions that write them. */
 export const COMPLETIONS = { bash: bashCompletions, zsh: zshCompletions, fish: fishCompletions } as const;
 
-/** A shell that there are completions for. */
+/** A shell with completions. */
 export type Shell = keyof typeof COMPLETIONS;
 
-/** Prints the completions for a shell. Returns the exit code. */
+/** Prints the completions of a shell. Returns the exit code. */
 export function completions({ positionals }: Arguments): number {
   const [shell, surplus] = positionals;
   const expected = "expected tcphup completions bash|zsh|fish";

@@ -1,4 +1,4 @@
-// `--interactive`: what would be hit, and a question.
+// The question of `--interactive`.
 
 import { host } from "../../../ffi/deno.ts";
 import { formatDuration } from "../../model/duration.ts";
@@ -8,10 +8,10 @@ import { terminalSize } from "../output/screen.ts";
 import { summaryLines } from "../output/summary.ts";
 import { ask } from "../output/terminal.ts";
 
-/** What the question itself takes of the terminal's height. */
+/** The lines that the question takes: a blank one and its own. */
 const QUESTION_LINES = 2;
 
-/** @throws {UsageError} Where nobody could answer. */
+/** @throws {UsageError} When standard input or standard error is no terminal. */
 export function checkTerminal(): void {
   if (host.isTerminal(0) && host.isTerminal(2)) return;
   throw new UsageError(
@@ -21,9 +21,10 @@ export function checkTerminal(): void {
 }
 
 /**
- * Shows a summary of the connections and asks whether to `act`: "Hang up on", say.
+ * Shows a summary of the connections and asks whether to act on them. Returns `true` for the answer y or yes.
  *
- * @param for_ms For how long that is meant for new ones too.
+ * @param act The verb of the question, such as "Hang up on".
+ * @param for_ms The time of --for, within which new connections are acted on too.
  */
 export function confirm(summary: Summary, act: string, for_ms = 0): boolean {
   const { count } = summary.total;

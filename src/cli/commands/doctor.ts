@@ -1,4 +1,4 @@
-// `tcphup doctor`.
+// The command `tcphup doctor`.
 
 import { host } from "../../../ffi/deno.ts";
 import { ASSIST, assist, doctor, type Finding } from "../../doctor.ts";
@@ -10,7 +10,7 @@ import { UsageError } from "../../model/errors.ts";
 
 const TONES: Record<Finding["status"], Tone> = { ok: "good", limited: "odd", missing: "bad" };
 
-/** Examines the host. Returns the exit code. */
+/** Examines the host and prints what was found. Returns the exit code. */
 export function doctorCommand(args: Arguments): number {
   const [surplus, ...rest] = args.positionals;
   if (surplus === ASSIST) {

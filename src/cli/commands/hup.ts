@@ -1,4 +1,4 @@
-// `tcphup hup`, and `tcphup` without a command.
+// The command `tcphup hup`, also `tcphup` without a command.
 
 import { hangUp } from "../../hang_up.ts";
 import type { Report } from "../../report/report.ts";
@@ -15,7 +15,7 @@ import { selectionOf } from "../flags/selection.ts";
 import { printTimings } from "../output/timings.ts";
 import { print, warn, write } from "../output/terminal.ts";
 
-/** Hangs up. Returns the exit code. */
+/** Hangs up on connections. Returns the exit code. */
 export async function hup(args: Arguments): Promise<number> {
   const selection = selectionOf(args);
   const options = hangUpOptions(args);
@@ -24,10 +24,10 @@ export async function hup(args: Arguments): Promise<number> {
   const progress = new ProgressLine();
   const interrupt = new AbortController();
   let restore: (() => void) | undefined;
-  const listen = () => restore ??= onInterrupt(() => interrupt.abort());
-  // While the question stands, ^C ends the program as it ends any other.
-  if (!asks) listen();
-  if (!args.has("quiet")) progress.watchLooking();
+  const catchInterrupts = () => restore ??= onInterrupt(() => interrupt.abort());
+  // Before the question is answered, ^C ends the process: nothing was touched yet.
+  if (!asks) catchInterrupts();
+  if (!args.has("quiet")) progress.showSearch();
   try {
     const report = await hangUp(selection, {
       ...options,
@@ -41,7 +41,7 @@ export async function hup(args: Arguments): Promise<number> {
         ? (_, summary) => {
           const act = options.destroy ? "Destroy" : "Hang up on";
           const confirmed = progress.whileAsking(() => confirm(summary(), act, options.repeat?.for_ms));
-          if (confirmed) listen();
+          if (confirmed) catchInterrupts();
           return confirmed;
         }
         : undefined,

@@ -1,11 +1,11 @@
-// From the flags of `tcphup hup` to what is to be done, and which flags contradict each other.
+// The options of `tcphup hup` from its flags, and the flags that contradict each other.
 
 import type { HangUpOptions } from "../../hang_up.ts";
 import { UsageError } from "../../model/errors.ts";
 import { type Arguments, refuseTogether } from "../flags/arguments.ts";
 import { parseCount, parsePercentage, parseRate } from "../flags/values.ts";
 
-/** Flags of which only one can be meant, and why. */
+/** Pairs of flags that contradict each other, and why. */
 const EXCLUSIVE: readonly (readonly [string, string, string])[] = [
   ["destroy", "destroy-after", "one acts at once, the other later"],
   ["destroy", "fin-only", "one sends a RST, the other a FIN"],
@@ -16,7 +16,7 @@ const EXCLUSIVE: readonly (readonly [string, string, string])[] = [
   ["interactive", "quiet", "the question needs the summary that --quiet hides"],
 ];
 
-/** Flags that mean something only together with another one, or with one of several. */
+/** Flags that need another flag, or one of several. */
 const DEPENDENT: readonly (readonly [string, readonly string[]])[] = [
   ["jitter", ["rate", "over"]],
   ["deadline", ["when-idle"]],
@@ -24,13 +24,13 @@ const DEPENDENT: readonly (readonly [string, readonly string[]])[] = [
   ["every", ["for"]],
 ];
 
-/** Looking more often would be a load of its own. */
+/** The shortest interval of --every. A dump of all sockets more often than this is a load of its own. */
 const SHORTEST_EVERY_MS = 50;
 
 /**
- * What the flags ask for.
+ * Returns the options that the flags ask for.
  *
- * @throws {UsageError} For values out of range, and for flags that contradict each other or mean nothing together.
+ * @throws {UsageError} For a value out of range, flags that contradict each other, and a flag without the one it needs.
  */
 export function hangUpOptions(args: Arguments): HangUpOptions {
   checkConflicts(args);

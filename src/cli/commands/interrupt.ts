@@ -1,14 +1,14 @@
-// Being asked to end: SIGINT, which is ^C, and SIGTERM.
+// The signals that ask the program to end: SIGINT (^C) and SIGTERM.
 
 import { host } from "../../../ffi/deno.ts";
 import { noteSignal } from "../../front/journal.ts";
 
-/** Calls `listener` when the program is asked to end, until the returned function is called. */
+/** Calls `listener` on SIGINT and SIGTERM. The returned function restores the default action. */
 export function onInterrupt(listener: () => void): () => void {
-  const hear = () => {
+  const handle = () => {
     noteSignal();
     listener();
   };
-  const restorers = [host.onSignal("SIGINT", hear), host.onSignal("SIGTERM", hear)];
+  const restorers = [host.onSignal("SIGINT", handle), host.onSignal("SIGTERM", handle)];
   return () => restorers.forEach((restore) => restore());
 }

@@ -1,4 +1,4 @@
-// `tcphup ls`.
+// The command `tcphup ls`.
 
 import { host } from "../../../ffi/deno.ts";
 import type { Connection } from "../../model/connection.ts";
@@ -13,17 +13,17 @@ import type { Arguments } from "../flags/arguments.ts";
 import { sortConnections, withNetns } from "../output/columns.ts";
 import { DONE, FAILED, INTERRUPTED } from "../flags/exit_codes.ts";
 import { jsonDocument, jsonLines } from "../output/json.ts";
-import { needsOf, type View, viewOf } from "./ls_options.ts";
+import { listOptions, type View, viewOf } from "./ls_options.ts";
 import { ProgressLine } from "../output/progress.ts";
 import { terminalSize } from "../output/screen.ts";
 import { selectionOf } from "../flags/selection.ts";
 import { connectionTable, fittingTable } from "../output/tables.ts";
 import { unreadText } from "../output/timings.ts";
 import { counted, summaryLines, sysctlLines, unreadLine } from "../output/summary.ts";
-import { print, warn, write as writeAll } from "../output/terminal.ts";
+import { print, warn, write } from "../output/terminal.ts";
 import { type Frame, repeat, watch } from "./watch.ts";
 
-/** Lists. Returns the exit code. */
+/** Lists connections, once or with --watch until an interrupt. Returns the exit code. */
 export async function ls(args: Arguments): Promise<number> {
   const view = viewOf(args);
   const { mode } = pastWork();
@@ -31,7 +31,7 @@ export async function ls(args: Arguments): Promise<number> {
     [...unanswered(), ...[whyUnfinished() ?? []].flat()].forEach(warn);
     return mode === MODE.interrupted ? INTERRUPTED : FAILED;
   }
-  const list = new List(new Lister(selectionOf(args), needsOf(view)), view);
+  const list = new ListPrinter(new Lister(selectionOf(args), listOptions(view)), view);
   try {
     await list.show();
     return list.hasMissed ? FAILED : DONE;
@@ -40,20 +40,20 @@ export async function ls(args: Arguments): Promise<number> {
   }
 }
 
-/** What a list says, in lines. */
-interface Text {
+/** A rendered list. */
+interface ListText {
   readonly lines: readonly string[];
-  /** What does not belong to the list itself. */
+  /** Notes on the list as a whole, such as what could not be read. */
   readonly remarks: readonly string[];
 }
 
-class List {
+class ListPrinter {
   readonly #lister: Lister;
   readonly #view: View;
-  #looked = false;
-  /** What was seen at the last look, where that is a frame. */
+  #hasRemarked = false;
+  /** The last frame of --watch. */
   #frame: Frame = () => [];
-  /** Whether connections may have been missed. */
+  /** True when connections may have been missed. */
   hasMissed = false;
 
   constructor(lister: Lister, view: View) {
@@ -95,7 +95,7 @@ class List {
     const { format, watch_ms } = this.#view;
     const progress = watch_ms === null && format !== "nothing" ? new ProgressLine() : null;
     try {
-      progress?.watchLooking();
+      progress?.showSearch();
       const listing = this.#lister.list();
       if (listing.unseen.length > 0) this.hasMissed = true;
       return listing;
@@ -104,13 +104,13 @@ class List {
     }
   }
 
-  /** Looks, writes what `write` makes of it and, the first time, what could not be seen. */
-  #write(write: (listing: Listing, elapsed_ms: number) => Iterable<string>): boolean {
+  /** Writes a new listing and, the first time, the remarks on it. */
+  #write(format: (listing: Listing, elapsed_ms: number) => Iterable<string>): boolean {
     const start = performance.now();
     const listing = this.#list();
-    const written = writeAll(write(listing, Math.round(performance.now() - start)));
-    if (written && !this.#looked) remarksOn(listing).forEach(warn);
-    this.#looked = true;
+    const written = write(format(listing, Math.round(performance.now() - start)));
+    if (written && !this.#hasRemarked) remarksOn(listing).forEach(warn);
+    this.#hasRemarked = true;
     return written;
   }
 
@@ -120,7 +120,7 @@ class List {
     if (print(text.lines)) text.remarks.forEach(warn);
   }
 
-  /** Looks, or shows what was seen last, and why it is that. */
+  /** Returns a new frame, or after a passing error the last one under a line that names the error. */
   #lookAgain(watch_ms: number): Frame {
     const last = this.#frame;
     try {
@@ -142,8 +142,8 @@ class List {
     };
   }
 
-  /** What there is to say, for any height of a terminal. */
-  #textOf(listing: Listing): (height: number) => Text {
+  /** Renders a listing for any height of the terminal. */
+  #textOf(listing: Listing): (height: number) => ListText {
     const sysctls = sysctlLines(listing.sysctls ?? []);
     const remarks = remarksOn(listing);
     if (this.#view.summary) {
@@ -151,7 +151,7 @@ class List {
       const around = sysctls.length + remarks.length;
       return (height) => ({ lines: [...summaryLines(summary, height - around), ...sysctls], remarks });
     }
-    const { spares, verbose, watch_ms } = this.#view;
+    const { dropsColumns, verbose, watch_ms } = this.#view;
     const connections = this.#ordered(listing);
     const columns = this.#view.addsNetns ? withNetns(this.#view.columns, connections) : this.#view.columns;
     const around = [...sysctls, ...remarks];
@@ -159,7 +159,7 @@ class List {
     return (height) => {
       const room = watch_ms === null ? Infinity : Math.max(1, height - around.length - 2);
       const shown = connections.slice(0, room);
-      const lines = spares
+      const lines = dropsColumns
         ? fittingTable(shown, columns, verbose, terminalSize().columns)
         : [...connectionTable(shown, columns, verbose)];
       const hidden = connections.length - room;
@@ -189,7 +189,7 @@ class List {
   }
 }
 
-/** What could not be seen, and why. */
+/** Says what could not be read, and why. */
 function remarksOn(listing: Listing): string[] {
   const { connections, unreadable_processes, unanswered, unseen, keepalive_unreadable } = listing;
   const remarks = [...unanswered, ...unseen];

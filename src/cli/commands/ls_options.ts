@@ -1,4 +1,4 @@
-// The flags of `tcphup ls` that say what to show of the connections, and how.
+// The flags of `tcphup ls` that choose what is shown of connections.
 
 import { host } from "../../../ffi/deno.ts";
 import type { ListOptions } from "../../list.ts";
@@ -7,25 +7,25 @@ import { type Arguments, refuseTogether, watchInterval } from "../flags/argument
 import { type Column, type Order, parseColumns, parseOrder } from "../output/columns.ts";
 import { supportsEscapes } from "../output/terminal.ts";
 
-/** What to show, and how. */
+/** The content and the format of a list. */
 export interface View {
   readonly format: "text" | "json" | "json-lines" | "nothing";
   readonly summary: boolean;
   readonly columns: readonly Column[];
-  /** Whether the network namespace is a column too, where there are several. */
+  /** Adds the column of the network namespace where there are several. */
   readonly addsNetns: boolean;
-  /** Whether columns may be left out where not all fit. */
-  readonly spares: boolean;
+  /** Drops columns that do not fit on the terminal. */
+  readonly dropsColumns: boolean;
   readonly order: Order | null;
   readonly verbose: boolean;
-  /** null for once. */
+  /** The interval of --watch in milliseconds; null to list once. */
   readonly watch_ms: number | null;
 }
 
 /**
- * Reads the flags.
+ * Returns what the flags ask to show.
  *
- * @throws {UsageError} For what is not there, or cannot be shown together, or not here.
+ * @throws {UsageError} For an unknown column, flags that contradict each other, and --watch without a terminal.
  */
 export function viewOf(args: Arguments): View {
   refuseTogether(args, "json", "json-lines", "one document, or an object a line");
@@ -43,7 +43,7 @@ export function viewOf(args: Arguments): View {
     summary: args.has("summary"),
     columns: parseColumns(args.value("columns"), args.has("keepalive")),
     addsNetns: args.value("columns")?.startsWith("+") ?? true,
-    spares: watch_ms !== null && args.value("columns") === undefined,
+    dropsColumns: watch_ms !== null && args.value("columns") === undefined,
     order: order === undefined ? null : parseOrder(order),
     verbose: args.has("verbose"),
     watch_ms,
@@ -65,8 +65,8 @@ function formatOf(args: Arguments): View["format"] {
   return args.has("quiet") ? "nothing" : "text";
 }
 
-/** How closely to look: only as closely as it will be seen, since it takes time. */
-export function needsOf({ format, summary, columns, order }: View): ListOptions {
+/** Returns what the listing has to read. Each part costs system calls, so only what is shown is read. */
+export function listOptions({ format, summary, columns, order }: View): ListOptions {
   if (format === "nothing") return {};
   if (format !== "text" || summary) return { tcp_info: true, keepalive: true };
   const needs = [...columns, ...(order ? [order.column] : [])].map((column) => column.needs);

@@ -1,4 +1,4 @@
-// `tcphup plan`.
+// The command `tcphup plan`.
 
 import { type KeepaliveSysctls, KERNEL_DEFAULTS } from "../../keepalive/detection.ts";
 import { KEEPALIVE_NAMES, type KeepaliveValues, resolveValues, SYSTEM_VALUES } from "../../keepalive/values.ts";
@@ -13,10 +13,10 @@ import { formatPlan } from "../output/plan.ts";
 import { warn, write } from "../output/terminal.ts";
 import { parseCount } from "../flags/values.ts";
 
-/** Plans. Returns the exit code. */
+/** Prints what keepalive values cost, or the values as configuration. Returns the exit code. */
 export function planCommand(args: Arguments): number {
   checkConflicts(args);
-  const sysctls = sysctlsHere();
+  const sysctls = currentSysctls();
   const values = valuesOf(args, sysctls);
   const format = args.value("emit");
   if (format !== undefined) {
@@ -43,8 +43,8 @@ function checkConflicts(args: Arguments): void {
   }
 }
 
-/** What the network namespace says, or the kernel where /proc/sys does not show it. */
-function sysctlsHere(): KeepaliveSysctls {
+/** Reads the sysctls of this network namespace, or takes the defaults of the kernel where /proc/sys cannot be read. */
+function currentSysctls(): KeepaliveSysctls {
   const sysctls = keepaliveSysctls();
   if (sysctls === null) warn("/proc/sys/net/ipv4 cannot be read: going by the kernel's defaults");
   return sysctls ?? KERNEL_DEFAULTS;
@@ -54,13 +54,15 @@ function valuesOf(args: Arguments, sysctls: KeepaliveSysctls): KeepaliveValues {
   const within_ms = args.duration("within");
   if (within_ms !== undefined) return valuesWithin(within_ms / 1000);
   const given = givenValues(args);
-  if (given === undefined) return todays(sysctls);
+  if (given === undefined) return currentValues(sysctls);
   const { values, warnings } = resolveValues(given, {}, sysctls.tcp_keepalive_time);
   warnings.forEach(warn);
   return values;
 }
 
-function todays({ tcp_keepalive_time, tcp_keepalive_intvl, tcp_keepalive_probes }: KeepaliveSysctls): KeepaliveValues {
+function currentValues(
+  { tcp_keepalive_time, tcp_keepalive_intvl, tcp_keepalive_probes }: KeepaliveSysctls,
+): KeepaliveValues {
   return {
     ...SYSTEM_VALUES,
     idle_s: tcp_keepalive_time,

@@ -1,4 +1,4 @@
-// `tcphup run`.
+// The command `tcphup run`.
 
 import { expectedWord } from "../../model/closest.ts";
 import { resolveValues } from "../../keepalive/values.ts";
@@ -10,7 +10,7 @@ import type { Arguments } from "../flags/arguments.ts";
 import { givenValues } from "../flags/keepalive_values.ts";
 import { warn } from "../output/terminal.ts";
 
-/** Turns this process into the command. It returns only by failing. */
+/** Replaces this process by the program that was given. Throws when that fails, and never returns. */
 export function run(args: Arguments): never {
   const on = args.value("on");
   const environment = environmentVariables();
@@ -36,7 +36,7 @@ function momentsOf(text: string): ReadonlySet<HookedSyscall> {
   throw new UsageError(`Unknown call "${unknown}" for --on: ${expectedWord(unknown, HOOKED_SYSCALLS)}`);
 }
 
-/** What this process was started with, as text: only libkeepalive's variables are looked at. */
+/** Returns the environment that this process was started with. Only the variables of libkeepalive are used. */
 function environmentVariables(): Record<string, string> {
   const decoder = new TextDecoder();
   const entries = inheritedEnvironment().map((entry) => decoder.decode(entry));

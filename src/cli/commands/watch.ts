@@ -1,11 +1,11 @@
-// `--watch`: a list again and again, until the program is interrupted. That is how it is meant to end.
+// The loop of `ls --watch`. An interrupt ends it.
 
 import { host } from "../../../ffi/deno.ts";
 import { sleep } from "../../../ffi/sleep.ts";
 import { onInterrupt } from "./interrupt.ts";
 import { Screen } from "../output/screen.ts";
 
-/** Calls `look` every so often, until it returns `false` because nobody sees it, or until an interrupt. */
+/** Calls `look` at an interval until it returns `false`, which says that the reader has gone, or until an interrupt. */
 export async function repeat(interval_ms: number, look: () => boolean): Promise<void> {
   const interrupt = new AbortController();
   const restore = onInterrupt(() => interrupt.abort());
@@ -16,10 +16,10 @@ export async function repeat(interval_ms: number, look: () => boolean): Promise<
   }
 }
 
-/** What was seen, as lines for a terminal of the size that it has now. */
+/** Renders the last listing as lines for the current size of the terminal. */
 export type Frame = () => readonly string[];
 
-/** Shows what `look` sees on the terminal: anew every so often, and drawn anew when the terminal's size changes. */
+/** Shows a new frame on the terminal at an interval, and draws it again when the terminal's size changes. */
 export async function watch(interval_ms: number, look: () => Frame): Promise<void> {
   let frame: Frame = () => [];
   const screen = new Screen();

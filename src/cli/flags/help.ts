@@ -6,7 +6,7 @@ import { EXIT_CODES } from "./exit_codes.ts";
 import { FLAGS } from "./table.ts";
 import type { Command, Flag } from "./flag.ts";
 import { terminalSize } from "../output/screen.ts";
-import { item, reflow, wrap } from "../output/wrap.ts";
+import { reflow, wrap, wrapItem } from "../output/wrap.ts";
 
 /** The help of a command without its flags. */
 export interface Manual {
@@ -147,7 +147,7 @@ function exitCodesHelp(command: Command, width: number): string {
     return `  ${code}  ${meaning.padEnd(longest)}  ${String(other).padStart(3)}  ${what}`.trimEnd();
   });
   const fit = lines.every(({ length }) => length <= width);
-  const single = codes.flatMap(([code, meaning]) => item(`  ${String(code).padStart(3)}  `, meaning, width));
+  const single = codes.flatMap(([code, meaning]) => wrapItem(`  ${String(code).padStart(3)}  `, meaning, width));
   return ["Exit codes:", ...fit ? lines : single].join("\n");
 }
 
@@ -185,14 +185,14 @@ export function helpWidth(): number {
 /** Writes the help of tcphup as a whole. It fits a screen. */
 export function generalHelp(width: number = WIDTH.usual): string {
   const commands = Object.entries(MANUALS).flatMap(([name, { summary }]) =>
-    item(`  ${name.padEnd(13)}`, summary, width)
+    wrapItem(`  ${name.padEnd(13)}`, summary, width)
   );
   return `${wrap("tcphup hangs up on TCP connections from outside the programs that hold them", width).join("\n")}
 
 ${examplesHelp(MANUALS.hup, width)}
 
 Usage: ${MANUALS.hup.usage}
-${item("       tcphup COMMAND ...   ", '("tcphup help COMMAND" explains it)', width).join("\n")}
+${wrapItem("       tcphup COMMAND ...   ", '("tcphup help COMMAND" explains it)', width).join("\n")}
 
 Commands:
 ${commands.join("\n")}
@@ -230,7 +230,7 @@ function examplesHelp({ examples }: Manual, width: number): string {
   const longest = Math.max(...examples.map(([line]) => line.length));
   const lines = examples.map(([line, what]) => `  ${line.padEnd(longest)}  # ${what}`);
   const fit = lines.every(({ length }) => length <= width);
-  const above = examples.flatMap(([line, what]) => [...item("  # ", what, width), `  ${line}`]);
+  const above = examples.flatMap(([line, what]) => [...wrapItem("  # ", what, width), `  ${line}`]);
   return ["Examples:", ...fit ? lines : above].join("\n");
 }
 
@@ -266,5 +266,5 @@ function flagHelp(flag: Flag, long: boolean, width: number): string[] {
   const spelling = `  ${short ? `-${short}, ` : "    "}--${name}${operandOf(flag)}`.padEnd(HELP_COLUMN) + "  ";
   const below = " ".repeat(spelling.length);
   const [first, ...others] = long && more ? [help, more] : [help];
-  return [...item(spelling, first, width), ...others.flatMap((text) => item(below, text, width))];
+  return [...wrapItem(spelling, first, width), ...others.flatMap((text) => wrapItem(below, text, width))];
 }

@@ -1,9 +1,9 @@
-// JSON, piece by piece: a list of many connections is never one string.
+// JSON in pieces, so that a list of many connections is never one string.
 
-/** What JSON.stringify leaves as it is and a terminal may act on: see escapeControls of terminal.ts. */
+/** The characters that JSON.stringify leaves unescaped and that a terminal may act on: see escapeControls of terminal.ts. */
 const UNSAFE = /[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
 
-/** A value as JSON, in which characters that drive a terminal or turn its text around are escapes. */
+/** Writes a value as JSON. Characters that drive a terminal or change the direction of text are escaped. */
 export function jsonText(value: object): string {
   return JSON.stringify(value).replace(
     UNSAFE,
@@ -11,7 +11,7 @@ export function jsonText(value: object): string {
   );
 }
 
-/** A document that has the keys of `head`, and then `key` with the items. */
+/** Writes a document with the keys of `head`, and then `key` with an array of the items. */
 export function* jsonDocument(head: object, key: string, items: Iterable<object>): Generator<string> {
   yield `${jsonText(head).slice(0, -1)},${JSON.stringify(key)}:[`;
   let separator = "";
@@ -22,7 +22,7 @@ export function* jsonDocument(head: object, key: string, items: Iterable<object>
   yield "]}\n";
 }
 
-/** One object a line; with `common`, each begins with its keys. */
+/** Writes each item as an object on a line. The keys of `common` come first in each. */
 export function* jsonLines(items: Iterable<object>, common: object = {}): Generator<string> {
   for (const item of items) yield jsonText({ ...common, ...item }) + "\n";
 }

@@ -4,7 +4,7 @@ import type { Detection } from "../../keepalive/detection.ts";
 import { formatDuration, formatMinutes } from "../../model/duration.ts";
 import type { Plan } from "../../plan.ts";
 
-/** A whole number with a comma between thousands. toLocaleString() would first load 20 ms of locales. */
+/** Writes a whole number with a comma between thousands. toLocaleString() would take 20 ms to load its locales. */
 function grouped(number: number): string {
   return BigInt(number).toString().replace(/\B(?=(\d{3})+$)/g, ",");
 }
@@ -13,7 +13,7 @@ function counted(number: number, noun: string): string {
   return `${grouped(number)} ${noun}${number === 1 ? "" : "s"}`;
 }
 
-/** Lines of two columns, the first as wide as its longest text. */
+/** Lays texts out in two columns, the first as wide as its longest text. */
 function pairs(lines: readonly (readonly [string, string])[]): string[] {
   const width = Math.max(...lines.map(([left]) => left.length));
   return lines.map(([left, right]) => `${left.padEnd(width)}  ${right}`);
@@ -58,7 +58,7 @@ function table({ table, keepalive }: Plan): string[] {
   ];
 }
 
-/** The plan for people to read, without a newline at its end. */
+/** Writes a plan as text, without a newline at the end. */
 export function formatPlan(plan: Plan): string {
   return [...summary(plan), "", ...table(plan)].join("\n");
 }

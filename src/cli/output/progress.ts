@@ -1,4 +1,4 @@
-// A line on the terminal that says how far it has got, while that takes time.
+// The progress line on the terminal, for commands that take long.
 
 import { host } from "../../../ffi/deno.ts";
 import type { Progress } from "../../hang_up.ts";
@@ -10,36 +10,37 @@ import { truncate } from "./width.ts";
 
 const CLEAR_LINE = "\r\x1b[K";
 
-/** What is over sooner needs no line. */
+/** The time until progress is first shown. */
 const SHOWN_AFTER_MS = 500;
+/** The time between two updates of the line. */
 const SHOWN_EVERY_MS = 200;
-/** How long looking may take without a word. */
-const LOOKING_SHOWN_AFTER_MS = 1000;
+/** The time until a search through processes and namespaces is shown. */
+const SEARCH_SHOWN_AFTER_MS = 1000;
 
-/** The line, on standard error, where that is a terminal that can take it away again. */
+/** The line on standard error, where that is a terminal that can clear it. */
 export class ProgressLine {
-  readonly #possible = supportsEscapes(2);
+  readonly #isPossible = supportsEscapes(2);
   #next_ms = SHOWN_AFTER_MS;
   #shown = false;
-  /** How long questions stood. */
+  /** The time that questions waited for an answer. */
   #asked_ms = 0;
 
-  /** Shows how far it has got, unless it did so just now. */
+  /** Shows the progress, unless the line was updated just now. */
   show({ matched, waiting, ...progress }: Progress): void {
     onPulse(null);
     const elapsed_ms = progress.elapsed_ms - this.#asked_ms;
-    if (!this.#possible || elapsed_ms < this.#next_ms) return;
+    if (!this.#isPossible || elapsed_ms < this.#next_ms) return;
     this.#next_ms = elapsed_ms + SHOWN_EVERY_MS;
     this.#write(
       `${matched - waiting} of ${matched} connections done, ${waiting} waiting, ${formatDuration(elapsed_ms)}`,
     );
   }
 
-  /** Shows, until `clear`, that something goes on while processes and namespaces are looked into for long. */
-  watchLooking(): void {
-    if (!this.#possible) return;
+  /** Shows how long a search through processes and namespaces takes, from its first second until `clear`. */
+  showSearch(): void {
+    if (!this.#isPossible) return;
     const start = performance.now();
-    let next_ms = LOOKING_SHOWN_AFTER_MS;
+    let next_ms = SEARCH_SHOWN_AFTER_MS;
     onPulse(() => {
       const elapsed_ms = performance.now() - start;
       if (elapsed_ms < next_ms) return;
@@ -48,7 +49,7 @@ export class ProgressLine {
     });
   }
 
-  /** Takes the line away while a question stands. That time does not count. */
+  /** Clears the line and asks a question. The time until the answer does not count as elapsed. */
   whileAsking<T>(ask: () => T): T {
     this.clear();
     const start = performance.now();
@@ -64,7 +65,7 @@ export class ProgressLine {
     host.write(2, CLEAR_LINE + truncate(text, terminalSize().columns - 1));
   }
 
-  /** Takes the line away. */
+  /** Clears the line. */
   clear(): void {
     onPulse(null);
     if (this.#shown) host.write(2, CLEAR_LINE);

@@ -1,5 +1,4 @@
-// A terminal that a list is shown on again and again: the alternate screen of xterm, which leaves what was there before
-// as it was.
+// The alternate screen of a terminal. What was on the terminal before is shown again when it is left.
 
 import { host } from "../../../ffi/deno.ts";
 import { escapeControls } from "./terminal.ts";
@@ -11,41 +10,41 @@ const HOME = "\x1b[H";
 const CLEAR_LINE = "\x1b[K";
 const CLEAR_BELOW = "\x1b[J";
 
-/** What a terminal has at least, when it does not say. */
-const ASSUMED = { columns: 80, rows: 24 };
+/** The size of a terminal that does not know its own. */
+const ASSUMED_SIZE = { columns: 80, rows: 24 };
 
-/** Width and height of the terminal, in characters. A serial line does not know them, and says 0. */
+/** Returns the width and height of the terminal in characters. A serial line reports 0 for both. */
 export function terminalSize(): { columns: number; rows: number } {
-  const { columns, rows } = host.terminalSize() ?? ASSUMED;
-  return { columns: columns || ASSUMED.columns, rows: rows || ASSUMED.rows };
+  const { columns, rows } = host.terminalSize() ?? ASSUMED_SIZE;
+  return { columns: columns || ASSUMED_SIZE.columns, rows: rows || ASSUMED_SIZE.rows };
 }
 
-/** The terminal on standard output, until `close`. */
+/** The alternate screen of the terminal on standard output, until `close`. */
 export class Screen {
   constructor() {
     write(ENTER);
   }
 
   /**
-   * Shows as much of the lines as fits, in place of what was shown before.
+   * Replaces the content of the screen by as much of the lines as fits.
    *
    * @returns `false` when the terminal has gone.
    */
   show(lines: readonly string[]): boolean {
     const { columns, rows } = terminalSize();
-    // Clearing after a line that fills the width would take its last character away.
+    // Each line is cleared before it is written: clearing after a line of full width would erase its last character.
     const visible = lines.slice(0, rows).map((line) => CLEAR_LINE + truncate(escapeControls(line), columns));
     const below = visible.length < rows ? `\n${CLEAR_BELOW}` : "";
     return write(HOME + visible.join("\n") + below);
   }
 
-  /** Shows again what was there before. */
+  /** Leaves the alternate screen. */
   close(): void {
     write(LEAVE);
   }
 }
 
-/** Returns `false` when the terminal has gone: until SIGHUP comes, it fails with EIO. */
+/** Returns `false` when the terminal has gone: writing fails with EIO until SIGHUP arrives. */
 function write(text: string): boolean {
   try {
     return host.write(1, text);

@@ -1,41 +1,41 @@
-// Text for a person: columns, colors, and names of other processes made harmless.
+// Text on standard output and standard error: colors, and escaped control characters in foreign names.
 
 import { host } from "../../../ffi/deno.ts";
 import { UsageError } from "../../model/errors.ts";
 
-/** Colours by what they say. */
+/** The SGR codes of colors, by meaning. */
 const COLORS = { good: 32, bad: 31, odd: 33, faint: 2 } as const;
 
-/** A color's meaning. */
+/** The meaning of a color. */
 export type Tone = keyof typeof COLORS;
 
 /**
- * The mark of a color in a text: a lone surrogate, which no text that was decoded from bytes has in it. It becomes an
- * escape sequence where the text leaves, and only there is known which stream that is.
+ * Returns the mark of a color in a text: a lone surrogate, which decoded text never contains. forStream() turns it into an
+ * escape sequence, since only there the stream is known.
  */
-function mark(color: number): string {
+function colorMark(color: number): string {
   return String.fromCharCode(0xdc00 + color);
 }
 
-/** Puts text in color where it is written to a terminal that may have it. */
+/** Colors a text, for terminals on which color is allowed. */
 export function style(tone: Tone, text: string): string {
-  return mark(COLORS[tone]) + text + mark(0);
+  return colorMark(COLORS[tone]) + text + colorMark(0);
 }
 
-/** Whether a stream is a terminal that knows escape sequences: TERM is not `dumb`, nor unset. */
+/** Tells whether a stream is a terminal with escape sequences: TERM is set and not `dumb`. */
 export function supportsEscapes(stream: 1 | 2): boolean {
   return host.isTerminal(stream) && !["", "dumb"].includes(host.terminalType);
 }
 
-/** When text is in color: `auto` is on a terminal that may have it. */
+/** The values of --color. `auto` colors on a terminal with escape sequences unless NO_COLOR is set. */
 export const COLOR_CHOICES: readonly string[] = ["auto", "always", "never"];
 let choice = "auto";
 const isColoredStream: Partial<Record<1 | 2, boolean>> = {};
 
 /**
- * Takes the value of --color.
+ * Applies the value of --color.
  *
- * @throws {UsageError} When it is none.
+ * @throws {UsageError} For an unknown value.
  */
 export function chooseColor(text = "auto"): void {
   if (!COLOR_CHOICES.includes(text)) {
@@ -48,7 +48,7 @@ function isColored(stream: 1 | 2): boolean {
   return choice === "always" || (choice === "auto" && !host.noColor && supportsEscapes(stream));
 }
 
-/** A line of text as it may be written to a stream, whoever chose the names in it. */
+/** Prepares a line for a stream: escapes control characters, and turns color marks into escape sequences or nothing. */
 export function forStream(line: string, stream: 1 | 2): string {
   return escapeControls(line).replace(/[\udc00-\udc7f]/gu, (mark) => {
     isColoredStream[stream] ??= isColored(stream);
@@ -57,8 +57,8 @@ export function forStream(line: string, stream: 1 | 2): string {
 }
 
 /**
- * Writes out what could drive the terminal or turn its text around, as `\xNN` or `\uNNNN`: control characters, separators
- * of lines, and the marks of bidirectional text.
+ * Escapes characters that could drive a terminal or reorder its text, as `\xNN` or `\uNNNN`: control characters, line
+ * separators, and bidirectional marks.
  */
 export function escapeControls(text: string): string {
   // deno-lint-ignore no-control-regex
@@ -68,11 +68,11 @@ export function escapeControls(text: string): string {
   });
 }
 
-/** How much to write at once: enough to make a call cheap, not so much that a long list fills the memory twice. */
-const CHUNK = 64 * 1024;
+/** The length of one write. Longer ones save no time, and would hold a long list in memory twice. */
+const CHUNK_LENGTH = 64 * 1024;
 
 /**
- * Writes pieces of text, in which nothing is foreign or all that is has been escaped, to standard output.
+ * Writes pieces of text to standard output. Foreign names in them have to be escaped already.
  *
  * @returns `false` when the reader has gone away (`| head`), which is no error.
  */
@@ -80,14 +80,14 @@ export function write(pieces: Iterable<string>): boolean {
   let chunk = "";
   for (const piece of pieces) {
     chunk += piece;
-    if (chunk.length < CHUNK) continue;
+    if (chunk.length < CHUNK_LENGTH) continue;
     if (!host.write(1, chunk)) return false;
     chunk = "";
   }
   return chunk === "" || host.write(1, chunk);
 }
 
-/** Writes lines to standard output; returns as `write`. */
+/** Writes lines to standard output. Returns `false` when the reader has gone away. */
 export function print(lines: Iterable<string>): boolean {
   return write(terminated(lines, 1));
 }
@@ -96,30 +96,30 @@ function* terminated(lines: Iterable<string>, stream: 1 | 2): Generator<string> 
   for (const line of lines) yield forStream(line, stream) + "\n";
 }
 
-/** One line to standard error. */
+/** Writes a line to standard error. */
 export function warn(line: string): void {
   warnLines([line]);
 }
 
-/** The longest line of a complaint, in UTF-16 units. */
+/** The longest line on standard error, in UTF-16 code units. */
 const MAX_LINE_LENGTH = 1000;
 
-/** Several lines to standard error that belong together. */
+/** Writes several lines to standard error under one prefix. */
 export function warnLines(lines: readonly string[]): void {
   host.write(2, `tcphup: ${[...terminated(lines.map(shorten), 2)].join("")}`);
 }
 
-/** Leaves out the middle: what a message quotes may be megabytes, and it ends with what would be right. */
+/** Shortens a line by its middle: a quoted input may be megabytes long, and the end says what would be right. */
 export function shorten(line: string): string {
   if (line.length <= MAX_LINE_LENGTH) return line;
   const half = MAX_LINE_LENGTH / 2;
-  // Half of a character would be taken for the mark of a color.
+  // Half of a surrogate pair would be taken for a color mark.
   const head = line.slice(0, half - 1).replace(/[\ud800-\udbff]$/, "");
   const tail = line.slice(-half + 2).replace(/^[\udc00-\udfff]/, "");
   return `${head} … ${tail}`;
 }
 
-/** Shows lines to a person who is asked something, and leaves the cursor behind the question. */
+/** Writes lines and a question to standard error, and leaves the cursor behind the question. */
 export function ask(lines: readonly string[], question: string): void {
   host.write(2, [...terminated(lines, 2)].join("") + question);
 }

@@ -1,40 +1,40 @@
-// Lines that others decide the number of, bounded: whoever opens connections fills no log.
+// A bound on lines whose number other processes decide: whoever opens connections must not fill a log.
 
-/** So many at once, and so many a second in the long run. */
-const MOST = { at_once: 200, per_second: 10 };
-/** How often what was left out is counted. */
-const COUNTED_EVERY_MS = 10_000;
+/** A token bucket: its size, and the tokens that it gains per second. */
+const LIMIT = { at_once: 200, per_second: 10 };
+/** The interval at which omitted lines are reported. */
+const REPORTED_EVERY_MS = 10_000;
 
-/** Decides which lines are written, and counts the others. */
+/** Decides which lines are written, and counts the omitted ones. */
 export class Throttle {
-  #room = MOST.at_once;
+  #tokens = LIMIT.at_once;
   #latest: number;
-  #leftOut = 0;
+  #omitted = 0;
   #since = 0;
 
-  /** @param now As in all that follows, a time in milliseconds. */
+  /** @param now The current time in milliseconds, here and below. */
   constructor(now: number) {
     this.#latest = now;
   }
 
-  /** Whether one more line is written. */
+  /** Takes a token. Returns `false`, and counts an omitted line, when there is none. */
   admits(now: number): boolean {
-    this.#room = Math.min(MOST.at_once, this.#room + (now - this.#latest) * MOST.per_second / 1000);
+    this.#tokens = Math.min(LIMIT.at_once, this.#tokens + (now - this.#latest) * LIMIT.per_second / 1000);
     this.#latest = now;
-    if (this.#room >= 1) {
-      this.#room--;
+    if (this.#tokens >= 1) {
+      this.#tokens--;
       return true;
     }
-    if (this.#leftOut === 0) this.#since = now;
-    this.#leftOut++;
+    if (this.#omitted === 0) this.#since = now;
+    this.#omitted++;
     return false;
   }
 
-  /** How many lines were left out, once it is time to say so; 0 until then. It begins anew then. */
-  leftOut(now: number, isLast = false): number {
-    if (!isLast && now - this.#since < COUNTED_EVERY_MS) return 0;
-    const count = this.#leftOut;
-    this.#leftOut = 0;
+  /** Returns the number of omitted lines and resets it; 0 until the next report is due. */
+  takeOmitted(now: number, isLast = false): number {
+    if (!isLast && now - this.#since < REPORTED_EVERY_MS) return 0;
+    const count = this.#omitted;
+    this.#omitted = 0;
     return count;
   }
 }

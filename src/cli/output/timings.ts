@@ -1,26 +1,26 @@
-// Where the time went, and how much memory it took: --verbose.
+// The line of --verbose on time and memory.
 
 import { readFile } from "../../linux/proc/process.ts";
 import type { Phases, Report } from "../../report/report.ts";
 import { style, warn } from "./terminal.ts";
 
-/** What of a report says so. */
-type Spent = Pick<Report, "elapsed_ms" | "phases_ms" | "unreadable_processes">;
+/** The part of a report with its times. */
+type Timings = Pick<Report, "elapsed_ms" | "phases_ms" | "unreadable_processes">;
 
-/** Says it on standard error. */
-export function printTimings({ elapsed_ms, phases_ms, unreadable_processes }: Spent): void {
+/** Prints the time of each phase, the unreadable processes and the peak of memory to standard error. */
+export function printTimings({ elapsed_ms, phases_ms, unreadable_processes }: Timings): void {
   const phases = Object.entries(phases_ms) as [keyof Phases, number][];
   const spent = phases.map(([phase, ms]) => `${phase} ${ms.toFixed(0)}`).join(", ");
   const unread = unreadText(unreadable_processes);
   warn(style("faint", `${elapsed_ms} ms: ${spent}; ${unread}; ${peakMemory_kb()} kB of memory at the most`));
 }
 
-/** How many processes stayed closed. */
+/** Says how many processes could not be looked into. */
 export function unreadText(count: number): string {
   return `${count} process${count === 1 ? "" : "es"} could not be looked into`;
 }
 
-/** The most memory that this process has had at once: VmHWM of proc(5). */
+/** Returns the peak resident set size of this process in kB: VmHWM of proc(5). */
 function peakMemory_kb(): number {
   return Number(/^VmHWM:\s*(\d+) kB$/m.exec(readFile("/proc/self/status") ?? "")?.[1]);
 }

@@ -1,11 +1,11 @@
-// Prose and lists in lines of a width.
+// Prose and lists, wrapped to a width.
 
-/** The least that is left for the text of an item beside its name, before it gets a line of its own. */
-const LEAST = 24;
-/** How far an item's text is to the right then. */
+/** The narrowest column for the text of an item. With less room, the text begins on the next line. */
+const MIN_TEXT_WIDTH = 24;
+/** The indentation of such a text. */
 const INDENT = 10;
 
-/** Text in lines of at most so many characters, where no word is longer. */
+/** Breaks a text into lines of at most `width` characters. A longer word has a line of its own. */
 export function wrap(text: string, width: number): string[] {
   const lines = [""];
   for (const word of text.split(" ")) {
@@ -16,17 +16,17 @@ export function wrap(text: string, width: number): string[] {
   return lines;
 }
 
-/** An item of a list: what stands first, its blanks included, and a text beside it, or below where that is too narrow. */
-export function item(first: string, text: string, width: number): string[] {
-  const isNarrow = width - first.length < LEAST;
+/** Wraps an item of a list: `first`, with the blanks behind it, and the text beside it, or below where that is too narrow. */
+export function wrapItem(first: string, text: string, width: number): string[] {
+  const isNarrow = width - first.length < MIN_TEXT_WIDTH;
   const indent = isNarrow ? INDENT : first.length;
   const lines = wrap(text, width - indent).map((line) => " ".repeat(indent) + line);
   return isNarrow ? [first.trimEnd(), ...lines] : [first + lines[0].slice(indent), ...lines.slice(1)];
 }
 
 /**
- * Paragraphs and lists, however their lines are broken, in lines of a width. An item has several blanks behind its name; a
- * line goes on with an item when it begins where the item's text does.
+ * Wraps paragraphs and lists whose lines are already broken. An item has several blanks behind its name. Lines that begin
+ * in the column of its text continue it.
  */
 export function reflow(text: string, width: number): string[] {
   const blocks: { first: string; text: string }[] = [];
@@ -38,5 +38,5 @@ export function reflow(text: string, width: number): string[] {
     else if (last && line !== "" && last.text !== "" && indent === last.first.length) last.text += ` ${line.trim()}`;
     else blocks.push({ first: " ".repeat(indent), text: line.trim() });
   }
-  return blocks.flatMap(({ first, text }) => first.trim() === "" && text === "" ? [""] : item(first, text, width));
+  return blocks.flatMap(({ first, text }) => first.trim() === "" && text === "" ? [""] : wrapItem(first, text, width));
 }

@@ -7,9 +7,9 @@ Deno.test("a few lines are written, of a flood some, and the others are counted"
   let counted = 0;
   for (let now = 0; now < 100_000; now++) {
     for (let i = 0; i < 5; i++) if (throttle.admits(now)) written++;
-    counted += throttle.leftOut(now);
+    counted += throttle.takeOmitted(now);
   }
-  counted += throttle.leftOut(100_000, true);
+  counted += throttle.takeOmitted(100_000, true);
   assert(written <= 200 + 1000 && written > 1000, `${written}`);
   assertEquals(written + counted, 500_000);
 });
@@ -17,9 +17,9 @@ Deno.test("a few lines are written, of a flood some, and the others are counted"
 Deno.test("what was left out is counted every ten seconds, and at the end", () => {
   const throttle = new Throttle(0);
   while (throttle.admits(0));
-  assertEquals([throttle.leftOut(9999), throttle.leftOut(10_000), throttle.leftOut(10_001)], [0, 1, 0]);
+  assertEquals([throttle.takeOmitted(9999), throttle.takeOmitted(10_000), throttle.takeOmitted(10_001)], [0, 1, 0]);
   while (throttle.admits(20_000));
-  assertEquals(throttle.leftOut(20_001, true), 1);
+  assertEquals(throttle.takeOmitted(20_001, true), 1);
 });
 
 Deno.test("a program that opens a connection now and then has a line for each", () => {

@@ -1,7 +1,7 @@
 // Prose and lists in lines of a width.
 
 import { assertEquals } from "@std/assert";
-import { item, reflow, wrap } from "../../../src/cli/output/wrap.ts";
+import { reflow, wrap, wrapItem } from "../../../src/cli/output/wrap.ts";
 
 Deno.test("text is broken between words, and a word never", () => {
   assertEquals(wrap("one two three", 7), ["one two", "three"]);
@@ -10,12 +10,12 @@ Deno.test("text is broken between words, and a word never", () => {
 });
 
 Deno.test("an item's text stands beside its name, or below where that leaves too little", () => {
-  assertEquals(item("  --name  ", "some text that goes on", 34), ["  --name  some text that goes on"]);
-  assertEquals(item("  --name  ", "some text that goes on and on", 36), [
+  assertEquals(wrapItem("  --name  ", "some text that goes on", 34), ["  --name  some text that goes on"]);
+  assertEquals(wrapItem("  --name  ", "some text that goes on and on", 36), [
     "  --name  some text that goes on and",
     "          on",
   ]);
-  assertEquals(item("  --name  ", "some text that goes on", 20), [
+  assertEquals(wrapItem("  --name  ", "some text that goes on", 20), [
     "  --name",
     "          some text",
     "          that goes",

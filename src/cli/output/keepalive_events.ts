@@ -1,0 +1,81 @@
+// The events of `tcphup keepalive --watch`, a line each.
+
+import type { Connection } from "../../model/connection.ts";
+import { keepaliveText } from "./columns.ts";
+import { endpointText, netnsText, ownersText } from "./connections.ts";
+import { jsonLines } from "./json.ts";
+import { keepaliveOutcome, peerText } from "./keepalive_report.ts";
+import { print, warn, write } from "./terminal.ts";
+import { Throttle } from "./throttle.ts";
+
+/** Tells whether keepalive was set on a connection, or would be. */
+export function isChanged({ outcome }: Connection): boolean {
+  return outcome === "keepalive-set" || outcome === "would-set-keepalive";
+}
+
+/** The number of warnings that are remembered, to print each once. Processes choose names in them, so memory needs a bound. */
+const MAX_REMEMBERED = 1000;
+
+/** The flags that decide what is printed. */
+interface EventFormat {
+  readonly quiet: boolean;
+  readonly json: boolean;
+  readonly verbose: boolean;
+}
+
+/** Prints each event in a line. Text is throttled, JSON is complete. */
+export class EventPrinter {
+  readonly #format: EventFormat;
+  readonly #warned = new Set<string>();
+  readonly #changes = new Throttle(performance.now());
+  readonly #warnings = new Throttle(performance.now());
+
+  constructor(format: EventFormat) {
+    this.#format = format;
+  }
+
+  /** Prints a connection that was looked at. Returns `false` when the reader of standard output has gone. */
+  print(connection: Connection): boolean {
+    if (this.#format.json) return write(jsonLines([connection], { time: new Date().toISOString() }));
+    if (isChanged(connection)) {
+      return this.#format.quiet || !this.#changes.admits(performance.now()) || print([this.#lineOf(connection)]);
+    }
+    // One line for all connections of a process that fail in the same way.
+    this.#warnOnce(`${connection.outcome} ${connection.error}`, this.#lineOf(connection));
+    return true;
+  }
+
+  /** Prints a warning, unless it was printed before. */
+  warnOnce(text: string): void {
+    this.#warnOnce(text, text);
+  }
+
+  #warnOnce(key: string, text: string): void {
+    if (this.#warned.has(key)) return;
+    if (this.#warned.size >= MAX_REMEMBERED) this.#warned.clear();
+    this.#warned.add(key);
+    if (this.#warnings.admits(performance.now())) warn(text);
+  }
+
+  /** Prints how many lines were left out: now and then, and at the end. */
+  printOmitted(isLast = false): void {
+    const [changes, warnings] = [this.#changes, this.#warnings].map((one) =>
+      one.takeOmitted(performance.now(), isLast)
+    );
+    if (changes > 0) print([`${changes} more connections, too many to name`]);
+    if (warnings > 0) warn(`${warnings} more warnings, too many to name`);
+  }
+
+  #lineOf(connection: Connection): string {
+    const { state, src, before, after, netns_name } = connection;
+    return [
+      ...(netns_name === undefined ? [] : [netnsText(connection)]),
+      state,
+      endpointText(src),
+      peerText(connection),
+      ownersText(connection, this.#format.verbose),
+      ...(before && after ? [`${keepaliveText(before)} → ${keepaliveText(after)}`] : []),
+      keepaliveOutcome(connection),
+    ].join(" ");
+  }
+}
