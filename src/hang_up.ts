@@ -1,7 +1,6 @@
-// Hanging up: the stages of the pipeline, and what leads from one to the next.
-//
-// Three of them work over time: discovery looks for connections, the queue cuts them one by one, and the escalation deals with those
-// that do not go. Each says when it has something to do next; whichever is first gets its turn.
+// Hangs up on connections. Three stages work over time: the discovery finds connections, the queue cuts them one by
+// one, and the escalation handles those that do not go. Each stage tells when its next work is due; the earliest goes
+// first.
 
 import { host } from "../ffi/deno.ts";
 import { isUnresponsive } from "../ffi/progress.ts";
@@ -25,93 +24,100 @@ import { sleep } from "../ffi/sleep.ts";
 import type { Summary } from "./report/summary.ts";
 import { TransientErrors } from "./report/transient_errors.ts";
 
-/** How to hang up. */
+/** Options of `hangUp`. */
 export interface HangUpOptions {
-  /** Find out what would be done, and touch nothing. */
+  /** Reports what would be done, and touches nothing. */
   dry_run?: boolean;
   /**
-   * TCP_USER_TIMEOUT in milliseconds: how long data or a FIN that the peer does not acknowledge may keep the connection.
-   * What a slow but living peer has not acknowledged by then is lost. 0 leaves the socket's own. Default 5000.
+   * TCP_USER_TIMEOUT in milliseconds: the time for which unacknowledged data, or an unacknowledged FIN, may keep the
+   * connection. Data that a slow but living peer has not acknowledged by then is lost. 0 leaves the socket's own
+   * timeout. Default 5000.
    */
   linger_ms?: number;
   /**
-   * Shut down sending alone: the application can read until the peer has ended too. Nothing bounds that time: TCP_USER_TIMEOUT
-   * counts only until the peer has acknowledged the FIN.
+   * Shuts down sending only, so that the application can read until the peer ends too. Nothing bounds that time:
+   * TCP_USER_TIMEOUT counts only until the peer has acknowledged the FIN.
    */
   fin_only?: boolean;
-  /** Wait up to so long for the connections to be gone, and report those that are not as `lingering`. */
+  /** Waits so many milliseconds at most for the connections to go, and reports those that stay as `lingering`. */
   wait_ms?: number;
-  /** The same for as long as TCP itself may take: a second more than `linger_ms`, where `wait_ms` says nothing else. */
+  /** Sets `wait_ms`, where it is not given, to the time that TCP itself may take: a second more than `linger_ms`. */
   verify?: boolean;
-  /** Abort with a RST instead of hanging up. */
+  /** Aborts with a RST instead of hanging up. */
   destroy?: boolean;
-  /** Hang up and, of each connection, so long after that, abort what is still there or has no owner. */
+  /** Hangs up first, and so many milliseconds later aborts each connection that is still there or has no owner. */
   destroy_after_ms?: number;
   /**
-   * Do not spare the operator's own session: what SSH_CONNECTION names, what an ancestor of this process has accepted, and
-   * what those hold who serve its terminal, tmux's and screen's clients included.
+   * Takes the operator's own session too. Otherwise three kinds of connections are spared: the one in SSH_CONNECTION,
+   * those that an ancestor of this process accepted, and those of the processes that serve its terminal, including the
+   * clients of tmux and screen.
    */
   include_session?: boolean;
-  /** When more match, touch none of them; of those that appear later, take so many in all. */
+  /** Touches nothing when more connections match at first. Of those that appear later, so many are taken in all. */
   max?: number;
   /**
-   * Asked once, before anything is touched, about the connections that would be cut; anything but true leaves them alone.
-   * Connections that appear meanwhile were not confirmWithSummary about, and are left alone unless `repeat` says otherwise.
-   * `summary` takes a infoSelector look at them, which costs time.
+   * Asks for consent to cut the given connections, once and before anything is touched. Any answer but `true` leaves
+   * them alone. Connections that appear meanwhile are left alone too, unless `repeat` says otherwise. Calling `summary`
+   * looks closer at the connections, which costs time.
    */
   confirm?: (connections: readonly Connection[], summary: () => Summary) => boolean | Promise<boolean>;
   /**
-   * Spread the cuts over time. Connections that appear meanwhile are those that were made anew, and are left alone unless
-   * `repeat` says otherwise.
+   * Spreads the cuts over time. Connections that appear meanwhile are replacements of those cut, and are left alone
+   * unless `repeat` says otherwise.
    */
   spacing?: Spacing;
-  /** Hang up on each connection at a moment when it carries nothing. Like `spacing`, this leaves new ones alone. */
+  /**
+   * Hangs up on each connection while it is idle. Like with `spacing`, connections that appear meanwhile are left
+   * alone.
+   */
   when_idle?: WhenIdle;
-  /** Go on hanging up on what appears for so long, looking so often (every 500 ms when nothing else is said). */
+  /** Hangs up on connections that appear within `for_ms` too, looking for them every `every_ms` (default 500). */
   repeat?: { readonly for_ms: number; readonly every_ms?: number };
-  /** Called now and then while it takes time. */
+  /** Receives the progress, at least once a second while there is work to do. */
   on_progress?: (progress: Progress) => void;
   /**
-   * Called with a line for people. With `repeat`: when something fails that may succeed a moment later (a host short of
-   * memory or descriptors), and when that has passed. It is tried again. With `destroy_after_ms`: before anything is touched,
-   * when what the applications close meanwhile could not be aborted.
+   * Receives a line of text for people.
+   * - With `repeat`: when an error occurs that may pass, such as a shortage of memory or descriptors, and when it has
+   *   passed. The work is tried again meanwhile.
+   * - With `destroy_after_ms`: before anything is touched, when connections that their applications close meanwhile
+   *   could not be aborted.
    */
   on_trouble?: (text: string) => void;
-  /** Stops between two connections. */
+  /** Stops the run between two connections. The promise then resolves, with `interrupted` set in the report. */
   signal?: AbortSignal;
 }
 
-/** How far it has got. */
+/** Progress of a run. */
 export interface Progress {
-  /** How many connections were found. */
+  /** Number of connections found. */
   readonly matched: number;
-  /** How many of them wait to be cut. */
+  /** Number of connections that wait to be cut. */
   readonly waiting: number;
-  /** Milliseconds since it began. */
+  /** Milliseconds since the run began. */
   readonly elapsed_ms: number;
 }
 
-/** tcp(7)'s TCP_USER_TIMEOUT for connections that were hung up on. */
+/** Default of `linger_ms`. */
 export const DEFAULT_LINGER_MS = 5000;
 
-/** How much longer than TCP_USER_TIMEOUT a connection may take to go: the timer that ends it may be late by so much. */
+/** Milliseconds by which a connection may outlast TCP_USER_TIMEOUT: the kernel's timers are late. */
 const VERIFY_MARGIN_MS = 1000;
 
-/** How long to work before the event loop gets to see whether a signal has come. */
+/** Milliseconds of work after which the event loop has its turn, so that signals are delivered. */
 const SLICE_MS = 100;
 
-/** How long nothing may be said of how far it has got. */
-const LONGEST_SLEEP_MS = 1000;
+/** The longest time, in milliseconds, without a report of the progress. */
+const MAX_SLEEP_MS = 1000;
 
-/** How long to wait after a transient error before trying again. */
+/** Milliseconds to wait after a transient error before the next attempt. */
 const RETRY_MS = 100;
 
 /**
- * Hangs up on the selected connections, as if the applications that hold them had: their peers are sent a FIN and they
- * read end-of-file. It needs to be the same user as the owner, or CAP_SYS_PTRACE.
+ * Hangs up on the selected connections as if the applications that hold them had done so: each peer receives a FIN,
+ * each application reads end-of-file. The caller must be the same user as the owner, or have CAP_SYS_PTRACE.
  *
- * It works in the process that calls it. A call about a process that is blocked in the kernel may then never return, whoever
- * waits; the command line has another process do it, and goes on without that.
+ * The work is done in the calling process. A system call about a process that is blocked in the kernel may never
+ * return. The command line therefore leaves the work to a child process, and goes on without a child that is stuck.
  *
  * @example Hang up on every connection to a database that has moved away
  * ```ts
@@ -131,9 +137,9 @@ const RETRY_MS = 100;
  * });
  * ```
  *
- * @returns What became of each connection. One that could not be hung up on is no error.
+ * @returns The outcome of each connection. A connection that could not be hung up on is not an error.
  * @throws {UsageError} When the selection is empty, malformed, or names something that is not there.
- * @throws {Unsupported} Where the kernel cannot list sockets.
+ * @throws {Unsupported} When the kernel cannot list sockets.
  */
 export async function hangUp(selection: Selection, options: HangUpOptions = {}): Promise<Report> {
   const run = new HangUp(connectionsOnly(compileSelection(selection), options.destroy ?? false), options);
@@ -144,26 +150,27 @@ export async function hangUp(selection: Selection, options: HangUpOptions = {}):
   }
 }
 
-/** A stage that works over time. */
+/** A stage of a run. */
 interface Stage {
-  /** When it has something to do next, as performance.now() has it; Infinity for never. */
+  /** The time of the next work, on the clock of performance.now(); Infinity for none. */
   readonly due: number;
   run(): void | Promise<void>;
 }
 
+/** One run: it gives the stages their turns, and makes the report. */
 class HangUp {
   readonly #options: HangUpOptions;
   readonly #timer = new PhaseTimer();
   readonly #finder: Finder;
-  /** What sees when data last went, where that is confirmWithSummary for. */
+  /** A selector that reads tcp_info too, for `when_idle`; otherwise the finder's own. */
   readonly #infoSelector: Selector;
   readonly #resolver = new Resolver();
   readonly #disconnector: Disconnector;
   readonly #discovery: Discovery;
   readonly #cutQueue: CutQueue;
   readonly #escalation: Escalation;
-  readonly #past = pastWork();
-  /** When the event loop is to have its turn. */
+  readonly #previous = pastWork();
+  /** The time at which the event loop has its next turn. */
   #sliceEnd = performance.now() + SLICE_MS;
   #error = whyUnfinished();
   #hasWarned = false;
@@ -176,7 +183,7 @@ class HangUp {
     const timer = this.#timer;
     const finder = new Finder(selection);
     const { selector } = finder;
-    // Seeing when data last went takes the kernel longer, so that is only asked for where it is looked at.
+    // A dump with tcp_info takes the kernel longer, so only `when_idle` asks for it.
     const infoSelector = when_idle ? new Selector(selection, extension(INET_DIAG_INFO)) : selector;
     const disconnector = new Disconnector({ linger_ms, fin_only }, (connection) => selector.stateOf(connection));
     const escalation = new Escalation({ disconnector, selector, resolver: this.#resolver }, {
@@ -193,23 +200,23 @@ class HangUp {
     this.#disconnector = disconnector;
     const { confirm } = options;
     const confirmWithSummary = confirm && (async (found: readonly Connection[]) => {
-      const { summarizeClosely } = await import("./list.ts");
-      return confirm(found, () => summarizeClosely(selection, found));
+      const { summarizeInDetail } = await import("./list.ts");
+      return confirm(found, () => summarizeInDetail(selection, found));
     });
     this.#discovery = new Discovery(stages, { ...options, confirm: confirmWithSummary }, onlyFirstRound);
     this.#cutQueue = cutQueue;
     this.#escalation = escalation;
   }
 
-  /** Goes on where a process before this one got stuck, or was killed. */
+  /** Resumes the work of an earlier process that got stuck or was killed. */
   #resume(): void {
-    for (const connection of [...this.#past.connections, ...this.#finishedByKilledProcess()]) {
+    for (const connection of [...this.#previous.connections, ...this.#finishedByKilledProcess()]) {
       this.#discovery.connections.set(identityOf(connection), connection);
       if (connection.outcome !== null) this.#escalation.add(connection);
     }
   }
 
-  /** Those that it was at when it was killed, and that are closing or gone now. */
+  /** Returns the connections that the killed process was working on and that are closing or gone now. */
   #finishedByKilledProcess(): Connection[] {
     const doubtful = doubtfulWork();
     if (doubtful.length === 0) return doubtful;
@@ -241,7 +248,7 @@ class HangUp {
     return this.#report(gone, unseen);
   }
 
-  /** Why connections may have been missed. What finds that out may fail, whatever has failed before. */
+  /** Returns the reasons why connections may have been missed. Finding them may fail too. */
   #incomplete(): string[] {
     try {
       return this.#finder.incomplete;
@@ -251,7 +258,7 @@ class HangUp {
     }
   }
 
-  /** Gives each stage its turn, until there is nothing left to do. */
+  /** Gives the stages their turns until none has work left. */
   async #work(): Promise<void> {
     const stages: Stage[] = [this.#discovery, this.#cutQueue, this.#escalation];
     const errorsOf = new Map(stages.map((stage) => [stage, new TransientErrors(this.#options.on_trouble)]));
@@ -260,12 +267,12 @@ class HangUp {
       if (next.due === Infinity) return errorsOf.forEach((transientErrors) => transientErrors.rethrowLast());
       await this.#sleepUntil(next.due);
       if (this.#interrupted) return;
-      // A timer may be early.
+      // Timers may fire early.
       if (next.due <= performance.now()) await this.#run(next, errorsOf.get(next)!);
     }
   }
 
-  /** Gives a stage its turn. As long as that is repeated anyway, a transient error does not end it. */
+  /** Gives a stage its turn. While `repeat` lasts, a transient error does not end the run. */
   async #run(stage: Stage, transientErrors: TransientErrors): Promise<void> {
     if (stage === this.#cutQueue && !this.#hasWarned) this.#warnOfOrphans();
     try {
@@ -278,7 +285,7 @@ class HangUp {
     transientErrors.endAttempt();
   }
 
-  /** Says what `destroy_after_ms` will not do, before anything is touched. */
+  /** Warns, before anything is touched, of connections that `destroy_after_ms` cannot abort. */
   #warnOfOrphans(): void {
     this.#hasWarned = true;
     const { destroy_after_ms, on_trouble } = this.#options;
@@ -287,13 +294,13 @@ class HangUp {
     const why = whyOrphansMayStay(this.#finder.selector.diagOf(connections[0]));
     const mptcp = connections.filter(({ protocol }) => protocol === "mptcp").length;
     if (why === null && mptcp === 0) return;
-    const what = why === null ? `${mptcp} MPTCP connection${mptcp === 1 ? "" : "s"}` : "connections";
-    on_trouble?.(`${what} can be destroyed only while an application holds them: ${why ?? NOT_FOR_MPTCP}`);
+    const subject = why === null ? `${mptcp} MPTCP connection${mptcp === 1 ? "" : "s"}` : "connections";
+    on_trouble?.(`${subject} can be destroyed only while an application holds them: ${why ?? NOT_FOR_MPTCP}`);
   }
 
-  /** Waits until then, and at least now and then lets the event loop deliver a signal. */
+  /** Sleeps until `due`. When it is due already, the event loop still has its turn every `SLICE_MS`. */
   async #sleepUntil(due: number): Promise<void> {
-    const wait_ms = Math.min(due - performance.now(), LONGEST_SLEEP_MS);
+    const wait_ms = Math.min(due - performance.now(), MAX_SLEEP_MS);
     if (wait_ms <= 0 && performance.now() < this.#sliceEnd) return;
     this.#reportProgress();
     await this.#timer.timeAsync(
@@ -309,15 +316,15 @@ class HangUp {
   }
 
   get #interrupted(): boolean {
-    return this.#past.mode === MODE.interrupted || (this.#options.signal?.aborted ?? false);
+    return this.#previous.mode === MODE.interrupted || (this.#options.signal?.aborted ?? false);
   }
 
-  /** Whether everything was done, so that it makes sense to see what came of it. */
+  /** `true` when all cuts were made, so that waiting for the connections to go makes sense. */
   get #isComplete(): boolean {
     return !this.#options.dry_run && !this.#interrupted && this.#error === null && this.#discovery.refused === null;
   }
 
-  /** Gives an outcome to those that it did not come to. */
+  /** Gives an outcome to the connections that were not reached. */
   #setRemainingOutcomes(): void {
     for (const connection of this.#discovery.connections.values()) {
       if (connection.outcome !== null) continue;

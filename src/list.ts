@@ -1,4 +1,4 @@
-// Listing: select and resolve, look closer where that was asked for, and touch nothing.
+// Lists connections and their owners, with the details that were asked for. Nothing is touched.
 
 import { type Connection, identityOf, type Keepalive, type Noticed } from "./model/connection.ts";
 import { unanswered } from "./front/journal.ts";
@@ -11,42 +11,44 @@ import { Selector } from "./select/selector.ts";
 import { type CompiledSelection, compileSelection, type Selection } from "./select/criteria.ts";
 import { summarize, type Summary } from "./report/summary.ts";
 
-/** What to say of each connection besides what the kernel lists anyway. */
+/** Details to fill in besides those that the kernel lists anyway. */
 export interface ListOptions {
-  /** Fill in `tcp_info`. */
+  /** Fills in `tcp_info`. */
   tcp_info?: boolean;
   /**
-   * Fill in `keepalive` and `dead_peer_noticed`. This takes a duplicate of each owner's descriptor for some microseconds,
-   * so it costs time, and needs to be the same user as the owner, or CAP_SYS_PTRACE. (Where the net_cls or net_prio
+   * Fills in `keepalive` and `dead_peer_noticed`. This duplicates each owner's descriptor for some microseconds, which
+   * costs time. The caller must be the same user as the owner, or have CAP_SYS_PTRACE. (Where the net_cls or net_prio
    * controllers of cgroups v1 are in use, the kernel tags a duplicated socket as this process's.)
    */
   keepalive?: boolean;
 }
 
-/** What a list holds. */
+/** A list of connections. */
 export interface Listing {
-  /** In the order of the kernel. */
+  /** The connections, in the kernel's order. */
   connections: Connection[];
-  /** How many processes this user may not look into: their connections show no owners. */
+  /** Number of processes whose descriptors this user may not read. Their connections show no owners. */
   unreadable_processes: number;
-  /** Processes that did not answer, blocked in the kernel, and so were left out. */
+  /** The processes that were left out because they are blocked in the kernel. */
   unanswered: string[];
-  /** Why connections may have been missed: namespaces or processes that the selection is about and that may not be seen. */
+  /**
+   * The reasons why connections may have been missed: each names a namespace or process that this user may not read.
+   */
   unseen: string[];
-  /** With `keepalive`: why it is null where it is. */
+  /** With the option `keepalive`: the reasons why a connection's `keepalive` is null. */
   keepalive_unreadable?: Unread[];
-  /** With `keepalive`: what the network namespaces say where a socket does not. */
+  /** With the option `keepalive`: the settings that apply where a socket has none of its own, by network namespace. */
   sysctls?: NetnsSysctls[];
 }
 
-/** The settings of keepalive in a network namespace. */
+/** The keepalive sysctls of a network namespace. */
 export interface NetnsSysctls extends KeepaliveSysctls {
   /** Inode number of the namespace. */
   netns: number;
 }
 
 /**
- * Lists the selected connections, with every process that holds one. Nothing is touched.
+ * Lists the selected connections, each with all processes that hold it. Nothing is touched.
  *
  * @example Who talks to this address?
  * ```ts
@@ -57,7 +59,7 @@ export interface NetnsSysctls extends KeepaliveSysctls {
  * }
  * ```
  *
- * @example Which connections to it would never notice that it has died?
+ * @example Which connections would never notice that this peer has died?
  * ```ts
  * import { list } from "@tcphup/tcphup";
  *
@@ -66,7 +68,7 @@ export interface NetnsSysctls extends KeepaliveSysctls {
  * ```
  *
  * @throws {UsageError} When the selection is empty, malformed, or names something that is not there.
- * @throws {Unsupported} Where the kernel cannot list sockets.
+ * @throws {Unsupported} When the kernel cannot list sockets.
  */
 export function list(selection: Selection, options: ListOptions = {}): Listing {
   const lister = new Lister(selection, options);
@@ -88,7 +90,7 @@ export class Lister {
     this.#finder = new Finder(compileSelection(selection), options.tcp_info ? extension(INET_DIAG_INFO) : 0);
   }
 
-  /** The connections as they are now. */
+  /** Returns the connections as they are now. */
   list(): Listing {
     const connections = this.#finder.find();
     this.#resolver.resolve(connections, { exhaustive: true, known: this.#finder.owners });
@@ -100,11 +102,11 @@ export class Lister {
     return {
       ...listing,
       keepalive_unreadable: readKeepalive(connections, sysctls, this.#finder.selector),
-      sysctls: listed(sysctls),
+      sysctls: knownSysctls(sysctls),
     };
   }
 
-  /** Which ports are listened on: `(netns, port) => boolean`. */
+  /** Returns a function that tells whether a port of a network namespace is listened on. */
   listening(): (netns: number, port: number) => boolean {
     return this.#finder.selector.listening();
   }
@@ -114,32 +116,34 @@ export class Lister {
   }
 }
 
-/** What connections of a target, whose owners are known, come to. They themselves stay as they are. */
-export function summarizeClosely(selection: CompiledSelection, connections: readonly Connection[]): Summary {
+/**
+ * Summarizes connections whose owners are known, with their keepalive and tcp_info. The connections stay as they are.
+ */
+export function summarizeInDetail(selection: CompiledSelection, connections: readonly Connection[]): Summary {
   const selector = new Selector(selection, extension(INET_DIAG_INFO));
   try {
     const now = new Map(selector.remaining(connections).map((row) => [identityOf(row), row.tcp_info]));
-    const looked = connections.map((connection) => ({
+    const detailed = connections.map((connection) => ({
       ...connection,
       tcp_info: now.get(identityOf(connection)) ?? null,
     }));
-    readKeepalive(looked, new Map(), selector);
-    return summarize(looked, selector.listening());
+    readKeepalive(detailed, new Map(), selector);
+    return summarize(detailed, selector.listening());
   } finally {
     selector.close();
   }
 }
 
-/** What a network namespace says of keepalive; null where /proc/sys does not show it. */
+/** The keepalive sysctls of each network namespace; null where /proc/sys does not show them. */
 type Sysctls = ReadonlyMap<number, KeepaliveSysctls | null>;
 
-/** Fills in the keepalive of connections. Returns why it is null where it is. */
+/** Fills in the keepalive of connections. Returns the reasons why it is null for some of them. */
 function readKeepalive(connections: readonly Connection[], sysctls: Sysctls, selector: Selector): Unread[] {
   const reader = new KeepaliveReader((connection) => selector.stateOf(connection));
   try {
     for (const connection of connections) {
       const keepalive = connection.keepalive = reader.read(connection);
-      connection.dead_peer_noticed = noticed(keepalive, sysctls.get(connection.netns) ?? null);
+      connection.dead_peer_noticed = deadPeerNoticed(keepalive, sysctls.get(connection.netns) ?? null);
     }
     return reader.unread;
   } finally {
@@ -147,12 +151,12 @@ function readKeepalive(connections: readonly Connection[], sysctls: Sysctls, sel
   }
 }
 
-function noticed(keepalive: Keepalive | null, sysctls: KeepaliveSysctls | null): Noticed | null {
+function deadPeerNoticed(keepalive: Keepalive | null, sysctls: KeepaliveSysctls | null): Noticed | null {
   if (keepalive === null || sysctls === null) return null;
   const { idle_ms, in_flight_ms } = detection(keepalive, sysctls);
   return { idle_ms, in_flight_ms };
 }
 
-function listed(sysctls: Sysctls): NetnsSysctls[] {
+function knownSysctls(sysctls: Sysctls): NetnsSysctls[] {
   return [...sysctls].flatMap(([netns, settings]) => settings === null ? [] : [{ netns, ...settings }]);
 }

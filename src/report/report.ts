@@ -1,71 +1,79 @@
-// The last room of the pipeline: what was done, as one document. Its keys are stable: `schema` changes with them.
+// The report of a command as one document. Its keys are stable: `schema` changes with them.
 
 import type { Connection, Outcome } from "../model/connection.ts";
 
-/** Why what was left when the command was told to end has been skipped. */
+/** The reason given for connections that an interrupted command did not reach. */
 export const INTERRUPTED = "interrupted before it was touched";
 
-/** What a command did to the connections that it selected. */
+/** The report of what `hangUp` did to each selected connection. */
 export interface Report {
   /** The version of this document's keys. */
   readonly schema: 1;
-  /** Tells the documents of the commands apart. */
+  /** The command that made this document. */
   readonly command: string;
-  /** Whether nothing was to be touched. */
+  /** `true` when nothing was to be touched. */
   readonly dry_run: boolean;
-  /** How many connections were selected: the sum of the counts that follow. */
+  /** Number of selected connections: the sum of the counts that follow. */
   matched: number;
-  /** How many were hung up on, and did not linger. */
+  /** Number of connections that were hung up on and did not linger. */
   hung_up: number;
-  /** How many were aborted. */
+  /** Number of connections that were aborted. */
   destroyed: number;
-  /** How many had ended, or were ending, by themselves. */
+  /** Number of connections that had ended, or were ending, by themselves. */
   already_gone: number;
-  /** How many were protected, or left alone on request. */
+  /** Number of connections that were protected, or left alone on request. */
   skipped: number;
-  /** No owner, denied, unsupported, lingering or failed: each connection says which, and why. */
+  /**
+   * Number of connections without an owner, denied, unsupported, lingering or failed. Each tells its outcome and
+   * reason.
+   */
   failed: number;
-  /** In a dry run: what would have been hung up or destroyed. */
+  /** In a dry run: number of connections that would have been hung up on or destroyed. */
   would_act?: number;
-  /** How many, those skipped apart, were gone when it looked for the last time; null when that was not asked for. */
+  /** Number of connections, skipped ones not counted, that were gone in the end; null when that was not asked for. */
   gone: number | null;
-  /** Why a guard refused, so that every connection was skipped and nothing touched; null when none did. */
+  /** The reason why a guard refused the run, so that every connection was skipped; null when none did. */
   refused: string | null;
-  /** Whether more connections appeared than the guard allowed. Those beyond were skipped. */
+  /** `true` when more connections appeared than `max` allows. The surplus was skipped. */
   max_reached: boolean;
-  /** Whether a signal, or the caller, ended it early. */
+  /** `true` when a signal, or the caller, ended the run early. */
   interrupted: boolean;
-  /** What broke when something was done already, so that it ended early; null when nothing did. */
+  /** The error that ended the run early, after something had been done already; null when there was none. */
   error: string | null;
-  /** How many processes this user may not look into. */
+  /** Number of processes whose descriptors this user may not read. */
   unreadable_processes: number;
-  /** Processes that did not answer, blocked in the kernel, and so were left out. */
+  /** The processes that were left out because they are blocked in the kernel. */
   unanswered: string[];
-  /** Why connections may have been missed: namespaces or processes that the selection is about and that may not be seen. */
+  /**
+   * The reasons why connections may have been missed: each names a namespace or process that this user may not read.
+   */
   unseen: string[];
-  /** Milliseconds from beginning to end. */
+  /** Duration of the run in milliseconds. */
   elapsed_ms: number;
-  /** How much of that was spent on what. */
+  /** Duration of each phase in milliseconds. */
   phases_ms: Phases;
-  /** How many are counted above, but are not among `connections`: of those that are gone, a long run keeps the last. */
+  /**
+   * Number of connections that are counted above but not in `connections`: a long run keeps only the last that have
+   * gone.
+   */
   left_out: number;
-  /** What became of each. */
+  /** The connections, each with its outcome. */
   connections: Connection[];
 }
 
-/** Milliseconds spent in each room of the pipeline. */
+/** Milliseconds spent in each phase of a run. */
 export interface Phases {
-  /** Asking the kernel which sockets there are. */
+  /** Listing sockets. */
   select: number;
-  /** Looking in /proc for who holds them. */
+  /** Finding the owners in /proc. */
   resolve: number;
-  /** Hanging up. */
+  /** Hanging up, or setting keepalive. */
   act: number;
-  /** Waiting until they are gone. */
+  /** Waiting: between cuts, and until the connections are gone. */
   wait: number;
 }
 
-/** What there may be a count of in any report. */
+/** The counts that any report may have. */
 type CommonCount = "already_gone" | "skipped" | "failed" | "would_act";
 type Count = CommonCount | "hung_up" | "destroyed" | "keepalive_set" | "unchanged";
 
@@ -86,16 +94,16 @@ const COUNTS: Record<Outcome, Count> = {
   "failed": "failed",
 };
 
-/** Counts of outcomes, those of a command's own among them. */
+/** Counts of outcomes, including those that only one command has. */
 export type Counts<Own extends Count> =
   & { matched: number; would_act?: number }
   & Record<Exclude<CommonCount, "would_act"> | Own, number>;
 
 /**
- * Counts outcomes. Every connection has exactly one, so the counts add up to `matched`.
+ * Counts the outcomes of connections. Every connection has exactly one outcome, so the counts add up to `matched`.
  *
- * @param own The counts that the command's report has besides those that every report has.
- * @param evicted How many others there were, of each outcome.
+ * @param own The names of the counts that only this command's report has.
+ * @param evicted Numbers of further connections, by outcome.
  */
 export function countOutcomes<Own extends Count>(
   connections: readonly Connection[],
@@ -115,25 +123,25 @@ export function countOutcomes<Own extends Count>(
   return { matched, ...counts } as Counts<Own>;
 }
 
-/** The outcomes of what was touched, or may have been. */
+/** The outcomes of connections that were touched, or may have been. */
 const TOUCHED: readonly (Outcome | null)[] = ["hung-up", "destroyed", "lingering", "keepalive-set", "failed"];
 
 /**
- * What broke, for the report of what was done by then.
+ * Returns the message of an error for the report, so that the record of what was done before the error survives.
  *
- * @throws {unknown} The error itself, while nothing was done: then it is the caller's.
+ * @throws {unknown} The error itself, as long as nothing was touched.
  */
 export function errorForReport(error: unknown, connections: Iterable<Connection>): string {
   for (const { outcome } of connections) if (TOUCHED.includes(outcome)) return (error as Error).message;
   throw error;
 }
 
-/** Measures how long the phases of a run take. */
+/** Measures the durations of a run's phases. */
 export class PhaseTimer {
   readonly phases: Phases = { select: 0, resolve: 0, act: 0, wait: 0 };
   readonly #start = performance.now();
 
-  /** Runs `work` and adds its time to a phase. */
+  /** Runs `work` and adds its duration to a phase. */
   time<T>(phase: keyof Phases, work: () => T): T {
     const start = performance.now();
     try {
@@ -143,7 +151,7 @@ export class PhaseTimer {
     }
   }
 
-  /** The same for work that waits. */
+  /** Awaits `work` and adds its duration to a phase. */
   async timeAsync<T>(phase: keyof Phases, work: () => Promise<T>): Promise<T> {
     const start = performance.now();
     try {

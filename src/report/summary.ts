@@ -1,37 +1,37 @@
-// Connections by where they were made to and who holds them: what would be hit, on one screen.
+// The summary of a list of connections, grouped by their destinations and owners.
 
 import type { Connection } from "../model/connection.ts";
 import { idleTime } from "../linux/netlink/tcp_info.ts";
 import type { State } from "../model/tcp_states.ts";
 
-/** A connection without data either way for so long counts as idle. */
+/** Milliseconds without data in either direction after which a connection counts as idle. */
 export const IDLE_AFTER_MS = 60_000;
 
-/** What some connections come to. */
+/** Totals over several connections. */
 export interface Totals {
-  /** How many connections there are. */
+  /** Number of connections. */
   count: number;
-  /** How many there are in each state, the commonest first. */
+  /** Number of connections in each state, the commonest state first. */
   states: Partial<Record<State, number>>;
-  /** How many have carried no data, either way, for `IDLE_AFTER_MS`. */
+  /** Number of connections without data in either direction for `IDLE_AFTER_MS`. */
   idle: number;
-  /** How many have SO_KEEPALIVE off. */
+  /** Number of connections with SO_KEEPALIVE off. */
   without_keepalive: number;
-  /** Of how many it is not known. */
+  /** Number of connections whose SO_KEEPALIVE is unknown. */
   keepalive_unknown: number;
-  /** Bytes received and not yet read by the applications. */
+  /** Bytes received that the applications have not read yet. */
   rqueue: number;
-  /** Bytes written and not yet acknowledged by the peers. */
+  /** Bytes written that the peers have not acknowledged yet. */
   wqueue: number;
 }
 
-/** Connections to one destination that one program holds. */
+/** A group of connections to one destination that processes of one name hold. */
 export interface Group extends Totals {
-  /** `out` where the program connected to the destination, `in` where it accepts there. */
+  /** `out` when the program connected to the destination, `in` when it accepted the connections there. */
   direction: "out" | "in";
-  /** Where the connections were made to: of those accepted, the end here. */
+  /** The end that the connections were made to: the local one for accepted connections. */
   destination: { address: string; port: number };
-  /** How many addresses are at the other end. */
+  /** Number of addresses at the remote end. */
   peers: number;
   /** Inode number of their network namespace. */
   netns: number;
@@ -41,30 +41,30 @@ export interface Group extends Totals {
   pids: number[];
 }
 
-/** What the connections of a list come to. */
+/** A summary of a list of connections. */
 export interface Summary {
-  /** All of them. */
+  /** Totals over all connections. */
   total: Totals;
-  /** The largest first. */
+  /** The groups, the largest first. */
   groups: Group[];
 }
 
-/** For how long a connection has carried no data either way; null where the kernel does not say, or not yet. */
+/** Returns the milliseconds since a connection last carried data in either direction; null when that is unknown. */
 export function idleOf({ state, tcp_info }: Connection): number | null {
-  // The times count from when the connection was established.
+  // The kernel counts these times from when the connection was established.
   return tcp_info && state !== "SYN-SENT" && state !== "SYN-RECV" ? idleTime(tcp_info) : null;
 }
 
 /**
- * Groups connections that have their `tcp_info` and `keepalive` filled in.
+ * Groups connections and adds up their totals. The connections need their `tcp_info` and `keepalive` filled in.
  *
- * @param isListening Whether a port is listened on here, so that connections at it were accepted.
+ * @param isListening Tells whether a local port is listened on, so that connections to it were accepted.
  */
 export function summarize(
   connections: readonly Connection[],
   isListening: (netns: number, port: number) => boolean = () => false,
 ): Summary {
-  const isAccepted = acceptance(connections, isListening);
+  const isAccepted = acceptedTest(connections, isListening);
   const groups = new Map<string, { group: Group; peers: Set<string>; pids: Set<number> }>();
   const total = noTotals();
   for (const connection of connections) {
@@ -115,10 +115,11 @@ function commonestFirst(states: Totals["states"]): Totals["states"] {
 }
 
 /**
- * Whether a connection was accepted here. A server that is being drained no longer listens; then it shows in that more
- * connections share its own end than the peer's. Clients share theirs too, at times, but not on the lower port.
+ * Returns a function that tells whether a connection was accepted here. A server that is being drained no longer
+ * listens, but more connections share its own end than the peer's. Clients sometimes share their end too, but not on
+ * the lower port.
  */
-function acceptance(
+function acceptedTest(
   connections: readonly Connection[],
   isListening: (netns: number, port: number) => boolean,
 ): (connection: Connection) => boolean {

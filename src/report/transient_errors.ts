@@ -1,45 +1,53 @@
-// What goes wrong for a while only, in a run that looks again and again anyway: a host that is short of memory, say.
+// Transient errors, such as a shortage of memory, in a run that repeats its work anyway.
 
 import { isTransient } from "../model/errors.ts";
 
-/** Tells of transientErrors when it begins, and when it is over. */
+/** Tolerates transient errors, and tells when they begin and when they have passed. */
 export class TransientErrors {
   readonly #tell: (text: string) => void;
-  /** What began it; null while there is none. */
+  /** The message of the error that began; null while there is none. */
   #cause: string | null = null;
-  #isNoted = false;
-  /** What was borne last. */
+  #hasFailed = false;
+  /** The last error that was tolerated. */
   #error: unknown = null;
 
   constructor(tell: (text: string) => void = () => {}) {
     this.#tell = tell;
   }
 
-  /** To be called with what has failed. @throws It, when it is nothing that isTransientErrno. */
+  /**
+   * Notes an error of the present attempt.
+   *
+   * @throws {unknown} The error itself, when it is not transient.
+   */
   tolerate(error: unknown): void {
     if (!isTransient(error)) throw error;
     this.#error = error;
     this.note(error.message);
   }
 
-  /** To be called with what is in the way. */
+  /** Notes the cause for which the present attempt has to be repeated. */
   note(cause: string): void {
-    this.#isNoted = true;
+    this.#hasFailed = true;
     if (this.#cause !== null) return;
     this.#cause = cause;
     this.#tell(`trying again after ${cause}`);
   }
 
-  /** To be called after each attempt, failed or not. */
+  /** Ends an attempt, and tells when the errors have passed. */
   endAttempt(): void {
-    if (!this.#isNoted && this.#cause !== null) {
+    if (!this.#hasFailed && this.#cause !== null) {
       this.#tell(`has passed: ${this.#cause}`);
       this.#cause = this.#error = null;
     }
-    this.#isNoted = false;
+    this.#hasFailed = false;
   }
 
-  /** To be called when there is no other attempt. @throws {unknown} What was borne last, when that has not passed. */
+  /**
+   * Ends the last attempt.
+   *
+   * @throws {unknown} The last error that was tolerated, when it has not passed.
+   */
   rethrowLast(): void {
     if (this.#error !== null) throw this.#error;
   }
