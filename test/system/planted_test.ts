@@ -69,7 +69,7 @@ hostTest("a deno.json above does not get its modules into a checkout, however De
     "deno run --allow-ffi cli.ts --version",
     "./cli.ts --version",
     "deno run --allow-ffi cli.ts run -- echo started",
-    "deno task test test/report_test.ts",
+    "deno task test test/report/report_test.ts",
     "deno task demo",
     ...await documented(),
   ];
