@@ -746,7 +746,7 @@ systemTest("launch: a program that does not know what `supervise` is starts noth
     const source = new URL("../../src/", import.meta.url);
     await Deno.writeTextFile(
       `${directory}/main.ts`,
-      `import { launch } from "${source}launch.ts";
+      `import { launch } from "${source}run/launch.ts";
        import { SYSTEM_VALUES } from "${source}keepalive/values.ts";
        if (Deno.args[0] === "supervise") throw new Error("not here");
        const options = { values: SYSTEM_VALUES, on: new Set(["connect"] as const), debug: false, warn: () => {} };
