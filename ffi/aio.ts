@@ -1,5 +1,5 @@
-// aio(7): reads and writes that glibc does in threads of its own. What the kernel has to compute for them it computes on
-// several processors, while the caller does something else.
+// aio(7): reads and writes that glibc does in threads of its own, so that the kernel works on several processors while the
+// caller does something else.
 
 import { errno } from "./deno.ts";
 import { EINTR } from "./errno.ts";
@@ -9,8 +9,8 @@ import { addressOf, allocate } from "./memory.ts";
 import { beginCall, endCall } from "./progress.ts";
 import { LibcUnavailable } from "./native.ts";
 
-/** glibc has them in libc.so.6 since 2.34, before in a library of their own. */
-const queueing = lazily({
+/** glibc has these symbols in libc.so.6 since 2.34, and before in librt. */
+const aioSymbols = lazily({
   lio_listio: { parameters: ["i32", "buffer", "i32", "usize"], result: "i32" },
   aio_suspend: { parameters: ["buffer", "i32", "usize"], result: "i32" },
   aio_error: { parameters: ["usize"], result: "i32" },
@@ -19,7 +19,7 @@ const queueing = lazily({
   get_nprocs: { parameters: [], result: "i32" },
 });
 
-/** sizeof(struct aiocb) where pointers have 64 bits, and where in it the fields are that the caller fills. */
+/** sizeof(struct aiocb) with pointers of 64 bits, and the offsets of the fields that the caller fills. */
 const AIOCB_SIZE = 168;
 const AIO = { fildes: 0, lio_opcode: 4, buf: 16, nbytes: 24, sigev_notify: 44 } as const;
 
@@ -29,25 +29,25 @@ const LIO_WRITE = 1;
 const SIGEV_NONE = 1;
 const EINPROGRESS = 115;
 
-/** One read(2) or write(2). */
+/** A read(2) or write(2) to be done by a thread of glibc's. */
 export interface Transfer {
   readonly kind: "read" | "write";
   readonly file: Descriptor;
-  /** Memory from `allocate`: all of it is written, or as much of it as comes is filled. */
+  /** Memory from `allocate`. A write takes all of it; a read fills as much of it as comes. */
   readonly memory: Uint8Array;
 }
 
 let prepared = false;
 
-/** Twice as many threads as processors, so that no processor waits for one to be woken. */
+/** Has glibc use twice as many threads as processors, so that no processor waits for a thread to be woken. */
 function prepare(): void {
-  const { aio_init, get_nprocs } = queueing();
+  const { aio_init, get_nprocs } = aioSymbols();
   // struct aioinit {int aio_threads, aio_num, aio_locks, aio_usedba, aio_debug, aio_numusers, aio_idle_time, aio_reserved}
   if (!prepared) aio_init(Int32Array.of(2 * get_nprocs(), 64, 0, 0, 0, 0, 1, 0));
   prepared = true;
 }
 
-/** Whether there can be transfers here. To be called before the first. */
+/** Returns whether glibc has aio(7). To be called before the first transfer. */
 export function canTransfer(): boolean {
   try {
     prepare();
@@ -59,16 +59,16 @@ export function canTransfer(): boolean {
 }
 
 /**
- * Transfers that are under way: those of one file in the order given, those of several files at once. The descriptors and
- * the memory are theirs until they have been waited for.
+ * Transfers that are under way. Transfers of one file are done in the order given, those of several files at once. Their
+ * descriptors and memory must not be touched until `wait` has returned.
  */
 export class Transfers {
-  /** What glibc writes to, and the memory that it points at. */
+  /** The control blocks that glibc writes to, and the memory that they point at. */
   readonly #kept: readonly Uint8Array[];
   /** The address of each `struct aiocb`. */
   readonly #pointers: BigUint64Array;
 
-  /** Starts them. */
+  /** Starts `transfers`. */
   constructor(transfers: readonly Transfer[]) {
     const blocks = allocate(transfers.length * AIOCB_SIZE);
     const view = new DataView(blocks.buffer);
@@ -84,26 +84,26 @@ export class Transfers {
     this.#kept = [blocks, ...transfers.map(({ memory }) => memory)];
     this.#pointers = BigUint64Array.from(transfers, (_, i) => base + BigInt(i * AIOCB_SIZE));
     underWay.add(this.#kept);
-    // Which of them could not be started, each of them knows.
-    queueing().lio_listio(LIO_NOWAIT, this.#pointers, transfers.length, 0n);
+    // aio_error(3) of a transfer says when it could not be started.
+    aioSymbols().lio_listio(LIO_NOWAIT, this.#pointers, transfers.length, 0n);
   }
 
-  /** Waits for one of them. Returns how many bytes were read or written, or null when it failed. */
+  /** Waits for transfer `i`. Returns the bytes read or written, or null when it failed. */
   bytes(i: number): number | null {
-    const { aio_error, aio_return } = queueing();
+    const { aio_error, aio_return } = aioSymbols();
     this.#waitFor(i);
     return aio_error(this.#pointers[i]) === 0 ? Number(aio_return(this.#pointers[i])) : null;
   }
 
-  /** Waits for all. */
+  /** Waits for all transfers. */
   wait(): void {
     for (let i = 0; i < this.#pointers.length; i++) this.#waitFor(i);
     underWay.delete(this.#kept);
   }
 
-  /** A signal ends a wait, but not the transfer. */
+  /** Waits for transfer `i`. A signal interrupts aio_suspend(3), not the transfer. */
   #waitFor(i: number): void {
-    const { aio_suspend, aio_error } = queueing();
+    const { aio_suspend, aio_error } = aioSymbols();
     while (aio_error(this.#pointers[i]) === EINPROGRESS) {
       const pointer = this.#pointers.subarray(i, i + 1);
       beginCall();
@@ -114,5 +114,5 @@ export class Transfers {
   }
 }
 
-/** Memory that glibc's threads use, which must not be taken back meanwhile. */
+/** Memory that glibc's threads use: the reference keeps the garbage collector from freeing it. */
 const underWay = new Set<readonly Uint8Array[]>();

@@ -53,14 +53,14 @@ export function retryOnClobberedErrno(call: () => number): number {
   }
 }
 
-/** As `check`, for a call that `retryOnClobberedErrno` may repeat. */
+/** Makes a call by `retryOnClobberedErrno` and returns its result. @throws {SyscallError} */
 export function checkCall(syscall: string, call: () => number): number {
   const result = retryOnClobberedErrno(call);
   if (result < 0) throw new SyscallError(syscall, -result);
   return result;
 }
 
-/** As `check`, for a call that is repeated when a signal interrupts it (EINTR). */
+/** Makes a call, again when a signal interrupts it (EINTR), and returns its result. @throws {SyscallError} */
 export function checkInterruptible(syscall: string, call: () => number): number {
   for (;;) {
     beginCall();

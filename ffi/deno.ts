@@ -4,11 +4,11 @@
 import { LibcUnavailable, type NativeFunctions, type NativeSymbols } from "./native.ts";
 import { type Backend, readLine, writeAll } from "./streams.ts";
 
-/** The dynamic linker knows where it is. */
+/** The name that the dynamic linker looks up. */
 const LIBC = "libc.so.6";
 
 /**
- * Loads `symbols` from glibc. Each costs about 0.3 ms of compilation, so callers load what a command needs.
+ * Loads `symbols` from glibc. Each symbol costs about 0.3 ms of compilation, so callers load what a command needs.
  *
  * @throws {LibcUnavailable} When there is no glibc, or it may not be loaded.
  */
@@ -18,18 +18,18 @@ export function load<const S extends NativeSymbols>(symbols: S): NativeFunctions
     return library.symbols as unknown as NativeFunctions<S>;
   } catch (error) {
     const { message } = error as Error;
-    // Where only paths are allowed, Deno makes one of the name.
+    // When only paths are allowed, Deno takes the name for a path in the current directory.
     const allowed = !(error instanceof Deno.errors.NotCapable) && !message.includes(`/${LIBC}`);
     throw new LibcUnavailable(allowed ? `glibc, which is needed, cannot be loaded: ${message}` : FORBIDDEN);
   }
 }
 
-/** With a path Deno allows calls, but not to read what they point to, such as errno. */
+/** With `--allow-ffi=PATH` Deno allows calls, but not to read the memory that they point to, such as errno. */
 const FORBIDDEN = "glibc may not be called: run it with --allow-ffi, without a path";
 
 let errnoView: Int32Array | undefined;
 
-/** Makes `errno()` ready, before the first call whose failure is asked about. */
+/** Prepares `errno()`. To be called before the first call whose errno is read. */
 export function prepareErrno(): void {
   if (errnoView) return;
   const { __errno_location } = load({ __errno_location: { parameters: [], result: "usize" } });
@@ -37,14 +37,14 @@ export function prepareErrno(): void {
 }
 
 /**
- * The calling thread's errno. It holds only directly after a call that returned −1: an allocation in between may
- * run the garbage collector, which makes system calls of its own.
+ * Returns the calling thread's errno, which is valid only directly after a call that returned −1: an allocation in
+ * between may run the garbage collector, which makes system calls of its own.
  */
 export function errno(): number {
   return errnoView![0];
 }
 
-/** The memory at `address`, which must stay mapped for as long as the result is used. */
+/** Returns the memory at `address`, which must stay mapped for as long as the result is used. */
 export function memoryAt(address: bigint, length: number): ArrayBuffer {
   return Deno.UnsafePointerView.getArrayBuffer(Deno.UnsafePointer.create(address)!, length);
 }
@@ -59,7 +59,7 @@ const streams: Backend = {
 
 let closing: ((fd: number) => Promise<number>) | undefined;
 
-/** Has another thread call close(2). */
+/** Calls close(2) in another thread, and does not wait for it. */
 export function closeInBackground(fd: number): void {
   closing ??= Deno.dlopen(LIBC, { close: { parameters: ["i32"], result: "i32", nonblocking: true } }).symbols.close;
   void closing(fd);
@@ -73,10 +73,10 @@ export const host = {
   /** The arguments after the program's name. */
   args: Deno.args as readonly string[],
 
-  /** The command that starts this program once more: its arguments follow. */
+  /** The command that starts this program once more, to which arguments are added. */
   get selfCommand(): readonly string[] {
     if (Deno.build.standalone) return [Deno.execPath()];
-    // No deno.json of the current directory, or of one above the program's, is to put other modules in the place of ours.
+    // Keeps a deno.json of the current directory, or of one above the program's, from replacing our modules.
     const isolated = ["--no-config", "--no-lock", "--no-npm"];
     return [Deno.execPath(), "run", "--quiet", "--no-prompt", "--allow-ffi", ...isolated, Deno.mainModule];
   },
@@ -84,20 +84,20 @@ export const host = {
   /** This process's id. */
   pid: Deno.pid as number,
 
-  /** The parent's process id, 0 for one that our pid namespace does not show. */
+  /** The parent's process id; 0 when the parent is outside our pid namespace. */
   get parent(): number {
     return Deno.ppid;
   },
 
-  /** Whether the runtime, when it starts, does away with how a signal was disposed of: it ignores SIGPIPE. */
+  /** Returns whether the runtime, when it starts, changes how a signal was disposed of: it ignores SIGPIPE. */
   resets(signal: number): boolean {
     return signal === 13;
   },
 
-  /** The standard streams that were blocking when the runtime started, and that it may have changed. */
+  /** The standard streams that were blocking when the runtime started; it may have made them non-blocking since. */
   blockingStreams: [] as readonly number[],
 
-  /** Whether the runtime marks the descriptors that it has inherited to be closed by execve(2). */
+  /** True when the runtime sets FD_CLOEXEC on the descriptors that it has inherited. */
   marksInherited: false,
 
   /** `x86_64` or `aarch64`, as uname(2) spells them. */
@@ -106,25 +106,25 @@ export const host = {
   /**
    * Writes all of `text` to standard output (1) or standard error (2).
    *
-   * @returns `false` when the reader has closed its end; of standard error, when it failed for any reason, or nobody has
-   * read it for a second, since what tcphup does is not to depend on who can read about it.
-   * @throws {Error} When standard output takes no more: on a full disk.
+   * @returns `false` when the reader has closed its end. For standard error also when the write failed for any reason, or
+   * nobody has read for a second: what tcphup does must not depend on a reader of its messages.
+   * @throws {Error} When standard output cannot be written, as on a full disk.
    */
   write(stream: 1 | 2, text: string): boolean {
     return writeAll(streams, stream, text);
   },
 
-  /** Reads a line from standard input, without its end; null where there is none. */
+  /** Reads a line from standard input and returns it without its newline; null at the end. */
   readLine(): string | null {
     return readLine(streams);
   },
 
-  /** Whether standard input (0), output (1) or error (2) is a terminal. */
+  /** Returns whether standard input (0), output (1) or error (2) is a terminal. */
   isTerminal(stream: 0 | 1 | 2): boolean {
     return [Deno.stdin, Deno.stdout, Deno.stderr][stream].isTerminal();
   },
 
-  /** The terminal's width and height in characters, or null where there is none. */
+  /** Returns the terminal's width and height in characters, or null without a terminal. */
   terminalSize(): { columns: number; rows: number } | null {
     try {
       return Deno.consoleSize();
@@ -133,14 +133,14 @@ export const host = {
     }
   },
 
-  /** What TERM says the terminal is; empty where it says nothing. */
+  /** The terminal's type, from TERM; empty when TERM is not set. */
   get terminalType(): string {
     const { getenv } = load({ getenv: { parameters: ["buffer"], result: "usize" } });
     const address = getenv(new TextEncoder().encode("TERM\0"));
     return address === 0n ? "" : Deno.UnsafePointerView.getCString(Deno.UnsafePointer.create(address)!);
   },
 
-  /** Whether NO_COLOR is set. */
+  /** True when NO_COLOR is set. */
   noColor: Deno.noColor as boolean,
 
   /** Calls `listener` on a signal, from the event loop, until the returned function is called. */
@@ -150,9 +150,8 @@ export const host = {
   },
 
   /**
-   * Lets the event loop deliver what has come meanwhile, a signal for one, without waiting. It does that while another
-   * thread makes a call, twice, for the first may be over too soon. The first timer would cost 8 ms, and setImmediate
-   * comes round before signals do.
+   * Lets the event loop deliver pending events, such as signals, without waiting. Two calls in another thread give it the
+   * time; one call may be over too soon. A timer would cost 8 ms when it is the first, and setImmediate fires before signals.
    */
   async yieldToEvents(): Promise<void> {
     yieldElsewhere ??= Deno.dlopen(LIBC, {
@@ -165,7 +164,7 @@ export const host = {
   /**
    * poll(2) in another thread, so that the event loop goes on meanwhile.
    *
-   * @param fds A `struct pollfd` for each descriptor, two numbers of 32 bits. They are not to be touched before it returns.
+   * @param fds A `struct pollfd` for each descriptor, as two numbers of 32 bits. Not to be touched before the promise resolves.
    */
   async poll(fds: Int32Array<ArrayBuffer>, timeout_ms: number): Promise<void> {
     pollElsewhere ??= Deno.dlopen(LIBC, {
@@ -174,9 +173,9 @@ export const host = {
     await pollElsewhere(fds, BigInt(fds.length / 2), timeout_ms);
   },
 
-  /** The address of this process's environment, as environ(7) has it. */
+  /** Returns the address of this process's environment: environ(7). */
   environ(): bigint {
-    // A symbol that is no function is read, not called.
+    // Deno reads a symbol that is declared with a type, and does not call it.
     return Deno.dlopen(LIBC, { environ: { type: "usize" } }).symbols.environ;
   },
 

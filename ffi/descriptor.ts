@@ -15,10 +15,10 @@ const pipeSymbols = lazily({ pipe2: { parameters: ["buffer", "i32"], result: "i3
 export const O_CLOEXEC = 0o2000000;
 const O_NONBLOCK = 0o4000;
 
-/** The descriptor number of a file in another process: a name for it there, never one of ours. */
+/** The number of a descriptor in another process. It means nothing in this one. */
 export type ForeignFd = number & { readonly foreign: unique symbol };
 
-/** An open descriptor of this process. Whoever opened it closes it; closing twice does nothing. */
+/** An open descriptor of this process. The code that opened it closes it; closing it twice does nothing. */
 export class Descriptor {
   #number: number;
 
@@ -26,7 +26,7 @@ export class Descriptor {
     this.#number = number;
   }
 
-  /** The number that system calls take; −1 once it is closed, which every call answers with EBADF. */
+  /** The number that system calls take; −1 when closed, for which every call fails with EBADF. */
   get number(): number {
     return this.#number;
   }
@@ -40,7 +40,7 @@ export class Descriptor {
     this.#number = -1;
   }
 
-  /** As `close`, by another thread, for which nothing waits. */
+  /** Closes it in another thread, and does not wait for that. */
   closeInBackground(): void {
     closeInBackground(this.#number);
     this.#number = -1;
@@ -51,7 +51,7 @@ export class Descriptor {
   }
 }
 
-/** pipe2(2): the end to read from and the end to write to. @param inherited Whether both stay open with execve(2). */
+/** pipe2(2): the end to read from and the end to write to. @param inherited Leaves FD_CLOEXEC unset on both. */
 export function pipe(inherited = false): [Descriptor, Descriptor] {
   const pair = new Int32Array(2);
   check("pipe2", pipeSymbols().pipe2(pair, inherited ? 0 : O_CLOEXEC));
@@ -68,18 +68,18 @@ export function duplicateFrom(descriptor: Descriptor, lowest: number): Descripto
   return new Descriptor(check("fcntl", fcntlSymbols().fcntl(descriptor.number, F_DUPFD_CLOEXEC, BigInt(lowest))));
 }
 
-/** fcntl(2) F_SETFD: a descriptor stays open with execve(2). */
+/** Clears FD_CLOEXEC, so that a descriptor stays open at execve(2). */
 export function keepOnExec(fd: number): void {
   check("fcntl", fcntlSymbols().fcntl(fd, F_SETFD, 0n));
 }
 
-/** fcntl(2) F_SETFL without O_NONBLOCK, for all who have the same open file. */
+/** Clears O_NONBLOCK, for every process that has the same open file description. */
 export function setBlocking(fd: number): void {
   const flags = check("fcntl", fcntlSymbols().fcntl(fd, F_GETFL, 0n));
   if (flags & O_NONBLOCK) check("fcntl", fcntlSymbols().fcntl(fd, F_SETFL, BigInt(flags & ~O_NONBLOCK)));
 }
 
-/** dup2(2): the number `to` means what `from` does from now on. */
+/** dup2(2): makes the number `to` a duplicate of `from`. */
 export function redirect(to: number, from: number): void {
   check("dup2", dupSymbols().dup2(from, to));
 }

@@ -24,7 +24,7 @@ export const ETIMEDOUT = 110;
 
 const names: readonly string[] = NAMES.split(" ");
 
-/** The symbolic name of an errno, such as `EPERM` for 1; `errno 200` for one that errno(3) does not list. */
+/** Returns the symbolic name of an errno, such as `EPERM` for 1; `errno 200` for a number that errno(3) does not list. */
 export function errnoName(errno: number): string {
   const name = names[errno];
   return name?.startsWith("E") ? name : `errno ${errno}`;
@@ -56,7 +56,7 @@ export class SyscallError extends Error {
   }
 }
 
-/** Whether `error` is a failed system call, and, when codes are given, one that failed with one of them. */
+/** Returns whether `error` is a SyscallError, with one of `codes` when codes are given. */
 export function isSyscallError(error: unknown, ...codes: string[]): error is SyscallError {
   return error instanceof SyscallError && (codes.length === 0 || codes.includes(error.code));
 }

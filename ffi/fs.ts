@@ -7,7 +7,7 @@ import { EACCES, ENOENT, ESRCH, SyscallError } from "./errno.ts";
 import { isUnresponsive, notePath } from "./progress.ts";
 import { SYS_getdents64 } from "./unistd.ts";
 
-/** What reading /proc needs, and with it every command. */
+/** The symbols that reading /proc takes, which every command does. */
 const fsSymbols = lazily({
   openat: { parameters: ["i32", "buffer", "i32"], result: "i32" },
   read: { parameters: ["i32", "buffer", "usize"], result: "i32" },
@@ -41,7 +41,7 @@ export const O_DIRECTORY = host.arch === "x86_64" ? 0o200000 : 0o40000;
 
 const WORKING_DIRECTORY = new Descriptor(AT_FDCWD);
 
-/** Notes what a call is about. @throws {SyscallError} `EACCES` for a process that has been found not to answer. */
+/** Notes the path that a call is about. @throws {SyscallError} `EACCES` for a process that is marked as unresponsive. */
 function approach(syscall: string, path: string): void {
   if (isUnresponsive(notePath(path))) throw new SyscallError(syscall, EACCES);
 }
@@ -89,7 +89,7 @@ export function getdents64(directory: Descriptor, buffer: Uint8Array): number {
 
 /**
  * readlinkat(2) of `path`, a C string (its NUL included). Returns the target's length, or 0 when there is no such
- * link: in /proc one may vanish at any moment, and that is no error.
+ * link: a link in /proc may vanish at any moment, which is no error.
  */
 export function readlinkat(directory: Descriptor, path: Uint8Array, buffer: Uint8Array, size: bigint): number {
   const length = retryOnClobberedErrno(() => fsSymbols().readlinkat(directory.number, path, buffer, size));
@@ -98,7 +98,7 @@ export function readlinkat(directory: Descriptor, path: Uint8Array, buffer: Uint
   return 0;
 }
 
-/** The same of a path that is absolute. */
+/** readlinkat(2) of an absolute path. Returns the target's length, or 0 when there is no such link. */
 export function readlink(path: string, buffer: Uint8Array): number {
   approach("readlinkat", path);
   return readlinkat(WORKING_DIRECTORY, cString(path), buffer, BigInt(buffer.length));
@@ -113,12 +113,12 @@ const STATX_SIZE = 0x200;
 const statxBuffer = new Uint8Array(256);
 const statxView = new DataView(statxBuffer.buffer);
 
-/** What statx(2) says of a file: its inode number, its device, its type and permissions, its owner, its size in bytes. */
+/** The status of a file, from statx(2). */
 export interface FileStatus {
   readonly ino: number;
-  /** How many hard links it has. */
+  /** The number of hard links. */
   readonly nlink: number;
-  /** The file system that it is in, by its device number: major, then minor, as in `0:4`. */
+  /** The device number of its file system, major and minor: `0:4`. */
   readonly dev: string;
   readonly mode: number;
   readonly uid: number;
@@ -146,15 +146,15 @@ const X_OK = 1;
 const AT_EACCESS = 0x200;
 
 /**
- * faccessat(2) with X_OK and AT_EACCESS: that this process could execute, or search, `path`.
+ * Checks by faccessat(2) that the effective user may execute, or search, `path`.
  *
- * @throws {SyscallError} `EACCES` when it could not, `ENOENT` when there is no such file.
+ * @throws {SyscallError} `EACCES` when that is denied, `ENOENT` when there is no such file.
  */
 export function checkExecutable(path: string): void {
   check("faccessat", accessSymbols().faccessat(AT_FDCWD, cString(path), X_OK, AT_EACCESS));
 }
 
-/** The length of an extended attribute, as getxattr(2) has it. */
+/** getxattr(2): returns the length of an extended attribute. */
 export function xattrLength(path: string, name: string): number {
   return check("getxattr", accessSymbols().getxattr(cString(path), cString(name), null, 0n));
 }

@@ -18,10 +18,10 @@ const mmapSymbols = lazily({
 const MFD_CLOEXEC = 1;
 
 /**
- * memfd_create(2) and ftruncate(2): `size` bytes of zeros that live for as long as a descriptor of them.
+ * memfd_create(2) and ftruncate(2): a file of `size` zeros, which lives as long as a descriptor or a mapping of it.
  *
- * @param inherited Whether the descriptor stays open with execve(2).
- * @throws {SyscallError} `EFBIG` where RLIMIT_FSIZE forbids it: to try would bring SIGXFSZ.
+ * @param inherited Leaves FD_CLOEXEC unset.
+ * @throws {SyscallError} `EFBIG` when RLIMIT_FSIZE forbids it: ftruncate(2) would bring SIGXFSZ.
  */
 export function createMemfd(name: string, size: number, inherited = false): Descriptor {
   if (fileSizeLimit().soft < BigInt(size)) throw new SyscallError("ftruncate", EFBIG);
@@ -35,7 +35,7 @@ const PROT_READ_WRITE = 3;
 const MAP_SHARED = 1;
 const MAP_FAILED = 0xffffffffffffffffn;
 
-/** mmap(2) with MAP_SHARED: what is written there is in the file at once. It stays mapped for good. */
+/** mmap(2) with MAP_SHARED: writes are seen at once by every process that maps the file. The memory is never unmapped. */
 export function mapShared(memory: Descriptor, size: number): Uint8Array<ArrayBuffer> {
   const address = mmapSymbols().mmap(0n, BigInt(size), PROT_READ_WRITE, MAP_SHARED, memory.number, 0n);
   check("mmap", address === MAP_FAILED ? -1 : 0);

@@ -1,4 +1,4 @@
-// Addresses, for the structs of C that point at others.
+// Memory with an address, for structs of C that point at others.
 
 import { lazily } from "./call.ts";
 
@@ -6,23 +6,23 @@ export { memoryAt } from "./deno.ts";
 
 const copying = lazily({ memcpy: { parameters: ["buffer", "usize", "usize"], result: "usize" } });
 
-/** `size` bytes of zeros that are never moved, so that their address holds for as long as they are in use. */
+/** Returns `size` bytes of zeros that are never moved, so that their address stays valid while they are referenced. */
 export function allocate(size: number): Uint8Array {
-  // A typed array of fewer than 64 bytes may live in the runtime's own heap, an ArrayBuffer of its own may not.
+  // V8 may keep a typed array of up to 64 bytes in its own heap, where the garbage collector moves it, but no ArrayBuffer.
   return new Uint8Array(new ArrayBuffer(size));
 }
 
 const bases = new WeakMap<ArrayBufferLike, bigint>();
 
-/** The address of what `allocate` returned, or of a part of it. */
+/** Returns the address of memory from `allocate`, or of a part of it. */
 export function addressOf(memory: Uint8Array): bigint {
   let base = bases.get(memory.buffer);
-  // memcpy(3) of nothing returns where it would have copied to.
+  // memcpy(3) returns its first argument as an address.
   if (base === undefined) bases.set(memory.buffer, base = copying().memcpy(new Uint8Array(memory.buffer), 0n, 0n));
   return base + BigInt(memory.byteOffset);
 }
 
-/** `strings`, without their NULs, as the NULL-terminated array of pointers that execve(2) takes. */
+/** Returns `strings`, given without their NULs, as the NULL-terminated array of pointers that execve(2) takes. */
 export function cStrings(strings: readonly Uint8Array[]): BigUint64Array {
   const table = (strings.length + 1) * 8;
   const memory = allocate(strings.reduce((size, string) => size + string.length + 1, table));

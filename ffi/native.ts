@@ -1,16 +1,16 @@
-// The shapes that a backend (`deno.ts`, `node.ts`) and the functions over it (`call.ts`) agree on.
+// Types that describe C functions, for the backends (`deno.ts`, `node.ts`) and for `call.ts`, which uses one of them.
 
-/** How a parameter or a result crosses to C. `usize` and `isize` are bigints; `buffer` is an address, or NULL. */
+/** The type of a parameter or a result. `usize` and `isize` are bigints; `buffer` is an address, or NULL. */
 export type NativeType = "i32" | "u32" | "usize" | "isize" | "buffer" | "void";
 
-/** One C function: the symbol (when it differs from the key), what it takes and what it returns. */
+/** A C function: its symbol (when that differs from the key), its parameters and its result. */
 export interface NativeSymbol {
   readonly name?: string;
   readonly parameters: readonly NativeType[];
   readonly result: NativeType;
 }
 
-/** Several C functions that are loaded together. */
+/** C functions that are loaded together. */
 export type NativeSymbols = Readonly<Record<string, NativeSymbol>>;
 
 type NativeValue<T extends NativeType> = T extends "i32" | "u32" ? number
@@ -25,7 +25,7 @@ export type NativeFunctions<S extends NativeSymbols> = {
   readonly [K in keyof S]: (...args: NativeParameters<S[K]["parameters"]>) => NativeValue<S[K]["result"]>;
 };
 
-/** Why libc could not be loaded, in words for the person at the keyboard. */
+/** Thrown when libc cannot be loaded. The message is for the user. */
 export class LibcUnavailable extends Error {
   /** Always `LibcUnavailable`. */
   override readonly name = "LibcUnavailable";

@@ -16,10 +16,10 @@ export function ifNameToIndex(name: string): number {
   return interfaceSymbols().if_nametoindex(cString(name));
 }
 
-/** <netdb.h>: what getaddrinfo(3) returns, from −1 downwards. */
+/** The errors of getaddrinfo(3), from −1 downwards: <netdb.h>. */
 const EAI = "BADFLAGS NONAME AGAIN FAIL NODATA FAMILY SOCKTYPE SERVICE ADDRFAMILY MEMORY SYSTEM OVERFLOW".split(" ");
 
-/** A lookup that getaddrinfo(3) could not answer. */
+/** Thrown when getaddrinfo(3) fails. */
 export class LookupError extends Error {
   override readonly name = "LookupError";
   /** The error's symbolic name: `EAI_AGAIN`. */
@@ -35,10 +35,10 @@ export class LookupError extends Error {
 const ADDRINFO_SIZE = 48;
 
 /**
- * getaddrinfo(3) for stream sockets: every `struct sockaddr` that the host's resolver (/etc/hosts, DNS, whatever
- * nsswitch.conf says) gives for a node, a service, or both.
+ * getaddrinfo(3) for stream sockets: returns every `struct sockaddr` that the host's resolver (nsswitch.conf: /etc/hosts,
+ * DNS) gives for a node, a service, or both.
  *
- * @throws {LookupError} When there is no such name, or it cannot be looked up now.
+ * @throws {LookupError} When there is no such name, or the lookup fails.
  */
 export function getaddrinfo(node: string | null, service: string | null): Uint8Array[] {
   const { getaddrinfo, freeaddrinfo, memcpy } = netdbSymbols();

@@ -1,12 +1,12 @@
-// glibc through koffi, and the process that tcphup itself is, for Node. It exports what `deno.ts` exports: packaging for
-// npm, and scripts/node/register.ts, put this module in the place of that one.
+// glibc through koffi, and tcphup's own process, for Node. This module exports what `deno.ts` exports: packaging for npm,
+// and scripts/node/register.ts, replace `deno.ts` with it.
 
 import { readFileSync, readSync, writeSync } from "node:fs";
 import { createRequire } from "node:module";
 import { isatty } from "node:tty";
 import { LibcUnavailable, type NativeFunctions, type NativeSymbol, type NativeSymbols } from "./native.ts";
 
-/** Not imported: an import touches the standard streams, and Node makes pipes non-blocking, also for others who have them. */
+/** Not imported: the import touches the standard streams, and Node then makes pipes non-blocking for every process that has them. */
 const { process, setImmediate } = globalThis as unknown as {
   process: NodeJS.Process;
   setImmediate: (callback: () => void) => void;
@@ -14,7 +14,7 @@ const { process, setImmediate } = globalThis as unknown as {
 
 const O_NONBLOCK = 0o4000;
 
-/** Those of the standard streams that are blocking now, before koffi is loaded: with that, Node looks at its stderr. */
+/** The standard streams that are blocking. Read before koffi is loaded, at which Node touches standard error. */
 const blockingStreams = [0, 1, 2].filter((fd) => {
   const [, flags] = /^flags:\s*([0-7]+)$/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, "utf8"))!;
   return (parseInt(flags, 8) & O_NONBLOCK) === 0;
@@ -22,7 +22,7 @@ const blockingStreams = [0, 1, 2].filter((fd) => {
 
 type NativeFunction = (...args: unknown[]) => unknown;
 
-/** What we use of koffi. */
+/** The part of koffi's interface that is used here. */
 interface Koffi {
   load(path: string): {
     func(name: string, result: string, parameters: readonly string[]): NativeFunction & { async: NativeFunction };
@@ -33,7 +33,7 @@ interface Koffi {
   view(address: bigint, length: number): ArrayBuffer;
 }
 
-/** koffi's names for our types. */
+/** Maps our types to koffi's. */
 const TYPES = { i32: "int32_t", u32: "uint32_t", usize: "uint64_t", isize: "int64_t", buffer: "void *", void: "void" };
 
 let koffi: Koffi | undefined;
@@ -70,19 +70,19 @@ export function load<const S extends NativeSymbols>(symbols: S): NativeFunctions
 function bind(key: string, { name = key, parameters, result }: NativeSymbol): NativeFunction {
   libc ??= open();
   const call = libc.func(name, TYPES[result], parameters.map((type) => TYPES[type]));
-  // koffi returns 64 bits as a number where that holds them.
+  // koffi returns a 64-bit integer as a number when a number holds it.
   return result === "usize" || result === "isize" ? (...args) => BigInt(call(...args) as number | bigint) : call;
 }
 
-/** Nothing is to be prepared: koffi can always tell. */
+/** Does nothing: koffi keeps errno by itself. */
 export function prepareErrno(): void {}
 
-/** The calling thread's errno, which holds only directly after a call that returned −1. */
+/** Returns the calling thread's errno, which is valid only directly after a call that returned −1. */
 export function errno(): number {
   return koffi!.errno();
 }
 
-/** The memory at `address`, which must stay mapped for as long as the result is used. */
+/** Returns the memory at `address`, which must stay mapped for as long as the result is used. */
 export function memoryAt(address: bigint, length: number): ArrayBuffer {
   return koffi!.view(address, length);
 }
@@ -92,18 +92,18 @@ let pollElsewhere: NativeFunction | undefined;
 const encoder = new TextEncoder();
 const never = new Int32Array(new SharedArrayBuffer(4));
 
-/** Has another thread call close(2). */
+/** Calls close(2) in another thread, and does not wait for it. */
 export function closeInBackground(fd: number): void {
   libc ??= open();
   libc.func("close", TYPES.i32, [TYPES.i32]).async(fd, () => {});
 }
 
-/** The code of a failed system call of Node's own, such as `EPIPE`. */
+/** Returns the code of a system call of Node's that failed, such as `EPIPE`. */
 function codeOf(error: unknown): string | undefined {
   return (error as NodeJS.ErrnoException).code;
 }
 
-/** What `transfer` returns once a descriptor that was inherited non-blocking is ready for it. */
+/** Repeats `transfer` until a descriptor that was inherited non-blocking is ready. Returns its result. */
 function whenReady(transfer: () => number): number {
   for (;;) {
     try {
@@ -123,7 +123,7 @@ export const host = {
   /** The arguments after the program's name. */
   args: process.argv.slice(2) as readonly string[],
 
-  /** The command that starts this program once more: its arguments follow. */
+  /** The command that starts this program once more, to which arguments are added. */
   get selfCommand(): readonly string[] {
     return [process.execPath, ...process.execArgv, process.argv[1]];
   },
@@ -131,20 +131,20 @@ export const host = {
   /** This process's id. */
   pid: process.pid,
 
-  /** The parent's process id, 0 for one that our pid namespace does not show. */
+  /** The parent's process id; 0 when the parent is outside our pid namespace. */
   get parent(): number {
     return process.ppid;
   },
 
-  /** Whether the runtime, when it starts, does away with how a signal was disposed of: it resets them all. */
+  /** Returns whether the runtime, when it starts, changes how a signal was disposed of: it resets them all. */
   resets(_signal: number): boolean {
     return true;
   },
 
-  /** The standard streams that were blocking when the runtime started, and that it may have changed. */
+  /** The standard streams that were blocking when the runtime started; it may have made them non-blocking since. */
   blockingStreams: blockingStreams as readonly number[],
 
-  /** Whether the runtime marks the descriptors that it has inherited to be closed by execve(2). */
+  /** True when the runtime sets FD_CLOEXEC on the descriptors that it has inherited. */
   marksInherited: true,
 
   /** `x86_64` or `aarch64`, as uname(2) spells them. */
@@ -153,9 +153,9 @@ export const host = {
   /**
    * Writes all of `text` to standard output (1) or standard error (2).
    *
-   * @returns `false` when the reader has closed its end; of standard error, when it failed for any reason, since what
-   * tcphup does is not to depend on who can read about it.
-   * @throws {Error} When standard output takes no more: on a full disk.
+   * @returns `false` when the reader has closed its end. For standard error also when the write failed for any reason: what
+   * tcphup does must not depend on a reader of its messages.
+   * @throws {Error} When standard output cannot be written, as on a full disk.
    */
   write(stream: 1 | 2, text: string): boolean {
     let bytes = encoder.encode(text);
@@ -168,7 +168,7 @@ export const host = {
     }
   },
 
-  /** Reads a line from standard input, without its end; null where there is none. */
+  /** Reads a line from standard input and returns it without its newline; null at the end. */
   readLine(): string | null {
     const byte = new Uint8Array(1);
     const bytes: number[] = [];
@@ -180,14 +180,14 @@ export const host = {
     }
   },
 
-  /** Whether standard input (0), output (1) or error (2) is a terminal. */
+  /** Returns whether standard input (0), output (1) or error (2) is a terminal. */
   isTerminal(stream: 0 | 1 | 2): boolean {
     return isatty(stream);
   },
 
-  /** The terminal's width and height in characters, or null where there is none. */
+  /** Returns the terminal's width and height in characters, or null without a terminal. */
   terminalSize(): { columns: number; rows: number } | null {
-    // Node has the size only of streams of its own, whose making changes the terminal's flags.
+    // Node tells the size of its own stream objects only, and to make one changes the terminal's flags.
     const { ioctl } = load({ ioctl: { parameters: ["i32", "usize", "buffer"], result: "i32" } });
     const winsize = new Uint8Array(8);
     if (![1, 2, 0].some((stream) => ioctl(stream, TIOCGWINSZ, winsize) === 0)) return null;
@@ -195,12 +195,12 @@ export const host = {
     return { columns, rows };
   },
 
-  /** What TERM says the terminal is; empty where it says nothing. */
+  /** The terminal's type, from TERM; empty when TERM is not set. */
   get terminalType(): string {
     return process.env.TERM ?? "";
   },
 
-  /** Whether NO_COLOR is set. */
+  /** True when NO_COLOR is set. */
   noColor: Boolean(process.env.NO_COLOR),
 
   /** Calls `listener` on a signal, from the event loop, until the returned function is called. */
@@ -209,16 +209,16 @@ export const host = {
     return () => void process.off(signal, listener);
   },
 
-  /** Lets the event loop deliver what has come meanwhile, a signal for one, without waiting. */
+  /** Lets the event loop deliver pending events, such as signals, without waiting. */
   async yieldToEvents(): Promise<void> {
-    // Signals come between one round's callbacks and the next one's.
+    // Node delivers signals between two rounds of immediates.
     for (let i = 0; i < 2; i++) await new Promise<void>((resolve) => setImmediate(resolve));
   },
 
   /**
    * poll(2) in another thread, so that the event loop goes on meanwhile.
    *
-   * @param fds A `struct pollfd` for each descriptor, two numbers of 32 bits. They are not to be touched before it returns.
+   * @param fds A `struct pollfd` for each descriptor, as two numbers of 32 bits. Not to be touched before the promise resolves.
    */
   async poll(fds: Int32Array<ArrayBuffer>, timeout_ms: number): Promise<void> {
     libc ??= open();
@@ -226,7 +226,7 @@ export const host = {
     await new Promise<void>((resolve) => pollElsewhere!(fds, fds.length / 2, timeout_ms, () => resolve()));
   },
 
-  /** The address of this process's environment, as environ(7) has it. */
+  /** Returns the address of this process's environment: environ(7). */
   environ(): bigint {
     libc ??= open();
     return BigInt(koffi!.decode(libc.symbol("environ", "uint64_t"), "uint64_t"));

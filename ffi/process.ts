@@ -36,18 +36,18 @@ export function geteuid(): number {
   return credentialSymbols().geteuid();
 }
 
-/** setfsuid(2) and setfsgid(2): the user that files, and so sockets, are made for. Returns whether it is so now. */
+/** setfsuid(2) and setfsgid(2): sets the owner of files, and so of sockets, made from now on. Returns whether that worked. */
 export function setFsCredentials(uid: number, gid: number): boolean {
   const { setfsuid, setfsgid } = fsCredentialSymbols();
   setfsgid(gid);
   setfsuid(uid);
-  // They do not fail, but return what was set before; a second call tells what the first has done.
+  // Neither call fails visibly. Each returns the previous id, so that a second call shows the effect of the first.
   return setfsgid(gid) === gid && setfsuid(uid) === uid;
 }
 
 const PR_SET_NO_NEW_PRIVS = 38;
 
-/** prctl(2) PR_SET_NO_NEW_PRIVS, for the calling thread: no program gives it rights that it has not got. */
+/** prctl(2) PR_SET_NO_NEW_PRIVS, for the calling thread: execve(2) grants no further privileges. */
 export function setNoNewPrivs(): void {
   check("prctl", prctlSymbols().prctl(PR_SET_NO_NEW_PRIVS, 1n, 0n, 0n, 0n));
 }
@@ -55,7 +55,7 @@ export function setNoNewPrivs(): void {
 const PR_SET_PDEATHSIG = 1;
 const SIGKILL = 9n;
 
-/** prctl(2) PR_SET_PDEATHSIG: this process is killed when the thread that has started it ends. */
+/** prctl(2) PR_SET_PDEATHSIG: the kernel kills this process when the thread that started it ends. */
 export function setParentDeathSignal(): void {
   check("prctl", prctlSymbols().prctl(PR_SET_PDEATHSIG, SIGKILL, 0n, 0n, 0n));
 }
@@ -70,7 +70,7 @@ export function setns(namespace: Descriptor, type: number): void {
 
 const KCMP_FILES = 2;
 
-/** kcmp(2) with KCMP_FILES: whether two tasks share one table of descriptors. Needs CONFIG_KCMP. */
+/** kcmp(2) with KCMP_FILES: returns whether two tasks share one table of descriptors. Needs CONFIG_KCMP. */
 export function shareDescriptors(pid: number, other: number): boolean {
   noteProcess(pid);
   if (isUnresponsive(pid)) throw new SyscallError("kcmp", EACCES);
@@ -80,7 +80,7 @@ export function shareDescriptors(pid: number, other: number): boolean {
 const RLIMIT_FSIZE = 1;
 const RLIMIT_NOFILE = 7;
 
-/** One resource limit: the soft one, which counts, and the hard one, up to which a process may raise it. */
+/** A resource limit: the soft one, which is enforced, and the hard one, up to which a process may raise the soft one. */
 export interface Limit {
   readonly soft: bigint;
   readonly hard: bigint;
@@ -97,7 +97,7 @@ export function descriptorLimit(): Limit {
   return limitOf(RLIMIT_NOFILE);
 }
 
-/** getrlimit(2) RLIMIT_FSIZE, in bytes. A process that makes a file longer is killed by SIGXFSZ. */
+/** getrlimit(2) RLIMIT_FSIZE, in bytes. SIGXFSZ kills a process that makes a file longer. */
 export function fileSizeLimit(): Limit {
   return limitOf(RLIMIT_FSIZE);
 }
@@ -108,12 +108,12 @@ export function setDescriptorLimit({ soft, hard }: Limit): void {
 }
 
 const SCHED_FLAG_KEEP_POLICY = 8n;
-/** The shortest that the kernel takes. */
+/** The shortest slice that the kernel takes. */
 const SLICE_NS = 100_000n;
 
 /**
- * sched_setattr(2) with a short slice, for the calling thread: it gets no more of the processor, but gets it sooner when it
- * is woken. Linux ≥ 6.12; nothing happens where it cannot be had.
+ * sched_setattr(2) with a short slice, for the calling thread: when woken it runs sooner, with the same share of the
+ * processor. Linux ≥ 6.12; a failure is ignored.
  */
 export function setShortSlice(): void {
   const { getpriority, sched_setattr } = schedulingSymbols();

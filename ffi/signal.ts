@@ -1,4 +1,4 @@
-// signal(7): sending signals, and how this process disposes of them.
+// signal(7): sending signals, and the dispositions of this process.
 
 import { check, lazily } from "./call.ts";
 import { SYS_tgkill } from "./unistd.ts";
@@ -12,14 +12,14 @@ const signalSymbols = lazily({ signal: { parameters: ["i32", "usize"], result: "
 export const SIGUSR2 = 12;
 export const SIGCHLD = 17;
 
-/** The signals of signal(7) that a process disposes of: all but SIGKILL, SIGSTOP and the real-time ones. */
+/** The signals whose disposition can be set: all but SIGKILL (9) and SIGSTOP (19), without the real-time ones. */
 export const SIGNALS: readonly number[] = Array.from({ length: 31 }, (_, i) => i + 1)
   .filter((signal) => signal !== 9 && signal !== 19);
 
 const SIG_DFL = 0n;
 const SIG_IGN = 1n;
 
-/** Sends a process a signal, by tgkill(2) of its first thread: whoever may not send signals may do that, as runtimes need it. */
+/** tgkill(2) of a process's first thread. Seccomp filters that forbid kill(2) mostly allow it, as runtimes need it. */
 export function kill(pid: number, signal: number): void {
   check("tgkill", killSymbols().tgkill(SYS_tgkill, pid, pid, signal));
 }

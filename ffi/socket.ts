@@ -4,7 +4,7 @@ import { check, checkCall, checkInterruptible, lazily } from "./call.ts";
 import { Descriptor } from "./descriptor.ts";
 import { beginCall, endCall } from "./progress.ts";
 
-/** What netlink needs too, and with it every command. */
+/** The symbols that netlink takes, which almost every command uses. */
 const socketSymbols = lazily({
   socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
   setsockopt: { parameters: ["i32", "i32", "i32", "buffer", "u32"], result: "i32" },
@@ -12,7 +12,7 @@ const socketSymbols = lazily({
   recv: { parameters: ["i32", "buffer", "usize", "i32"], result: "i32" },
 });
 
-/** What acting on a connection needs. */
+/** The symbols for acting on a connection. */
 const connectionSymbols = lazily({
   getsockopt: { parameters: ["i32", "i32", "i32", "buffer", "buffer"], result: "i32" },
   getsockname: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
@@ -21,7 +21,7 @@ const connectionSymbols = lazily({
   connect: { parameters: ["i32", "buffer", "u32"], result: "i32" },
 });
 
-/** What a probe with sockets of its own needs. */
+/** The symbols for a listener of our own. */
 const listenerSymbols = lazily({
   bind: { parameters: ["i32", "buffer", "u32"], result: "i32" },
   listen: { parameters: ["i32", "i32"], result: "i32" },
@@ -52,7 +52,7 @@ export const SO_ERROR = 4;
 export const SO_KEEPALIVE = 9;
 export const SO_LINGER = 13;
 export const SO_RCVTIMEO = 20;
-/** As getpeername(2), but of a socket in SYN-SENT too. The value must be no longer than the family's address. */
+/** The peer's address, in SYN-SENT too, unlike getpeername(2). The value must be no longer than the family's address. */
 export const SO_PEERNAME = 28;
 /** 1 for a socket that listens. */
 export const SO_ACCEPTCONN = 30;
@@ -110,7 +110,7 @@ export function setsockopt(socket: Descriptor, level: number, option: number, va
   checkCall("setsockopt", () => socketSymbols().setsockopt(socket.number, level, option, int, 4));
 }
 
-/** getsockopt(2) of an option whose value is bytes: fills `value` and returns the length that the kernel wrote. */
+/** getsockopt(2) of an option whose value is bytes. Fills `value` and returns the length that the kernel wrote. */
 export function getsockoptBytes(socket: Descriptor, level: number, option: number, value: Uint8Array): number {
   optlen[0] = value.length;
   checkCall("getsockopt", () => connectionSymbols().getsockopt(socket.number, level, option, value, optlen));
@@ -128,8 +128,8 @@ export function getsockopt(socket: Descriptor, level: number, option: number): n
 const cookie = new Int32Array(2);
 
 /**
- * SO_COOKIE of socket(7): the number that a socket keeps for its life and no other socket has had since boot. Calls `use`
- * with its lower and its upper 32 bits.
+ * SO_COOKIE of socket(7): a number that a socket keeps for its life and that no other socket has had since boot. Calls
+ * `use` with its lower and its upper 32 bits, and returns the result.
  */
 export function socketCookie<T>(socket: Descriptor, use: (low: number, high: number) => T): T {
   optlen[0] = 8;

@@ -7,7 +7,7 @@ import { SyscallError } from "./errno.ts";
 import { allocate, cStrings } from "./memory.ts";
 import { SIGCHLD, SIGUSR2 } from "./signal.ts";
 
-/** What a child in a session of its own needs. */
+/** posix_spawn(3) for a child in a session of its own. */
 const sessionSymbols = lazily({
   posix_spawn: { parameters: ["buffer", "buffer", "buffer", "buffer", "buffer", "buffer"], result: "i32" },
   posix_spawn_file_actions_addopen: { parameters: ["buffer", "i32", "buffer", "i32", "u32"], result: "i32" },
@@ -24,7 +24,7 @@ const fileActionSymbols = lazily({
   posix_spawn_file_actions_adddup2: { parameters: ["buffer", "i32", "i32"], result: "i32" },
 });
 
-/** posix_spawn(3) for a child with the environment of this process, which is an address and no buffer of ours. */
+/** posix_spawn(3) for a child with this process's environment, which is an address and no buffer. */
 const spawnSymbols = lazily({
   posix_spawn: { parameters: ["buffer", "buffer", "buffer", "buffer", "buffer", "usize"], result: "i32" },
 });
@@ -33,7 +33,7 @@ const waitSymbols = lazily({ waitpid: { parameters: ["i32", "buffer", "i32"], re
 
 const execSymbols = lazily({ execvpe: { parameters: ["buffer", "buffer", "buffer"], result: "i32" } });
 
-/** What a new process does to its descriptors before its program starts, in this order. */
+/** A change to the descriptors of a new process, made before its program starts. */
 export type FileAction =
   | { readonly action: "open"; readonly fd: number; readonly path: string; readonly flags: number }
   | { readonly action: "duplicate"; readonly from: Descriptor; readonly to: number }
@@ -42,11 +42,11 @@ export type FileAction =
 const POSIX_SPAWN_SETSIGDEF = 0x04;
 const POSIX_SPAWN_SETSIGMASK = 0x08;
 const POSIX_SPAWN_SETSID = 0x80;
-/** More than posix_spawnattr_t, the larger of the two opaque types, takes (336 bytes). */
+/** Enough for posix_spawnattr_t (336 bytes) and for posix_spawn_file_actions_t, which is smaller. */
 const OPAQUE_SIZE = 512;
 const SIGSET_SIZE = 128;
 
-/** posix_spawn(3) answers with an errno. */
+/** Throws the errno that functions of posix_spawn(3) return. */
 function checkSpawn(error: number): void {
   if (error !== 0) throw new SyscallError("posix_spawn", error);
 }
@@ -73,7 +73,7 @@ export function spawn(
     const signals = allocate(SIGSET_SIZE);
     for (const signal of [SIGCHLD, SIGUSR2]) signals[(signal - 1) >> 3] |= 1 << ((signal - 1) & 7);
     checkSpawn(c.posix_spawnattr_setsigdefault(attributes, signals));
-    // The mask that SETSIGMASK sets is the empty one that init has put there.
+    // posix_spawnattr_init(3) has set an empty signal mask.
     const flags = POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK;
     checkSpawn(c.posix_spawnattr_setflags(attributes, flags));
     const pid = new Int32Array(1);
@@ -98,12 +98,12 @@ function addFileAction(files: Uint8Array, action: FileAction): void {
 }
 
 /**
- * posix_spawn(3) of a child in the session and the process group of this process, with its environment and all of its
- * descriptors but those that execve(2) closes.
+ * posix_spawn(3) of a child in this process's session and process group, with its environment and the descriptors that
+ * execve(2) leaves open.
  *
  * @param path The program, absolute.
- * @param args Its arguments, the name by which it is called among them.
- * @param streams Descriptors that the child has as its standard streams; a stream of the same number stays open.
+ * @param args Its arguments, from argv[0] on.
+ * @param streams Descriptors that become the child's standard streams; a stream of the same number stays open.
  * @returns The child's process id.
  */
 export function spawnChild(
@@ -121,7 +121,7 @@ export function spawnChild(
   return pid[0];
 }
 
-/** waitpid(2) for a child that ends by itself. Returns its wait status. */
+/** waitpid(2): waits until a child ends. Returns its wait status. */
 export function wait(pid: number): number {
   const status = new Int32Array(1);
   check("waitpid", waitSymbols().waitpid(pid, status, 0));
@@ -130,16 +130,16 @@ export function wait(pid: number): number {
 
 const WNOHANG = 1;
 
-/** waitpid(2) with WNOHANG: whether a child has ended. */
+/** waitpid(2) with WNOHANG: returns whether a child has ended. */
 export function hasEnded(pid: number): boolean {
   return waitSymbols().waitpid(pid, null, WNOHANG) !== 0;
 }
 
 /**
- * execve(2): this process becomes `path`. A file that the kernel does not know how to run goes to /bin/sh, as
- * execvpe(3) and shells have it.
+ * execvpe(3): replaces this process's program with `path`. A file in a format that the kernel does not know is run by
+ * /bin/sh.
  *
- * @throws {SyscallError} It returns only by failing.
+ * @throws {SyscallError}
  */
 export function execute(path: string, args: readonly Uint8Array[], environment: readonly Uint8Array[]): never {
   check("execve", execSymbols().execvpe(cString(path), cStrings(args), cStrings(environment)));

@@ -1,28 +1,27 @@
-// The standard streams, which may have been inherited non-blocking, or have nobody at their other end who reads. The same
-// for every backend, which brings the calls.
+// The standard streams, which may be non-blocking or have a reader that does not read. A backend provides the calls.
 
 import type { NativeFunctions, NativeSymbols } from "./native.ts";
 
 export const POLLIN = 1;
 export const POLLOUT = 4;
 
-/** What a backend does with its standard streams. */
+/** The calls on the standard streams that a backend provides. */
 export interface Backend {
   load<const S extends NativeSymbols>(symbols: S): NativeFunctions<S>;
   /** write(2). Returns how many bytes were taken. */
   write(stream: 1 | 2, bytes: Uint8Array): number;
   /** read(2) of standard input. Returns the bytes read, 0 at the end. */
   read(bytes: Uint8Array): number;
-  /** Whether a call failed with EAGAIN. */
+  /** Returns whether a call failed with EAGAIN. */
   isBlocked(error: unknown): boolean;
-  /** Whether a call failed with EPIPE. */
+  /** Returns whether a call failed with EPIPE. */
   isBroken(error: unknown): boolean;
 }
 
-/** What a pipe takes at once without blocking, when poll(2) says that it takes anything: PIPE_BUF of pipe(7). */
+/** The bytes that a pipe takes without blocking when poll(2) reports POLLOUT: PIPE_BUF of pipe(7). */
 const PIPE_BUF = 4096;
 
-/** How long standard error may keep tcphup waiting, in all: what it does is not to depend on who can read about it. */
+/** The time that tcphup waits for a reader of standard error, in all: its work must not depend on one. */
 let patience_ms = 1000;
 
 const encoder = new TextEncoder();
@@ -30,26 +29,26 @@ const encoder = new TextEncoder();
 const POLL = { poll: { parameters: ["buffer", "usize", "i32"], result: "i32" } } as const;
 let libc: NativeFunctions<typeof POLL> | undefined;
 
-/** poll(2) of one stream. Returns whether one of `events`, an error or a hang-up is there, or a signal came first. */
+/** poll(2) of one stream. Returns false only when the time is over. */
 function poll({ load }: Backend, stream: 0 | 1 | 2, events: number, timeout_ms: number): boolean {
   libc ??= load(POLL);
   return libc.poll(new Int32Array([stream, events]), 1n, timeout_ms) !== 0;
 }
 
-/** Whether standard error takes something, now or soon. */
+/** Returns whether standard error takes a write, now or within what is left of the patience. */
 function hasRoom(backend: Backend): boolean {
   const start = performance.now();
   try {
     return poll(backend, 2, POLLOUT, Math.ceil(patience_ms));
   } catch {
-    // That libc cannot be loaded is perhaps what is to be said.
+    // The message may be that libc cannot be loaded.
     return true;
   } finally {
     patience_ms = Math.max(0, patience_ms - (performance.now() - start));
   }
 }
 
-/** Writes all of `text`: see `host.write` of deno.ts. */
+/** Implements `host.write` of deno.ts. */
 export function writeAll(backend: Backend, stream: 1 | 2, text: string): boolean {
   let bytes = encoder.encode(text);
   try {
@@ -65,7 +64,7 @@ export function writeAll(backend: Backend, stream: 1 | 2, text: string): boolean
   }
 }
 
-/** Reads a line from standard input: see `host.readLine` of deno.ts. */
+/** Implements `host.readLine` of deno.ts. */
 export function readLine(backend: Backend): string | null {
   const byte = new Uint8Array(1);
   const bytes: number[] = [];
@@ -77,7 +76,7 @@ export function readLine(backend: Backend): string | null {
   }
 }
 
-/** What `transfer` returns once the stream is ready for it. */
+/** Repeats `transfer` until the stream is ready. Returns its result. */
 function whenReady(backend: Backend, stream: 0 | 1, events: number, transfer: () => number): number {
   for (;;) {
     try {

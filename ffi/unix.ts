@@ -1,4 +1,4 @@
-// unix(7): a pair of sockets, and descriptors that travel over it.
+// unix(7): a pair of sockets, and messages with descriptors.
 
 import { isSyscallError } from "./errno.ts";
 import { setsockoptBytes, SO_RCVTIMEO, SOCK_CLOEXEC, SOL_SOCKET } from "./socket.ts";
@@ -6,7 +6,7 @@ import { Descriptor } from "./descriptor.ts";
 import { check, lazily } from "./call.ts";
 import { addressOf, allocate } from "./memory.ts";
 
-const passing = lazily({
+const unixSymbols = lazily({
   socketpair: { parameters: ["i32", "i32", "i32", "buffer"], result: "i32" },
   sendmsg: { parameters: ["i32", "buffer", "i32"], result: "i32" },
   recvmsg: { parameters: ["i32", "buffer", "i32"], result: "i32" },
@@ -19,14 +19,14 @@ const MSG_PEEK = 2;
 const MSG_NOSIGNAL = 0x4000;
 const MSG_CMSG_CLOEXEC = 0x40000000;
 
-/** socketpair(2): two connected sockets that keep messages apart. */
+/** socketpair(2) of SOCK_SEQPACKET: two connected sockets that keep message boundaries. */
 export function socketpair(): [Descriptor, Descriptor] {
   const pair = new Int32Array(2);
-  check("socketpair", passing().socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair));
+  check("socketpair", unixSymbols().socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair));
   return [new Descriptor(pair[0]), new Descriptor(pair[1])];
 }
 
-/** SO_RCVTIMEO: how long a receiving call waits before it fails with EAGAIN. */
+/** Sets SO_RCVTIMEO: a receiving call that has waited so long fails with EAGAIN. */
 export function setReceiveTimeout(socket: Descriptor, seconds: number): void {
   const timeval = new BigInt64Array([BigInt(seconds), 0n]);
   setsockoptBytes(socket, SOL_SOCKET, SO_RCVTIMEO, new Uint8Array(timeval.buffer));
@@ -38,7 +38,7 @@ const CMSG_HEADER = 16;
 const TEXT_SIZE = 1024;
 const MAX_DESCRIPTORS = 4;
 
-/** A `struct msghdr` with what it points at: one buffer of text, and room for descriptors. */
+/** A `struct msghdr` and the memory that it points at: one buffer of text, and space for descriptors. */
 class MessageHeader {
   readonly bytes = allocate(HEADER + IOVEC + CMSG_HEADER + MAX_DESCRIPTORS * 4 + TEXT_SIZE);
   readonly view = new DataView(this.bytes.buffer);
@@ -68,7 +68,7 @@ const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
 /**
- * sendmsg(2) with SCM_RIGHTS: duplicates of the descriptors are in the message from now on, and stay open in it.
+ * sendmsg(2) with SCM_RIGHTS. The message holds duplicates of the descriptors, which stay open in it.
  *
  * @throws {SyscallError} `EPIPE` when the other end is closed.
  */
@@ -83,15 +83,15 @@ export function send({ text, descriptors }: Message, socket: Descriptor): void {
   view.setInt32(control + 8, SOL_SOCKET, true);
   view.setInt32(control + 12, SCM_RIGHTS, true);
   descriptors.forEach(({ number }, i) => view.setInt32(control + CMSG_HEADER + i * 4, number, true));
-  check("sendmsg", passing().sendmsg(socket.number, message.bytes, MSG_NOSIGNAL));
+  check("sendmsg", unixSymbols().sendmsg(socket.number, message.bytes, MSG_NOSIGNAL));
 }
 
-/** recvmsg(2). Returns null when the other end is closed, and nothing is left of what it has sent. */
+/** recvmsg(2). Returns null when the other end is closed and no message is left. */
 export function receive(socket: Descriptor): Message | null {
   return receiveWith(socket, 0);
 }
 
-/** The same, with MSG_PEEK: the message stays where it is, and new descriptors are made at each call. */
+/** recvmsg(2) with MSG_PEEK: the message stays in the queue, and each call makes new descriptors. */
 export function peek(socket: Descriptor): Message | null {
   return receiveWith(socket, MSG_PEEK);
 }
@@ -112,7 +112,7 @@ function receiveWith(socket: Descriptor, flags: number): Message | null {
 function receiveUninterrupted(socket: Descriptor, message: Uint8Array, flags: number): number {
   for (;;) {
     try {
-      return check("recvmsg", passing().recvmsg(socket.number, message, flags));
+      return check("recvmsg", unixSymbols().recvmsg(socket.number, message, flags));
     } catch (error) {
       // ECONNRESET says, once and before anything else, that the other end was closed with messages in it that nobody had
       // read. What it has sent itself is still to be had.
