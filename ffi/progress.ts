@@ -1,27 +1,27 @@
-// What this process is at, noted before each call that the kernel may not return from: a lock that another process holds, or
-// a file system that does not answer, can keep one waiting for ever, and not even SIGKILL ends that. The notes are in memory
-// that a process which watches this one maps too. Nothing here costs more than a few stores.
+// Notes of the call that this process is in, for another process that watches it. A lock that somebody holds, or a file
+// system that does not answer, can keep a call in the kernel for ever, and not even SIGKILL ends that. The notes are in
+// shared memory; to make one costs a few stores.
 
-/** What a call is about, so that it can be said who does not answer. */
+/** The kinds of subject that a call may have. A subject that does not answer is reported. */
 export const SUBJECT = { nothing: 0, process: 1, connection: 2, list: 3, path: 4 } as const;
 
-/** Where in the notes each number stands, as an index of 32 bits. */
+/** The index of each number of 32 bits in the notes. */
 const BEGUN = 0;
 const RETURNED = 1;
 const KIND = 2;
 const PID = 3;
 const LENGTH = 4;
-/** Where the text begins, and what it takes at most, in bytes. */
+/** The offset of the text, and its size, in bytes. */
 const TEXT = 64;
 const TEXT_SIZE = 448;
 
-/** What the notes take, in bytes. */
+/** The size of the notes, in bytes. */
 export const NOTES_SIZE = TEXT + TEXT_SIZE;
 
 let numbers = new Int32Array(NOTES_SIZE / 4);
 let text = new Uint8Array(numbers.buffer, TEXT, TEXT_SIZE);
 
-/** From now on the notes are kept in `memory`. */
+/** Keeps the notes in `memory` from now on. */
 export function keepNotesIn(memory: Uint8Array<ArrayBuffer>): void {
   numbers = new Int32Array(memory.buffer, memory.byteOffset, TEXT / 4);
   text = memory.subarray(TEXT, NOTES_SIZE);
@@ -32,58 +32,58 @@ export function beginCall(): void {
   numbers[BEGUN]++;
 }
 
-/** Notes that it has returned. It allocates nothing: errno is read after it. */
+/** Notes that the call has returned. It allocates nothing, as errno is read after it. */
 export function endCall(): void {
   numbers[RETURNED] = numbers[BEGUN];
 }
 
-/** Processes, and connections, that are not to be waited for again, and until when, as Date.now() has it. */
+/** Processes and connections that did not answer, and the time (Date.now()) until which they are left alone. */
 const unresponsive = new Map<number | string, number>();
 
-/** From now on a process (or thread), or a connection by its handle, counts as one that does not answer. */
+/** Marks a process (or thread), or a connection by its handle, as one that does not answer. */
 export function markUnresponsive(what: number | string, until: number): void {
   unresponsive.set(what, until);
 }
 
-/** Whether a process or a connection has been found not to answer. */
+/** Returns whether a process or a connection is marked as one that does not answer. */
 export function isUnresponsive(what: number | string): boolean {
   return unresponsive.size > 0 && (unresponsive.get(what) ?? 0) > Date.now();
 }
 
-/** Processes that are no one's: earlier ones of this command, which cannot end. */
+/** Earlier engines of this command, which cannot end. */
 const leftOut = new Set<number>();
 
-/** From now on a process does not count as one that there is. */
+/** Excludes a process from what is looked at. */
 export function excludeProcess(pid: number): void {
   leftOut.add(pid);
 }
 
-/** Whether a process does not count. */
+/** Returns whether a process is excluded. */
 export function isExcluded(pid: number): boolean {
   return leftOut.has(pid);
 }
 
-/** Users of whom so many processes do not answer that none of theirs is asked any more. */
+/** Users who have so many processes that do not answer that all of theirs are left alone. */
 const avoided = new Set<number>();
 
-/** From now on the processes of a user are left alone. */
+/** Leaves the processes of a user alone from now on. */
 export function avoidUser(uid: number): void {
   avoided.add(uid);
 }
 
-/** Whether the processes of a user are left alone. */
+/** Returns whether the processes of a user are left alone. */
 export function isAvoided(uid: number): boolean {
   return avoided.has(uid);
 }
 
-/** Whether there is such a user. */
+/** Returns whether any user's processes are left alone. */
 export function avoidsUsers(): boolean {
   return avoided.size > 0;
 }
 
 const encoder = new TextEncoder();
 
-/** Notes that the calls which follow are about nobody else. */
+/** Notes that the calls which follow have no subject. */
 export function noteNothing(): void {
   numbers[KIND] = SUBJECT.nothing;
 }
@@ -95,9 +95,9 @@ export function noteProcess(pid: number): void {
 }
 
 /**
- * Notes that they are about a connection, by its handle.
+ * Notes that the calls which follow are about a connection, by its handle.
  *
- * @param pid Through a descriptor of which process: of the one that the calls were about so far, unless said otherwise.
+ * @param pid The process whose descriptor is used; by default the process that the calls were about before.
  */
 export function noteConnection(handle: string, pid: number = numbers[PID]): void {
   numbers[KIND] = SUBJECT.connection;
@@ -105,7 +105,7 @@ export function noteConnection(handle: string, pid: number = numbers[PID]): void
   numbers[LENGTH] = encoder.encodeInto(handle, text).written;
 }
 
-/** Notes that they are about a list of sockets, and whether the kernel looks into each (INET_DIAG_INFO). */
+/** Notes that the calls which follow are about a dump of sockets, with INET_DIAG_INFO or without. */
 export function noteDump(looksInto: boolean): void {
   numbers[KIND] = SUBJECT.list;
   numbers[PID] = looksInto ? 1 : 0;
@@ -113,7 +113,7 @@ export function noteDump(looksInto: boolean): void {
 
 const SLASH = 47;
 
-/** Notes that they are about a file, or about the process whose file in /proc it is. Returns its number, or 0. */
+/** Notes that the calls which follow are about a file, or, for a file of /proc/PID, the process. Returns its id, or 0. */
 export function notePath(path: string): number {
   const pid = path.startsWith("/proc/") ? leadingNumber(path, 6) : 0;
   if (pid > 0) {
@@ -125,7 +125,7 @@ export function notePath(path: string): number {
   return pid;
 }
 
-/** The number that a name begins with, 0 when it is no number. */
+/** Returns the number that is the path's component at `start`; 0 when that is no number. */
 function leadingNumber(path: string, start: number): number {
   let number = 0;
   for (let i = start; i < path.length; i++) {
@@ -137,7 +137,7 @@ function leadingNumber(path: string, start: number): number {
   return number;
 }
 
-/** What a process was at. */
+/** The subject of a call, as noted. */
 export interface Activity {
   readonly kind: number;
   readonly pid: number;
@@ -154,7 +154,7 @@ export class Notes {
     this.#text = memory.subarray(TEXT, NOTES_SIZE);
   }
 
-  /** The call that has begun and not returned, by its number; null between two calls. */
+  /** The number of the call that has begun and not returned; null between two calls. */
   get call(): number | null {
     const begun = this.#numbers[BEGUN];
     return begun === this.#numbers[RETURNED] ? null : begun;

@@ -1,5 +1,5 @@
-// <linux/seccomp.h> and <linux/audit.h>: filters that have a listener, and the notifications it is sent. The protocol
-// is that of seccomp_unotify(2).
+// seccomp_unotify(2): filters with a listener, and the notifications that the listener receives. Numbers from
+// <linux/seccomp.h> and <linux/audit.h>.
 
 import { host } from "./deno.ts";
 import { SYS_seccomp } from "./unistd.ts";
@@ -9,28 +9,28 @@ import { check, lazily } from "./call.ts";
 import { addressOf, allocate } from "./memory.ts";
 import { poll } from "./poll.ts";
 
-const filtering = lazily({
+const seccompSymbols = lazily({
   seccomp: { name: "syscall", parameters: ["usize", "u32", "u32", "buffer"], result: "i32" },
 });
 
-const notifying = lazily({
+const notificationSymbols = lazily({
   ioctl: { parameters: ["i32", "usize", "buffer"], result: "i32" },
   ioctlValue: { name: "ioctl", parameters: ["i32", "usize", "usize"], result: "i32" },
 });
 
-/** How one kind of program calls the kernel: its AUDIT_ARCH_, and its numbers of the calls that make a socket work. */
+/** An ABI of system calls: its AUDIT_ARCH_, and its numbers of the calls that a filter may hook. */
 export interface SyscallAbi {
   readonly arch: number;
-  /** Bits of the number that only say which of several tables with the same numbers is meant. */
+  /** Bits of the number that are masked out: they tell one of several ABIs with the same numbers. */
   readonly ignoredBits: number;
   readonly socket: number;
   readonly connect: number;
   readonly listen: number;
-  /** The one call that on i386 stands for them all: its first argument says which. */
+  /** socketcall(2) of i386, whose first argument tells the call. */
   readonly socketcall?: number;
 }
 
-/** __X32_SYSCALL_BIT: a call of the x32 kind, which has the numbers of x86-64 for what concerns us. */
+/** __X32_SYSCALL_BIT: set in calls of the x32 ABI, which has the numbers of x86-64 for the calls used here. */
 const X32_BIT = 0x40000000;
 
 const SYSCALL_ABIS: Record<string, readonly SyscallAbi[]> = {
@@ -44,7 +44,7 @@ const SYSCALL_ABIS: Record<string, readonly SyscallAbi[]> = {
   ],
 };
 
-/** Every kind of program that a kernel of this machine runs, the native one first. */
+/** Returns every ABI that a kernel of this machine offers, the native one first. */
 export function syscallAbis(machine: string = host.arch): readonly SyscallAbi[] {
   return SYSCALL_ABIS[machine];
 }
@@ -58,17 +58,17 @@ export const SECCOMP_RET_USER_NOTIF = 0x7fc00000;
 export const SECCOMP_RET_ALLOW = 0x7fff0000;
 
 const SECCOMP_SET_MODE_FILTER = 1;
-/** Do not slow the program down by turning off speculation, which kernels before 5.16 do to filtered programs. */
+/** Leaves speculation on, which kernels before 5.16 turn off for filtered programs: that makes them slower. */
 const SECCOMP_FILTER_FLAG_SPEC_ALLOW = 1 << 2;
 const SECCOMP_FILTER_FLAG_NEW_LISTENER = 1 << 3;
-/** A caller whose notification was received is not woken by a signal, except to die. Linux ≥ 5.19. */
+/** A thread whose notification has been received is interrupted by fatal signals only. Linux ≥ 5.19. */
 const SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV = 1 << 5;
 
 /**
- * Puts a filter, an array of `struct sock_filter`, on the calling thread and on what it starts or turns into.
+ * Installs a filter, an array of `struct sock_filter`, on the calling thread and on what it starts or executes.
  *
  * @returns The listener.
- * @throws {SyscallError} `EACCES` without CAP_SYS_ADMIN or no_new_privs, `EBUSY` where a filter with a listener is
+ * @throws {SyscallError} `EACCES` without CAP_SYS_ADMIN or no_new_privs, `EBUSY` when a filter with a listener is
  * already in place, `EINVAL` before Linux 5.0.
  */
 export function installFilter(program: Uint8Array): Descriptor {
@@ -79,7 +79,7 @@ export function installFilter(program: Uint8Array): Descriptor {
   const bytes = new Uint8Array(fprog.buffer);
   const flags = SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_SPEC_ALLOW;
   const install = (flags: number) =>
-    new Descriptor(check("seccomp", filtering().seccomp(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, bytes)));
+    new Descriptor(check("seccomp", seccompSymbols().seccomp(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, bytes)));
   try {
     return install(flags | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV);
   } catch (error) {
@@ -90,9 +90,9 @@ export function installFilter(program: Uint8Array): Descriptor {
 
 const SECCOMP_GET_ACTION_AVAIL = 2;
 
-/** Makes a seccomp(2) call that changes nothing: where a filter kills at that call, this process has gone then. */
+/** Makes a seccomp(2) call that changes nothing. A filter of the host's that kills for such a call kills this process now. */
 export function probeSeccomp(): void {
-  filtering().seccomp(
+  seccompSymbols().seccomp(
     SYS_seccomp,
     SECCOMP_GET_ACTION_AVAIL,
     0,
@@ -102,61 +102,61 @@ export function probeSeccomp(): void {
 
 /** `struct seccomp_notif`: {u64 id; u32 pid, flags; s32 nr; u32 arch; u64 ip, args[6]}. */
 const STRUCT_SIZE = 80;
-/** That, a count of answers, and the length and the text of a warning. */
+/** The notification, a count of answers, and the length and the text of a warning. */
 export const NOTIFICATION_SIZE = 256;
 const REMARK = STRUCT_SIZE + 8;
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
-/** A call that a program has made and that waits for an answer, or the last one that it has made. */
+/** The notification that was received last, in memory that supervisors and their watchers share. */
 export class Notification {
-  /** Where the kernel writes the next one. */
+  /** The `struct seccomp_notif` that the kernel writes. */
   readonly bytes: Uint8Array;
   readonly #view: DataView;
 
   readonly #warning: Uint8Array;
 
-  /** @param bytes NOTIFICATION_SIZE bytes, which are read anew each time. */
+  /** @param bytes Shared memory of NOTIFICATION_SIZE bytes. Each getter reads it anew. */
   constructor(bytes: Uint8Array) {
     this.bytes = bytes.subarray(0, STRUCT_SIZE);
     this.#warning = bytes.subarray(REMARK);
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   }
 
-  /** Leaves no notification here. */
+  /** Removes the notification. */
   clear(): void {
     this.bytes.fill(0);
   }
 
-  /** How many have been answered, counted with 32 bits. */
+  /** The number of notifications that were answered, modulo 2³². */
   get answered(): number {
     return this.#view.getUint32(STRUCT_SIZE, true);
   }
 
-  /** Counts one that is answered. */
+  /** Counts a notification as answered. */
   countAnswer(): void {
     this.#view.setUint32(STRUCT_SIZE, this.answered + 1, true);
   }
 
-  /** Names it to the kernel; 0 when there is none here. */
+  /** The kernel's id of the notification; 0 when there is none. */
   get id(): bigint {
     return this.#view.getBigUint64(0, true);
   }
 
-  /** What somebody has to be told, empty when there is nothing. */
+  /** The warning that the watcher is to print, empty when there is none. */
   get warning(): string {
     return decoder.decode(this.#warning.subarray(0, this.#view.getUint32(REMARK - 4, true)));
   }
 
-  /** Makes a warning, cut to what fits, where there is none yet. */
+  /** Sets the warning, truncated to what fits, unless there is one already. */
   setWarning(text: string): void {
     if (this.warning !== "") return;
     const { written } = encoder.encodeInto(text, this.#warning);
     this.#view.setUint32(REMARK - 4, written, true);
   }
 
-  /** The thread that made the call; 0 when our pid namespace does not show it. */
+  /** The thread that made the call; 0 when it is outside our pid namespace. */
   get tid(): number {
     return this.#view.getUint32(8, true);
   }
@@ -169,12 +169,12 @@ export class Notification {
     return this.#view.getUint32(20, true);
   }
 
-  /** One of the six arguments, of which an int takes the lower half. */
+  /** Returns one of the six arguments as an int, which is its lower half. */
   argument(index: number): number {
     return this.#view.getInt32(32 + index * 8, true);
   }
 
-  /** One of the six arguments, where it is an address. */
+  /** Returns one of the six arguments as an address. */
   address(index: number): bigint {
     return this.#view.getBigUint64(32 + index * 8, true);
   }
@@ -187,25 +187,25 @@ const SECCOMP_IOCTL_NOTIF_ID_VALID = 0x80082102n;
 const SECCOMP_IOCTL_NOTIF_ADDFD = 0x40182103n;
 const SECCOMP_IOCTL_NOTIF_SET_FLAGS = 0x40082104n;
 
-/** What poll(2) says of a listener whose last filtered thread has gone. Linux ≥ 5.9. */
+/** The event of poll(2) for a listener whose last filtered thread has ended. Linux ≥ 5.9. */
 export const POLLHUP = 0x10;
 
-/** Whether no notification will ever come, because the last thread under the filter has gone. */
+/** Returns whether the last thread under the filter has ended, so that no notification will come. */
 export function hasHungUp(listener: Descriptor): boolean {
   return (poll(listener.number, 0, 0) & POLLHUP) !== 0;
 }
 
 /**
- * Waits for a notification and receives it into `notification`. Between the call and this a signal interrupts the call: to
- * wait in poll(2) first would make that longer.
+ * Waits for a notification and receives it into `notification`. Until a notification is received a signal interrupts its
+ * call: to wait in poll(2) first would make that time longer.
  *
- * @returns `false` when there is none: the caller has gone in the meantime, or, since Linux 6.11, the last filtered thread.
+ * @returns `false` when there is none: its thread has ended meanwhile, or, since Linux 6.11, the last filtered thread.
  */
 export function receiveNotification(listener: Descriptor, notification: Notification): boolean {
-  // The kernel insists on zeros.
+  // The kernel rejects a structure that is not zero.
   notification.clear();
   try {
-    check("ioctl", notifying().ioctl(listener.number, SECCOMP_IOCTL_NOTIF_RECV, notification.bytes));
+    check("ioctl", notificationSymbols().ioctl(listener.number, SECCOMP_IOCTL_NOTIF_RECV, notification.bytes));
     return true;
   } catch (error) {
     if (isSyscallError(error, "ENOENT", "EINTR")) return false;
@@ -220,19 +220,19 @@ const id64 = new BigUint64Array(1);
 const response = new BigUint64Array(3);
 
 /**
- * Answers a call.
+ * Answers a notification.
  *
- * @param value What it returns, unless the kernel makes it.
- * @throws {SyscallError} `ENOENT` when it was answered before, or the caller has gone.
+ * @param value The call's result, unless `flags` let the kernel make the call.
+ * @throws {SyscallError} `ENOENT` when it was answered before, or its thread has ended.
  */
 function respond(listener: Descriptor, id: bigint, value: number, flags: number): void {
   response[0] = id;
   response[1] = BigInt(value);
   response[2] = BigInt(flags) << 32n;
-  check("ioctl", notifying().ioctl(listener.number, SECCOMP_IOCTL_NOTIF_SEND, response));
+  check("ioctl", notificationSymbols().ioctl(listener.number, SECCOMP_IOCTL_NOTIF_SEND, response));
 }
 
-/** Lets the call proceed. Nothing happens when it was answered before, or the caller has gone. */
+/** Has the kernel make the call. Does nothing when it was answered before, or its thread has ended. */
 export function continueSyscall(listener: Descriptor, id: bigint): void {
   try {
     respond(listener, id, 0, FLAG_CONTINUE);
@@ -241,10 +241,10 @@ export function continueSyscall(listener: Descriptor, id: bigint): void {
   }
 }
 
-/** Whether the caller still waits, so that its thread number is still its own. */
+/** Returns whether the call still waits. As long as it does, the thread's id is not another thread's. */
 export function isNotificationValid(listener: Descriptor, id: bigint): boolean {
   id64[0] = id;
-  return notifying().ioctl(listener.number, SECCOMP_IOCTL_NOTIF_ID_VALID, id64) === 0;
+  return notificationSymbols().ioctl(listener.number, SECCOMP_IOCTL_NOTIF_ID_VALID, id64) === 0;
 }
 
 const SECCOMP_ADDFD_FLAG_SEND = 2;
@@ -252,7 +252,7 @@ const O_CLOEXEC = 0o2000000;
 /** `struct seccomp_notif_addfd`: {u64 id; u32 flags, srcfd, newfd, newfd_flags}. */
 const addfd = new Int32Array(6);
 
-/** Returns the number of the new descriptor in the caller's table. */
+/** Adds a descriptor to the table of the calling thread. Returns its number there. */
 function addDescriptor(listener: Descriptor, id: bigint, flags: number, source: number, newFlags: number): number {
   addfd[0] = Number(BigInt.asIntN(32, id));
   addfd[1] = Number(BigInt.asIntN(32, id >> 32n));
@@ -260,14 +260,14 @@ function addDescriptor(listener: Descriptor, id: bigint, flags: number, source: 
   addfd[3] = source;
   addfd[4] = 0;
   addfd[5] = newFlags;
-  return check("ioctl", notifying().ioctl(listener.number, SECCOMP_IOCTL_NOTIF_ADDFD, addfd));
+  return check("ioctl", notificationSymbols().ioctl(listener.number, SECCOMP_IOCTL_NOTIF_ADDFD, addfd));
 }
 
 /**
- * Gives the caller a duplicate of `source`, whose number its call returns. Before Linux 5.14 this takes two steps: a
- * caller that a signal interrupts between them is left with a descriptor that it does not know of, and calls again.
+ * Gives the calling process a duplicate of `source`, whose number the call returns. Before Linux 5.14 this takes two steps:
+ * a call that a signal interrupts between them is made again, and leaves a descriptor that the program does not know of.
  *
- * @throws {SyscallError} `ENOENT` when the caller has gone, `EMFILE` when it has no descriptor left.
+ * @throws {SyscallError} `ENOENT` when the thread has ended, `EMFILE` when its process has no descriptor left.
  */
 export function answerWithDescriptor(listener: Descriptor, id: bigint, source: Descriptor, closeOnExec: boolean): void {
   const newFlags = closeOnExec ? O_CLOEXEC : 0;
@@ -280,10 +280,10 @@ export function answerWithDescriptor(listener: Descriptor, id: bigint, source: D
   }
 }
 
-/** No notification has it: ids count up from a random number. */
+/** The id of no notification: ids count up from a random number. */
 const NO_ID = 0n;
 
-/** Whether this kernel has what is needed to end with the last filtered thread (5.9). It came together with ADDFD. */
+/** Returns whether the kernel reports the end of the last filtered thread (5.9), which came together with ADDFD. */
 export function supportsHangUp(listener: Descriptor): boolean {
   try {
     addDescriptor(listener, NO_ID, 0, listener.number, 0);
@@ -297,9 +297,9 @@ export function supportsHangUp(listener: Descriptor): boolean {
 const SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP = 1n;
 
 /**
- * Tells the kernel that caller and supervisor take turns, so that it wakes one on the processor of the other. Linux ≥ 6.6;
- * a notification then takes 55 µs instead of 145 µs (measured on Linux 6.18). Without it, nothing happens.
+ * Tells the kernel that the calling thread and the supervisor take turns, so that it wakes one on the processor of the
+ * other. A notification then takes 55 µs instead of 145 µs (measured on Linux 6.18). Before Linux 6.6 nothing happens.
  */
 export function setSyncWakeUp(listener: Descriptor): void {
-  notifying().ioctlValue(listener.number, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);
+  notificationSymbols().ioctlValue(listener.number, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);
 }

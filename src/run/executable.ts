@@ -1,10 +1,10 @@
-// Finding the program that a command names, as execvp(3) and shells do.
+// Finds the program that a command names, as execvp(3) and shells do.
 
 import { checkExecutable, statx, xattrLength } from "../../ffi/fs.ts";
 import { isSyscallError } from "../../ffi/errno.ts";
 import { CommandError } from "../model/errors.ts";
 
-/** Where execvp(3) looks when there is no PATH: confstr(3) of _CS_PATH in glibc. */
+/** The path that execvp(3) searches without PATH: _CS_PATH of confstr(3) in glibc. */
 const DEFAULT_PATH = "/bin:/usr/bin";
 
 const S_IFMT = 0o170000;
@@ -13,9 +13,9 @@ const S_ISUID = 0o4000;
 const S_ISGID = 0o2000;
 const S_IXGRP = 0o10;
 
-/** The path of the program: `name` itself when it contains a slash, else the first executable file in `path`. */
+/** Returns the path of the program: `name` itself when it contains a slash, else the first executable file in `path`. */
 export function findProgram(name: string, path = DEFAULT_PATH): string {
-  // In a directory of PATH it would name the directory.
+  // An empty name in a directory of PATH would be the directory.
   if (name === "") throw cannotExecute(name, "ENOENT");
   if (name.includes("/")) {
     const error = whyNotExecutable(name);
@@ -27,21 +27,21 @@ export function findProgram(name: string, path = DEFAULT_PATH): string {
     const candidate = `${directory === "" ? "." : directory}/${name}`;
     const error = whyNotExecutable(candidate);
     if (error === null) return candidate;
-    // A file that may not be executed counts only when no other is found.
+    // A file that may not be executed is reported only when no other is found.
     if (error === "EACCES" && refused === null && exists(candidate)) refused = candidate;
   }
   if (refused !== null) throw cannotExecute(refused, "EACCES");
   throw new CommandError(`command "${name}" not found: no directory of PATH has an executable file of that name`, 127);
 }
 
-/** The error of a command that is not found (ENOENT, 127) or not executable (the rest, 126). */
+/** Returns the error of a command that is not found (ENOENT, exit code 127) or not executable (any other, 126). */
 export function cannotExecute(path: string, code: string): CommandError {
   if (code === "ENOENT") return new CommandError(`command "${path}" not found`, 127);
   const reason = code === "EACCES" ? "it is not an executable file" : code;
   return new CommandError(`command "${path}" cannot be executed: ${reason}`, 126);
 }
 
-/** Null when the file can be executed, else the name of the errno that execve(2) would give. */
+/** Returns the name of the errno that execve(2) would give; null when the file can be executed. */
 function whyNotExecutable(path: string): string | null {
   try {
     checkExecutable(path);
@@ -61,7 +61,7 @@ function exists(path: string): boolean {
   }
 }
 
-/** What a program would be given by execve(2) if no_new_privs did not forbid it; null for an ordinary program. */
+/** Names the privileges that execve(2) would give a program without no_new_privs; null for an ordinary program. */
 export function privilegesOf(path: string, euid: number): string | null {
   const { mode, uid } = statx(null, path);
   if (mode & S_ISUID && uid !== euid) return "set-user-ID";

@@ -1,5 +1,5 @@
-// How the listener gets from the command's process to the supervisor: through a pair of unix sockets, where the message
-// with it stays lying for the next supervisor, should the first be killed.
+// The handover of the seccomp listener from the command's process to the supervisor, by a message in a pair of unix
+// sockets. The message is only peeked at, so that a supervisor that is started anew finds it too.
 
 import { createMemfd, mapShared } from "../../ffi/memfd.ts";
 import { isSyscallError } from "../../ffi/errno.ts";
@@ -10,16 +10,16 @@ import { peek, receive, send, setReceiveTimeout } from "../../ffi/unix.ts";
 import { Unsupported } from "../model/errors.ts";
 import { ENDED } from "./respawn.ts";
 
-/** How long a supervisor may take to start. */
+/** The time that a supervisor may take to start. */
 const PATIENCE_S = 30;
 
-/** What the supervisor says when it has started, and when it can answer for the command. Anything else says why not. */
+/** The supervisor's answers: it has started, and it can supervise the command. Any other answer says why it cannot. */
 export const STARTED = "started";
 const READY = "ready";
 const NOT_STARTED = "the supervisor did not start: --debug shows what it says";
 
 /**
- * Waits until the supervisor has started, and with it whatever a filter might have killed it for.
+ * Waits until the supervisor has started, and has made the calls for which a filter of the host's might kill it.
  *
  * @param socket This process's end of the pair.
  * @throws {Unsupported} When it does not start.
@@ -31,23 +31,24 @@ export function awaitStart(socket: Descriptor): void {
 }
 
 /**
- * Gives the supervisor the listener, and memory for the notification that it is working on.
+ * Sends the supervisor the listener, and shared memory for the notification that it works on. The text of the message is
+ * the number of `socket`, which the supervisor tries to duplicate.
  *
- * @param socket This process's end of the pair. The text of the message is its number, for the supervisor's trial.
- * @throws {Unsupported} When the supervisor says that it cannot work here, or does not say anything.
+ * @param socket This process's end of the pair.
+ * @throws {Unsupported} When the supervisor answers that it cannot work here, or does not answer.
  */
 export function handOver(socket: Descriptor, listener: Descriptor): void {
   const memory = memoryFor(NOTIFICATION_SIZE);
   try {
     send({ text: String(socket.number), descriptors: [listener, memory] }, socket);
   } catch (error) {
-    // Nobody is there any more; what there is to say of that is said below.
+    // The supervisor has ended; its answer, read below, says why.
     if (!isSyscallError(error, "EPIPE")) throw error;
   } finally {
     memory.close();
   }
   let answer = receiveAnswer(socket);
-  // Of one that has been started anew meanwhile.
+  // A supervisor that has been started anew meanwhile says so first.
   while (answer === STARTED) answer = receiveAnswer(socket);
   if (answer !== READY) throw new Unsupported(explain(answer, "pidfd_getfd"));
 }
@@ -61,7 +62,7 @@ function memoryFor(size: number): Descriptor {
   }
 }
 
-/** What has come from the other end; null when nothing has. */
+/** Returns the supervisor's answer; null when the other end is closed without one. */
 function receiveAnswer(socket: Descriptor): string | null {
   try {
     return receive(socket)?.text ?? null;
@@ -74,7 +75,7 @@ function receiveAnswer(socket: Descriptor): string | null {
 const SIGNALLED = 128;
 const SIGSYS = 31;
 
-/** Why there is no supervisor, from what its shell or it itself has said. `call` is the one that it was about to make. */
+/** Explains why there is no supervisor, by the answer of its shell or its own. `call` is the call that it was about to make. */
 function explain(answer: string | null, call: "seccomp" | "pidfd_getfd"): string {
   if (answer === null) return NOT_STARTED;
   if (!answer.startsWith(ENDED)) return answer;
@@ -85,7 +86,7 @@ function explain(answer: string | null, call: "seccomp" | "pidfd_getfd"): string
   return `a seccomp filter kills whoever calls ${call}(2), as SystemCallFilter= of a unit may: allow it there${remedy}`;
 }
 
-/** What a supervisor has been given. */
+/** The contents of the handover message. */
 export interface Handover {
   readonly listener: Descriptor;
   readonly notification: Notification;
@@ -93,7 +94,7 @@ export interface Handover {
   readonly fd: ForeignFd;
 }
 
-/** Fetches what `handOver` has sent, and leaves it there. Null when the command's process has gone before it sent it. */
+/** Reads the message of `handOver` and leaves it in the socket. Null when the command's process ended before it sent one. */
 export function receiveHandover(handoverSocket: Descriptor): Handover | null {
   const message = peek(handoverSocket);
   if (message === null) return null;
@@ -104,9 +105,9 @@ export function receiveHandover(handoverSocket: Descriptor): Handover | null {
 }
 
 /**
- * Tells tcphup something: `STARTED`, that the command may start, or with `why` that it may not.
+ * Sends an answer to the command's process: `STARTED`, why the command may not start, or with null that it may.
  *
- * @returns `false` when the command has started long ago: this supervisor is not the first.
+ * @returns `false` when the command runs already, so that this supervisor is not the first.
  */
 export function answer(handoverSocket: Descriptor, text: string | null): boolean {
   try {
@@ -118,13 +119,13 @@ export function answer(handoverSocket: Descriptor, text: string | null): boolean
   }
 }
 
-/** Whether this process may duplicate a descriptor of that one, which the command's processes resemble. */
+/** Returns whether this process may duplicate a descriptor of the command's, and so probably of its descendants'. */
 export function mayDuplicate(command: Descriptor, fd: ForeignFd): boolean {
   try {
     pidfdGetfd(command, fd).close();
     return true;
   } catch (error) {
-    // EBADF, ESRCH: it has closed it, or gone, but it was allowed.
+    // EBADF and ESRCH come after the check of permissions.
     return !isSyscallError(error, "EPERM", "ENOSYS");
   }
 }

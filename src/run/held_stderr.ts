@@ -1,15 +1,15 @@
-// The command's standard error, in the processes beside it. Who reads it waits until nobody holds it: so they hold it no
-// longer than the command is there, whatever it has started.
+// The command's standard error in the processes beside it. Its reader waits until no process holds it, so these processes
+// hold it only as long as the command itself runs.
 
 import { POLLIN } from "../../ffi/poll.ts";
 import { redirect } from "../../ffi/descriptor.ts";
 import { COMMAND_FD, STDERR } from "./respawn.ts";
 import { openFiles } from "./process_state.ts";
 
-/** Standard input of the processes beside the command. */
+/** Standard input of the processes beside the command, which is /dev/null. */
 const DEV_NULL = 0;
 
-/** Standard error of this process, for as long as it is held. */
+/** Standard error of this process, until it is dropped. */
 export class HeldStderr {
   #isHeld: boolean;
 
@@ -21,18 +21,18 @@ export class HeldStderr {
     return this.#isHeld;
   }
 
-  /** What poll(2) is to wait for beside all else: the end of the command, with which it is to be dropped. */
+  /** Descriptors for poll(2): the command's pidfd while standard error is held, which is dropped when the command ends. */
   get awaited(): readonly (readonly [fd: number, events: number])[] {
     return this.#isHeld ? [[COMMAND_FD, POLLIN]] : [];
   }
 
-  /** Has what is written there go nowhere. */
+  /** Replaces standard error by /dev/null. */
   drop(): void {
     if (!this.#isHeld) return;
     this.#isHeld = false;
     const files = openFiles();
     const stderr = files.find(({ fd }) => fd === STDERR)?.target;
-    // The runtime has a duplicate of its own.
+    // The runtime holds a duplicate of standard error.
     for (const { fd, target } of files) if (target === stderr) redirect(fd, DEV_NULL);
   }
 }

@@ -1,4 +1,4 @@
-// `tcphup run`: starting a program so that keepalive is on for all TCP sockets of it and of what it starts.
+// `tcphup run`: starts a program so that keepalive is on for all TCP sockets of it and of its descendants.
 
 import { host } from "../../ffi/deno.ts";
 import { readDirectory } from "../../ffi/files.ts";
@@ -24,35 +24,34 @@ export { SUPERVISE } from "./supervisor_config.ts";
 export { CommandError } from "../model/errors.ts";
 export { HOOKED_SYSCALLS, type HookedSyscall } from "./seccomp_filter.ts";
 
-/** What to launch, and how. */
+/** The program to launch, and the options of its supervision. */
 export interface LaunchOptions {
   /** The program, looked for in PATH unless it contains a slash, and its arguments. */
   readonly command: readonly string[];
   readonly values: KeepaliveValues;
-  /** The calls at which a socket is given the values; null for those that this host lets a supervisor see to. */
+  /** The calls at which a socket is given the values; null to choose by what this host permits. */
   readonly on: ReadonlySet<HookedSyscall> | null;
-  /** Have the supervisor write to standard error what it could not set. It holds standard error open for that. */
+  /** Has the supervisor report to standard error what it could not set. It holds standard error open for that. */
   readonly debug: boolean;
-  /** Told, one line each, what the person who launches should know. */
+  /** Called with each warning, a line. */
   readonly warn: (line: string) => void;
 }
 
 /**
- * Turns this process into `command`, once every TCP socket of it and of its descendants will be given the values. It
- * keeps its process id, its parent, its terminal and its descriptors.
+ * Starts a supervisor that gives every TCP socket of `command` and of its descendants the values, and then executes `command`
+ * in this process, which keeps its process id, its parent, its terminal and its descriptors.
  *
  * A seccomp filter has the kernel ask a supervisor at each call of `on`; any other call is allowed by its number alone.
- * The supervisor always lets the call proceed, also where it could not set anything. It is outside the command's family
- * and session, and lives as long as a process under the filter. When it is killed a shell starts it anew, and calls wait
- * meanwhile; when it cannot be started anew, the command is killed. When the shell is killed as well, the calls fail with
- * ENOSYS. A supervisor that one call keeps in the kernel is left behind and replaced, by a watcher that is there from the
- * first call on. Connections made through io_uring, and sockets that a process has been given already listening, are not seen.
+ * The supervisor lets every call proceed, even when it could not set anything. It is no relative of the command's and in a
+ * session of its own, and lives until the last process under the filter ends. When it is killed a shell starts it anew, and
+ * calls wait meanwhile; when it cannot be started anew, the shell kills the command. When the shell is killed as well, the
+ * calls fail with ENOSYS. A watcher, started at the first call, replaces a supervisor that is stuck in the kernel. Connections made through io_uring, and sockets that a process has been given already listening, are not seen.
  *
- * With `socket`, the supervisor makes the socket itself, in the caller's network namespace and as its user, and hands it
- * over. That needs no right to look into other processes, but takes longer.
+ * With `socket`, the supervisor makes the socket itself, in the network namespace and as the user of the calling thread, and
+ * hands it over. That needs no right to duplicate descriptors of other processes, but takes longer.
  *
- * The program must answer to `supervise` as its first argument by calling `supervise` with the rest (src/run/supervise.ts):
- * that is how it starts itself once more, as the supervisor.
+ * The program starts itself once more as the supervisor: with `supervise` as its first argument it must call `supervise`
+ * (src/run/supervise.ts) with the rest.
  *
  * @throws {UsageError} Without a command.
  * @throws {CommandError} When the command is not found, or not executable.
@@ -71,7 +70,7 @@ export function launch(options: LaunchOptions): never {
   }
 }
 
-/** All that comes before the program: when it returns, this process is as the program is to find it. */
+/** Prepares this process for the program: its supervisor, and the state that the runtime has changed. */
 function prepare(options: LaunchOptions): { program: string; environment: Uint8Array[] } {
   const { command, debug, warn } = options;
   try {
@@ -86,7 +85,7 @@ function prepare(options: LaunchOptions): { program: string; environment: Uint8A
   }
 }
 
-/** Starts the supervisor and has it answer for this thread. Neither is undone when it fails: this process is to end. */
+/** Starts the supervisor and installs the filter on this thread. A failure undoes nothing, as this process then ends. */
 function superviseFromHere(options: LaunchOptions, environment: Uint8Array[]): { noNewPrivs: boolean } {
   const { values, debug, warn } = options;
   const on = options.on ?? chooseSyscalls(warn);
@@ -106,12 +105,12 @@ function superviseFromHere(options: LaunchOptions, environment: Uint8Array[]): {
     listener.close();
     return { noNewPrivs };
   } finally {
-    // A supervisor that still waits for the listener reads the end.
+    // A supervisor that still waits for the listener now reads the end of the stream.
     socket.close();
   }
 }
 
-/** A supervisor is no ancestor of the command's processes: under Yama it may make their sockets, but not duplicate them. */
+/** Chooses `socket` under Yama, where a supervisor, being no ancestor of the command's processes, may not duplicate sockets. */
 function chooseSyscalls(warn: (line: string) => void): ReadonlySet<HookedSyscall> {
   const scope = yamaScope();
   if (!yamaForbids(scope, hasCapability("CAP_SYS_PTRACE"))) return new Set(["connect", "listen"]);
