@@ -28,31 +28,27 @@ interface Part {
 export function glob(pattern: string): (text: string) => boolean {
   const parts = [...partsOf(pattern)];
   return (text) => {
-    /** Whether the text so far can end before each part, the last place being the end. */
-    const reached = parts.map(() => false);
-    reached.unshift(true);
-    passRepeats(parts, reached);
+    let places = reach(parts, 0, new Set());
     for (const character of text) {
-      advance(parts, reached, character);
-      passRepeats(parts, reached);
+      const next = new Set<number>();
+      for (const place of places) {
+        const part = parts[place];
+        if (part?.fits(character)) reach(parts, part.repeats ? place : place + 1, next);
+      }
+      if (next.size === 0) return false;
+      places = next;
     }
-    return reached[parts.length];
+    return places.has(parts.length);
   };
 }
 
-function advance(parts: readonly Part[], reached: boolean[], character: string): void {
-  for (let i = parts.length; i >= 0; i--) {
-    const stays = i < parts.length && parts[i].repeats && reached[i] && parts[i].fits(character);
-    const comes = i > 0 && !parts[i - 1].repeats && reached[i - 1] && parts[i - 1].fits(character);
-    reached[i] = stays || comes;
+/** Adds a place in the pattern to those that the text so far has reached. What repeats may also stand for nothing. */
+function reach(parts: readonly Part[], place: number, places: Set<number>): Set<number> {
+  for (; !places.has(place); place++) {
+    places.add(place);
+    if (!parts[place]?.repeats) break;
   }
-}
-
-/** What repeats may also stand for nothing. */
-function passRepeats(parts: readonly Part[], reached: boolean[]): void {
-  parts.forEach(({ repeats }, i) => {
-    if (repeats && reached[i]) reached[i + 1] = true;
-  });
+  return places;
 }
 
 const isNoSlash = (character: string) => character !== "/";
