@@ -20,7 +20,7 @@ import { Resolver } from "./resolve/resolver.ts";
 import { Finder } from "./resolve/finder.ts";
 import { Selector } from "./select/selector.ts";
 import { type CompiledSelection, compileSelection, connectionsOnly, type Selection } from "./select/criteria.ts";
-import { sleep } from "../ffi/sleep.ts";
+import { sleep, SLICE_MS } from "../ffi/sleep.ts";
 import type { Summary } from "./report/summary.ts";
 import { TransientErrors } from "./report/transient_errors.ts";
 
@@ -102,9 +102,6 @@ export const DEFAULT_LINGER_MS = 5000;
 
 /** Milliseconds by which a connection may outlast TCP_USER_TIMEOUT: the kernel's timers are late. */
 const VERIFY_MARGIN_MS = 1000;
-
-/** Milliseconds of work after which the event loop has its turn, so that signals are delivered. */
-const SLICE_MS = 100;
 
 /** The longest time, in milliseconds, without a report of the progress. */
 const MAX_SLEEP_MS = 1000;

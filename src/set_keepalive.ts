@@ -1,5 +1,5 @@
-// Keepalive for connections that are open already: select, resolve, set, and again until nothing new is found; or, when
-// watching, for as long as it is wanted.
+// Sets keepalive on open connections: in rounds, until no new connection is found or, when watching, until it is
+// aborted.
 
 import { host } from "../ffi/deno.ts";
 import { isUnresponsive } from "../ffi/progress.ts";
@@ -21,122 +21,118 @@ import type { SocketPhase } from "./keepalive/socket_options.ts";
 import { type GivenValues, KEEPALIVE_FIELDS, type KeepaliveValues, resolveValues } from "./keepalive/values.ts";
 import { CLOSING, stateMask } from "./model/tcp_states.ts";
 import { countOutcomes, errorForReport, INTERRUPTED, type Phases, PhaseTimer } from "./report/report.ts";
-import { Resolver } from "./resolve/resolver.ts";
-import { Finder } from "./resolve/finder.ts";
+import { MAX_OWNER_ATTEMPTS, Resolver } from "./resolve/resolver.ts";
+import { Finder, MAX_ROUNDS } from "./resolve/finder.ts";
 import { compileWithListeners } from "./select/listeners.ts";
+import { DUMPS_BEFORE_GONE } from "./select/selector.ts";
 import type { Selection } from "./select/criteria.ts";
-import { sleep } from "../ffi/sleep.ts";
+import { sleep, SLICE_MS } from "../ffi/sleep.ts";
 import { TransientErrors } from "./report/transient_errors.ts";
 import { isTransientErrno, UsageError } from "./model/errors.ts";
 
-/** What to set, and on what. */
+/** Options of `setKeepalive`. */
 export interface SetKeepaliveOptions {
   /**
-   * What keepalive is to be. A value that is not given takes libkeepalive's default (idle 15 s, interval 15 s, count 9,
-   * a user timeout to match); 0 leaves the one that the socket has.
+   * The values to set. A value that is not given takes libkeepalive's default (idle 15 s, interval 15 s, count 9, a
+   * user timeout to match). 0 leaves the socket's own value.
    */
   values?: GivenValues;
-  /** Turn SO_KEEPALIVE off instead, and leave everything else. */
+  /** Turns SO_KEEPALIVE off instead, and leaves everything else. */
   off?: boolean;
   /**
-   * Never override what an application chose: a socket on which SO_KEEPALIVE is on is left as it is, whatever its
-   * values, and of the others one that has a user timeout keeps that.
+   * Keeps what an application chose. A socket with SO_KEEPALIVE on is left as it is, whatever its values. Any other
+   * socket keeps the user timeout that it has.
    */
   only_missing?: boolean;
   /**
-   * Also set listening sockets, so that what they accept from then on has the values from its first moment. A listener
-   * has no peer, so the selection must say `any` of the peer, and choose by this host's end or by processes.
+   * Sets listening sockets too, so that connections accepted later have the values from the start. A listener has no
+   * peer, so the selection must give `any` as the peer, and choose by the local end or by processes.
    */
   listeners?: boolean;
-  /** Find out what would be done, and touch nothing. */
+  /** Reports what would be done, and touches nothing. */
   dry_run?: boolean;
-  /** Stops between two connections. */
+  /** Stops the run between two connections. The promise then resolves, with `interrupted` set in the report. */
   signal?: AbortSignal;
 }
 
-/** How to go on looking. */
+/** Options of `watchKeepalive`. */
 export interface WatchKeepaliveOptions extends SetKeepaliveOptions {
-  /** How long to wait between two looks. Default 1000. */
+  /** Milliseconds between two rounds. Default 1000. */
   every_ms?: number;
-  /** Called after each look, with why connections may have been missed. */
+  /** Receives, after each round, the reasons why connections may have been missed. */
   on_look?: (unseen: readonly string[]) => void;
   /**
-   * Called with a line for people when something fails that may succeed a moment later (a host short of memory or
-   * descriptors), and when that has passed. It is tried again at the next look.
+   * Receives a line of text for people when an error occurs that may pass, such as a shortage of memory or descriptors,
+   * and when it has passed. The next round tries again.
    */
   on_trouble?: (text: string) => void;
 }
 
-/** What became of the selected connections. */
+/** The report of what `setKeepalive` did to each selected connection. */
 export interface KeepaliveReport {
   /** The version of this document's keys. */
   readonly schema: 1;
-  /** Tells the documents of the commands apart. */
+  /** The command that made this document. */
   readonly command: "keepalive";
-  /** Whether nothing was to be touched. */
+  /** `true` when nothing was to be touched. */
   readonly dry_run: boolean;
-  /** What was to be set, 0 standing for what each socket had; null when keepalive was to be turned off. */
+  /** The values to set, where 0 leaves the socket's own; null when keepalive was to be turned off. */
   readonly values: KeepaliveValues | null;
-  /** How many connections, and listeners, were selected: the sum of the counts that follow. */
+  /** Number of selected connections and listeners: the sum of the counts that follow. */
   matched: number;
-  /** On how many something was changed, and all of it reads back as wanted. */
+  /** Number of connections on which something was changed and everything reads back as wanted. */
   keepalive_set: number;
-  /** How many had what was wanted, or were left to their application. */
+  /** Number of connections that had the values already, or keep those of their application. */
   unchanged: number;
-  /** How many had ended by themselves. */
+  /** Number of connections that had ended by themselves. */
   already_gone: number;
-  /** How many were protected, or left alone on request. */
+  /** Number of connections that were left alone: subflows of other connections, and those not reached in time. */
   skipped: number;
-  /** No owner, denied, unsupported or failed: each connection says which, and why. */
+  /** Number of connections without an owner, denied, unsupported or failed. Each tells its outcome and reason. */
   failed: number;
-  /** In a dry run: on how many something would be changed. */
+  /** In a dry run: number of connections on which something would be changed. */
   would_act?: number;
-  /** Whether the caller ended it early. */
+  /** `true` when a signal, or the caller, ended the run early. */
   interrupted: boolean;
-  /** What broke when something was done already, so that it ended early; null when nothing did. */
+  /** The error that ended the run early, after something had been done already; null when there was none. */
   error: string | null;
-  /** How many processes this user may not look into. */
+  /** Number of processes whose descriptors this user may not read. */
   unreadable_processes: number;
-  /** Processes that did not answer, blocked in the kernel, and so were left out. */
+  /** The processes that were left out because they are blocked in the kernel. */
   unanswered: string[];
-  /** Why connections may have been missed: namespaces and processes that may not be looked into, each named. */
+  /**
+   * The reasons why connections may have been missed: each names a namespace or process that this user may not read.
+   */
   unseen: string[];
-  /** Milliseconds from beginning to end. */
+  /** Duration of the run in milliseconds. */
   elapsed_ms: number;
-  /** How much of that was spent on what. */
+  /** Duration of each phase in milliseconds. */
   phases_ms: Phases;
-  /** Each has what it was set to `before` and `after`, and which options the kernel `refused`. */
+  /** The connections, each with its settings `before` and `after`, and the options that the kernel `refused`. */
   connections: Connection[];
 }
 
-/** How often to look again for connections that appeared meanwhile, at most. */
-const MAX_ROUNDS = 5;
-/** How often to look again for the holder of one connection. */
-const MAX_OWNER_ATTEMPTS = 3;
-/** How long to work before the event loop gets to see whether a signal has come. */
-const SLICE_MS = 100;
-/** How often to look when nothing else is said. */
+/** Default of `every_ms`. */
 export const DEFAULT_EVERY_MS = 1000;
-/** A dump of many sockets may miss one, so it takes two to say that a connection is gone. */
-const MISSED_OFTEN = 2;
 
 /**
- * Sets keepalive on the selected connections from outside the programs that hold them, and reads it back. It needs to be
- * the same user as the owner, or CAP_SYS_PTRACE. A connection that has what is wanted is not touched. (Where the net_cls
- * or net_prio controllers of cgroups v1 are in use, the kernel tags a socket that is looked into as this process's.)
+ * Sets keepalive on the selected connections from outside the programs that hold them, and reads it back. The caller
+ * must be the same user as the owner, or have CAP_SYS_PTRACE. A connection that has the values already is not touched.
+ * (Where the net_cls or net_prio controllers of cgroups v1 are in use, the kernel tags a duplicated socket as this
+ * process's.)
  *
  * @example Notice within 30 seconds when a database is gone
  * ```ts
  * import { setKeepalive } from "@tcphup/tcphup";
  *
- * const report = await setKeepalive({ dst: "192.0.2.10", dport: 5432 }, { values: { idle_s: 20, interval_s: 5, count: 2 } });
- * for (const { before, after } of report.connections) console.log(before, after);
+ * const report = await setKeepalive({ dst: "192.0.2.10", dport: 5432 }, { values: { idle_s: 20, interval_s: 5, count: 2
+ * } }); for (const { before, after } of report.connections) console.log(before, after);
  * ```
  *
- * @returns What became of each connection. One on which it could not be set is no error.
- * @throws {UsageError} When the selection is empty, malformed, or names something that is not there; when a value is out of
- * the kernel's range.
- * @throws {Unsupported} Where the kernel cannot list sockets.
+ * @returns The outcome of each connection. A connection on which keepalive could not be set is not an error.
+ * @throws {UsageError} When the selection is empty, malformed, or names something that is not there; when a value is
+ * out of the kernel's range.
+ * @throws {Unsupported} When the kernel cannot list sockets.
  */
 export async function setKeepalive(selection: Selection, options: SetKeepaliveOptions = {}): Promise<KeepaliveReport> {
   const setter = new Setter(selection, options);
@@ -148,11 +144,11 @@ export async function setKeepalive(selection: Selection, options: SetKeepaliveOp
 }
 
 /**
- * Sets keepalive on the selected connections and on those that are opened later, until `signal` ends it. It looks for new
- * ones every so often, so a connection may live for that long without. Each is set once: what its application does to it
- * afterwards stays.
+ * Sets keepalive on the selected connections and on those that are opened later, until `signal` is aborted. A new
+ * connection may be without keepalive for up to `every_ms`. Each connection is set once: changes by its application
+ * stay.
  *
- * @example Keep everything to a service supervised
+ * @example Set keepalive on all connections to a network, as they are opened
  * ```ts
  * import { watchKeepalive } from "@tcphup/tcphup";
  *
@@ -176,9 +172,10 @@ export async function* watchKeepalive(
   }
 }
 
-/** Outcomes that nobody who watches waits for: nothing has changed, and nothing was to. */
-const NO_NEWS: readonly (Outcome | null)[] = [null, "unchanged", "skipped", "already-gone"];
+/** The outcomes that watchKeepalive() does not yield: nothing was changed, and nothing had to be. */
+const NOT_YIELDED: readonly (Outcome | null)[] = [null, "unchanged", "skipped", "already-gone"];
 
+/** One run, or one watch, over the connections of a selection. */
 class Setter {
   readonly #options: WatchKeepaliveOptions;
   readonly #desired: DesiredKeepalive;
@@ -187,13 +184,13 @@ class Setter {
   readonly #pidfds: PidfdCache;
   readonly #timer = new PhaseTimer();
   readonly #past = pastWork();
-  /** Whether to leave what is not yet accepted for a later look. */
+  /** `true` for a watch: connections that are not yet accepted are left for a later round. */
   readonly #isWatching: boolean;
-  /** Those that are done with, by identity, and the look in which each was seen last. */
+  /** The connections that are done, by identity, each with the last round that saw it. */
   readonly #done = new Map<string, number>();
-  /** Those whose holder has to be looked for again, and how often it was. */
+  /** The connections whose owners have to be looked up again, with the number of vain attempts. */
   readonly #retryOwners = new Map<string, { connection: Connection; ownerAttempts: number }>();
-  #looks = 0;
+  #rounds = 0;
   #sliceEnd = 0;
   readonly #transientErrors: TransientErrors;
 
@@ -214,7 +211,7 @@ class Setter {
     let unseen: string[] = [];
     try {
       for (let round = 1; round <= MAX_ROUNDS && mode === MODE.work; round++) {
-        const found = this.#look();
+        const found = this.#nextRound();
         if (found.length === 0) break;
         for (const connection of found) known.set(identityOf(connection), connection);
         if (!this.#options.dry_run) recordFound(found);
@@ -245,23 +242,24 @@ class Setter {
     const { every_ms = DEFAULT_EVERY_MS, on_look, signal } = this.#options;
     while (!this.#interrupted) {
       const start = performance.now();
-      for (const connection of this.#tolerate(() => this.#look()) ?? []) {
+      for (const connection of this.#tolerate(() => this.#nextRound()) ?? []) {
         await this.#yieldToSignals();
         if (this.#interrupted) return;
-        // What is as wanted now may have been set by an attempt that failed when it read that back.
+        // A retried connection whose values are as wanted may have been set by an attempt that failed at reading them
+        // back.
         const isRetried = typeof this.#retryOwners.get(identityOf(connection))?.connection.error === "string";
         this.#tolerate(() => this.#set(connection));
-        if (isRetried ? connection.outcome !== null : !NO_NEWS.includes(connection.outcome)) yield connection;
+        if (isRetried ? connection.outcome !== null : !NOT_YIELDED.includes(connection.outcome)) yield connection;
       }
       const unseen = this.#tolerate(() => this.#finder.incomplete);
       this.#transientErrors.endAttempt();
       if (unseen) on_look?.(unseen);
-      // Whoever opens connections as fast as he can gets half of a processor's time at the most.
+      // The pause is as long as the work, so that a flood of new connections takes at most half of a processor.
       await sleep(Math.max(every_ms, performance.now() - start), signal);
     }
   }
 
-  /** What comes of some work; undefined where it failed and the next look may make that good. */
+  /** Returns the result of `work`; undefined after a transient error. */
   #tolerate<T>(work: () => T): T | undefined {
     try {
       return work();
@@ -270,34 +268,34 @@ class Setter {
     }
   }
 
-  /** The connections that are to be set now: new ones, and those whose holder has to be looked for again. */
-  #look(): Connection[] {
+  /** Returns the connections to set in this round: new ones, and those whose owners had to be looked up again. */
+  #nextRound(): Connection[] {
     const found = this.#timer.time("select", () => this.#select());
     if (found.length === 0) return found;
     const options = { exhaustive: this.#options.dry_run, known: this.#finder.owners };
     const held = found.filter(({ outcome }) => outcome === null);
     this.#timer.time("resolve", () => this.#resolver.resolve(held, options));
-    // A number may be another process's by now.
+    // A process id may be another process's by now.
     this.#pidfds.close();
     return found;
   }
 
   #select(): Connection[] {
-    const look = this.#looks + 1;
+    const round = this.#rounds + 1;
     const sought = new Map(this.#retryOwners);
     const isDone = (identity: string) => {
       if (!this.#done.has(identity)) return false;
-      this.#done.set(identity, look);
+      this.#done.set(identity, round);
       return true;
     };
-    const listed = look === 1 ? this.#finder.find() : this.#finder.findNew(isDone);
-    this.#looks = look;
+    const listed = round === 1 ? this.#finder.find() : this.#finder.findNew(isDone);
+    this.#rounds = round;
     const found = listed.filter((connection) => {
       const identity = identityOf(connection);
       sought.delete(identity);
       return !isDone(identity) && !(this.#isWatching && mayBeAccepted(connection));
     });
-    this.#forget();
+    this.#forgetGone();
     for (const [identity, { connection }] of sought) {
       this.#retryOwners.delete(identity);
       setOutcome(connection, "already-gone", ENDED);
@@ -306,10 +304,10 @@ class Setter {
     return found;
   }
 
-  /** Lets go of those that are gone. */
-  #forget(): void {
-    for (const [identity, look] of this.#done) {
-      if (look <= this.#looks - MISSED_OFTEN) this.#done.delete(identity);
+  /** Forgets the connections that are gone. */
+  #forgetGone(): void {
+    for (const [identity, round] of this.#done) {
+      if (round <= this.#rounds - DUMPS_BEFORE_GONE) this.#done.delete(identity);
     }
   }
 
@@ -321,7 +319,7 @@ class Setter {
     }
   }
 
-  /** Leaves the outcome null where the holder has to be looked for again. */
+  /** Sets keepalive on a connection. Leaves its outcome null when its owners have to be looked up again. */
   #set(connection: Connection): void {
     if (connection.outcome !== null) return;
     connection.before = connection.after = null;
@@ -330,7 +328,7 @@ class Setter {
     const identity = identityOf(connection);
     if (connection.outcome === null) return this.#retryOwner(identity, connection);
     this.#retryOwners.delete(identity);
-    this.#done.set(identity, this.#looks);
+    this.#done.set(identity, this.#rounds);
   }
 
   #attempt(connection: Connection): void {
@@ -353,7 +351,7 @@ class Setter {
     this.#putOff(connection, reason);
   }
 
-  /** Has the connection tried again. */
+  /** Leaves the connection for another attempt. */
   #putOff(connection: Connection, reason: string): void {
     connection.error = reason;
     this.#transientErrors.note(reason);
@@ -361,7 +359,7 @@ class Setter {
 
   #setChangeOutcome(connection: Connection, change: Change): void {
     const { after, refused, unmet, keptByApplication } = change;
-    // An earlier attempt has perhaps set some of it.
+    // An earlier attempt may have set some of the values.
     const before = this.#retryOwners.get(identityOf(connection))?.connection.before ?? change.before;
     Object.assign(connection, { before, after, refused });
     recordChange(connection, { before, after, refused });
@@ -376,7 +374,7 @@ class Setter {
     else setOutcome(connection, "keepalive-set", refusal);
   }
 
-  /** Has the holder looked for again, unless that was in vain often enough. */
+  /** Has the owners of a connection looked up again, unless the attempts are used up. */
   #retryOwner(identity: string, connection: Connection): void {
     const ownerAttempts = (this.#retryOwners.get(identity)?.ownerAttempts ?? 0) + 1;
     const mayPass = this.#isWatching && connection.error !== null;
@@ -384,11 +382,11 @@ class Setter {
       return void this.#retryOwners.set(identity, { connection, ownerAttempts });
     }
     this.#retryOwners.delete(identity);
-    this.#done.set(identity, this.#looks);
+    this.#done.set(identity, this.#rounds);
     explainNoOwner(connection, this.#resolver.unreadable);
   }
 
-  /** Lets the event loop deliver a signal now and then. */
+  /** Gives the event loop its turn every `SLICE_MS`, so that signals are delivered. */
   async #yieldToSignals(): Promise<void> {
     if (performance.now() < this.#sliceEnd) return;
     if (this.#sliceEnd !== 0) await host.yieldToEvents();
@@ -439,12 +437,12 @@ function isClosing({ state }: Connection): boolean {
   return (stateMask(state) & CLOSING) !== 0;
 }
 
-/** Whether no application holds the connection any more. */
+/** Tells whether the application has closed the connection. */
 function isAbandoned(connection: Connection): boolean {
   return connection.inode === 0 && isClosing(connection);
 }
 
-/** Whether no application holds the connection yet. */
+/** Tells whether the application may yet accept the connection. */
 function mayBeAccepted(connection: Connection): boolean {
   return connection.inode === 0 && !isClosing(connection);
 }
@@ -455,7 +453,7 @@ function refusedText(refused: readonly RefusedOption[]): string {
 
 const NO_EFFECT = "the kernel took what it did not set";
 
-/** Says what a socket is set to now where it is not as wanted: `keepalive is on, idle 7200 seconds`. */
+/** Words the settings of a socket that are not as wanted: `keepalive is on, idle 7200 seconds`. */
 function stateText(after: KeepaliveSettings, unmet: Change["unmet"]): string {
   const values = unmet.filter((name) => name !== "enabled").map((name) => {
     const { label, unit } = KEEPALIVE_FIELDS[name];

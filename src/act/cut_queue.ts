@@ -1,5 +1,6 @@
 // The queue of connections to cut. It keeps their order, the pacing and, where asked for, waits for idle connections.
 
+import { SLICE_MS } from "../../ffi/sleep.ts";
 import { type Disconnector, ENDED, setOutcome } from "./disconnect.ts";
 import type { Escalation } from "./escalation.ts";
 import { type Connection, identityOf } from "../model/connection.ts";
@@ -41,8 +42,6 @@ export interface CutStages {
   readonly timer: PhaseTimer;
 }
 
-/** Milliseconds of work after which the event loop has its turn, so that signals are delivered. */
-const SLICE_MS = 100;
 /**
  * Bounds of the pause between two dumps that look for idle connections. A pause lasts `factor` times as long as a dump.
  */

@@ -9,14 +9,10 @@ import { foundBefore, recordFound } from "../front/journal.ts";
 import { ConnectionTable } from "./connection_table.ts";
 import { CLOSING, stateMask } from "../model/tcp_states.ts";
 import type { PhaseTimer } from "../report/report.ts";
-import type { Resolver } from "../resolve/resolver.ts";
-import type { Finder } from "../resolve/finder.ts";
+import { MAX_OWNER_ATTEMPTS, type Resolver } from "../resolve/resolver.ts";
+import { type Finder, MAX_ROUNDS } from "../resolve/finder.ts";
 import { Session } from "../resolve/session.ts";
 
-/** The most rounds that look for connections which appeared meanwhile. */
-const MAX_ROUNDS = 5;
-/** The most attempts to find an owner of one connection. */
-const MAX_OWNER_ATTEMPTS = 3;
 /** Default of `repeat.every_ms`: milliseconds from one round to the next. */
 export const DEFAULT_EVERY_MS = 500;
 

@@ -1,5 +1,5 @@
-// What matches now, and who holds it, where the selection is about that: the selector, composed with the filters that look at
-// processes and into sockets.
+// What matches now, and who holds it, where the selection is about that: the selector, composed with the filters that
+// look at processes and into sockets.
 
 import type { Connection, Owner } from "../model/connection.ts";
 import type { CompiledSelection } from "../select/criteria.ts";
@@ -7,6 +7,9 @@ import { type RowPredicate, Selector } from "../select/selector.ts";
 import type { Wanted } from "./find_owners.ts";
 import { HolderFilter } from "./holder_filter.ts";
 import { KeepaliveFilter } from "./keepalive_filter.ts";
+
+/** The most rounds of a run that looks again for connections which appeared meanwhile. */
+export const MAX_ROUNDS = 5;
 
 /** Looks for the connections of a target, as often as it is asked to. */
 export class Finder {
@@ -51,8 +54,8 @@ export class Finder {
   }
 
   /**
-   * Those of the connections that match now that are news to the caller, as `Selector.selectNew` has it. When the caller knows
-   * them all, nobody looks who holds what.
+   * Those of the connections that match now that are news to the caller, as `Selector.selectNew` has it. When the
+   * caller knows them all, nobody looks who holds what.
    */
   findNew(isKnown: (cookie: string) => boolean): Connection[] {
     const connections = this.selector.selectNew(isKnown);

@@ -3,6 +3,9 @@
 import type { Connection, Owner } from "../model/connection.ts";
 import { findOwners } from "./find_owners.ts";
 
+/** The most attempts to find an owner of one connection. */
+export const MAX_OWNER_ATTEMPTS = 3;
+
 /** How to look for owners. */
 export interface ResolveOptions {
   /** Find every holder; else stop when every connection has one. */

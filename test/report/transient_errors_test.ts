@@ -7,7 +7,7 @@ import { isTransient, Unsupported } from "../../src/model/errors.ts";
 
 const [EPERM, ENFILE, EMFILE, ENOBUFS] = [1, 23, 24, 105];
 
-Deno.test("what a host is short of isTransientErrno; what it forbids or lacks does not", () => {
+Deno.test("a shortage passes; what the kernel forbids or lacks does not", () => {
   for (const errno of [ENFILE, EMFILE, ENOBUFS]) assertEquals(isTransient(new SyscallError("openat", errno)), true);
   assertEquals(isTransient(new Unsupported("The list changes too fast", { passing: true })), true);
   for (
