@@ -37,7 +37,7 @@ function withoutColor(line: string): string {
   return line.replace(/\x1b\[\d*m/g, "");
 }
 
-/** The elements of one line of a terminal, in which green is the only colour: one for each cell of a table. */
+/** The elements of one line of a terminal, in which green is the only color: one for each cell of a table. */
 function* textElements(line: string, y: number): Generator<string> {
   let [column, good] = [0, false];
   // deno-lint-ignore no-control-regex

@@ -158,7 +158,7 @@ systemTest("progress is shown on a terminal while it takes time, and taken away"
   assert(output.includes(`${CLEAR_LINE}State `), JSON.stringify(output));
 });
 
-systemTest("NO_COLOR takes colour away and leaves progress; TERM=dumb takes both", [], async (netns) => {
+systemTest("NO_COLOR takes color away and leaves progress; TERM=dumb takes both", [], async (netns) => {
   await Scene.make(netns, { count: 4 });
   const kept = [...TCPHUP, "127.0.0.2", `${KEPT_PORT}`, "--over", "1500ms", "--color=auto"];
   const plain = Terminal.start(netns, kept, { env: { TERM: "xterm", NO_COLOR: "1" } });

@@ -43,7 +43,7 @@ systemTest("a table with state, both ends, owner and outcome, and a summary", []
     assertMatch(row!, /hung[- ]up/);
   }
   assertMatch(run.stdout + run.stderr, /hung up on 3 (of 3 )?connections/);
-  assert(!run.stdout.includes(ESCAPE), "no colour in a pipe");
+  assert(!run.stdout.includes(ESCAPE), "no color in a pipe");
 });
 
 systemTest("the summary names what failed, and why", [], async (netns) => {
@@ -252,11 +252,11 @@ systemTest("what cannot be written to standard output is a failure, when all is 
   await scene.assertHungUp();
 });
 
-systemTest("colour on a terminal only, and not with NO_COLOR", ["script"], async (netns) => {
+systemTest("color on a terminal only, and not with NO_COLOR", ["script"], async (netns) => {
   await Scene.make(netns);
-  const coloured = await onTerminal(netns, ["127.0.0.2", `${KEPT_PORT}`], { TERM: "xterm" });
-  assertExit(coloured, 0);
-  assert(coloured.stdout.includes(ESCAPE), "there is colour");
+  const colored = await onTerminal(netns, ["127.0.0.2", `${KEPT_PORT}`], { TERM: "xterm" });
+  assertExit(colored, 0);
+  assert(colored.stdout.includes(ESCAPE), "there is color");
   const plain = await onTerminal(netns, ["127.0.0.2", `${DOOMED_PORT}`], { TERM: "xterm", NO_COLOR: "1" });
   assertExit(plain, 0);
   assert(!plain.stdout.includes(ESCAPE), `there is none: ${JSON.stringify(plain.stdout)}`);

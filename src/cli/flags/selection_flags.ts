@@ -133,7 +133,7 @@ const CRITERIA: readonly Criterion[] = [
     help: "whose data is retransmitted and not acknowledged: the peer seems dead",
     more:
       "tcpi_unacked or idiag_wqueue is above 0, and tcpi_retransmits above 0 or tcpi_probes above 1 (a peer that is alive " +
-      "but has no room answers window probes). A SYN counts too. MPTCP does not tell.",
+      "but has no room answers window probes). A SYN counts too. MPTCP connections do not show it.",
     group: "Selection by history",
   },
   {
@@ -184,9 +184,8 @@ const MISSING_OK: Flag = {
 const NOT: Flag = {
   name: "not",
   help: "invert the selection flag that follows",
-  more:
-    "--not --dst A --not --user B leaves out connections to A, and those of B. Something else has to select: any, at " +
-    "least.",
+  more: "--not --dst A --not --user B leaves out connections to A, and those of B. Something else has to select " +
+    "connections, such as the word any.",
   group: "Selection",
   commands: SELECTING,
 };

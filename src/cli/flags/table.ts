@@ -125,8 +125,8 @@ export const FLAGS: readonly Flag[] = [
     value: "CALLS",
     help: "the calls at which a socket gets the values: connect,listen (the default), socket",
     more:
-      "A socket has the values before the call proceeds. With socket, tcphup makes it in the program's place, so that it " +
-      "has them before the program sees it.",
+      "A socket has the values before the call proceeds. With socket, tcphup creates the socket for the program, which " +
+      "receives it with the values set.",
     group: "Launching",
     commands: ["run"],
   },
@@ -232,7 +232,7 @@ export const FLAGS: readonly Flag[] = [
     name: "wait",
     value: "TIME",
     bare: ["s"],
-    help: "wait up to this long until they are gone, and report what lingers",
+    help: "wait up to this long until all are gone, and report what lingers",
     group: "Hanging up",
     commands: ["hup"],
   },
@@ -249,9 +249,9 @@ export const FLAGS: readonly Flag[] = [
     bare: ["s"],
     help: "after this time, destroy what is still there, and what has no owner",
     more: "Destroying sends a RST. It uses SOCK_DESTROY (CAP_NET_ADMIN, CONFIG_INET_DIAG_DESTROY) or, without that, " +
-      "connect(AF_UNSPEC) on a duplicate of an owner's descriptor. There is none where the program has closed the " +
-      "connection meanwhile: hup warns before it begins when that could happen. What its program has closed is also " +
-      "left alone where SOCK_DESTROY would stop its timers (before Linux 6.11).",
+      "connect(AF_UNSPEC) on a duplicate of an owner's descriptor. Without SOCK_DESTROY, nothing destroys a connection " +
+      "that its program has closed: hup warns before it begins when that could happen. Before Linux 6.11, " +
+      "SOCK_DESTROY would stop the timers of such a connection, so it is left alone.",
     group: "Hanging up",
     commands: ["hup"],
   },
@@ -266,8 +266,8 @@ export const FLAGS: readonly Flag[] = [
     value: "N/s",
     help: "cut at most N per second; N/m is per minute, N/h per hour",
     more:
-      "Connections that appear meanwhile are taken for the clients' new ones and left alone, except with --for. The " +
-      "same holds for --over and --when-idle.",
+      "Connections that appear meanwhile are left alone, since they are probably the clients' new ones; --for cuts them " +
+      "too. The same holds for --over and --when-idle.",
     group: "Pacing",
     commands: ["hup"],
   },
@@ -388,7 +388,7 @@ export const FLAGS: readonly Flag[] = [
   {
     name: "quiet",
     short: "q",
-    help: "print only errors, and what --json asks for",
+    help: "print only errors, and JSON where it is asked for",
     group: "Output",
     commands: SELECTING,
   },

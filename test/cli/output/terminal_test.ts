@@ -64,7 +64,7 @@ Deno.test("a line that leaves has neither foreign escapes nor, where there is no
   assertEquals(forStream(`${style("bad", "denied\x1b[0m")}: 🦕\n`, 1), "denied\\x1b[0m: 🦕\\x0a");
 });
 
-Deno.test("a complaint is shortened between characters: half of one would be the mark of a colour", () => {
+Deno.test("a warning is shortened between characters: half of one would be a color mark", () => {
   for (const text of ["🐈".repeat(600), `a${"🐈".repeat(600)}`]) {
     const short = shorten(text);
     assert(short.length <= 1000 && short.includes(" … "), short);

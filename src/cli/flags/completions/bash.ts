@@ -31,8 +31,8 @@ const SOURCES: Record<Source, string> = {
 export function bashCompletions(): string {
   return `# bash completions for tcphup, made by "tcphup completions bash"
 
-# Offers those lines of its input that begin with $1, each behind $2. They come from other processes in part, so they are
-# not given to compgen -W, which would expand them.
+# Offers the lines of its input that begin with $1, each after the prefix $2. Some come from other processes: compgen -W
+# would expand them.
 _tcphup_offer() {
   local line
   while read -r line; do
@@ -42,7 +42,7 @@ _tcphup_offer() {
   done
 }
 
-# Completes the program behind --, with its own completions where bash-completion is there.
+# Completes the program after --, with its own completions where bash-completion is installed.
 _tcphup_program() {
   local i=1
   while [[ \${COMP_WORDS[i]} != -- ]]; do i=$((i + 1)); done
@@ -56,7 +56,7 @@ _tcphup_program() {
 ${allOffers().map(offerFunction).join("\n\n")}
 
 _tcphup() {
-  # Readline breaks words at = and :, which are part of ours.
+  # Readline breaks words at = and :, which occur within words of tcphup.
   local line=$COMP_LINE piece words=()
   for piece in "\${COMP_WORDS[@]:0:COMP_CWORD+1}"; do
     if [[ \${#words[@]} -eq 0 || $line == [[:space:]]* ]]; then words+=("$piece"); else words[-1]+=$piece; fi

@@ -32,8 +32,8 @@ export function fishCompletions(): string {
 
 ${allOffers().map(offerFunction).join("\n\n")}
 
-# Prints where the cursor is: the command that was named, "--" if that has come, and how many words there have been besides
-# that are not flags, a line each.
+# Prints the place of the cursor, a line each: the command if named, "--" if typed, and the number of operands before the
+# cursor.
 function _tcphup_place
     set -l command ''
     set -l dashes ''
@@ -58,26 +58,26 @@ function _tcphup_place
     printf '%s\\n' "$command" "$dashes" $operands
 end
 
-# Whether no command has been named yet, and one could be.
+# Succeeds where a command can be named.
 function _tcphup_unnamed
     set -l place (_tcphup_place)
     test -z "$place[1]$place[2]" -a "$place[3]" = 0
 end
 
-# Whether what is typed belongs to one of these commands.
+# Succeeds within one of these commands.
 function _tcphup_in
     set -l place (_tcphup_place)
     test -n "$place[1]"; or set place[1] hup
     contains -- $place[1] $argv
 end
 
-# Whether it is a command's operand of this number, from 0.
+# Succeeds at an operand of a command, counted from 0.
 function _tcphup_at -a command operand
     set -l place (_tcphup_place)
     _tcphup_in $command; and test $place[3] = $operand
 end
 
-# Whether it is the program that a command runs, or an argument of it.
+# Succeeds at the program that a command runs, and at its arguments.
 function _tcphup_behind -a command
     set -l place (_tcphup_place)
     _tcphup_in $command; and test -n "$place[2]"

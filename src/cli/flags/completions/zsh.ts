@@ -41,7 +41,7 @@ ${COMMANDS.map((command) => `    ${quote(`${command}:${escape(MANUALS[command].s
   _describe command commands
 }
 
-# Where no command is named, DEST may stand: what is meant then is hup.
+# Without a command, hup is meant and DEST may follow.
 _tcphup_command_or_dest() {
   _alternative 'commands:command:_tcphup_command' 'operands:DEST:_tcphup_dest'
 }
@@ -68,7 +68,7 @@ ${COMMANDS.map(commandCase).join("\n")}
   esac
 }
 
-# As a file of $fpath it is read as the function itself when it is first called; else it is sourced.
+# A file of $fpath is the function itself, read at its first call; elsewhere the script is sourced.
 if [[ $zsh_eval_context[-1] == loadautofunc ]]; then _tcphup "$@"; else compdef _tcphup tcphup; fi
 `;
 }

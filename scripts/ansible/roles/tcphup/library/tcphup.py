@@ -128,7 +128,7 @@ options:
   stalled:
     description:
       - "Whose data is retransmitted and not acknowledged: the peer seems dead."
-      - "Tcpi_unacked or idiag_wqueue is above 0, and tcpi_retransmits above 0 or tcpi_probes above 1 (a peer that is alive but has no room answers window probes). A SYN counts too. MPTCP does not tell."
+      - "Tcpi_unacked or idiag_wqueue is above 0, and tcpi_retransmits above 0 or tcpi_probes above 1 (a peer that is alive but has no room answers window probes). A SYN counts too. MPTCP connections do not show it."
     type: bool
     default: false
   close_wait:
@@ -253,7 +253,7 @@ options:
     default: false
   wait:
     description:
-      - "Wait up to this long until they are gone, and report what lingers."
+      - "Wait up to this long until all are gone, and report what lingers."
       - "With I(command=hup)."
     type: raw
   verify:
@@ -266,7 +266,7 @@ options:
   destroy_after:
     description:
       - "After this time, destroy what is still there, and what has no owner."
-      - "Destroying sends a RST. It uses SOCK_DESTROY (CAP_NET_ADMIN, CONFIG_INET_DIAG_DESTROY) or, without that, connect(AF_UNSPEC) on a duplicate of an owner's descriptor. There is none where the program has closed the connection meanwhile: hup warns before it begins when that could happen. What its program has closed is also left alone where SOCK_DESTROY would stop its timers (before Linux 6.11)."
+      - "Destroying sends a RST. It uses SOCK_DESTROY (CAP_NET_ADMIN, CONFIG_INET_DIAG_DESTROY) or, without that, connect(AF_UNSPEC) on a duplicate of an owner's descriptor. Without SOCK_DESTROY, nothing destroys a connection that its program has closed: hup warns before it begins when that could happen. Before Linux 6.11, SOCK_DESTROY would stop the timers of such a connection, so it is left alone."
       - "With I(command=hup)."
     type: raw
   destroy:
@@ -278,7 +278,7 @@ options:
   rate:
     description:
       - "Cut at most N per second; N/m is per minute, N/h per hour."
-      - "Connections that appear meanwhile are taken for the clients' new ones and left alone, except with --for. The same holds for --over and --when-idle."
+      - "Connections that appear meanwhile are left alone, since they are probably the clients' new ones; --for cuts them too. The same holds for --over and --when-idle."
       - "With I(command=hup)."
     type: raw
   over:
