@@ -1,4 +1,4 @@
-// A file of addresses, one a line: the dead pods of a night.
+// Reads a file of addresses, one a line, such as a list of dead pods.
 
 import { readFile } from "../../ffi/files.ts";
 import { isSyscallError } from "../../ffi/errno.ts";
@@ -8,16 +8,15 @@ import { parseDestination, parseNetwork, refuseAddressWithPort } from "./destina
 import { any, type Filter, NOTHING, type Side } from "./filter.ts";
 import type { Names } from "./names.ts";
 
-/** All of them, or some of one interface: that has to be said where it is seen. */
+/** Matches `any` and zones. Both select so much that they have to stand on the command line, where they are seen. */
 const NOT_ONE = /^any$|^\*$|%/;
 
-/** A million addresses weigh as much. What is larger is no list, and /dev/zero has no end. */
+/** The size of a million addresses. A larger file is no list, and /dev/zero has no end. */
 const MAX_BYTES = 16 * 1024 * 1024;
 
 /**
- * The connections whose address on `side` is on one of the lines of a file: addresses, prefixes or host names; a `#`
- * and what follows it is a comment, an empty line nothing. `-` is standard input. A file without addresses selects
- * nothing.
+ * Returns a filter for connections whose address on `side` is on a line of a file: addresses, prefixes or host names. A `#`
+ * starts a comment, and empty lines are ignored. `-` is standard input. A file without addresses selects nothing.
  *
  * @throws {UsageError} For a file that cannot be read, or is too large, and for lines that are no address, by number.
  */
@@ -40,7 +39,7 @@ function readList(path: string): Uint8Array {
   }
 }
 
-/** The same for a text; `source` is what messages call it. */
+/** Parses the text of such a file. Messages call the file `source`. */
 export function parseAddressList(text: string, source: string, side: Side, names: Names): Filter {
   const prefixes: Prefix[] = [];
   const others: Filter[] = [];
@@ -74,7 +73,7 @@ function networkIn(address: string, line: number, source: string): Prefix | null
   }
 }
 
-/** The lines are not shown: who may run tcphup as root, and no more, is not to read other files with it. */
+/** Names lines by number only. A user who may run nothing but tcphup as root must not read other files with it. */
 function notAddresses([first, ...others]: readonly number[], source: string): UsageError {
   const more = others.length > 0 ? ` and ${others.length} more` : "";
   return new UsageError(

@@ -1,11 +1,11 @@
-// A few prefixes that hold everything that many hold, for where only a few can be afforded.
+// Aggregates many prefixes into few that hold at least the same addresses.
 
 import { maskWords, type Prefix, type Words } from "../model/address.ts";
 import { isIPv4Prefix } from "./prefix_set.ts";
 
 /**
- * At most `limit` prefixes (of each family) that hold every address of `prefixes`, and as few others as cutting the
- * sorted list at its widest gaps can do.
+ * Returns at most `limit` prefixes of each family that hold every address of `prefixes`. The sorted list is cut at its
+ * widest gaps, so that few other addresses are in them.
  */
 export function aggregatePrefixes(prefixes: readonly Prefix[], limit: number): Prefix[] {
   const ipv4 = prefixes.filter(isIPv4Prefix);
@@ -19,15 +19,15 @@ export function aggregatePrefixes(prefixes: readonly Prefix[], limit: number): P
 /** Prefixes of one family in ascending order. */
 interface Sorted {
   readonly size: number;
-  /** The length of the longest prefix that holds the ones at `i` and `j`. */
+  /** Returns the length of the longest prefix that holds the prefixes at `i` and `j`. */
   commonLength(i: number, j: number): number;
-  /** That of the shortest one from `i` to before `j`. */
+  /** Returns the length of the shortest prefix from `i` to before `j`. */
   shortest(i: number, j: number): number;
-  /** The first `length` bits of the one at `i`. */
+  /** Returns the first `length` bits of the prefix at `i`. */
   start(i: number, length: number): Prefix;
 }
 
-/** As numbers, which are sorted and compared many times faster than objects. */
+/** Prefixes as numbers, which are sorted and compared many times faster than objects. */
 class SortedIPv4 implements Sorted {
   readonly #words: Uint32Array;
   readonly #lengths: Uint8Array;
@@ -95,13 +95,13 @@ function coverSorted(sorted: Sorted, limit: number): Prefix[] {
   const cuts = widestGaps(sorted, limit - 1);
   const groups = [0, ...cuts].map((from, i) => supernet(sorted, from, cuts[i] ?? sorted.size));
   const whole = supernet(sorted, 0, sorted.size);
-  // Many conditions that let through most of what one would are worth less than the one.
+  // Many conditions cost more than one, and here would hardly let fewer sockets through.
   return share(groups, whole) > 0.5 ? [whole] : groups;
 }
 
 /**
- * Where to cut: behind the `count` neighbours with the shortest common start, in ascending order. The shorter it is, the
- * more a prefix over both of them would hold besides.
+ * Returns where to cut, in ascending order: between the `count` pairs of neighbours with the shortest common start. The
+ * shorter the common start, the more other addresses a prefix over both neighbours would hold.
  */
 function widestGaps(sorted: Sorted, count: number): number[] {
   const lengths = new Uint8Array(sorted.size);
@@ -117,13 +117,13 @@ function widestGaps(sorted: Sorted, count: number): number[] {
   return cuts;
 }
 
-/** How much of `whole` the prefixes hold, 1 for all of it (more where they overlap). */
+/** Returns the share of `whole` that the prefixes hold: 1 for all of it, more when they overlap. */
 function share(prefixes: readonly Prefix[], whole: Prefix): number {
   return prefixes.reduce((sum, { length }) => sum + 2 ** (whole.length - length), 0);
 }
 
-/** The longest prefix that holds those from `from` to before `to`. */
+/** Returns the longest prefix that holds the prefixes from `from` to before `to`. */
 function supernet(sorted: Sorted, from: number, to: number): Prefix {
-  // Between the two ends there is nothing that begins otherwise than both do, but perhaps something shorter.
+  // In a sorted list every prefix between two others shares their common start, but may be shorter.
   return sorted.start(from, Math.min(sorted.commonLength(from, to - 1), sorted.shortest(from, to)));
 }

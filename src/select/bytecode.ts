@@ -26,20 +26,20 @@ import { aggregatePrefixes } from "./aggregate.ts";
 import { all, any, type Condition, EVERYTHING, type Filter, fold, not, NOTHING, type Side } from "./filter.ts";
 import { isIPv4Prefix } from "./prefix_set.ts";
 
-/** More prefixes than these cost the kernel more, on each socket, than sending a row costs: they are merged. */
+/** The most prefixes to compare with. More would cost the kernel more, on each socket, than sending a row. */
 const MAX_PREFIXES = 64;
 
-/** Longer code is not sent, for the same reason. The kernel itself would take 64 KiB. */
+/** The longest code to send, for the same reason. The kernel itself takes 64 KiB. */
 const MAX_BYTES = 4096;
 
 const IPV4_PREFIX: Prefix = { ...ipv4(0), length: 96 };
 
 /**
- * Code for INET_DIAG_REQ_BYTECODE that accepts at least the sockets that the filter matches; null where it would
- * accept every socket.
+ * Returns code for INET_DIAG_REQ_BYTECODE that accepts at least the sockets that the filter matches; null where the code
+ * would accept every socket.
  *
- * The kernel may refuse the code: with EPERM when the filter asks for a mark and the caller has no CAP_NET_ADMIN,
- * with EINVAL when the kernel is older than a condition. A dump without code then gives the same selection.
+ * The kernel may refuse the code: with EPERM when the filter asks for a mark and the caller has no CAP_NET_ADMIN, with
+ * EINVAL when the kernel is older than a condition. A dump without code then gives the same selection.
  */
 export function compileBytecode(filter: Filter): Uint8Array | null {
   const relaxed = relax(filter);
@@ -52,14 +52,14 @@ function isConstant(filter: Filter, op: "all" | "any"): boolean {
 }
 
 /**
- * A filter that matches whatever `filter` matches, has only conditions that the kernel can decide, each as its
- * bytecode decides it, has `not` only before those, and compiles to at most MAX_BYTES.
+ * Returns a filter that matches at least what `filter` matches. It has only conditions that the kernel decides, `not` only
+ * before those, and compiles to at most MAX_BYTES.
  */
 function relax(filter: Filter): Filter {
   return fold<Filter>(filter, relaxCondition, (op, terms) => op === "all" ? relaxAll(terms) : relaxAny(terms));
 }
 
-/** The last terms of an `all` may be left out: it then matches more. */
+/** Drops terms of an `all` that make the code too long. The filter then matches more. */
 function relaxAll(terms: readonly Filter[]): Filter {
   const kept: Filter[] = [];
   let bytes = 0;
@@ -73,7 +73,7 @@ function relaxAll(terms: readonly Filter[]): Filter {
   return kept.length === 1 ? kept[0] : { op: "all", terms: kept };
 }
 
-/** An `any` can only be left out as a whole. */
+/** Replaces an `any` whose code is too long by EVERYTHING: without one of its terms it would match less. */
 function relaxAny(terms: readonly Filter[]): Filter {
   const kept = terms.flatMap((term) => term.op === "any" ? term.terms : [term]);
   if (kept.some((term) => isConstant(term, "all"))) return EVERYTHING;
@@ -90,7 +90,7 @@ function relaxCondition(condition: Condition, negated: boolean): Filter {
     case "idle":
     case "stalled":
     case "transparent":
-      // No operation asks for these. The request itself has a mask of states.
+      // The bytecode has no operation for these. The request has a mask of states of its own.
       return EVERYTHING;
     default:
       return negated ? not(condition) : condition;
@@ -106,8 +106,8 @@ function relaxAddress(side: Side, prefixes: readonly Prefix[], negated: boolean)
 }
 
 /**
- * One prefix, as the kernel has to be asked for it: to the kernel a v4-mapped address lies in ::/0 and in other
- * prefixes whose bits fit it, to the matcher it does not.
+ * Returns the condition on one prefix for the kernel. To the kernel a v4-mapped address lies in ::/0 and in other prefixes
+ * whose bits fit it; to the matcher it does not.
  */
 function hostCondition(side: Side, prefix: Prefix, negated: boolean): Filter {
   const condition: Filter = { op: "address", side, prefixes: [prefix] };
@@ -128,14 +128,14 @@ function codeLength(filter: Filter): number {
 }
 
 /**
- * Code under construction, from its end to its start: so the places to jump to are known when the jump is written.
- * A place is counted in bytes before the end, as the kernel's audit counts; the end itself is 0.
+ * Code under construction. It is written from its end to its start, so that the target of a jump is known when the jump is
+ * written. A target is a number of bytes before the end, as the kernel's audit counts; the end itself is 0.
  */
 class Code {
   readonly #ops: Uint8Array[] = [];
   length = 0;
 
-  /** Code that goes on to what is there already when the filter holds, and to `otherwise` when not. */
+  /** Prepends code that continues with the present code when the filter holds, and at `otherwise` when not. */
   prepend(filter: Filter, otherwise: number): this {
     switch (filter.op) {
       case "all":
@@ -182,7 +182,7 @@ class Code {
   }
 }
 
-/** Operations that must all hold. */
+/** Returns the operations of a condition, which must all hold. */
 function encodeCondition(condition: Condition): Uint8Array[] {
   switch (condition.op) {
     case "address": {

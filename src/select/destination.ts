@@ -1,4 +1,4 @@
-// DEST and PORT, as they are typed on the command line.
+// Parses DEST and PORT of the command line.
 
 import {
   type Address,
@@ -20,15 +20,18 @@ export type IpVersion = 4 | 6;
 
 const FORMS = "expected an IPv4 or IPv6 address, a prefix such as 10.0.0.0/8, a host name, or any";
 
-/** RFC 1123, and the underscore that DNS has too. What is none is not asked for: it may be the text of a secret file. */
+/**
+ * A host name of RFC 1123, with the underscore of DNS. Other text is never sent to a resolver: it may come from a secret
+ * file.
+ */
 const HOST_NAME = /^(?=.{1,254}$)[\w-]{1,63}(?:\.[\w-]{1,63})*\.?$/;
 
-/** Whether a text can only have been meant as an address: no host name looks like it. */
+/** Whether a text can only be meant as an address, because no host name looks like it. */
 function looksNumeric(text: string): boolean {
   return text.includes(":") || text.includes("/") || /^[\d.]+$/.test(text);
 }
 
-/** The addresses of one version. */
+/** Whether an address is of this version of IP. */
 function isVersion(version: IpVersion | undefined, address: Address): boolean {
   return version === undefined || isIPv4(address) === (version === 4);
 }
@@ -36,25 +39,25 @@ function isVersion(version: IpVersion | undefined, address: Address): boolean {
 /** All IPv4 addresses: ::ffff:0:0/96. */
 const IPV4: Prefix = { words: [0, 0, 0xffff, 0], length: 96 };
 
-/** Connections over one version of IP; v4-mapped ones are IPv4. */
+/** Returns a filter for connections over one version of IP. V4-mapped addresses are IPv4. */
 export function versionFilter(version: IpVersion): Filter {
   const four: Filter = { op: "address", side: "dst", prefixes: [IPV4] };
   return version === 4 ? four : { op: "not", term: four };
 }
 
-/** Whether DEST says that every address is meant. */
+/** Whether DEST means every address. */
 export function isAnyAddress(text: string): boolean {
   return text === "any" || text === "*";
 }
 
-/** Whether PORT says that every port is meant. */
+/** Whether PORT means every port. */
 export function isAnyPort(text: string): boolean {
   return text === "0" || text === "any" || text === "*";
 }
 
 /**
- * The connections whose address on `side` is what `text` says: an IPv4 or IPv6 address (in brackets or not, with a
- * zone as in `fe80::1%eth0`), a prefix, a host name (every address it has), or `any`.
+ * Returns a filter for connections whose address on `side` is `text`: an IPv4 or IPv6 address (in brackets or not, with a
+ * zone as in `fe80::1%eth0`), a prefix, a host name (each of its addresses), or `any`.
  *
  * @throws {UsageError}
  */
@@ -71,7 +74,7 @@ export function parseDestination(text: string, side: Side, names: Names, version
   return { op: "all", terms: [filter, { op: "interface", index: names.interfaceIndex(zone) }] };
 }
 
-/** @throws {UsageError} For an address that reads like one with a port. */
+/** Refuses an address that reads like an address with a port. @throws {UsageError} */
 export function refuseAddressWithPort(text: string): void {
   const suggestion = suggestAddressWithPort(text);
   if (suggestion !== null) throw new UsageError(`"${text}" is an address without a port: expected ${suggestion}`);
@@ -80,8 +83,8 @@ export function refuseAddressWithPort(text: string): void {
 /**
  * Reads an address or a prefix; null for neither.
  *
- * @throws {UsageError} For a prefix with bits set beyond its length: whether the one address is meant or the whole network
- * decides what is cut. The language of ss(8), in which both are the network, does not go through here.
+ * @throws {UsageError} For a prefix with bits set beyond its length. It could mean one address or the whole network, and
+ * that decides which connections are cut. Filters of ss(8), where it means the network, are parsed by ss/operands.ts.
  */
 export function parseNetwork(text: string): Prefix | null {
   const prefix = parsePrefix(text);
@@ -109,8 +112,8 @@ function split(text: string, separator: string): [string, string | undefined] {
 }
 
 /**
- * The connections whose port on `side` is what `text` says: a number, a range such as `8000-8100`, a service name; `0`
- * and `any` are every port.
+ * Returns a filter for connections whose port on `side` is `text`: a number, a range such as `8000-8100`, or a service
+ * name. `0` and `any` mean every port.
  *
  * @throws {UsageError}
  */

@@ -8,7 +8,7 @@ import { compileMatcher, type Matcher } from "./matcher.ts";
 import { isIPv4Prefix } from "./prefix_set.ts";
 import { ALL_STATES } from "../model/tcp_states.ts";
 
-/** What to dump, and which of the rows are selected. */
+/** A dump, and the matchers that select from its rows. */
 export interface DumpPlan {
   /** AF_INET, AF_INET6 or both. */
   readonly families: readonly number[];
@@ -17,23 +17,26 @@ export interface DumpPlan {
   /** INET_DIAG_REQ_BYTECODE, or null for none. */
   readonly bytecode: Uint8Array | null;
   /**
-   * What to send instead when the kernel refuses `bytecode` (EINVAL, EPERM): it selects the same, from more rows. It
-   * is not always null, since `autobound` can be decided by nothing but bytecode.
+   * Sent instead when the kernel refuses `bytecode` (EINVAL, EPERM). It selects the same sockets from more rows. It is not
+   * always null, since only bytecode can decide `autobound`.
    */
   readonly fallback: Uint8Array | null;
   readonly matches: Matcher;
-  /** The same for rows of MPTCP connections. */
+  /** Matches rows of MPTCP connections. */
   readonly matchesMptcp: Matcher;
 }
 
-/** The queries whose selected rows are the sockets in one of `states` that the filter matches, each socket once. None where nothing can match. */
+/**
+ * Returns the dumps that together select each socket in one of `states` that the filter matches, once. No dump when nothing
+ * can match.
+ */
 export function planDumps(filter: Filter, states: number = ALL_STATES): DumpPlan[] {
   return splitAutobound(filter).map(({ asked, rest }) => {
     const matches = compileMatcher(rest);
     return {
       families: familiesOf(rest),
       states: states & statesOf(rest),
-      // What comes first is never left out.
+      // compileBytecode() never drops the first term.
       bytecode: compileBytecode(all([asked, rest])),
       fallback: compileBytecode(asked),
       matches,
@@ -48,8 +51,8 @@ export function asksForInfo(filter: Filter): boolean {
 }
 
 /**
- * A filter with `autobound` in it is two: one over the sockets of which that is true, one over the others. `asked`
- * has to be decided by the kernel, `rest` can be decided from rows.
+ * Splits a filter that mentions `autobound` in two: one over the sockets that are autobound, one over the others. The
+ * kernel has to decide `asked`; rows can decide `rest`.
  */
 function splitAutobound(filter: Filter): { asked: Filter; rest: Filter }[] {
   if (!mentions(filter, "autobound")) return [{ asked: EVERYTHING, rest: filter }];
@@ -71,14 +74,14 @@ function assumeAutobound(filter: Filter, assumed: boolean): Filter {
   );
 }
 
-/** Whether a condition of this kind occurs in the filter: `mark`, for one, needs CAP_NET_ADMIN. */
+/** Whether a condition of this kind occurs in the filter. */
 export function mentions(filter: Filter, op: Condition["op"]): boolean {
   return fold(filter, (condition) => condition.op === op, (_, terms) => terms.includes(true));
 }
 
 /**
- * The families of sockets among which there can be a match. An IPv4 address has both: AF_INET6 sockets carry IPv4
- * with v4-mapped addresses.
+ * Returns the families of sockets that can match. An IPv4 address can match in both: AF_INET6 sockets carry IPv4 with
+ * v4-mapped addresses.
  */
 export function familiesOf(filter: Filter): number[] {
   const mask = bound(filter, 0b11, (condition, negated) => {
@@ -94,7 +97,7 @@ function holdsAllIPv4(prefix: Prefix): boolean {
   return isIPv4Prefix(prefix) && prefix.length === 96;
 }
 
-/** The mask of the states in which there can be a match. */
+/** Returns the mask of the states in which sockets can match. */
 export function statesOf(filter: Filter): number {
   return bound(filter, ALL_STATES, (condition, negated) => {
     if (condition.op !== "state") return ALL_STATES;
@@ -102,7 +105,7 @@ export function statesOf(filter: Filter): number {
   });
 }
 
-/** A set, as a mask, that holds every possible match of a filter, from such sets for its conditions. */
+/** Returns a set, as a mask, that holds every possible match of a filter, made of such sets for its conditions. */
 function bound(filter: Filter, all: number, condition: (condition: Condition, negated: boolean) => number): number {
   return fold(
     filter,

@@ -1,5 +1,6 @@
-// Which sockets: an expression over what the kernel says of one. Made from DEST and PORT, from flags or from ss(8)'s
-// filter language (parse.ts); compiled to the kernel's bytecode (bytecode.ts) and to a function (matcher.ts).
+// A filter over sockets: an expression over the properties that the kernel lists. It is made from DEST and PORT, from flags
+// or from ss(8)'s filter language (ss/parser.ts), and compiled to the kernel's bytecode (bytecode.ts) and to a function
+// (matcher.ts).
 
 import type { Prefix } from "../model/address.ts";
 
@@ -19,8 +20,8 @@ export type Condition =
   /** The inode number of the cgroup v2 directory that the socket was created in. */
   | { readonly op: "cgroup"; readonly id: bigint }
   /**
-   * No bind(2) chose the local port: so for most connect()ed sockets and for every accept()ed one. Only the kernel's
-   * bytecode can tell (INET_DIAG_BC_AUTO), no row says it: see `queries` in query.ts.
+   * No bind(2) chose the local port, as for most connect()ed sockets and every accept()ed one. Only the kernel's bytecode
+   * can tell (INET_DIAG_BC_AUTO); no row does. See `planDumps`.
    */
   | { readonly op: "autobound" }
   | { readonly op: "uid"; readonly uid: number }
@@ -45,15 +46,15 @@ export const EVERYTHING: Filter = { op: "all", terms: [] };
 /** The filter that matches no socket. */
 export const NOTHING: Filter = { op: "any", terms: [] };
 
-/** The filter that matches what every one of `terms` matches. */
+/** Returns the filter that matches a socket when every one of `terms` does. */
 export function all(terms: readonly Filter[]): Filter {
   const flat = terms.flatMap((term) => term.op === "all" ? term.terms : [term]);
   return flat.length === 1 ? flat[0] : { op: "all", terms: flat };
 }
 
 /**
- * The filter that matches what at least one of `terms` matches. Addresses of one side become one condition, since a
- * set of thousands is asked as fast as a single one.
+ * Returns the filter that matches a socket when at least one of `terms` does. The addresses of a side become one condition,
+ * since a set of thousands is as fast as one address.
  */
 export function any(terms: readonly Filter[]): Filter {
   const flat = terms.flatMap((term) => term.op === "any" ? term.terms : [term]);
@@ -70,14 +71,14 @@ function mergeAddresses(side: Side, conditions: readonly { readonly prefixes: re
   return { op: "address", side, prefixes: conditions.flatMap(({ prefixes }) => prefixes) };
 }
 
-/** The filter that matches what `term` does not. */
+/** Returns the filter that matches a socket when `term` does not. */
 export function not(term: Filter): Filter {
   return { op: "not", term };
 }
 
 /**
- * Walks a filter with every `not` pushed down to the conditions (De Morgan), so that who interprets one has to think
- * about negation only there. `combine` gets what the terms of an `all` or an `any` came to.
+ * Walks a filter with every `not` pushed down to the conditions (De Morgan), so that negation matters only there. `combine`
+ * gets the results for the terms of an `all` or an `any`.
  */
 export function fold<T>(
   filter: Filter,

@@ -1,12 +1,12 @@
-// What was meant by a DEST or a PORT that is none. Nothing of it is ever carried out: it only ends a message.
+// Suggests what a mistyped DEST or PORT may mean. A suggestion only ends a message; it is never carried out.
 
 import { parsePrefix } from "../model/address.ts";
 import type { Side } from "./filter.ts";
 
-/** The end of a message about a text that is no address: what was meant by it; null when nobody can tell. */
+/** Returns the end of a message about a text that is no address: a suggestion; null when there is none. */
 export function suggestAddress(text: string, side: Side): string | null {
   if (/^[^\s,]+(,[^\s,]+)+$/.test(text)) return `did you mean ${flags(side, text.split(","))}?`;
-  // Not 0: with "any" it would be everything.
+  // 0 is no suggestion: with "any" it would select everything.
   if (/^[1-9]\d{0,4}$/.test(text) && Number(text) <= 65535) return `did you mean ${atPort(side, null, text)}?`;
   const [host, port] = withPort(text);
   if (host !== undefined && isHost(host)) return `did you mean ${atPort(side, host, port)}?`;
@@ -14,7 +14,7 @@ export function suggestAddress(text: string, side: Side): string | null {
   return ascii === null ? null : `a name with other letters is asked for in ASCII: did you mean "${ascii}"?`;
 }
 
-/** The end of a message about a text that is no port; null when nobody can tell. */
+/** Returns the end of a message about a text that is no port: a suggestion; null when there is none. */
 export function suggestPort(text: string, side: Side): string | null {
   const flag = side === "dst" ? "--dport" : "--sport";
   if (/^[\w-]+(,[\w-]+)+$/.test(text)) {
@@ -26,9 +26,9 @@ export function suggestPort(text: string, side: Side): string | null {
   return port === undefined ? null : `did you mean "${port}"?`;
 }
 
-/** What was meant by an address that reads like one with a port: `::1:443`; null for every other. */
+/** Returns a suggestion for an address that reads like one with a port, such as `::1:443`; null for other text. */
 export function suggestAddressWithPort(text: string): string | null {
-  // Nobody has such addresses (RFC 4291, 2.5.5.1). Behind other prefixes the last group is as likely an address's own.
+  // No host has such an address (RFC 4291, 2.5.5.1). After other prefixes the last group is likely part of the address.
   const [, host, port] = /^(::[\da-f]{1,4}):(\d{1,4})$/i.exec(text) ?? [];
   return host === undefined ? null : `"${host} ${port}" for port ${port} of ${host}, or [${text}] for that address`;
 }
@@ -43,7 +43,7 @@ function atPort(side: Side, host: string | null, port: string | undefined): stri
   return port ? `"${host} ${port}", or --dst ${host} --dport ${port}` : `"${host}"`;
 }
 
-/** `host:port`, or a URL, as the two words. */
+/** Splits `host:port`, or a URL, into host and port. */
 function withPort(text: string): [host?: string, port?: string] {
   const [, scheme, urlHost, urlPort] =
     /^([a-z][a-z\d+.-]*):\/\/(?:[^@/]*@)?(\[[^\]]*\]|[^:/?#]+)(?::(\d+))?/i.exec(text) ?? [];
@@ -62,7 +62,7 @@ function isHost(text: string): boolean {
   return parsePrefix(text) !== null || (/^\w([\w.-]*\w)?$/.test(text) && !/^[\d.]+$/.test(text));
 }
 
-/** The ASCII form (punycode, RFC 5891) of an internationalised name; null for what is none. */
+/** Returns the ASCII form (punycode, RFC 5891) of an internationalised name; null for other text. */
 function asciiOf(text: string): string | null {
   if (/^[!-~]*$/.test(text) || !/^[\p{L}\p{M}\p{N}.-]+$/u.test(text)) return null;
   const url = URL.canParse(`http://${text}`) ? new URL(`http://${text}`) : null;

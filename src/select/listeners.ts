@@ -1,5 +1,5 @@
-// Which listening sockets a selection of connections means. A listener has this host's end alone, so only what a selection
-// says of that end, and of who holds it, can choose among listeners.
+// Selects listening sockets. A listener has this host's end alone, so that only conditions on that end, and on the
+// processes that hold it, can choose among listeners.
 
 import type { Prefix } from "../model/address.ts";
 import { CONNECTED, stateMask } from "../model/tcp_states.ts";
@@ -12,10 +12,9 @@ import { type CompiledSelection, compileSelection, restrictStates, type Selectio
 const LISTEN = stateMask("LISTEN");
 
 /**
- * Works out which sockets a selection means that can be set up for the time to come: connections and, where they are
- * asked for, listeners.
+ * Compiles a selection of connections and, when `listeners` is true, of listening sockets.
  *
- * @throws {UsageError} As `compileSelection`; and when listeners are asked for and it says something of peers.
+ * @throws {UsageError} As `compileSelection`; and when `listeners` is true and the selection has a condition on peers.
  */
 export function compileWithListeners(selection: Selection, listeners: boolean): CompiledSelection {
   const states = listeners ? CONNECTED | LISTEN : CONNECTED;
@@ -32,9 +31,9 @@ export function compileWithListeners(selection: Selection, listeners: boolean): 
 }
 
 /**
- * Checks that a filter says nothing of what a listener does not have.
+ * Checks that a filter has no condition on a property that listeners lack.
  *
- * @throws {UsageError} When it does.
+ * @throws {UsageError} When it has one.
  */
 export function requireLocal(filter: Filter): void {
   const beyond = fold(filter, isBeyondListeners, (_, terms) => terms.includes(true));
@@ -53,7 +52,7 @@ function isBeyondListeners(condition: Condition): boolean {
       return condition.side === "dst";
     case "idle":
     case "stalled":
-    // --src-gone: the wildcard address of most listeners is no address of this host's either.
+    // This condition is part of --src-gone. Most listeners have the wildcard address, which is no address of this host.
     case "transparent":
       return true;
     default:
@@ -61,7 +60,7 @@ function isBeyondListeners(condition: Condition): boolean {
   }
 }
 
-/** The condition that -4 and -6 make: a listener's peer, 0.0.0.0 or ::, is of the listener's version of IP. */
+/** Recognises the condition of -4 and -6. It suits listeners: their peer, 0.0.0.0 or ::, has their version of IP. */
 function isAllOfIPv4(prefix: Prefix): boolean {
   return isIPv4Prefix(prefix) && prefix.length === 96;
 }

@@ -1,5 +1,5 @@
-// Whether a filter matches a row of a dump. This is the authority: the kernel's own filter (bytecode.ts) only saves
-// rows from being sent.
+// Compiles a filter into a function over rows of a dump. The function decides; the kernel's own filter (bytecode.ts) only
+// saves rows from being sent.
 
 import {
   INET_DIAG_CGROUP_ID,
@@ -14,18 +14,18 @@ import type { TcpInfo } from "../model/connection.ts";
 import { type Condition, type Filter, fold } from "./filter.ts";
 import { PrefixSet } from "./prefix_set.ts";
 
-/** Whether a row is selected. */
+/** Decides whether a row is selected. */
 export type Matcher = (row: InetDiagMsg) => boolean;
 
-/** What a row is of: the INET_DIAG_INFO of an MPTCP connection is another struct. */
+/** The protocol of a row. INET_DIAG_INFO of an MPTCP connection is another struct. */
 export type Protocol = "tcp" | "mptcp";
 
 /**
- * A function that decides whether `filter` matches a row.
+ * Returns a function that decides whether `filter` matches a row.
  *
- * What a row does not say is matched neither by a condition nor by its negation, since a row must not be acted upon
- * for what is not known of it: marks without CAP_NET_ADMIN, marks, cgroups and tcp_info of sockets that are not full
- * ones (TIME-WAIT and SYN-RECV), `autobound` always, and of MPTCP connections whether they are stalled.
+ * Neither a condition nor its negation matches a property that the row lacks, so that no connection is cut for what is not
+ * known of it. Rows may lack marks without CAP_NET_ADMIN, marks, cgroups and tcp_info of sockets that are not full ones
+ * (TIME-WAIT and SYN-RECV), `autobound` always, and for MPTCP connections whether they are stalled.
  */
 export function compileMatcher(filter: Filter, protocol: Protocol = "tcp"): Matcher {
   return fold<Matcher>(
@@ -119,8 +119,8 @@ function matchCondition(condition: Condition, negated: boolean, protocol: Protoc
 const TRANSPARENT = 1 << 5;
 
 /**
- * The state that was asked for. Of a TCP socket that is bound, and neither listens nor connects, the kernel says CLOSE; it
- * lists it when asked for BOUND_INACTIVE, which is since Linux 6.8, and no other that is closed.
+ * Returns the state that the dump asked for. The kernel gives the state CLOSE to a TCP socket that is bound, and neither
+ * listens nor connects. Since Linux 6.8 it lists such sockets for BOUND_INACTIVE, and no other closed ones.
  */
 function stateOf(row: InetDiagMsg, protocol: Protocol): number {
   return protocol === "tcp" && row.state === STATES["UNCONN"] ? STATES["BOUND-INACTIVE"] : row.state;
@@ -131,7 +131,7 @@ function tcpInfoOf(row: InetDiagMsg): TcpInfo | null {
   return info && decodeTcpInfo(info);
 }
 
-/** null where there is no saying: before a connection is established its times mean nothing. */
+/** Returns the idle time; null before a connection is established, when its times mean nothing. */
 function idleTimeOf(row: InetDiagMsg, protocol: Protocol): number | null {
   if (row.state === STATES["SYN-SENT"]) return null;
   const info = row.attribute(INET_DIAG_INFO);
@@ -140,8 +140,8 @@ function idleTimeOf(row: InetDiagMsg, protocol: Protocol): number | null {
 }
 
 /**
- * Whether something waits for the peer's acknowledgement (tcpi_unacked, idiag_wqueue), and it was sent again by the
- * retransmission timer (tcpi_retransmits) or, where the peer's window is closed, more than one window probe has not been
+ * Whether data waits for the peer's acknowledgement (tcpi_unacked, idiag_wqueue), and was sent again by the retransmission
+ * timer (tcpi_retransmits) or, where the peer's window is closed, more than one window probe has not been
  * answered (tcpi_probes). A peer that is slow but alive answers probes, and acknowledgements end retransmission.
  */
 export function isStalled({ unacked, retransmits, probes }: TcpInfo, wqueue: number): boolean {

@@ -1,5 +1,5 @@
-// What this host makes of a name: getaddrinfo(3) for hosts and services, if_nametoindex(3) for interfaces, getpwnam(3) for
-// users, the mount of cgroup v2 for cgroups.
+// Names that only this host can resolve: getaddrinfo(3) for hosts and services, if_nametoindex(3) for interfaces,
+// getpwnam(3) for users, the mount of cgroup v2 for cgroups.
 
 import { isSyscallError } from "../../ffi/errno.ts";
 import { readTextFile } from "../../ffi/files.ts";
@@ -11,40 +11,40 @@ import { cgroupMounts } from "../linux/proc/mountinfo.ts";
 import type { Address } from "../model/address.ts";
 import { Unsupported, UsageError } from "../model/errors.ts";
 
-/** Looks names up. Parsers are given one, so that tests need no resolver. */
+/** Resolves names. Parsers get it as an argument, so that tests need no resolver. */
 export interface Names {
-  /** All addresses of a host. @throws {UsageError} When it has none. */
+  /** Returns all addresses of a host. @throws {UsageError} When the host has none. */
   addresses(host: string): Address[];
-  /** The port of a TCP service. @throws {UsageError} When there is no such service. */
+  /** Returns the port of a TCP service. @throws {UsageError} When there is no such service. */
   port(service: string): number;
-  /** The index of a network interface. @throws {UsageError} When there is no such interface. */
+  /** Returns the index of a network interface. @throws {UsageError} When there is no such interface. */
   interfaceIndex(name: string): number;
 }
 
-/** What a filter may refer to, and only this host knows. */
+/** Resolves the names that a filter of ss(8) may contain. */
 export interface FilterNames extends Names {
-  /** The inode number of a cgroup v2 directory. @throws {UsageError} When there is no such cgroup. */
+  /** Returns the inode number of a cgroup v2 directory. @throws {UsageError} When there is no such cgroup. */
   cgroupId(path: string): bigint;
   /**
-   * The ports of which the kernel chooses one for a socket that has none: net.ipv4.ip_local_port_range.
+   * Returns the range of ports that the kernel binds sockets to by itself: net.ipv4.ip_local_port_range.
    *
    * @throws {Unsupported} Where /proc/sys does not show them.
    */
   localPorts(): { readonly from: number; readonly to: number };
 }
 
-/** There is no such name. Any other failure may be a passing one. */
+/** The codes for a name that does not exist. Other failures may be transient. */
 const UNKNOWN = ["EAI_NONAME", "EAI_NODATA"];
 
-/** All that a selection may refer to. */
+/** Resolves all names that a selection may contain. */
 export interface SystemNames extends FilterNames {
-  /** The number of a user. @throws {UsageError} When there is no such user. */
+  /** Returns the number of a user. @throws {UsageError} When there is no such user. */
   uid(user: string): number;
 }
 
-/** The port of a service; null when there is no such service. */
+/** Returns the port of a service; null when there is no such service. */
 function servicePort(name: string): number | null {
-  // getaddrinfo(3) takes a number for a port, with blanks or a sign before it, and of a greater one the lower 16 bits.
+  // getaddrinfo(3) takes numbers too, with blanks or a sign before them, and keeps the lower 16 bits of a greater one.
   if (/^\s*[+-]?\d*$/.test(name)) return null;
   try {
     return sockaddrPort(getaddrinfo(null, name)[0]);
@@ -54,7 +54,7 @@ function servicePort(name: string): number | null {
   }
 }
 
-/** The names that this host knows. Those of interfaces are the ones of the network namespace that the thread is in. */
+/** Resolves names on this host. Interfaces are looked up in the network namespace that the thread is in. */
 export const systemNames: SystemNames = {
   addresses(host) {
     try {
@@ -118,17 +118,17 @@ export const systemNames: SystemNames = {
   },
 };
 
-/** The index of no interface: the kernel's are positive numbers of an int. */
+/** An index that no interface has: the kernel's are positive ints. */
 const NO_INTERFACE = 0xffffffff;
 
-/** Looks names up again and again, in whichever namespace the thread is in then. */
+/** Resolves names in several network namespaces. Names that do not depend on the namespace are resolved once. */
 export class NamesByNetns implements SystemNames {
-  /** Whether something was asked that may have another answer in another namespace. */
+  /** Whether a name was resolved that may mean something else in another namespace. */
   local = false;
   readonly #names: SystemNames;
   readonly #lenient: boolean;
   readonly #answers = new Map<string, unknown>();
-  /** Interfaces that have not been there so far, and what is to be said of them. */
+  /** Interfaces that no namespace has had so far, each with its error. */
   readonly #missing = new Map<string, UsageError>();
   readonly #present = new Set<string>();
 
@@ -166,14 +166,16 @@ export class NamesByNetns implements SystemNames {
       this.#present.add(name);
       return index;
     } catch (error) {
-      // A number is an index, which only the reader of the number knows.
+      // A number may be an index, which readDevice() decides.
       if (!this.#lenient || !(error instanceof UsageError) || /^\d+$/.test(name)) throw error;
       this.#missing.set(name, error);
       return NO_INTERFACE;
     }
   }
 
-  /** To be called when every namespace has been asked. @throws {UsageError} For an interface that none of them has. */
+  /**
+   * Checks, after all namespaces, that each interface was in one of them. @throws {UsageError} For an interface in none.
+   */
   verify(): void {
     for (const [name, error] of this.#missing) {
       if (!this.#present.has(name)) throw error;

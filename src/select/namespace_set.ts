@@ -1,4 +1,4 @@
-// Where connections are looked for: one network namespace, several by name, or all that there are.
+// The network namespaces of a selection: the one that tcphup runs in, several by name, or all.
 
 import { canTransfer } from "../../ffi/aio.ts";
 import { IPPROTO_TCP } from "../../ffi/socket.ts";
@@ -15,43 +15,42 @@ import { type DumpRequest, SockDiag } from "../linux/netlink/sock_diag.ts";
 import { openSockDiag, openSockDiagNonblocking } from "../linux/netlink/socket.ts";
 import { Unsupported, UsageError } from "../model/errors.ts";
 
-/** How much of a container's id is shown, as docker(1) does. */
+/** The digits of a container's id that are shown, as docker(1) does. */
 const SHOWN_ID = 12;
 
-/** How many namespaces are asked at once, at the most: each takes a descriptor, and memory for what it answers. */
+/** The most namespaces that are dumped at once. Each takes a descriptor, and memory for its answers. */
 const AT_ONCE = 256;
-/** The part of all descriptors that may go into that. */
+/** The share of RLIMIT_NOFILE that dumps at once may use. */
 const SHARE = 1 / 4;
-/** How many it takes for that to be faster than asking one after the other. */
+/** With fewer namespaces than these, one dump after the other is as fast. */
 const WORTH_IT = 3;
 
-/** The network namespaces of a selection. sock_diag is spoken to in one of them at a time. */
+/** The network namespaces of a selection. A socket to sock_diag is open in one of them at a time. */
 export class NamespaceSet {
   readonly #selected: readonly string[] | undefined;
   readonly #excluded: readonly string[];
   readonly #pids: () => readonly number[];
   readonly #diag = new SockDiag(() => this.#inside(this.#current, openSockDiag));
-  /** Those that were asked for and may not be entered, each by a name or by a process in it. */
+  /** Selected namespaces that may not be entered, each by its name or by a process in it. */
   readonly #forbidden = new Set<string>();
-  /** Whether all were asked for at the last look, and not all processes were there to be seen. */
+  /** Whether all namespaces are selected, and /proc hid processes at the last look. */
   #missesProcesses = false;
   readonly #names = new Map<number, string>();
   #current = ownNetns();
-  /** Those that were found at the last look. */
+  /** The namespaces of the last look. */
   #found: readonly Netns[] = [this.#current];
-  /** Those that were ever found, by inode number. */
+  /** All namespaces that were ever found, by inode number. */
   readonly #known = new Map<number, Netns>([[this.#current.ino, this.#current]]);
-  /** Those in which nobody lived any more when one of them was to be entered, since the last look. */
+  /** Namespaces that turned out to be gone since the last look. */
   readonly #gone = new Set<number>();
-  /** Those that were left out at the last look. */
+  /** The namespaces that were excluded at the last look. */
   #leftOut: ReadonlySet<number> = new Set();
   #hasLooked = false;
 
   /**
-   * @param selected What names the namespaces; undefined for the one that tcphup runs in.
-   * @param excluded What names those to be left out.
-   * @param pids The processes that there are.
-   * @throws {UsageError} When one of them is not there.
+   * @param selected Names of namespaces, as `findNetns` reads them; undefined for the one that tcphup runs in.
+   * @param excluded Names of the namespaces to leave out.
+   * @param pids Lists all processes.
    */
   constructor(selected: readonly string[] | undefined, excluded: readonly string[], pids: () => readonly number[]) {
     this.#selected = selected;
@@ -59,7 +58,7 @@ export class NamespaceSet {
     this.#pids = pids;
   }
 
-  /** Why connections may have been missed: namespaces that may not be entered, and those of hidden processes. */
+  /** The reasons why connections may have been missed: namespaces that may not be entered, and hidden processes. */
   get incomplete(): string[] {
     const hidden = "/proc hides processes, and with them the network namespaces that they live in (hidepid): ";
     return [
@@ -69,11 +68,11 @@ export class NamespaceSet {
   }
 
   /**
-   * Does work in one namespace after the other, as they are now: it is given the inode number, and the sock_diag of it. Comes
-   * back after the first namespace, this thread's own where that is one of them, and then after some at a time.
+   * Looks which namespaces there are now, and calls `work` with the inode number and the sock_diag of each. Yields after
+   * the first namespace, which is this thread's own when that is selected, and then after several at a time.
    *
-   * @param requests The dumps that it will ask for. Those of many namespaces are asked for at once.
-   * @throws {UsageError} For a namespace that is not there, the first time.
+   * @param requests The dumps that `work` will ask for. Those of several namespaces are started at once.
+   * @throws {UsageError} For a namespace that does not exist, at the first call.
    * @throws {Unsupported} When none of them may be entered.
    */
   *forEach(
@@ -96,7 +95,7 @@ export class NamespaceSet {
     if (entered === 0 && this.#forbidden.size > 0) throw new Unsupported(forbiddenText([...this.#forbidden]));
   }
 
-  /** Returns whether it could be done. */
+  /** Calls `work` in a namespace. Returns false when the namespace cannot be entered. */
   #work(netns: Netns, work: (netns: number, diag: Dumper) => void, pending: PendingDumps | undefined): boolean {
     try {
       const diag = this.#diagIn(netns);
@@ -109,7 +108,7 @@ export class NamespaceSet {
     }
   }
 
-  /** Asks namespaces, where there are several, for the dumps that their work will ask for. */
+  /** Starts the dumps of several namespaces, so that the kernel works on them in parallel. */
   #startDumps(
     namespaces: readonly Netns[],
     requests: (netns: number) => readonly DumpRequest[],
@@ -123,7 +122,7 @@ export class NamespaceSet {
         const [netlink, hasTcp] = inNetns(netns, () => [openSockDiagNonblocking(), mayHaveTcp()]);
         pending.set(netns, new PendingDumps(netlink, wanted, hasTcp));
       } catch (error) {
-        // Its turn comes again, and then it is noted.
+        // #work() enters the namespace again and records the failure.
         if (!(error instanceof NetnsError)) throw error;
       }
     }
@@ -133,7 +132,7 @@ export class NamespaceSet {
   #find(): readonly Netns[] {
     if (this.#selected === undefined && this.#excluded.length === 0) return this.#found;
     const pids = this.#pids();
-    // What was there at first may go later.
+    // A namespace that existed at the first look may end later without an error.
     const missing = this.#hasLooked ? () => {} : mustExist;
     const found = this.#selected
       ? findNetns(this.#selected, pids, missing)
@@ -144,18 +143,18 @@ export class NamespaceSet {
     this.#gone.clear();
     for (const name of found.forbidden) this.#forbidden.add(name);
     this.#missesProcesses = this.#selected !== undefined && this.#selected.includes("all") && !listsAllProcesses(pids);
-    // The process by which one was named may have ended.
+    // A namespace stays excluded when the process that named it has ended.
     const stillLeft = there.filter(({ ino }) => this.#leftOut.has(ino));
     const leftOut = this.#leftOut = new Set([...left, ...stillLeft].map(({ ino }) => ino));
     const namespaces = there.filter(({ ino }) => !leftOut.has(ino));
     for (const netns of namespaces) this.#known.set(netns.ino, netns);
-    // The number of one that has gone may be another's by now.
+    // The inode number of a namespace that has gone may be reused.
     const inos = new Set(namespaces.map(({ ino }) => ino));
     for (const ino of this.#names.keys()) if (!inos.has(ino)) this.#names.delete(ino);
     return this.#found = namespaces;
   }
 
-  /** Those of the last look to which nothing leads any more by which they were asked for, and in which others live on. */
+  /** Returns the namespaces of the last look that their names no longer lead to, and in which other processes live on. */
   #findLost(found: readonly Netns[], pids: readonly number[]): Netns[] {
     const inos = new Set(found.map(({ ino }) => ino));
     const lost = this.#found.filter(({ ino }) => !inos.has(ino));
@@ -164,9 +163,10 @@ export class NamespaceSet {
   }
 
   /**
-   * Does work inside a namespace, which is entered by way of another process where those by which it was found have ended.
+   * Calls `work` inside a namespace. When the processes that the namespace was found by have ended, it is entered through
+   * another process.
    *
-   * @throws {NotEntered}
+   * @throws {NetnsError} When the namespace cannot be entered.
    */
   #inside<T>(netns: Netns, work: () => T): T {
     try {
@@ -195,12 +195,12 @@ export class NamespaceSet {
     return this.#diag;
   }
 
-  /** sock_diag of the namespace that a connection is in. */
+  /** Returns sock_diag of the namespace that a connection is in. */
   diagOf({ netns }: Pick<Connection, "netns">): SockDiag {
     return this.#diagIn(this.#known.get(netns)!);
   }
 
-  /** Does work inside each namespace that was looked into last. Returns what came of it, by inode number. */
+  /** Calls `work` inside each namespace of the last look. Returns the results by inode number. */
   inEach<T>(work: () => T): Map<number, T> {
     const results = new Map<number, T>();
     for (const netns of this.#found) {
@@ -213,19 +213,19 @@ export class NamespaceSet {
     return results;
   }
 
-  /** Does work inside a namespace that was found. @throws {NotEntered} */
+  /** Calls `work` inside a namespace that was found. @throws {NetnsError} When it cannot be entered. */
   within<T>(netns: number, work: () => T): T {
     return this.#inside(this.#known.get(netns)!, work);
   }
 
-  /** Whether several were looked into last, so that it has to be said which one a connection is in. */
+  /** Whether the last look had several namespaces, so that a connection has to name its own. */
   get areSeveral(): boolean {
     return this.#found.length > 1;
   }
 
   /**
-   * What to call a namespace: the name that ip-netns(8) has for it; else the container that a process in it belongs to;
-   * else that process, as `PID/NAME`.
+   * Returns the name of a namespace: the one that ip-netns(8) shows, else the container of a process in it, else that
+   * process as `PID/NAME`.
    */
   nameOf(netns: number): string {
     let name = this.#names.get(netns);
@@ -238,19 +238,19 @@ export class NamespaceSet {
   }
 }
 
-/** Dumps of a namespace that were asked for, without those that are known to find nothing. */
+/** The dumps of one namespace that were started. Dumps that are known to find nothing are not among them. */
 class PendingDumps {
   readonly #dumps: ParallelDump;
   readonly #hasTcp: boolean;
 
   constructor(netlink: Descriptor, requests: readonly DumpRequest[], hasTcp: boolean) {
     this.#hasTcp = hasTcp;
-    // Without TCP sockets, what comes behind them in a list is not asked for.
+    // Without TCP sockets `listConnections` asks for nothing after the dumps of TCP.
     const end = hasTcp ? requests.length : requests.findIndex(({ protocol }) => protocol === IPPROTO_TCP);
     this.#dumps = new ParallelDump(netlink, requests.slice(0, end));
   }
 
-  /** Waits for them. What needs to be asked anew, `diag` is asked. */
+  /** Waits for the dumps. Dumps that have to be repeated are asked of `diag`. */
   collect(diag: Dumper): Dumper {
     return this.#dumps.collect(this.#hasTcp ? diag : new WithoutTcp(diag));
   }
@@ -268,7 +268,7 @@ function nameFor({ ino, name, pid, paths }: Netns): string {
 
 const SHOWN = 5;
 
-/** Says which namespaces may not be entered. */
+/** Returns a sentence that names the namespaces that may not be entered. */
 function forbiddenText(forbidden: readonly string[]): string {
   const more = forbidden.length > SHOWN ? ` and ${forbidden.length - SHOWN} more` : "";
   const some = forbidden.slice(0, SHOWN).join(", ") + more;

@@ -1,6 +1,6 @@
 // Dumps of several network namespaces at once. The kernel keeps the connections of all namespaces in one table and goes
-// through the whole of it for each dump, so that a dump of a small namespace takes as long as one of a large one. Asked for
-// ahead, they take turns on all processors, while this thread does something else.
+// through the whole of it for each dump, so that a dump of a small namespace takes as long as one of a large one. Dumps
+// that are started together run on all processors, while this thread does something else.
 
 import { type Transfer, Transfers } from "../../ffi/aio.ts";
 import { isSyscallError } from "../../ffi/errno.ts";
@@ -11,16 +11,16 @@ import { noteDump } from "../../ffi/progress.ts";
 import { extension, INET_DIAG_INFO, InetDiagMsg } from "../linux/netlink/inet_diag.ts";
 import { type DumpRequest, encodeDump, readSockets, type SockDiag } from "../linux/netlink/sock_diag.ts";
 
-/** What can list the sockets of a namespace. */
+/** Lists the sockets of a namespace. */
 export type Dumper = Pick<SockDiag, "dump">;
 
-/** The kernel sends no longer datagrams, and those only to a socket that has been read into so many bytes. */
+/** The longest datagram of a dump. The kernel sends datagrams of this length once a socket is read with such a buffer. */
 const BUFFER_SIZE = 32 * 1024;
 
-/** How many reads a dump is given ahead: with rows in it, its end comes in a datagram of its own. */
+/** The reads that are queued for a dump. NLMSG_DONE comes in a datagram of its own after one with rows. */
 const READS = { tcp: 3, mptcp: 2 } as const;
 
-/** Dumps of one namespace that the kernel is busy with, one after the other. */
+/** Dumps of one namespace that were started together. The kernel makes one after the other. */
 export class ParallelDump {
   readonly #netlink: Descriptor;
   readonly #requests: readonly DumpRequest[];
@@ -28,10 +28,10 @@ export class ParallelDump {
   readonly #transfers: Transfers;
 
   /**
-   * Asks for them.
+   * Starts the dumps.
    *
-   * @param netlink A netlink socket of the namespace, which is taken over. It must not block: a read for which there is
-   * nothing left is to fail.
+   * @param netlink A netlink socket of the namespace, which this object closes. It must not block: a queued read for which
+   * no datagram is left has to fail.
    */
   constructor(netlink: Descriptor, requests: readonly DumpRequest[]) {
     this.#netlink = netlink;
@@ -46,7 +46,7 @@ export class ParallelDump {
     this.#transfers = new Transfers(this.#steps);
   }
 
-  /** Waits for them. What needs to be asked anew, `diag` is asked. */
+  /** Waits for the dumps. Dumps that have to be repeated are asked of `diag`. */
   collect(diag: Dumper): DumpReplay {
     noteDump(this.#requests.some(({ extensions }) => (extensions & extension(INET_DIAG_INFO)) !== 0));
     const datagrams: Uint8Array[] = [];
@@ -55,12 +55,12 @@ export class ParallelDump {
       bytes = this.#transfers.bytes(i);
       if (kind === "read" && bytes !== null) datagrams.push(memory.subarray(0, bytes));
     });
-    // A long dump goes on from here: while it lasts, the kernel has refused those behind it.
+    // A long dump goes on from here. The kernel has refused the dumps behind it with EBUSY.
     if (bytes !== null) datagrams.push(...this.#rest());
     return new DumpReplay(this.#requests.map((request, i) => ({ request, sequence: sequenceOf(i), datagrams })), diag);
   }
 
-  /** What there is to read still. */
+  /** Reads the datagrams that the queued reads have left. */
   #rest(): Uint8Array[] {
     const datagrams: Uint8Array[] = [];
     try {
@@ -69,13 +69,13 @@ export class ParallelDump {
         datagrams.push(buffer.subarray(0, recv(this.#netlink, buffer, 0)));
       }
     } catch (error) {
-      // Whether it is whole, its last datagram says.
+      // DumpReplay sees from the last datagram whether the dump is complete.
       if (!isSyscallError(error)) throw error;
     }
     return datagrams;
   }
 
-  /** To be called when what was collected is no longer needed. */
+  /** Frees the buffers. Datagrams that were collected are invalid afterwards. */
   close(): void {
     this.#transfers.wait();
     this.#netlink.close();
@@ -83,12 +83,14 @@ export class ParallelDump {
   }
 }
 
-/** Each dump of a socket has a number of its own, so that a datagram that comes late is not taken for another's. */
+/**
+ * Returns a different sequence number for each dump of a socket, so that a late datagram is not taken for another dump's.
+ */
 function sequenceOf(i: number): number {
   return i + 1;
 }
 
-/** The messages of each request, by its place among those of its socket: many namespaces are asked the same. */
+/** The encoded messages of each request, by its index among those of a socket. Most namespaces share their requests. */
 const messages = new WeakMap<DumpRequest, Uint8Array[]>();
 
 function messageOf(request: DumpRequest, i: number): Uint8Array {
@@ -103,9 +105,9 @@ function inPlace(bytes: Uint8Array): Uint8Array {
   return memory;
 }
 
-/** Buffers that nobody uses. */
+/** Buffers that are not in use. */
 const free: Uint8Array[] = [];
-/** They are taken in pieces so large that the system gives memory for what is written to only. */
+/** Buffers are allocated in pieces so large that the kernel provides memory only for pages that are written to. */
 const PIECE = 128;
 
 function takeBuffer(): Uint8Array {
@@ -116,7 +118,7 @@ function takeBuffer(): Uint8Array {
   return free.pop()!;
 }
 
-/** A dump that was collected: what was asked, and the datagrams that came, those of other dumps among them. */
+/** A dump that was collected: the request and the datagrams that came. Datagrams of other dumps are among them. */
 export interface Collection {
   readonly request: DumpRequest;
   readonly sequence: number;
@@ -124,8 +126,8 @@ export interface Collection {
 }
 
 /**
- * A namespace of which some dumps have been collected; for all others it is asked anew, and for all that come after one of
- * TCP for which it was.
+ * Answers dumps from those that were collected. Other dumps go to the kernel; so do all dumps after one of TCP that had to
+ * be repeated.
  */
 export class DumpReplay implements Dumper {
   readonly #collections: Collection[];
@@ -138,7 +140,7 @@ export class DumpReplay implements Dumper {
     this.#diag = diag;
   }
 
-  /** As SockDiag has it: a dump that turns out to have been disturbed, or to have failed, is asked for anew. */
+  /** Dumps as SockDiag does. A collected dump that was disturbed, or has failed, is asked for again. */
   dump(request: DumpRequest, each: (row: InetDiagMsg) => void): void {
     const collection = this.#take(request);
     try {
@@ -146,18 +148,18 @@ export class DumpReplay implements Dumper {
     } catch (error) {
       if (!isSyscallError(error)) throw error;
     }
-    // What MPTCP connections there are is asked again after that.
+    // listConnections lists MPTCP connections again after TCP, and those must not be older than the repeated dump.
     if (collection && request.protocol === IPPROTO_TCP) this.#isAnew = true;
     this.#diag.dump(request, each);
   }
 
-  /** Each of several that are the same has its turn. */
+  /** Removes and returns the next collected dump of this request. */
   #take(request: DumpRequest): Collection | undefined {
     const index = this.#collections.findIndex((collection) => isSame(request, collection.request));
     return index < 0 ? undefined : this.#collections.splice(index, 1)[0];
   }
 
-  /** Returns whether the dump was whole. */
+  /** Returns whether the dump was complete and consistent. */
   #replay({ sequence, datagrams }: Collection, each: (row: InetDiagMsg) => void): boolean {
     let whole = true;
     for (const { buffer, byteOffset, length } of datagrams) {
@@ -169,7 +171,7 @@ export class DumpReplay implements Dumper {
   }
 }
 
-/** A namespace without TCP sockets, of which that is known. */
+/** A namespace that is known to have no TCP sockets. */
 export class WithoutTcp implements Dumper {
   readonly #diag: Dumper;
 

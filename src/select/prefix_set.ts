@@ -1,9 +1,9 @@
-// Thousands of prefixes as a set, asked once for each row of a dump: a hash table for each length that occurs, so
-// that an answer costs as much as there are different lengths, not prefixes. Nothing is allocated by asking.
+// A set of thousands of prefixes, which is asked once for each row of a dump. It has a hash table for each length that
+// occurs, so that a lookup costs as much as there are different lengths, not prefixes. A lookup allocates nothing.
 
 import { isIPv4, maskWords, type Prefix, type Words } from "../model/address.ts";
 
-/** IPv4 addresses that begin alike, by a mask: the engine's own set is the fastest there is, for one number. */
+/** IPv4 prefixes of one length. For single numbers the engine's own Set is the fastest table. */
 class IPv4Table {
   readonly #mask: number;
   readonly #words: ReadonlySet<number>;
@@ -19,18 +19,19 @@ class IPv4Table {
   }
 }
 
-/** IPv6 addresses that begin alike, by their first `length` bits. */
+/** IPv6 prefixes of one length. */
 class IPv6Table {
   readonly #masks: Words;
-  /** Four words a prefix. */
+  /** The words of the prefixes, four each. */
   readonly #words: Uint32Array;
-  /** Open addressing: 1 + the number of a prefix, 0 for a free slot. */
+  /** A table with open addressing: 1 + the index of a prefix, 0 for a free slot. */
   readonly #slots: Uint32Array;
 
   constructor(length: number, prefixes: readonly Prefix[]) {
     this.#masks = maskWords([~0, ~0, ~0, ~0], length);
     this.#words = new Uint32Array(4 * prefixes.length);
-    // At most half full, so that runs of taken slots stay short; a power of two, so that a mask makes the index.
+    // The table is at most half full, so that runs of taken slots stay short. Its size is a power of two, so that a mask
+    // makes the index.
     this.#slots = new Uint32Array(2 << Math.ceil(Math.log2(prefixes.length)));
     const words = this.#words;
     for (let i = 0; i < prefixes.length; i++) {
@@ -47,7 +48,7 @@ class IPv6Table {
     return this.#slots[slot] !== 0;
   }
 
-  /** The slot in which the words are, or the free one in which they belong. */
+  /** Returns the slot that holds the words, or the free slot where they belong. */
   #find(w0: number, w1: number, w2: number, w3: number): number {
     const words = this.#words;
     const slots = this.#slots;
@@ -68,13 +69,15 @@ function hash(w0: number, w1: number, w2: number, w3: number): number {
   return mixed ^ (mixed >>> 15);
 }
 
-/** A table for each length among the prefixes. */
+/** Returns a table for each length among the prefixes. */
 function tables<T>(prefixes: readonly Prefix[], Table: new (length: number, prefixes: readonly Prefix[]) => T): T[] {
   const lengths = [...new Set(prefixes.map(({ length }) => length))];
   return lengths.map((length) => new Table(length, prefixes.filter((prefix) => prefix.length === length)));
 }
 
-/** Whether a prefix holds IPv4 addresses; if not, it holds only IPv6 ones, even where v4-mapped bits would fit it. */
+/**
+ * Whether a prefix holds IPv4 addresses. Otherwise it holds IPv6 addresses alone, even if its bits fit v4-mapped addresses.
+ */
 export function isIPv4Prefix(prefix: Prefix): boolean {
   return prefix.length >= 96 && isIPv4(prefix);
 }
@@ -89,7 +92,7 @@ export class PrefixSet {
     this.#ipv6 = tables(prefixes.filter((prefix) => !isIPv4Prefix(prefix)), IPv6Table);
   }
 
-  /** Whether a prefix of the set holds the address with these words (canonical: see ../address.ts). */
+  /** Whether a prefix of the set holds the address with these words (canonical: see ../model/address.ts). */
   has(w0: number, w1: number, w2: number, w3: number): boolean {
     return w0 === 0 && w1 === 0 && w2 === 0xffff ? this.#hasIPv4(w3) : this.#hasIPv6(w0, w1, w2, w3);
   }

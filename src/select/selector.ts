@@ -1,4 +1,4 @@
-// The first room of the pipeline: which connections there are. Who holds them is not asked here: see ../resolve/finder.ts.
+// Lists the connections that a selection matches. Their holders are found by ../resolve/finder.ts.
 
 import { isSyscallError } from "../../ffi/errno.ts";
 import { AF_UNSPEC, IPPROTO_TCP } from "../../ffi/socket.ts";
@@ -22,7 +22,7 @@ import { listConnections, requestsOf, sockIdOf } from "./sockets.ts";
 import type { DumpRequest, SockDiag } from "../linux/netlink/sock_diag.ts";
 import { Unsupported } from "../model/errors.ts";
 
-/** Whether a row that matches is wanted. */
+/** Decides whether a row that matches is kept. */
 export type RowPredicate = (row: InetDiagMsg) => boolean;
 
 const WITHOUT_INFO = "how connections have been, which the selection asks for, could not be listed";
@@ -33,11 +33,11 @@ const WITHOUT_INFO = "how connections have been, which the selection asks for, c
  */
 export const DUMPS_BEFORE_GONE = 2;
 
-/** Looks for the connections of a target, as often as it is asked to. */
+/** Lists the connections of a selection, as often as the caller likes. */
 export class Selector {
   readonly #selection: CompiledSelection;
   readonly #extensions: number;
-  /** Whether what INET_DIAG_INFO tells is left out, since the kernel does not come to an end with it. */
+  /** Whether INET_DIAG_INFO is not asked for, because an earlier dump with it has not come back from the kernel. */
   readonly hidesInfo: boolean;
   readonly #namespaces: NamespaceSet;
   readonly #plans = new Map<number, readonly DumpPlan[]>();
@@ -49,7 +49,7 @@ export class Selector {
   constructor(selection: CompiledSelection, extensions = 0) {
     this.#selection = selection;
     const wanted = extensions | (asksForInfo(selection.filter) ? extension(INET_DIAG_INFO) : 0);
-    // The kernel takes each socket's lock for it.
+    // For INET_DIAG_INFO the kernel takes the lock of each socket, which a stuck process may hold.
     this.hidesInfo = isUnresponsive(CLOSE_DUMPS) && (wanted & extension(INET_DIAG_INFO)) !== 0;
     this.#extensions = this.hidesInfo ? wanted & ~extension(INET_DIAG_INFO) : wanted;
     this.#namespaces = new NamespaceSet(selection.netns, selection.notNetns ?? [], processes);
@@ -57,21 +57,22 @@ export class Selector {
   }
 
   /**
-   * The connections that match now.
+   * Returns the connections that match now.
    *
-   * @param states Mask of the states to look in, of those that the target has.
-   * @throws {UsageError} When a namespace is not there, the first time.
-   * @throws {Unsupported} Where the kernel has no sock_diag, no namespace may be entered, or what the selection rests on is
-   * hidden from this user.
+   * @param states Restricts the states of the selection further: a mask of 1 << state.
+   * @throws {UsageError} When a namespace does not exist, at the first call.
+   * @throws {Unsupported} Where the kernel has no sock_diag, no namespace may be entered, or the kernel hides from this
+   * user a property that the selection names.
    */
   select(states?: number): Connection[] {
     return [...this.selectInParts(states)].flat();
   }
 
   /**
-   * The same, part by part: those of the first namespace, and then of some at a time. What it throws may come late.
+   * Yields the connections that match, in parts: first those of the first namespace, then those of several namespaces at a
+   * time. Errors may come after some parts.
    *
-   * @param chooses Asked about each row that matches.
+   * @param chooses Decides about each row that matches.
    */
   *selectInParts(states: number = this.#selection.states, chooses?: RowPredicate): Generator<Connection[], void> {
     const mask = states & this.#selection.states;
@@ -82,16 +83,16 @@ export class Selector {
     this.#selection.local?.verify();
   }
 
-  /** Whether each part of a selection stands by itself: nothing that comes later takes something from it. */
+  /** Whether a part of `selectInParts` is final: no later part can make the whole selection an error. */
   get isInParts(): boolean {
     return this.#selection.local === undefined;
   }
 
   /**
-   * Those of the connections that match now that are news to the caller: it is asked about the cookie of each TCP socket. Of
-   * MPTCP connections it is not asked, so that they are all news.
+   * Returns the connections that match now and that the caller does not know. `isKnown` gets the cookie of each TCP socket.
+   * MPTCP connections are always returned.
    *
-   * @throws As `select`, which is to be called first.
+   * @throws As `select`, which has to be called first.
    */
   selectNew(isKnown: (cookie: string) => boolean): Connection[] {
     return this.#list((netns) => {
@@ -103,8 +104,8 @@ export class Selector {
   }
 
   /**
-   * Those of `known` that are still there, in whatever state, whether they still match or not, as they are now. One that
-   * has gone into TIME-WAIT is gone: all that is left is a note of it.
+   * Returns those of `known` that still exist, as they are now, whether they still match or not. A connection that has gone
+   * into TIME-WAIT counts as ended: the kernel has freed its socket.
    */
   remaining(known: Iterable<Connection>): Connection[] {
     const byIdentity = new Map([...known].map((connection) => [identityOf(connection), connection]));
@@ -117,7 +118,7 @@ export class Selector {
     });
   }
 
-  /** Which ports are listened on, in the namespaces that connections are looked for in: `(netns, port) => boolean`. */
+  /** Returns a function that tells whether a port is listened on in a namespace of the selection. */
   listening(): (netns: number, port: number) => boolean {
     const ports = new Set(this.#list(() => LISTENERS).map(({ netns, src }) => `${netns}/${src.port}`));
     return (netns, port) => ports.has(`${netns}/${port}`);
@@ -135,7 +136,7 @@ export class Selector {
       known.set(netns, plans);
       return plans;
     };
-    // Most namespaces are asked the same.
+    // Most namespaces share their plans, so the requests are encoded once.
     const requests = new Map<readonly DumpPlan[], DumpRequest[]>();
     const requestsIn = (netns: number): DumpRequest[] => {
       const plans = plansOnceIn(netns);
@@ -161,7 +162,7 @@ export class Selector {
     yield this.#named(found.flat());
   }
 
-  /** With the names of their namespaces, where there are several. */
+  /** Fills in the names of the namespaces when the selection has several. */
   #named(connections: Connection[]): Connection[] {
     if (this.#namespaces.areSeveral) {
       for (const connection of connections) connection.netns_name = this.#namespaces.nameOf(connection.netns);
@@ -177,30 +178,32 @@ export class Selector {
     return plans;
   }
 
-  /** Why connections may have been missed: what was not listed, and namespaces that may not be entered, each named. */
+  /**
+   * The reasons why connections may have been missed: properties that were not listed, namespaces that may not be entered.
+   */
   get incomplete(): string[] {
     const withoutInfo = this.hidesInfo && asksForInfo(this.#selection.filter);
     return [...(withoutInfo ? [WITHOUT_INFO] : []), ...this.#namespaces.incomplete];
   }
 
-  /** sock_diag of the namespace that a connection is in. */
+  /** Returns sock_diag of the namespace that a connection is in. */
   diagOf(connection: Pick<Connection, "netns">): SockDiag {
     return this.#namespaces.diagOf(connection);
   }
 
-  /** The state that a TCP socket is in now, as `LookUp` has it. */
+  /** Returns the state that a TCP socket is in now, as `StateLookup` describes. */
   stateOf(connection: Connection): State | null {
     try {
       const state = this.diagOf(connection).stateOf(IPPROTO_TCP, sockIdOf(connection));
       return state === null ? null : stateName(state);
     } catch (error) {
-      // Nobody lives in its namespace any more.
+      // The namespace has no process left, and its sockets have gone with it.
       if (error instanceof NetnsError && error.reason === "gone") return null;
       throw error;
     }
   }
 
-  /** Does something inside each namespace in which connections are looked for. Returns what came of it, by inode number. */
+  /** Calls `work` inside each namespace of the selection. Returns the results by the namespace's inode number. */
   forEachNetns<T>(work: () => T): Map<number, T> {
     return this.#namespaces.inEach(work);
   }
@@ -215,9 +218,10 @@ const LISTENERS = planDumps(EVERYTHING, stateMask("LISTEN"));
 const ANY_MARK = compileBytecode({ op: "mark", value: 0, mask: 0 });
 
 /**
- * Asks for no socket at all, but by its mark: the kernel refuses that where it leaves the mark out of what it lists.
+ * Checks that the kernel shows marks to this user. It sends a dump that has a condition on marks and matches no socket: the
+ * kernel refuses that with EPERM where it leaves marks out of its rows.
  *
- * @throws {Unsupported} Then.
+ * @throws {Unsupported} When marks are hidden.
  */
 function verifyMarks(diag: Dumper): void {
   try {
@@ -229,7 +233,7 @@ function verifyMarks(diag: Dumper): void {
   }
 }
 
-/** A query for those of its rows that are chosen besides. */
+/** Returns a plan whose matchers also ask `chooses`. */
 function narrowed(plan: DumpPlan, chooses: RowPredicate): DumpPlan {
   return {
     ...plan,

@@ -1,4 +1,4 @@
-// Every connection of a network namespace that a query selects: TCP and MPTCP, IPv4 and IPv6.
+// The connections of a network namespace that dump plans select: TCP and MPTCP, IPv4 and IPv6.
 
 import { isSyscallError } from "../../ffi/errno.ts";
 import { AF_INET, AF_INET6, AF_UNSPEC, IPPROTO_MPTCP, IPPROTO_TCP } from "../../ffi/socket.ts";
@@ -20,12 +20,11 @@ import type { Dumper } from "./parallel_dump.ts";
 const OPEN_STATES = ~stateMask("LISTEN") >>> 0;
 
 /**
- * Lists the connections that one of the queries selects, each once. The subflows of an MPTCP connection, which the
- * kernel lists as TCP sockets too, are left out in favour of the connection itself; one whose connection was not
- * selected is listed as its `subflow_of`.
+ * Lists the connections that one of the plans selects, each once. The kernel lists the subflows of an MPTCP connection as
+ * TCP sockets too. They are left out when their connection is selected; otherwise they are listed with `subflow_of`.
  *
- * @param extensions Bits of the reply attributes that the queries read. With the one of INET_DIAG_INFO, connections get
- * their `tcp_info`.
+ * @param extensions Bits of the reply attributes that the matchers read. With INET_DIAG_INFO connections get their
+ * `tcp_info`.
  * @throws {SyscallError} `ENOENT` where the kernel has no tcp_diag.
  */
 export function listConnections(
@@ -59,12 +58,14 @@ export function listConnections(
       sockets.set(connection.cookie, connection);
     });
   }
-  // Of a subflow the connection may have been established since.
+  // An MPTCP connection may have been established since the first dump, whose subflow the TCP dump has seen.
   if (sockets.size > 0) listMptcp();
   return [...connections.values(), ...multipath.withoutSubflows(sockets.values())];
 }
 
-/** The dumps that a list consists of, in their order, unless the kernel refuses one or there is no TCP socket. */
+/**
+ * Returns the dumps that `listConnections` makes, in their order, unless the kernel refuses one or no TCP socket exists.
+ */
 export function requestsOf(plans: readonly DumpPlan[], extensions: number): DumpRequest[] {
   const asked = plans.filter(({ families }) => families.length > 0);
   const mptcp = asked.flatMap((plan) => mptcpRequests(plan, extensions));
@@ -72,8 +73,8 @@ export function requestsOf(plans: readonly DumpPlan[], extensions: number): Dump
 }
 
 /**
- * Hardly filtered, and in every state: a subflow is recognised by its connection, selected or not, open or closing. Only
- * where listeners do not matter they are left out, since the kernel looks for them in a table of their own.
+ * Returns dumps of MPTCP in every state and nearly without a filter: a subflow is recognised by its connection, selected or
+ * not, open or closing. Listeners are asked for only when they matter, since the kernel keeps them in a table of their own.
  */
 function mptcpRequests({ families, states, fallback }: DumpPlan, extensions: number): DumpRequest[] {
   return families.map((family) => ({
@@ -95,17 +96,17 @@ function tcpRequest(plan: DumpPlan, extensions: number): DumpRequest {
   };
 }
 
-/** An MPTCP connection, and whether a query's matcher takes it: then it stands for its subflows, in whatever state. */
+/** An MPTCP connection, and whether a matcher takes it. If so, it stands for its subflows, whatever their state. */
 interface Parent {
   readonly connection: Connection;
   readonly matches: boolean;
 }
 
-/** The MPTCP connections of a namespace, by what tells that a TCP socket is a subflow of one. */
+/** The MPTCP connections of a namespace, indexed by the properties that their subflows share. */
 class Multipath {
-  /** While a descriptor refers to the connection, all of its subflows have its inode. */
+  /** All subflows have the inode of the connection while a descriptor refers to it. */
   readonly #byInode = new Map<number, Parent>();
-  /** Before and after, the first subflow has the ends that the connection has. */
+  /** Before and after that, the first subflow has the ends of the connection. */
   readonly #byEnds = new Map<string, Parent>();
 
   add(connection: Connection, matches: boolean): void {
@@ -114,7 +115,7 @@ class Multipath {
     this.#byEnds.set(endsOf(connection), parent);
   }
 
-  /** Those of TCP sockets that do not belong to a connection that is selected itself. */
+  /** Returns the TCP sockets that are no subflows of a selected connection. */
   withoutSubflows(sockets: Iterable<Connection>): Connection[] {
     if (this.#byEnds.size === 0) return [...sockets];
     return [...sockets].filter((socket) => {
@@ -130,7 +131,7 @@ class Multipath {
     const parent = this.#byInode.get(connection.inode);
     if (parent !== undefined) return parent;
     const alike = this.#byEnds.get(endsOf(connection));
-    // It may have been accepted, or closed, from one dump to the other. Two inodes are of two connections.
+    // The connection may have been accepted or closed between two dumps. Two different inodes are two connections.
     return alike?.connection.inode === 0 || connection.inode === 0 ? alike : undefined;
   }
 }
@@ -140,7 +141,7 @@ function withInfo(connection: Connection, row: InetDiagMsg, asked: number): Conn
   return connection;
 }
 
-/** How the connection has been; null for one without a full socket (TIME-WAIT, SYN-RECV). */
+/** Decodes INET_DIAG_INFO; null for a connection without a full socket (TIME-WAIT, SYN-RECV). */
 function infoOf(protocol: "tcp" | "mptcp", row: InetDiagMsg): Info | null {
   const info = row.attribute(INET_DIAG_INFO);
   if (info === null) return null;
@@ -149,7 +150,7 @@ function infoOf(protocol: "tcp" | "mptcp", row: InetDiagMsg): Info | null {
 
 type Each = (row: InetDiagMsg) => void;
 
-/** A filter that the kernel refuses costs time, never correctness. */
+/** Dumps again with the fallback when the kernel refuses the bytecode. That costs time, never correctness. */
 function dumpFiltered(diag: Dumper, request: DumpRequest, plan: DumpPlan, each: Each): void {
   try {
     diag.dump(request, each);
@@ -159,7 +160,7 @@ function dumpFiltered(diag: Dumper, request: DumpRequest, plan: DumpPlan, each: 
   }
 }
 
-/** A kernel without MPTCP answers ENOENT. */
+/** Dumps nothing on a kernel without MPTCP, which answers ENOENT. */
 function dumpIfSupported(diag: Dumper, request: DumpRequest, each: Each): void {
   try {
     diag.dump(request, each);
@@ -180,7 +181,7 @@ function timerOf(row: InetDiagMsg): Timer | null {
   };
 }
 
-/** Texts of IPv4 addresses: many connections share few of them. Forgotten when there are many, lest they add up. */
+/** Texts of IPv4 addresses: many connections share few. The cache is emptied when it is full. */
 const texts = new Map<number, string>();
 const MAX_TEXTS = 65_536;
 
@@ -202,7 +203,7 @@ function dstText(row: InetDiagMsg): string {
   return formatAddress({ words: [row.dstWord(0), row.dstWord(1), row.dstWord(2), row.dstWord(3)] });
 }
 
-/** The connection that a row of a dump describes, with no owners yet. */
+/** Returns the connection that a row of a dump describes. It has no owners yet. */
 export function connectionOf(row: InetDiagMsg, protocol: "tcp" | "mptcp", netns: number): Connection {
   return {
     protocol,
@@ -225,7 +226,7 @@ export function connectionOf(row: InetDiagMsg, protocol: "tcp" | "mptcp", netns:
   };
 }
 
-/** The kernel's id of a connection, cookie included. */
+/** Returns the kernel's id of a connection, with its cookie. */
 export function sockIdOf(connection: Connection): SockId {
   const words = (text: string): Words => parseAddress(text)!.words;
   return {
