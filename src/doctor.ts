@@ -1,4 +1,4 @@
-// What works on this host and for this user, found by doing it.
+// Checks what works on this host and for this user by trying it.
 
 import { host } from "../ffi/deno.ts";
 import { getsockopt, IPPROTO_TCP, SO_KEEPALIVE, SOL_SOCKET } from "../ffi/socket.ts";
@@ -18,31 +18,34 @@ import {
 
 export type { Finding } from "./doctor/probes.ts";
 
-/** All that was tried. */
+/** The findings about this host. */
 export interface Health {
-  /** Whether connections can be hung up on at all. */
+  /** `true` when connections can be hung up on at all. */
   ok: boolean;
-  /** One for each thing that was tried. */
+  /** The findings, one for each probe. */
   findings: Finding[];
 }
 
-/** How to try. */
+/** Options of `doctor`. */
 export interface DoctorOptions {
   /**
-   * The command line that starts tcphup, its program by an absolute path. With it, all is tried in processes of their own:
-   * a seccomp filter may kill who tries, and the kernel may permit a process itself what it denies to others. Without it,
-   * this process tries, and `tcphup run` is left out.
+   * The command line that starts tcphup, with an absolute path to its program. With it, the probes run in child
+   * processes: a seccomp filter may kill the process that tries, and the kernel permits a process to do things to
+   * itself that it denies to others. Without it, the probes run in this process, and `tcphup run` is not tried.
    */
   command?: readonly string[];
 }
 
-/** Tries everything that tcphup's commands rest on. It opens a few connections of its own on loopback, and no others. */
+/**
+ * Tries everything that the commands of tcphup need. It opens a few connections of its own over loopback, and no
+ * others.
+ */
 export function doctor({ command }: DoctorOptions = {}): Health {
-  const findings = command === undefined ? PROBES.map((probe) => find(probe, null)) : findInChildren(command);
+  const findings = command === undefined ? PROBES.map((probe) => runProbe(probe, null)) : runProbesInChildren(command);
   return { ok: findings.every(({ status }) => status !== "missing"), findings };
 }
 
-function find({ name, affects, run }: Probe, foreign: ForeignDescriptor | null): Finding {
+function runProbe({ name, affects, run }: Probe, foreign: ForeignDescriptor | null): Finding {
   try {
     return { name, ...run(foreign), affects };
   } catch (error) {
@@ -50,43 +53,43 @@ function find({ name, affects, run }: Probe, foreign: ForeignDescriptor | null):
   }
 }
 
-/** The argument by which `doctor` starts this program once more; no help mentions it. */
-export const ASSIST = "assist";
-/** What follows it where a process is to tell whether keepalive is on for what it opens. */
-const KEEPALIVE = "keepalive";
+/** The hidden argument with which `doctor` starts the child process that runs the probes. */
+export const PROBES_ARGUMENT = "internal-probes";
+/** The argument after it that makes the child tell whether SO_KEEPALIVE is on for the sockets that it opens. */
+const KEEPALIVE_ARGUMENT = "keepalive";
 
-/** Has a process try everything, and where it is ended by that, another one try the rest. */
-function findInChildren(command: readonly string[]): Finding[] {
+/** Runs the probes in a child process. When a probe kills the child, another child runs the remaining probes. */
+function runProbesInChildren(command: readonly string[]): Finding[] {
   const findings: Finding[] = [];
   const listen = (text: string) => {
-    // It may be what the runtime says of its own end.
+    // Text that is not JSON is the runtime's message about its own end.
     if (text.startsWith("{")) findings.push(JSON.parse(text));
   };
   const [foreign, other] = socketpair();
   try {
     while (findings.length < PROBES.length) {
       const args = [findings.length, host.pid, foreign.number].map(String);
-      const failure = runChild([...command, "doctor", ASSIST, ...args], listen);
+      const failure = runChild([...command, "doctor", PROBES_ARGUMENT, ...args], listen);
       if (findings.length === PROBES.length) break;
-      if (failure === null || failure.gaveUp) {
-        findings.push(...PROBES.slice(findings.length).map((one) => find(one, null)));
-      } else findings.push(ended(PROBES[findings.length], failure));
+      if (failure === null || failure.hasExited) {
+        findings.push(...PROBES.slice(findings.length).map((one) => runProbe(one, null)));
+      } else findings.push(failedProbe(PROBES[findings.length], failure));
     }
   } finally {
     foreign.close();
     other.close();
   }
-  return [...findings, { name: "run: set keepalive on what a program opens", ...runs(command), affects: ["run"] }];
+  return [...findings, { name: "run: set keepalive on what a program opens", ...tryRun(command), affects: ["run"] }];
 }
 
-function ended({ name, affects }: Probe, { text }: Failure): Finding {
+function failedProbe({ name, affects }: Probe, { text }: Failure): Finding {
   return { name, ...(affects.includes("hup") ? missing(text) : limited(text)), affects };
 }
 
-/** Has `tcphup run` start this program. */
-function runs(command: readonly string[]): Verdict {
+/** Tries `tcphup run` with this program. */
+function tryRun(command: readonly string[]): Verdict {
   const texts: string[] = [];
-  const program = [...command, "doctor", ASSIST, KEEPALIVE];
+  const program = [...command, "doctor", PROBES_ARGUMENT, KEEPALIVE_ARGUMENT];
   const failure = runChild([...command, "run", "--", ...program], (text) => texts.push(text));
   const lines = texts.join("").split("\n").filter((line) => line !== "").map((line) => line.replace("tcphup: ", ""));
   const on = lines.indexOf("on");
@@ -95,11 +98,11 @@ function runs(command: readonly string[]): Verdict {
   return lines.length === 0 ? ok("works") : limited(lines.join("; "));
 }
 
-/** Does what `doctor` has started this program for, and says what came of it, a text each. */
-export function assist(args: readonly string[], say: (text: string) => void): void {
-  if (args[0] === KEEPALIVE) return say(hasKeepalive() ? "on" : "keepalive stays off");
+/** Runs the probes in the child process, and writes each finding. */
+export function runProbes(args: readonly string[], write: (text: string) => void): void {
+  if (args[0] === KEEPALIVE_ARGUMENT) return write(hasKeepalive() ? "on" : "keepalive stays off");
   const [first, pid, fd] = args.map(Number);
-  for (const probe of PROBES.slice(first)) say(JSON.stringify(find(probe, { pid, fd })));
+  for (const probe of PROBES.slice(first)) write(JSON.stringify(runProbe(probe, { pid, fd })));
 }
 
 function hasKeepalive(): boolean {

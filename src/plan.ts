@@ -1,4 +1,4 @@
-// `tcphup plan`: what keepalive values cost on the network, how soon they notice a dead peer, and the other way round.
+// Plans keepalive: the traffic and the detection times of given values, and the values for a wanted detection time.
 
 import { type Detection, detection, effective, type KeepaliveSysctls } from "./keepalive/detection.ts";
 import { deriveUserTimeout, type Keepalive, type KeepaliveValues, SYSTEM_VALUES } from "./keepalive/values.ts";
@@ -6,57 +6,57 @@ import { UsageError } from "./model/errors.ts";
 
 export { emit, EMIT_FORMATS, type EmitFormat, parseEmitFormat } from "./keepalive/emit.ts";
 
-/** What is planned, and for how many connections. */
+/** Options of `plan`. */
 export interface PlanOptions {
-  /** `SYSTEM_VALUES` plans what the host has today. */
+  /** The values to plan. `SYSTEM_VALUES` stands for those of the host. */
   values: KeepaliveValues;
-  /** Of the network namespace in question: what a value of 0 stands for. */
+  /** The sysctls of the network namespace, which apply where a value is 0. */
   sysctls: KeepaliveSysctls;
-  /** Connections that each host keeps open. 3 unless given. */
+  /** Number of connections that each host keeps open. Default 3. */
   services?: number;
-  /** 1 unless given. */
+  /** Number of hosts. Default 1. */
   hosts?: number;
-  /** The size of a probe on the wire. 64 unless given, the least that an Ethernet frame has. */
+  /** Size of a probe on the wire, in bytes. Default 64, the size of the smallest Ethernet frame. */
   probe_bytes?: number;
 }
 
-/** What one interval would cost and give, if a quiet connection were probed that often. */
+/** The traffic and the detection times of one interval that is also the idle time. */
 export interface PlanRow {
   /** Seconds between two probes. */
   interval_s: number;
-  /** Of all connections together. */
+  /** Bytes of all connections together. */
   bytes_per_hour: number;
-  /** From the first unanswered probe to the end of the connection. */
+  /** Milliseconds from the first unanswered probe to the end of the connection. */
   hang_up_ms: number;
-  /** From the last sign of the peer to the end of the connection. */
+  /** Milliseconds from the last sign of the peer to the end of the connection. */
   noticed_ms: number;
 }
 
-/** The result, as --json prints it. Traffic is that of probes to peers that answer; the answers are not counted. */
+/** The plan, as --json prints it. Its traffic is that of probes to peers that answer. The answers are not counted. */
 export interface Plan extends Detection {
   /** The version of this document's keys. */
   schema: 1;
-  /** Tells the documents of the commands apart. */
+  /** The command that made this document. */
   command: "plan";
-  /** What a socket would have, the system's part included. */
+  /** The effective settings of a socket, including those that come from sysctls. */
   keepalive: Keepalive;
-  /** Connections of each host. */
+  /** Number of connections of each host. */
   services: number;
-  /** How many hosts there are. */
+  /** Number of hosts. */
   hosts: number;
-  /** The size of a probe on the wire. */
+  /** Size of a probe on the wire, in bytes. */
   probe_bytes: number;
-  /** Of all connections together. */
+  /** Probes of all connections together. */
   probes_per_hour: number;
-  /** Of all connections together. */
+  /** Bytes of all connections together. */
   bytes_per_hour: number;
-  /** What becomes of a connection without SO_KEEPALIVE and without a user timeout. */
+  /** The detection times of a connection without SO_KEEPALIVE and without a user timeout. */
   without_keepalive: Detection;
   /** Other intervals, for comparison. */
   table: PlanRow[];
 }
 
-/** The intervals of the table: the kernel's own, and shorter ones down to the least that it takes. */
+/** The intervals of the table: the kernel's default, and shorter ones down to the smallest that it accepts. */
 const INTERVALS_S = [75, 38, 19, 10, 5, 3, 1];
 
 const SECONDS_PER_HOUR = 3600;
@@ -67,9 +67,9 @@ function requirePositive(name: string, value: number): void {
 }
 
 /**
- * What `values` cost, and when they notice a peer that has gone silent.
+ * Computes the traffic of keepalive values, and the times after which they detect a dead peer.
  *
- * @throws {UsageError} When a number of services, hosts or bytes is not a whole one above 0.
+ * @throws {UsageError} When `services`, `hosts` or `probe_bytes` is not a whole number above 0.
  */
 export function plan({ values, sysctls, services = 3, hosts = 1, probe_bytes = 64 }: PlanOptions): Plan {
   requirePositive("services", services);
@@ -99,39 +99,42 @@ export function plan({ values, sysctls, services = 3, hosts = 1, probe_bytes = 6
   };
 }
 
-/** One probe and another: the least at which one that is lost is not the end of the connection. */
-const FEWEST_PROBES = 2;
-
-/** The largest values of the kernel's, 32767 s each, notice a dead peer after three times as long. */
-const LONGEST_S = 32767;
-const LONGEST_WITHIN_S = LONGEST_S * (1 + FEWEST_PROBES);
+/** The fewest probes with which the loss of a single probe does not end the connection. */
+const MIN_PROBES = 2;
 
 /**
- * The cheapest values that notice a dead peer within `within_s` seconds, on an idle connection and on one with data
- * in flight.
+ * The largest idle time and interval that the kernel accepts. With both, a dead peer is detected after three times as
+ * long.
+ */
+const MAX_S = 32767;
+const MAX_WITHIN_S = MAX_S * (1 + MIN_PROBES);
+
+/**
+ * Computes the values with the least traffic that detect a dead peer within `within_s` seconds, on an idle connection
+ * and on one with data in flight.
  *
- * The cost is what a living peer is sent, one probe each idle time (or interval, if that is longer), so the best idle
- * time is the longest. It is bounded by what comes after it: idle + interval × count must not exceed `within_s`.
+ * A living peer is sent one probe each idle time (or interval, if that is longer), so the longest idle time causes the
+ * least traffic. Its bound is that idle + interval × count must not exceed `within_s`.
  * - The count is 2: with 1, a single lost probe would end a connection to a living peer, and a third probe would
  *   have to be paid for with a shorter idle time.
- * - The interval is at least an eighth of `within_s`. What loses one packet often loses the next as well, so the
- *   second probe keeps its distance. And as the kernel's timers are late by up to an eighth of each wait, the
- *   connection ends at most one interval after the planned time.
- * Of values that cost the same, those with the longest interval are the most patient.
+ * - The interval is at least an eighth of `within_s`. A network that loses one packet often loses the next as well,
+ *   so the second probe keeps its distance. The kernel's timers are late by up to an eighth of each wait, so the
+ *   connection ends at most one interval after the planned time. Among values with the same traffic, those with the
+ *   longest interval tolerate the longest loss.
  *
- * @throws {UsageError} When `within_s` is not a whole number, or below 3: the kernel counts in seconds.
+ * @throws {UsageError} When `within_s` is not a whole number, or is below 3: the kernel counts in seconds.
  */
 export function valuesWithin(within_s: number): KeepaliveValues {
-  const shortest_s = 1 + FEWEST_PROBES;
+  const shortest_s = 1 + MIN_PROBES;
   if (!Number.isSafeInteger(within_s) || within_s < shortest_s) {
     throw new UsageError(
       `within ${within_s} s is not possible: it takes a whole number of seconds from ${shortest_s} on ` +
-        `(idle 1 s, and ${FEWEST_PROBES} probes 1 s apart)`,
+        `(idle 1 s, and ${MIN_PROBES} probes 1 s apart)`,
     );
   }
-  const budget_s = Math.min(within_s, LONGEST_WITHIN_S);
-  const idle_s = Math.min(budget_s - FEWEST_PROBES * Math.ceil(budget_s / 8), LONGEST_S);
-  const interval_s = Math.floor((budget_s - idle_s) / FEWEST_PROBES);
-  const values = { ...SYSTEM_VALUES, idle_s, interval_s, count: FEWEST_PROBES };
+  const budget_s = Math.min(within_s, MAX_WITHIN_S);
+  const idle_s = Math.min(budget_s - MIN_PROBES * Math.ceil(budget_s / 8), MAX_S);
+  const interval_s = Math.floor((budget_s - idle_s) / MIN_PROBES);
+  const values = { ...SYSTEM_VALUES, idle_s, interval_s, count: MIN_PROBES };
   return { ...values, user_timeout_ms: deriveUserTimeout(values) };
 }

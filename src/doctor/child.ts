@@ -1,4 +1,4 @@
-// Trying something in a process of its own, which may be killed or get stuck over it.
+// Runs a program in a child process, which may be killed or get stuck.
 
 import { isSyscallError } from "../../ffi/errno.ts";
 import { recv } from "../../ffi/socket.ts";
@@ -8,19 +8,19 @@ import { O_RDWR } from "../../ffi/fs.ts";
 import { setReceiveTimeout, socketpair } from "../../ffi/unix.ts";
 import { inheritedEnvironment } from "../linux/proc/environ.ts";
 
-/** How long a process may be silent. */
-const PATIENCE_S = 10;
-/** The longest text that is taken. */
+/** Seconds for which the child may be silent. */
+const TIMEOUT_S = 10;
+/** The largest text, in bytes, that is received at once. */
 const TEXT_SIZE = 64 * 1024;
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
-/** How a program failed. */
+/** The failure of a child process. */
 export interface Failure {
-  /** Whether it could not be started, or has given up by itself; else it was killed, or is stuck. */
-  readonly gaveUp: boolean;
-  /** In the words of a report. */
+  /** `true` when the child could not be started, or exited by itself; `false` when it was killed, or is stuck. */
+  readonly hasExited: boolean;
+  /** The failure as a report words it. */
   readonly text: string;
 }
 
@@ -28,20 +28,20 @@ export interface Failure {
  * Runs a program to its end, and calls `each` with each text that it writes, standard error included.
  *
  * @param command The program, by an absolute path, and its arguments.
- * @returns null when it exited with 0.
+ * @returns The failure; null when the program exited with 0.
  */
 export function runChild(command: readonly string[], each: (text: string) => void): Failure | null {
   const [ours, theirs] = socketpair();
   try {
-    setReceiveTimeout(ours, PATIENCE_S);
+    setReceiveTimeout(ours, TIMEOUT_S);
     const pid = start(command, theirs);
     theirs.close();
     if (receiveAll(ours, each)) return failureOf(pid);
-    // It is left behind. Nobody reads any more what it may still write, and that ends it.
-    return { gaveUp: false, text: `does not answer within ${PATIENCE_S} s` };
+    // The child is left behind. Its next write fails, because this end of the socket is closed, and that ends it.
+    return { hasExited: false, text: `does not answer within ${TIMEOUT_S} s` };
   } catch (error) {
     if (!isSyscallError(error)) throw error;
-    return { gaveUp: true, text: error.message };
+    return { hasExited: true, text: error.message };
   } finally {
     ours.close();
     theirs.close();
@@ -56,7 +56,7 @@ function start(command: readonly string[], output: Descriptor): number {
   ]);
 }
 
-/** Returns `false` when the time was over. */
+/** Receives texts until the end of the stream. Returns `false` after a timeout. */
 function receiveAll(socket: Descriptor, each: (text: string) => void): boolean {
   const buffer = new Uint8Array(TEXT_SIZE);
   try {
@@ -73,16 +73,16 @@ const SIGSYS = 31;
 function failureOf(pid: number): Failure | null {
   const status = statusOf(pid);
   const signal = status & 0x7f;
-  if (signal === 0) return status === 0 ? null : { gaveUp: true, text: `who tries it exits with ${status >> 8}` };
+  if (signal === 0) return status === 0 ? null : { hasExited: true, text: `who tries it exits with ${status >> 8}` };
   const killer = signal === SIGSYS ? "a seccomp filter, by SIGSYS" : `signal ${signal}`;
-  return { gaveUp: false, text: `who tries it is killed by ${killer}` };
+  return { hasExited: false, text: `who tries it is killed by ${killer}` };
 }
 
 function statusOf(pid: number): number {
   try {
     return wait(pid);
   } catch (error) {
-    // To a process that ignores SIGCHLD the kernel does not tell how a child ended.
+    // The kernel keeps no exit status for a process that ignores SIGCHLD.
     if (!isSyscallError(error, "ECHILD")) throw error;
     return 0;
   }

@@ -1,4 +1,4 @@
-// What `doctor` tries, each with sockets of its own on loopback.
+// The probes of `doctor`. Each uses sockets of its own over loopback.
 
 import { host } from "../../ffi/deno.ts";
 import { isSyscallError, type SyscallError } from "../../ffi/errno.ts";
@@ -19,32 +19,32 @@ import { Selector } from "../select/selector.ts";
 import { compileSelection } from "../select/criteria.ts";
 import { sockIdOf } from "../select/sockets.ts";
 
-/** One thing that was tried. */
+/** The finding of one probe. */
 export interface Finding {
-  /** What was tried. */
+  /** The name of the probe. */
   name: string;
-  /** `ok`; `limited` where a part of a command does not work; `missing` where it cannot do what the command is for. */
+  /** `ok`; `limited` when a part of a command does not work; `missing` when the command cannot do its work at all. */
   status: "ok" | "limited" | "missing";
-  /** What was seen, and what would help. */
+  /** The observation, and the remedy. */
   detail: string;
-  /** The commands and flags that need it. */
+  /** The commands and flags that depend on the probe. */
   affects: string[];
 }
 
-/** What came of trying. */
+/** The result of a probe. */
 export type Verdict = Pick<Finding, "status" | "detail">;
 
-/** A descriptor of another process, which is not a child of this one. */
+/** A descriptor of another process that is not a child of this one. */
 export interface ForeignDescriptor {
   readonly pid: number;
   readonly fd: number;
 }
 
-/** One thing to try. */
+/** A probe. */
 export interface Probe {
   readonly name: string;
   readonly affects: string[];
-  /** @param foreign null where there is no such process. */
+  /** @param foreign A descriptor to duplicate; null when there is none. */
   run(foreign: ForeignDescriptor | null): Verdict;
 }
 
@@ -52,7 +52,7 @@ export const ok = (detail: string): Verdict => ({ status: "ok", detail });
 export const limited = (detail: string): Verdict => ({ status: "limited", detail });
 export const missing = (detail: string): Verdict => ({ status: "missing", detail });
 
-/** Everything that tcphup's commands rest on. */
+/** The probes of everything that the commands of tcphup need. */
 export const PROBES: readonly Probe[] = [
   probe("sock_diag: list TCP sockets", ["hup", "ls"], listTcp),
   probe("sock_diag: list MPTCP connections", ["hup", "ls"], listMptcp),
@@ -99,14 +99,14 @@ function readProc(): Verdict {
   return limited(`${unreadable} of ${tables.length} processes cannot be looked into: ${need}`);
 }
 
-/** Whether what the descriptors lead to is hidden: that there are some may be seen all the same. */
+/** Tells whether the targets of a process's descriptors are hidden. Their numbers may be visible all the same. */
 function isUnreadable(table: DescriptorTable | "unreadable"): boolean {
   if (table === "unreadable") return true;
   if (!table.exhausted) table.readBlock(() => false);
   return table.unreadable;
 }
 
-/** A duplicate of one of our own sockets, taken the way that another process's would be. */
+/** Duplicates a socket of this process in the way used for sockets of other processes. */
 function duplicateOf(client: Descriptor): Duplicate {
   return new Duplicate(duplicate(host.pid, client.number), "tcp");
 }
@@ -131,7 +131,10 @@ function duplicateForeign(foreign: ForeignDescriptor | null): Verdict {
   return foreign ? ok("works") : limited("tried on this process alone, which is always allowed to");
 }
 
-/** No descriptor has it: who may open the process is told EBADF, who may not EPERM, and nothing is opened. */
+/**
+ * A number that no descriptor has. Duplicating it fails with EBADF when this user may access the process, else with
+ * EPERM.
+ */
 const NO_FD = 0x7fffffff;
 
 function duplicateOfAny(): Verdict {
@@ -221,7 +224,7 @@ function enterNamespaces(): Verdict {
   return limited(`there is none but this one to try it on: ${explainSetnsDenied()}`);
 }
 
-/** Whether the namespace can be entered, or has gone. */
+/** Tells whether the namespace can be entered, or has gone. */
 function mayEnter(netns: Netns): boolean {
   try {
     return inNetns(netns, () => true);

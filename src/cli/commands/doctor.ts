@@ -1,7 +1,7 @@
 // The command `tcphup doctor`.
 
 import { host } from "../../../ffi/deno.ts";
-import { ASSIST, assist, doctor, type Finding } from "../../doctor.ts";
+import { doctor, type Finding, PROBES_ARGUMENT, runProbes } from "../../doctor.ts";
 import type { Arguments } from "../flags/arguments.ts";
 import { DONE, UNABLE } from "../flags/exit_codes.ts";
 import { jsonText } from "../output/json.ts";
@@ -13,8 +13,8 @@ const TONES: Record<Finding["status"], Tone> = { ok: "good", limited: "odd", mis
 /** Examines the host and prints what was found. Returns the exit code. */
 export function doctorCommand(args: Arguments): number {
   const [surplus, ...rest] = args.positionals;
-  if (surplus === ASSIST) {
-    assist(rest, (text) => print([text]));
+  if (surplus === PROBES_ARGUMENT) {
+    runProbes(rest, (text) => print([text]));
     return DONE;
   }
   if (surplus !== undefined) throw new UsageError(`Unexpected argument "${surplus}": expected tcphup doctor [--json]`);
