@@ -1,7 +1,8 @@
-// Who holds which socket: one walk over /proc for a whole set of inodes.
+// Finds the processes that hold sockets: one walk over /proc for a whole set of inodes.
 //
-// Reading a descriptor costs the kernel some 5 µs, so the order decides: first the processes of the users whom the
-// sockets belong to, and of them the ranges of descriptors whose inodes are near, then wherever most was found.
+// Reading a descriptor costs the kernel some 5 µs, so the order matters. The processes of the users whom the sockets belong
+// to come first, and of these the ranges of descriptors whose inodes are near. Then come the tables in which most was
+// found.
 
 import { isSyscallError } from "../../ffi/errno.ts";
 import { shareDescriptors } from "../../ffi/process.ts";
@@ -15,37 +16,37 @@ export interface Wanted {
   readonly uid: number;
 }
 
-/** How to look. */
+/** Options of a search. */
 export interface FindOptions {
-  /** Read everything, so that every holder is found; else stop when every socket has one. */
+  /** Read everything, so that every holder is found. Otherwise the search stops when every socket has a holder. */
   readonly exhaustive?: boolean;
-  /** Processes to read wholly in any case. */
+  /** Processes whose descriptors are all read in any case. */
   readonly first?: readonly number[];
-  /** A process not to look at: this one, when it holds duplicates. */
+  /** A process to leave out: this one, while it holds duplicates. */
   readonly except?: number;
-  /** Holders that have just been found, by inode; more of them are looked for as if they were found here. */
+  /** Holders that the caller has just found, by inode. They count as found in this search. */
   readonly known?: ReadonlyMap<number, readonly Owner[]>;
 }
 
-/** How many holders of one socket are told: anybody can duplicate a descriptor as often as memory lets them. */
+/** The most holders of a socket that are reported. A process can duplicate a descriptor as often as memory allows. */
 export const MAX_OWNERS = 100;
 
-/** What was found. */
+/** The holders that were found. */
 export interface FoundOwners {
-  /** The holders of each inode, the first ones that were found. */
+  /** The first holders of each inode that were found. */
   readonly owners: Map<number, Owner[]>;
-  /** How many holders more than these an inode has, where it has more. */
+  /** The number of further holders of an inode, where it has more than MAX_OWNERS. */
   readonly leftOut: ReadonlyMap<number, number>;
-  /** How many of the processes this user may not look into. All that are hidden count as one: how many, nobody says. */
+  /** The number of processes that this user may not read. All processes that /proc hides count as one. */
   readonly unreadable: number;
 }
 
-/** Tables from this size on are sampled before they are read. */
+/** The size from which on a table is sampled before it is read. */
 const SAMPLED = 4 * BLOCK;
-/** How much of what a process holds is compared with its relatives, to learn whether they share any. */
+/** The number of a process's sockets that are compared with the tables of its relatives. */
 const SHARED_SAMPLE = 64;
 
-/** Finds the holders of `wanted`, which must not contain inode 0. */
+/** Finds the holders of sockets. `wanted` must not contain inode 0. */
 export function findOwners(wanted: readonly Wanted[], options: FindOptions = {}): FoundOwners {
   const search = new Search(wanted, options);
   const { leftOut } = search;
@@ -97,7 +98,7 @@ class Search {
     return this.#holders as Map<number, Owner[]>;
   }
 
-  /** How many processes turned out to be closed to this user. */
+  /** The number of processes whose table turned out to be unreadable. */
   get unreadableTables(): number {
     return this.#tables.filter(({ unreadable }) => unreadable).length;
   }
@@ -127,7 +128,7 @@ class Search {
     for (const table of this.#tables) this.#readWholly(table);
   }
 
-  /** Until every socket has a holder. */
+  /** Reads the most likely blocks first, until every socket has a holder. */
   readMostLikely(): void {
     if (this.remaining === 0) return;
     const queue: DescriptorTable[] = [];
@@ -146,7 +147,7 @@ class Search {
     }
   }
 
-  /** Threads that have unshared their descriptors: rare, and dear to look for. */
+  /** Reads the tables of threads that have unshared their descriptors. They are rare, and finding them is expensive. */
   readThreads(): void {
     for (const { pid, unreadable } of this.#tables) {
       if (unreadable) continue;
@@ -159,8 +160,9 @@ class Search {
   }
 
   /**
-   * A forked process has the same descriptors under the same numbers. So what the holders hold is compared with the
-   * tables of their parents, children and siblings that were not read to the end.
+   * Finds holders among the parents, children and siblings of holders. A forked process has the same descriptors under the
+   * same numbers, so the numbers that a holder has are looked up in the tables of its relatives that were not read to the
+   * end.
    */
   checkForkedRelatives(): void {
     const unread = this.#tables.filter((table) => !table.exhausted);
@@ -182,14 +184,14 @@ class Search {
     }
   }
 
-  /** How much each process was found to hold. */
+  /** Returns the number of sockets that each process was found to hold. */
   #counts(): Map<number, number> {
     const counts = new Map<number, number>();
     this.#forEach(({ pid }) => counts.set(pid, (counts.get(pid) ?? 0) + 1));
     return counts;
   }
 
-  /** Some of what each process was found to hold, evenly chosen. */
+  /** Returns an even sample of the sockets that each process was found to hold. */
   #samples(counts: ReadonlyMap<number, number>): Map<number, Held[]> {
     const samples = new Map<number, Held[]>([...counts.keys()].map((pid) => [pid, []]));
     const seen = new Map<number, number>();
@@ -249,13 +251,13 @@ class Search {
   }
 }
 
-/** Whether one process is the other's parent, or both have the same; init's children are not each other's kin. */
+/** Whether one process is the other's parent, or both have the same parent. Children of init are not related. */
 function areRelated(a: number, b: number, parents: ReadonlyMap<number, number>): boolean {
   const [parentOfA, parentOfB] = [parents.get(a), parents.get(b)];
   return parentOfA === b || parentOfB === a || (parentOfA === parentOfB && parentOfA !== 1 && parentOfA !== 0);
 }
 
-/** Keeps the queue in ascending order of promise. */
+/** Inserts a table so that the queue stays in ascending order of likelihood. */
 function insert(queue: DescriptorTable[], table: DescriptorTable): void {
   const { likelihood } = table;
   let [from, to] = [0, queue.length];
@@ -267,12 +269,12 @@ function insert(queue: DescriptorTable[], table: DescriptorTable): void {
   queue.splice(from, 0, table);
 }
 
-/** Whether a thread has the same table of descriptors as its process, as nearly all have. */
+/** Whether a thread shares the table of descriptors of its process, as nearly all threads do. */
 export function sharesTable(pid: number, tid: number): boolean {
   try {
     return shareDescriptors(pid, tid);
   } catch (error) {
-    // Without kcmp(2) (CONFIG_KCMP, CAP_SYS_PTRACE) a thread is taken to be like nearly all threads.
+    // Without kcmp(2) (CONFIG_KCMP, CAP_SYS_PTRACE) the thread is taken to share the table, as nearly all do.
     if (isSyscallError(error)) return true;
     throw error;
   }

@@ -11,9 +11,9 @@ import { KeepaliveFilter } from "./keepalive_filter.ts";
 /** The most rounds of a run that looks again for connections which appeared meanwhile. */
 export const MAX_ROUNDS = 5;
 
-/** Looks for the connections of a target, as often as it is asked to. */
+/** Finds the connections of a selection, as often as the caller likes. */
 export class Finder {
-  /** What lists sockets, without a look at who holds them. */
+  /** Lists sockets, without regard to the processes that hold them. */
   readonly selector: Selector;
   readonly #holders: HolderFilter | null;
   readonly #keepalive: KeepaliveFilter | null;
@@ -28,17 +28,17 @@ export class Finder {
   }
 
   /**
-   * The connections that match now. Where it had to be found out who holds them, they have owners; else not yet.
+   * Returns the connections that match now. They have owners when the selection depends on owners.
    *
-   * @param states Mask of the states to look in, of those that the target has.
-   * @throws {UsageError} When a namespace, process, cgroup or container is not there, the first time.
+   * @param states Restricts the states of the selection further: a mask of 1 << state.
+   * @throws {UsageError} When a namespace, process, cgroup or container does not exist, at the first call.
    * @throws {Unsupported} As `Selector.select`.
    */
   find(states?: number): Connection[] {
     return [...this.findInParts(states)].flat();
   }
 
-  /** The same, part by part: those of the first namespace, and then of some at a time. What it throws may come late. */
+  /** Yields the connections that match, in parts, as `Selector.selectInParts`. Errors may come after some parts. */
   *findInParts(states?: number): Generator<Connection[], void> {
     // Holders are read before sockets are listed, so that a connection which others hold too is found as surely as any.
     const owners = this.#owners = this.#holders?.look().owners;
@@ -68,7 +68,7 @@ export class Finder {
     return this.#chosen(connections.filter(isHeld), owners);
   }
 
-  /** What of the connections the owners, and their keepalive, leave. */
+  /** Fills in the owners, and drops the connections whose SO_KEEPALIVE is not as selected. */
   #chosen(connections: Connection[], owners?: ReadonlyMap<number, Owner[]>): Connection[] {
     for (const connection of owners === undefined ? [] : connections) {
       connection.owners = [...owners!.get(connection.inode)!];
@@ -79,12 +79,16 @@ export class Finder {
     return chosen;
   }
 
-  /** Who holds the connections that were found last, by inode, as far as that had to be found out. */
+  /**
+   * The holders of the connections that were found last, by inode; undefined when the selection does not depend on them.
+   */
   get owners(): ReadonlyMap<number, readonly Owner[]> | undefined {
     return this.#owners;
   }
 
-  /** Why connections may have been missed: namespaces and processes that may not be looked into, each named. */
+  /**
+   * The reasons why connections may have been missed: namespaces that may not be entered, processes that may not be read.
+   */
   get incomplete(): string[] {
     return [...this.selector.incomplete, ...(this.#holders?.incomplete ?? []), ...(this.#keepalive?.incomplete ?? [])];
   }

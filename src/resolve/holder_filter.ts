@@ -1,5 +1,5 @@
-// Choosing connections by the processes that hold them: the sockets of those processes are read first, and then the kernel
-// is asked for connections, so that a connection that others hold too is found as surely as any.
+// Selects connections by the processes that hold them. The sockets of those processes are read before the kernel lists
+// connections, so that a connection that other processes hold too is found as well.
 
 import type { Owner } from "../model/connection.ts";
 import { findOwners, type Wanted } from "./find_owners.ts";
@@ -9,28 +9,28 @@ import { self } from "../linux/proc/process.ts";
 import { type Process, ProcessFilter, ProcessSnapshot } from "./processes.ts";
 import type { CompiledSelection } from "../select/criteria.ts";
 
-/** How many of the processes that may not be looked into are named. */
+/** The most unreadable processes that are named. */
 const MAX_NAMED = 5;
 
-/** Which sockets are chosen. */
+/** The sockets that are selected. */
 export interface Chosen {
-  /** Those of the chosen processes that none of the excluded ones holds, by inode, and who of the chosen does. */
+  /** The sockets that a chosen process holds and no excluded process does: the chosen holders by inode. */
   readonly owners: ReadonlyMap<number, Owner[]>;
 }
 
-/** Looks for the sockets of processes. */
+/** Finds the sockets that chosen processes hold. */
 export class HolderFilter {
   readonly #chosen: ProcessFilter | null;
   readonly #excluded: ProcessFilter | null;
   readonly #unread = new Map<number, string>();
-  /** Those whose program was asked for at the last look, and may not be known. */
+  /** The processes whose /proc/PID/exe could not be read at the last look. */
   #withUnreadableExe: readonly number[] = [];
   #unknownPrograms = 0;
-  /** Whether there are processes that nothing may be known of. */
+  /** Whether /proc hid processes at the last look. */
   #missesProcesses = false;
   #hiddenHolders = false;
   #verified = false;
-  /** tcphup's own descriptors are duplicates of what others hold. */
+  /** tcphup itself, which is never a holder: its descriptors are duplicates of those of others. */
   readonly #self = self();
 
   private constructor(chosen: ProcessFilter | null, excluded: ProcessFilter | null) {
@@ -38,7 +38,7 @@ export class HolderFilter {
     this.#excluded = excluded;
   }
 
-  /** null for a selection to which the holders do not matter. */
+  /** Returns the filter of a selection; null when the selection does not depend on holders. */
   static of({ heldBy, notHeldBy, ...options }: CompiledSelection): HolderFilter | null {
     if (heldBy === undefined && notHeldBy === undefined) return null;
     return new HolderFilter(
@@ -48,10 +48,10 @@ export class HolderFilter {
   }
 
   /**
-   * The sockets that are chosen now. Without anything that chooses processes, all that are not excluded do: what no
-   * process holds, or one that may not be looked into, is never chosen, since nobody can say whose it is.
+   * Returns the sockets that are selected now. When the selection only excludes processes, all others are chosen. A socket
+   * that no process holds, or only an unreadable one, is never selected, since its holder is unknown.
    *
-   * @throws {UsageError} When a process, cgroup or container is not there, the first time.
+   * @throws {UsageError} When a process, cgroup or container does not exist, at the first call.
    */
   look(): Chosen {
     const snapshot = new ProcessSnapshot();
@@ -67,17 +67,17 @@ export class HolderFilter {
     return { owners };
   }
 
-  /** Whether `judge` is to be told after the last look what it left out. */
+  /** Whether `countPossiblyMissed` has to get the sockets that the last look left out. */
   get needsReview(): boolean {
     return this.#withUnreadableExe.length > 0 || this.#missesProcesses;
   }
 
   /**
-   * Finds out how many of the processes whose program may not be known could hold something that they should be asked for:
-   * of those that may be looked into, what they do hold counts, of the others, what nobody else is seen to hold. So it is
-   * with processes that nothing may be known of.
+   * Counts the processes with an unreadable /proc/PID/exe that may hold a socket of `leftOut`. A process with readable
+   * descriptors counts when it holds one. A process with unreadable descriptors counts when a socket has no other holder,
+   * and so do processes that /proc hides.
    *
-   * @param leftOut What would be selected if the right process held it.
+   * @param leftOut The sockets that match but for their holders.
    */
   countPossiblyMissed(leftOut: readonly Wanted[]): void {
     this.#unknownPrograms = 0;
@@ -107,7 +107,7 @@ export class HolderFilter {
     return holdings;
   }
 
-  /** Why connections may have been missed. */
+  /** The reasons why connections may have been missed. */
   get incomplete(): string[] {
     const reason = explainProcDenied() ?? "not even with CAP_SYS_PTRACE";
     const incomplete = [...this.#unread].slice(0, MAX_NAMED).map(([pid, comm]) => {

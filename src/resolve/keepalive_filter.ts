@@ -1,5 +1,5 @@
-// Choosing connections by SO_KEEPALIVE, which no list of the kernel says: it is asked of a duplicate of the owner's
-// descriptor, except where a running timer gives the answer.
+// Selects connections by SO_KEEPALIVE. The kernel does not list that option, so it is read from a duplicate of the owner's
+// descriptor. A running keepalive timer answers without one.
 
 import type { Connection } from "../model/connection.ts";
 import type { StateLookup } from "../socket/proof.ts";
@@ -7,22 +7,22 @@ import { KeepaliveReader } from "../socket/keepalive_read.ts";
 import { findOwners } from "./find_owners.ts";
 import { self } from "../linux/proc/process.ts";
 
-/** Asks. */
+/** Keeps the connections whose SO_KEEPALIVE is as wanted. */
 export class KeepaliveFilter {
   readonly #enabled: boolean;
   readonly #reader: KeepaliveReader;
 
-  /** @param enabled What SO_KEEPALIVE has to be. */
+  /** @param enabled The wanted value of SO_KEEPALIVE. */
   constructor(enabled: boolean, lookUp: StateLookup) {
     this.#enabled = enabled;
     this.#reader = new KeepaliveReader(lookUp);
   }
 
   /**
-   * Those of which it is known that SO_KEEPALIVE is as it has to be. Where it cannot be read the connection is left
-   * out, and `unseen` says so; one that no process holds has no application that could have set it.
+   * Returns the connections whose SO_KEEPALIVE is known to be as wanted. Connections whose option cannot be read are left
+   * out, and `incomplete` says so.
    *
-   * @param haveOwners Whether the connections' owners are known.
+   * @param haveOwners Whether the connections already have their owners.
    */
   filter(connections: readonly Connection[], haveOwners: boolean): Connection[] {
     const open = connections.filter((connection) => connection.inode !== 0 && !hasKeepaliveTimer(connection));
@@ -36,7 +36,7 @@ export class KeepaliveFilter {
     );
   }
 
-  /** Why connections may have been missed. */
+  /** The reasons why connections may have been missed. */
   get incomplete(): string[] {
     return this.#reader.unread.map(({ reason, count }) =>
       `SO_KEEPALIVE of ${count} connection${count === 1 ? "" : "s"} could not be read: ${reason}`
@@ -49,8 +49,8 @@ export class KeepaliveFilter {
 }
 
 /**
- * Whether the keepalive timer runs, which it does only with SO_KEEPALIVE. In FIN-WAIT-2 the same timer of the kernel ends
- * the wait; and an MPTCP connection has timers of another kind.
+ * Whether the keepalive timer runs, which it does only with SO_KEEPALIVE. In FIN-WAIT-2 the kernel uses the same timer for
+ * the end of the wait. The timers of MPTCP connections are of another kind.
  */
 function hasKeepaliveTimer({ protocol, state, timer }: Connection): boolean {
   return protocol === "tcp" && timer?.name === "keepalive" && state !== "FIN-WAIT-2";

@@ -1,4 +1,4 @@
-// Which processes are meant: by number, name, program, control group or container.
+// Selects processes by number, name, program, control group or container.
 
 import { isSyscallError } from "../../ffi/errno.ts";
 import { readlink } from "../../ffi/fs.ts";
@@ -18,14 +18,14 @@ import type { ProcessCriteria } from "../select/criteria.ts";
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
-/** A process, and what it is asked, read when it is asked and then remembered. */
+/** A process. Each property is read from /proc when it is first used, and then kept. */
 export class Process {
   readonly pid: number;
   #comm: string | undefined;
   #parent: number | undefined;
   #cgroups: string[] | undefined;
   #exe: string | null | undefined;
-  /** Whether its program was asked for and this user may not know. */
+  /** Whether `exe` was used and this user may not read it. */
   exeIsUnreadable = false;
 
   constructor(pid: number) {
@@ -48,7 +48,7 @@ export class Process {
     return containerOf(this.cgroups);
   }
 
-  /** The path of its program; null for a thread of the kernel, one that has gone, and one that may not be known. */
+  /** The path of the program; null for a kernel thread, a process that has gone, and one whose program may not be read. */
   get exe(): string | null {
     if (this.#exe === undefined) this.#exe = this.#readExe();
     return this.#exe;
@@ -79,7 +79,7 @@ export class ProcessSnapshot {
     return [...this.#processes.keys()];
   }
 
-  /** Whether none is hidden from this user. */
+  /** Whether /proc hides no process from this user. */
   get isComplete(): boolean {
     return listsAllProcesses(this.pids);
   }
@@ -92,7 +92,7 @@ export class ProcessSnapshot {
     return this.#processes.get(pid);
   }
 
-  /** Whether the process is one of `pids`, or descends from one. */
+  /** Whether a process is one of `pids`, or descends from one. */
   descendsFrom(process: Process, pids: ReadonlySet<number>): boolean {
     for (let one: Process | undefined = process; one; one = this.process(one.parent)) {
       if (pids.has(one.pid)) return true;
@@ -103,15 +103,15 @@ export class ProcessSnapshot {
 
 type Condition = (one: Process, snapshot: ProcessSnapshot) => boolean;
 
-/** Decides which processes are meant. */
+/** Selects the processes that fit criteria. */
 export class ProcessFilter {
   readonly #criteria: ProcessCriteria;
   readonly #missingOk: boolean;
   readonly #conditions: readonly Condition[];
 
   /**
-   * @param options.children Whether each process stands for its descendants too.
-   * @param options.missingOk Whether control groups may be missing, which then have no processes.
+   * @param options.children Whether a process in `pid` selects its descendants too.
+   * @param options.missingOk Whether a control group that does not exist is no error.
    */
   constructor(criteria: ProcessCriteria, options: { children?: boolean; missingOk?: boolean } = {}) {
     this.#criteria = criteria;
@@ -119,15 +119,15 @@ export class ProcessFilter {
     this.#conditions = conditionsOf(criteria, options.children ?? false);
   }
 
-  /** The processes that are meant, as they are now. */
+  /** Returns the processes of a snapshot that fit. */
   matching(snapshot: ProcessSnapshot): Process[] {
     return snapshot.all.filter((process) => this.#conditions.every((holds) => holds(process, snapshot)));
   }
 
   /**
-   * To be called before the first look.
+   * Checks that the criteria name existing things.
    *
-   * @throws {UsageError} For a process, a control group or a container that is not there, and for the start of an id that
+   * @throws {UsageError} For a process, a control group or a container that does not exist, and for the start of an id that
    * several containers have.
    */
   verify(snapshot: ProcessSnapshot): void {
@@ -156,7 +156,7 @@ function conditionsOf({ pid, comm, exe, cgroup, container }: ProcessCriteria, ch
 /** TASK_COMM_LEN of the kernel, without the NUL. */
 const COMM_BYTES = 15;
 
-/** A plain name that is longer than the kernel keeps is compared as far as that. A name may contain slashes. */
+/** Returns a matcher for names. A plain name is cut to the bytes that the kernel keeps. A name may contain slashes. */
 function commMatcher(pattern: string): (comm: string) => boolean {
   if (isGlob(pattern)) return glob(pattern.replaceAll(/\*+/g, "**"));
   const kept = decoder.decode(encoder.encode(pattern).subarray(0, COMM_BYTES));
@@ -175,7 +175,7 @@ function inCgroup(process: Process, matches: CgroupMatcher): boolean {
 
 function verifyProcess(pid: number, snapshot: ProcessSnapshot): void {
   if (snapshot.process(pid) !== undefined) return;
-  // /proc lists processes, but has an entry for each thread.
+  // /proc/TID exists for each thread, though only processes are listed.
   const [, leader] = /^Tgid:\s*(\d+)$/m.exec(readFile(`/proc/${pid}/status`) ?? "") ?? [];
   if (leader === undefined) {
     throw new UsageError(`No process ${pid}${snapshot.isComplete ? "" : " that this user may see"}`);
@@ -195,10 +195,10 @@ function verifyCgroup(text: string, snapshot: ProcessSnapshot): void {
   );
 }
 
-/** How much of a container's id is shown, as docker(1) does, unless it takes more to tell it from others. */
+/** The digits of a container's id that are shown, as docker(1) does, unless more are needed to tell ids apart. */
 const SHOWN = 12;
 
-/** The id in Kubernetes' `<type>://<container_id>` of a ContainerStatus; what has no type stays as it is. */
+/** Returns the id in Kubernetes' `<type>://<container_id>` of a ContainerStatus. An id without a type stays as it is. */
 function withoutRuntime(id: string): string {
   return id.replace(/^[a-z][a-z0-9-]*:\/\//, "");
 }
@@ -220,7 +220,7 @@ function verifyContainer(text: string, snapshot: ProcessSnapshot): void {
   }
 }
 
-/** The starts of different ids, long enough to tell them apart. */
+/** Returns the starts of ids, long enough to tell the ids apart. */
 function distinct(ids: readonly string[]): string[] {
   for (let length = SHOWN;; length++) {
     const starts = ids.map((id) => id.slice(0, length));

@@ -1,4 +1,4 @@
-// The second room of the pipeline: who holds the connections.
+// Fills in the owners of connections.
 
 import type { Connection, Owner } from "../model/connection.ts";
 import { findOwners } from "./find_owners.ts";
@@ -6,19 +6,19 @@ import { findOwners } from "./find_owners.ts";
 /** The most attempts to find an owner of one connection. */
 export const MAX_OWNER_ATTEMPTS = 3;
 
-/** How to look for owners. */
+/** Options of a search for owners. */
 export interface ResolveOptions {
-  /** Find every holder; else stop when every connection has one. */
+  /** Find every holder. Otherwise the search stops when every connection has a holder. */
   readonly exhaustive?: boolean;
-  /** Processes whose holding a connection matters, whoever else holds it. */
+  /** Processes that have to be found as holders, even if others hold the connection too. */
   readonly first?: readonly number[];
-  /** Owners that have just been found, by inode. */
+  /** Owners that the caller has just found, by inode. */
   readonly known?: ReadonlyMap<number, readonly Owner[]>;
 }
 
-/** Finds owners. */
+/** Finds the owners of connections. */
 export class Resolver {
-  /** How many processes could not be looked into, at the last look. */
+  /** The number of processes that could not be read at the last search. */
   unreadable = 0;
 
   /** Fills in the owners of connections. */

@@ -1,4 +1,4 @@
-// Which connections carry the operator's own session, which is not to be cut off by accident.
+// Recognises the connections of the operator's own session, which must not be cut by accident.
 
 import { formatAddress, formatEndpoint, parseAddress } from "../model/address.ts";
 import type { Connection } from "../model/connection.ts";
@@ -6,22 +6,22 @@ import { ancestry, comm, environment, processes, readStat, self, terminalsOf } f
 
 /** A process that may hold a connection of the session. */
 interface Carrier {
-  /** What the process is to the session. */
+  /** The role of the process in the session, for messages. */
   readonly is: string;
-  /** Whether each of its connections is of the session, and not only those that it has accepted. */
+  /** Whether all of its connections belong to the session, not only those that it has accepted. */
   readonly wholly: boolean;
 }
 
-/** The operator's session, as it is when this is made: a session of tmux may be attached elsewhere at any moment. */
+/** The operator's session at the moment of construction. A session of tmux may be attached elsewhere at any time. */
 export class Session {
   readonly #carriers = new Map<number, Carrier>();
-  /** What SSH_CONNECTION names, as `endsOf` has it. */
+  /** The ends in SSH_CONNECTION, as `endsOf` writes them. */
   readonly #ssh = new Set<string>();
   readonly #followed = new Set<number>();
   readonly #listening: () => (netns: number, port: number) => boolean;
   #isListenedOn: ((netns: number, port: number) => boolean) | undefined;
 
-  /** @param listening Finds out which ports are listened on. It is called when that matters. */
+  /** @param listening Tells whether a port is listened on. It is called only when that matters. */
   constructor(listening: () => (netns: number, port: number) => boolean) {
     this.#listening = listening;
     this.#follow(self(), "an ancestor of this process");
@@ -33,8 +33,9 @@ export class Session {
   }
 
   /**
-   * Takes in the ancestors of a process: they may have accepted the connection over which it is spoken to. Those above the
-   * session of its terminal serve that terminal, whichever way their connections were made.
+   * Adds the ancestors of a process as carriers: one of them may have accepted the connection that the operator works over.
+   * All connections of the ancestors above the leader of the terminal's session count, since these processes serve the
+   * terminal.
    */
   #follow(pid: number, is: string): void {
     if (this.#followed.has(pid)) return;
@@ -46,7 +47,7 @@ export class Session {
       const ends = sshEnds(pid);
       if (ends !== null) this.#ssh.add(ends);
       const name = comm(pid);
-      // It keeps the connections of what it starts (Accept=yes), and what services give it to keep (FDSTORE=1).
+      // systemd keeps connections for the services that it starts (Accept=yes, FDSTORE=1).
       if (i === 0 || name === "systemd") return;
       const wholly = isSshd(name) || (leader !== -1 && i > leader && pid !== 1);
       if (!this.#carriers.get(pid)?.wholly) this.#carriers.set(pid, { is, wholly });
@@ -54,7 +55,7 @@ export class Session {
     });
   }
 
-  /** A multiplexer is no descendant of whoever is attached to it now, but it has their terminals open. */
+  /** Adds the clients of a terminal multiplexer. It does not descend from them, but has their terminals open. */
   #followClients(multiplexer: number, name: string): void {
     const terminals = new Set(terminalsOf(multiplexer));
     if (terminals.size === 0) return;
@@ -65,7 +66,7 @@ export class Session {
     }
   }
 
-  /** Why the connection is part of the session; null when it is not. */
+  /** Returns why the connection is part of the session; null when it is not. */
   explainProtection(connection: Connection): string | null {
     const { netns, src, owners } = connection;
     if (this.#ssh.has(endsOf(connection))) return "the ssh connection of this session (SSH_CONNECTION)";
@@ -73,7 +74,7 @@ export class Session {
       const carrier = this.#carriers.get(pid);
       if (carrier === undefined) continue;
       if (carrier.wholly) return `held by ${carrier.is}: pid ${pid} (${comm})`;
-      // The kernel gives a port that is listened on to nothing that connects.
+      // The kernel never binds a connecting socket to a port that is listened on, so the connection was accepted.
       this.#isListenedOn ??= this.#listening();
       if (this.#isListenedOn(netns, src.port)) return `accepted by ${carrier.is}: pid ${pid} (${comm})`;
     }
@@ -90,19 +91,19 @@ function isMultiplexer(name: string): boolean {
   return /^(tmux|screen)\b/.test(name);
 }
 
-/** The client's end first, as in SSH_CONNECTION: this host is the server. */
+/** Writes both ends, the client's first, as in SSH_CONNECTION. This host is the server. */
 function endsOf({ src, dst }: Connection): string {
   return `${formatEndpoint(dst.address, dst.port)} ${formatEndpoint(src.address, src.port)}`;
 }
 
-/** Both ends of the ssh connection that a process was started over, as `endsOf` has them; null without one. */
+/** Returns both ends of the ssh connection that a process was started over, as `endsOf` writes them; null without one. */
 function sshEnds(pid: number): string | null {
   const [client, clientPort, server, serverPort] = environment("SSH_CONNECTION", pid)?.split(" ") ?? [];
   if (serverPort === undefined) return null;
   return `${endpoint(client, clientPort)} ${endpoint(server, serverPort)}`;
 }
 
-/** sshd gives link-local addresses with their zone, which rows do not have. */
+/** Writes an endpoint of SSH_CONNECTION. sshd adds the zone to link-local addresses, which rows do not have. */
 function endpoint(text: string, port: string): string {
   const address = parseAddress(text.split("%")[0]);
   return formatEndpoint(address === null ? text : formatAddress(address), Number(port));

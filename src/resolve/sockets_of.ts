@@ -1,4 +1,4 @@
-// What certain processes hold: every socket of theirs, whichever it is.
+// Lists every socket that given processes hold.
 
 import type { Owner } from "../model/connection.ts";
 import { MAX_OWNERS, sharesTable } from "./find_owners.ts";
@@ -7,13 +7,13 @@ import { DescriptorTable } from "../linux/proc/fd_table.ts";
 
 /** The sockets of some processes. */
 export interface Holdings {
-  /** Who of them holds each inode. */
+  /** The holders of each inode among them. */
   readonly owners: Map<number, Owner[]>;
-  /** Those that this user may not look into. */
+  /** The processes that this user may not read. */
   readonly unreadable: number[];
 }
 
-/** Reads the descriptors of processes wholly, those included that a thread has to itself. */
+/** Reads all descriptors of processes, with those of threads that have unshared their table. */
 export function holdingsOf(pids: readonly number[]): Holdings {
   const owners = new Map<number, Owner[]>();
   const unreadable: number[] = [];
@@ -49,7 +49,7 @@ function readWholly(table: DescriptorTable): Held[] {
   return held;
 }
 
-/** The tables of those threads that have unshared their descriptors. */
+/** Returns the tables of the threads that have unshared their descriptors. */
 function threadTables(pid: number): DescriptorTable[] {
   return threads(pid).filter((tid) => tid !== pid && !sharesTable(pid, tid))
     .map((tid) => DescriptorTable.open(pid, tid))

@@ -25,10 +25,10 @@ import { decodeMptcpInfo, decodeTcpInfo, idleTime, TCP_INFO } from "../linux/net
 import { type Proof, prove, type StateLookup } from "./proof.ts";
 import { explainBusy, hasCarriedData, type Traffic } from "./traffic.ts";
 
-/** How many processes are kept open: each takes a descriptor, of which there may be no more than 1024. */
+/** The most pidfds that are kept open. RLIMIT_NOFILE is often 1024. */
 const MAX_PROCESSES = 256;
 
-/** The processes whose descriptors are being duplicated: each is opened once, not for each of its descriptors. */
+/** Pidfds of the processes whose descriptors are duplicated. A process is opened once for all of its descriptors. */
 export class PidfdCache {
   readonly #pidfds = new Map<number, Descriptor>();
   readonly #lookUp: StateLookup;
@@ -38,13 +38,13 @@ export class PidfdCache {
   }
 
   /**
-   * Duplicates the owner's descriptor.
+   * Duplicates the owner's descriptor, and proves that it is the connection.
    *
-   * @returns `ended` when the connection has ended; null when the descriptor is no longer the connection's: it was closed,
-   * or its number was used again.
-   * @throws {SyscallError} `EPERM` when this user may not open it, `ENOSYS` where pidfd_getfd(2) is missing or a
-   * seccomp filter hides it, `EMFILE` when this process has no descriptor left, `ETIMEDOUT` for a process or a connection
-   * that has been found not to answer.
+   * @returns `ended` when the connection has ended; null when the descriptor was closed, or its number is another file's by
+   * now.
+   * @throws {SyscallError} `EPERM` when this user may not open it, `ENOSYS` where pidfd_getfd(2) is missing or a seccomp
+   * filter hides it, `EMFILE` when this process has no descriptor left, `ETIMEDOUT` for a process or a connection that is
+   * known not to answer.
    */
   duplicate(connection: Connection, owner: Omit<Owner, "comm">): Duplicate | "ended" | null {
     if (isUnresponsive(owner.pid) || isUnresponsive(handleOf(connection))) {
@@ -70,7 +70,7 @@ export class PidfdCache {
     } catch (error) {
       if (isSyscallError(error, "EBADF")) return null;
       if (!isSyscallError(error, "ESRCH")) throw error;
-      // It has gone; what has its number when it is looked for again is another one.
+      // The process has gone. A process with the same number is another one.
       this.#pidfds.get(task)?.close();
       this.#pidfds.delete(task);
       return null;
@@ -86,7 +86,7 @@ export class PidfdCache {
     return pidfd;
   }
 
-  /** Closes the processes. They are opened again when they are needed again. */
+  /** Closes the pidfds. They are opened again when they are needed. */
   close(): void {
     for (const pidfd of this.#pidfds.values()) pidfd.close();
     this.#pidfds.clear();
@@ -108,9 +108,9 @@ export interface ShutdownOptions {
   readonly fin_only?: boolean;
 }
 
-/** The FIN is on its way. */
+/** The result of a shutdown(2) that sent a FIN. */
 export interface ShutdownResult {
-  /** What failed after that, null for nothing. */
+  /** The first failure after the shutdown, null for none. */
   readonly trouble: SyscallError | null;
 }
 
@@ -118,13 +118,13 @@ export interface ShutdownResult {
 const linger = new Uint8Array(8);
 const NO_LINGER = new Uint8Array(8);
 
-/** `struct tcp_info` and `struct mptcp_info`, with room for what kernels to come will add. */
+/** `struct tcp_info` and `struct mptcp_info`, with room for the fields of later kernels. */
 const info = new Uint8Array(512);
 
 const SOL_MPTCP = 284;
 const MPTCP_INFO = 1;
 
-/** A verified duplicate. It keeps the socket, and so its identity, until it is closed. */
+/** A verified duplicate. The socket, and so its identity, lives until the duplicate is closed. */
 export class Duplicate {
   readonly descriptor: Descriptor;
   readonly #protocol: "tcp" | "mptcp";
@@ -136,7 +136,8 @@ export class Duplicate {
   }
 
   /**
-   * shutdown(2). The application reads what has arrived, then end-of-file; the peer gets what was written, then a FIN.
+   * Calls shutdown(2). The application reads the data that has arrived, then end-of-file. The peer gets the data that was
+   * written, then a FIN.
    *
    * @returns `already-gone` when the connection had already ended.
    * @throws {SyscallError} `EBUSY` on Linux 6.1.32 to 6.5 for a connect that another thread waits for.
@@ -147,9 +148,9 @@ export class Duplicate {
   }
 
   /**
-   * The same, if the connection carries nothing and has carried nothing for `idle_ms`. Some microseconds lie between
-   * looking and shutting down, in which the application may still send a request. So sending is shut down first, after
-   * which nothing more can slip in; and receiving only when nothing did, so that a request that did is answered.
+   * Calls shutdown(2) if the connection carries nothing and has carried nothing for `idle_ms`. The application may send a
+   * request in the microseconds between the check and the shutdown. So sending is shut down first, after which no request
+   * can follow. Receiving is shut down only when no request has slipped through, so that the answer to one still arrives.
    *
    * @returns As `hangUp`, or what the connection is busy with.
    */
@@ -167,7 +168,7 @@ export class Duplicate {
     return this.#afterFin(shutReceiving, () => this.#setUserTimeout(linger_ms));
   }
 
-  /** Takes all of these steps, and tells which failure was the first. */
+  /** Runs all steps, and returns the first failure. */
   #afterFin(...steps: readonly (() => void)[]): ShutdownResult {
     this.#isHungUp = true;
     let trouble: SyscallError | null = null;
@@ -182,7 +183,7 @@ export class Duplicate {
     return { trouble };
   }
 
-  /** What is under way. When data last went is asked last: it tells what came after the queues were looked at. */
+  /** Reads the traffic. The idle time is read last, so that it shows data that came after the queues were read. */
   #traffic(): Traffic {
     const rqueue = receiveQueue(this.descriptor);
     const wqueue = sendQueue(this.descriptor);
@@ -208,22 +209,22 @@ export class Duplicate {
   }
 
   /**
-   * TCP_USER_TIMEOUT. Set before shutdown(2), a connection would keep it when that fails, or when this process is killed in
-   * between. The timer of the FIN looks at it when it fires, which is milliseconds after the FIN at the soonest.
+   * Sets TCP_USER_TIMEOUT after shutdown(2). If it were set before, the connection would keep it when shutdown(2) fails or
+   * this process is killed in between. The FIN's timer reads it when it fires, milliseconds after the FIN at the soonest.
    */
   #setUserTimeout(ms: number): void {
     if (ms === 0) return;
     try {
       setsockopt(this.descriptor, IPPROTO_TCP, TCP_USER_TIMEOUT, ms);
     } catch (error) {
-      // MPTCP has no such option; its connections end by net.mptcp.close_timeout.
+      // MPTCP lacks the option. Its connections end by net.mptcp.close_timeout.
       if (this.#protocol !== "mptcp" || !isSyscallError(error, "ENOPROTOOPT", "EOPNOTSUPP")) throw error;
     }
   }
 
   /**
-   * Aborts: the peer gets a RST, the application ECONNRESET. Unlike SOCK_DESTROY it needs neither CAP_NET_ADMIN nor
-   * CONFIG_INET_DIAG_DESTROY, and it works on MPTCP; but what had arrived and was not read is lost.
+   * Aborts the connection: the peer gets a RST, the application ECONNRESET. Unlike SOCK_DESTROY this needs neither
+   * CAP_NET_ADMIN nor CONFIG_INET_DIAG_DESTROY, and it works on MPTCP. Data that has arrived and was not read is lost.
    *
    * @throws {SyscallError} `EOPNOTSUPP` for kernel TLS, `EBUSY` on Linux 6.1.32 to 6.5 while a thread waits on it.
    */
@@ -232,8 +233,8 @@ export class Duplicate {
   }
 
   /**
-   * close(2). Where the application has closed its own descriptor meanwhile, and SO_LINGER is set, that waits until the peer
-   * has acknowledged everything. What is hung up on needs SO_LINGER no longer; for anything else another thread waits.
+   * Closes the duplicate. When the application has closed its own descriptor and SO_LINGER is set, close(2) waits until the
+   * peer has acknowledged everything. After a shutdown SO_LINGER is cleared; otherwise another thread makes the call.
    */
   close(): void {
     if (this.#lingers && !(this.#isHungUp && this.#clearLinger())) this.descriptor.closeInBackground();

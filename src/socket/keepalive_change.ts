@@ -1,4 +1,4 @@
-// Bringing one socket to the keepalive that is wanted: what it has, what that makes of it, and the difference.
+// Changes the keepalive of one socket to the desired one: reads its settings, plans, and sets the difference.
 
 import { isSyscallError } from "../../ffi/errno.ts";
 import { getsockopt } from "../../ffi/socket.ts";
@@ -8,7 +8,7 @@ import { apply, disableKeepalive, read } from "./keepalive_options.ts";
 import { optionOf, type SocketPhase, withoutEffect } from "../keepalive/socket_options.ts";
 import type { KeepaliveName, KeepaliveValues } from "../keepalive/values.ts";
 
-/** What is wanted of a socket. */
+/** The keepalive that a socket should have. */
 export interface DesiredKeepalive {
   /** Keepalive with these values, or none. */
   readonly values: KeepaliveValues | "off";
@@ -16,27 +16,27 @@ export interface DesiredKeepalive {
   readonly only_missing?: boolean;
 }
 
-/** What a wish means for a socket. */
+/** The result of a change. */
 export interface Change {
   readonly before: KeepaliveSettings;
-  /** As read back; in a dry run, what would be. */
+  /** The settings as read back; in a dry run, as planned. */
   readonly after: KeepaliveSettings;
   /** The options that the kernel did not take. */
   readonly refused: readonly RefusedOption[];
-  /** What does not read back as wanted, though the socket has the option. */
+  /** The settings that do not read back as planned, though the socket has the option. */
   readonly unmet: readonly SettingName[];
-  /** Whether the application's own choice was left. */
+  /** Whether the application's own choice was kept. */
   readonly keptByApplication: boolean;
 }
 
 type SettingName = keyof KeepaliveSettings;
 
-/** The values that show neither in `read` nor when they are the system's. */
+/** The values that `read` does not report. They are read only when they were asked for. */
 const EXTRAS = ["syncnt", "maxseg", "window_clamp", "defer_accept_s"] as const satisfies readonly KeepaliveName[];
 
 /**
- * Brings a socket to what is wanted. One that is there already is not touched: setting TCP_KEEPIDLE again arms the timer
- * anew, and a peer that is just being probed would be sent another probe at once.
+ * Changes the keepalive of a socket. A socket that has the desired settings is not touched: setting TCP_KEEPIDLE again
+ * restarts the timer, so that a peer that is just being probed would get another probe at once.
  *
  * @throws {SyscallError} When it is not a TCP or MPTCP socket.
  */
@@ -56,8 +56,8 @@ export function change(socket: Descriptor, desired: DesiredKeepalive, phase: Soc
 }
 
 /**
- * The settings that do not read back as planned. The kernel rounds some extras as it sees fit, so that of these one counts
- * only where its option was refused.
+ * Returns the settings that do not read back as planned. The kernel rounds some extras, so that an extra counts only when
+ * its option was refused.
  */
 export function unmetSettings(
   planned: KeepaliveSettings,
@@ -73,7 +73,7 @@ function isExtra(name: SettingName): name is (typeof EXTRAS)[number] {
   return (EXTRAS as readonly string[]).includes(name);
 }
 
-/** The values to set, without those that are the application's already. */
+/** Returns the values to set, without those that the application has chosen. */
 function missing(
   before: KeepaliveSettings,
   { only_missing }: DesiredKeepalive,
@@ -82,7 +82,7 @@ function missing(
   return only_missing && before.user_timeout_ms ? { ...values, user_timeout_ms: 0 } : values;
 }
 
-/** The extras that were asked for and have an effect on a socket of that use. */
+/** Returns the extras that were asked for and have an effect in that phase. */
 function extrasOf(values: KeepaliveValues, phase: SocketPhase): (typeof EXTRAS)[number][] {
   const idle = withoutEffect(values, phase);
   return EXTRAS.filter((name) => values[name] !== 0 && !idle.includes(name));
@@ -106,7 +106,7 @@ function readExtra(socket: Descriptor, name: KeepaliveName): number | null {
   }
 }
 
-/** What `wish` makes of a socket that has `before`. An option that the socket does not have it will not get. */
+/** Returns the settings that `desired` makes of `before`. An option that the socket lacks stays null. */
 export function plannedSettings(
   before: KeepaliveSettings,
   desired: DesiredKeepalive,

@@ -16,7 +16,7 @@ import type { Descriptor } from "../../ffi/descriptor.ts";
 import { KEEPALIVE_SWITCH, type SocketPhase, type Step, steps } from "../keepalive/socket_options.ts";
 import type { Keepalive, KeepaliveValues } from "../keepalive/values.ts";
 
-/** What became of one option. */
+/** The result of setting one option. */
 export interface OptionResult {
   /** `TCP_KEEPIDLE`. */
   readonly option: string;
@@ -25,7 +25,7 @@ export interface OptionResult {
   readonly error: string | null;
 }
 
-/** Makes one call; a refusal is a result, not an error. */
+/** Sets one option. A refusal of the kernel is a result, not an error. */
 function take(socket: Descriptor, { option, level, name, value }: Step): OptionResult {
   try {
     setsockopt(socket, level, name, value);
@@ -36,7 +36,7 @@ function take(socket: Descriptor, { option, level, name, value }: Step): OptionR
   }
 }
 
-/** Turns keepalive on with `values`. One option that the kernel refuses does not keep the others from being set. */
+/** Turns keepalive on with `values`. The other options are set even if the kernel refuses one. */
 export function apply(socket: Descriptor, values: KeepaliveValues, phase: SocketPhase): OptionResult[] {
   return steps(values, phase).map((step) => take(socket, step));
 }
@@ -47,7 +47,7 @@ export function disableKeepalive(socket: Descriptor): OptionResult[] {
 }
 
 /**
- * What a TCP socket is set to. A listener's is what the connections that it accepts will have.
+ * Reads the keepalive of a TCP socket. Connections inherit that of the listener that accepts them.
  *
  * @throws {SyscallError} When it is not a TCP or MPTCP socket.
  */
@@ -65,7 +65,7 @@ function readUserTimeout(socket: Descriptor): number | null {
   try {
     return getsockopt(socket, IPPROTO_TCP, TCP_USER_TIMEOUT);
   } catch (error) {
-    // An MPTCP socket has no such option (seen on Linux 6.18).
+    // MPTCP sockets lack the option (seen on Linux 6.18).
     if (isSyscallError(error, "EOPNOTSUPP", "ENOPROTOOPT")) return null;
     throw error;
   }

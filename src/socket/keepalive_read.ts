@@ -1,4 +1,4 @@
-// Which keepalive a connection has. No list of the kernel says it, so it is asked of a duplicate of the owner's
+// Reads the keepalive of connections. The kernel does not list it, so it is read from a duplicate of the owner's
 // descriptor.
 
 import { isSyscallError } from "../../ffi/errno.ts";
@@ -9,11 +9,11 @@ import type { StateLookup } from "./proof.ts";
 import { type KeepaliveSysctls, readSysctls } from "../keepalive/detection.ts";
 import { read } from "./keepalive_options.ts";
 
-/** Why some connections' keepalive could not be read. */
+/** A reason why the keepalive of some connections could not be read. */
 export interface Unread {
   /** One line for humans. */
   reason: string;
-  /** Of how many connections. */
+  /** The number of connections. */
   count: number;
 }
 
@@ -27,8 +27,8 @@ export class KeepaliveReader {
   }
 
   /**
-   * Returns null when it cannot be read; `unread` then says why. The duplicate lives for some microseconds: as long as
-   * it is open, the application's own close(2) would not end the connection.
+   * Returns the keepalive of a connection; null when it cannot be read, and `unread` says why. The duplicate is open for
+   * some microseconds: while it is open, the application's own close(2) does not end the connection.
    */
   read(connection: Connection): Keepalive | null {
     const result = withDuplicate(this.#pidfds, connection, read);
@@ -39,7 +39,7 @@ export class KeepaliveReader {
     return null;
   }
 
-  /** What could not be read so far, and why, the commonest reason first. */
+  /** The reasons for failures so far, the most frequent first. */
   get unread(): Unread[] {
     const unread = [...this.#unread].map(([reason, count]) => ({ reason, count }));
     return unread.sort((a, b) => b.count - a.count);
@@ -50,14 +50,14 @@ export class KeepaliveReader {
   }
 }
 
-/** Why there is no descriptor to ask. */
+/** Returns why a connection has no descriptor to read from. */
 function withoutHolder({ inode, state, owners }: Connection): string {
   if (owners.length > 0) return "closed meanwhile";
   if (inode !== 0) return "no process that may be looked into holds it";
   return state === "ESTAB" || state === "CLOSE-WAIT" ? "not yet accepted by the application" : "held by no application";
 }
 
-/** A network namespace's own settings of keepalive, null where /proc/sys does not show them. */
+/** Reads the keepalive sysctls of the thread's network namespace; null where /proc/sys does not show them. */
 export function keepaliveSysctls(): KeepaliveSysctls | null {
   try {
     return readSysctls();

@@ -1,8 +1,8 @@
-// Whether a descriptor is the connection that was listed.
+// Proves that a descriptor is the connection that was listed.
 //
-// A cookie, or an inode number, proves the socket alone. A program may dissolve its connection (connect(2) to AF_UNSPEC)
-// and connect the same socket to another peer, or listen on it. So both ends are compared as well, on the duplicate and
-// right before anything is done to it. Some microseconds are left in between.
+// A cookie, or an inode number, identifies only the socket. A program may dissolve its connection (connect(2) to AF_UNSPEC)
+// and connect the same socket to another peer, or listen on it. So both ends are compared as well, on the duplicate, some
+// microseconds before anything is done to it.
 
 import { isSyscallError } from "../../ffi/errno.ts";
 import { statx } from "../../ffi/fs.ts";
@@ -30,18 +30,18 @@ import { decodeSockaddr, SOCKADDR_IN6_SIZE, SOCKADDR_IN_SIZE } from "../linux/ne
 import type { State } from "../model/tcp_states.ts";
 
 /**
- * The state in which the kernel has a TCP socket now under its cookie and both its ends; null when it has it no longer. It is
- * LISTEN for one that is a listener on the local end by now.
+ * Returns the state of the TCP socket that has a connection's cookie and both its ends now; null when there is none. The
+ * state is LISTEN when the socket has become a listener on the local end.
  */
 export type StateLookup = (connection: Connection) => State | null;
 
 /**
- * What a descriptor is: the connection; the socket of the connection, which has ended; or something else, such as a
+ * The identity of a descriptor: the connection; its socket, whose connection has ended; or anything else, such as a
  * connection that is no longer as it was selected.
  */
 export type Proof = "connection" | "ended" | "other";
 
-/** What a TCP socket that was listed in one state is, as `LookUp` has it now. */
+/** Returns what a TCP socket that was listed in one state is, by its state now. */
 export function proofOf(listed: State, now: State | null): Proof {
   if (now === null || (now === "LISTEN") !== (listed === "LISTEN")) return "ended";
   return listed === "SYN-SENT" && now !== "SYN-SENT" ? "other" : "connection";
@@ -51,12 +51,12 @@ export function proofOf(listed: State, now: State | null): Proof {
 export function prove(descriptor: Descriptor, connection: Connection, lookUp: StateLookup): Proof {
   try {
     if (!isSocket(descriptor, connection)) return "other";
-    // From here on it is the connection whose lock may be held.
+    // The next calls take the lock of the connection, which a stuck process may hold.
     noteConnection(handleOf(connection));
     if (hasEnds(descriptor, connection)) {
       return connection.state === "SYN-SENT" && hasPeer(descriptor) ? "other" : "connection";
     }
-    // A BPF program may give a socket's ends other names: Cilium's name a service in place of the pod that it leads to.
+    // A BPF program may rename the ends of a socket: Cilium's report a service in place of the pod behind it.
     return connection.protocol === "tcp" ? proofOf(connection.state, lookUp(connection)) : "ended";
   } catch (error) {
     // Not a socket of TCP.
@@ -65,7 +65,10 @@ export function prove(descriptor: Descriptor, connection: Connection, lookUp: St
   }
 }
 
-/** Whether it is the listed socket. An MPTCP connection may show its listener's cookie, so there it is the inode number. */
+/**
+ * Whether it is the listed socket, by its cookie. MPTCP may list a connection with its listener's cookie: the inode
+ * decides.
+ */
 function isSocket(descriptor: Descriptor, { protocol, cookie, inode }: Connection): boolean {
   if (protocol === "tcp") return socketCookie(descriptor, formatCookie) === cookie;
   return isProtocol(descriptor, IPPROTO_MPTCP) && statx(descriptor).ino === inode;
@@ -92,7 +95,7 @@ function isEnd(sockaddr: Uint8Array, { address, port }: Endpoint): boolean {
 
 const peer = { inet: new Uint8Array(SOCKADDR_IN_SIZE), inet6: new Uint8Array(SOCKADDR_IN6_SIZE) };
 
-/** SO_PEERNAME, which unlike getpeername(2) also names the peer of a socket in SYN-SENT; null when there is no peer. */
+/** Reads SO_PEERNAME, which unlike getpeername(2) names the peer of a socket in SYN-SENT too; null without a peer. */
 function peerName(descriptor: Descriptor, family: Connection["family"]): Uint8Array | null {
   try {
     getsockoptBytes(descriptor, SOL_SOCKET, SO_PEERNAME, peer[family]);

@@ -1,19 +1,18 @@
-// Whether a connection carries anything, from what the kernel says of its queues and of when data last went.
+// Decides whether a connection is idle, from its queues and from the time of the last data.
 
-/** What is under way on a connection. */
+/** The traffic of a connection. */
 export interface Traffic {
   /** Bytes received and not yet read. */
   readonly rqueue: number;
   /** Bytes written and not yet acknowledged, sent or not. */
   readonly wqueue: number;
-  /** Milliseconds since data last went, either way; null where the kernel does not say. */
+  /** Milliseconds since data was last sent or received; null where the kernel does not say. */
   readonly idle_ms: number | null;
 }
 
 /**
- * Why the connection is not idle, null when it is: both queues are empty and no data went for `idle_ms`. What two programs
- * say to each other cannot be seen from here: while one waits for an answer for longer than that, both are as quiet as
- * if nothing had been asked.
+ * Returns why the connection is not idle; null when both queues are empty and no data was carried for `idle_ms`. The
+ * protocol of the application is unknown: a connection whose client waits longer than that for an answer looks idle too.
  */
 export function explainBusy({ rqueue, wqueue, idle_ms: quiet_ms }: Traffic, idle_ms: number): string | null {
   if (rqueue > 0) return "data waits to be read";
@@ -23,15 +22,15 @@ export function explainBusy({ rqueue, wqueue, idle_ms: quiet_ms }: Traffic, idle
 }
 
 /**
- * In how many milliseconds the connection can be idle at the soonest; 0 when it is. What empties a queue, a program that
- * reads a request, say, leaves no other trace, so a queue counts as data that goes now.
+ * Returns the milliseconds after which the connection can be idle at the soonest; 0 when it is idle. Data in a queue counts
+ * as carried now, since no timestamp shows when a program empties the queue.
  */
 export function msUntilIdle({ rqueue, wqueue, idle_ms: quiet_ms }: Traffic, idle_ms: number): number {
   if (rqueue > 0 || wqueue > 0 || quiet_ms === null) return idle_ms;
   return Math.max(0, idle_ms - quiet_ms);
 }
 
-/** Whether data went between two looks at a connection that was idle at the first. A FIN of ours does not count. */
+/** Whether a connection that was idle before has carried data since. A FIN of ours does not count. */
 export function hasCarriedData(before: Traffic, after: Traffic): boolean {
   // A FIN takes one byte's place in the queue.
   return after.rqueue > 0 || after.wqueue > 1 || (after.idle_ms ?? 0) < (before.idle_ms ?? 0);

@@ -1,4 +1,4 @@
-// Working on a socket of another process through a duplicate of its descriptor, for some microseconds.
+// Works on a socket of another process through a duplicate of its descriptor, which is open for some microseconds.
 
 import { isSyscallError, type SyscallError } from "../../ffi/errno.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
@@ -7,15 +7,15 @@ import type { Connection, Outcome, Owner } from "../model/connection.ts";
 import { isTransient } from "../model/errors.ts";
 import type { PidfdCache } from "./duplicate.ts";
 
-/** What came of it: what `use` returned, or what kept it from being done, with the owner where that was. */
+/** The value that `use` returned, or the refusal with the owner whose descriptor could not be used. */
 export type DuplicateResult<T> = { readonly value: T } | { readonly refusal: Refusal; readonly owner: Owner };
 
 /**
- * Calls `use` with a duplicate of the first owner's descriptor that may be opened, and closes that at once: as long as
+ * Calls `use` with a duplicate of the first owner's descriptor that can be opened, and closes the duplicate at once. While
  * it is open, the application's own close(2) does not end the connection.
  *
- * @returns `ended` when the connection has ended; null when none of the owners holds the socket any more, so that they have
- * to be looked for again.
+ * @returns `ended` when the connection has ended; null when no owner holds the socket any more, so that owners have to be
+ * looked for again.
  */
 export function withDuplicate<T>(
   pidfds: PidfdCache,
@@ -41,7 +41,7 @@ export function withDuplicate<T>(
   return refused;
 }
 
-/** What kept something from being done. */
+/** A refusal of the kernel, as an outcome. */
 export interface Refusal {
   readonly outcome: Outcome;
   readonly error: string;
@@ -49,12 +49,12 @@ export interface Refusal {
   readonly transient?: boolean;
 }
 
-/** What is said of a process, or of a connection's holder, about which no call returns. */
+/** The error for a process, or a connection, about which no call returns. */
 export const UNRESPONSIVE = "does not answer: blocked in the kernel";
 
 let missing: string | undefined;
 
-/** Who may refuse what the kernel allows on a duplicate that one has. */
+/** The causes of EPERM on a duplicate that was obtained. */
 const FORBIDDEN = "a seccomp profile, a cgroup's program or a security module forbids it";
 
 /** Explains a failed pidfd_open(2) or pidfd_getfd(2), or what failed on the duplicate. */
@@ -64,7 +64,7 @@ export function explainDuplicateError(error: SyscallError): Refusal {
   switch (code) {
     case "EPERM":
     case "EACCES":
-      // What is missing is the same for every connection of a run, and takes reading files.
+      // The explanation reads files, and is the same for every connection of a run.
       return { outcome: "denied", error: takes ? missing ??= explainGetfdDenied() : `${message}: ${FORBIDDEN}` };
     case "ETIMEDOUT":
       return { outcome: "failed", error: UNRESPONSIVE };
