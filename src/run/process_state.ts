@@ -1,7 +1,7 @@
-// Undoing what the runtime has done to its own process before tcphup began, so that the command finds what tcphup found.
+// Signal dispositions, descriptor flags and limits that the runtime changed when it started, restored for the command.
 //
-// What was there before is not recorded anywhere. But a process starts with what its parent has, unless the parent, or
-// what stood between, changed it: where that shows, things are left as they are.
+// The state before the runtime's start is not recorded anywhere. But a process inherits its parent's state, unless the
+// parent, or a program between the two, changed it. When that shows, the state is left as it is.
 
 import type { host } from "../../ffi/deno.ts";
 import { readDirectory, readTextFile } from "../../ffi/files.ts";
@@ -11,28 +11,28 @@ import { descriptorLimit, type Limit, setDescriptorLimit } from "../../ffi/proce
 import { ignoreSignal, resetSignal, SIGNALS } from "../../ffi/signal.ts";
 import { keepOnExec, setBlocking } from "../../ffi/descriptor.ts";
 
-/** What the runtime does to its process, and the parent's number. */
+/** What the runtime changes in its process, and the parent's process id. */
 export type Runtime = Pick<
   typeof host,
   "parent" | "resets" | "blockingStreams" | "marksInherited"
 >;
 
-/** /proc/self/status at the earliest. */
+/** /proc/self/status, read as early as possible. */
 let earliest: string | null = null;
 
-/** Takes down which signals this process ignores. The earlier the better: Deno 2.9 catches some after half a second. */
+/** Records the signals that this process ignores. To be called early: Deno 2.9 catches some after half a second. */
 export function recordSignals(): void {
   earliest ??= readOf("self", "status");
 }
 
-/** @returns What could not be found out, a line each. */
+/** Restores the state for the command. @returns What could not be restored, a line each. */
 export function restoreProcessState(
   { parent, resets, blockingStreams, marksInherited }: Runtime,
 ): string[] {
   recordSignals();
   const theirs = readOf(parent, "status");
   for (const signal of SIGNALS) {
-    // What is caught is at its default after execve(2); what is ignored stays so.
+    // execve(2) resets signals that are caught to their default; ignored ones stay ignored.
     if (wasIgnored(signal, resets(signal) ? null : earliest, theirs)) ignoreSignal(signal);
     else if (resets(signal)) resetSignal(signal);
   }
@@ -45,7 +45,7 @@ export function restoreProcessState(
   return [];
 }
 
-/** A file of /proc/PID; null when the process has gone or is hidden. */
+/** Reads a file of /proc/PID. Returns null when the process has ended or is hidden. */
 function readOf(pid: number | "self", file: string): string | null {
   try {
     return readTextFile(`/proc/${pid}/${file}`);
@@ -55,14 +55,14 @@ function readOf(pid: number | "self", file: string): string | null {
   }
 }
 
-/** Whether /proc/PID/status says that the process ignores a signal. */
+/** Returns whether a process ignores a signal, by its /proc/PID/status. */
 export function ignores(status: string | null, signal: number): boolean {
   return isIn("SigIgn", status, signal);
 }
 
 /**
- * Whether a process was started ignoring a signal: what its own /proc/PID/status says, or where there is none, or it
- * catches the signal by now, its parent's.
+ * Returns whether a process was started with a signal ignored: by its own /proc/PID/status, or by its parent's when there is
+ * none of its own, or the process catches the signal by now.
  */
 export function wasIgnored(signal: number, own: string | null, parents: string | null): boolean {
   return ignores(own === null || isIn("SigCgt", own, signal) ? parents : own, signal);
@@ -74,9 +74,8 @@ function isIn(set: "SigIgn" | "SigCgt", status: string | null, signal: number): 
 }
 
 /**
- * The limit of descriptors that this process was started with, from its parent's /proc/PID/limits. Null when that says
- * nothing: another hard limit means that the limits were set on the way from there to here, as systemd and container
- * runtimes do.
+ * Returns the limit of descriptors that this process was started with, by its parent's /proc/PID/limits. Null when that
+ * cannot be told: with another hard limit, the limits were set between the two, as systemd and container runtimes do.
  */
 export function originalLimit(ours: Limit, parentLimits: string | null): Limit | null {
   const [, soft, hard] = /^Max open files\s+(\S+)\s+(\S+)/m.exec(parentLimits ?? "") ?? [];
@@ -90,13 +89,13 @@ function toLimit(text: string): bigint {
   return text === "unlimited" ? RLIM_INFINITY : BigInt(text);
 }
 
-/** A descriptor of this process, and what /proc/self/fd says that it is. */
+/** A descriptor of this process, and its link in /proc/self/fd. */
 export interface OpenFile {
   readonly fd: number;
   readonly target: string;
 }
 
-/** The descriptors of this process. */
+/** Lists the descriptors of this process. */
 export function openFiles(): OpenFile[] {
   const numbers = readDirectory("/proc/self/fd").map(({ name }) => Number(name)).sort((a, b) => a - b);
   const directory = open(null, "/proc/self/fd", O_DIRECTORY);
@@ -113,8 +112,8 @@ export function openFiles(): OpenFile[] {
 }
 
 /**
- * Of all descriptors those that the runtime did not open itself. Descriptors are numbered from the lowest that is free, so
- * all below its first event queue were there before. Above it, its own are event queues, eventfds, pipes to itself and /dev/null.
+ * Returns the descriptors that the runtime did not open itself. A new descriptor gets the lowest free number, so all below the
+ * runtime's first event queue were inherited. Above it the runtime's are event queues, eventfds, pipes to itself and /dev/null.
  */
 export function inherited(files: readonly OpenFile[]): number[] {
   const first = files.find(({ target }) => target === "anon_inode:[eventpoll]")?.fd ?? Infinity;

@@ -1,8 +1,8 @@
-// The processes beside the command: the supervisor, and a shell that starts it anew should it end before its time.
+// The processes beside the command: the supervisor, and a shell that starts it anew when it ends too early.
 //
 // Both are in a session of their own and children of init (or of the nearest subreaper), not of the command, which may
-// well wait for any child. The shell holds the one socket in which the listener lies: while it lives the kernel keeps
-// calls waiting for a supervisor, instead of failing them with ENOSYS.
+// wait for any child. The shell holds the socket with the listener's message: while the shell lives, the kernel keeps calls
+// waiting for a supervisor instead of failing them with ENOSYS.
 
 import { isSyscallError } from "../../ffi/errno.ts";
 import { Descriptor, duplicateFrom } from "../../ffi/descriptor.ts";
@@ -10,28 +10,28 @@ import { SIGUSR2 } from "../../ffi/signal.ts";
 import { type FileAction, spawn, wait } from "../../ffi/spawn.ts";
 import { O_RDWR } from "../../ffi/fs.ts";
 
-/** The supervisor's descriptors: where the listener is fetched, and a pidfd of the command. */
+/** The supervisor's descriptors: the socket with the handover message, and a pidfd of the command. */
 export const HANDOVER_FD = 3;
 export const COMMAND_FD = 4;
 export const STDERR = 2;
 
-/** What the supervisor exits with. After `finished` the shell ends, after anything else it starts another one. */
+/** The supervisor's exit statuses. After `finished` the shell ends, after any other it starts another supervisor. */
 export const EXIT = { finished: 0, again: 255 } as const;
 
-/** The signal that ends a supervisor for which another one has been started already: the shell ends with it. */
+/** The signal that ends a supervisor which has been replaced. Its shell then ends too. */
 export const REPLACED = SIGUSR2;
 
-/** What the shell tells tcphup, should that still wait, when the supervisor has ended: its exit status follows. */
+/** The shell's message, followed by the exit status, when the supervisor has ended while tcphup waits for it. */
 export const ENDED = "ended ";
 
-/** More restarts than this, and so many seconds, are taken for a supervisor that cannot be kept alive. */
+/** After more restarts than this within so many seconds, the supervisor counts as one that cannot be kept alive. */
 const MOST_RESTARTS = 15;
 const WITHIN_S = 30;
 
 /**
- * Runs "$@", the supervisor, until the command's processes are gone. Both ignore what ends a session or a service: the
- * command may still connect while it shuts down. When the supervisor cannot be kept alive the command, which fdinfo of
- * its pidfd names, is killed: a program all of whose connects fail should not go on.
+ * The shell's script. It runs "$@", the supervisor, until the last process under the filter has ended. Both ignore the
+ * signals that end a session or a service, as the command may still connect while it shuts down. When the supervisor cannot
+ * be kept alive the shell kills the command, whose id it reads from fdinfo of the pidfd: all its connects would fail.
  */
 const script = (stderr: Stderr) =>
   `(
@@ -62,33 +62,33 @@ done
 lives && kill -KILL "$pid"
 ) &`;
 
-/** Where the shell finds sleep(1), whatever the command's PATH: on NixOS not in the first two. */
+/** The shell's PATH, for sleep(1): on NixOS that is in the last directory. */
 const PATH = "PATH=/usr/bin:/bin:/run/current-system/sw/bin";
-/** What tcphup needs of the command's environment to start: libraries, Deno's cache, koffi. The rest is not kept. */
+/** The variables that tcphup takes over from the command's environment: for libraries, Deno's cache, koffi. */
 const NEEDED = ["LD_LIBRARY_PATH", "HOME", "XDG_CACHE_HOME", "DENO_DIR", "DENO_V8_FLAGS", "NODE_PATH"];
 
-/** What to start beside the command. */
+/** The processes to start beside the command. */
 export interface RespawnOptions {
   /** The command line of the supervisor. */
   readonly supervisor: readonly string[];
   readonly environment: readonly Uint8Array[];
-  /** The supervisor's end of a socket pair, where it finds the listener. */
+  /** The supervisor's end of the socket pair for the handover. */
   readonly handoverSocket: Descriptor;
   /** A pidfd of the command. */
   readonly command: Descriptor;
-  /** The numbers of this process's descriptors: neither of the two is to hold open what the command has inherited. */
+  /** The numbers of this process's descriptors, which the new processes close so as not to hold the command's open. */
   readonly open: readonly number[];
   readonly stderr: Stderr;
 }
 
-/** Whether supervisors have standard error: all of them, the first one, which is to drop it in time, or none. */
+/** The supervisors that have standard error: all, only the first, which drops it in time, or none. */
 export type Stderr = "all" | "first" | "none";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
 /**
- * Starts the shell and the supervisor, and returns when they have left this process's family.
+ * Starts the shell and the supervisor, and returns when they are no longer children of this process.
  *
  * @throws {SyscallError} When /bin/sh cannot be started.
  */
@@ -97,7 +97,7 @@ export function startRespawning(
 ): void {
   const args = ["sh", "-c", script(stderr), "tcphup", ...supervisor].map((arg) => encoder.encode(arg));
   const nothing = (fd: number): FileAction => ({ action: "open", fd, path: "/dev/null", flags: O_RDWR });
-  // Copied from above where they are copied to, so that none overwrites the source of the next.
+  // The sources are duplicated above all targets, so that no target overwrites the next source.
   const copies: Descriptor[] = [];
   const copy = (from: Descriptor, to: number): FileAction => {
     copies.push(duplicateFrom(from, COMMAND_FD + 1));
@@ -118,13 +118,13 @@ export function startRespawning(
   }
 }
 
-/** What the shell and the supervisor have of an environment. */
+/** Returns the shell's and the supervisor's part of an environment. */
 export function environmentOf(environment: readonly Uint8Array[]): Uint8Array[] {
   const isNeeded = (entry: Uint8Array) => NEEDED.includes(decoder.decode(entry).split("=", 1)[0]);
   return [encoder.encode(PATH), ...environment.filter(isNeeded)];
 }
 
-/** The outer shell ends at once. A process that ignores SIGCHLD is not told so: the kernel has reaped it. */
+/** Waits for the outer shell, which ends at once. When this process ignores SIGCHLD, the kernel reaps the shell (ECHILD). */
 function waitUnlessReaped(pid: number): void {
   try {
     wait(pid);

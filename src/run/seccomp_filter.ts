@@ -15,10 +15,10 @@ import {
 } from "../../ffi/seccomp.ts";
 import { Unsupported } from "../model/errors.ts";
 
-/** The call at which a socket is given its options. */
+/** A system call at which a socket is given its options. */
 export type HookedSyscall = "connect" | "listen" | "socket";
 
-/** All of them. */
+/** Every system call that may be hooked. */
 export const HOOKED_SYSCALLS: readonly HookedSyscall[] = ["connect", "listen", "socket"];
 
 /** struct seccomp_data {s32 nr; u32 arch; u64 instruction_pointer, args[6]}. Little endian: an int comes first. */
@@ -38,13 +38,13 @@ export const SOCK_TYPE_MASK = 0xf;
 interface Instruction {
   readonly code: number;
   readonly k: number;
-  /** Where to go on when equal; with the next one if null. */
+  /** The label to jump to when equal; null for the next instruction. */
   readonly target: string | null;
-  /** Where to go on when not equal. */
+  /** The label to jump to when not equal; null for the next instruction. */
   readonly otherwise: string | null;
 }
 
-/** A program in the making, with names for the places it jumps to. All jumps are forward, as BPF wants them. */
+/** An assembler of classic BPF with labels. All jumps go forward, as the kernel demands. */
 class Assembler {
   readonly #instructions: Instruction[] = [];
   readonly #labels = new Map<string, number>();
@@ -61,7 +61,7 @@ class Assembler {
     this.#instructions.push({ code: JUMP_IF_EQUAL, k, target, otherwise });
   }
 
-  /** The program as an array of `struct sock_filter` {u16 code; u8 jt, jf; u32 k}. */
+  /** Returns the program as an array of `struct sock_filter` {u16 code; u8 jt, jf; u32 k}. */
   assemble(): Uint8Array {
     const view = new DataView(new ArrayBuffer(this.#instructions.length * 8));
     this.#instructions.forEach(({ code, k, target, otherwise }, i) => {
@@ -79,9 +79,8 @@ class Assembler {
 }
 
 /**
- * The filter that asks the supervisor about the calls of `on`, whatever kind of program makes them, and allows every
- * other. What it allows it decides by the number alone, so that the kernel (5.11) remembers the answer and does not run
- * it again.
+ * Compiles a filter that notifies the supervisor of the calls of `on`, in every ABI, and allows every other call. Calls that
+ * are not hooked are allowed by their number alone, so that the kernel (5.11) caches the answer and does not run the filter.
  */
 export function compileFilter(syscallAbis: readonly SyscallAbi[], on: ReadonlySet<HookedSyscall>): Uint8Array {
   const program = new Assembler();
@@ -109,7 +108,7 @@ function filterAbi(program: Assembler, abi: SyscallAbi, on: ReadonlySet<HookedSy
   program.add(RETURN, SECCOMP_RET_USER_NOTIF);
 }
 
-/** socket(2): only what will be TCP or MPTCP. */
+/** Hooks socket(2) for TCP and MPTCP only. */
 function filterSocket(program: Assembler, of: string): void {
   program.label(`socket ${of}`);
   program.add(LOAD, argument(0));
@@ -127,7 +126,7 @@ function filterSocket(program: Assembler, of: string): void {
   program.add(RETURN, SECCOMP_RET_ALLOW);
 }
 
-/** socketcall(2): its arguments are in memory, where a filter cannot look. */
+/** Hooks socketcall(2) by its first argument. The others are in memory, which a filter cannot read. */
 function filterSocketcall(program: Assembler, on: ReadonlySet<HookedSyscall>, of: string): void {
   program.label(`socketcall ${of}`);
   program.add(LOAD, argument(0));
@@ -137,10 +136,10 @@ function filterSocketcall(program: Assembler, on: ReadonlySet<HookedSyscall>, of
   program.add(RETURN, SECCOMP_RET_ALLOW);
 }
 
-/** A filter in place. */
+/** An installed filter. */
 export interface Installed {
   readonly listener: Descriptor;
-  /** Whether the kernel asked for no_new_privs, because this process has no CAP_SYS_ADMIN. */
+  /** True when no_new_privs had to be set, because this process has no CAP_SYS_ADMIN. */
   readonly noNewPrivs: boolean;
 }
 

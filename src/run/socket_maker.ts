@@ -1,8 +1,8 @@
-// Making a socket in the place of a program, so that it has its options before the program ever sees it (--on socket).
+// Sockets that the supervisor makes for a program, with their options set before the program sees them (--on socket).
 //
-// A socket keeps what its maker was: its network namespace, the user of its inode, its control group and its security
-// label. So one is made only for a caller that these do not distinguish from the supervisor, or once the supervisor has
-// taken on the caller's user and network namespace.
+// A socket keeps properties of the task that makes it: the network namespace, the user, the control group and the security
+// label. The supervisor takes on the user and the network namespace of the calling thread. It makes no socket for a thread
+// with another control group or security label.
 
 import { readTextFile } from "../../ffi/files.ts";
 import { isSyscallError } from "../../ffi/errno.ts";
@@ -11,7 +11,7 @@ import { open, statx } from "../../ffi/fs.ts";
 import { socket } from "../../ffi/socket.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
 
-/** What a new socket takes from the task that makes it. */
+/** The properties that a new socket takes from the task that makes it. */
 export interface SocketCredentials {
   /** The inode of the network namespace. */
   readonly netns: number;
@@ -24,8 +24,10 @@ export interface SocketCredentials {
 }
 
 /**
+ * Reads the credentials of a task from /proc.
+ *
  * @param task A thread id, or `self`.
- * @param hasLabel Whether there is a label to read, which takes as long as all the rest.
+ * @param hasLabel False to skip the label, which takes as long to read as all the rest.
  */
 export function readSocketCredentials(task: number | "self", hasLabel = true): SocketCredentials {
   const status = readTextFile(`/proc/${task}/status`);
@@ -38,11 +40,11 @@ export function readSocketCredentials(task: number | "self", hasLabel = true): S
   };
 }
 
-/** The last of four ids (real, effective, saved, file system) is the one that files, and sockets, are made with. */
+/** The last of four ids (real, effective, saved, file system), which owns new files and sockets. */
 const UIDS = /^Uid:.*\t(\d+)$/m;
 const GIDS = /^Gid:.*\t(\d+)$/m;
 
-/** The user of a /proc/TASK/status, as whom the task makes files and sockets. */
+/** Returns the file system user id of a /proc/TASK/status, which owns the task's new sockets. */
 export function userIn(status: string): number {
   return lastId(UIDS, status);
 }
@@ -60,27 +62,27 @@ function readLabel(task: number | "self"): string {
   }
 }
 
-/** What keeps one maker from passing for another, null when nothing does. */
+/** Explains why a task with the credentials `self` cannot make a socket as `caller`; null when it can. */
 export function whyCannotImpersonate(self: SocketCredentials, caller: SocketCredentials): string | null {
   if (caller.cgroup !== self.cgroup) return "is in another control group than the supervisor";
   if (caller.label !== self.label) return "has another security label than the supervisor";
   return null;
 }
 
-/** Makes sockets as this process, or as one that it can pass for. */
+/** Makes sockets in the place of other processes. */
 export class SocketMaker {
   readonly #self = readSocketCredentials("self");
   readonly #netns = open(null, "/proc/self/ns/net");
 
   /**
-   * socket(2) as the thread `tid` would have made it, with SOCK_CLOEXEC.
+   * socket(2) with the credentials of the thread `tid`, and with SOCK_CLOEXEC.
    *
-   * @throws {SocketMakerError} When this process cannot pass for it.
-   * @throws {CannotRevertError} When it has, and cannot be itself again.
-   * @throws {SyscallError} What socket(2) would tell the thread too.
+   * @throws {SocketMakerError} When this process cannot take on the thread's credentials.
+   * @throws {CannotRevertError} When this process has taken them on, and cannot revert to its own.
+   * @throws {SyscallError} When socket(2) fails, as it would for the thread.
    */
   socket(tid: number, domain: number, type: number, protocol: number): Descriptor {
-    // Where no security module labels tasks, this process has no label either.
+    // When this process has no label, no security module labels tasks.
     const caller = lookAt(tid, this.#self.label !== "");
     const difference = whyCannotImpersonate(this.#self, caller);
     if (difference !== null) throw new SocketMakerError(difference);
@@ -151,12 +153,12 @@ function goBack(netns: Descriptor): void {
   }
 }
 
-/** Why this process cannot go on: what it makes from now on would be another's. */
+/** Thrown when this process cannot revert to its own credentials, and so must make no further socket. */
 export class CannotRevertError extends Error {
   override readonly name = "CannotRevertError";
 }
 
-/** Why a socket cannot be made in the place of a program. */
+/** Thrown when a socket cannot be made in the place of a program. */
 export class SocketMakerError extends Error {
   override readonly name = "SocketMakerError";
 }

@@ -1,4 +1,4 @@
-// The processes that `tcphup run` starts beside the command. They are tcphup once more, by a command that no help mentions.
+// The processes that `tcphup run` starts beside the command: tcphup itself, with the hidden command `supervise`.
 
 import { host } from "../../ffi/deno.ts";
 import { readDirectory, readTextFile } from "../../ffi/files.ts";
@@ -42,11 +42,11 @@ import { UsageError } from "../model/errors.ts";
 const PHASES: Record<HookedSyscall, SocketPhase> = { connect: "connect", listen: "listen", socket: "new" };
 
 /**
- * Is the supervisor that `launch` starts beside the command, until the last process under the filter has gone, or the
- * watcher of that supervisor.
+ * Runs as the supervisor that `launch` starts beside the command, or as the watcher of that supervisor, until the last
+ * process under the filter has ended.
  *
- * @param args What follows `supervise` on the command line.
- * @returns The exit status, by which the shell that has started it decides whether to start it anew.
+ * @param args The arguments after `supervise`.
+ * @returns The exit status, by which the shell decides whether to start the supervisor anew.
  * @throws {UsageError} When it was not started by `launch`.
  */
 export function supervise(args: readonly string[]): number {
@@ -65,7 +65,7 @@ function runSupervisor(config: SupervisorConfig): number {
     answer(handoverSocket, why);
     if (why !== null) return EXIT.finished;
   }
-  // From here on the command runs and relies on it.
+  // The command runs from here on, and relies on the supervisor.
   try {
     if (hasHungUp(handover.listener)) return EXIT.finished;
     if (!isFirst && config.debug) report("the supervisor has ended, and another one has been started");
@@ -81,7 +81,7 @@ function runSupervisor(config: SupervisorConfig): number {
   }
 }
 
-/** Waits for the first call, while there is standard error to be dropped should the command end without one. */
+/** Waits for the first call while standard error is held, and drops that when the command ends without a call. */
 function dropUnlessCalled(listener: Descriptor, stderr: HeldStderr): void {
   if (!stderr.isHeld) return;
   const [, end] = pollAll([[listener.number, POLLIN], ...stderr.awaited], -1);
@@ -132,20 +132,20 @@ function runWatcher(pid: number, config: SupervisorConfig): number {
   return EXIT.finished;
 }
 
-/** Says once, while there is somebody to be told, that a process goes without the values. */
+/** Reports once, while standard error is held, that a process's sockets have not got the values. */
 function passOn(warning: string, stderr: HeldStderr, isLast: boolean): void {
   if (!stderr.isHeld || (warning === "" && !isLast)) return;
   if (warning !== "") report(`${warning}: its sockets have not got the values; --debug tells of each such call`);
   stderr.drop();
 }
 
-/** Has another supervisor take the place of the stuck one. Returns whether it has been started. */
+/** Starts another supervisor in the place of a stuck one. Returns whether that worked. */
 function replace(pid: number, { listener, notification }: Handover, config: SupervisorConfig): boolean {
   const { id, tid } = notification;
   try {
     const second = Math.floor(parseFloat(readTextFile("/proc/uptime")));
     const stalls = [...recentStalls(config.stalls, second, isThere), { uid: userOrNone(tid), pid, second }];
-    // What the one is stuck over is not to hold up the next.
+    // The call over which the old supervisor is stuck proceeds, so that it does not stall the new one.
     continueSyscall(listener, id);
     startRespawning({
       supervisor: [...host.selfCommand, SUPERVISE, ...encodeConfig({ ...config, stalls })],
@@ -164,7 +164,7 @@ function replace(pid: number, { listener, notification }: Handover, config: Supe
   }
 }
 
-/** The user of a thread, −1 when it has gone. */
+/** Returns the user of a thread; −1 when it has ended. */
 function userOrNone(tid: number): number {
   try {
     return userOf(tid);
@@ -178,16 +178,16 @@ function isThere(pid: number): boolean {
   return readDirectory("/proc").some(({ name }) => name === String(pid));
 }
 
-/** One line to standard error, if that can take it now: nobody is to wait for a terminal or a pipe that is stuck. */
+/** Writes a line to standard error, unless that would block: a stuck terminal or pipe must not stall the supervisor. */
 function report(text: string): void {
   try {
     if (poll(STDERR, POLLOUT, 0) & POLLOUT) host.write(STDERR, `tcphup: ${text}\n`);
   } catch {
-    // The terminal has gone.
+    // The terminal has been closed.
   }
 }
 
-/** Why the supervisor cannot do its work here, null when it can. */
+/** Explains why the supervisor cannot work here; null when it can. */
 function whyImpossible({ listener, fd }: Handover, on: ReadonlySet<HookedSyscall>): string | null {
   if (!supportsHangUp(listener)) return "this kernel is too old to supervise a program: Linux 5.9 can";
   if (!on.has("connect") && !on.has("listen")) return null;
