@@ -6,7 +6,7 @@ import { ENGINE } from "../front/command.ts";
 import { SUPERVISE } from "../run/supervisor_config.ts";
 import { CommandError, Unsupported, UsageError } from "../model/errors.ts";
 import { FilterError } from "../select/ss/lexer.ts";
-import { FAILED, UNABLE, USAGE } from "./flags/exit_codes.ts";
+import { DONE, FAILED, UNABLE, USAGE } from "./flags/exit_codes.ts";
 import type { Command } from "./flags/flag.ts";
 import { chooseColor, warnLines } from "./output/terminal.ts";
 import { VERSION } from "./flags/version.ts";
@@ -48,7 +48,7 @@ async function dispatch(args: readonly string[], mayWatch: boolean): Promise<num
   if (parsed.has("help")) {
     const { commandHelp, generalHelp, helpWidth } = await import("./flags/help.ts");
     host.write(1, parsed.named ? commandHelp(parsed.command, helpWidth()) : generalHelp(helpWidth()));
-    return 0;
+    return DONE;
   }
   chooseColor(parsed.value("color"));
   if (mayWatch && WATCHED.includes(parsed.command)) {
@@ -75,7 +75,7 @@ async function dispatch(args: readonly string[], mayWatch: boolean): Promise<num
 
 function printVersion(): number {
   host.write(1, `tcphup ${VERSION}\n`);
-  return 0;
+  return DONE;
 }
 
 /** Prints an error: a line, or for a filter also the place in it. Returns the exit code. */

@@ -1,4 +1,4 @@
-// What tcphup says of its own failures, seen from outside.
+// The messages of tcphup about its own failures, seen from outside.
 
 import { assertEquals, assertMatch } from "@std/assert";
 import { type Output, run } from "../harness/process.ts";

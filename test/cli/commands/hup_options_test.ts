@@ -1,4 +1,4 @@
-// What the flags of hup come to, and which of them are refused together.
+// The options that the flags of hup become, and the flags that are refused together.
 
 import { assertEquals, assertThrows } from "@std/assert";
 import { parseArguments } from "../../../src/cli/flags/arguments.ts";

@@ -1,4 +1,4 @@
-// The words on the command line: what they come to, and what is said of those that come to nothing.
+// The parser of the command line, and its messages.
 
 import { assertEquals, assertThrows } from "@std/assert";
 import { destination, parseArguments } from "../../../src/cli/flags/arguments.ts";
@@ -13,7 +13,7 @@ function flags(...words: string[]): string[] {
   );
 }
 
-/** Fails unless this is all that is said of a command line. */
+/** Asserts that a command line is refused with exactly this message. */
 function assertRefused(words: string[], message: string): void {
   const error = assertThrows(() => parseArguments(words), UsageError);
   assertEquals(error.message, message);
@@ -30,7 +30,7 @@ Deno.test("the first word names the command where it is one, wherever flags stan
   assertEquals(parseArguments([]).positionals, []);
 });
 
-Deno.test("no word behind -- names the command, or is taken for one that is mistyped", () => {
+Deno.test("no word after -- names the command, or is taken for a mistyped one", () => {
   for (const word of ["run", "ls", "list", "help", "doctor", "lss"]) {
     const { command, named, positionals } = parseArguments(["-n", "--", word, "443"]);
     assertEquals({ command, named, positionals }, { command: "hup", named: false, positionals: [word, "443"] });
@@ -61,7 +61,7 @@ Deno.test("letters may stand together, digits too", () => {
   assertEquals(flags("-vqn6", "any"), ["verbose", "quiet", "dry-run", "ipv6"]);
 });
 
-Deno.test("a flag without a value leaves the word behind it alone", () => {
+Deno.test("a flag without a value leaves the next word alone", () => {
   for (const word of ["true", "false", "5", "any"]) {
     for (const flag of ["-n", "--dry-run"]) {
       const args = parseArguments([flag, word]);
@@ -79,7 +79,7 @@ Deno.test("a value for a flag that has none is refused, rather than taken for it
   assertRefused(["-n=false", "any"], 'Unknown option "-n=false": see "tcphup --help"');
 });
 
-Deno.test("a value stands behind its flag or behind an equals sign, and the last one counts", () => {
+Deno.test("a value follows its flag or an equals sign, and the last one counts", () => {
   assertEquals(flags("--linger", "5ms", "any"), ["linger=5ms"]);
   assertEquals(flags("--linger=a=b", "any"), ["linger=a=b"]);
   assertEquals(flags("--linger=-5", "any"), ["linger=-5"]);
@@ -87,7 +87,7 @@ Deno.test("a value stands behind its flag or behind an equals sign, and the last
   assertEquals(parseArguments(["--linger=5ms", "--linger", "6ms"]).value("linger"), "6ms");
 });
 
-Deno.test("a missing value is said, and no flag is taken for one", () => {
+Deno.test("a missing value is reported, and no flag is taken for one", () => {
   const message = 'Option "--linger" needs a value: --linger TIME';
   for (const words of [["--linger"], ["--linger="], ["--linger", ""], ["--linger", "--json"]]) {
     assertRefused(["any", ...words], message);
@@ -224,7 +224,7 @@ Deno.test("--watch takes the next word where that can be nothing but a time", ()
   assertEquals(parseArguments(["ls", "any", "--watch"]).duration("watch"), 1000);
 });
 
-Deno.test("a number behind --watch is refused: it may be a time or PORT", () => {
+Deno.test("a number after --watch is refused: it may be a time or PORT", () => {
   const message = '"--watch 5" may mean a time or PORT: expected --watch=5s, or PORT before it';
   for (const words of [["any", "--watch", "5"], ["any", "443", "--watch", "5"], ["--watch", "5", "any"]]) {
     assertRefused(["keepalive", ...words], message);

@@ -10,7 +10,7 @@ import { commandHelp, generalHelp, MANUALS } from "../../../src/cli/flags/help.t
 const COMMANDS = Object.keys(MANUALS) as Command[];
 const { EXIT_CODES } = exitCodes;
 
-/** What a screen holds, the prompt apart. */
+/** The lines of a screen without the prompt. */
 const SCREEN = { lines: 48, columns: 100 };
 
 /** The long names of the flags that a help explains. */
@@ -36,7 +36,7 @@ for (const width of [40, 60, 80, 100]) {
   });
 }
 
-Deno.test("where no width is said, the help is 80 columns wide", () => {
+Deno.test("without a width, the help is 80 columns wide", () => {
   assertEquals(generalHelp(), generalHelp(80));
   assertEquals(commandHelp("hup"), commandHelp("hup", 80));
 });

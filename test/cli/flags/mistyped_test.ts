@@ -4,7 +4,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { parseArguments } from "../../../src/cli/flags/arguments.ts";
 import { UsageError } from "../../../src/model/errors.ts";
 
-/** What is typed, and what is to be proposed for it. */
+/** Typed words with the expected suggestion. */
 const MISTYPED: Record<string, string> = {
   "list": "tcphup ls",
   "lst": "tcphup ls",
@@ -42,7 +42,7 @@ Deno.test("a word that can have been meant as a command is refused, with the one
   }
 });
 
-Deno.test("behind a command or --, and as the value of a flag, it is a host", () => {
+Deno.test("after a command or --, and as the value of a flag, it is a host", () => {
   for (const word of Object.keys(MISTYPED)) {
     for (const command of ["hup", "ls", "keepalive"]) {
       const { command: named, positionals } = parseArguments([command, word]);

@@ -1,8 +1,7 @@
-// The table of `tcphup ls`: which columns, what is in them, in which order the rows are.
+// The columns of `tcphup ls`: their names, their cells, and the order that they sort rows in.
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { COLUMNS, columnsHelp, parseColumns, parseOrder, sortConnections } from "../../../src/cli/output/columns.ts";
-import { connectionTable } from "../../../src/cli/output/tables.ts";
 import type { Connection } from "../../../src/model/connection.ts";
 import { UsageError } from "../../../src/model/errors.ts";
 import { sampleConnection, sampleInfo, sampleKeepalive } from "../../harness/sample.ts";
@@ -66,12 +65,6 @@ Deno.test("a process is named with how many others hold the connection", () => {
   assertEquals(cell("process", { owners: [] }), "-");
 });
 
-Deno.test("the name of another process cannot drive the terminal", () => {
-  const owners = [{ pid: 4, fd: 3, comm: "\x1b[2Jevil\n\u202e" }];
-  const [, line] = connectionTable([sampleConnection({ owners })], parseColumns("process,local"), false);
-  assertEquals(line, "4/\\x1b[2Jevil\\x0a\\u202e  10.0.0.7:51234");
-});
-
 Deno.test("keepalive is off, or the sum that it comes to", () => {
   assertEquals(cell("keepalive", { keepalive: sampleKeepalive() }), "7200s+9*75s");
   assertEquals(cell("keepalive", { keepalive: sampleKeepalive({ enabled: false }) }), "off");
@@ -88,7 +81,7 @@ Deno.test("keepalive is off, or the sum that it comes to", () => {
   assertEquals(cell("keepalive", { keepalive: null }), "?");
 });
 
-Deno.test("when a dead peer is noticed is said in words", () => {
+Deno.test("the time until a dead peer is noticed is written in words", () => {
   const noticed = (idle_ms: number | null) =>
     cell("noticed", { dead_peer_noticed: { idle_ms, in_flight_ms: 924_600 } });
   assertEquals(noticed(null), "never; with data 15 min 25 s");
@@ -145,16 +138,6 @@ Deno.test("a keepalive that is off is later than any other", () => {
   assertEquals(ordered("keepalive", keepalives.map((keepalive) => ({ keepalive }))), [2, 1, 0]);
   const noticed = [null, 7_875_000, 150_000].map((idle_ms) => ({ idle_ms, in_flight_ms: 1 }));
   assertEquals(ordered("-noticed", noticed.map((dead_peer_noticed) => ({ dead_peer_noticed }))), [0, 1, 2]);
-});
-
-Deno.test("the table has a header, and columns as wide as what is in them", () => {
-  const connections = [sampleConnection({ wqueue: 123_456_789 }), sampleConnection({ state: "CLOSE-WAIT" })];
-  assertEquals([...connectionTable(connections, parseColumns("state,send-q,remote"), false)], [
-    "State       Send-Q     Remote",
-    "ESTAB       123456789  10.0.0.5:443",
-    "CLOSE-WAIT  0          10.0.0.5:443",
-  ]);
-  assertEquals([...connectionTable([], parseColumns("state,remote"), false)], ["State  Remote"]);
 });
 
 Deno.test("no two columns have one name, and the help has them all", () => {

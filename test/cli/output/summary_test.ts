@@ -55,7 +55,7 @@ Deno.test("groups that just fit are all shown", () => {
   assert(summaryLines(summarize(connections), 10).every((line) => !line.includes("more group")));
 });
 
-Deno.test("nothing is said to be nothing", () => {
+Deno.test("no connections have no summary", () => {
   assertEquals(summaryLines(summarize([])), ["no connections match"]);
 });
 
@@ -77,7 +77,7 @@ Deno.test("namespaces with the same settings are one line", () => {
   assertEquals(lines.map((line) => line.split(": ")[0]), ["3 network namespaces", "network namespace 10"]);
 });
 
-Deno.test("why keepalive is not known is said in one line", () => {
+Deno.test("one line says why keepalive is unknown", () => {
   assertEquals(unreadLine([], 5), null);
   const denied = { reason: "needs CAP_SYS_PTRACE", count: 3 };
   assertEquals(
