@@ -1,3 +1,3 @@
-// The hidden command by which tcphup starts itself as the engine: see front.ts. SHARED,FRONT and the user's words follow.
+// The hidden command by which tcphup starts itself as the engine (front.ts): internal-engine SHARED,FRONT ARG...
 
 export const ENGINE = "internal-engine";

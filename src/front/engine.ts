@@ -1,4 +1,4 @@
-// The process that does a command, as far as it knows that another one watches it: see front.ts.
+// The start of the engine, the process that executes a command while the front (front.ts) watches it.
 
 import { host } from "../../ffi/deno.ts";
 import { isSyscallError } from "../../ffi/errno.ts";
@@ -11,16 +11,17 @@ import { keepJournal } from "./journal.ts";
 import { Shared } from "./shared.ts";
 
 /**
- * Becomes the engine of the process that has started this one. It ends with that at the latest.
+ * Makes this process the engine of its parent, the front: from now on its calls and its work are recorded in shared memory.
+ * The engine ends when the front ends.
  *
- * @param words What the front says of itself: SHARED,FRONT, a descriptor and its process id.
+ * @param words SHARED,FRONT: the descriptor of the shared memory, and the front's process id.
  * @throws {UsageError} When it was not started by a front.
  */
 export function becomeEngine(words: string | undefined): void {
   const [, fd, front] = /^(\d+),(\d+)$/.exec(words ?? "") ?? [];
   if (fd === undefined || host.parent !== Number(front)) throw new UsageError(NOT_TO_TYPE);
   setParentDeathSignal();
-  // It may have ended before that.
+  // The front may have ended before the signal was set.
   if (host.parent !== Number(front)) host.exit(1);
   const shared = sharedWith(Number(fd));
   keepNotesIn(shared.notes);

@@ -1,12 +1,11 @@
-// The process that the user has started: it has the command done by another one, the engine, and watches that.
+// The front: the process that the user has started. It starts an engine, a child that executes the command, and watches it.
 //
-// The kernel may keep a process for ever in a call about somebody else's: in readlink(2) of what a process holds that is stuck
-// in execve(2), in shutdown(2) of a socket whose lock somebody keeps. Such a thread cannot be woken, and keeps its process
-// from ending, SIGKILL or not. So the command is done in a process that can be left behind: when one call of the engine
-// has not returned for a second the front kills it, whether it dies or not, and has a new one do the rest and tell it all. What
-// was done is in memory that all of them share; so is what an engine is at, and with it who does not answer.
+// A call about another process may block in the kernel for ever: readlink(2) in /proc of a process that is stuck in
+// execve(2), shutdown(2) of a socket whose lock somebody holds. Not even SIGKILL ends such a call. When a call of the engine
+// has not returned for a second, the front kills the engine, leaves it behind when it does not die, and starts a new engine
+// for the rest of the work and the report. What was done, and which call an engine is in, is in memory that all of them share.
 //
-// The front loads and does as little as it can: it is there from the first to the last moment of every command.
+// The front runs for as long as the command does, so it loads and does as little as possible.
 
 import { host } from "../../ffi/deno.ts";
 import { readTextFile } from "../../ffi/files.ts";
@@ -27,32 +26,32 @@ const SIGKILL = 9;
 const SIGTERM = 15;
 const SIGCONT = 18;
 
-/** How long a call may take before the engine counts as stuck: the first time, and when others were found to be so. */
+/** The time after which a call counts as stuck: for the first such call, and for later ones. */
 const PATIENCE_MS = { first: 1000, then: 300 };
-/** How often the engine may be found stuck, or be killed by others, before what was done is reported as it is. */
+/** The numbers of stalls, and of kills by others, after which the front gives up and has the work so far reported. */
 const MOST_STALLS = 24;
 const MOST_KILLS = 2;
-/** How often to look: while the engine is in a call, and else. */
+/** The time between two looks: while the engine is in a call, and otherwise. */
 const LOOK_MS = { busy: 100, else: 400 };
-/** How long the engine has to answer a signal of its own before the front hands on the one that it was sent. */
+/** The time that the engine has to note a signal from the terminal before the front forwards its own. */
 const ECHO_MS = 100;
-/** What the kernel takes to end a process that it can end. */
+/** The time that the kernel takes at most to end a process that can be ended. */
 const END_MS = 100;
 
 const encoder = new TextEncoder();
 
-/** A process that does the command. */
+/** An engine: a process that executes the command. */
 interface Engine {
   readonly pid: number;
-  /** It becomes readable, at its end, when the engine does. */
+  /** The read end of a pipe, which reports POLLHUP when the engine ends. */
   readonly lifeline: Descriptor;
   readonly relays: readonly Relay[];
 }
 
 /**
- * Has the command done by an engine, and by as many more as it takes.
+ * Executes the command in an engine, and in further ones when it gets stuck.
  *
- * @returns The exit code; null where no other process can be had, so that this one has to do it.
+ * @returns The exit code; null when no engine can be started, so that this process has to execute the command.
  */
 export async function watchOver(args: readonly string[]): Promise<number | null> {
   let front: Front;
@@ -74,7 +73,7 @@ class Front {
   #engine: Engine | null = null;
   #stalls = 0;
   #kills = 0;
-  /** The signal that was sent last, by its number, and when. */
+  /** The last signal that was received, and the time of its receipt. */
   #signal = 0;
   #signalled_at = Infinity;
 
@@ -103,11 +102,11 @@ class Front {
     }
   }
 
-  /** Returns the exit code; null as `watchOver`. */
+  /** Watches engines until the command is done. Returns as `watchOver` does. */
   async attend(): Promise<number | null> {
     const shared = this.#shared = new Shared(this.#memory);
     this.#notes = new Notes(shared.notes);
-    // Whoever ignores it is not told how a child has ended.
+    // While SIGCHLD is ignored, waitpid(2) does not report a child's status.
     resetSignal(SIGCHLD);
     host.onSignal("SIGINT", () => this.#take(SIGINT));
     host.onSignal("SIGTERM", () => this.#take(SIGTERM));
@@ -125,7 +124,7 @@ class Front {
     }
   }
 
-  /** Waits until the engine ends, and returns its wait status, or null when it is stuck and was left behind. */
+  /** Waits until the engine ends. Returns its wait status; null when it was stuck, and was left behind. */
   async #attendEngine(engine: Engine): Promise<number | null> {
     const detector = new StallDetector();
     for (;;) {
@@ -143,7 +142,7 @@ class Front {
     return status;
   }
 
-  /** Waits until there is something to do, and hands on output. Returns whether the engine has ended. */
+  /** Waits for output, the engine's end or the next look, and relays output. Returns whether the engine has ended. */
   async #wait({ lifeline, relays }: Engine): Promise<boolean> {
     const open = relays.filter(({ isOpen }) => isOpen);
     const fds = new Int32Array([lifeline.number, POLLIN, ...open.flatMap(({ awaited }) => awaited)]);
@@ -157,11 +156,11 @@ class Front {
     const { state, cpu } = call === null ? { state: "", cpu: 0 } : statOf(pid);
     const waited_ms = detector.observe({ call, state, cpu, at: performance.now() });
     if (waited_ms < (this.#stalls === 0 ? PATIENCE_MS.first : PATIENCE_MS.then)) return false;
-    // A call that may well take its time ends with a signal, or is ended after one.
+    // Any other call may take its time. It counts as stuck when a signal has not ended it.
     return mayNeverReturn(this.#notes!) || performance.now() - this.#signalled_at > PATIENCE_MS.first;
   }
 
-  /** Returns whether it ends, as one does whose call can be ended. */
+  /** Kills a stuck engine. Returns whether it has ended, as it does when its call is killable. */
   async #leaveBehind({ pid, lifeline, relays }: Engine): Promise<boolean> {
     this.#engine = null;
     this.#stalls++;
@@ -208,7 +207,7 @@ class Front {
     return "again";
   }
 
-  /** From a terminal the engine gets the signal too. What was sent to this process alone is handed on. */
+  /** Handles a signal. The terminal signals the engine too; a signal that the engine has not noted is forwarded. */
   #take(signal: number): void {
     if (this.#engine === null) endBySignal(signal);
     for (const relay of this.#engine?.relays ?? []) relay.hurry();
@@ -218,7 +217,7 @@ class Front {
     setTimeout(() => {
       if (this.#engine === null || this.#shared!.heard !== heard) return;
       kill(this.#engine.pid, signal);
-      // An engine that was stopped answers when it goes on.
+      // A stopped engine handles the signal when it is continued.
       kill(this.#engine.pid, SIGCONT);
     }, ECHO_MS);
   }
@@ -226,7 +225,7 @@ class Front {
 
 const FAILED = 1;
 
-/** The standard streams, where they would not be the engine's without being named. */
+/** Returns the standard streams when the runtime has set FD_CLOEXEC on them, so that they must be passed explicitly. */
 function streams(): [Descriptor, 0 | 1 | 2][] {
   return host.marksInherited ? ([0, 1, 2] as const).map((stream) => [new Descriptor(stream), stream]) : [];
 }
@@ -236,13 +235,13 @@ function fail(message: string): number {
   return FAILED;
 }
 
-/** Whether the engine is in a call that others can keep from returning, or that tells what others have. */
+/** Returns whether the engine is in a call that other processes can keep from returning. */
 function mayNeverReturn(notes: Notes): boolean {
   const { kind, pid } = notes.doing;
   return kind === SUBJECT.process || kind === SUBJECT.connection || (kind === SUBJECT.list && pid !== 0);
 }
 
-/** A process's state, and the processor time that all of its threads have taken. */
+/** Reads a process's state, and the processor time of all its threads. */
 function statOf(pid: number): { state: string; cpu: number } {
   // The second field is a name in parentheses, which may itself contain parentheses and spaces.
   const stat = readTextFile(`/proc/${pid}/stat`);
@@ -250,7 +249,7 @@ function statOf(pid: number): { state: string; cpu: number } {
   return { state, cpu: Number(fields[10]) + Number(fields[11]) };
 }
 
-/** Ends this process as the signal ends one that does nothing about it. */
+/** Ends this process by the signal's default action. */
 function endBySignal(signal: number): number {
   resetSignal(signal);
   kill(host.pid, signal);

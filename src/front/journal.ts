@@ -1,7 +1,8 @@
-// What an engine has found and done, for the one that goes on where it has got stuck.
+// The journal of an engine: the connections that it has found and what it has done, for the engine that goes on when it is
+// stuck.
 //
-// Before anything is done to connections they are put into the journal as they are. What was done to one costs no more than
-// a byte then; only what changed its state has to be known, since all else can be found out again.
+// Connections are recorded before they are acted on. An outcome then costs one byte. Only outcomes that changed a connection
+// are recorded: the next engine finds out all others again.
 
 import { isSyscallError } from "../../ffi/errno.ts";
 import { statx } from "../../ffi/fs.ts";
@@ -9,45 +10,45 @@ import { type Activity, avoidUser, excludeProcess, markUnresponsive, SUBJECT } f
 import { type Connection, handleOf, identityOf, type Outcome } from "../model/connection.ts";
 import { type Entry, MODE, type Shared } from "./shared.ts";
 
-/** The outcomes that cannot be found out again, by the numbers that they are marked with, from 1 on. */
+/** The outcomes that cannot be found out again. The mark of an outcome is its index plus 1. */
 const MARKED: readonly Outcome[] = ["hung-up", "destroyed", "keepalive-set"];
 
-/** From how many bytes on nothing is added that is found later: what a command does for days is not kept one by one. */
+/** The size in bytes above which later finds are not recorded: a command may run for days. */
 const MOST_BYTES = 4 << 20;
 
-/** For how long who did not answer is left alone: a number may be another process's some time. */
+/** The time for which a process that did not answer is left alone. Its id may be another process's later. */
 const LEFT_ALONE_MS = 10 * 60 * 1000;
 
-/** How many processes of one user may not answer, before no process of that user is asked any more. */
+/** The number of a user's processes that do not answer from which all processes of that user are left alone. */
 const MOST_OF_A_USER = 4;
 
-/** How a kernel's list that tells of each socket what only its lock lets be seen is called among what does not answer. */
+/** The name of a dump with INET_DIAG_INFO, for which the kernel locks each socket, among what does not answer. */
 export const CLOSE_DUMPS = "INET_DIAG_INFO";
 
 let shared: Shared | null = null;
-/** Whether it takes no more. */
+/** True when the journal takes no more. */
 let isFull = false;
-/** Where each connection that was found by this process stands in the journal. */
+/** The index in the journal of each connection that this process has found. */
 const places = new WeakMap<Connection, number>();
 let count = 0;
 
 let past: Past = { connections: [], mode: MODE.work, isFirst: true };
 let unresponsive: readonly Activity[] = [];
-/** The handles of the connections that engines were at when they were killed. */
+/** The handles of the connections that engines were acting on when they were killed. */
 let doubtful: ReadonlySet<string> = new Set();
 const avoidedUsers: number[] = [];
 
-/** What the engines before this one have left. */
+/** The work of the engines before this one. */
 export interface Past {
-  /** What they found, with the outcome that was reached. */
+  /** The connections that they found, with their outcomes. */
   readonly connections: readonly Connection[];
-  /** How to go on: one of `MODE`. */
+  /** The way to go on: one of `MODE`. */
   readonly mode: number;
-  /** Whether there were none. */
+  /** True when there were none. */
   readonly isFirst: boolean;
 }
 
-/** From now on the journal is kept in `memory`, and those who are said there not to answer are left alone. */
+/** Keeps the journal in `memory` from now on, and leaves alone what did not answer according to it. */
 export function keepJournal(memory: Shared): void {
   const entries = memory.length === 0 ? [] : memory.entries();
   shared = memory;
@@ -56,7 +57,7 @@ export function keepJournal(memory: Shared): void {
   const killed = entries.filter((entry) => "killed" in entry).map(({ killed }) => killed);
   doubtful = new Set(killed.filter(({ kind }) => kind === SUBJECT.connection).map(({ text }) => text));
   avoidUsers();
-  // An engine that was left behind still holds a duplicate of what it got stuck with.
+  // An engine that was left behind still holds a duplicate of its last socket, but is no owner of it.
   for (const { engine } of stuck) excludeProcess(engine);
   for (const entry of stuck) markUnresponsive(nameOf(entry.stuck), entry.at + LEFT_ALONE_MS);
   past = { connections: connectionsIn(entries, memory.marks), mode: memory.mode, isFirst: entries.length === 0 };
@@ -66,7 +67,7 @@ function nameOf({ kind, pid, text }: Activity): number | string {
   return kind === SUBJECT.process ? pid : kind === SUBJECT.connection ? text : CLOSE_DUMPS;
 }
 
-/** Finds out whose processes do not answer. A process that was stuck twice does not even say that. */
+/** Leaves users alone who have too many processes that do not answer. A process that stalled twice does not even tell its user. */
 function avoidUsers(): void {
   const pids = unresponsive.map(({ pid }) => pid).filter((pid) => pid > 0);
   if (pids.length < MOST_OF_A_USER) return;
@@ -97,7 +98,7 @@ const WITHOUT_INFO =
   "the kernel does not come to an end with what it knows of each connection (INET_DIAG_INFO), which is left out: somebody " +
   "holds the lock of one of them";
 
-/** Who did not answer, each in one line. */
+/** Returns a line for each process, and each user, that did not answer. */
 export function unanswered(): string[] {
   const pids = [...new Set(unresponsive.filter(({ kind }) => kind === SUBJECT.process).map(({ pid }) => pid))];
   const lines = pids.slice(0, SHOWN).map((pid) => `pid ${pid} does not answer: blocked in the kernel`);
@@ -109,7 +110,7 @@ export function unanswered(): string[] {
   return lines;
 }
 
-/** Each connection once: as it was found last, unless something was done to it before. */
+/** Returns each connection of the journal once: the entry with a mark, or else the last one. */
 function connectionsIn(entries: readonly Entry[], marks: Uint8Array): Connection[] {
   const found = new Map<string, Connection>();
   const byPlace: Connection[] = [];
@@ -131,49 +132,49 @@ function isMarked(connection: Connection | undefined): boolean {
   return connection !== undefined && connection.outcome !== null && MARKED.includes(connection.outcome);
 }
 
-/** What the engines before this one have found; with `done`, only that to which they did something. */
+/** Returns the work of earlier engines: all that they found when work goes on, else only what they did. */
 export function pastWork(): Past {
   if (past.mode !== MODE.work) return past;
   return { ...past, connections: past.connections.filter(isMarked) };
 }
 
-/** The connections that something was being done to when an engine was killed: perhaps it was done. */
+/** Returns the connections that an engine was acting on when it was killed, so that their outcome is not known. */
 export function doubtfulWork(): Connection[] {
   return past.connections.filter((connection) => !isMarked(connection) && doubtful.has(handleOf(connection)));
 }
 
-/** Why the work cannot be finished, where that is so. */
+/** Explains why the work cannot be finished; null when it can. */
 export function whyUnfinished(): string | null {
   if (past.mode === MODE.giveUp) return "too many processes do not answer";
   return past.mode === MODE.killed ? "the process that does the work was killed again and again" : null;
 }
 
-/** The identities of the connections that were found before anything was done; null where nothing was. */
+/** Returns the identities of the connections that earlier engines found; null when there are none. */
 export function foundBefore(): ReadonlySet<string> | null {
   return past.connections.length === 0 ? null : new Set(past.connections.map(identityOf));
 }
 
-/** Notes what is going to be acted on. */
+/** Records connections before they are acted on. */
 export function recordFound(connections: readonly Connection[]): void {
   if (shared === null || isFull || connections.length === 0 || (count > 0 && shared.length > MOST_BYTES)) return;
   append({ found: connections });
   for (const connection of connections) places.set(connection, count++);
 }
 
-/** Notes the outcome of a connection, where it cannot be found out again. */
+/** Records the outcome of a connection when it cannot be found out again. */
 export function recordOutcome(connection: Connection): void {
   const place = shared === null ? undefined : places.get(connection);
   if (place === undefined || place >= shared!.marks.length) return;
   shared!.marks[place] = MARKED.indexOf(connection.outcome!) + 1;
 }
 
-/** Notes what else became of it. */
+/** Records other changes of a connection. */
 export function recordChange(connection: Connection, to: Partial<Connection>): void {
   const place = places.get(connection);
   if (place !== undefined) append({ changed: place, to });
 }
 
-/** Tells the process that watches this one that a signal has come here too. */
+/** Notes for the front that this process has received a signal too. */
 export function noteSignal(): void {
   shared?.hear();
 }
@@ -182,7 +183,7 @@ function append(entry: Entry): void {
   try {
     shared?.append(entry);
   } catch (error) {
-    // What cannot be noted is only missing where an engine gets stuck.
+    // A missing entry matters only when this engine gets stuck.
     if (!isSyscallError(error)) throw error;
     isFull = true;
   }

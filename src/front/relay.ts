@@ -1,5 +1,5 @@
-// Standard output and standard error of the engine, where they are pipes or sockets. An engine that is left behind keeps its
-// descriptors open, and whoever reads to the end of such a stream would wait for it: so it has a pipe of the front's instead.
+// Relays between the engine and standard output or error, when those are pipes or sockets. An engine that is left behind keeps
+// its descriptors open, and a reader would wait for their end. So the engine writes to a pipe of the front's instead.
 
 import { host } from "../../ffi/deno.ts";
 import { isSyscallError } from "../../ffi/errno.ts";
@@ -7,23 +7,23 @@ import { read, statx, write } from "../../ffi/fs.ts";
 import { Descriptor, pipe } from "../../ffi/descriptor.ts";
 import { poll, POLLIN, POLLOUT } from "../../ffi/poll.ts";
 
-/** From <linux/stat.h>: what a reader can wait for the end of. */
+/** File types of <linux/stat.h> that have an end for which a reader waits. */
 const S_IFMT = 0o170000;
 const S_IFIFO = 0o010000;
 const S_IFSOCK = 0o140000;
 
-/** What a pipe takes without blocking when poll(2) says that it takes anything: PIPE_BUF of pipe(7). */
+/** The bytes that a pipe takes without blocking when poll(2) reports POLLOUT: PIPE_BUF of pipe(7). */
 const PIPE_BUF = 4096;
-/** How much is handed on before signals get their turn. */
+/** The bytes that are relayed before the event loop delivers signals. */
 const TURN = 1 << 20;
-/** How often in a row it may fail to ask what is there, or to read it: what a host is short of passes. */
+/** The number of failures in a row that are taken for a shortage that passes. */
 const MOST_FAILURES = 10;
-/** How long standard error, and after a signal any stream, may go unread before what is written there is thrown away. */
+/** The time that standard error, and any stream after a signal, may go unread before its output is dropped. */
 const PATIENCE_MS = 1000;
 
 const buffer = new Uint8Array(64 * 1024);
 
-/** A pipe from the engine, and the stream that it leads to. */
+/** A pipe from the engine, and the standard stream that it is relayed to. */
 export class Relay {
   readonly streams: readonly (1 | 2)[];
   readonly #target: Descriptor;
@@ -40,30 +40,30 @@ export class Relay {
     [this.#source, this.#engineEnd] = pipe();
   }
 
-  /** What the engine is to have as which stream. */
+  /** The pipe's write end, as each stream of the engine that it is for. */
   get outputs(): (readonly [Descriptor, 1 | 2])[] {
     return this.streams.map((stream) => [this.#engineEnd, stream] as const);
   }
 
-  /** To be called when the engine has got its end. */
+  /** To be called when the engine has been started: closes the write end here. */
   started(): void {
     this.#engineEnd.close();
   }
 
-  /** Whether there may be more to hand on. */
+  /** True while there may be more to relay. */
   get isOpen(): boolean {
     return this.#source.number !== -1;
   }
 
-  /** What is to be waited for, as a `struct pollfd` in two numbers. */
+  /** The descriptor and the events to wait for, as a `struct pollfd` of two numbers. */
   get awaited(): [fd: number, events: number] {
     return this.#pending.length > 0 ? [this.#target.number, POLLOUT] : [this.#source.number, POLLIN];
   }
 
   /**
-   * Hands on what is there, as far as it is taken. Returns whether that is all that there is for now.
+   * Relays what is readable, as far as the stream takes it. Returns whether nothing is left to read for now.
    *
-   * @throws {SyscallError} When what is there cannot be read, however often it is tried.
+   * @throws {SyscallError} When reading fails too often in a row.
    */
   pump(): boolean {
     try {
@@ -83,12 +83,12 @@ export class Relay {
     }
   }
 
-  /** Waits no longer than a second for a reader from now on: whoever sends a signal wants the command to end. */
+  /** Waits no longer than a second for a reader from now on, as a signal asks the command to end. */
   hurry(): void {
     this.#isHurried = true;
   }
 
-  /** Hands on what was left when the engine ended, or was left behind. */
+  /** Relays what is left after the engine's end, and closes the pipe. */
   async drain(): Promise<void> {
     for (;;) {
       const isAll = this.pump();
@@ -97,7 +97,7 @@ export class Relay {
     }
   }
 
-  /** Returns whether nothing is pending any more. */
+  /** Writes what is pending. Returns whether all of it was written. */
   #flush(): boolean {
     while (this.#pending.length > 0) {
       if (poll(this.#target.number, POLLOUT, 0) === 0) return this.#isPatient() ? false : this.#drop();
@@ -114,7 +114,7 @@ export class Relay {
     } catch (error) {
       if (isSyscallError(error, "EAGAIN")) return false;
       if (!isSyscallError(error)) throw error;
-      // The reader has gone, which the engine is to notice.
+      // The reader has closed its end. With the pipe closed, the engine gets EPIPE too.
       this.close();
       return false;
     }
@@ -139,7 +139,7 @@ export class Relay {
   }
 }
 
-/** The relays that an engine needs: one for both streams where they are the same. */
+/** Creates the relays for an engine: a single one when both streams are the same pipe or socket. */
 export function relays(): Relay[] {
   const needed = ([1, 2] as const).filter((stream) => !host.isTerminal(stream))
     .map((stream) => ({ stream, file: fileOf(stream) }))
@@ -148,7 +148,7 @@ export function relays(): Relay[] {
   return needed.map(({ stream }) => new Relay([stream]));
 }
 
-/** What tells the pipe or socket that a stream is from others; null for anything else. */
+/** Returns the identity of the pipe or socket that a stream is; null for anything else. */
 function fileOf(stream: number): string | null {
   try {
     const { mode, dev, ino } = statx(new Descriptor(stream));

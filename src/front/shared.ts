@@ -1,4 +1,4 @@
-// The memory that the two processes of a command share: what the one that works is at, and what it has done so far.
+// The memory that the front and its engines share: the notes of the engine's call, counters, marks, and the journal.
 
 import { createMemfd, mapShared } from "../../ffi/memfd.ts";
 import { readAt, writeAt } from "../../ffi/fs.ts";
@@ -8,49 +8,49 @@ import { fileSizeLimit } from "../../ffi/process.ts";
 import { type Activity, NOTES_SIZE } from "../../ffi/progress.ts";
 import type { Connection } from "../model/connection.ts";
 
-/** How the next engine is to go on. */
+/** The ways in which the next engine may go on. */
 export const MODE = {
-  /** From the beginning, or from where the one before it was stopped. */
+  /** Do the work, or the rest of it. */
   work: 0,
-  /** Say what was done: it was interrupted. */
+  /** Report what was done: the command was interrupted. */
   interrupted: 1,
-  /** Say what was done: it cannot be finished, since too many processes do not answer. */
+  /** Report what was done: too many processes do not answer. */
   giveUp: 2,
-  /** The same, since engines are killed. */
+  /** Report what was done: engines are killed again and again. */
   killed: 3,
 } as const;
 
-/** What may stand in a line of the journal. */
+/** An entry of the journal, which is a line of JSON. */
 export type Entry =
   | { readonly found: readonly Connection[] }
   | { readonly changed: number; readonly to: Partial<Connection> }
   | { readonly stuck: Activity; readonly at: number; readonly engine: number }
   | { readonly killed: Activity };
 
-/** Where numbers of 32 bits stand behind the notes. */
+/** The indices of the numbers of 32 bits after the notes. */
 const STARTED = 0;
 const HEARD = 1;
 const MODE_AT = 2;
 const LENGTH = 3;
 
-/** What both map: the notes and these numbers. */
+/** The size of the notes and these numbers, in bytes. */
 const PAGE = 4096;
-/** A byte for each connection that was found, up to so many. */
+/** The number of marks, which take a byte for each connection that was found. */
 const MARKS = 1 << 20;
-/** Where the journal, which is a file's text, begins. */
+/** The offset of the journal in the file. */
 const JOURNAL = PAGE + MARKS;
 
-/** The memory, in either process. */
+/** The shared memory, in the front or in an engine. */
 export class Shared {
   readonly file: Descriptor;
-  /** What the engine is at. */
+  /** The notes of the engine's call: progress.ts. */
   readonly notes: Uint8Array<ArrayBuffer>;
-  /** What became of each connection that was found, as a number. */
+  /** The mark of each connection that was found: journal.ts. */
   readonly marks: Uint8Array;
   readonly #numbers: Int32Array;
   #limit: bigint | undefined;
 
-  /** Takes the memory that `file` is. */
+  /** Maps the memory that `create` has made. */
   constructor(file: Descriptor) {
     const memory = mapShared(file, JOURNAL);
     this.file = file;
@@ -59,12 +59,12 @@ export class Shared {
     this.marks = memory.subarray(PAGE);
   }
 
-  /** Makes the memory; a child that is started has it too. @throws {SyscallError} */
+  /** Creates the memory as a file, whose descriptor children inherit. @throws {SyscallError} */
   static create(): Descriptor {
     return createMemfd("tcphup", JOURNAL, true);
   }
 
-  /** Whether an engine has come so far that it works. */
+  /** True when an engine has got as far as to work. */
   get started(): boolean {
     return this.#numbers[STARTED] !== 0;
   }
@@ -73,7 +73,7 @@ export class Shared {
     this.#numbers[STARTED] = value ? 1 : 0;
   }
 
-  /** How many signals the engine has answered. */
+  /** The number of signals that engines have received. */
   get heard(): number {
     return this.#numbers[HEARD];
   }
@@ -82,7 +82,7 @@ export class Shared {
     this.#numbers[HEARD]++;
   }
 
-  /** How the next engine is to go on: one of `MODE`. */
+  /** The way in which the next engine is to go on: one of `MODE`. */
   get mode(): number {
     return this.#numbers[MODE_AT];
   }
@@ -91,12 +91,12 @@ export class Shared {
     this.#numbers[MODE_AT] = mode;
   }
 
-  /** How long the journal is, in bytes. */
+  /** The length of the journal, in bytes. */
   get length(): number {
     return this.#numbers[LENGTH];
   }
 
-  /** Adds an entry to the journal. @throws {SyscallError} `EFBIG` where RLIMIT_FSIZE forbids it. */
+  /** Adds an entry to the journal. @throws {SyscallError} `EFBIG` when RLIMIT_FSIZE forbids it. */
   append(entry: Entry): void {
     const bytes = new TextEncoder().encode(JSON.stringify(entry) + "\n");
     this.#limit ??= fileSizeLimit().soft;
@@ -105,7 +105,7 @@ export class Shared {
     this.#numbers[LENGTH] += bytes.length;
   }
 
-  /** The entries of the journal. */
+  /** Reads the entries of the journal. */
   entries(): Entry[] {
     const bytes = new Uint8Array(this.length);
     for (let read = 0; read < bytes.length;) {

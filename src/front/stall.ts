@@ -1,30 +1,30 @@
-// When a process is stuck: one call of it has not returned for a second, during which it slept and took no processor time.
-// Time counts only while it is looked at, so that who was stopped, or had no processor, is not taken for stuck.
+// Detection of a stuck process: a call has not returned, while the process slept and took no processor time. The time between
+// two samples counts up to a limit, so that a stop of the watching process does not count as a stall of the watched one.
 
-/** What is seen of a process at one moment. */
+/** A sample of a process. */
 export interface Sample {
-  /** The number of the call that it is in; null between two calls. */
+  /** The number of the call that the process is in; null between two calls. */
   readonly call: number | null;
-  /** Its state, as proc_pid_stat(5) has it. */
+  /** The process's state, as in proc_pid_stat(5). */
   readonly state: string;
-  /** The processor time that it has taken, in any unit. */
+  /** The processor time that the process has taken, in any unit. */
   readonly cpu: number;
-  /** When it was looked at, in milliseconds. */
+  /** The time of the sample, in milliseconds. */
   readonly at: number;
 }
 
-/** Sleeping, with or without being open to signals. A process that is stopped (T, t) or runs (R) waits for nobody. */
+/** The states of a sleeping process, interruptible or not. A process that is stopped (T, t) or runs (R) is not stuck. */
 const ASLEEP = ["S", "D"];
 
-/** Between two looks no more time counts than this: whoever looks may have been stopped too. */
+/** The most time that counts between two samples: the watching process may have been stopped too. */
 const LONGEST_GAP_MS = 500;
 
-/** Finds out from one look to the next. */
+/** Adds up, from sample to sample, how long a process has been stuck. */
 export class StallDetector {
   #last: Sample | null = null;
   #waited_ms = 0;
 
-  /** For how long the call has not returned, in milliseconds; 0 when the process is not waiting in one. */
+  /** Takes a sample. Returns for how long the call has not returned, in milliseconds; 0 when the process is not stuck. */
   observe(sample: Sample): number {
     const last = this.#last;
     this.#last = sample;

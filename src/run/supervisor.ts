@@ -1,5 +1,5 @@
-// The process beside the command: it is asked about each connect, listen or socket call of the command's processes, sets
-// the options, and lets the call proceed. seccomp_unotify(2).
+// The supervisor's loop: the kernel notifies it of each hooked call of the command's processes, it sets the socket's options,
+// and lets the call proceed. seccomp_unotify(2).
 
 import { isSyscallError } from "../../ffi/errno.ts";
 import { SOCK_CLOEXEC } from "../../ffi/socket.ts";
@@ -19,18 +19,18 @@ import type { HookedSyscall } from "./seccomp_filter.ts";
 import { CannotRevertError, SocketMaker, SocketMakerError } from "./socket_maker.ts";
 import type { Watcher } from "./watcher.ts";
 
-/** What a supervisor does about a socket, and whom it tells. */
+/** What a supervisor does about a call, as functions. */
 export interface SupervisorOptions {
   readonly syscallAbis: readonly SyscallAbi[];
-  /** Whether a thread's calls are to proceed as they are. */
+  /** Returns whether a thread's calls are left alone. */
   readonly leavesAlone: (tid: number) => boolean;
-  /** Sets the options of a TCP socket that is about to be used so. A refusal is the callee's to report. */
+  /** Sets the options of a TCP socket that is about to be used by `syscall`, and reports options that are refused. */
   readonly setOptions: (socket: Descriptor, syscall: HookedSyscall) => void;
-  /** Told of each call that went on without its options, and why: in words, and by the error. */
+  /** Reports a call that proceeded without the options: a line of text, and the error. */
   readonly report: (text: string, error: unknown) => void;
 }
 
-/** Answers notifications, one after the other. */
+/** Answers notifications one by one. */
 export class Supervisor {
   readonly #listener: Descriptor;
   readonly #notification: Notification;
@@ -39,8 +39,8 @@ export class Supervisor {
   #socketMaker: SocketMaker | undefined;
 
   /**
-   * @param notification In memory that outlives this process: what is in there at the start was received by a supervisor
-   * that did not live to answer it.
+   * @param notification In memory that outlives this process. A notification that is there at the start was received by an
+   * earlier supervisor, which ended before it answered.
    */
   constructor(
     listener: Descriptor,
@@ -55,9 +55,9 @@ export class Supervisor {
   }
 
   /**
-   * Returns when the last thread under the filter has gone. A command that makes none of the calls has no watcher.
+   * Runs until the last thread under the filter has ended. The watcher is started at the first call.
    *
-   * @throws {CannotRevertError} When this process is no longer what it was. The call that it had in hand proceeds.
+   * @throws {CannotRevertError} When this process cannot revert to its own credentials. The call in hand proceeds.
    */
   run(): void {
     const { id } = this.#notification;
@@ -73,10 +73,10 @@ export class Supervisor {
   }
 
   /**
-   * Whatever happens here, the call proceeds. Between that and the wait for the next call is nothing to do: the program may
-   * be there already, and until its call is received a signal interrupts it.
+   * Answers the notification. The call proceeds, whatever fails. Nothing is done between the answer and the next receive: the
+   * program may make its next call at once, and until that is received a signal interrupts it.
    *
-   * @returns Whether there is a watcher.
+   * @returns Whether the watcher runs.
    */
   #answer(): boolean {
     const isWatched = this.#watcher.start();
@@ -91,7 +91,7 @@ export class Supervisor {
     return isWatched;
   }
 
-  /** Returns whether the call has been answered already. */
+  /** Sets the options of the call's socket. Returns whether the call has been answered with a socket already. */
   #setOptions(id: bigint): boolean {
     try {
       if (this.#options.leavesAlone(this.#notification.tid)) return false;
@@ -111,7 +111,7 @@ export class Supervisor {
   #setOptionsOf(id: bigint, { syscall, args: [fd] }: Call): void {
     const pidfd = openTask(this.#notification.tid);
     try {
-      // As long as the call is waited in, the number that was opened cannot be another thread's.
+      // While the notification is valid its thread waits, so the pidfd is that thread's and no later one's.
       if (!isNotificationValid(this.#listener, id)) return;
       const socket = duplicate(pidfd, fd);
       try {
@@ -140,13 +140,13 @@ export class Supervisor {
   #report(error: unknown): void {
     const { tid } = this.#notification;
     const why = isSyscallError(error) || error instanceof SocketMakerError ? error.message : String(error);
-    // 0: the thread is in a pid namespace that does not descend from ours.
+    // The id is 0 when the thread is in a pid namespace that does not descend from ours.
     const thread = tid === 0 ? "a thread that cannot be seen from here" : `thread ${tid}`;
     this.#options.report(`${thread}: ${why}`, error);
   }
 }
 
-/** A thread that has gone, or has closed its descriptor, needs nothing. */
+/** Returns whether the thread has ended, or has closed its descriptor, so that nothing is to be done. */
 function needsNothing(error: unknown): boolean {
   return isSyscallError(error, "ESRCH") || (isSyscallError(error, "EBADF") && error.syscall === "pidfd_getfd");
 }

@@ -1,38 +1,38 @@
-// What the supervisor is to do, as it is told on its command line: `connect,listen quiet - idle_s=15 count=9`.
+// The supervisor's configuration, and its form on the command line: `connect,listen quiet - idle_s=15 count=9`.
 
 import type { HookedSyscall } from "./seccomp_filter.ts";
 
 /** The hidden command by which tcphup starts itself as the supervisor. */
 export const SUPERVISE = "supervise";
 
-/** The first argument of that command which starts the watcher of a supervisor; the supervisor's process id follows. */
+/** The first argument of `supervise` for a watcher. The supervisor's process id follows. */
 export const WATCH = "watch";
 
-/** That a supervisor was stuck in the kernel over a call, and was left behind. */
+/** A stall: a supervisor was stuck in the kernel over a call, and was left behind. */
 export interface Stall {
-  /** The user whose call it was. */
+  /** The user who made the call. */
   readonly uid: number;
   /** The supervisor's process id. */
   readonly pid: number;
-  /** When, in seconds since the host has started. */
+  /** The time, in seconds since the host's boot. */
   readonly second: number;
 }
 
-/** What the supervisor is to do. */
+/** The supervisor's configuration. */
 export interface SupervisorConfig {
   /** The calls at which a socket is given the values. */
   readonly on: ReadonlySet<HookedSyscall>;
-  /** Whether to write to standard error what could not be set. */
+  /** True to report to standard error what could not be set. */
   readonly debug: boolean;
-  /** What has become of earlier supervisors. */
+  /** The stalls of earlier supervisors. */
   readonly stalls: readonly Stall[];
-  /** Numbers by their names. */
+  /** The keepalive values, by their names. */
   readonly values: Readonly<Record<string, number>>;
 }
 
 const NONE = "-";
 
-/** Whether one warning goes to standard error though nobody debugs: where a process makes a socket without the values. */
+/** Returns whether the first socket that goes without the values is warned about: with `socket`, without --debug. */
 export function warnsOnce({ on, debug }: Pick<SupervisorConfig, "on" | "debug">): boolean {
   return on.has("socket") && !debug;
 }
@@ -54,18 +54,18 @@ export function decodeConfig([on = "", debug, stalled = NONE, ...settings]: read
   };
 }
 
-/** With so many stalls over one user's calls, or over anybody's, these calls proceed as they are. */
+/** The numbers of stalls, over the calls of one user and of all, from which these calls are left alone. */
 const MOST_OF_A_USER = 3;
 const MOST_OF_ALL = 8;
 
-/** Whether a user's sockets are touched no more, lest supervisor after supervisor be left behind. */
+/** Returns whether a user's calls are left alone, so that no further supervisors get stuck over them. */
 export function isGivenUp(stalls: readonly Stall[], uid: number): boolean {
   return stalls.length >= MOST_OF_ALL || stalls.filter((stall) => stall.uid === uid).length >= MOST_OF_A_USER;
 }
 
 const MEMORY_S = 3600;
 
-/** The stalls that still count: of the last hour, and of supervisors that are still stuck. */
+/** Returns the stalls of the last hour, and those of supervisors that are still stuck. */
 export function recentStalls(stalls: readonly Stall[], now: number, isThere: (pid: number) => boolean): Stall[] {
   return stalls.filter(({ pid, second }) => now - second < MEMORY_S || isThere(pid));
 }

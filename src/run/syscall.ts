@@ -1,4 +1,4 @@
-// The thread that a notification is about: what it called, with which arguments, and its descriptors.
+// The call that a notification is about: its arguments, and the descriptors of its thread.
 
 import { readTextFile } from "../../ffi/files.ts";
 import { open, readAt } from "../../ffi/fs.ts";
@@ -23,10 +23,10 @@ import { type Notification, SYS_CONNECT, SYS_LISTEN, SYS_SOCKET, type SyscallAbi
 import { HOOKED_SYSCALLS, type HookedSyscall } from "./seccomp_filter.ts";
 import { userIn } from "./socket_maker.ts";
 
-/** The call that a thread waits in. */
+/** A hooked call that waits for its answer. */
 export interface Call {
   readonly syscall: HookedSyscall;
-  /** The first three arguments, as ints. What the call has fewer of is meaningless. */
+  /** The first three arguments, as ints. Those that the call does not take are meaningless. */
   readonly args: readonly [number, number, number];
 }
 
@@ -37,7 +37,7 @@ const SOCKETCALLS: Record<number, HookedSyscall> = {
 };
 
 /**
- * The call that a notification is about; null for one that the filter does not ask about.
+ * Decodes the call of a notification. Null for a call that is not hooked.
  *
  * @throws {SyscallError} When the memory that holds socketcall(2)'s arguments cannot be read.
  */
@@ -54,7 +54,7 @@ export function decodeCall(notification: Notification, syscallAbis: readonly Sys
   return { syscall, args: [notification.argument(0), notification.argument(1), notification.argument(2)] };
 }
 
-/** Three 32-bit longs of a program's memory. */
+/** Reads three longs of 32 bits from a thread's memory. */
 function readArguments(tid: number, address: bigint): [number, number, number] {
   const longs = new Int32Array(3);
   const memory = open(null, `/proc/${tid}/mem`);
@@ -66,17 +66,17 @@ function readArguments(tid: number, address: bigint): [number, number, number] {
   }
 }
 
-/** The user whose files, and sockets, a thread makes. */
+/** Returns the file system user id of a thread, which owns its new sockets. */
 export function userOf(tid: number): number {
   return userIn(readTextFile(`/proc/${tid}/status`));
 }
 
-/** A pidfd that leads to a thread's descriptors. */
+/** Opens a pidfd that gives access to a thread's descriptors. */
 export function openTask(tid: number): Descriptor {
   try {
     return pidfdOpen(tid);
   } catch (error) {
-    // Not the leader of its process: EINVAL, and since Linux 6.9 ENOENT.
+    // For a thread that is not its process's leader: EINVAL, and since Linux 6.9 ENOENT.
     if (!isSyscallError(error, "EINVAL", "ENOENT")) throw error;
   }
   try {
@@ -91,14 +91,14 @@ function leaderOf(tid: number): number {
   return Number(/^Tgid:\s*(\d+)$/m.exec(readTextFile(`/proc/${tid}/status`))?.[1]);
 }
 
-/** A duplicate of the thread's descriptor. Close it before the thread goes on. */
+/** Duplicates a descriptor of the thread's. To be closed before the thread proceeds. */
 export function duplicate(pidfd: Descriptor, fd: number): Descriptor {
   return pidfdGetfd(pidfd, fd as ForeignFd);
 }
 
 /**
- * Closes a duplicate. Where the program has closed its own meanwhile this is the last one, and with SO_LINGER close(2)
- * would wait for the peer: so a connection does not linger then. One that is yet to be made does not wait.
+ * Closes a duplicate. When the program has closed its own descriptor meanwhile, this is the last one, and with SO_LINGER
+ * close(2) would wait for the peer: SO_LINGER of a connected socket is turned off first.
  */
 export function release(duplicate: Descriptor): void {
   try {
@@ -125,7 +125,7 @@ function isConnected(socket: Descriptor): boolean {
   }
 }
 
-/** Whether a descriptor is a TCP or MPTCP socket. */
+/** Returns whether a descriptor is a TCP or MPTCP socket. */
 export function isTcp(descriptor: Descriptor): boolean {
   try {
     const domain = getsockopt(descriptor, SOL_SOCKET, SO_DOMAIN);

@@ -1,6 +1,6 @@
-// The process that watches a supervisor. What a call makes the supervisor do may block in the kernel for as long as a
-// hostile process likes, uninterruptibly: close(2) of a descriptor of FUSE, setsockopt(2) on a socket whose lock is held.
-// Then the supervisor cannot be ended, only left behind, and another one takes its place.
+// The process that watches a supervisor. A hostile process can block the supervisor in the kernel uninterruptibly: in
+// close(2) of a descriptor of FUSE, in setsockopt(2) on a socket whose lock is held. Such a supervisor cannot be killed. It
+// is left behind, and another one replaces it.
 
 import { host } from "../../ffi/deno.ts";
 import { isSyscallError } from "../../ffi/errno.ts";
@@ -14,32 +14,32 @@ import type { HeldStderr } from "./held_stderr.ts";
 import { inheritedEnvironment } from "../linux/proc/environ.ts";
 import { COMMAND_FD, HANDOVER_FD, REPLACED, STDERR } from "./respawn.ts";
 
-/** How often the watcher looks while calls come in; with none it sleeps. */
+/** The time between two looks while calls come in. Without calls the watcher sleeps. */
 const TICK_MS = 250;
-/** A supervisor that has answered nothing between so many looks, though a call waits, is stuck. */
+/** A supervisor that has answered nothing for so many looks, while a call waits, is stuck. */
 const PATIENCE_TICKS = 4;
 
-/** A supervisor as its watcher sees it. */
+/** A supervisor's descriptors and memory, in its watcher. */
 export interface Watched {
   readonly listener: Descriptor;
-  /** In the memory that both have: what the supervisor has in hand. */
+  /** The supervisor's notification, in shared memory. */
   readonly notification: Notification;
   /** A pidfd of the supervisor. */
   readonly supervisor: Descriptor;
 }
 
-/** What a watcher does. */
+/** What a watcher calls. */
 export interface WatcherOptions {
-  /** Called when the supervisor is stuck; asked again at the next look when it returns `false`. */
+  /** Replaces the stuck supervisor. When it returns `false` it is called again at the next look. */
   readonly replace: () => boolean;
-  /** Called at each look; `true` once the command has ended. */
+  /** Called at each look, with whether the command has ended. */
   readonly look: (hasEnded: boolean) => void;
   readonly stderr: HeldStderr;
 }
 
 /**
- * Watches until the supervisor has ended, or is replaced. When the last thread under the filter has gone it ends the
- * supervisor, which, before Linux 6.11, does not learn of that where it waits.
+ * Watches until the supervisor has ended, or is replaced. When the last thread under the filter has ended, it ends the
+ * supervisor, which before Linux 6.11 does not learn of that in its ioctl(2).
  */
 export function watch(
   { listener, notification, supervisor }: Watched,
@@ -61,13 +61,13 @@ export function watch(
   }
 }
 
-/** Whether a call waits, received or not. */
+/** Returns whether a call waits, received or not. */
 function isCalled(listener: Descriptor, notification: Notification): boolean {
   return (notification.id !== 0n && isNotificationValid(listener, notification.id)) ||
     (poll(listener.number, POLLIN, 0) & POLLIN) !== 0;
 }
 
-/** A pidfd of the supervisor that has started this process; null when it has ended since. */
+/** Opens a pidfd of the supervisor that has started this process. Null when it has ended. */
 export function openSupervisor(pid: number): Descriptor | null {
   if (host.parent !== pid) return null;
   const supervisor = pidfdOpen(pid);
@@ -76,26 +76,26 @@ export function openSupervisor(pid: number): Descriptor | null {
   return null;
 }
 
-/** A watcher that ends too soon, whatever for, is not started again before this. */
+/** The shortest time between two starts of a watcher. */
 const RESTART_AFTER_MS = 10_000;
 
-/** The watcher of this process, a supervisor. */
+/** Starts the watcher of this process, a supervisor. */
 export class Watcher {
   readonly #config: SupervisorConfig;
   readonly #stderr: HeldStderr;
   #pid: number | null = null;
   #since = -Infinity;
 
-  /** @param stderr Left to the watcher. */
+  /** @param stderr Handed on to the watcher when that is started. */
   constructor(config: SupervisorConfig, stderr: HeldStderr) {
     this.#config = config;
     this.#stderr = stderr;
   }
 
   /**
-   * Starts it unless it is there. It inherits the supervisor's descriptors.
+   * Starts the watcher unless it runs. It inherits the supervisor's descriptors.
    *
-   * @returns Whether it is there.
+   * @returns Whether the watcher runs.
    */
   start(): boolean {
     if (this.#pid !== null && !hasEnded(this.#pid)) return true;
@@ -106,7 +106,7 @@ export class Watcher {
     const command = [...host.selfCommand, SUPERVISE, WATCH, String(host.pid), ...encodeConfig(this.#config)];
     const args = command.map((word) => new TextEncoder().encode(word));
     try {
-      // Node marks what it has inherited.
+      // Node has set FD_CLOEXEC on inherited descriptors.
       for (const fd of [STDERR, HANDOVER_FD, COMMAND_FD]) keepOnExec(fd);
       this.#pid = spawn(command[0], args, inheritedEnvironment(), []);
       this.#stderr.drop();
