@@ -240,9 +240,9 @@ class HangUp {
     } catch (error) {
       this.#error = errorForReport(error, connections.values());
     }
-    const unseen = this.#incomplete();
+    const incomplete = this.#incomplete();
     this.#setRemainingOutcomes();
-    return this.#report(gone, unseen);
+    return this.#report(gone, incomplete);
   }
 
   /** Returns the reasons why connections may have been missed. Finding them may fail too. */
@@ -331,7 +331,7 @@ class HangUp {
     }
   }
 
-  #report(gone: number | null, unseen: string[]): Report {
+  #report(gone: number | null, incomplete: string[]): Report {
     const table = this.#discovery.connections;
     const connections = [...table.values()];
     return {
@@ -346,7 +346,7 @@ class HangUp {
       error: this.#error,
       unreadable_processes: this.#resolver.unreadable,
       unanswered: unanswered(),
-      unseen,
+      unseen: incomplete,
       elapsed_ms: this.#timer.elapsed_ms,
       phases_ms: this.#timer.phases,
       left_out: table.total - table.size,

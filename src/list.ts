@@ -95,8 +95,8 @@ export class Lister {
     const connections = this.#finder.find();
     this.#resolver.resolve(connections, { exhaustive: true, known: this.#finder.owners });
     const { unreadable } = this.#resolver;
-    const { incomplete: unseen } = this.#finder;
-    const listing = { connections, unreadable_processes: unreadable, unanswered: unanswered(), unseen };
+    const { incomplete } = this.#finder;
+    const listing = { connections, unreadable_processes: unreadable, unanswered: unanswered(), unseen: incomplete };
     if (!this.#options.keepalive) return listing;
     const sysctls = this.#finder.selector.forEachNetns(keepaliveSysctls);
     return {

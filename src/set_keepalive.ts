@@ -183,7 +183,7 @@ class Setter {
   readonly #resolver = new Resolver();
   readonly #pidfds: PidfdCache;
   readonly #timer = new PhaseTimer();
-  readonly #past = pastWork();
+  readonly #previous = pastWork();
   /** `true` for a watch: connections that are not yet accepted are left for a later round. */
   readonly #isWatching: boolean;
   /** The connections that are done, by identity, each with the last round that saw it. */
@@ -204,11 +204,11 @@ class Setter {
   }
 
   async once(): Promise<KeepaliveReport> {
-    const { connections: before, mode } = this.#past;
+    const { connections: before, mode } = this.#previous;
     const known = new Map(before.map((connection) => [identityOf(connection), connection]));
     for (const identity of known.keys()) this.#done.set(identity, Infinity);
     let error = whyUnfinished();
-    let unseen: string[] = [];
+    let incomplete: string[] = [];
     try {
       for (let round = 1; round <= MAX_ROUNDS && mode === MODE.work; round++) {
         const found = this.#nextRound();
@@ -222,13 +222,13 @@ class Setter {
       error = errorForReport(thrown, known.values());
     }
     try {
-      unseen = this.#finder.incomplete;
+      incomplete = this.#finder.incomplete;
     } catch (thrown) {
       error ??= errorForReport(thrown, known.values());
     }
     const connections = [...known.values()];
     for (const connection of connections) if (connection.outcome === null) this.#setRemainingOutcome(connection, error);
-    return this.#report(connections, error, unseen);
+    return this.#report(connections, error, incomplete);
   }
 
   #setRemainingOutcome(connection: Connection, error: string | null): void {
@@ -251,9 +251,9 @@ class Setter {
         this.#tolerate(() => this.#set(connection));
         if (isRetried ? connection.outcome !== null : !NOT_YIELDED.includes(connection.outcome)) yield connection;
       }
-      const unseen = this.#tolerate(() => this.#finder.incomplete);
+      const incomplete = this.#tolerate(() => this.#finder.incomplete);
       this.#transientErrors.endAttempt();
-      if (unseen) on_look?.(unseen);
+      if (incomplete) on_look?.(incomplete);
       // The pause is as long as the work, so that a flood of new connections takes at most half of a processor.
       await sleep(Math.max(every_ms, performance.now() - start), signal);
     }
@@ -282,7 +282,7 @@ class Setter {
 
   #select(): Connection[] {
     const round = this.#rounds + 1;
-    const sought = new Map(this.#retryOwners);
+    const missing = new Map(this.#retryOwners);
     const isDone = (identity: string) => {
       if (!this.#done.has(identity)) return false;
       this.#done.set(identity, round);
@@ -292,11 +292,11 @@ class Setter {
     this.#rounds = round;
     const found = listed.filter((connection) => {
       const identity = identityOf(connection);
-      sought.delete(identity);
+      missing.delete(identity);
       return !isDone(identity) && !(this.#isWatching && mayBeAccepted(connection));
     });
     this.#forgetGone();
-    for (const [identity, { connection }] of sought) {
+    for (const [identity, { connection }] of missing) {
       this.#retryOwners.delete(identity);
       setOutcome(connection, "already-gone", ENDED);
       found.push(connection);
@@ -394,10 +394,10 @@ class Setter {
   }
 
   get #interrupted(): boolean {
-    return this.#past.mode === MODE.interrupted || (this.#options.signal?.aborted ?? false);
+    return this.#previous.mode === MODE.interrupted || (this.#options.signal?.aborted ?? false);
   }
 
-  #report(connections: Connection[], error: string | null, unseen: string[]): KeepaliveReport {
+  #report(connections: Connection[], error: string | null, incomplete: string[]): KeepaliveReport {
     const { values } = this.#desired;
     return {
       schema: 1,
@@ -409,7 +409,7 @@ class Setter {
       error,
       unreadable_processes: this.#resolver.unreadable,
       unanswered: unanswered(),
-      unseen,
+      unseen: incomplete,
       elapsed_ms: this.#timer.elapsed_ms,
       phases_ms: this.#timer.phases,
       connections,

@@ -59,7 +59,7 @@ Deno.test("today's values of the host: the whole result", () => {
   });
 });
 
-/** What a living peer is sent: the longer of the two waits, and the cheaper the longer. */
+/** Returns the period of the probes to a living peer. A longer period means less traffic. */
 function period(values: KeepaliveValues): number {
   return detection(effective(values, sysctls), sysctls).probe_period_ms!;
 }

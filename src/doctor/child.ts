@@ -73,9 +73,11 @@ const SIGSYS = 31;
 function failureOf(pid: number): Failure | null {
   const status = statusOf(pid);
   const signal = status & 0x7f;
-  if (signal === 0) return status === 0 ? null : { hasExited: true, text: `who tries it exits with ${status >> 8}` };
+  if (signal === 0) {
+    return status === 0 ? null : { hasExited: true, text: `the process that tries it exits with ${status >> 8}` };
+  }
   const killer = signal === SIGSYS ? "a seccomp filter, by SIGSYS" : `signal ${signal}`;
-  return { hasExited: false, text: `who tries it is killed by ${killer}` };
+  return { hasExited: false, text: `the process that tries it is killed by ${killer}` };
 }
 
 function statusOf(pid: number): number {

@@ -1,4 +1,4 @@
-// How connections are counted that a long run keeps no longer.
+// Eviction of connections that have gone: a long run only counts them.
 
 import { assert, assertEquals } from "@std/assert";
 import { type Connection, identityOf, type Outcome } from "../../src/model/connection.ts";
@@ -17,10 +17,10 @@ Deno.test("of those that are gone the last thousand of each outcome are kept, an
   const table = new ConnectionTable();
   const cut = add(table, 1500, "hung-up");
   const skipped = add(table, 1100, "skipped");
-  const unsettled = add(table, 1200, null);
+  const withoutOutcome = add(table, 1200, null);
   table.evictGone(() => []);
   assertEquals([...table.evicted], [["skipped", 100], ["hung-up", 500]]);
-  assertEquals([...table.values()], [...cut.slice(500), ...skipped.slice(100), ...unsettled]);
+  assertEquals([...table.values()], [...cut.slice(500), ...skipped.slice(100), ...withoutOutcome]);
   assertEquals([table.size, table.total], [3200, 3800]);
 });
 

@@ -1,4 +1,4 @@
-// Acting on connections, with a kernel of the tests' own.
+// Disconnecting, with a fake kernel.
 
 import { assertEquals, assertMatch } from "@std/assert";
 import { Disconnector } from "../../src/act/disconnect.ts";
@@ -66,7 +66,7 @@ Deno.test("of MPTCP connections that nobody holds any more, one look tells which
   disconnector.close();
 });
 
-Deno.test("nothing is looked for where there is no MPTCP connection in doubt", () => {
+Deno.test("no dump is made when every MPTCP connection has its outcome", () => {
   const disconnector = new Disconnector({ linger_ms: 0 }, () => null);
   const gone = connection(null);
   disconnector.destroy(gone, kernelThatAnswers(ENOENT));

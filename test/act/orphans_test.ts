@@ -1,3 +1,5 @@
+// Orphans by their inode and state.
+
 import { assertEquals } from "@std/assert";
 import type { State } from "../../src/model/tcp_states.ts";
 import { isOrphan } from "../../src/act/orphans.ts";

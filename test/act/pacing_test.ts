@@ -1,19 +1,19 @@
-// The schedule of cuts, on a clock and with a chance of the tests' own.
+// The schedule of cuts, with a fake clock and seeded random numbers.
 
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
 import { DEFAULT_JITTER, PacingSchedule, slotLength, type Spacing } from "../../src/act/pacing.ts";
 
-/** When so many cuts are made if each is made as soon as it is due, by a clock that ticks every `tick_ms`. */
-function timesOf(pace: PacingSchedule, count: number, tick_ms = 0): number[] {
+/** Returns the times of cuts that are made as soon as they are due, by a clock that ticks every `tick_ms`. */
+function timesOf(schedule: PacingSchedule, count: number, tick_ms = 0): number[] {
   return Array.from({ length: count }, () => {
-    const now = tick_ms === 0 ? pace.due : Math.ceil(pace.due / tick_ms) * tick_ms;
-    pace.advance(now);
+    const now = tick_ms === 0 ? schedule.due : Math.ceil(schedule.due / tick_ms) * tick_ms;
+    schedule.advance(now);
     return now;
   });
 }
 
-/** Numbers from 0 to 1 that are the same in every run: Park and Miller's generator. */
-function chance(seed: number): () => number {
+/** Returns a generator of numbers from 0 to 1 that are the same in every run: Park and Miller's. */
+function seededRandom(seed: number): () => number {
   let state = seed;
   return () => (state = state * 48271 % 2147483647) / 2147483647;
 }
@@ -33,7 +33,7 @@ Deno.test("without jitter cuts are regular, and the first is due at once", () =>
 Deno.test("each cut falls into its own slot, as far from its beginning as jitter allows", () => {
   for (const jitter of [0, 0.1, DEFAULT_JITTER, 1]) {
     for (let seed = 1; seed <= 20; seed++) {
-      const times = timesOf(new PacingSchedule({ per_s: 10, jitter }, 0, 5000, chance(seed)), 100);
+      const times = timesOf(new PacingSchedule({ per_s: 10, jitter }, 0, 5000, seededRandom(seed)), 100);
       times.forEach((time, slot) => {
         const offset = time - (5000 + slot * 100);
         assert(offset >= -1e-6 && offset <= jitter * 100 + 1e-6, `${offset} ms into its slot at jitter ${jitter}`);
@@ -46,14 +46,14 @@ Deno.test("jitter moves cuts, by half a gap unless said otherwise", () => {
   const last = () => 1 - Number.EPSILON;
   assertAlmostEquals(new PacingSchedule({ per_s: 1 }, 0, 0, last).due, 500, 1e-6);
   assertAlmostEquals(new PacingSchedule({ per_s: 1, jitter: 1 }, 0, 0, last).due, 1000, 1e-6);
-  const times = timesOf(new PacingSchedule({ per_s: 1 }, 0, 0, chance(7)), 50);
+  const times = timesOf(new PacingSchedule({ per_s: 1 }, 0, 0, seededRandom(7)), 50);
   assertEquals(new Set(times.map((time) => Math.round(time % 1000))).size > 25, true);
 });
 
 Deno.test("a time given is kept to, whatever chance says", () => {
   for (let seed = 1; seed <= 50; seed++) {
     const spacing: Spacing = { over_ms: 30_000, jitter: 1 };
-    const times = timesOf(new PacingSchedule(spacing, 73, 0, chance(seed)), 73);
+    const times = timesOf(new PacingSchedule(spacing, 73, 0, seededRandom(seed)), 73);
     assert(Math.max(...times) < 30_000);
   }
 });
@@ -64,16 +64,16 @@ Deno.test("timers that are late do not lower the rate", () => {
 });
 
 Deno.test("what held everything up is not made up for by a burst", () => {
-  const pace = new PacingSchedule({ per_s: 100, jitter: 0 }, 0, 0);
-  timesOf(pace, 3);
-  pace.advance(60_000);
-  const burst = timesOf(pace, 20).filter((time) => time <= 60_000).length;
+  const schedule = new PacingSchedule({ per_s: 100, jitter: 0 }, 0, 0);
+  timesOf(schedule, 3);
+  schedule.advance(60_000);
+  const burst = timesOf(schedule, 20).filter((time) => time <= 60_000).length;
   assert(burst <= 5, `${burst} cuts at once`);
 });
 
 Deno.test("after a pause of any length the next gap is a whole one", () => {
-  const pace = new PacingSchedule({ per_s: 1 / 60, jitter: 0 }, 0, 0);
-  pace.advance(0);
-  pace.advance(600_000);
-  assert(pace.due >= 659_000, `${pace.due}`);
+  const schedule = new PacingSchedule({ per_s: 1 / 60, jitter: 0 }, 0, 0);
+  schedule.advance(0);
+  schedule.advance(600_000);
+  assert(schedule.due >= 659_000, `${schedule.due}`);
 });

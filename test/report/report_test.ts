@@ -1,4 +1,4 @@
-// Counting: every connection has one outcome, and each is counted once.
+// The counts of a report: every connection has one outcome, and is counted once.
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import type { Connection, Outcome } from "../../src/model/connection.ts";

@@ -1,4 +1,4 @@
-// Which failures pass, and what is said of them.
+// Transient errors: which they are, and when they are reported.
 
 import { assertEquals, assertThrows } from "@std/assert";
 import { SyscallError } from "../../ffi/errno.ts";

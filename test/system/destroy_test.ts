@@ -9,7 +9,7 @@ import { assertCountsAddUp, assertExit, assertOneLine, DOOMED_PORT, Scene } from
 import { type Need, systemTest } from "../harness/system.ts";
 import { PublicCopy, type Run, Running, tcphup } from "../harness/tcphup.ts";
 
-/** What the application sees on its next read after SOCK_DESTROY, and after connect(2) with AF_UNSPEC. */
+/** The results of an application's next read after SOCK_DESTROY, and after connect(2) with AF_UNSPEC. */
 const SOCK_DESTROY = "ECONNABORTED";
 const AF_UNSPEC = "ECONNRESET";
 
@@ -88,7 +88,7 @@ systemTest("--destroy: a connection that nobody has accepted yet", [], async (ne
   assertEquals((await netns.ss("-l")).length, 1, "the listener is still there");
 });
 
-/** What becomes of a connection that its program has closed, as `tcphup doctor` has tried it. */
+/** The fate of an orphan under SOCK_DESTROY, as `tcphup doctor` finds it. */
 async function fateOfOrphans(netns: Namespace): Promise<"destroyed" | "unsupported"> {
   const { findings } = (await tcphup(["doctor", "--json"], { netns })).json<{ findings: Finding[] }>();
   const tried = findings.find(({ name }) => name === "SOCK_DESTROY: destroy what a program has closed");

@@ -72,9 +72,9 @@ systemTest("a seccomp filter that kills at pidfd_getfd kills a process apart, an
   assertExit(run, 4);
   assertMatch(
     run.stdout,
-    /^missing +pidfd_getfd: duplicate a descriptor: who tries it is killed by a seccomp filter, by SIGSYS\n.*affects: hup/m,
+    /^missing +pidfd_getfd: duplicate a descriptor: the process that tries it is killed by a seccomp filter, by SIGSYS\n.*affects: hup/m,
   );
-  assertMatch(run.stdout, /^missing +shutdown: hang up: who tries it is killed/m);
+  assertMatch(run.stdout, /^missing +shutdown: hang up: the process that tries it is killed/m);
   // What comes between is tried all the same.
   assertMatch(run.stdout, /^ok +SOCK_DESTROY: destroy any connection: works$/m);
 });

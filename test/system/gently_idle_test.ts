@@ -11,10 +11,10 @@ import { systemTest } from "../harness/system.ts";
 import { type Run, tcphup } from "../harness/tcphup.ts";
 
 const CLIENTS = 40;
-/** How long the server takes over an answer, and a client over its next request; on a busy machine both take longer. */
+/** Milliseconds before the server answers, and before a client sends its next request. A busy machine takes longer. */
 const [ANSWER_S, PAUSE_S] = [0.15, 1.2];
 
-/** What programs/http_pool.py tells. */
+/** The report of programs/http_pool.py. */
 interface PoolReport {
   requests: number;
   connects: number;

@@ -1,4 +1,4 @@
-// What hanging up does to a connection: what the application sees, what the peer sees, and how long the rest remains.
+// The effects of hanging up: on the application, on the peer, and on the sockets that remain.
 
 import { assert, assertEquals } from "@std/assert";
 import { Namespace } from "../harness/namespace.ts";

@@ -12,10 +12,10 @@ import { nginx, redis } from "../harness/servers.ts";
 import { systemTest } from "../harness/system.ts";
 import { PublicCopy, type Run, TCPHUP, tcphup, type TcphupOptions } from "../harness/tcphup.ts";
 
-/** What --json prints. */
+/** The document that --json prints. */
 type Document = Listing & { schema: number; command: string; matched: number };
 
-/** What --summary --json prints. */
+/** The document that --summary --json prints. */
 type SummaryDocument = Document & { idle_after_ms: number; total: Totals; groups: Group[] };
 
 async function ls(args: readonly string[], options: TcphupOptions): Promise<Run> {

@@ -1,4 +1,4 @@
-// What tcphup prints, to whom: the table, the summary, -q, -v, --json, terminals and pipes.
+// The output of tcphup: the table, the summary, -q, -v, --json, terminals and pipes.
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { Namespace } from "../harness/namespace.ts";

@@ -1,4 +1,4 @@
-// What comes after a hang-up: --fin-only, --verify, and descriptors that run out.
+// Escalation after a hang-up: --fin-only, --verify, and descriptors that run out.
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { Report } from "../../src/report/report.ts";
