@@ -1,25 +1,25 @@
-// After how long a dead peer is noticed: tcp_keepalive_timer and tcp_write_timeout of net/ipv4/tcp_timer.c, in
-// arithmetic. The kernel's timers are late by up to an eighth of each wait (kernel/time/timer.c), never early.
+// Calculates the time after which a dead peer is noticed: tcp_keepalive_timer and tcp_write_timeout of
+// net/ipv4/tcp_timer.c. The kernel's timers are late by up to an eighth of each wait (kernel/time/timer.c), never early.
 
 import { isSyscallError } from "../../ffi/errno.ts";
 import { readTextFile } from "../../ffi/files.ts";
 import type { Keepalive, KeepaliveValues } from "./values.ts";
 
-/** What a network namespace says where a socket does not; each has its own. Names as under net.ipv4. */
+/** The settings of a network namespace for sockets that have none of their own. The names are those under net.ipv4. */
 export interface KeepaliveSysctls {
   /** Seconds. */
   tcp_keepalive_time: number;
   /** Seconds. */
   tcp_keepalive_intvl: number;
-  /** How many probes in a row go unanswered before the connection ends. */
+  /** The number of unanswered probes in a row that end the connection. */
   tcp_keepalive_probes: number;
-  /** How often unacknowledged data is sent again. */
+  /** The number of times that unacknowledged data is sent again. */
   tcp_retries2: number;
   /** The longest wait between two retransmissions, in milliseconds. A setting since Linux 6.15. */
   tcp_rto_max_ms: number;
 }
 
-/** What a namespace has that nobody has changed. */
+/** The settings of a namespace in which none was changed. */
 export const KERNEL_DEFAULTS: Readonly<KeepaliveSysctls> = {
   tcp_keepalive_time: 7200,
   tcp_keepalive_intvl: 75,
@@ -39,14 +39,14 @@ export function readSysctls(): KeepaliveSysctls {
     try {
       sysctls[name] = Number(readTextFile(`/proc/sys/net/ipv4/${name}`));
     } catch (error) {
-      // Where the kernel is older than the setting, its value is the constant that it was made from.
+      // Kernels without the setting have its default as a constant.
       if (name !== "tcp_rto_max_ms" || !isSyscallError(error, "ENOENT")) throw error;
     }
   }
   return sysctls;
 }
 
-/** What a socket of a namespace with `sysctls` has once `values` are set on it. */
+/** Returns the keepalive of a socket on which `values` are set, in a namespace with `sysctls`. */
 export function effective(values: KeepaliveValues, sysctls: KeepaliveSysctls): Keepalive {
   return {
     enabled: true,
@@ -57,7 +57,7 @@ export function effective(values: KeepaliveValues, sysctls: KeepaliveSysctls): K
   };
 }
 
-/** When a peer that has gone silent is noticed. null is never. */
+/** The times after which a silent peer is noticed. null is never. */
 export interface Detection {
   /** From the last sign of the peer to the first probe. */
   first_probe_ms: number | null;
@@ -69,7 +69,7 @@ export interface Detection {
   in_flight_ms: number;
 }
 
-/** When a peer that has gone silent is noticed by a socket that has `keepalive`, in a namespace with `sysctls`. */
+/** Returns the times after which a socket with `keepalive` notices a silent peer, in a namespace with `sysctls`. */
 export function detection(keepalive: Keepalive, sysctls: KeepaliveSysctls): Detection {
   const in_flight_ms = keepalive.user_timeout_ms || retransmissionTimeout(sysctls);
   if (!keepalive.enabled) return { first_probe_ms: null, probe_period_ms: null, idle_ms: null, in_flight_ms };
@@ -82,17 +82,17 @@ export function detection(keepalive: Keepalive, sysctls: KeepaliveSysctls): Dete
 }
 
 /**
- * Seconds between the probes to a peer that answers. After each the timer waits for the interval, and then for what
- * is missing to the idle time.
+ * Returns the seconds between the probes to a peer that answers. After each probe the timer waits for the interval, and
+ * then for the rest of the idle time.
  */
 function probePeriod({ idle_s, interval_s }: Keepalive): number {
   return Math.max(idle_s, interval_s);
 }
 
 /**
- * Seconds from the last sign of the peer to the end of an idle connection. A probe goes out after the idle time and
- * then at every interval. Without a user timeout, the connection ends an interval after the last probe; with one,
- * the count is ignored, and it ends at the first interval at which the timeout has passed and a probe was sent.
+ * Returns the seconds from the last sign of the peer to the end of an idle connection. A probe goes out after the idle time
+ * and then at every interval. Without a user timeout, the connection ends an interval after the last probe; with one, the
+ * count is ignored, and it ends at the first interval at which the timeout has passed and a probe was sent.
  */
 function silence(keepalive: Keepalive): number {
   const { interval_s, count, user_timeout_ms } = keepalive;
@@ -106,9 +106,9 @@ function silence(keepalive: Keepalive): number {
 const RTO_MIN_MS = 200;
 
 /**
- * tcp_model_timeout: the milliseconds that tcp_retries2 retransmissions take if the first waits for TCP_RTO_MIN, each
- * further one for twice as long, and none for longer than tcp_rto_max_ms. 924.6 s by default; a connection ends at
- * the first retransmission after that.
+ * Calculates tcp_model_timeout: the milliseconds that tcp_retries2 retransmissions take if the first waits for TCP_RTO_MIN,
+ * each further one for twice as long, and none for longer than tcp_rto_max_ms. 924.6 s by default; a connection ends at the
+ * first retransmission after that.
  */
 function retransmissionTimeout({ tcp_retries2, tcp_rto_max_ms }: KeepaliveSysctls): number {
   const doublings = Math.min(tcp_retries2, Math.floor(Math.log2(tcp_rto_max_ms / RTO_MIN_MS)));

@@ -1,4 +1,4 @@
-// Keepalive values as the configuration of programs that set them themselves: one function a format.
+// Writes keepalive values as configuration of programs that set keepalive themselves: one emitter for each format.
 
 import { TCP_USER_TIMEOUT } from "../../ffi/socket.ts";
 import { expectedWord } from "../model/closest.ts";
@@ -6,7 +6,7 @@ import { UsageError } from "../model/errors.ts";
 import { type SocketPhase, type Step, steps } from "./socket_options.ts";
 import { KEEPALIVE_FIELDS, KEEPALIVE_NAMES, type KeepaliveName, type KeepaliveValues } from "./values.ts";
 
-/** How a format writes values, and which it can write. What it cannot is named in a comment. */
+/** Writes one format. Values that the format cannot express are named in a comment. */
 interface Emitter {
   readonly can: readonly KeepaliveName[];
   /** The start of a line of comment. */
@@ -24,7 +24,7 @@ const SYSCTLS: readonly [KeepaliveName, string][] = [
   ["syncnt", "net.ipv4.tcp_syn_retries"],
 ];
 
-/** The values that are not left to the system, each with its sysctl. */
+/** Returns the values that are not left to the system, each with its sysctl. */
 function sysctls(values: KeepaliveValues, names: readonly KeepaliveName[], format: string): [string, number][] {
   const chosen = SYSCTLS.filter(([name]) => names.includes(name) && values[name] !== 0);
   if (chosen.length > 0) return chosen.map(([name, sysctl]) => [sysctl, values[name]]);
@@ -59,7 +59,7 @@ const kubernetes: Emitter = {
   ],
 };
 
-/** `lines` below `key`, or an empty mapping in its place. */
+/** Returns `lines` below `key`; an empty mapping when there are none. */
 function mapping(key: string, lines: string[]): string[] {
   return lines.length === 0 ? [`${key}: {}`] : [`${key}:`, ...lines.map((line) => `  ${line}`)];
 }
@@ -68,7 +68,7 @@ function indent(depth: number, lines: string[]): string[] {
   return lines.map((line) => " ".repeat(depth) + line);
 }
 
-/** `text` of the value, or nothing where it is left to the system. */
+/** Returns `text`; nothing for a value that is left to the system. */
 function unlessSystem(value: number, text: string): string[] {
   return value === 0 ? [] : [text];
 }
@@ -177,7 +177,7 @@ const haproxy: Emitter = {
   },
 };
 
-/** A time for nginx; nothing where it is left to the system. */
+/** Writes a time for nginx; empty for a value that is left to the system. */
 function nginxSeconds(value: number): string {
   return value === 0 ? "" : `${value}s`;
 }
@@ -198,7 +198,7 @@ const nginx: Emitter = {
   },
 };
 
-/** A time.Duration; −1 leaves it to the system, where 0 would be Go's own default. */
+/** Writes a time.Duration. −1 leaves it to the system; 0 would be Go's own default. */
 function goSeconds(value: number): string {
   return value === 0 ? "-1" : `${value} * time.Second`;
 }

@@ -30,8 +30,8 @@ export interface Step extends SocketOption {
 }
 
 /**
- * Where a socket stands, which decides what can still have an effect: `new` (from socket(2), to become either),
- * `connect` (about to call connect(2)), `listen` (a listener: what it accepts later inherits all), `established`.
+ * The phase of a socket, which decides which options still have an effect: `new` (just from socket(2)), `connect` (before
+ * connect(2)), `listen` (a listener, whose options accepted connections inherit), `established`.
  */
 export type SocketPhase = "new" | "connect" | "listen" | "established";
 
@@ -45,10 +45,10 @@ function tcp(option: string, name: number): SocketOption {
 export const KEEPALIVE_SWITCH: SocketOption = { option: "SO_KEEPALIVE", level: SOL_SOCKET, name: SO_KEEPALIVE };
 
 /**
- * The option of each value, and where it has an effect. The order is that of the calls. The keepalive timer reads the
- * interval and the count when it fires, so these come first; TCP_KEEPIDLE arms it anew where keepalive is on already, and
- * SO_KEEPALIVE, which follows it, arms it where it was off. Only then comes the user timeout, which has an effect of its
- * own: whoever is killed between two calls leaves no connection with that alone.
+ * The option of each value, and the phases in which it has an effect. The order is that of the calls. The keepalive timer
+ * reads the interval and the count when it fires, so these come first; TCP_KEEPIDLE arms it anew where keepalive is on
+ * already, and SO_KEEPALIVE, which follows it, arms it where it was off. Only then comes the user timeout, which has an
+ * effect of its own: a process that is killed between two calls leaves no connection with that alone.
  */
 const OPTIONS: readonly { value: KeepaliveName; option: SocketOption; phases: readonly SocketPhase[] }[] = [
   { value: "interval_s", option: tcp("TCP_KEEPINTVL", TCP_KEEPINTVL), phases: ANYWHERE },
@@ -62,12 +62,12 @@ const OPTIONS: readonly { value: KeepaliveName; option: SocketOption; phases: re
   { value: "defer_accept_s", option: tcp("TCP_DEFER_ACCEPT", TCP_DEFER_ACCEPT), phases: ["new", "listen"] },
 ];
 
-/** The option that stands for a value. */
+/** Returns the option that sets a value. */
 export function optionOf(name: KeepaliveName): SocketOption {
   return OPTIONS.find(({ value }) => value === name)!.option;
 }
 
-/** The calls that set `values` on a socket of that use, in order. Values of 0 need none. */
+/** Returns the calls that set `values` on a socket in that phase, in order. Values of 0 need none. */
 export function steps(values: KeepaliveValues, phase: SocketPhase): Step[] {
   const all: Step[] = [];
   for (const { value, option, phases } of OPTIONS) {
@@ -77,7 +77,7 @@ export function steps(values: KeepaliveValues, phase: SocketPhase): Step[] {
   return all;
 }
 
-/** The values that are not 0 and have no effect on a socket of that use. */
+/** Returns the values that are not 0 and have no effect on a socket in that phase. */
 export function withoutEffect(values: KeepaliveValues, phase: SocketPhase): KeepaliveName[] {
   return OPTIONS.filter(({ value, phases }) => values[value] !== 0 && !phases.includes(phase)).map(({ value }) =>
     value

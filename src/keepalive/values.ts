@@ -1,4 +1,4 @@
-// What keepalive is set to: the options of tcp(7) that bear on it, the ranges that net/ipv4/tcp.c takes, and
+// The values of keepalive: the options of tcp(7), the ranges that net/ipv4/tcp.c takes, and
 // libkeepalive's defaults and environment variables.
 
 import { UsageError } from "../model/errors.ts";
@@ -29,13 +29,13 @@ export type { Keepalive } from "../model/connection.ts";
 /** A value's name. */
 export type KeepaliveName = keyof KeepaliveValues;
 
-/** One value: how people call it, and what it may be besides 0. */
+/** The name and the range of a value. 0 is always allowed. */
 export interface KeepaliveField {
   /** The name in messages, which is also the flag's. */
   readonly label: string;
   /** libkeepalive's environment variable. */
   readonly variable: string;
-  /** What a number of it counts. */
+  /** The unit of its number. */
   readonly unit: "seconds" | "milliseconds" | "bytes" | "probes" | "SYNs";
   readonly minimum: number;
   readonly maximum: number;
@@ -89,15 +89,15 @@ export const KEEPALIVE_FIELDS: Readonly<Record<KeepaliveName, KeepaliveField>> =
   },
 };
 
-/** The names, in the order in which they are written. */
+/** The names of all values, in the order of output. */
 export const KEEPALIVE_NAMES = Object.keys(KEEPALIVE_FIELDS) as readonly KeepaliveName[];
 
-/** Values as they are given: what is missing takes its default. */
+/** Values as a caller gives them. Missing values take their defaults. */
 export type GivenValues =
   & Partial<Readonly<Omit<KeepaliveValues, "user_timeout_ms">>>
   & { readonly user_timeout_ms?: number | "auto" };
 
-/** Sets nothing: every value stays the system's. */
+/** Values that set nothing: each stays the system's. */
 export const SYSTEM_VALUES: Readonly<KeepaliveValues> = {
   idle_s: 0,
   interval_s: 0,
@@ -133,7 +133,7 @@ function wholeSeconds(label: string, text: string): number {
   throw new UsageError(`${label} "${text}" is not whole: the kernel counts it in seconds`);
 }
 
-/** `value` if the kernel takes it; `given` is how it was written. */
+/** Returns `value` if the kernel takes it, and throws otherwise. Messages quote `given`. */
 function inRange(name: KeepaliveName, value: number, given: string): number {
   const { unit, minimum, maximum } = KEEPALIVE_FIELDS[name];
   if (value === 0 || (Number.isInteger(value) && value >= minimum && value <= maximum)) return value;
@@ -142,10 +142,10 @@ function inRange(name: KeepaliveName, value: number, given: string): number {
   );
 }
 
-/** The variables of an environment, as a program finds them. */
+/** The variables of an environment. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** What atoi(3) makes of `text`: leading white space, a sign and digits count, the rest does not. */
+/** Parses as atoi(3): leading white space, a sign and digits count, the rest does not. */
 function atoi(text: string): number {
   return Number(/^[ \t\n\v\f\r]*([+-]?\d+)/.exec(text)?.[1] ?? 0);
 }
@@ -166,20 +166,20 @@ function readVariable(name: KeepaliveName, text: string, warnings: string[]): nu
   return inRange(name, value, `${variable}=${text}`);
 }
 
-/** What `resolveValues` has found. */
+/** The result of `resolveValues`. */
 export interface ResolvedValues {
-  /** What is to be set. */
+  /** The values to set. */
   values: KeepaliveValues;
-  /** LIBKEEPALIVE_DEBUG is set, to whatever: failures to set an option are to be told. */
+  /** Whether LIBKEEPALIVE_DEBUG is set, to any value: then options that cannot be set are reported. */
   debug: boolean;
-  /** What is allowed, but perhaps not meant: one line each. */
+  /** Warnings about values that are allowed but perhaps not meant, one line each. */
   warnings: string[];
 }
 
 /**
- * The values to set: what is given, else what the environment says, else libkeepalive's defaults. The user timeout
- * `auto` is derived from the other three as they are set, as libkeepalive does. An environment variable that a given
- * value replaces is not looked at.
+ * Returns the values to set: those that are given, else those of the environment, else libkeepalive's defaults. The user
+ * timeout `auto` is derived from the other three values, as libkeepalive does. An environment variable is ignored when its
+ * value is given.
  *
  * @param system_idle_s `net.ipv4.tcp_keepalive_time`, for the warning when idle is left to the system.
  * @throws {UsageError} When a value is not in the kernel's range; the message states the range.

@@ -1,5 +1,5 @@
 // IP addresses and prefixes in the one form in which they are compared: 128 bits, IPv4 as ::ffff:a.b.c.d
-// (RFC 4291, section 2.5.5.2). So a v4-mapped IPv6 address is an IPv4 address, everywhere above the codecs.
+// (RFC 4291, section 2.5.5.2). Above the codecs a v4-mapped IPv6 address is an IPv4 address.
 
 /** An address as four words of 32 bits, most significant first, in host order. */
 export type Words = readonly [number, number, number, number];
@@ -22,7 +22,7 @@ export function isIPv4({ words }: Address): boolean {
   return words[0] === 0 && words[1] === 0 && words[2] === MAPPED;
 }
 
-/** The IPv4 address whose 32 bits, in host order, are `word`. */
+/** Returns the IPv4 address whose 32 bits, in host order, are `word`. */
 export function ipv4(word: number): Address {
   return { words: [0, 0, MAPPED, word >>> 0] };
 }
@@ -30,7 +30,7 @@ export function ipv4(word: number): Address {
 const DOT = 46;
 const ZERO = 48;
 
-/** Character by character: there may be thousands to read, and nothing else is as fast before it has run often. */
+/** Parses character by character, which is the fastest way for thousands of addresses before the engine optimises. */
 function parseIPv4(text: string): number | null {
   const { length } = text;
   if (length > 15) return null;
@@ -83,7 +83,7 @@ export function parseAddress(text: string): Address | null {
   return words && { words };
 }
 
-/** The prefix that holds `address` alone. */
+/** Returns the prefix that holds `address` alone. */
 export function hostPrefix(address: Address): Prefix {
   return { words: address.words, length: 128 };
 }
@@ -96,24 +96,24 @@ export function parsePrefix(text: string): Prefix | null {
   const address = addressText === undefined ? null : parseAddress(addressText);
   if (address === null) return null;
   if (lengthText === undefined) return hostPrefix(address);
-  // "::ffff:10.0.0.0/104" and "10.0.0.0/8" are the same addresses; which one was meant is in the spelling.
+  // "::ffff:10.0.0.0/104" and "10.0.0.0/8" are the same addresses, so the spelling decides how the length is counted.
   const length = Number(lengthText) + (addressText.includes(":") ? 0 : 96);
   if (length > 128) return null;
   return { words: maskWords(address.words, length), length };
 }
 
-/** The words with all but the first `length` bits cleared. */
+/** Returns the words with all but the first `length` bits cleared. */
 export function maskWords(words: Words, length: number): Words {
   const word = (i: number) => (words[i] & prefixMask(length - 32 * i)) >>> 0;
   return [word(0), word(1), word(2), word(3)];
 }
 
-/** A word whose first `bits` bits are set: none below 1, all above 31. */
+/** Returns a word whose first `bits` bits are set: none below 1, all above 31. */
 function prefixMask(bits: number): number {
   return bits <= 0 ? 0 : bits >= 32 ? -1 : -1 << (32 - bits);
 }
 
-/** Writes an IPv4 address as octets, an IPv6 address as RFC 5952 says. */
+/** Writes an IPv4 address as octets, an IPv6 address in the form of RFC 5952. */
 export function formatAddress({ words }: Address): string {
   if (isIPv4({ words })) return formatIPv4(words[3]);
   const groups = words.flatMap((word) => [word >>> 16, word & 0xffff]);

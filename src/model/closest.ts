@@ -1,7 +1,7 @@
-// Which word was meant by one that is mistyped. closestString of @std/text would do, but a program that root runs from its
-// sources, in the hour of an outage, is not to ask a registry for code because of a slip of the finger.
+// Suggests the word that a mistyped one may mean. closestString of @std/text would do, but a program that root runs from
+// its sources, in the hour of an outage, is not to ask a registry for code because of a slip of the finger.
 
-/** How many letters to insert, leave out, replace or swap with their neighbour make `b` of `a`. */
+/** Returns the number of letters to insert, delete, replace or swap with their neighbour to make `b` of `a`. */
 export function editDistance(a: string, b: string): number {
   const distances = [Array.from({ length: b.length + 1 }, (_, j) => j)];
   for (let i = 1; i <= a.length; i++) {

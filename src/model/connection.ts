@@ -67,13 +67,13 @@ export interface KeepaliveSettings extends Keepalive {
 export interface RefusedOption {
   /** `TCP_USER_TIMEOUT`. */
   option: string;
-  /** What it was to be set to. */
+  /** The value that was refused. */
   value: number;
   /** The errno's name. */
   error: string;
 }
 
-/** After how long a dead peer is noticed, in milliseconds; null is never. */
+/** The time after which a dead peer is noticed, in milliseconds; null is never. */
 export interface Noticed {
   /** On a connection over which nothing is being sent. */
   idle_ms: number | null;
@@ -81,7 +81,7 @@ export interface Noticed {
   in_flight_ms: number;
 }
 
-/** What became of a connection. */
+/** The outcome for a connection. */
 export type Outcome =
   /** shutdown(2) was called on it: its peer is sent a FIN. */
   | "hung-up"
@@ -92,9 +92,9 @@ export type Outcome =
   /** At least one option of its keepalive was changed, and what was wanted reads back. */
   | "keepalive-set"
   | "would-set-keepalive"
-  /** It is as it was: nothing had to be changed, or nothing was to be. */
+  /** The connection already had the settings, or the application's settings were kept. */
   | "unchanged"
-  /** It ended, or this end had already hung up, before anything was done. */
+  /** The connection ended, or this end had already hung up, before anything was done. */
   | "already-gone"
   /** No process holds it, so there is no descriptor to act on. */
   | "no-owner"
@@ -104,7 +104,7 @@ export type Outcome =
   | "unsupported"
   /** Protected, or left alone on request. */
   | "skipped"
-  /** It was hung up on, but was still there when the wait was over. */
+  /** The connection was hung up on, and still existed when the wait was over. */
   | "lingering"
   | "failed";
 
@@ -122,7 +122,7 @@ export interface Connection {
   dst: Endpoint;
   /** Which directions have been shut down: 1 receiving, 2 sending, 3 both (INET_DIAG_SHUTDOWN). */
   shutdown: number;
-  /** Of a socket that is a subflow of an MPTCP connection: where that connection goes to. */
+  /** The peer of the MPTCP connection that the socket is a subflow of. */
   subflow_of?: string;
   /** Index of the interface that the socket is bound to, 0 for none. */
   interface: number;
@@ -138,11 +138,11 @@ export interface Connection {
   uid: number;
   /** Inode number of the network namespace. */
   netns: number;
-  /** What the namespace is called, or who lives in it; only where several were looked at. */
+  /** The name of the namespace, or of a process in it; only when the selection has several namespaces. */
   netns_name?: string;
-  /** Who holds it: empty when nobody does, or nobody who may be seen. */
+  /** The holders; empty when there are none, or none that this user may see. */
   owners: Owner[];
-  /** How many descriptors more refer to it, where `owners` would be too long. */
+  /** The number of further descriptors that refer to it, when `owners` would be too long. */
   owners_left_out?: number;
   /** null when no timer runs. */
   timer: Timer | null;
@@ -150,40 +150,42 @@ export interface Connection {
   tcp_info?: Info | null;
   /** Only when it was asked for; null where it could not be read. */
   keepalive?: Keepalive | null;
-  /** What that means for a peer that dies. */
+  /** The times after which that keepalive notices a dead peer. */
   dead_peer_noticed?: Noticed | null;
-  /** Only when keepalive was to be set: what the socket was set to; null where it could not be read. */
+  /** The keepalive before, only when keepalive was to be set; null where it could not be read. */
   before?: KeepaliveSettings | null;
-  /** What it is set to now or, in a dry run, would be. */
+  /** The keepalive now; in a dry run, as planned. */
   after?: KeepaliveSettings | null;
   /** The options that the kernel did not take. */
   refused?: readonly RefusedOption[];
   /** null until something was done, and in a plain list. */
   outcome: Outcome | null;
-  /** Why, when the outcome is not what was asked for. */
+  /** The reason, when the outcome is not the one that was asked for. */
   error: string | null;
 }
 
 /**
- * What tells a connection, or a listener, from every other, in all namespaces, for as long as it lives: its cookie. An MPTCP
- * connection's cookie may be its listener's, so there it is the namespace, the addresses and the ports.
+ * Returns a text that identifies a connection or a listener among all namespaces, for as long as it lives: its cookie. An
+ * MPTCP connection may show its listener's cookie, so there it is the namespace, the addresses and the ports.
  */
 export function identityOf(connection: Connection): string {
   const { protocol, state, netns, cookie } = connection;
   return protocol === "tcp" || state === "LISTEN" ? cookie : `${netns}/${endsOf(connection)}`;
 }
 
-/** A name for a connection in the notes of what a call is about: see ffi/progress.ts. */
+/** Returns a name for the connection that a call is about: see ffi/progress.ts. */
 export function handleOf(connection: Pick<Connection, "protocol" | "cookie" | "src" | "dst">): string {
   return connection.protocol === "tcp" ? connection.cookie : endsOf(connection);
 }
 
-/** Both ends of a connection: no two TCP connections of a namespace have the same, nor two MPTCP connections. */
+/** Writes both ends of a connection. No two TCP connections of a namespace have the same, nor two MPTCP connections. */
 export function endsOf({ src, dst }: Pick<Connection, "src" | "dst">): string {
   return `${src.address}/${src.port}/${dst.address}/${dst.port}`;
 }
 
-/** How a connection has been: `struct tcp_info` of <linux/tcp.h>. `null` is what the kernel is too old to say. */
+/**
+ * The history of a connection: `struct tcp_info` of <linux/tcp.h>. A field is `null` where the kernel is too old for it.
+ */
 export interface TcpInfo {
   /** The state's number: see ./tcp_states.ts. */
   readonly state: number;

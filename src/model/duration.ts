@@ -1,4 +1,4 @@
-// Times as people type them, and in words: a table and a sentence want different ones.
+// Parses times that people type, and writes times for sentences and for tables.
 
 import { UsageError } from "./errors.ts";
 
@@ -12,23 +12,23 @@ const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
-/** What the units of a time that is typed are in milliseconds. */
+/** The units of a typed time, in milliseconds. */
 const UNITS_MS = { ms: 1, s: SECOND, m: MINUTE, h: HOUR, d: DAY } as const;
 
 /** A unit of time. */
 export type TimeUnit = keyof typeof UNITS_MS;
 
-/** A time with its unit, and nothing else. */
+/** Matches a time with its unit, and nothing else. */
 export const TIME_WITH_UNIT = /^\d+(?:\.\d+)?(?:ms|s|m|h|d)$/;
 
-/** What is asked of a time, besides that it is one. */
+/** The rules for a time. */
 export interface TimeRules {
-  /** What messages call it: `--linger`. */
+  /** The name in messages: `--linger`. */
   readonly label: string;
-  /** What a number without a unit may be meant in. One unit is what it counts, of several none: it is refused. */
+  /** The units that a bare number may have. With one, a bare number counts it; with several, a bare number is refused. */
   readonly bare: readonly TimeUnit[];
   readonly longest_ms?: number;
-  /** What may stand in the place of a time, for messages: `auto`. */
+  /** The word that may stand in place of a time, for messages: `auto`. */
   readonly instead?: string;
 }
 
@@ -55,7 +55,7 @@ export function parseDuration(text: string, { label, bare, longest_ms = Infinity
   );
 }
 
-/** Which time was meant by one with a blank, or with a longer name of the unit; null when nobody can tell. */
+/** Suggests a time for one with a blank or with a longer name of the unit; null when there is no suggestion. */
 function suggestTime(text: string): string | null {
   const [, digits, name] = /^(\d+(?:\.\d+)?) *([a-z]+)$/i.exec(text) ?? [];
   const names = {
@@ -68,7 +68,7 @@ function suggestTime(text: string): string | null {
   return unit === undefined || TIME_WITH_UNIT.test(text) ? null : `did you mean "${digits}${unit}"?`;
 }
 
-/** From which time on two units are written, the larger and the smaller. */
+/** The times from which on two units are written, the larger and the smaller. */
 const IN_WORDS = [
   { from: DAY, larger: "d", part: HOUR, smaller: "h" },
   { from: HOUR, larger: "h", part: MINUTE, smaller: "min" },
@@ -76,7 +76,7 @@ const IN_WORDS = [
 ];
 
 /**
- * Milliseconds in words, in at most two units: `2 h 11 min`, `15 min 25 s`, `4.2 s`, `200 ms`. null is `never`.
+ * Writes milliseconds in at most two units: `2 h 11 min`, `15 min 25 s`, `4.2 s`, `200 ms`. null is `never`.
  */
 export function formatDuration(ms: number | null): string {
   if (ms === null) return "never";
@@ -90,7 +90,7 @@ export function formatDuration(ms: number | null): string {
   return Math.round(ms) < SECOND ? `${decimal(ms, 0)} ms` : `${decimal(ms / SECOND, 1)} s`;
 }
 
-/** Milliseconds in one unit, as a column of a table wants them: `11.25 min`, `45 s`, `never`. */
+/** Writes milliseconds in one unit, for a column of a table: `11.25 min`, `45 s`, `never`. */
 export function formatMinutes(ms: number | null): string {
   if (ms === null || ms < MINUTE) return formatDuration(ms);
   return `${decimal(ms / MINUTE, 2)} min`;

@@ -1,4 +1,4 @@
-// What a person is told, and with which exit code: by the kind of the error.
+// The kinds of errors that people are told of, each with its exit code.
 
 import { isSyscallError } from "../../ffi/errno.ts";
 

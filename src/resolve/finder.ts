@@ -1,5 +1,5 @@
-// What matches now, and who holds it, where the selection is about that: the selector, composed with the filters that
-// look at processes and into sockets.
+// Finds the connections that match a selection now. It composes the selector with the filters on processes and on
+// SO_KEEPALIVE.
 
 import type { Connection, Owner } from "../model/connection.ts";
 import type { CompiledSelection } from "../select/criteria.ts";
@@ -54,8 +54,8 @@ export class Finder {
   }
 
   /**
-   * Those of the connections that match now that are news to the caller, as `Selector.selectNew` has it. When the
-   * caller knows them all, nobody looks who holds what.
+   * Returns the connections that match now and that the caller does not know, as `Selector.selectNew`. /proc is read only
+   * when there are such connections.
    */
   findNew(isKnown: (cookie: string) => boolean): Connection[] {
     const connections = this.selector.selectNew(isKnown);

@@ -46,7 +46,7 @@ export const REQ_V2_SIZE = 56;
  */
 export const MSG_SIZE = 72;
 
-/** Which socket: `struct inet_diag_sockid`, with the family that says how to read it. */
+/** The id of a socket: `struct inet_diag_sockid`, with the family that decides how it is read. */
 export interface SockId {
   /** AF_INET or AF_INET6: the socket's own, so AF_INET6 for one with v4-mapped addresses. */
   readonly family: number;
@@ -107,7 +107,7 @@ export function encodeTcpRequest({ extensions, states }: { extensions: number; s
 
 /**
  * One `struct inet_diag_msg` and its attributes, read in place. A dump moves a single InetDiagMsg from row to row
- * (`at`), so that a row that nobody wants costs no object. Addresses read as canonical words: see ../address.ts.
+ * (`at`), so that a row that does not match costs no object. Addresses read as canonical words: see ../../model/address.ts.
  */
 export class InetDiagMsg {
   #view: DataView = new DataView(new ArrayBuffer(0));

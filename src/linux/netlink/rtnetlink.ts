@@ -1,4 +1,4 @@
-// rtnetlink(7), as far as it says which addresses are a network namespace's own: `struct ifaddrmsg` of
+// rtnetlink(7), for the addresses of a network namespace: `struct ifaddrmsg` of
 // <linux/if_addr.h> and `struct rtmsg` of <linux/rtnetlink.h>. Integers are in host order, addresses in network order.
 
 import { hostPrefix, ipv4, maskWords, type Prefix, type Words } from "../../model/address.ts";
@@ -18,7 +18,7 @@ const IFA_ADDRESS = 1;
 const IFA_LOCAL = 2;
 const RTA_DST = 1;
 
-/** The table that the kernel itself fills with the host's own addresses. */
+/** The table that the kernel fills with the host's own addresses. */
 const RT_TABLE_LOCAL = 255;
 const RTN_LOCAL = 2;
 const RTN_ANYCAST = 4;
@@ -57,8 +57,8 @@ export function decodeAddress(view: DataView, offset: number, end: number): Pref
 }
 
 /**
- * Returns the destination of the RTM_NEWROUTE whose payload lies from `offset` to `end`, when it is in the `local` table and
- * leads to this host itself; else null.
+ * Returns the destination of the RTM_NEWROUTE whose payload lies from `offset` to `end`, when it is in the `local` table
+ * and leads to this host itself; else null.
  *
  * @throws {GarbledMessage} When its lengths contradict each other, or the prefix is longer than the address.
  */
@@ -69,7 +69,7 @@ export function decodeLocalRoute(view: DataView, offset: number, end: number): P
   if (table !== RT_TABLE_LOCAL || (type !== RTN_LOCAL && type !== RTN_ANYCAST)) return null;
   const canonical = family === AF_INET ? length + 96 : length;
   if (canonical > 128) throw new GarbledMessage(`a route has a prefix of ${length} bits`);
-  // Without a destination it is the default: everything.
+  // A route without a destination is the default route.
   const words = find(view, offset + RTMSG_SIZE, end, RTA_DST, family) ?? allOf(family);
   return { words: maskWords(words, canonical), length: canonical };
 }

@@ -1,4 +1,4 @@
-// sock_diag(7) as two operations: list the sockets of a family, destroy one socket.
+// sock_diag(7) as three operations: list sockets, look one socket up, destroy one socket.
 
 import { ENOBUFS, ENOENT, isSyscallError, SyscallError } from "../../../ffi/errno.ts";
 import { AF_UNSPEC } from "../../../ffi/socket.ts";
@@ -30,9 +30,9 @@ import {
 } from "./message.ts";
 import { openSockDiag, type Transport } from "./socket.ts";
 
-/** Which sockets to list. */
+/** A request for a list of sockets. */
 export interface DumpRequest {
-  /** AF_INET, AF_INET6, or AF_UNSPEC for both: that only for TCP. */
+  /** AF_INET or AF_INET6; for TCP also AF_UNSPEC, which is both. */
   readonly family: number;
   /** IPPROTO_TCP or IPPROTO_MPTCP. */
   readonly protocol: number;
@@ -47,7 +47,7 @@ export interface DumpRequest {
 /** How often a dump is asked for before it counts as failed. */
 const ATTEMPTS = 4;
 
-/** The message that asks for a dump. */
+/** Encodes the message that asks for a dump. */
 export function encodeDump(request: DumpRequest, sequence: number): Uint8Array {
   const both = request.family === AF_UNSPEC;
   const type = both ? TCPDIAG_GETSOCK : SOCK_DIAG_BY_FAMILY;
@@ -89,8 +89,8 @@ export class SockDiag {
   }
 
   /**
-   * Calls `each` for every socket that the kernel lists. The row is valid during the call only. A dump that is
-   * disturbed (a lost or truncated datagram) starts anew, so a socket may be given twice.
+   * Calls `each` for every socket that the kernel lists. The row is valid only during the call. A dump that is incomplete
+   * (a lost or truncated datagram) is repeated, so that `each` may get a socket twice.
    *
    * @throws {SyscallError} `ENOENT` where the kernel lacks the protocol's diag module, `EINVAL` for a filter that it
    * refuses, `ENOBUFS` when every attempt was disturbed.
@@ -105,11 +105,11 @@ export class SockDiag {
         if (receiveDump(this.#transport!, this.#buffer, read)) return;
       } catch (error) {
         this.close();
-        // What is said of a missing module depends on the request.
+        // The errno for a missing module depends on the request.
         if (request.family === AF_UNSPEC && isSyscallError(error, "EOPNOTSUPP")) {
           throw new SyscallError(error.syscall, ENOENT);
         }
-        // EAGAIN is the receive timeout: the end of the dump was lost.
+        // EAGAIN is the receive timeout: the end of the dump is lost.
         if (!isSyscallError(error, "ENOBUFS", "EAGAIN") || attempt === ATTEMPTS) throw error;
         continue;
       }
@@ -119,11 +119,11 @@ export class SockDiag {
   }
 
   /**
-   * Aborts one TCP socket (SOCK_DESTROY): its peer is sent a RST. The id must carry the cookie; without it the
-   * kernel could find the listener in place of a connection that has gone.
+   * Aborts one TCP socket (SOCK_DESTROY): its peer is sent a RST. The id must carry the cookie; without it the kernel could
+   * find the listener in place of a connection that has gone.
    *
-   * @throws {SyscallError} `ENOENT` when it is gone; `EPERM` without CAP_NET_ADMIN in the user namespace of the network
-   * namespace; `EOPNOTSUPP` where the kernel lacks CONFIG_INET_DIAG_DESTROY, and for MPTCP.
+   * @throws {SyscallError} `ENOENT` when the socket has gone; `EPERM` without CAP_NET_ADMIN in the user namespace of the
+   * network namespace; `EOPNOTSUPP` where the kernel lacks CONFIG_INET_DIAG_DESTROY, and for MPTCP.
    */
   destroy(protocol: number, id: SockId): void {
     const errno = this.#ask(SOCK_DESTROY, protocol, id, () => {});
@@ -131,8 +131,9 @@ export class SockDiag {
   }
 
   /**
-   * The state of one TCP socket, which the kernel finds by its ends and compares by its cookie; null when there is none.
-   * Where no connection has these ends the kernel looks for a listener on the local end, so it may be LISTEN.
+   * Returns the state of one TCP socket, which the kernel finds by its ends and compares by its cookie; null when there is
+   * none. Where no connection has these ends the kernel looks for a listener on the local end, so that the state may be
+   * LISTEN.
    */
   stateOf(protocol: number, id: SockId): number | null {
     let state: number | null = null;
@@ -141,7 +142,7 @@ export class SockDiag {
     return state;
   }
 
-  /** Asks something about one socket. Calls `each` for a row that comes back, and returns the errno, 0 for none. */
+  /** Sends a request about one socket. Calls `each` for the row in the answer, and returns the errno, 0 for none. */
   #ask(type: number, protocol: number, id: SockId, each: (row: InetDiagMsg) => void): number {
     const payload = encodeRequest({ family: id.family, protocol, id });
     const sequence = ++this.#sequence;

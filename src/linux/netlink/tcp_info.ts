@@ -1,16 +1,16 @@
-// `struct tcp_info` of <linux/tcp.h>, as INET_DIAG_INFO and getsockopt(2) with TCP_INFO give it: how a TCP connection has
-// been. All integers are in host order. The kernel appends fields from version to version and says how far it got by
-// the length alone. For an MPTCP connection INET_DIAG_INFO is `struct mptcp_info` of <linux/mptcp.h>, which grows in the same way.
+// `struct tcp_info` of <linux/tcp.h>, as INET_DIAG_INFO and getsockopt(2) with TCP_INFO give it: the history of a TCP
+// connection. All integers are in host order. Later kernels append fields, and only the length shows which fields exist.
+// For an MPTCP connection INET_DIAG_INFO is `struct mptcp_info` of <linux/mptcp.h>, which grows in the same way.
 
 import type { TcpInfo } from "../../model/connection.ts";
 
 /** The option of tcp(7) that reads the struct from a descriptor. */
 export const TCP_INFO = 11;
 
-/** Up to where the struct has reached since tcpi_total_retrans was added, in Linux 2.6. */
+/** The size of the struct since Linux 2.6, with tcpi_total_retrans as its last field. */
 const OLDEST_SIZE = 104;
 
-/** Reads the struct, as much of it as there is; null for fewer bytes than any kernel writes. */
+/** Decodes the fields that exist; null for fewer bytes than any kernel writes. */
 export function decodeTcpInfo(view: DataView): TcpInfo | null {
   if (view.byteLength < OLDEST_SIZE) return null;
   return {
@@ -43,24 +43,24 @@ function u64(view: DataView, offset: number): number | null {
 }
 
 /**
- * For how long no data has gone either way, in milliseconds. Acknowledgements and keepalive probes are no data;
- * retransmissions are. Holds for connections that have been established.
+ * Returns the milliseconds since data was last sent or received. Acknowledgements and keepalive probes are no data;
+ * retransmissions are. The result is valid for connections that have been established.
  */
 export function idleTime(info: Pick<TcpInfo, "last_data_sent_ms" | "last_data_recv_ms">): number {
   return Math.min(info.last_data_sent_ms, info.last_data_recv_ms);
 }
 
-/** When data last went over an MPTCP connection, on whichever of its subflows: as in TcpInfo. */
+/** The times of the last data of an MPTCP connection, over all of its subflows, as in TcpInfo. */
 export interface MptcpInfo {
   readonly last_data_sent_ms: number;
   readonly last_data_recv_ms: number;
   readonly last_ack_recv_ms: number;
 }
 
-/** Up to and with mptcpi_last_ack_recv: Linux ≥ 6.10. */
+/** The size of the struct with mptcpi_last_ack_recv as its last field: Linux ≥ 6.10. */
 const SIZE_WITH_TIMES = 96;
 
-/** Reads the struct; null from a kernel that is too old to say when. */
+/** Decodes the times; null from a kernel that is too old to have them. */
 export function decodeMptcpInfo(view: DataView): MptcpInfo | null {
   if (view.byteLength < SIZE_WITH_TIMES) return null;
   return {

@@ -1,4 +1,4 @@
-// setns(2) there and back: what has to be done inside another network namespace, done in one synchronous call.
+// Enters another network namespace with setns(2) for one synchronous call, and goes back.
 
 import { host } from "../../../ffi/deno.ts";
 import { isSyscallError } from "../../../ffi/errno.ts";
@@ -10,7 +10,7 @@ import { Unsupported } from "../../model/errors.ts";
 const OWN = "/proc/thread-self/ns/net";
 
 /**
- * Inode number of the network namespace that this thread is in.
+ * Returns the inode number of the thread's network namespace.
  *
  * @throws {Unsupported} Where there is no /proc.
  */
@@ -27,7 +27,7 @@ export function currentNetns(): number {
 interface Home {
   readonly ino: number;
   readonly descriptor: Descriptor;
-  /** Whether it can be entered again once it has been left. */
+  /** Whether setns(2) may enter it again. */
   readonly reenterable: boolean;
 }
 
@@ -52,18 +52,18 @@ function canEnter(namespace: Descriptor): boolean {
   }
 }
 
-/** A network namespace, by where it can be opened. */
+/** A network namespace, and the files that open it. */
 export interface NetnsFile {
   /** Its inode number in nsfs. */
   readonly ino: number;
-  /** Files that were this namespace when they were looked at, the one that lasts longest first. */
+  /** Files that referred to this namespace when it was found, the most lasting one first. */
   readonly paths: readonly string[];
 }
 
-/** Why a namespace could not be entered. */
+/** The reason why a namespace cannot be entered. */
 export type NetnsFailure = "gone" | "forbidden" | "of another kind";
 
-/** That a namespace could not be entered, when it was tried. */
+/** The error for a namespace that cannot be entered. */
 export class NetnsError extends Error {
   override readonly name = "NotEntered";
   readonly reason: NetnsFailure;
@@ -75,13 +75,13 @@ export class NetnsError extends Error {
 }
 
 /**
- * Does `work` inside a network namespace. What it opens there stays there: a netlink socket, above all. The thread is
- * back in its own namespace when this returns or throws; where it cannot go back the process ends, since from then on
- * everything would be about other connections than those that were meant.
+ * Calls `work` inside a network namespace. Sockets that `work` opens stay in that namespace. The thread is back in its own
+ * namespace when this function returns or throws. If it cannot go back the process exits, since everything after that would
+ * act on the connections of the wrong namespace.
  *
- * @throws {NotEntered} When the namespace is no longer where it was found, when what was found is a namespace but not of
- * the network, or when this user may not enter it: that takes CAP_SYS_ADMIN in the user namespaces of this process, of
- * the namespace and of the one to go back to.
+ * @throws {NetnsError} When no file refers to the namespace any more, when it is a namespace of another kind, or when this
+ * user may not enter it: that takes CAP_SYS_ADMIN in the user namespaces of this process, of the namespace and of the one
+ * to go back to.
  */
 export function inNetns<T>(file: NetnsFile, work: () => T): T {
   const { ino, descriptor, reenterable } = theHome();
@@ -105,7 +105,7 @@ function openNetns(file: NetnsFile): Descriptor {
   for (const path of file.paths) {
     try {
       const namespace = open(null, path);
-      // A process may have gone elsewhere, or its number may be another's by now.
+      // The process may have changed its namespace, or its number may belong to another process by now.
       if (statx(namespace).ino === file.ino) return namespace;
       namespace.close();
     } catch (error) {
@@ -126,7 +126,7 @@ function enter(namespace: Descriptor, file: NetnsFile): void {
   }
 }
 
-/** How often it is tried to go back: nothing else can be done. */
+/** The attempts to go back before the process exits. */
 const ATTEMPTS = 3;
 
 function goBack(descriptor: Descriptor): void {

@@ -1,4 +1,4 @@
-// Which network namespaces there are: /proc/PID/ns/net of every process, and the files of ip-netns(8) in /run/netns.
+// Finds network namespaces: /proc/PID/ns/net of every process, and the files of ip-netns(8) in /run/netns.
 
 import { readDirectory } from "../../../ffi/files.ts";
 import { isSyscallError } from "../../../ffi/errno.ts";
@@ -8,37 +8,37 @@ import { currentNetns, type NetnsFile } from "./enter.ts";
 
 /** A network namespace that was found. */
 export interface Netns extends NetnsFile {
-  /** What ip-netns(8) calls it; null when it has no name. */
+  /** The name that ip-netns(8) shows; null when it has none. */
   readonly name: string | null;
-  /** The process with the lowest number that lives in it; null when none is known. */
+  /** The process with the lowest number in it; null when none is known. */
   readonly pid: number | null;
 }
 
-/** Where ip-netns(8) and container runtimes keep the names: /var/run is a link to /run nowadays. */
+/** The directories in which ip-netns(8) and container runtimes keep names. /var/run is a link to /run nowadays. */
 const NAME_DIRECTORIES = ["/run/netns", "/var/run/netns"];
 
 const OWN = "/proc/thread-self/ns/net";
 
-/** How many processes of a namespace are remembered, so that the end of one does not hide it. */
+/** The processes of a namespace that are remembered, so that it can be entered after one has ended. */
 const SPARE_PATHS = 3;
 
-/** What was found, each namespace once. */
+/** The result of a search, each namespace once. */
 export interface FoundNetns {
   readonly namespaces: readonly Netns[];
-  /** Those that this user may not look at, each by the text that asked for it or by a process in it: `process 42`. */
+  /** Namespaces that this user may not look at, each by the text that named it or by a process in it: `process 42`. */
   readonly forbidden: readonly string[];
 }
 
-/** The namespace that this thread is in. */
+/** Returns the namespace of this thread. */
 export function ownNetns(): Netns {
   return { ino: currentNetns(), paths: [OWN], name: null, pid: null };
 }
 
 /**
- * The namespaces that are meant by texts such as `all`, a name of ip-netns(8), the number of a process, or a path.
+ * Finds the namespaces that texts name: `all`, a name of ip-netns(8), the number of a process, or a path.
  *
- * @param pids The processes that there are.
- * @param missing Called with what is wrong with a text that means none.
+ * @param pids All processes.
+ * @param missing Called with a message for a text that names no namespace.
  */
 export function findNetns(
   texts: readonly string[],
@@ -53,12 +53,12 @@ export function findNetns(
   return search;
 }
 
-/** Those of the namespaces that still are there: somebody lives in them, or they have a name. */
+/** Finds those of the namespaces that still have a process or a name. */
 export function findAgain(inos: ReadonlySet<number>, pids: readonly number[]): Netns[] {
   return findNetns(["all"], pids, () => {}).namespaces.filter(({ ino }) => inos.has(ino));
 }
 
-/** Fails for a namespace that is not there. */
+/** Throws for a namespace that does not exist. */
 export function mustExist(problem: string): never {
   throw new UsageError(problem);
 }
@@ -71,7 +71,7 @@ class NetnsSearch implements FoundNetns {
     return [...this.#found.values()];
   }
 
-  /** Every namespace that has a process in it or a name; this thread's own comes first. */
+  /** Finds every namespace that has a process or a name. This thread's own comes first. */
   findAll(pids: readonly number[]): void {
     this.#add(ownNetns());
     const unreadable: number[] = [];
@@ -85,8 +85,8 @@ class NetnsSearch implements FoundNetns {
   }
 
   /**
-   * Finds out in which other namespaces the processes live of which it may not be seen. The files of /proc/PID/net, which
-   * everyone may look at, have inode numbers of their own in each.
+   * Reports the namespaces of processes whose /proc/PID/ns may not be read. /proc/PID/net/tcp is open to every user, and
+   * has an inode number of its own in each namespace.
    */
   #reportUnreadable(unreadable: readonly number[]): void {
     const known = new Set(this.namespaces.map(({ pid }) => pid === null ? null : tcpFileInode(pid)));
@@ -112,7 +112,7 @@ class NetnsSearch implements FoundNetns {
     if (known === undefined) {
       this.#found.set(netns.ino, netns);
     } else if (known.paths.length < SPARE_PATHS || netns.name !== null) {
-      // A name outlives a process, so it is the better place to enter by.
+      // A name outlives a process, so it comes first.
       const paths = netns.name === null ? [...known.paths, ...netns.paths] : [...netns.paths, ...known.paths];
       this.#found.set(netns.ino, { ...known, paths, name: known.name ?? netns.name, pid: known.pid ?? netns.pid });
     }
@@ -123,7 +123,7 @@ function netnsPath(pid: number | string): string {
   return `/proc/${pid}/ns/net`;
 }
 
-/** Where the namespace could be that a text means, and what is wrong when it is nowhere. */
+/** Returns the files that a text may name, and the message when none of them is a namespace. */
 function candidatesFor(text: string): { candidates: string[]; problem: string } {
   if (/^\d+$/.test(text)) {
     return { candidates: [netnsPath(text)], problem: `No process ${text}, whose network namespace was asked for` };
@@ -142,7 +142,7 @@ function candidatesFor(text: string): { candidates: string[]; problem: string } 
 const link = new Uint8Array(64);
 const decoder = new TextDecoder();
 
-/** The namespace of a process: what is between the brackets of `net:[4026531840]`. null when the process is gone. */
+/** Returns the namespace of a process, from the link `net:[4026531840]`; null when the process has ended. */
 function netnsOf(pid: number): number | null | "unreadable" {
   try {
     const length = readlink(netnsPath(pid), link);
@@ -154,7 +154,7 @@ function netnsOf(pid: number): number | null | "unreadable" {
   }
 }
 
-/** The inode number of /proc/PID/net/tcp; null when the process is gone. */
+/** Returns the inode number of /proc/PID/net/tcp; null when the process has ended. */
 function tcpFileInode(pid: number): number | null {
   try {
     return statx(null, `/proc/${pid}/net/tcp`).ino;
@@ -164,13 +164,13 @@ function tcpFileInode(pid: number): number | null {
   }
 }
 
-/** The namespaces that have names. A name whose mount has gone is an empty file, and no namespace. */
+/** Returns the namespaces that have names. A name whose mount has gone is an empty file, and no namespace. */
 function namedNamespaces(): Netns[] {
   const paths = NAME_DIRECTORIES.flatMap((directory) => namesIn(directory).map((name) => `${directory}/${name}`));
   return paths.map(findAt).filter((netns) => typeof netns === "object");
 }
 
-/** Whether a file of /proc/PID/ns is not `net`. A file that one is mounted on does not tell what it is. */
+/** Whether a path is a file of /proc/PID/ns other than `net`. A bind mount of one does not tell its kind. */
 function isOfAnotherKind(path: string): boolean {
   try {
     return /^(?!net:)\w+:\[\d+\]$/.test(decoder.decode(link.subarray(0, readlink(path, link))));

@@ -6,7 +6,7 @@ import { cgroupMounts } from "./mountinfo.ts";
 import { glob, isGlob } from "../../model/glob.ts";
 import { readFile } from "./process.ts";
 
-/** The paths in a /proc/PID/cgroup, one for each hierarchy, without those that are the root. */
+/** Returns the paths in a /proc/PID/cgroup, one for each hierarchy. Roots are left out. */
 export function cgroupPaths(text: string): string[] {
   return text.split("\n").flatMap((line) => {
     // ID:CONTROLLERS:PATH, where ID is 0 for cgroup v2
@@ -15,7 +15,7 @@ export function cgroupPaths(text: string): string[] {
   });
 }
 
-/** The control groups of a process, as `cgroupPaths` has them; none when it is gone. */
+/** Returns the control groups of a process, as `cgroupPaths`; none when the process has ended. */
 export function cgroupsOf(pid: number): string[] {
   return cgroupPaths(readFile(`/proc/${pid}/cgroup`) ?? "");
 }
@@ -24,9 +24,9 @@ export function cgroupsOf(pid: number): string[] {
 const CONTAINER_NAME = /^(?:([a-z][a-z-]*)-)?([0-9a-f]{64})(?:\.scope)?$/;
 
 /**
- * The id of the container that a cgroup is of, as Docker, containerd, CRI-O and Podman name cgroups: 64 hexadecimal
- * digits, alone or as in `docker-….scope`. null for a cgroup of none, and for that of a container's monitor. The outermost
- * name counts: below it a container may make cgroups of whatever names.
+ * Returns the id of the container that a cgroup belongs to, as Docker, containerd, CRI-O and Podman name cgroups: 64
+ * hexadecimal digits, alone or as in `docker-….scope`. null for a cgroup of none, and for that of a container's monitor.
+ * The outermost name counts: below it a container may make cgroups of whatever names.
  */
 export function containerOf(paths: readonly string[]): string | null {
   for (const path of paths) {
@@ -38,18 +38,18 @@ export function containerOf(paths: readonly string[]): string | null {
   return null;
 }
 
-/** Whether a cgroup's path, from the root of its hierarchy, is selected. */
+/** Decides whether a cgroup is selected, by its path from the root of its hierarchy. */
 export type CgroupMatcher = (path: string) => boolean;
 
 const POD = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 const ID = /^[0-9a-f]{12,64}$/;
 
 /**
- * Reads what is said of a cgroup. All that lies below it is meant too:
+ * Compiles a text that names cgroups. Cgroups below a named one are selected too:
  *
  * - `/system.slice/nginx.service`, a path from the root of a hierarchy, or from where that is mounted;
- * - `nginx.service`, `kubepods.slice/*`: a name, or several, at any depth but below a service, a scope or a container: there
- *   cgroups may be made and named by those who run in it;
+ * - `nginx.service`, `kubepods.slice/*`: a name, or several, at any depth but below a service, a scope or a container:
+ *   there cgroups may be made and named by those who run in it;
  * - the UID of a Kubernetes pod, the id of a container (the outermost, as `containerOf` has it) or 12 digits of its start.
  */
 export function cgroupMatcher(text: string, mountPoints: readonly string[]): CgroupMatcher {
@@ -66,7 +66,7 @@ function groupOrBelow(pattern: string): CgroupMatcher {
   return (path) => itself(path) || below(path);
 }
 
-/** Matches names wherever no one stands above the first that may give its cgroup to those who run in it. */
+/** Matches names down to the first cgroup that may be delegated. Below it, others may name cgroups as they like. */
 function nameMatcher(pattern: string): CgroupMatcher {
   const matches = groupOrBelow(pattern);
   return (path) => {
@@ -77,12 +77,12 @@ function nameMatcher(pattern: string): CgroupMatcher {
   };
 }
 
-/** Whether those who run in a cgroup may have it for their own: a unit of systemd's (Delegate=), a container. */
+/** Whether a cgroup may be delegated to its processes: a unit of systemd (Delegate=), or a container. */
 function mayDelegate(name: string): boolean {
   return /\.(?:service|scope)$|^lxc\.payload\./.test(name) || CONTAINER_NAME.test(name);
 }
 
-/** systemd's names separate levels with "-", so there the UID has "_" in place of it. */
+/** Returns a pattern for the cgroup of a pod. In systemd's names "-" separates levels, so the UID has "_" instead. */
 function podName(uid: string): string {
   return `*pod${uid.toLowerCase().replaceAll("-", "[-_]")}*`;
 }
@@ -94,16 +94,16 @@ function belowMount(text: string, mountPoints: readonly string[]): string {
   return trimmed.slice(mount.length) || "/";
 }
 
-/** Where they are mounted everywhere; `ip netns exec` hides that from what it starts. */
+/** The usual mount points. `ip netns exec` hides these mounts from the command that it starts. */
 const USUAL_POINTS = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
 
-/** Where the hierarchies of control groups are mounted. */
+/** Returns the mount points of the hierarchies of control groups. */
 export function mountPoints(): string[] {
   const mounts = cgroupMounts(readTextFile("/proc/self/mountinfo"));
   return [...new Set([...USUAL_POINTS, ...mounts.map(({ point }) => point)])];
 }
 
-/** Whether there is such a cgroup, with or without processes in it. A pattern is allowed to mean none. */
+/** Whether a cgroup exists, with or without processes. A pattern may match none. */
 export function cgroupExists(text: string, matches: CgroupMatcher, mountPoints: readonly string[]): boolean {
   return isGlob(text) || mountPoints.some((point) => search(point, "", matches));
 }

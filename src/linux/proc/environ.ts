@@ -5,7 +5,7 @@ import { readFile } from "../../../ffi/files.ts";
 const NUL = 0;
 const decoder = new TextDecoder();
 
-/** The strings of a file of /proc that ends each with a NUL, as bytes: they need not be UTF-8. */
+/** Returns the NUL-terminated strings of a file of /proc, as bytes: they need not be UTF-8. */
 function readStrings(path: string): Uint8Array[] {
   const bytes = readFile(path);
   const strings: Uint8Array[] = [];
@@ -17,20 +17,20 @@ function readStrings(path: string): Uint8Array[] {
   return strings;
 }
 
-/** The environment that this process was started with, `NAME=value` each. */
+/** Returns the environment that this process was started with, each entry as `NAME=value`. */
 export function inheritedEnvironment(): Uint8Array[] {
   return readStrings("/proc/self/environ");
 }
 
-/** The value of a variable, `undefined` when it is not set. */
+/** Returns the value of a variable; `undefined` when it is not set. */
 export function lookUp(environment: readonly Uint8Array[], name: string): string | undefined {
   return environment.map((entry) => decoder.decode(entry))
     .find((entry) => entry.startsWith(`${name}=`))?.slice(name.length + 1);
 }
 
 /**
- * `words` as bytes. Where they are the last arguments of this process they are taken from there: the runtime hands on
- * what is not UTF-8 with replacement characters.
+ * Returns `words` as bytes. When they are the last arguments of this process, the bytes come from /proc/self/cmdline: the
+ * runtime replaces bytes that are not UTF-8.
  */
 export function rawArguments(words: readonly string[]): Uint8Array[] {
   const raw = readStrings("/proc/self/cmdline").slice(-words.length);

@@ -6,7 +6,7 @@ import type { Descriptor } from "../../../ffi/descriptor.ts";
 import { directoryStatus, openDirectory, readNumbers } from "./process.ts";
 import { pulse } from "./pulse.ts";
 
-/** Descriptors are read in blocks of so many: few enough to stop early, enough to make opening /proc/PID/fd cheap. */
+/** The descriptors in a block: few enough to stop early, enough to make opening /proc/PID/fd cheap. */
 export const BLOCK = 64;
 
 const link = new Uint8Array(64);
@@ -24,16 +24,16 @@ function writeDecimal(number: number): void {
   for (let i = length - 1, rest = number; i >= 0; i--, rest = Math.trunc(rest / 10)) name[i] = 48 + rest % 10;
 }
 
-/** After so many numbers that are not open a table of one block is listed: reading a name that is not there takes long. */
+/** The closed numbers after which a table of one block is listed: a readlink(2) of a missing name is slow. */
 const MISSES = 4;
 
-/** The weight of a block an end of which is no socket, and so says nothing. */
+/** The weight of a block with an end that is no socket, and so gives no information. */
 const UNKNOWN = 0.5;
 
-/** In place of an inode: the descriptor is not open. */
+/** Stands in place of an inode for a descriptor that is not open. */
 const CLOSED = -1;
 
-/** The inode in the `socket:[INODE]` that was read into `link`, 0 for any other target. */
+/** Returns the inode in the `socket:[INODE]` that was read into `link`; 0 for any other target. */
 function linkedInode(length: number): number {
   if (length === 0) return CLOSED;
   for (let i = 0; i < SOCKET.length; i++) if (link[i] !== SOCKET[i]) return 0;
@@ -42,22 +42,22 @@ function linkedInode(length: number): number {
   return inode;
 }
 
-/** A table of descriptors, and how much of it has been read. */
+/** A table of descriptors, which is read block by block. */
 export class DescriptorTable {
   readonly pid: number;
-  /** The thread whose table it is, when it is not the whole process's. */
+  /** The thread whose own table it is; null for the table of the process. */
   readonly tid: number | null;
-  /** The user whom the process runs as; root for one that is not dumpable. */
+  /** The user of the process; root for a process that is not dumpable. */
   readonly uid: number;
-  /** How many descriptors were open when it was opened. */
+  /** The number of descriptors that were open at construction. */
   readonly size: number;
-  /** The numbers in use; null while they are taken to be 0 to `size` − 1, as they are or nearly so in most tables. */
+  /** The numbers in use; null while they are taken to be 0 to `size` − 1, which is nearly true for most tables. */
   #numbers: number[] | null;
-  /** Whether this user was kept from seeing what a descriptor is. */
+  /** Whether this user may not read the links of the table. */
   unreadable = false;
-  /** Blocks yet to be read, the most promising last. */
+  /** The blocks that have not been read, the most likely one last. */
   #blocks: number[];
-  /** How likely each block is to hold a wanted socket; null as long as nobody knows. */
+  /** The likelihood that each block holds a wanted socket; null without a sample. */
   #weights: Float64Array | null = null;
   #read = 0;
   #open = 0;
@@ -74,8 +74,8 @@ export class DescriptorTable {
   }
 
   /**
-   * Looks at a table, which tells its size; whether it may be read shows when it is. Returns null when the process is
-   * gone, `"unreadable"` when this user may not even look.
+   * Opens a table and learns its size. Returns null when the process has ended, `"unreadable"` when this user may not look
+   * at the table. Whether its links may be read shows only when they are read.
    */
   static open(pid: number, tid: number | null = null): DescriptorTable | null | "unreadable" {
     pulse();
@@ -94,26 +94,28 @@ export class DescriptorTable {
     }
   }
 
-  /** Whether all of it has been read. */
+  /** Whether the whole table has been read. */
   get exhausted(): boolean {
     return this.#blocks.length === 0;
   }
 
-  /** How likely it is that the next block holds a wanted socket: between 0 and 1, by what was read so far. */
+  /** The likelihood that the next block holds a wanted socket: between 0 and 1, from the blocks read so far. */
   get likelihood(): number {
     const weight = this.#weights === null ? 1 : this.#weights[this.#blocks[this.#blocks.length - 1]];
     return weight === 0 ? 0 : (this.#hits + weight * this.#prior * BLOCK) / (this.#read + BLOCK);
   }
 
-  /** What to expect of the table before any of it is read; of a sampled one, where its blocks may hold something. */
+  /**
+   * Sets the likelihood for a table of which nothing has been read. For a sampled table it applies to blocks with weight 1.
+   */
   expect(likelihood: number): void {
     this.#prior = likelihood;
   }
 
   /**
-   * Puts those blocks first that are likely to hold one of the `wanted` inodes (ascending). Inode numbers and descriptor
-   * numbers are both handed out in ascending order, by and large, so the inodes at a block's two ends tell what lies
-   * between: the less there is between them, the surer is what lies there.
+   * Sorts the blocks by the likelihood that they hold one of the `wanted` inodes (ascending). The kernel hands out both
+   * inode numbers and descriptor numbers mostly in ascending order, so that the inodes at a block's two ends bound those
+   * between. The narrower the bounds, the surer the guess.
    */
   sample(wanted: Uint32Array): void {
     const ends = Array.from({ length: this.#blocks.length + 1 }, (_, i) => Math.min(i * BLOCK, this.size - 1));
@@ -151,7 +153,7 @@ export class DescriptorTable {
     else if (this.#blocks.length === 0) this.#findStragglers(isSmall ? next : Math.ceil(this.size / BLOCK) * BLOCK);
   }
 
-  /** Adds the descriptors from a number on: that far the numbers have been tried one by one. */
+  /** Lists the descriptors from a number on. Those below it have been tried one by one. */
   #findStragglers(from: number): void {
     const directory = openDirectory(tablePath(this.pid, this.tid));
     if (directory === null || directory === "unreadable") return;
@@ -161,7 +163,7 @@ export class DescriptorTable {
     this.#blocks = Array.from({ length: Math.ceil(this.#numbers.length / BLOCK) }, (_, i) => i);
   }
 
-  /** Which of these descriptors still are the sockets that they are said to be. */
+  /** Returns those of the descriptors that are the given sockets in this table. */
   holds(sockets: readonly { fd: number; inode: number }[]): { fd: number; inode: number }[] {
     const held: { fd: number; inode: number }[] = [];
     let i = 0;
@@ -174,8 +176,8 @@ export class DescriptorTable {
   }
 
   /**
-   * Calls `each` for the numbers in order, until it returns false, with inode 0 for what is no socket and CLOSED for what
-   * is not open, or not to be seen.
+   * Calls `each` for the numbers in order, until it returns false. The inode is 0 for a file that is no socket, and CLOSED
+   * for a descriptor that is not open or cannot be read.
    */
   #readEach(numbers: readonly number[], each: (fd: number, inode: number) => boolean): void {
     const directory = openDirectory(tablePath(this.pid, this.tid));
@@ -194,7 +196,7 @@ export class DescriptorTable {
     }
   }
 
-  /** Listing descriptors takes less than seeing what they are: root without CAP_SYS_PTRACE may do only the first. */
+  /** Reads a link. Root without CAP_SYS_PTRACE may list descriptors, but not read their links. */
   #readLink(directory: Descriptor): number {
     try {
       return readlinkat(directory, name, link, LINK_SIZE);
@@ -213,7 +215,7 @@ export class DescriptorTable {
 
 let known: boolean | undefined;
 
-/** Since Linux 6.2 the size of a directory of descriptors is how many there are; before, it is 0. */
+/** Whether st_size of /proc/PID/fd is the number of descriptors, as since Linux 6.2. Before, it is 0. */
 function sizesAreKnown(): boolean {
   return known ??= statx(null, "/proc/self/fd").size > 0;
 }
@@ -222,12 +224,12 @@ function tablePath(pid: number, tid: number | null): string {
   return tid === null ? `/proc/${pid}/fd` : `/proc/${pid}/task/${tid}/fd`;
 }
 
-/** How many elements of an ascending array lie between `low` and `high`, these included. */
+/** Returns the number of elements of an ascending array from `low` to `high`, both included. */
 function countBetween(ascending: Uint32Array, low: number, high: number): number {
   return firstFrom(ascending, high + 1) - firstFrom(ascending, low);
 }
 
-/** The index of the first element of an ascending array that is not below `least`. */
+/** Returns the index of the first element of an ascending array that is not below `least`. */
 function firstFrom(ascending: Uint32Array, least: number): number {
   let [from, to] = [0, ascending.length];
   while (from < to) {

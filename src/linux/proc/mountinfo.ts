@@ -1,14 +1,14 @@
-// /proc/PID/mountinfo of proc(5), as far as it says where control groups are mounted.
+// Parses /proc/PID/mountinfo of proc(5) for mounts of control groups.
 
 /** A mounted hierarchy of control groups. */
 export interface CgroupMount {
-  /** Where it is mounted, without a slash at the end. */
+  /** The mount point, without a slash at the end. */
   readonly point: string;
-  /** Whether it is cgroup v2's only hierarchy, and not one of those of v1. */
+  /** Whether it is the hierarchy of cgroup v2, not one of v1. */
   readonly unified: boolean;
 }
 
-/** The hierarchies of control groups among the mounts. */
+/** Returns the hierarchies of control groups among the mounts. */
 export function cgroupMounts(mountinfo: string): CgroupMount[] {
   return mountinfo.split("\n").flatMap((line) => {
     // ID PARENT DEVICE ROOT POINT OPTIONS [FIELD...] - TYPE SOURCE OPTIONS
@@ -18,7 +18,7 @@ export function cgroupMounts(mountinfo: string): CgroupMount[] {
   });
 }
 
-/** Blanks, line ends and backslashes are written in octal. */
+/** Decodes the octal escapes of blanks, line ends and backslashes. */
 function unescape(text: string): string {
   return text.replace(/\\([0-7]{3})/g, (_, octal) => String.fromCharCode(parseInt(octal, 8)));
 }

@@ -1,4 +1,4 @@
-// Why one process may not open another's descriptors: capabilities(7), ptrace(2) and Yama.
+// Explains missing permissions on other processes: capabilities(7), ptrace(2) and Yama.
 
 import { readFile } from "./process.ts";
 
@@ -17,19 +17,19 @@ export function hasCapability(name: keyof typeof CAPABILITIES): boolean {
   return (BigInt(`0x${effective ?? 0}`) >> BigInt(CAPABILITIES[name]) & 1n) === 1n;
 }
 
-/** kernel.yama.ptrace_scope; 0 where there is no Yama. */
+/** Reads kernel.yama.ptrace_scope; 0 without Yama. */
 export function yamaScope(): number {
   return Number(readFile("/proc/sys/kernel/yama/ptrace_scope") ?? 0);
 }
 
-/** Whether Yama, in that scope, keeps a process from the descriptors of others that are no descendants of it. */
+/** Whether Yama in that scope denies a process the descriptors of processes that do not descend from it. */
 export function yamaForbids(scope: number, hasPtrace: boolean): boolean {
   return scope === 3 || (scope > 0 && !hasPtrace);
 }
 
 /**
- * What this thread lacks for looking into the processes of all users, in the words of a report; null when it lacks nothing.
- * Opening /proc/PID/fd, a directory of the process's user, takes one capability, reading its links another.
+ * Explains what this thread lacks to read the processes of all users; null when it lacks nothing. Opening /proc/PID/fd, a
+ * directory of the process's user, takes one capability, reading its links another.
  */
 export function explainProcDenied(): string | null {
   const lacking = [
@@ -40,15 +40,15 @@ export function explainProcDenied(): string | null {
 }
 
 /**
- * What it takes to enter other network namespaces, in the words of a report: to see which one a process is in takes one
- * capability, setns(2) another.
+ * Explains what this thread lacks to enter other network namespaces. Reading /proc/PID/ns/net takes one capability,
+ * setns(2) another.
  */
 export function explainSetnsDenied(): string {
   const lacking = (["CAP_SYS_PTRACE", "CAP_SYS_ADMIN"] as const).filter((name) => !hasCapability(name));
   return lacking.length > 0 ? `needs ${lacking.join(" and ")}` : "needs CAP_SYS_ADMIN in its user namespace as well";
 }
 
-/** What pidfd_getfd(2) wants when it answers EPERM, in the words of a report. */
+/** Explains an EPERM of pidfd_getfd(2). */
 export function explainGetfdDenied(): string {
   const scope = yamaScope();
   if (scope === 3) return "kernel.yama.ptrace_scope is 3, which forbids it to everyone";

@@ -1,5 +1,5 @@
-// proc(5), as far as it says who holds which descriptor. Read through libc: the runtime's own file functions are
-// slower and ask for more permissions. A process may vanish at any moment, which here is never an error.
+// Processes in proc(5). They are read through libc: the runtime's own file functions are slower and ask for more
+// permissions. A process may end at any moment, which here is never an error.
 
 import { cString } from "../../../ffi/call.ts";
 import type { Descriptor } from "../../../ffi/descriptor.ts";
@@ -8,9 +8,9 @@ import { readTextFile } from "../../../ffi/files.ts";
 import { type FileStatus, getdents64, O_DIRECTORY, open, readlinkat, statx } from "../../../ffi/fs.ts";
 import { avoidsUsers, isAvoided, isExcluded, markUnresponsive } from "../../../ffi/progress.ts";
 
-/** What a process that has gone, or is going, answers with. */
+/** The errors for a process that has ended, or is ending. */
 const GONE = ["ENOENT", "ESRCH"];
-/** What answers for another user's process: EACCES, or with the mount option hidepid=1 EPERM. */
+/** The errors for another user's process: EACCES, or EPERM with the mount option hidepid=1. */
 const DENIED = ["EACCES", "EPERM"];
 
 const buffer = new Uint8Array(32 * 1024);
@@ -28,7 +28,7 @@ export function readFile(path: string): string | null {
   }
 }
 
-/** The entries of an open directory whose names are decimal numbers, in the kernel's order. */
+/** Returns the entries of an open directory whose names are decimal numbers, in the kernel's order. */
 export function readNumbers(directory: Descriptor): number[] {
   const numbers: number[] = [];
   for (;;) {
@@ -48,7 +48,7 @@ export function readNumbers(directory: Descriptor): number[] {
   }
 }
 
-/** The number that the C string at `offset` spells, −1 when it is not one. */
+/** Returns the decimal number in the C string at `offset`; −1 for other text. */
 function parseDecimal(bytes: Uint8Array, offset: number): number {
   let number = 0;
   let i = offset;
@@ -71,7 +71,7 @@ export function openDirectory(path: string): Descriptor | null | "unreadable" {
   }
 }
 
-/** What statx(2) says of a directory of /proc. Returns as `openDirectory`. */
+/** Returns the statx(2) of a directory of /proc; null or `"unreadable"` as `openDirectory`. */
 export function directoryStatus(path: string): FileStatus | null | "unreadable" {
   try {
     return statx(null, path);
@@ -82,7 +82,7 @@ export function directoryStatus(path: string): FileStatus | null | "unreadable" 
   }
 }
 
-/** The numbers of all processes that this mount of /proc shows. */
+/** Returns the numbers of all processes that this mount of /proc shows. */
 export function processes(): number[] {
   const directory = open(null, "/proc", O_DIRECTORY);
   try {
@@ -94,7 +94,7 @@ export function processes(): number[] {
   }
 }
 
-/** For how long a process counts as one that does not answer because of its user, until it is listed again. */
+/** How long a process of an avoided user counts as one that does not answer. */
 const AVOIDED_MS = 60_000;
 
 function leaveAloneIfAvoided(pid: number): void {
@@ -104,22 +104,22 @@ function leaveAloneIfAvoided(pid: number): void {
 }
 
 /**
- * Whether the processes of a mount of /proc are all that there are. With its option hidepid=invisible it hides those of
- * other users, and with them the first, without which there is no PID namespace.
+ * Whether /proc lists all processes. With the mount option hidepid=invisible it hides those of other users, and with them
+ * process 1, which every PID namespace has.
  */
 export function listsAllProcesses(pids: readonly number[]): boolean {
   return pids.includes(1);
 }
 
-/** The links of /proc/PID/task, as of any directory: two of its own, and one for each thread. */
+/** The link count of /proc/PID/task with one thread: a directory has two links of its own, and one for each entry. */
 const LINKS_OF_ONE_THREAD = 3;
 
-/** The threads of a process, its leader's own number among them. */
+/** Returns the threads of a process, its leader among them. */
 export function threads(pid: number): number[] {
   const path = `/proc/${pid}/task`;
   const status = directoryStatus(path);
   if (status === null || status === "unreadable") return [];
-  // Nearly all processes have one, and listing it takes longer than counting.
+  // Nearly all processes have one thread, and statx(2) is faster than listing the directory.
   if (status.nlink === LINKS_OF_ONE_THREAD) return [pid];
   const directory = openDirectory(path);
   if (directory === null || directory === "unreadable") return [];
@@ -130,23 +130,25 @@ export function threads(pid: number): number[] {
   }
 }
 
-/** The process's name: up to 15 bytes of its program's name, or whatever it has set. Empty when it is gone. */
+/**
+ * Returns the name of a process: up to 15 bytes of its program's name, or a name that it has set. Empty when it has ended.
+ */
 export function comm(pid: number): string {
   return readFile(`/proc/${pid}/comm`)?.replace(/\n$/, "") ?? "";
 }
 
-/** Where a process stands among the others. */
+/** Fields of /proc/PID/stat. */
 export interface ProcessStat {
   readonly pid: number;
-  /** Its parent; 0 for none, or none that this pid namespace shows. */
+  /** The parent; 0 for none in this PID namespace. */
   readonly parent: number;
-  /** The process that leads its session. */
+  /** The leader of the session. */
   readonly session: number;
-  /** The device number of the terminal that controls its session; 0 for none. */
+  /** The device number of the session's controlling terminal; 0 for none. */
   readonly terminal: number;
 }
 
-/** What /proc/PID/stat says of that; null when the process is gone. */
+/** Reads /proc/PID/stat; null when the process has ended. */
 export function readStat(pid: number): ProcessStat | null {
   const stat = readFile(`/proc/${pid}/stat`);
   if (stat === null) return null;
@@ -155,30 +157,30 @@ export function readStat(pid: number): ProcessStat | null {
   return { pid, parent, session, terminal };
 }
 
-/** The parent of a process; 0 for none, or none that this pid namespace shows. */
+/** Returns the parent of a process; 0 for none in this PID namespace. */
 export function parent(pid: number): number {
   return readStat(pid)?.parent ?? 0;
 }
 
-/** This process, as this mount of /proc numbers it. */
+/** Returns the number of this process, as this mount of /proc shows it. */
 export function self(): number {
   return Number(readFile("/proc/self/stat")?.split(" ")[0]);
 }
 
-/** How many descriptors this process may have open: the soft limit of RLIMIT_NOFILE. */
+/** Returns the soft limit of RLIMIT_NOFILE: the descriptors that this process may have open. */
 export function descriptorLimit(): number {
   const [, soft] = /^Max open files +(\d+)/m.exec(readFile("/proc/self/limits") ?? "") ?? [];
   return soft === undefined ? Infinity : Number(soft);
 }
 
-/** A process and its ancestors: its parent, that one's parent, and so on. */
+/** Returns a process, its parent, the parent's parent, and so on. */
 export function ancestry(pid: number): ProcessStat[] {
   const line: ProcessStat[] = [];
   for (let one = readStat(pid); one !== null; one = readStat(one.parent)) line.push(one);
   return line;
 }
 
-/** A variable of the environment that a process was started with, this one unless said otherwise. */
+/** Returns a variable of the environment that a process was started with, by default this process. */
 export function environment(name: string, pid: number | "self" = "self"): string | undefined {
   const entry = readFile(`/proc/${pid}/environ`)?.split("\0").find((text) => text.startsWith(`${name}=`));
   return entry?.slice(name.length + 1);
@@ -187,7 +189,7 @@ export function environment(name: string, pid: number | "self" = "self"): string
 /** The major number of a pseudoterminal: UNIX98_PTY_SLAVE_MAJOR. */
 const PTY_MAJOR = 136;
 
-/** The pseudoterminals that a process has open, by the device numbers that /proc/PID/stat gives. */
+/** Returns the pseudoterminals that a process has open, as the device numbers of /proc/PID/stat. */
 export function terminalsOf(pid: number): number[] {
   const directory = openDirectory(`/proc/${pid}/fd`);
   if (directory === null || directory === "unreadable") return [];
@@ -206,7 +208,10 @@ export function terminalsOf(pid: number): number[] {
   }
 }
 
-/** new_encode_dev() of the kernel: the lower 8 bits of the minor number stand below the major one, the others above it. */
+/**
+ * Encodes a device number as new_encode_dev() of the kernel: the minor's lower 8 bits are below the major, the others
+ * above.
+ */
 function ptyDevice(index: number): number {
   return (index & ~0xff) << 12 | PTY_MAJOR << 8 | index & 0xff;
 }

@@ -1,13 +1,13 @@
-// A sign of life from walks over /proc and over namespaces, which may take long.
+// Signals progress of walks over /proc and over namespaces, which may take long.
 
 let listener: (() => void) | null = null;
 
-/** Calls `each` for whatever is looked into from now on, many times a second; null calls nothing any more. */
+/** Sets the listener that every `pulse` calls, many times a second; null for none. */
 export function onPulse(each: (() => void) | null): void {
   listener = each;
 }
 
-/** Says that something else is being looked into. */
+/** Tells the listener that the walk has reached the next process or namespace. */
 export function pulse(): void {
   listener?.();
 }

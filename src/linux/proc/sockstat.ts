@@ -4,8 +4,8 @@ import { isSyscallError } from "../../../ffi/errno.ts";
 import { readTextFile } from "../../../ffi/files.ts";
 
 /**
- * Whether the namespace that the thread is in may have TCP sockets: listeners, connections, or what is left of them in
- * FIN-WAIT-2 and TIME-WAIT, which the kernel counts apart. One in SYN-RECV has a listener.
+ * Whether the thread's network namespace may have TCP sockets: listeners and connections. The kernel counts TIME-WAIT and
+ * its short form of FIN-WAIT-2 apart. A connection in SYN-RECV has a listener, which counts.
  */
 export function mayHaveTcp(): boolean {
   const ipv4 = textOf("/proc/thread-self/net/sockstat");
@@ -14,7 +14,7 @@ export function mayHaveTcp(): boolean {
   return ipv6 !== null && /^TCP6: inuse (?!0$)\d+/m.test(ipv6);
 }
 
-/** null where there is no such file: without IPv6, say. */
+/** Returns null where the file does not exist, as sockstat6 without IPv6. */
 function textOf(path: string): string | null {
   try {
     return readTextFile(path);
