@@ -1,6 +1,5 @@
-// Hangs up on connections. Three stages work over time: the discovery finds connections, the queue cuts them one by
-// one, and the escalation handles those that do not go. Each stage tells when its next work is due; the earliest goes
-// first.
+// Hangs up on connections, in three stages that work over time. The discovery finds connections, the queue cuts them one
+// by one, and the escalation handles those that do not go. The stage whose next work is due first has its turn.
 
 import { host } from "../ffi/deno.ts";
 import { isUnresponsive } from "../ffi/progress.ts";

@@ -1,5 +1,4 @@
-// Escalation for connections that were hung up on and do not go: abort them after a time, and report what lingers in
-// the end.
+// Escalation for connections that do not go after a hang-up: abort them after a time, and report those that linger.
 
 import { adviceFor, type Disconnector, setOutcome } from "./disconnect.ts";
 import { type Connection, identityOf } from "../model/connection.ts";

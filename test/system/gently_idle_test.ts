@@ -11,7 +11,7 @@ import { systemTest } from "../harness/system.ts";
 import { type Run, tcphup } from "../harness/tcphup.ts";
 
 const CLIENTS = 40;
-/** Milliseconds before the server answers, and before a client sends its next request. A busy machine takes longer. */
+/** Seconds before the server answers, and before a client sends its next request. A busy machine takes longer. */
 const [ANSWER_S, PAUSE_S] = [0.15, 1.2];
 
 /** The report of programs/http_pool.py. */
