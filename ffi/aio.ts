@@ -1,5 +1,5 @@
-// aio(7): reads and writes that glibc does in threads of its own, so that the kernel works on several processors while the
-// caller does something else.
+// aio(7): reads and writes that glibc does in threads of its own, so that the kernel works on several processors while
+// the caller does something else.
 
 import { errno } from "./deno.ts";
 import { EINTR } from "./errno.ts";

@@ -150,8 +150,9 @@ export const host = {
   },
 
   /**
-   * Lets the event loop deliver pending events, such as signals, without waiting. Two calls in another thread give it the
-   * time; one call may be over too soon. A timer would cost 8 ms when it is the first, and setImmediate fires before signals.
+   * Lets the event loop deliver pending events, such as signals, without waiting. Two calls in another thread give it
+   * the time; one call may be over too soon. A timer would cost 8 ms when it is the first, and setImmediate fires
+   * before signals.
    */
   async yieldToEvents(): Promise<void> {
     yieldElsewhere ??= Deno.dlopen(LIBC, {

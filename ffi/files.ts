@@ -9,8 +9,8 @@ const scratch = new Uint8Array(CHUNK);
 const decoder = new TextDecoder();
 
 /**
- * Reads a file, or anything else that has an end. A file of /proc may come in pieces of a page, so that only a read of 0 bytes
- * is the end.
+ * Reads a file, or anything else that has an end. A file of /proc may come in pieces of a page, so that only a read of
+ * 0 bytes is the end.
  *
  * @param most Bytes. Of a larger file reading stops at the first chunk beyond that.
  * @throws {SyscallError}

@@ -8,7 +8,8 @@ const copying = lazily({ memcpy: { parameters: ["buffer", "usize", "usize"], res
 
 /** Returns `size` bytes of zeros that are never moved, so that their address stays valid while they are referenced. */
 export function allocate(size: number): Uint8Array {
-  // V8 may keep a typed array of up to 64 bytes in its own heap, where the garbage collector moves it, but no ArrayBuffer.
+  // V8 may keep a typed array of up to 64 bytes in its own heap, where the garbage collector moves it, but no
+  // ArrayBuffer.
   return new Uint8Array(new ArrayBuffer(size));
 }
 

@@ -6,7 +6,10 @@ import { createRequire } from "node:module";
 import { isatty } from "node:tty";
 import { LibcUnavailable, type NativeFunctions, type NativeSymbol, type NativeSymbols } from "./native.ts";
 
-/** Not imported: the import touches the standard streams, and Node then makes pipes non-blocking for every process that has them. */
+/**
+ * Not imported: the import touches the standard streams, and Node then makes pipes non-blocking for every process that
+ * has them.
+ */
 const { process, setImmediate } = globalThis as unknown as {
   process: NodeJS.Process;
   setImmediate: (callback: () => void) => void;
@@ -153,8 +156,8 @@ export const host = {
   /**
    * Writes all of `text` to standard output (1) or standard error (2).
    *
-   * @returns `false` when the reader has closed its end. For standard error also when the write failed for any reason: what
-   * tcphup does must not depend on a reader of its messages.
+   * @returns `false` when the reader has closed its end. For standard error also when the write failed for any reason:
+   * what tcphup does must not depend on a reader of its messages.
    * @throws {Error} When standard output cannot be written, as on a full disk.
    */
   write(stream: 1 | 2, text: string): boolean {

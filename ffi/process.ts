@@ -36,7 +36,10 @@ export function geteuid(): number {
   return credentialSymbols().geteuid();
 }
 
-/** setfsuid(2) and setfsgid(2): sets the owner of files, and so of sockets, made from now on. Returns whether that worked. */
+/**
+ * setfsuid(2) and setfsgid(2): sets the owner of files, and so of sockets, made from now on. Returns whether that
+ * worked.
+ */
 export function setFsCredentials(uid: number, gid: number): boolean {
   const { setfsuid, setfsgid } = fsCredentialSymbols();
   setfsgid(gid);

@@ -90,7 +90,10 @@ export function installFilter(program: Uint8Array): Descriptor {
 
 const SECCOMP_GET_ACTION_AVAIL = 2;
 
-/** Makes a seccomp(2) call that changes nothing. A filter of the host's that kills for such a call kills this process now. */
+/**
+ * Makes a seccomp(2) call that changes nothing. A filter of the host's that kills for such a call kills this process
+ * now.
+ */
 export function probeSeccomp(): void {
   seccompSymbols().seccomp(
     SYS_seccomp,
@@ -264,8 +267,9 @@ function addDescriptor(listener: Descriptor, id: bigint, flags: number, source: 
 }
 
 /**
- * Gives the calling process a duplicate of `source`, whose number the call returns. Before Linux 5.14 this takes two steps:
- * a call that a signal interrupts between them is made again, and leaves a descriptor that the program does not know of.
+ * Gives the calling process a duplicate of `source`, whose number the call returns. Before Linux 5.14 this takes two
+ * steps: a call that a signal interrupts between them is made again, and leaves a descriptor that the program does not
+ * know of.
  *
  * @throws {SyscallError} `ENOENT` when the thread has ended, `EMFILE` when its process has no descriptor left.
  */

@@ -1,4 +1,5 @@
-// socket(7) and tcp(7): sockets, what may be asked of them, and the numbers of their options, the same on every architecture.
+// socket(7) and tcp(7): sockets, what may be asked of them, and the numbers of their options, the same on every
+// architecture.
 
 import { check, checkCall, checkInterruptible, lazily } from "./call.ts";
 import { Descriptor } from "./descriptor.ts";

@@ -11,8 +11,8 @@ import { keepJournal } from "./journal.ts";
 import { Shared } from "./shared.ts";
 
 /**
- * Makes this process the engine of its parent, the front: from now on its calls and its work are recorded in shared memory.
- * The engine ends when the front ends.
+ * Makes this process the engine of its parent, the front: from now on its calls and its work are recorded in shared
+ * memory. The engine ends when the front ends.
  *
  * @param words SHARED,FRONT: the descriptor of the shared memory, and the front's process id.
  * @throws {UsageError} When it was not started by a front.

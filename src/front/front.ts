@@ -1,9 +1,11 @@
-// The front: the process that the user has started. It starts an engine, a child that executes the command, and watches it.
+// The front: the process that the user has started. It starts an engine, a child that executes the command, and watches
+// it.
 //
 // A call about another process may block in the kernel for ever: readlink(2) in /proc of a process that is stuck in
-// execve(2), shutdown(2) of a socket whose lock somebody holds. Not even SIGKILL ends such a call. When a call of the engine
-// has not returned for a second, the front kills the engine, leaves it behind when it does not die, and starts a new engine
-// for the rest of the work and the report. What was done, and which call an engine is in, is in memory that all of them share.
+// execve(2), shutdown(2) of a socket whose lock somebody holds. Not even SIGKILL ends such a call. When a call of the
+// engine has not returned for a second, the front kills the engine, leaves it behind when it does not die, and starts a
+// new engine for the rest of the work and the report. What was done, and which call an engine is in, is in memory that
+// all of them share.
 //
 // The front runs for as long as the command does, so it loads and does as little as possible.
 

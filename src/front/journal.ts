@@ -1,8 +1,8 @@
-// The journal of an engine: the connections that it has found and what it has done, for the engine that goes on when it is
-// stuck.
+// The journal of an engine: the connections that it has found and what it has done, for the engine that goes on when it
+// is stuck.
 //
-// Connections are recorded before they are acted on. An outcome then costs one byte. Only outcomes that changed a connection
-// are recorded: the next engine finds out all others again.
+// Connections are recorded before they are acted on. An outcome then costs one byte. Only outcomes that changed a
+// connection are recorded: the next engine finds out all others again.
 
 import { isSyscallError } from "../../ffi/errno.ts";
 import { statx } from "../../ffi/fs.ts";
@@ -67,7 +67,10 @@ function nameOf({ kind, pid, text }: Activity): number | string {
   return kind === SUBJECT.process ? pid : kind === SUBJECT.connection ? text : CLOSE_DUMPS;
 }
 
-/** Leaves users alone who have too many processes that do not answer. A process that stalled twice does not even tell its user. */
+/**
+ * Leaves users alone who have too many processes that do not answer. A process that stalled twice does not even tell
+ * its user.
+ */
 function avoidUsers(): void {
   const pids = unresponsive.map(({ pid }) => pid).filter((pid) => pid > 0);
   if (pids.length < MOST_OF_A_USER) return;

@@ -1,5 +1,6 @@
-// Relays between the engine and standard output or error, when those are pipes or sockets. An engine that is left behind keeps
-// its descriptors open, and a reader would wait for their end. So the engine writes to a pipe of the front's instead.
+// Relays between the engine and standard output or error, when those are pipes or sockets. An engine that is left
+// behind keeps its descriptors open, and a reader would wait for their end. So the engine writes to a pipe of the
+// front's instead.
 
 import { host } from "../../ffi/deno.ts";
 import { isSyscallError } from "../../ffi/errno.ts";

@@ -1,5 +1,6 @@
-// Detection of a stuck process: a call has not returned, while the process slept and took no processor time. The time between
-// two samples counts up to a limit, so that a stop of the watching process does not count as a stall of the watched one.
+// Detection of a stuck process: a call has not returned, while the process slept and took no processor time. The time
+// between two samples counts up to a limit, so that a stop of the watching process does not count as a stall of the
+// watched one.
 
 /** A sample of a process. */
 export interface Sample {

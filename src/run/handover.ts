@@ -75,7 +75,10 @@ function receiveAnswer(socket: Descriptor): string | null {
 const SIGNALLED = 128;
 const SIGSYS = 31;
 
-/** Explains why there is no supervisor, by the answer of its shell or its own. `call` is the call that it was about to make. */
+/**
+ * Explains why there is no supervisor, by the answer of its shell or its own. `call` is the call that it was about to
+ * make.
+ */
 function explain(answer: string | null, call: "seccomp" | "pidfd_getfd"): string {
   if (answer === null) return NOT_STARTED;
   if (!answer.startsWith(ENDED)) return answer;
@@ -94,7 +97,10 @@ export interface Handover {
   readonly fd: ForeignFd;
 }
 
-/** Reads the message of `handOver` and leaves it in the socket. Null when the command's process ended before it sent one. */
+/**
+ * Reads the message of `handOver` and leaves it in the socket. Null when the command's process ended before it sent
+ * one.
+ */
 export function receiveHandover(handoverSocket: Descriptor): Handover | null {
   const message = peek(handoverSocket);
   if (message === null) return null;

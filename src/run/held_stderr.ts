@@ -21,7 +21,9 @@ export class HeldStderr {
     return this.#isHeld;
   }
 
-  /** Descriptors for poll(2): the command's pidfd while standard error is held, which is dropped when the command ends. */
+  /**
+   * Descriptors for poll(2): the command's pidfd while standard error is held, which is dropped when the command ends.
+   */
   get awaited(): readonly (readonly [fd: number, events: number])[] {
     return this.#isHeld ? [[COMMAND_FD, POLLIN]] : [];
   }

@@ -38,17 +38,18 @@ export interface LaunchOptions {
 }
 
 /**
- * Starts a supervisor that gives every TCP socket of `command` and of its descendants the values, and then executes `command`
- * in this process, which keeps its process id, its parent, its terminal and its descriptors.
+ * Starts a supervisor that gives every TCP socket of `command` and of its descendants the values, and then executes
+ * `command` in this process, which keeps its process id, its parent, its terminal and its descriptors.
  *
  * A seccomp filter has the kernel ask a supervisor at each call of `on`; any other call is allowed by its number alone.
- * The supervisor lets every call proceed, even when it could not set anything. It is no relative of the command's and in a
- * session of its own, and lives until the last process under the filter ends. When it is killed a shell starts it anew, and
- * calls wait meanwhile; when it cannot be started anew, the shell kills the command. When the shell is killed as well, the
- * calls fail with ENOSYS. A watcher, started at the first call, replaces a supervisor that is stuck in the kernel. Connections made through io_uring, and sockets that a process has been given already listening, are not seen.
+ * The supervisor lets every call proceed, even when it could not set anything. It is no relative of the command's and
+ * in a session of its own, and lives until the last process under the filter ends. When it is killed a shell starts it
+ * anew, and calls wait meanwhile; when it cannot be started anew, the shell kills the command. When the shell is killed
+ * as well, the calls fail with ENOSYS. A watcher, started at the first call, replaces a supervisor that is stuck in the
+ * kernel. Connections made through io_uring, and sockets that a process has been given already listening, are not seen.
  *
- * With `socket`, the supervisor makes the socket itself, in the network namespace and as the user of the calling thread, and
- * hands it over. That needs no right to duplicate descriptors of other processes, but takes longer.
+ * With `socket`, the supervisor makes the socket itself, in the network namespace and as the user of the calling
+ * thread, and hands it over. That needs no right to duplicate descriptors of other processes, but takes longer.
  *
  * The program starts itself once more as the supervisor: with `supervise` as its first argument it must call `supervise`
  * (src/run/supervise.ts) with the rest.
@@ -110,7 +111,10 @@ function superviseFromHere(options: LaunchOptions, environment: Uint8Array[]): {
   }
 }
 
-/** Chooses `socket` under Yama, where a supervisor, being no ancestor of the command's processes, may not duplicate sockets. */
+/**
+ * Chooses `socket` under Yama, where a supervisor, being no ancestor of the command's processes, may not duplicate
+ * sockets.
+ */
 function chooseSyscalls(warn: (line: string) => void): ReadonlySet<HookedSyscall> {
   const scope = yamaScope();
   if (!yamaForbids(scope, hasCapability("CAP_SYS_PTRACE"))) return new Set(["connect", "listen"]);

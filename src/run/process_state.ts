@@ -61,8 +61,8 @@ export function ignores(status: string | null, signal: number): boolean {
 }
 
 /**
- * Returns whether a process was started with a signal ignored: by its own /proc/PID/status, or by its parent's when there is
- * none of its own, or the process catches the signal by now.
+ * Returns whether a process was started with a signal ignored: by its own /proc/PID/status, or by its parent's when
+ * there is none of its own, or the process catches the signal by now.
  */
 export function wasIgnored(signal: number, own: string | null, parents: string | null): boolean {
   return ignores(own === null || isIn("SigCgt", own, signal) ? parents : own, signal);
@@ -112,8 +112,9 @@ export function openFiles(): OpenFile[] {
 }
 
 /**
- * Returns the descriptors that the runtime did not open itself. A new descriptor gets the lowest free number, so all below the
- * runtime's first event queue were inherited. Above it the runtime's are event queues, eventfds, pipes to itself and /dev/null.
+ * Returns the descriptors that the runtime did not open itself. A new descriptor gets the lowest free number, so all
+ * below the runtime's first event queue were inherited. Above it the runtime's are event queues, eventfds, pipes to
+ * itself and /dev/null.
  */
 export function inherited(files: readonly OpenFile[]): number[] {
   const first = files.find(({ target }) => target === "anon_inode:[eventpoll]")?.fd ?? Infinity;

@@ -1,8 +1,8 @@
 // The processes beside the command: the supervisor, and a shell that starts it anew when it ends too early.
 //
 // Both are in a session of their own and children of init (or of the nearest subreaper), not of the command, which may
-// wait for any child. The shell holds the socket with the listener's message: while the shell lives, the kernel keeps calls
-// waiting for a supervisor instead of failing them with ENOSYS.
+// wait for any child. The shell holds the socket with the listener's message: while the shell lives, the kernel keeps
+// calls waiting for a supervisor instead of failing them with ENOSYS.
 
 import { isSyscallError } from "../../ffi/errno.ts";
 import { Descriptor, duplicateFrom } from "../../ffi/descriptor.ts";
@@ -30,8 +30,9 @@ const WITHIN_S = 30;
 
 /**
  * The shell's script. It runs "$@", the supervisor, until the last process under the filter has ended. Both ignore the
- * signals that end a session or a service, as the command may still connect while it shuts down. When the supervisor cannot
- * be kept alive the shell kills the command, whose id it reads from fdinfo of the pidfd: all its connects would fail.
+ * signals that end a session or a service, as the command may still connect while it shuts down. When the supervisor
+ * cannot be kept alive the shell kills the command, whose id it reads from fdinfo of the pidfd: all its connects would
+ * fail.
  */
 const script = (stderr: Stderr) =>
   `(
@@ -124,7 +125,10 @@ export function environmentOf(environment: readonly Uint8Array[]): Uint8Array[] 
   return [encoder.encode(PATH), ...environment.filter(isNeeded)];
 }
 
-/** Waits for the outer shell, which ends at once. When this process ignores SIGCHLD, the kernel reaps the shell (ECHILD). */
+/**
+ * Waits for the outer shell, which ends at once. When this process ignores SIGCHLD, the kernel reaps the shell
+ * (ECHILD).
+ */
 function waitUnlessReaped(pid: number): void {
   try {
     wait(pid);

@@ -79,8 +79,9 @@ class Assembler {
 }
 
 /**
- * Compiles a filter that notifies the supervisor of the calls of `on`, in every ABI, and allows every other call. Calls that
- * are not hooked are allowed by their number alone, so that the kernel (5.11) caches the answer and does not run the filter.
+ * Compiles a filter that notifies the supervisor of the calls of `on`, in every ABI, and allows every other call. Calls
+ * that are not hooked are allowed by their number alone, so that the kernel (5.11) caches the answer and does not run
+ * the filter.
  */
 export function compileFilter(syscallAbis: readonly SyscallAbi[], on: ReadonlySet<HookedSyscall>): Uint8Array {
   const program = new Assembler();

@@ -1,8 +1,8 @@
 // Sockets that the supervisor makes for a program, with their options set before the program sees them (--on socket).
 //
-// A socket keeps properties of the task that makes it: the network namespace, the user, the control group and the security
-// label. The supervisor takes on the user and the network namespace of the calling thread. It makes no socket for a thread
-// with another control group or security label.
+// A socket keeps properties of the task that makes it: the network namespace, the user, the control group and the
+// security label. The supervisor takes on the user and the network namespace of the calling thread. It makes no socket
+// for a thread with another control group or security label.
 
 import { readTextFile } from "../../ffi/files.ts";
 import { isSyscallError } from "../../ffi/errno.ts";

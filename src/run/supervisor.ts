@@ -1,5 +1,5 @@
-// The supervisor's loop: the kernel notifies it of each hooked call of the command's processes, it sets the socket's options,
-// and lets the call proceed. seccomp_unotify(2).
+// The supervisor's loop: the kernel notifies it of each hooked call of the command's processes, it sets the socket's
+// options, and lets the call proceed. seccomp_unotify(2).
 
 import { isSyscallError } from "../../ffi/errno.ts";
 import { SOCK_CLOEXEC } from "../../ffi/socket.ts";
@@ -39,8 +39,8 @@ export class Supervisor {
   #socketMaker: SocketMaker | undefined;
 
   /**
-   * @param notification In memory that outlives this process. A notification that is there at the start was received by an
-   * earlier supervisor, which ended before it answered.
+   * @param notification In memory that outlives this process. A notification that is there at the start was received by
+   * an earlier supervisor, which ended before it answered.
    */
   constructor(
     listener: Descriptor,
@@ -73,8 +73,8 @@ export class Supervisor {
   }
 
   /**
-   * Answers the notification. The call proceeds, whatever fails. Nothing is done between the answer and the next receive: the
-   * program may make its next call at once, and until that is received a signal interrupts it.
+   * Answers the notification. The call proceeds, whatever fails. Nothing is done between the answer and the next
+   * receive: the program may make its next call at once, and until that is received a signal interrupts it.
    *
    * @returns Whether the watcher runs.
    */

@@ -1,6 +1,6 @@
 // The process that watches a supervisor. A hostile process can block the supervisor in the kernel uninterruptibly: in
-// close(2) of a descriptor of FUSE, in setsockopt(2) on a socket whose lock is held. Such a supervisor cannot be killed. It
-// is left behind, and another one replaces it.
+// close(2) of a descriptor of FUSE, in setsockopt(2) on a socket whose lock is held. Such a supervisor cannot be
+// killed. It is left behind, and another one replaces it.
 
 import { host } from "../../ffi/deno.ts";
 import { isSyscallError } from "../../ffi/errno.ts";
