@@ -1,4 +1,4 @@
-// Which options of socket(7) and tcp(7) the keepalive values are, and in which order setsockopt(2) sets them.
+// The options of socket(7) and tcp(7) that set the keepalive values, in the order of the setsockopt(2) calls.
 
 import {
   IPPROTO_TCP,

@@ -1,4 +1,4 @@
-// What tcphup says of a connection: the object that goes through the pipeline, and what --json prints.
+// A connection: the object that goes through the pipeline, and that --json prints.
 
 import type { State } from "./tcp_states.ts";
 
@@ -28,16 +28,16 @@ export interface Timer {
   name: "on" | "keepalive" | "timewait" | "persist" | "delack" | "unknown";
   /** Milliseconds until it fires. */
   expires_ms: number;
-  /** How often it has fired in a row. */
+  /** The number of times that it has fired in a row. */
   retransmits: number;
 }
 
-/** How a connection has been, as far as the kernel says: for MPTCP only when data last went. */
+/** The history of a connection; for MPTCP only the times of the last data. */
 export type Info =
   & Pick<TcpInfo, "last_data_sent_ms" | "last_data_recv_ms" | "last_ack_recv_ms">
   & Partial<TcpInfo>;
 
-/** What a socket's keepalive is set to, the system's part included. */
+/** The keepalive of a socket, with the values that come from the system. */
 export interface Keepalive {
   /** SO_KEEPALIVE. */
   enabled: boolean;
@@ -51,7 +51,7 @@ export interface Keepalive {
   user_timeout_ms: number | null;
 }
 
-/** What a socket is set to: its keepalive and, of what else can be set with it, whatever was asked for. */
+/** The settings of a socket: its keepalive, and those of the other options that were asked for. */
 export interface KeepaliveSettings extends Keepalive {
   /** TCP_SYNCNT; null, as in the others, where the kernel does not say. */
   syncnt?: number | null;
@@ -120,7 +120,7 @@ export interface Connection {
   src: Endpoint;
   /** The peer. */
   dst: Endpoint;
-  /** Which directions have been shut down: 1 receiving, 2 sending, 3 both (INET_DIAG_SHUTDOWN). */
+  /** The directions that have been shut down: 1 receiving, 2 sending, 3 both (INET_DIAG_SHUTDOWN). */
   shutdown: number;
   /** The peer of the MPTCP connection that the socket is a subflow of. */
   subflow_of?: string;

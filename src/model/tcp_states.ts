@@ -35,7 +35,7 @@ export function stateMask(...states: State[]): number {
   return states.reduce((mask, state) => mask | 1 << STATES[state], 0);
 }
 
-/** What can be hung up on: every state but LISTEN, TIME-WAIT and CLOSE (which ss calls UNCONN). */
+/** The states of connections that can be hung up on: all but LISTEN, TIME-WAIT and CLOSE (which ss calls UNCONN). */
 export const CONNECTED = stateMask(
   "ESTAB",
   "SYN-SENT",
@@ -56,7 +56,7 @@ export const CLOSING = stateMask("FIN-WAIT-1", "FIN-WAIT-2", "LAST-ACK", "CLOSIN
  */
 export const ALL_STATES: number = stateMask(...(Object.keys(STATES) as State[])) & ~stateMask("NEW-SYN-RECV");
 
-/** What ss(8) calls connected: TIME-WAIT too. */
+/** The states that ss(8) calls connected, TIME-WAIT among them. */
 const SS_CONNECTED = ALL_STATES & ~stateMask("UNCONN", "LISTEN", "BOUND-INACTIVE");
 const BUCKET = stateMask("SYN-RECV", "TIME-WAIT");
 

@@ -15,7 +15,7 @@ import { statesOf } from "./dump_plan.ts";
 /** One, or several of which one suffices. */
 export type OneOrMore<T> = T | readonly T[];
 
-/** What connections can be chosen by. All kinds that are given must hold, of each kind one of its values. */
+/** Conditions on connections. Every kind that is given must hold; of each kind one value suffices. */
 export interface Criteria {
   /** The peer: an address, a prefix, a host name (each of its addresses), or `any`. */
   dst?: OneOrMore<string>;
@@ -61,7 +61,7 @@ export interface Criteria {
   netns?: OneOrMore<string>;
 }
 
-/** Which connections. */
+/** A selection of connections. */
 export interface Selection extends Criteria {
   /** Only connections over this version of IP. */
   version?: IpVersion;
@@ -69,7 +69,7 @@ export interface Selection extends Criteria {
   children?: boolean;
   /** A control group in `cgroup` that is not there holds nothing, and is no error: where a fleet is asked for its own. */
   missing_ok?: boolean;
-  /** What to leave out: all that one of these values holds for. */
+  /** Connections to leave out: all for which one of these values holds. */
   not?: Criteria;
 }
 
@@ -91,7 +91,7 @@ export interface CompiledSelection {
   readonly filter: Filter;
   /** Mask of 1 << state. */
   readonly states: number;
-  /** How the filter reads in a network namespace, where it does not read the same in all of them. */
+  /** The filter for each network namespace, when it is not the same in all of them. */
   readonly local?: LocalFilter;
   /** Processes of which one must hold the connection. */
   readonly heldBy?: ProcessCriteria;
@@ -104,7 +104,7 @@ export interface CompiledSelection {
   /** Texts that name network namespaces, and those that are to be left out. */
   readonly netns?: readonly string[];
   readonly notNetns?: readonly string[];
-  /** What SO_KEEPALIVE must be. */
+  /** The value that SO_KEEPALIVE must have. */
   readonly keepalive?: boolean;
 }
 

@@ -100,7 +100,7 @@ export class PidfdCache {
 /** `struct sockaddr` with AF_UNSPEC: connect(2) to it dissolves the association, which for TCP is an abort. */
 const UNSPEC = new Uint8Array(16);
 
-/** How to hang up. */
+/** Options of a shutdown. */
 export interface ShutdownOptions {
   /** TCP_USER_TIMEOUT in milliseconds, which bounds how long a silent peer can keep the connection; 0 for the socket's. */
   readonly linger_ms: number;

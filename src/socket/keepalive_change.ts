@@ -134,8 +134,9 @@ export function plannedSettings(
 const RTO_MAX_S = 120;
 
 /**
- * What the kernel makes of TCP_DEFER_ACCEPT (secs_to_retrans and retrans_to_secs of net/ipv4/tcp.c): the seconds that
- * some number of retransmissions take, the first after 1 s and each further one after twice the time; 255 at most.
+ * Returns the value that the kernel makes of TCP_DEFER_ACCEPT (secs_to_retrans and retrans_to_secs of net/ipv4/tcp.c): the
+ * seconds that some number of retransmissions take, the first after 1 s and each further one after twice the time; 255 at
+ * most.
  */
 export function deferral(wanted_s: number): number {
   let [seconds, timeout_s] = [1, 1];

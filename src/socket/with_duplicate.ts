@@ -45,7 +45,7 @@ export function withDuplicate<T>(
 export interface Refusal {
   readonly outcome: Outcome;
   readonly error: string;
-  /** Whether it may not be so a moment later. */
+  /** Whether another attempt may succeed. */
   readonly transient?: boolean;
 }
 

@@ -140,7 +140,7 @@ export class InetDiagMsg {
   get timer(): number {
     return this.#view.getUint8(this.#offset + 2);
   }
-  /** How often the timer has fired in a row. */
+  /** The number of times that the timer has fired in a row. */
   get retransmits(): number {
     return this.#view.getUint8(this.#offset + 3);
   }

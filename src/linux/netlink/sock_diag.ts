@@ -44,7 +44,7 @@ export interface DumpRequest {
   readonly bytecode: Uint8Array | null;
 }
 
-/** How often a dump is asked for before it counts as failed. */
+/** The attempts at a dump before it fails. */
 const ATTEMPTS = 4;
 
 /** Encodes the message that asks for a dump. */

@@ -65,7 +65,7 @@ export type NetnsFailure = "gone" | "forbidden" | "of another kind";
 
 /** The error for a namespace that cannot be entered. */
 export class NetnsError extends Error {
-  override readonly name = "NotEntered";
+  override readonly name = "NetnsError";
   readonly reason: NetnsFailure;
 
   constructor({ paths }: NetnsFile, reason: NetnsFailure) {

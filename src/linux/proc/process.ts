@@ -94,7 +94,7 @@ export function processes(): number[] {
   }
 }
 
-/** How long a process of an avoided user counts as one that does not answer. */
+/** The time for which a process of an avoided user counts as unresponsive. */
 const AVOIDED_MS = 60_000;
 
 function leaveAloneIfAvoided(pid: number): void {

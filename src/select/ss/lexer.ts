@@ -55,7 +55,7 @@ const OPERAND = /(?:\\[^]|[^\s\\)&|])+|\\$/y;
 /** Reads a filter word by word. */
 export class Lexer {
   readonly text: string;
-  /** What is still to be read of `text`, at the same offsets. */
+  /** The part of `text` that has not been read, at the same offsets. */
   #unread: string;
   #offset = 0;
 
@@ -128,7 +128,7 @@ function unescape(raw: string): string {
   return raw.replaceAll(/\\([^]?)/g, "$1");
 }
 
-/** How much of a filter is shown around the words that are wrong, on either side of where they start. */
+/** The characters of a filter that an error shows on either side of the start of the wrong words. */
 const SHOWN = 60;
 
 /**
@@ -140,7 +140,7 @@ export class FilterError extends UsageError {
   readonly text: string;
   /** Where in `text` the words that are wrong start, in UTF-16 units; its length where something is missing. */
   readonly offset: number;
-  /** How long they are, at least 1. */
+  /** The length of the wrong words, at least 1. */
   readonly length: number;
 
   constructor(problem: string, text: string, offset: number, length: number) {

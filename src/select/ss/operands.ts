@@ -1,4 +1,4 @@
-// What stands after a keyword of ss(8)'s filter language: hosts, ports, interfaces, marks, cgroups. Each reader throws
+// Reads the operands of ss(8)'s filter language: hosts, ports, interfaces, marks, cgroups. Each reader throws
 // a UsageError for a text that is none, and lets through the ones that `names` throws for a name that nothing has.
 
 import { type Address, hostPrefix, isIPv4, parseAddress, parsePrefix, type Prefix } from "../../model/address.ts";
@@ -6,7 +6,7 @@ import { UsageError } from "../../model/errors.ts";
 import { all, EVERYTHING, type Filter, NOTHING, type Side } from "../filter.ts";
 import type { FilterNames } from "../names.ts";
 
-/** How a port is compared. */
+/** A comparison of ports. */
 export type Comparison = "=" | "!=" | ">=" | "<=" | ">" | "<";
 
 type Family = "inet" | "inet6";
@@ -143,7 +143,7 @@ function spelledOut(text: string): string {
   return `${`${octets}.0.0.0`.split(".").slice(0, 4).join(".")}/${mask.includes(".") ? maskLength(mask) : mask}`;
 }
 
-/** How many bits a netmask has set, all of them at its beginning; NaN for what is none. */
+/** Returns the length of the prefix that a netmask stands for; NaN for other text. */
 function maskLength(mask: string): number {
   const word = parseAddress(mask)?.words[3] ?? NaN;
   const bits = Math.clz32(~word);

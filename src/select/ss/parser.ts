@@ -19,7 +19,7 @@ import type { FilterNames } from "../names.ts";
 import { type Comparison, readCgroup, readDevice, readHost, readMark, readPort } from "./operands.ts";
 import { ALL_STATES, STATE_NAMES, statesNamed } from "../../model/tcp_states.ts";
 
-/** What a text in ss(8)'s filter language selects. */
+/** The meaning of a text in ss(8)'s filter language. */
 export interface ParsedFilter {
   /** The expression; EVERYTHING when there is none. */
   readonly filter: Filter;
@@ -27,7 +27,7 @@ export interface ParsedFilter {
   readonly states: number | null;
 }
 
-/** How deep parentheses and `not` may nest, and how often a list may change between `and` and `or`. */
+/** The limit for nested parentheses and `not`, and for changes between `and` and `or` in a list. */
 const MAX_DEPTH = 100;
 
 const CONDITIONS = ["dst", "src", "dport", "sport", "dev", "fwmark", "cgroup", "autobound"];
@@ -193,7 +193,7 @@ class Parser {
   }
 }
 
-/** What has to stand after a keyword. */
+/** The operand that a keyword needs, for messages. */
 const EXPECTED = {
   dst: "an address, :port or both",
   src: "an address, :port or both",
