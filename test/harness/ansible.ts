@@ -1,10 +1,11 @@
 // Ansible with network namespaces for hosts: the real ansible-playbook, whose modules run in the namespace of their host.
 
 import { assertEquals, assertNotMatch } from "@std/assert";
+import type { Report } from "../../src/report/report.ts";
 import type { Namespace } from "./namespace.ts";
 import { PYTHON } from "./peer.ts";
 import { type Output, run } from "./process.ts";
-import { COMPILED, type Report, TCPHUP } from "./tcphup.ts";
+import { COMPILED, TCPHUP } from "./tcphup.ts";
 
 const PLAYBOOKS = new URL("../../scripts/ansible/", import.meta.url).pathname;
 const CALLBACK = new URL("programs/ansible_results.py", import.meta.url).pathname;

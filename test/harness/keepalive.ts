@@ -1,6 +1,6 @@
 // What tcphup keepalive reports, and what ss(8) says of the same sockets.
 
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import type { Keepalive } from "../../src/model/connection.ts";
 import type { KeepaliveReport } from "../../src/set_keepalive.ts";
 import type { Namespace } from "./namespace.ts";
@@ -39,9 +39,14 @@ export function outcomes({ connections }: KeepaliveReport): Record<string, numbe
   return counts;
 }
 
-/** Seconds until the keepalive timer of each socket fires that `ss -tno` lists with these arguments; null for none. */
+/**
+ * Seconds until the keepalive timer of each socket fires that `ss -tno` lists with these arguments; null for one without.
+ * Throws when it lists none.
+ */
 export async function keepaliveTimers(netns: Namespace, ...filter: string[]): Promise<(number | null)[]> {
-  return (await netns.ss("-o", ...filter)).map((line) => {
+  const sockets = await netns.ss("-o", ...filter);
+  assert(sockets.length > 0, `ss lists nothing for ${filter.join(" ")}`);
+  return sockets.map((line) => {
     const [, text] = /timer:\(keepalive,([^,]*),/.exec(line) ?? [];
     return text === undefined ? null : secondsOf(text);
   });

@@ -2,7 +2,7 @@
 // compiled program, or a command whose words have a space in between, such as one that starts the sources with Node.
 // TCPHUP_COMPILED names the compiled program for those tests that are about it, TCPHUP_AARCH64 the one for aarch64.
 
-import type { Connection } from "../../src/model/connection.ts";
+import type { Report } from "../../src/report/report.ts";
 import { ENGINE } from "../../src/front/command.ts";
 import type { Namespace, SpawnOptions } from "./namespace.ts";
 import { commandLine, eventually, type Output, outputOf, run } from "./process.ts";
@@ -23,21 +23,6 @@ export const AARCH64: string | undefined = Deno.env.get("TCPHUP_AARCH64");
 export const TCPHUP: readonly string[] = COMPILED
   ? [COMPILED]
   : given ?? [Deno.execPath(), "run", "--quiet", "--allow-ffi", `${ROOT}cli.ts`];
-
-/** The document that `--json` prints. */
-export interface Report {
-  schema: number;
-  command: string;
-  dry_run: boolean;
-  matched: number;
-  hung_up: number;
-  destroyed: number;
-  already_gone: number;
-  skipped: number;
-  failed: number;
-  elapsed_ms: number;
-  connections: Connection[];
-}
 
 /** What tcphup left behind. */
 export class Run implements Output {

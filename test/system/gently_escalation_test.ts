@@ -1,7 +1,6 @@
 // Escalation after a hang-up: --fin-only, --verify, and descriptors that run out.
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import type { Report } from "../../src/report/report.ts";
 import { Namespace } from "../harness/namespace.ts";
 import { Peer, PYTHON } from "../harness/peer.ts";
 import { eventually, outputOf, run } from "../harness/process.ts";
@@ -99,7 +98,7 @@ systemTest("--verify: what lingers is named, exit 1", [], async (netns) => {
   });
   assertExit(run, 1);
   assertCountsAddUp(run);
-  const { hung_up, failed, gone, connections } = run.json<Report>();
+  const { hung_up, failed, gone, connections } = run.json();
   assertEquals([hung_up, failed, gone], [3, 1, 3]);
   const [lingering] = connections.filter(({ outcome }) => outcome === "lingering");
   assertEquals(lingering.src.port, stubborn.ports[0]);
@@ -112,7 +111,7 @@ systemTest("--verify waits as long as --linger may take, and a second", [], asyn
   const { kept } = await deadPeer(netns, other);
   const run = await tcphup(["10.1.0.9", "--verify", "--linger", "1000ms", "--json"], { netns });
   assertExit(run, 0);
-  assertEquals(run.json<Report>().gone, 2);
+  assertEquals(run.json().gone, 2);
   assertEquals(run.outcomes(), ["hung-up", "hung-up"]);
   await kept.assertAlive();
 });
@@ -125,7 +124,7 @@ systemTest("--destroy-after and --verify: what lingered is destroyed, and gone",
   const run = await tcphup(["127.0.0.3", "--destroy-after", "200ms", "--verify", "--json"], { netns });
   assertExit(run, 0);
   assertEquals(run.outcomes(), ["destroyed", "destroyed"]);
-  assertEquals(run.json<Report>().gone, 2);
+  assertEquals(run.json().gone, 2);
 });
 
 systemTest("--destroy-after: more connections than descriptors", [], async (netns) => {
@@ -152,7 +151,7 @@ systemTest("many namespaces and few descriptors: enough are left to look again",
   const run = await tcphup(["any", "7000", "--netns", "all", "--destroy-after", "200ms", "--json"], { netns, within });
   assertExit(run, 0);
   // The listeners never close what their clients have hung up on.
-  assertEquals([run.json().destroyed, run.json<Report>().error], [80, null]);
+  assertEquals([run.json().destroyed, run.json().error], [80, null]);
 });
 
 systemTest("what breaks half-way, and stays so, does not take away the report of what was done", [], async (netns) => {
@@ -167,7 +166,7 @@ systemTest("what breaks half-way, and stays so, does not take away the report of
   const broken = await running.end();
   assertExit(broken, 1);
   assertCountsAddUp(broken);
-  const { hung_up, error } = broken.json<Report>();
+  const { hung_up, error } = broken.json();
   assert(hung_up >= 3, `${hung_up}`);
   assertMatch(error!, /EMFILE/);
   await pool.assertAlive();

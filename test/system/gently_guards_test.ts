@@ -1,7 +1,6 @@
 // Guards: --max and --interactive keep tcphup from cutting more than was meant.
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import type { Report } from "../../src/report/report.ts";
 import type { Namespace } from "../harness/namespace.ts";
 import { Peer } from "../harness/peer.ts";
 import { eventually } from "../harness/process.ts";
@@ -19,7 +18,7 @@ systemTest("--max: as many as that are cut", [], async (netns) => {
   const scene = await Scene.make(netns);
   const run = await tcphup([...DOOMED, "--max", "3", "--json"], { netns });
   assertExit(run, 0);
-  assertEquals(run.json<Report>().refused, null);
+  assertEquals(run.json().refused, null);
   await scene.assertHungUp();
 });
 
@@ -28,7 +27,7 @@ systemTest("--max: more than that are refused: exit 3, nothing touched", [], asy
   for (const more of [[], ["--dry-run"], ["--destroy"], ["--destroy-after", "0"], ["--rate", "9/s"]]) {
     const run = await tcphup([...DOOMED, "--max", "2", "--json", ...more], { netns });
     assertExit(run, 3);
-    const { matched, skipped, refused, max_reached } = run.json<Report>();
+    const { matched, skipped, refused, max_reached } = run.json();
     assertEquals([matched, skipped, max_reached], [3, 3, false]);
     assertMatch(refused!, /^3 connections match, more than the 2 allowed$/);
     assertCountsAddUp(run);
@@ -47,7 +46,7 @@ systemTest("--max counts those that appear later: it stops there and says so", [
   const run = await tcphup([...DOOMED, "--max", "5", "--for", "600", "--every", "50ms", "--json"], { netns });
   assertExit(run, 1);
   assertCountsAddUp(run);
-  const { hung_up, already_gone, skipped, max_reached, connections } = run.json<Report>();
+  const { hung_up, already_gone, skipped, max_reached, connections } = run.json();
   assertEquals(hung_up + already_gone, 5);
   assert(skipped > 0);
   assertEquals(max_reached, true);

@@ -1,7 +1,6 @@
 // --when-idle: requests under way are finished, only the pauses between them are cut.
 
 import { assert, assertEquals, assertMatch, assertNotMatch } from "@std/assert";
-import type { Report } from "../../src/report/report.ts";
 import { Namespace } from "../harness/namespace.ts";
 import { Peer, Program, pythonProgram } from "../harness/peer.ts";
 import { eventually, outputOf } from "../harness/process.ts";
@@ -168,7 +167,7 @@ systemTest("an idle connection to a dead peer does not stay longer than --linger
   const args = ["10.1.0.9", "--when-idle", "50ms", "--linger", "1000ms", "--verify", "--wait", "50", "--json"];
   const run = await tcphup(args, { netns });
   assertExit(run, 0);
-  assertEquals(run.json<Report>().gone, 2);
+  assertEquals(run.json().gone, 2);
   await stuck.assertEnded("EOF");
   await kept.assertAlive();
 });
@@ -202,6 +201,6 @@ systemTest("idle moments of a pool in another namespace, chosen by its process",
   const run = await tcphup([...where, ...how], { netns });
   assertExit(run, 0);
   assertEquals(run.outcomes(), ["hung-up", "hung-up", "hung-up"]);
-  assertEquals(run.json<Report>().gone, 3);
+  assertEquals(run.json().gone, 3);
   await scene.assertHungUp();
 });

@@ -2,7 +2,6 @@
 // below: nothing may come too early, however slow the machine.
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import type { Report } from "../../src/report/report.ts";
 import { Namespace } from "../harness/namespace.ts";
 import { type Connections, Peer } from "../harness/peer.ts";
 import { eventually } from "../harness/process.ts";
@@ -98,7 +97,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
     const run = await running.end();
     assertExit(run, 130);
     assertCountsAddUp(run);
-    const { matched, hung_up, skipped, interrupted, connections } = run.json<Report>();
+    const { matched, hung_up, skipped, interrupted, connections } = run.json();
     assertEquals([matched, interrupted], [20, true]);
     assertEquals(await endedOf(scene.doomed), hung_up);
     assert(skipped > 0 && hung_up + skipped === 20, `${hung_up} and ${skipped}`);

@@ -6,7 +6,7 @@ import { Peer } from "../harness/peer.ts";
 import { eventually } from "../harness/process.ts";
 import { assertCountsAddUp, assertExit, deadPeer, DOOMED_PORT, Scene } from "../harness/scene.ts";
 import { systemTest } from "../harness/system.ts";
-import { Running, tcphup } from "../harness/tcphup.ts";
+import { Running, TCPHUP, tcphup } from "../harness/tcphup.ts";
 
 async function assertGone(netns: Namespace, ...filter: string[]): Promise<void> {
   await eventually(
@@ -162,19 +162,29 @@ systemTest("SIGINT while waiting: exit 130, with the summary so far", [], async 
   await kept.assertAlive();
 });
 
-systemTest("SIGINT while hanging up: what the report says is what was done", [], async (netns) => {
+systemTest("SIGINT while hanging up: what the report says is what was done", ["strace"], async (netns) => {
   const server = Peer.start(netns);
   await server.listen("127.0.0.2", DOOMED_PORT);
   const client = Peer.start(netns);
   const many = await client.connect("127.0.0.2", DOOMED_PORT, { count: 8000 });
   const ended = async () => (await many.seen()).filter(({ ends }) => ends.length > 0).length;
-  const running = new Running(["127.0.0.2", `${DOOMED_PORT}`, "--json"], { netns });
+  // So slow that it is not through by then.
+  const slowed = [
+    "strace",
+    "--daemonize",
+    "-qqq",
+    "--follow-forks",
+    "--output=/dev/null",
+    "--inject=shutdown:delay_enter=2ms",
+  ];
+  const running = new Running(["127.0.0.2", `${DOOMED_PORT}`, "--json"], { netns, command: [...slowed, ...TCPHUP] });
   await eventually("the first has ended", async () => await ended() > 0);
   running.kill("SIGINT");
   const run = await running.end();
-  assert(run.code === 130 || run.code === 0, `exit ${run.code}`);
+  assertExit(run, 130);
   assertEquals(run.json().matched, 8000);
   assertCountsAddUp(run);
   const { hung_up } = run.json();
+  assert(hung_up < 8000, "it was through");
   await eventually(`${hung_up} have ended`, async () => await ended() === hung_up);
 });

@@ -103,10 +103,13 @@ Deno.test("compile: where Deno's runtime cannot be downloaded, it is said what t
 
 Deno.test("what the other ways name is there", async () => {
   const { tasks, version } = JSON.parse(await Deno.readTextFile(`${ROOT}deno.json`));
-  for (const way of Object.keys(ELSEWHERE)) {
-    const block = BLOCKS.get(way)!;
-    for (const [path] of block.matchAll(/\bscripts\/\S+/g)) assert((await Deno.stat(ROOT + path)).isFile, path);
-    for (const [, task] of block.matchAll(/\bdeno task (\S+)/g)) assert(task in tasks, task);
-    for (const [, named] of block.matchAll(/tcphup[-:](\d+\.\d+\.\d+)/g)) assertEquals(named, version);
-  }
+  const blocks = Object.keys(ELSEWHERE).map((way) => BLOCKS.get(way)!).join("\n");
+  const named = (pattern: RegExp) => {
+    const found = [...blocks.matchAll(pattern)].map(([, name]) => name);
+    assert(found.length > 0, `nothing is named like ${pattern}`);
+    return found;
+  };
+  for (const path of named(/\b(scripts\/\S+)/g)) assert((await Deno.stat(ROOT + path)).isFile, path);
+  for (const task of named(/\bdeno task (\S+)/g)) assert(task in tasks, task);
+  for (const one of named(/tcphup[-:](\d+\.\d+\.\d+)/g)) assertEquals(one, version);
 });

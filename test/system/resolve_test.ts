@@ -12,7 +12,9 @@ systemTest("owners: process, descriptor and name of each connection", [], async 
   await scene.client.setName("pool worker");
   const run = await tcphup(["ls", "127.0.0.2", `${DOOMED_PORT}`, "--json"], { netns });
   assertExit(run, 0);
-  for (const { inode, owners } of run.json().connections) {
+  const { connections } = run.json();
+  assertEquals(connections.length, 2);
+  for (const { inode, owners } of connections) {
     assertEquals(owners.map(({ pid, comm }) => ({ pid, comm })), [{ pid: scene.client.pid, comm: "pool worker" }]);
     const link = await Deno.readLink(`/proc/${scene.client.pid}/fd/${owners[0].fd}`);
     assertEquals(link, `socket:[${inode}]`);
@@ -31,9 +33,8 @@ systemTest("sockets that two processes share after a fork", [], async (netns) =>
   const scene = await Scene.make(netns);
   const child = await scene.client.fork();
   const list = await tcphup(["ls", "127.0.0.2", `${DOOMED_PORT}`, "--json"], { netns });
-  for (const { owners } of list.json().connections) {
-    assertEquals(owners.map(({ pid }) => pid).sort(), [scene.client.pid, child].sort());
-  }
+  const holders = list.json().connections.map(({ owners }) => owners.map(({ pid }) => pid).sort());
+  assertEquals(holders, Array(3).fill([scene.client.pid, child].sort()));
   const run = await tcphup(["127.0.0.2", `${DOOMED_PORT}`, "--json"], { netns });
   assertExit(run, 0);
   assertEquals(run.outcomes(), ["hung-up", "hung-up", "hung-up"]);
