@@ -8,7 +8,7 @@ const EAGAIN = 11;
 
 /** What a request says, as far as tests ask. */
 export interface Request {
-  /** SOCK_DIAG_BY_FAMILY, TCPDIAG_GETSOCK or SOCK_DESTROY. */
+  /** SOCK_DIAG_BY_FAMILY, TCPDIAG_GETSOCK, SOCK_DESTROY or, of which only the family is read besides, one of rtnetlink. */
   type: number;
   flags: number;
   sequence: number;
@@ -30,7 +30,7 @@ export class FakeKernel {
   /** How many sockets were opened, and how many of them are open. */
   opened = 0;
   open = 0;
-  readonly diag: SockDiag = new SockDiag(() => this.#transport());
+  readonly diag: SockDiag = new SockDiag(() => this.transport());
   readonly #answer: (request: Request) => readonly Reply[];
 
   constructor(answer: (request: Request) => readonly Reply[]) {
@@ -39,10 +39,11 @@ export class FakeKernel {
 
   /** Another connection to it. */
   connect(): SockDiag {
-    return new SockDiag(() => this.#transport());
+    return new SockDiag(() => this.transport());
   }
 
-  #transport(): Transport {
+  /** Opens a netlink socket. */
+  transport(): Transport {
     this.opened++;
     this.open++;
     const queue: Reply[] = [];

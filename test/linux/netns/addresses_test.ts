@@ -3,9 +3,8 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { formatPrefix } from "../../../src/model/address.ts";
 import { localAddresses } from "../../../src/linux/netns/addresses.ts";
-import type { Transport } from "../../../src/linux/netlink/socket.ts";
 import { Unsupported } from "../../../src/model/errors.ts";
-import { datagram, done, message, refusal } from "../netlink/kernel.ts";
+import { datagram, done, FakeKernel, message, refusal } from "../netlink/kernel.ts";
 
 const RTM_NEWADDR = 20;
 const RTM_GETADDR = 22;
@@ -20,29 +19,15 @@ function address(sequence: number, octets: number[], flags = 0): Uint8Array {
 
 /** What is made of the answers to requests for IPv4 addresses; to others there is none. */
 function addressesFrom(answer: (sequence: number, attempt: number) => readonly Uint8Array[]): string[] {
-  const queue: Uint8Array[] = [];
   let attempts = 0;
-  let open = 0;
-  const route: Transport = {
-    send: (request) => {
-      const view = new DataView(request.buffer, request.byteOffset);
-      const sequence = view.getUint32(8, true);
-      const isAsked = view.getUint16(4, true) === RTM_GETADDR && view.getUint8(16) === AF_INET;
-      queue.push(...isAsked ? answer(sequence, ++attempts) : [refusal(sequence, EAFNOSUPPORT)]);
-    },
-    receive: (buffer) => {
-      const next = queue.shift();
-      if (next === undefined) throw new Error("waited in vain");
-      buffer.set(next);
-      return next.length;
-    },
-    close: () => void open--,
-  };
+  const kernel = new FakeKernel(({ type, family, sequence }) =>
+    type === RTM_GETADDR && family === AF_INET ? answer(sequence, ++attempts) : [refusal(sequence, EAFNOSUPPORT)]
+  );
   try {
-    const addresses = localAddresses(() => (open++, route)).map(formatPrefix);
+    const addresses = localAddresses(() => kernel.transport()).map(formatPrefix);
     return addresses.filter((text) => /^\d+\.\d+\.\d+\.\d+$/.test(text) && text !== "0.0.0.0");
   } finally {
-    assertEquals(open, 0);
+    assertEquals(kernel.open, 0);
   }
 }
 
