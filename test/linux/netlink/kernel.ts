@@ -8,7 +8,7 @@ const EAGAIN = 11;
 
 /** What a request says, as far as tests ask. */
 export interface Request {
-  /** SOCK_DIAG_BY_FAMILY, TCPDIAG_GETSOCK, SOCK_DESTROY or, of which only the family is read besides, one of rtnetlink. */
+  /** SOCK_DIAG_BY_FAMILY, TCPDIAG_GETSOCK or SOCK_DESTROY. Of a request of rtnetlink only `family` means something besides. */
   type: number;
   flags: number;
   sequence: number;
