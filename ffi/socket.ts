@@ -49,7 +49,6 @@ export const MSG_DONTWAIT = 0x40;
 export const MSG_TRUNC = 0x20;
 
 export const SOL_SOCKET = 1;
-export const SO_ERROR = 4;
 export const SO_KEEPALIVE = 9;
 export const SO_LINGER = 13;
 export const SO_RCVTIMEO = 20;
@@ -57,8 +56,6 @@ export const SO_RCVTIMEO = 20;
 export const SO_PEERNAME = 28;
 /** 1 for a socket that listens. */
 export const SO_ACCEPTCONN = 30;
-export const SO_RCVBUFFORCE = 33;
-export const SO_RCVBUF = 8;
 export const SO_PROTOCOL = 38;
 export const SO_DOMAIN = 39;
 export const SO_COOKIE = 57;
