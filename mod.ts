@@ -1,19 +1,19 @@
 /**
  * Hang up on TCP connections from outside the programs that hold them.
  *
- * {@link list} says which connections there are and who holds them; {@link hangUp} ends them as if the applications had
+ * {@link listConnections} says which connections there are and who holds them; {@link hangUp} ends them as if the applications had
  * closed them themselves: the peer is sent a FIN, the application reads end-of-file. {@link setKeepalive} and
- * {@link watchKeepalive} set keepalive on them instead, and {@link plan} says what that costs. {@link doctor} says what
+ * {@link watchKeepalive} set keepalive on them instead, and {@link planKeepalive} says what that costs. {@link checkHost} says what
  * works on this host. Linux ≥ 5.10 with glibc; with Deno, `--allow-ffi`.
  *
  * @module
  */
 
-export { list, type Listing, type ListOptions, type NetnsSysctls } from "./src/list.ts";
-export { type Group, idleOf, summarize as summarise, type Summary, type Totals } from "./src/report/summary.ts";
+export { listConnections, type ListConnectionsOptions, type Listing, type NetnsSysctls } from "./src/list.ts";
+export { type Group, idleOf, summarize, type Summary, type Totals } from "./src/report/summary.ts";
 export { DEFAULT_LINGER_MS, hangUp, type HangUpOptions, type Progress } from "./src/hang_up.ts";
 export type { WhenIdle } from "./src/act/cut_queue.ts";
-export type { Spacing } from "./src/act/pacing.ts";
+export type { Pacing } from "./src/act/pacing.ts";
 export {
   DEFAULT_EVERY_MS,
   type KeepaliveReport,
@@ -22,13 +22,21 @@ export {
   watchKeepalive,
   type WatchKeepaliveOptions,
 } from "./src/set_keepalive.ts";
-export { emit, EMIT_FORMATS, type EmitFormat, type Plan, plan, type PlanOptions, type PlanRow } from "./src/plan.ts";
+export {
+  EMIT_FORMATS,
+  type EmitFormat,
+  emitKeepaliveConfig,
+  type Plan,
+  planKeepalive,
+  type PlanKeepaliveOptions,
+  type PlanRow,
+} from "./src/plan.ts";
 export { valuesWithin } from "./src/plan.ts";
 export { type GivenValues, type KeepaliveValues, resolveValues, SYSTEM_VALUES } from "./src/keepalive/values.ts";
 export type { Environment, ResolvedValues } from "./src/keepalive/values.ts";
 export { type Detection, type KeepaliveSysctls, KERNEL_DEFAULTS, readSysctls } from "./src/keepalive/detection.ts";
-export { doctor, type DoctorOptions, type Finding, type Health } from "./src/doctor.ts";
-export type { Phases, Report } from "./src/report/report.ts";
+export { checkHost, type CheckHostOptions, type Finding, type Health } from "./src/doctor.ts";
+export type { HangUpReport, Phases } from "./src/report/report.ts";
 export type { Connection, Endpoint, Info, Keepalive, Noticed, Outcome, Owner, Timer } from "./src/model/connection.ts";
 export type { KeepaliveSettings, RefusedOption } from "./src/model/connection.ts";
 export type { Unread } from "./src/socket/keepalive_read.ts";
@@ -37,6 +45,6 @@ export { type State, STATES } from "./src/model/tcp_states.ts";
 export type { Criteria, OneOrMore, Selection } from "./src/select/criteria.ts";
 export type { IpVersion } from "./src/select/destination.ts";
 export { UsageError } from "./src/model/errors.ts";
-export { Unsupported } from "./src/model/errors.ts";
-export { LibcUnavailable } from "./ffi/native.ts";
+export { UnsupportedError } from "./src/model/errors.ts";
+export { LibcUnavailableError } from "./ffi/native.ts";
 export { SyscallError } from "./ffi/errno.ts";

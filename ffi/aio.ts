@@ -7,7 +7,7 @@ import type { Descriptor } from "./descriptor.ts";
 import { lazily } from "./call.ts";
 import { addressOf, allocate } from "./memory.ts";
 import { beginCall, endCall } from "./progress.ts";
-import { LibcUnavailable } from "./native.ts";
+import { LibcUnavailableError } from "./native.ts";
 
 /** glibc has these symbols in libc.so.6 since 2.34, and before in librt. */
 const aioSymbols = lazily({
@@ -53,7 +53,7 @@ export function canTransfer(): boolean {
     prepare();
     return true;
   } catch (error) {
-    if (error instanceof LibcUnavailable) return false;
+    if (error instanceof LibcUnavailableError) return false;
     throw error;
   }
 }

@@ -1,7 +1,7 @@
 // The only module that names `Deno`: glibc through `Deno.dlopen`, and the process that tcphup itself is.
 // `node.ts` exports the same on koffi; packaging for npm maps this module to that one.
 
-import { LibcUnavailable, type NativeFunctions, type NativeSymbols } from "./native.ts";
+import { LibcUnavailableError, type NativeFunctions, type NativeSymbols } from "./native.ts";
 import { type Backend, readLine, writeAll } from "./streams.ts";
 
 /** The name that the dynamic linker looks up. */
@@ -10,7 +10,7 @@ const LIBC = "libc.so.6";
 /**
  * Loads `symbols` from glibc. Each symbol costs about 0.3 ms of compilation, so callers load what a command needs.
  *
- * @throws {LibcUnavailable} When there is no glibc, or it may not be loaded.
+ * @throws {LibcUnavailableError} When there is no glibc, or it may not be loaded.
  */
 export function load<const S extends NativeSymbols>(symbols: S): NativeFunctions<S> {
   try {
@@ -20,7 +20,7 @@ export function load<const S extends NativeSymbols>(symbols: S): NativeFunctions
     const { message } = error as Error;
     // When only paths are allowed, Deno takes the name for a path in the current directory.
     const allowed = !(error instanceof Deno.errors.NotCapable) && !message.includes(`/${LIBC}`);
-    throw new LibcUnavailable(allowed ? `glibc, which is needed, cannot be loaded: ${message}` : FORBIDDEN);
+    throw new LibcUnavailableError(allowed ? `glibc, which is needed, cannot be loaded: ${message}` : FORBIDDEN);
   }
 }
 
@@ -66,7 +66,7 @@ export function closeInBackground(fd: number): void {
 }
 
 let yieldElsewhere: (() => Promise<unknown>) | undefined;
-let pollElsewhere: ((fds: Int32Array<ArrayBuffer>, count: bigint, timeout_ms: number) => Promise<number>) | undefined;
+let pollElsewhere: ((fds: Int32Array<ArrayBuffer>, count: bigint, timeoutMs: number) => Promise<number>) | undefined;
 
 /** tcphup's own process: arguments, standard streams, signals. */
 export const host = {
@@ -167,11 +167,11 @@ export const host = {
    *
    * @param fds A `struct pollfd` for each descriptor, as two numbers of 32 bits. Not to be touched before the promise resolves.
    */
-  async poll(fds: Int32Array<ArrayBuffer>, timeout_ms: number): Promise<void> {
+  async poll(fds: Int32Array<ArrayBuffer>, timeoutMs: number): Promise<void> {
     pollElsewhere ??= Deno.dlopen(LIBC, {
       poll: { parameters: ["buffer", "usize", "i32"], result: "i32", nonblocking: true },
     }).symbols.poll;
-    await pollElsewhere(fds, BigInt(fds.length / 2), timeout_ms);
+    await pollElsewhere(fds, BigInt(fds.length / 2), timeoutMs);
   },
 
   /** Returns the address of this process's environment: environ(7). */

@@ -26,7 +26,7 @@ export type NativeFunctions<S extends NativeSymbols> = {
 };
 
 /** Thrown when libc cannot be loaded. The message is for the user. */
-export class LibcUnavailable extends Error {
+export class LibcUnavailableError extends Error {
   /** Always `LibcUnavailable`. */
   override readonly name = "LibcUnavailable";
 }

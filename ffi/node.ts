@@ -4,7 +4,7 @@
 import { readFileSync, readSync, writeSync } from "node:fs";
 import { createRequire } from "node:module";
 import { isatty } from "node:tty";
-import { LibcUnavailable, type NativeFunctions, type NativeSymbol, type NativeSymbols } from "./native.ts";
+import { LibcUnavailableError, type NativeFunctions, type NativeSymbol, type NativeSymbols } from "./native.ts";
 
 /**
  * Not imported: the import touches the standard streams, and Node then makes pipes non-blocking for every process that
@@ -47,12 +47,12 @@ function open(): ReturnType<Koffi["load"]> {
     // An import would put koffi into Deno's module graph, of which this file is a part whenever it is checked.
     koffi ??= createRequire(import.meta.url)("koffi") as Koffi;
   } catch (error) {
-    throw new LibcUnavailable(`tcphup calls glibc through the npm package koffi: ${firstLine(error)}`);
+    throw new LibcUnavailableError(`tcphup calls glibc through the npm package koffi: ${firstLine(error)}`);
   }
   try {
     return koffi.load("libc.so.6");
   } catch (error) {
-    throw new LibcUnavailable(`tcphup needs glibc on Linux: ${firstLine(error)}`);
+    throw new LibcUnavailableError(`tcphup needs glibc on Linux: ${firstLine(error)}`);
   }
 }
 
@@ -63,7 +63,7 @@ function firstLine(error: unknown): string {
 /**
  * Loads `symbols` from glibc.
  *
- * @throws {LibcUnavailable} When there is no koffi, or no glibc, to load.
+ * @throws {LibcUnavailableError} When there is no koffi, or no glibc, to load.
  */
 export function load<const S extends NativeSymbols>(symbols: S): NativeFunctions<S> {
   const functions = Object.entries(symbols).map(([name, symbol]) => [name, bind(name, symbol)]);
@@ -223,10 +223,10 @@ export const host = {
    *
    * @param fds A `struct pollfd` for each descriptor, as two numbers of 32 bits. Not to be touched before the promise resolves.
    */
-  async poll(fds: Int32Array<ArrayBuffer>, timeout_ms: number): Promise<void> {
+  async poll(fds: Int32Array<ArrayBuffer>, timeoutMs: number): Promise<void> {
     libc ??= open();
     pollElsewhere ??= libc.func("poll", "int", ["void *", "uint64_t", "int"]).async;
-    await new Promise<void>((resolve) => pollElsewhere!(fds, fds.length / 2, timeout_ms, () => resolve()));
+    await new Promise<void>((resolve) => pollElsewhere!(fds, fds.length / 2, timeoutMs, () => resolve()));
   },
 
   /** Returns the address of this process's environment: environ(7). */

@@ -8,21 +8,21 @@ const pollSymbols = lazily({ poll: { parameters: ["buffer", "usize", "i32"], res
 export { POLLIN, POLLOUT } from "./streams.ts";
 
 /**
- * Waits until a descriptor has one of `events`, an error or a hang-up, at most `timeout_ms`, or for ever when that is −1.
+ * Waits until a descriptor has one of `events`, an error or a hang-up, at most `timeoutMs`, or for ever when that is −1.
  *
  * @returns The events; 0 when the time is over.
  */
-export function poll(fd: number, events: number, timeout_ms: number): number {
-  return pollAll([[fd, events]], timeout_ms)[0];
+export function poll(fd: number, events: number, timeoutMs: number): number {
+  return pollAll([[fd, events]], timeoutMs)[0];
 }
 
 /** Waits as `poll` does, for several descriptors, each with its own events. Returns the events of each. */
-export function pollAll(descriptors: readonly (readonly [fd: number, events: number])[], timeout_ms: number): number[] {
+export function pollAll(descriptors: readonly (readonly [fd: number, events: number])[], timeoutMs: number): number[] {
   // struct pollfd {int fd; short events, revents}
   const pollfds = Int32Array.from(descriptors.flat());
   for (;;) {
     try {
-      check("poll", pollSymbols().poll(pollfds, BigInt(descriptors.length), timeout_ms));
+      check("poll", pollSymbols().poll(pollfds, BigInt(descriptors.length), timeoutMs));
       return descriptors.map((_, i) => pollfds[2 * i + 1] >> 16);
     } catch (error) {
       if (!isSyscallError(error, "EINTR")) throw error;

@@ -22,7 +22,7 @@ export interface Backend {
 const PIPE_BUF = 4096;
 
 /** The time that tcphup waits for a reader of standard error, in all: its work must not depend on one. */
-let patience_ms = 1000;
+let patienceMs = 1000;
 
 const encoder = new TextEncoder();
 
@@ -30,21 +30,21 @@ const POLL = { poll: { parameters: ["buffer", "usize", "i32"], result: "i32" } }
 let libc: NativeFunctions<typeof POLL> | undefined;
 
 /** poll(2) of one stream. Returns false only when the time is over. */
-function poll({ load }: Backend, stream: 0 | 1 | 2, events: number, timeout_ms: number): boolean {
+function poll({ load }: Backend, stream: 0 | 1 | 2, events: number, timeoutMs: number): boolean {
   libc ??= load(POLL);
-  return libc.poll(new Int32Array([stream, events]), 1n, timeout_ms) !== 0;
+  return libc.poll(new Int32Array([stream, events]), 1n, timeoutMs) !== 0;
 }
 
 /** Returns whether standard error takes a write, now or within what is left of the patience. */
 function hasRoom(backend: Backend): boolean {
   const start = performance.now();
   try {
-    return poll(backend, 2, POLLOUT, Math.ceil(patience_ms));
+    return poll(backend, 2, POLLOUT, Math.ceil(patienceMs));
   } catch {
     // The message may be that libc cannot be loaded.
     return true;
   } finally {
-    patience_ms = Math.max(0, patience_ms - (performance.now() - start));
+    patienceMs = Math.max(0, patienceMs - (performance.now() - start));
   }
 }
 

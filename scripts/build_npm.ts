@@ -84,7 +84,8 @@ async function tryPackage(): Promise<string> {
     await run(["npm", "install", "--no-audit", "--no-fund", "--prefix", directory, tarball], { cwd: directory });
     await expectOutput(`tcphup ${description.version}\n`, [`${directory}/node_modules/.bin/tcphup`, "--version"]);
     await run([`${directory}/node_modules/.bin/tcphup`, "doctor"]);
-    const use = `import { list } from "tcphup"; console.log(list({ dst: "203.0.113.1" }).connections.length)`;
+    const use =
+      `import { listConnections } from "tcphup"; console.log(listConnections({ dst: "203.0.113.1" }).connections.length)`;
     await expectOutput("0\n", ["node", "--input-type=module", "--eval", use], directory);
   } finally {
     await Deno.remove(directory, { recursive: true });

@@ -27,7 +27,7 @@ export interface Health {
 }
 
 /** Options of `doctor`. */
-export interface DoctorOptions {
+export interface CheckHostOptions {
   /**
    * The command line that starts tcphup, with an absolute path to its program. With it, the probes run in child
    * processes: a seccomp filter may kill the process that tries, and the kernel permits a process to do things to
@@ -40,7 +40,7 @@ export interface DoctorOptions {
  * Tries everything that the commands of tcphup need. It opens a few connections of its own over loopback, and no
  * others.
  */
-export function doctor({ command }: DoctorOptions = {}): Health {
+export function checkHost({ command }: CheckHostOptions = {}): Health {
   const findings = command === undefined ? PROBES.map((probe) => runProbe(probe, null)) : runProbesInChildren(command);
   return { ok: findings.every(({ status }) => status !== "missing"), findings };
 }

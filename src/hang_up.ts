@@ -11,10 +11,10 @@ import { doubtfulWork, pastWork, unanswered, whyUnfinished } from "./front/journ
 import { MODE } from "./front/shared.ts";
 import { extension, INET_DIAG_INFO } from "./linux/netlink/inet_diag.ts";
 import { CLOSING, stateMask } from "./model/tcp_states.ts";
-import type { Spacing } from "./act/pacing.ts";
+import type { Pacing } from "./act/pacing.ts";
 import { Discovery } from "./act/discovery.ts";
 import { UNRESPONSIVE } from "./socket/with_duplicate.ts";
-import { countOutcomes, errorForReport, INTERRUPTED, PhaseTimer, type Report } from "./report/report.ts";
+import { countOutcomes, errorForReport, type HangUpReport, INTERRUPTED, PhaseTimer } from "./report/report.ts";
 import { Resolver } from "./resolve/resolver.ts";
 import { Finder } from "./resolve/finder.ts";
 import { Selector } from "./select/selector.ts";
@@ -26,32 +26,32 @@ import { TransientErrors } from "./report/transient_errors.ts";
 /** Options of `hangUp`. */
 export interface HangUpOptions {
   /** Reports what would be done, and touches nothing. */
-  dry_run?: boolean;
+  dryRun?: boolean;
   /**
    * TCP_USER_TIMEOUT in milliseconds: the time for which unacknowledged data, or an unacknowledged FIN, may keep the
    * connection. Data that a slow but living peer has not acknowledged by then is lost. 0 leaves the socket's own
    * timeout. Default 5000.
    */
-  linger_ms?: number;
+  lingerMs?: number;
   /**
    * Shuts down sending only, so that the application can read until the peer ends too. Nothing bounds that time:
    * TCP_USER_TIMEOUT counts only until the peer has acknowledged the FIN.
    */
-  fin_only?: boolean;
+  finOnly?: boolean;
   /** Waits so many milliseconds at most for the connections to go, and reports those that stay as `lingering`. */
-  wait_ms?: number;
-  /** Sets `wait_ms`, where it is not given, to the time that TCP itself may take: a second more than `linger_ms`. */
+  waitMs?: number;
+  /** Sets `waitMs`, where it is not given, to the time that TCP itself may take: a second more than `lingerMs`. */
   verify?: boolean;
   /** Aborts with a RST instead of hanging up. */
   destroy?: boolean;
   /** Hangs up first, and so many milliseconds later aborts each connection that is still there or has no owner. */
-  destroy_after_ms?: number;
+  destroyAfterMs?: number;
   /**
    * Takes the operator's own session too. Otherwise three kinds of connections are spared: the one in SSH_CONNECTION,
    * those that an ancestor of this process accepted, and those of the processes that serve its terminal, including the
    * clients of tmux and screen.
    */
-  include_session?: boolean;
+  includeSession?: boolean;
   /** Touches nothing when more connections match at first. Of those that appear later, so many are taken in all. */
   max?: number;
   /**
@@ -64,24 +64,24 @@ export interface HangUpOptions {
    * Spreads the cuts over time. Connections that appear meanwhile are replacements of those cut, and are left alone
    * unless `repeat` says otherwise.
    */
-  spacing?: Spacing;
+  pacing?: Pacing;
   /**
-   * Hangs up on each connection while it is idle. Like with `spacing`, connections that appear meanwhile are left
+   * Hangs up on each connection while it is idle. Like with `pacing`, connections that appear meanwhile are left
    * alone.
    */
-  when_idle?: WhenIdle;
-  /** Hangs up on connections that appear within `for_ms` too, looking for them every `every_ms` (default 500). */
-  repeat?: { readonly for_ms: number; readonly every_ms?: number };
+  whenIdle?: WhenIdle;
+  /** Hangs up on connections that appear within `forMs` too, looking for them every `everyMs` (default 500). */
+  repeat?: { readonly forMs: number; readonly everyMs?: number };
   /** Receives the progress, at least once a second while there is work to do. */
-  on_progress?: (progress: Progress) => void;
+  onProgress?: (progress: Progress) => void;
   /**
    * Receives a line of text for people.
    * - With `repeat`: when an error occurs that may pass, such as a shortage of memory or descriptors, and when it has
    *   passed. The work is tried again meanwhile.
-   * - With `destroy_after_ms`: before anything is touched, when connections that their applications close meanwhile
+   * - With `destroyAfterMs`: before anything is touched, when connections that their applications close meanwhile
    *   could not be aborted.
    */
-  on_trouble?: (text: string) => void;
+  onWarning?: (text: string) => void;
   /** Stops the run between two connections. The promise then resolves, with `interrupted` set in the report. */
   signal?: AbortSignal;
 }
@@ -93,10 +93,10 @@ export interface Progress {
   /** Number of connections that wait to be cut. */
   readonly waiting: number;
   /** Milliseconds since the run began. */
-  readonly elapsed_ms: number;
+  readonly elapsedMs: number;
 }
 
-/** Default of `linger_ms`. */
+/** Default of `lingerMs`. */
 export const DEFAULT_LINGER_MS = 5000;
 
 /** Milliseconds by which a connection may outlast TCP_USER_TIMEOUT: the kernel's timers are late. */
@@ -120,7 +120,7 @@ const RETRY_MS = 100;
  * import { hangUp } from "@tcphup/tcphup";
  *
  * const report = await hangUp({ dst: "192.0.2.10", dport: 5432 });
- * console.log(`${report.hung_up} of ${report.matched} connections hung up`);
+ * console.log(`${report.hungUp} of ${report.matched} connections hung up`);
  * ```
  *
  * @example Have a pool connect anew within a minute, one connection after another, each between two requests
@@ -128,8 +128,8 @@ const RETRY_MS = 100;
  * import { hangUp } from "@tcphup/tcphup";
  *
  * await hangUp({ dst: "192.0.2.10", dport: 443 }, {
- *   spacing: { over_ms: 60_000 },
- *   when_idle: { idle_ms: 200, leave_busy: true },
+ *   pacing: { overMs: 60_000 },
+ *   whenIdle: { idleMs: 200, leaveBusy: true },
  * });
  * ```
  *
@@ -137,7 +137,7 @@ const RETRY_MS = 100;
  * @throws {UsageError} When the selection is empty, malformed, or names something that is not there.
  * @throws {Unsupported} When the kernel cannot list sockets.
  */
-export async function hangUp(selection: Selection, options: HangUpOptions = {}): Promise<Report> {
+export async function hangUp(selection: Selection, options: HangUpOptions = {}): Promise<HangUpReport> {
   const run = new HangUp(connectionsOnly(compileSelection(selection), options.destroy ?? false), options);
   try {
     return await run.start();
@@ -158,7 +158,7 @@ class HangUp {
   readonly #options: HangUpOptions;
   readonly #timer = new PhaseTimer();
   readonly #finder: Finder;
-  /** A selector that reads tcp_info too, for `when_idle`; otherwise the finder's own. */
+  /** A selector that reads tcp_info too, for `whenIdle`; otherwise the finder's own. */
   readonly #infoSelector: Selector;
   readonly #resolver = new Resolver();
   readonly #disconnector: Disconnector;
@@ -173,23 +173,23 @@ class HangUp {
   readonly #start = performance.now();
 
   constructor(selection: CompiledSelection, options: HangUpOptions) {
-    const { dry_run, linger_ms = DEFAULT_LINGER_MS, fin_only, spacing, when_idle, verify, signal } = options;
-    const destroy_after_ms = dry_run ? undefined : options.destroy_after_ms;
-    const wait_ms = options.wait_ms ?? (verify ? linger_ms + VERIFY_MARGIN_MS : undefined);
+    const { dryRun, lingerMs = DEFAULT_LINGER_MS, finOnly, pacing, whenIdle, verify, signal } = options;
+    const destroyAfterMs = dryRun ? undefined : options.destroyAfterMs;
+    const waitMs = options.waitMs ?? (verify ? lingerMs + VERIFY_MARGIN_MS : undefined);
     const timer = this.#timer;
     const finder = new Finder(selection);
     const { selector } = finder;
-    // A dump with tcp_info takes the kernel longer, so only `when_idle` asks for it.
-    const infoSelector = when_idle ? new Selector(selection, extension(INET_DIAG_INFO)) : selector;
-    const disconnector = new Disconnector({ linger_ms, fin_only }, (connection) => selector.stateOf(connection));
+    // A dump with tcp_info takes the kernel longer, so only `whenIdle` asks for it.
+    const infoSelector = whenIdle ? new Selector(selection, extension(INET_DIAG_INFO)) : selector;
+    const disconnector = new Disconnector({ lingerMs, finOnly }, (connection) => selector.stateOf(connection));
     const escalation = new Escalation({ disconnector, selector, resolver: this.#resolver }, {
-      destroy_after_ms,
-      wait_ms,
+      destroyAfterMs,
+      waitMs,
       signal,
     });
     const cutQueue = new CutQueue({ disconnector, selector: infoSelector, escalation, timer }, options);
     const stages = { finder, resolver: this.#resolver, cutQueue, escalation, timer };
-    const onlyFirstRound = spacing !== undefined || when_idle !== undefined || options.confirm !== undefined;
+    const onlyFirstRound = pacing !== undefined || whenIdle !== undefined || options.confirm !== undefined;
     this.#options = options;
     this.#finder = finder;
     this.#infoSelector = infoSelector;
@@ -223,7 +223,7 @@ class HangUp {
     return done;
   }
 
-  async start(): Promise<Report> {
+  async start(): Promise<HangUpReport> {
     const { connections } = this.#discovery;
     const { selector } = this.#finder;
     let gone: number | null = null;
@@ -257,7 +257,7 @@ class HangUp {
   /** Gives the stages their turns until none has work left. */
   async #work(): Promise<void> {
     const stages: Stage[] = [this.#discovery, this.#cutQueue, this.#escalation];
-    const errorsOf = new Map(stages.map((stage) => [stage, new TransientErrors(this.#options.on_trouble)]));
+    const errorsOf = new Map(stages.map((stage) => [stage, new TransientErrors(this.#options.onWarning)]));
     for (;;) {
       const next = stages.reduce((first, stage) => stage.due < first.due ? stage : first);
       if (next.due === Infinity) return errorsOf.forEach((transientErrors) => transientErrors.rethrowLast());
@@ -274,41 +274,41 @@ class HangUp {
     try {
       await stage.run();
     } catch (error) {
-      if (performance.now() > this.#start + (this.#options.repeat?.for_ms ?? 0)) throw error;
+      if (performance.now() > this.#start + (this.#options.repeat?.forMs ?? 0)) throw error;
       transientErrors.tolerate(error);
       await sleep(RETRY_MS, this.#options.signal);
     }
     transientErrors.endAttempt();
   }
 
-  /** Warns, before anything is touched, of connections that `destroy_after_ms` cannot abort. */
+  /** Warns, before anything is touched, of connections that `destroyAfterMs` cannot abort. */
   #warnOfOrphans(): void {
     this.#hasWarned = true;
-    const { destroy_after_ms, on_trouble } = this.#options;
-    if (destroy_after_ms === undefined) return;
+    const { destroyAfterMs, onWarning } = this.#options;
+    if (destroyAfterMs === undefined) return;
     const connections = [...this.#discovery.connections.values()];
     const why = whyOrphansMayStay(this.#finder.selector.diagOf(connections[0]));
     const mptcp = connections.filter(({ protocol }) => protocol === "mptcp").length;
     if (why === null && mptcp === 0) return;
     const subject = why === null ? `${mptcp} MPTCP connection${mptcp === 1 ? "" : "s"}` : "connections";
-    on_trouble?.(`${subject} can be destroyed only while an application holds them: ${why ?? NOT_FOR_MPTCP}`);
+    onWarning?.(`${subject} can be destroyed only while an application holds them: ${why ?? NOT_FOR_MPTCP}`);
   }
 
   /** Sleeps until `due`. When it is due already, the event loop still has its turn every `SLICE_MS`. */
   async #sleepUntil(due: number): Promise<void> {
-    const wait_ms = Math.min(due - performance.now(), MAX_SLEEP_MS);
-    if (wait_ms <= 0 && performance.now() < this.#sliceEnd) return;
+    const waitMs = Math.min(due - performance.now(), MAX_SLEEP_MS);
+    if (waitMs <= 0 && performance.now() < this.#sliceEnd) return;
     this.#reportProgress();
     await this.#timer.timeAsync(
       "wait",
-      () => wait_ms > 0 ? sleep(wait_ms, this.#options.signal) : host.yieldToEvents(),
+      () => waitMs > 0 ? sleep(waitMs, this.#options.signal) : host.yieldToEvents(),
     );
     this.#sliceEnd = performance.now() + SLICE_MS;
   }
 
   #reportProgress(): void {
     const { total: matched } = this.#discovery.connections;
-    this.#options.on_progress?.({ matched, waiting: this.#cutQueue.size, elapsed_ms: this.#timer.elapsed_ms });
+    this.#options.onProgress?.({ matched, waiting: this.#cutQueue.size, elapsedMs: this.#timer.elapsedMs });
   }
 
   get #interrupted(): boolean {
@@ -317,7 +317,7 @@ class HangUp {
 
   /** `true` when all cuts were made, so that waiting for the connections to go makes sense. */
   get #isComplete(): boolean {
-    return !this.#options.dry_run && !this.#interrupted && this.#error === null && this.#discovery.refused === null;
+    return !this.#options.dryRun && !this.#interrupted && this.#error === null && this.#discovery.refused === null;
   }
 
   /** Gives an outcome to the connections that were not reached. */
@@ -330,25 +330,25 @@ class HangUp {
     }
   }
 
-  #report(gone: number | null, incomplete: string[]): Report {
+  #report(gone: number | null, incomplete: string[]): HangUpReport {
     const table = this.#discovery.connections;
     const connections = [...table.values()];
     return {
       schema: 1,
       command: "hup",
-      dry_run: this.#options.dry_run ?? false,
-      ...countOutcomes(connections, ["hung_up", "destroyed"], table.evicted),
+      dryRun: this.#options.dryRun ?? false,
+      ...countOutcomes(connections, ["hungUp", "destroyed"], table.evicted),
       gone,
       refused: this.#discovery.refused,
-      max_reached: this.#discovery.maxReached,
+      maxReached: this.#discovery.maxReached,
       interrupted: this.#interrupted,
       error: this.#error,
-      unreadable_processes: this.#resolver.unreadable,
+      unreadableProcesses: this.#resolver.unreadable,
       unanswered: unanswered(),
-      unseen: incomplete,
-      elapsed_ms: this.#timer.elapsed_ms,
-      phases_ms: this.#timer.phases,
-      left_out: table.total - table.size,
+      incomplete: incomplete,
+      elapsedMs: this.#timer.elapsedMs,
+      phasesMs: this.#timer.phases,
+      leftOut: table.total - table.size,
       connections,
     };
   }

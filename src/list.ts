@@ -12,11 +12,11 @@ import { type CompiledSelection, compileSelection, type Selection } from "./sele
 import { summarize, type Summary } from "./report/summary.ts";
 
 /** Details to fill in besides those that the kernel lists anyway. */
-export interface ListOptions {
+export interface ListConnectionsOptions {
   /** Fills in `tcp_info`. */
-  tcp_info?: boolean;
+  tcpInfo?: boolean;
   /**
-   * Fills in `keepalive` and `dead_peer_noticed`. This duplicates each owner's descriptor for some microseconds, which
+   * Fills in `keepalive` and `deadPeerNoticed`. This duplicates each owner's descriptor for some microseconds, which
    * costs time. The caller must be the same user as the owner, or have CAP_SYS_PTRACE. (Where the net_cls or net_prio
    * controllers of cgroups v1 are in use, the kernel tags a duplicated socket as this process's.)
    */
@@ -28,15 +28,15 @@ export interface Listing {
   /** The connections, in the kernel's order. */
   connections: Connection[];
   /** Number of processes whose descriptors this user may not read. Their connections show no owners. */
-  unreadable_processes: number;
+  unreadableProcesses: number;
   /** The processes that were left out because they are blocked in the kernel. */
   unanswered: string[];
   /**
    * The reasons why connections may have been missed: each names a namespace or process that this user may not read.
    */
-  unseen: string[];
+  incomplete: string[];
   /** With the option `keepalive`: the reasons why a connection's `keepalive` is null. */
-  keepalive_unreadable?: Unread[];
+  keepaliveUnreadable?: Unread[];
   /** With the option `keepalive`: the settings that apply where a socket has none of its own, by network namespace. */
   sysctls?: NetnsSysctls[];
 }
@@ -52,25 +52,25 @@ export interface NetnsSysctls extends KeepaliveSysctls {
  *
  * @example Who talks to this address?
  * ```ts
- * import { list } from "@tcphup/tcphup";
+ * import { listConnections } from "@tcphup/tcphup";
  *
- * for (const { state, owners } of list({ dst: "192.0.2.10" }).connections) {
+ * for (const { state, owners } of listConnections({ dst: "192.0.2.10" }).connections) {
  *   console.log(state, owners.map(({ pid, comm }) => `${pid}/${comm}`).join(" "));
  * }
  * ```
  *
  * @example Which connections would never notice that this peer has died?
  * ```ts
- * import { list } from "@tcphup/tcphup";
+ * import { listConnections } from "@tcphup/tcphup";
  *
- * const { connections } = list({ dst: "192.0.2.10" }, { keepalive: true });
+ * const { connections } = listConnections({ dst: "192.0.2.10" }, { keepalive: true });
  * const blind = connections.filter(({ keepalive }) => keepalive?.enabled === false);
  * ```
  *
  * @throws {UsageError} When the selection is empty, malformed, or names something that is not there.
  * @throws {Unsupported} When the kernel cannot list sockets.
  */
-export function list(selection: Selection, options: ListOptions = {}): Listing {
+export function listConnections(selection: Selection, options: ListConnectionsOptions = {}): Listing {
   const lister = new Lister(selection, options);
   try {
     return lister.list();
@@ -83,11 +83,11 @@ export function list(selection: Selection, options: ListOptions = {}): Listing {
 export class Lister {
   readonly #finder: Finder;
   readonly #resolver = new Resolver();
-  readonly #options: ListOptions;
+  readonly #options: ListConnectionsOptions;
 
-  constructor(selection: Selection, options: ListOptions = {}) {
+  constructor(selection: Selection, options: ListConnectionsOptions = {}) {
     this.#options = options;
-    this.#finder = new Finder(compileSelection(selection), options.tcp_info ? extension(INET_DIAG_INFO) : 0);
+    this.#finder = new Finder(compileSelection(selection), options.tcpInfo ? extension(INET_DIAG_INFO) : 0);
   }
 
   /** Returns the connections as they are now. */
@@ -96,12 +96,12 @@ export class Lister {
     this.#resolver.resolve(connections, { exhaustive: true, known: this.#finder.owners });
     const { unreadable } = this.#resolver;
     const { incomplete } = this.#finder;
-    const listing = { connections, unreadable_processes: unreadable, unanswered: unanswered(), unseen: incomplete };
+    const listing = { connections, unreadableProcesses: unreadable, unanswered: unanswered(), incomplete };
     if (!this.#options.keepalive) return listing;
     const sysctls = this.#finder.selector.forEachNetns(keepaliveSysctls);
     return {
       ...listing,
-      keepalive_unreadable: readKeepalive(connections, sysctls, this.#finder.selector),
+      keepaliveUnreadable: readKeepalive(connections, sysctls, this.#finder.selector),
       sysctls: knownSysctls(sysctls),
     };
   }
@@ -122,10 +122,10 @@ export class Lister {
 export function summarizeInDetail(selection: CompiledSelection, connections: readonly Connection[]): Summary {
   const selector = new Selector(selection, extension(INET_DIAG_INFO));
   try {
-    const now = new Map(selector.remaining(connections).map((row) => [identityOf(row), row.tcp_info]));
+    const now = new Map(selector.remaining(connections).map((row) => [identityOf(row), row.tcpInfo]));
     const detailed = connections.map((connection) => ({
       ...connection,
-      tcp_info: now.get(identityOf(connection)) ?? null,
+      tcpInfo: now.get(identityOf(connection)) ?? null,
     }));
     readKeepalive(detailed, new Map(), selector);
     return summarize(detailed, selector.listening());
@@ -143,7 +143,7 @@ function readKeepalive(connections: readonly Connection[], sysctls: Sysctls, sel
   try {
     for (const connection of connections) {
       const keepalive = connection.keepalive = reader.read(connection);
-      connection.dead_peer_noticed = deadPeerNoticed(keepalive, sysctls.get(connection.netns) ?? null);
+      connection.deadPeerNoticed = deadPeerNoticed(keepalive, sysctls.get(connection.netns) ?? null);
     }
     return reader.unread;
   } finally {
@@ -153,8 +153,8 @@ function readKeepalive(connections: readonly Connection[], sysctls: Sysctls, sel
 
 function deadPeerNoticed(keepalive: Keepalive | null, sysctls: KeepaliveSysctls | null): Noticed | null {
   if (keepalive === null || sysctls === null) return null;
-  const { idle_ms, in_flight_ms } = detection(keepalive, sysctls);
-  return { idle_ms, in_flight_ms };
+  const { idleMs, inFlightMs } = detection(keepalive, sysctls);
+  return { idleMs, inFlightMs };
 }
 
 function knownSysctls(sysctls: Sysctls): NetnsSysctls[] {

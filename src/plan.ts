@@ -4,10 +4,10 @@ import { type Detection, detection, effective, type KeepaliveSysctls } from "./k
 import { deriveUserTimeout, type Keepalive, type KeepaliveValues, SYSTEM_VALUES } from "./keepalive/values.ts";
 import { UsageError } from "./model/errors.ts";
 
-export { emit, EMIT_FORMATS, type EmitFormat, parseEmitFormat } from "./keepalive/emit.ts";
+export { EMIT_FORMATS, type EmitFormat, emitKeepaliveConfig, parseEmitFormat } from "./keepalive/emit.ts";
 
 /** Options of `plan`. */
-export interface PlanOptions {
+export interface PlanKeepaliveOptions {
   /** The values to plan. `SYSTEM_VALUES` stands for those of the host. */
   values: KeepaliveValues;
   /** The sysctls of the network namespace, which apply where a value is 0. */
@@ -17,19 +17,19 @@ export interface PlanOptions {
   /** Number of hosts. Default 1. */
   hosts?: number;
   /** Size of a probe on the wire, in bytes. Default 64, the size of the smallest Ethernet frame. */
-  probe_bytes?: number;
+  probeBytes?: number;
 }
 
 /** The traffic and the detection times of one interval that is also the idle time. */
 export interface PlanRow {
   /** Seconds between two probes. */
-  interval_s: number;
+  intervalS: number;
   /** Bytes of all connections together. */
-  bytes_per_hour: number;
+  bytesPerHour: number;
   /** Milliseconds from the first unanswered probe to the end of the connection. */
-  hang_up_ms: number;
+  hangUpMs: number;
   /** Milliseconds from the last sign of the peer to the end of the connection. */
-  noticed_ms: number;
+  noticedMs: number;
 }
 
 /** The plan, as --json prints it. Its traffic is that of probes to peers that answer. The answers are not counted. */
@@ -45,13 +45,13 @@ export interface Plan extends Detection {
   /** Number of hosts. */
   hosts: number;
   /** Size of a probe on the wire, in bytes. */
-  probe_bytes: number;
+  probeBytes: number;
   /** Probes of all connections together. */
-  probes_per_hour: number;
+  probesPerHour: number;
   /** Bytes of all connections together. */
-  bytes_per_hour: number;
+  bytesPerHour: number;
   /** The detection times of a connection without SO_KEEPALIVE and without a user timeout. */
-  without_keepalive: Detection;
+  withoutKeepalive: Detection;
   /** Other intervals, for comparison. */
   table: PlanRow[];
 }
@@ -69,32 +69,34 @@ function requirePositive(name: string, value: number): void {
 /**
  * Computes the traffic of keepalive values, and the times after which they detect a dead peer.
  *
- * @throws {UsageError} When `services`, `hosts` or `probe_bytes` is not a whole number above 0.
+ * @throws {UsageError} When `services`, `hosts` or `probeBytes` is not a whole number above 0.
  */
-export function plan({ values, sysctls, services = 3, hosts = 1, probe_bytes = 64 }: PlanOptions): Plan {
+export function planKeepalive(
+  { values, sysctls, services = 3, hosts = 1, probeBytes = 64 }: PlanKeepaliveOptions,
+): Plan {
   requirePositive("services", services);
   requirePositive("hosts", hosts);
-  requirePositive("probe bytes", probe_bytes);
+  requirePositive("probe bytes", probeBytes);
   const keepalive = effective(values, sysctls);
   const found = detection(keepalive, sysctls);
-  const perHour = (period_s: number) => services * hosts * SECONDS_PER_HOUR / period_s;
-  const probes_per_hour = perHour(found.probe_period_ms! / 1000);
+  const perHour = (periodS: number) => services * hosts * SECONDS_PER_HOUR / periodS;
+  const probesPerHour = perHour(found.probePeriodMs! / 1000);
   return {
     schema: 1,
     command: "plan",
     keepalive,
     services,
     hosts,
-    probe_bytes,
+    probeBytes,
     ...found,
-    probes_per_hour: Math.round(probes_per_hour),
-    bytes_per_hour: Math.round(probes_per_hour * probe_bytes),
-    without_keepalive: detection({ ...keepalive, enabled: false, user_timeout_ms: 0 }, sysctls),
-    table: INTERVALS_S.map((interval_s) => ({
-      interval_s,
-      bytes_per_hour: Math.round(perHour(interval_s) * probe_bytes),
-      hang_up_ms: interval_s * keepalive.count * 1000,
-      noticed_ms: interval_s * (keepalive.count + 1) * 1000,
+    probesPerHour: Math.round(probesPerHour),
+    bytesPerHour: Math.round(probesPerHour * probeBytes),
+    withoutKeepalive: detection({ ...keepalive, enabled: false, userTimeoutMs: 0 }, sysctls),
+    table: INTERVALS_S.map((intervalS) => ({
+      intervalS,
+      bytesPerHour: Math.round(perHour(intervalS) * probeBytes),
+      hangUpMs: intervalS * keepalive.count * 1000,
+      noticedMs: intervalS * (keepalive.count + 1) * 1000,
     })),
   };
 }
@@ -110,31 +112,31 @@ const MAX_S = 32767;
 const MAX_WITHIN_S = MAX_S * (1 + MIN_PROBES);
 
 /**
- * Computes the values with the least traffic that detect a dead peer within `within_s` seconds, on an idle connection
+ * Computes the values with the least traffic that detect a dead peer within `withinS` seconds, on an idle connection
  * and on one with data in flight.
  *
  * A living peer is sent one probe each idle time (or interval, if that is longer), so the longest idle time causes the
- * least traffic. Its bound is that idle + interval × count must not exceed `within_s`.
+ * least traffic. Its bound is that idle + interval × count must not exceed `withinS`.
  * - The count is 2: with 1, a single lost probe would end a connection to a living peer, and a third probe would
  *   have to be paid for with a shorter idle time.
- * - The interval is at least an eighth of `within_s`. A network that loses one packet often loses the next as well,
+ * - The interval is at least an eighth of `withinS`. A network that loses one packet often loses the next as well,
  *   so the second probe keeps its distance. The kernel's timers are late by up to an eighth of each wait, so the
  *   connection ends at most one interval after the planned time. Among values with the same traffic, those with the
  *   longest interval tolerate the longest loss.
  *
- * @throws {UsageError} When `within_s` is not a whole number, or is below 3: the kernel counts in seconds.
+ * @throws {UsageError} When `withinS` is not a whole number, or is below 3: the kernel counts in seconds.
  */
-export function valuesWithin(within_s: number): KeepaliveValues {
-  const shortest_s = 1 + MIN_PROBES;
-  if (!Number.isSafeInteger(within_s) || within_s < shortest_s) {
+export function valuesWithin(withinS: number): KeepaliveValues {
+  const shortestS = 1 + MIN_PROBES;
+  if (!Number.isSafeInteger(withinS) || withinS < shortestS) {
     throw new UsageError(
-      `within ${within_s} s is not possible: it takes a whole number of seconds from ${shortest_s} on ` +
+      `within ${withinS} s is not possible: it takes a whole number of seconds from ${shortestS} on ` +
         `(idle 1 s, and ${MIN_PROBES} probes 1 s apart)`,
     );
   }
-  const budget_s = Math.min(within_s, MAX_WITHIN_S);
-  const idle_s = Math.min(budget_s - MIN_PROBES * Math.ceil(budget_s / 8), MAX_S);
-  const interval_s = Math.floor((budget_s - idle_s) / MIN_PROBES);
-  const values = { ...SYSTEM_VALUES, idle_s, interval_s, count: MIN_PROBES };
-  return { ...values, user_timeout_ms: deriveUserTimeout(values) };
+  const budgetS = Math.min(withinS, MAX_WITHIN_S);
+  const idleS = Math.min(budgetS - MIN_PROBES * Math.ceil(budgetS / 8), MAX_S);
+  const intervalS = Math.floor((budgetS - idleS) / MIN_PROBES);
+  const values = { ...SYSTEM_VALUES, idleS, intervalS, count: MIN_PROBES };
+  return { ...values, userTimeoutMs: deriveUserTimeout(values) };
 }

@@ -43,14 +43,14 @@ export interface SetKeepaliveOptions {
    * Keeps what an application chose. A socket with SO_KEEPALIVE on is left as it is, whatever its values. Any other
    * socket keeps the user timeout that it has.
    */
-  only_missing?: boolean;
+  onlyMissing?: boolean;
   /**
    * Sets listening sockets too, so that connections accepted later have the values from the start. A listener has no
    * peer, so the selection must give `any` as the peer, and choose by the local end or by processes.
    */
   listeners?: boolean;
   /** Reports what would be done, and touches nothing. */
-  dry_run?: boolean;
+  dryRun?: boolean;
   /** Stops the run between two connections. The promise then resolves, with `interrupted` set in the report. */
   signal?: AbortSignal;
 }
@@ -58,14 +58,14 @@ export interface SetKeepaliveOptions {
 /** Options of `watchKeepalive`. */
 export interface WatchKeepaliveOptions extends SetKeepaliveOptions {
   /** Milliseconds between two rounds. Default 1000. */
-  every_ms?: number;
+  everyMs?: number;
   /** Receives, after each round, the reasons why connections may have been missed. */
-  on_look?: (unseen: readonly string[]) => void;
+  onRound?: (incomplete: readonly string[]) => void;
   /**
    * Receives a line of text for people when an error occurs that may pass, such as a shortage of memory or descriptors,
    * and when it has passed. The next round tries again.
    */
-  on_trouble?: (text: string) => void;
+  onWarning?: (text: string) => void;
 }
 
 /** The report of what `setKeepalive` did to each selected connection. */
@@ -75,44 +75,44 @@ export interface KeepaliveReport {
   /** The command that made this document. */
   readonly command: "keepalive";
   /** `true` when nothing was to be touched. */
-  readonly dry_run: boolean;
+  readonly dryRun: boolean;
   /** The values to set, where 0 leaves the socket's own; null when keepalive was to be turned off. */
   readonly values: KeepaliveValues | null;
   /** Number of selected connections and listeners: the sum of the counts that follow. */
   matched: number;
   /** Number of connections on which something was changed and everything reads back as wanted. */
-  keepalive_set: number;
+  keepaliveSet: number;
   /** Number of connections that had the values already, or keep those of their application. */
   unchanged: number;
   /** Number of connections that had ended by themselves. */
-  already_gone: number;
+  alreadyGone: number;
   /** Number of connections that were left alone: subflows of other connections, and those not reached in time. */
   skipped: number;
   /** Number of connections without an owner, denied, unsupported or failed. Each tells its outcome and reason. */
   failed: number;
   /** In a dry run: number of connections on which something would be changed. */
-  would_act?: number;
+  wouldAct?: number;
   /** `true` when a signal, or the caller, ended the run early. */
   interrupted: boolean;
   /** The error that ended the run early, after something had been done already; null when there was none. */
   error: string | null;
   /** Number of processes whose descriptors this user may not read. */
-  unreadable_processes: number;
+  unreadableProcesses: number;
   /** The processes that were left out because they are blocked in the kernel. */
   unanswered: string[];
   /**
    * The reasons why connections may have been missed: each names a namespace or process that this user may not read.
    */
-  unseen: string[];
+  incomplete: string[];
   /** Duration of the run in milliseconds. */
-  elapsed_ms: number;
+  elapsedMs: number;
   /** Duration of each phase in milliseconds. */
-  phases_ms: Phases;
+  phasesMs: Phases;
   /** The connections, each with its settings `before` and `after`, and the options that the kernel `refused`. */
   connections: Connection[];
 }
 
-/** Default of `every_ms`. */
+/** Default of `everyMs`. */
 export const DEFAULT_EVERY_MS = 1000;
 
 /**
@@ -125,8 +125,9 @@ export const DEFAULT_EVERY_MS = 1000;
  * ```ts
  * import { setKeepalive } from "@tcphup/tcphup";
  *
- * const report = await setKeepalive({ dst: "192.0.2.10", dport: 5432 }, { values: { idle_s: 20, interval_s: 5, count: 2
- * } }); for (const { before, after } of report.connections) console.log(before, after);
+ * const values = { idleS: 20, intervalS: 5, count: 2 };
+ * const report = await setKeepalive({ dst: "192.0.2.10", dport: 5432 }, { values });
+ * for (const { before, after } of report.connections) console.log(before, after);
  * ```
  *
  * @returns The outcome of each connection. A connection on which keepalive could not be set is not an error.
@@ -145,14 +146,14 @@ export async function setKeepalive(selection: Selection, options: SetKeepaliveOp
 
 /**
  * Sets keepalive on the selected connections and on those that are opened later, until `signal` is aborted. A new
- * connection may be without keepalive for up to `every_ms`. Each connection is set once: changes by its application
+ * connection may be without keepalive for up to `everyMs`. Each connection is set once: changes by its application
  * stay.
  *
  * @example Set keepalive on all connections to a network, as they are opened
  * ```ts
  * import { watchKeepalive } from "@tcphup/tcphup";
  *
- * for await (const { src, dst, outcome } of watchKeepalive({ dst: "10.0.0.0/8" }, { only_missing: true })) {
+ * for await (const { src, dst, outcome } of watchKeepalive({ dst: "10.0.0.0/8" }, { onlyMissing: true })) {
  *   console.log(`${src.address}:${src.port} to ${dst.address}:${dst.port}: ${outcome}`);
  * }
  * ```
@@ -197,7 +198,7 @@ class Setter {
   constructor(selection: Selection, options: WatchKeepaliveOptions, isWatching = false) {
     this.#options = options;
     this.#isWatching = isWatching;
-    this.#transientErrors = new TransientErrors(options.on_trouble);
+    this.#transientErrors = new TransientErrors(options.onWarning);
     this.#desired = desiredKeepalive(options);
     this.#finder = new Finder(compileWithListeners(selection, options.listeners ?? false));
     this.#pidfds = new PidfdCache((connection) => this.#finder.selector.stateOf(connection));
@@ -214,9 +215,9 @@ class Setter {
         const found = this.#nextRound();
         if (found.length === 0) break;
         for (const connection of found) known.set(identityOf(connection), connection);
-        if (!this.#options.dry_run) recordFound(found);
+        if (!this.#options.dryRun) recordFound(found);
         await this.#timer.timeAsync("act", () => this.#setAll(found));
-        if (this.#options.dry_run || this.#interrupted) break;
+        if (this.#options.dryRun || this.#interrupted) break;
       }
     } catch (thrown) {
       error = errorForReport(thrown, known.values());
@@ -239,7 +240,7 @@ class Setter {
   }
 
   async *forever(): AsyncGenerator<Connection, void> {
-    const { every_ms = DEFAULT_EVERY_MS, on_look, signal } = this.#options;
+    const { everyMs = DEFAULT_EVERY_MS, onRound, signal } = this.#options;
     while (!this.#interrupted) {
       const start = performance.now();
       for (const connection of this.#tolerate(() => this.#nextRound()) ?? []) {
@@ -253,9 +254,9 @@ class Setter {
       }
       const incomplete = this.#tolerate(() => this.#finder.incomplete);
       this.#transientErrors.endAttempt();
-      if (incomplete) on_look?.(incomplete);
+      if (incomplete) onRound?.(incomplete);
       // The pause is as long as the work, so that a flood of new connections takes at most half of a processor.
-      await sleep(Math.max(every_ms, performance.now() - start), signal);
+      await sleep(Math.max(everyMs, performance.now() - start), signal);
     }
   }
 
@@ -272,7 +273,7 @@ class Setter {
   #nextRound(): Connection[] {
     const found = this.#timer.time("select", () => this.#select());
     if (found.length === 0) return found;
-    const options = { exhaustive: this.#options.dry_run, known: this.#finder.owners };
+    const options = { exhaustive: this.#options.dryRun, known: this.#finder.owners };
     const held = found.filter(({ outcome }) => outcome === null);
     this.#timer.time("resolve", () => this.#resolver.resolve(held, options));
     // A process id may be another process's by now.
@@ -332,15 +333,15 @@ class Setter {
   }
 
   #attempt(connection: Connection): void {
-    if (connection.subflow_of !== undefined) {
-      const reason = `a subflow of the MPTCP connection to ${connection.subflow_of}, which was not selected`;
+    if (connection.subflowOf !== undefined) {
+      const reason = `a subflow of the MPTCP connection to ${connection.subflowOf}, which was not selected`;
       return setOutcome(connection, "skipped", reason);
     }
     if (isAbandoned(connection)) {
       return setOutcome(connection, "already-gone", `closed by its application: in ${connection.state}`);
     }
     const result = withDuplicate(this.#pidfds, connection, (socket) => {
-      return change(socket, this.#desired, phaseOf(connection), this.#options.dry_run);
+      return change(socket, this.#desired, phaseOf(connection), this.#options.dryRun);
     });
     if (result === null) return;
     if (result === "ended") return setOutcome(connection, "already-gone", ENDED);
@@ -370,7 +371,7 @@ class Setter {
     } else if (unmet.length > 0) {
       setOutcome(connection, "failed", `${refusal ?? NO_EFFECT}: ${stateText(after, unmet)}`);
     } else if (sameSettings(before, after)) setOutcome(connection, "unchanged", refusal);
-    else if (this.#options.dry_run) setOutcome(connection, "would-set-keepalive");
+    else if (this.#options.dryRun) setOutcome(connection, "would-set-keepalive");
     else setOutcome(connection, "keepalive-set", refusal);
   }
 
@@ -402,16 +403,16 @@ class Setter {
     return {
       schema: 1,
       command: "keepalive",
-      dry_run: this.#options.dry_run ?? false,
+      dryRun: this.#options.dryRun ?? false,
       values: values === "off" ? null : values,
-      ...countOutcomes(connections, ["keepalive_set", "unchanged"]),
+      ...countOutcomes(connections, ["keepaliveSet", "unchanged"]),
       interrupted: this.#interrupted,
       error,
-      unreadable_processes: this.#resolver.unreadable,
+      unreadableProcesses: this.#resolver.unreadable,
       unanswered: unanswered(),
-      unseen: incomplete,
-      elapsed_ms: this.#timer.elapsed_ms,
-      phases_ms: this.#timer.phases,
+      incomplete: incomplete,
+      elapsedMs: this.#timer.elapsedMs,
+      phasesMs: this.#timer.phases,
       connections,
     };
   }
@@ -422,10 +423,10 @@ class Setter {
   }
 }
 
-function desiredKeepalive({ values, off, only_missing }: SetKeepaliveOptions): DesiredKeepalive {
-  if (!off) return { values: resolveValues(values).values, only_missing };
+function desiredKeepalive({ values, off, onlyMissing }: SetKeepaliveOptions): DesiredKeepalive {
+  if (!off) return { values: resolveValues(values).values, onlyMissing };
   if (values !== undefined) throw new UsageError("Keepalive cannot be turned off and given values at once");
-  if (only_missing) throw new UsageError("Keepalive cannot be turned off only where it is missing");
+  if (onlyMissing) throw new UsageError("Keepalive cannot be turned off only where it is missing");
   return { values: "off" };
 }
 

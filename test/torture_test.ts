@@ -3,6 +3,7 @@
 import { assertEquals } from "@std/assert";
 import { isInjected, readTrace } from "../scripts/torture/calls.ts";
 import { COMMANDS, WANTED } from "../scripts/torture/commands.ts";
+import { jsonText } from "../src/cli/output/json.ts";
 import { changesSince, type Circumstances, judge, judgeKilled } from "../scripts/torture/judge.ts";
 import { type Part, type Said, tryAll } from "../scripts/torture/part.ts";
 import type { Ended, Seen, View } from "../scripts/torture/world.ts";
@@ -32,12 +33,12 @@ function ended(given: Partial<Ended> = {}): Ended {
 }
 
 /** A report with the doomed connection, or with none. */
-function reporting(outcome: Partial<Connection> | null, code: number, own = ["hung_up", "destroyed"] as const): Ended {
+function reporting(outcome: Partial<Connection> | null, code: number, own = ["hungUp", "destroyed"] as const): Ended {
   const src = { address: "127.0.0.1", port: DOOMED.port };
   const dst = { address: DOOMED.address, port: DOOMED.dport };
   const connections = outcome === null ? [] : [sampleConnection({ src, dst, ...outcome })];
-  const rest = { interrupted: false, unseen: [], error: null };
-  return ended({ code, stdout: JSON.stringify({ ...countOutcomes(connections, own), ...rest, connections }) });
+  const rest = { interrupted: false, incomplete: [], error: null };
+  return ended({ code, stdout: jsonText({ ...countOutcomes(connections, own), ...rest, connections }) });
 }
 
 /** How many complaints there are about a command. */
@@ -60,11 +61,18 @@ Deno.test("torture: what a report says of a connection has to be true of it", ()
 });
 
 Deno.test("torture: keepalive is set where it is said to be", () => {
-  const own = ["keepalive_set", "unchanged"] as const as never;
+  const own = ["keepaliveSet", "unchanged"] as const as never;
   const set = view({ client: { ...WANTED } });
   assertEquals(complaints("keepalive", reporting({ outcome: "keepalive-set" }, 0, own), set), 0);
   assertEquals(complaints("keepalive", reporting({ outcome: "keepalive-set" }, 0, own), view()), 1);
-  const lie = { outcome: "failed", after: { ...WANTED, count: 5 } } as const;
+  const after = {
+    enabled: true,
+    idleS: WANTED.idle_s,
+    intervalS: WANTED.interval_s,
+    count: 5,
+    userTimeoutMs: WANTED.user_timeout_ms,
+  };
+  const lie = { outcome: "failed", after } as const;
   assertEquals(complaints("keepalive", reporting(lie, 1, own), set), 1);
 });
 

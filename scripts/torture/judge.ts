@@ -1,5 +1,6 @@
 // Whether what a command said of the connections is what their holders saw.
 
+import { type JsonDocument, jsonText } from "../../src/cli/output/json.ts";
 import type { Connection, KeepaliveSettings } from "../../src/model/connection.ts";
 import { DONE, exitCode, FAILED, type Result, UNABLE } from "../../src/cli/flags/exit_codes.ts";
 import { countOutcomes } from "../../src/report/report.ts";
@@ -16,7 +17,7 @@ export interface Circumstances {
   readonly unhurried?: boolean;
 }
 
-type Report = Result & { connections: readonly Connection[] };
+type Report = JsonDocument<Result & { connections: readonly Connection[] }>;
 
 /** Errors that pass: who goes on for long tries again. */
 const PASSING: readonly string[] = ["EINTR", "EAGAIN", "ENOMEM", "EMFILE", "ENFILE", "ENOBUFS"];
@@ -68,7 +69,7 @@ class Trial {
   readonly #how: Circumstances;
   readonly #before: Map<string, Seen>;
   readonly #after: View;
-  readonly #listeners: readonly KeepaliveSettings[];
+  readonly #listeners: readonly JsonDocument<KeepaliveSettings>[];
 
   constructor(command: Tortured, ended: Ended | null, before: View, after: View, how: Circumstances) {
     this.#command = command;
@@ -148,25 +149,27 @@ class Trial {
     return [...wrong, ...this.#adds(report, reported), ...this.#fits(report, reported)];
   }
 
-  #adds({ connections, ...report }: Report, reported: ReadonlyMap<string, Connection>): string[] {
+  #adds({ connections, ...report }: Report, reported: ReadonlyMap<string, JsonDocument<Connection>>): string[] {
     const names = new Set(this.#selected().map(nameOf));
     const strange = [...reported.keys()].filter((name) => !names.has(name)).map((name) => `${name} is reported`);
     if (this.#command.does === "list") return strange;
     const own = this.#command.does === "cut"
-      ? ["hung_up", "destroyed"] as const
-      : ["keepalive_set", "unchanged"] as const;
-    const counts = Object.entries(countOutcomes(connections, own));
+      ? ["hungUp", "destroyed"] as const
+      : ["keepaliveSet", "unchanged"] as const;
+    const counts = Object.entries(JSON.parse(jsonText(countOutcomes(connections, own))));
     const wrong = counts.filter(([name, count]) => (report as Record<string, unknown>)[name] !== count);
     return [...strange, ...wrong.map(([name, count]) => `the report does not count ${count} as ${name}`)];
   }
 
   /** Whether the exit code says what the report says, and a good one is deserved. */
-  #fits(report: Report, reported: ReadonlyMap<string, Connection>): string[] {
+  #fits(report: Report, reported: ReadonlyMap<string, JsonDocument<Connection>>): string[] {
     const { code, stderr } = this.#ended;
     const wrong: string[] = [];
     if (this.#how.injected?.syscall !== "write") {
       if (this.#command.does === "list") wrong.push(...this.#exit(DONE, FAILED, UNABLE));
-      else wrong.push(...this.#exit(exitCode(report)));
+      else {wrong.push(
+          ...this.#exit(exitCode({ ...report, maxReached: report.max_reached, incomplete: report.unseen })),
+        );}
     }
     if (code === UNABLE) wrong.push(...this.#untouched().map((text) => `exit ${UNABLE}, but ${text}`));
     const missed = this.#selected().filter((seen) => !reported.has(nameOf(seen)));
@@ -175,7 +178,7 @@ class Trial {
   }
 
   /** Whether one outcome is true. */
-  #isTrue({ outcome, error, after, keepalive }: Connection, seen: Seen): string[] {
+  #isTrue({ outcome, error, after, keepalive }: JsonDocument<Connection>, seen: Seen): string[] {
     const told = `${nameOf(seen)} is reported ${outcome}${error ? ` (${error})` : ""}, and ${stateOf(seen)}`;
     const lie = (isTrue: boolean) => isTrue ? [] : [told];
     const cut = seen.end !== null;
@@ -204,7 +207,7 @@ class Trial {
     return this.#how.signal === "SIGKILL" && this.#isHarmless(seen);
   }
 
-  #mayFailHalfWay(cut: boolean, after: Connection["after"]): boolean {
+  #mayFailHalfWay(cut: boolean, after: JsonDocument<Connection>["after"]): boolean {
     return cut ? this.#command.escalates === true : this.#command.does === "set" && after !== undefined;
   }
 
@@ -216,7 +219,7 @@ class Trial {
   /** A watch that was interrupted in the end, or that ended before. */
   #watched(): string[] {
     const lines = this.#ended.stdout.split("\n").filter((line) => line !== "");
-    const told: Connection[] = lines.map((line) => JSON.parse(line));
+    const told: JsonDocument<Connection>[] = lines.map((line) => JSON.parse(line));
     const isTold = (seen: Seen) => told.some((connection) => keyOf(connection) === nameOf(seen));
     const set = new Set(told.filter(({ outcome }) => outcome === "keepalive-set").map(keyOf));
     const selected = this.#selected();
@@ -292,7 +295,7 @@ function nameOf({ address, dport, port }: Seen): string {
   return `${port}>${address}:${dport}`;
 }
 
-function keyOf({ src, dst }: Connection): string {
+function keyOf({ src, dst }: Pick<Connection, "src" | "dst">): string {
   return `${src.port}>${dst.address}:${dst.port}`;
 }
 
@@ -305,7 +308,7 @@ function same(a: unknown, b: unknown): boolean {
 }
 
 /** Whether a socket has these values. What could not be read, null, may be anything. */
-function includes(has: KeepaliveSettings, values: Partial<KeepaliveSettings>): boolean {
-  const names = Object.keys(has) as (keyof KeepaliveSettings)[];
+function includes(has: JsonDocument<KeepaliveSettings>, values: Partial<JsonDocument<KeepaliveSettings>>): boolean {
+  const names = Object.keys(has) as (keyof JsonDocument<KeepaliveSettings>)[];
   return names.every((name) => (values[name] ?? has[name]) === has[name]);
 }

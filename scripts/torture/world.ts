@@ -2,6 +2,7 @@
 //
 // Everything here runs as one of the first processes of a PID, mount and network namespace: see ../torture.ts.
 
+import type { JsonDocument } from "../../src/cli/output/json.ts";
 import type { KeepaliveSettings } from "../../src/model/connection.ts";
 import { PYTHON } from "../../test/harness/peer.ts";
 import { commandLine } from "../../test/harness/process.ts";
@@ -17,14 +18,14 @@ export interface Seen {
   port: number;
   /** How it ended: `EOF` or the name of an errno; null as long as it carries data both ways. */
   end: string | null;
-  client: KeepaliveSettings;
-  server: KeepaliveSettings;
+  client: JsonDocument<KeepaliveSettings>;
+  server: JsonDocument<KeepaliveSettings>;
 }
 
 /** What all holders see. */
 export interface View {
   pairs: Seen[];
-  listeners: KeepaliveSettings[];
+  listeners: JsonDocument<KeepaliveSettings>[];
 }
 
 /** What a command left behind. */
@@ -150,7 +151,7 @@ export class Command {
 
 /** Commands that prepare the namespaces that a world is in. */
 export const PREPARE = [
-  "mount -t tmpfs tmpfs /run/netns || { mkdir -p /run/netns && mount -t tmpfs tmpfs /run/netns; }",
+  "mkdir -p /run/netns && mount -t tmpfs tmpfs /run/netns",
   "ip link set lo up",
   `ip netns add ${OTHER}`,
   `ip -n ${OTHER} link set lo up`,

@@ -6,7 +6,7 @@ import type { Escalation } from "./escalation.ts";
 import { type Connection, identityOf } from "../model/connection.ts";
 import { msUntilIdle } from "../socket/traffic.ts";
 import { idleTime } from "../linux/netlink/tcp_info.ts";
-import { PacingSchedule, type Spacing } from "./pacing.ts";
+import { type Pacing, PacingSchedule } from "./pacing.ts";
 import type { PhaseTimer } from "../report/report.ts";
 import { DUMPS_BEFORE_GONE, type Selector } from "../select/selector.ts";
 
@@ -16,22 +16,22 @@ export interface WhenIdle {
    * Milliseconds without data in either direction after which a connection counts as idle. A request whose answer takes
    * longer than that looks like an idle connection: nothing is sent meanwhile.
    */
-  readonly idle_ms: number;
+  readonly idleMs: number;
   /** Milliseconds to wait for that, counted from the connection's turn. Default 30,000. */
-  readonly deadline_ms?: number;
+  readonly deadlineMs?: number;
   /** Leaves a connection alone that is still busy at the deadline. Without this it is cut then. */
-  readonly leave_busy?: boolean;
+  readonly leaveBusy?: boolean;
 }
 
-/** Default of `deadline_ms`. */
+/** Default of `deadlineMs`. */
 export const DEFAULT_DEADLINE_MS = 30_000;
 
 /** Options of the cuts. */
 export interface CutOptions {
   /** Aborts the connections instead of hanging up. */
   readonly destroy?: boolean;
-  readonly spacing?: Spacing;
-  readonly when_idle?: WhenIdle;
+  readonly pacing?: Pacing;
+  readonly whenIdle?: WhenIdle;
 }
 
 /** The stages and tools that a cut needs. */
@@ -45,7 +45,7 @@ export interface CutStages {
 /**
  * Bounds of the pause between two dumps that look for idle connections. A pause lasts `factor` times as long as a dump.
  */
-const POLL = { min_ms: 5, max_ms: 1000, factor: 5 };
+const POLL = { minMs: 5, maxMs: 1000, factor: 5 };
 
 /** A connection that waits for its cut. */
 interface QueueEntry {
@@ -53,7 +53,7 @@ interface QueueEntry {
   /** The time at which waiting for an idle moment ends. */
   readonly deadline: number;
   /** The earliest time at which the connection can be idle. */
-  idle_at: number;
+  idleAt: number;
   /** The number of dumps in a row that lacked the connection. */
   missed: number;
   /** `false` once the entry was removed from the queue. */
@@ -93,15 +93,15 @@ export class CutQueue {
   add(connections: readonly Connection[]): void {
     if (connections.length === 0) return;
     const now = performance.now();
-    const { spacing, when_idle } = this.#options;
-    if (spacing) this.#schedule ??= new PacingSchedule(spacing, connections.length, now);
-    const gap_ms = this.#schedule?.gap_ms ?? 0;
-    const deadline_ms = when_idle?.deadline_ms ?? DEFAULT_DEADLINE_MS;
+    const { pacing, whenIdle } = this.#options;
+    if (pacing) this.#schedule ??= new PacingSchedule(pacing, connections.length, now);
+    const gapMs = this.#schedule?.gapMs ?? 0;
+    const deadlineMs = whenIdle?.deadlineMs ?? DEFAULT_DEADLINE_MS;
     this.#queue = this.#queue.slice(this.#head);
     this.#head = 0;
     for (const connection of connections) {
-      const turn = now + this.#size++ * gap_ms;
-      this.#queue.push({ connection, deadline: turn + deadline_ms, idle_at: now, missed: 0, isWaiting: true });
+      const turn = now + this.#size++ * gapMs;
+      this.#queue.push({ connection, deadline: turn + deadlineMs, idleAt: now, missed: 0, isWaiting: true });
     }
     this.#nextLook = now;
   }
@@ -110,7 +110,7 @@ export class CutQueue {
   get due(): number {
     if (this.#size === 0) return Infinity;
     const turn = this.#schedule?.due ?? 0;
-    if (this.#options.when_idle === undefined || this.#idle.length > 0) return turn;
+    if (this.#options.whenIdle === undefined || this.#idle.length > 0) return turn;
     return Math.min(this.#nextLook, Math.max(turn, this.#first.deadline));
   }
 
@@ -123,10 +123,10 @@ export class CutQueue {
   /** Cuts the connections that are due, for `SLICE_MS` at most, and looks which of the others are idle. */
   run(): void {
     const { timer } = this.#stages;
-    const { when_idle } = this.#options;
+    const { whenIdle } = this.#options;
     timer.time("act", () => this.#cutDue());
-    if (when_idle === undefined || this.#size === 0 || this.#idle.length > 0) return;
-    if (this.#nextLook <= performance.now()) timer.time("select", () => this.#look(when_idle.idle_ms));
+    if (whenIdle === undefined || this.#size === 0 || this.#idle.length > 0) return;
+    if (this.#nextLook <= performance.now()) timer.time("select", () => this.#look(whenIdle.idleMs));
   }
 
   #cutDue(): void {
@@ -141,7 +141,7 @@ export class CutQueue {
   #next(now: number): QueueEntry | undefined {
     if (this.#size === 0 || now < (this.#schedule?.due ?? 0)) return undefined;
     const first = this.#first;
-    if (this.#options.when_idle === undefined || first.deadline <= now) return first;
+    if (this.#options.whenIdle === undefined || first.deadline <= now) return first;
     let next = this.#idle.pop();
     while (next !== undefined && !next.isWaiting) next = this.#idle.pop();
     return next;
@@ -167,10 +167,10 @@ export class CutQueue {
   /** Returns `true` when the entry is done with, `false` when it keeps waiting. */
   #hangUp(entry: QueueEntry, now: number): boolean {
     const { connection, deadline } = entry;
-    const { when_idle } = this.#options;
+    const { whenIdle } = this.#options;
     const overdue = deadline <= now;
-    const idle_ms = overdue && !when_idle?.leave_busy ? undefined : when_idle?.idle_ms;
-    const result = this.#stages.disconnector.hangUp(connection, idle_ms);
+    const idleMs = overdue && !whenIdle?.leaveBusy ? undefined : whenIdle?.idleMs;
+    const result = this.#stages.disconnector.hangUp(connection, idleMs);
     if (typeof result !== "object") return true;
     if (overdue) setOutcome(connection, "skipped", `busy until the deadline: ${result.busy}`);
     return overdue;
@@ -182,32 +182,32 @@ export class CutQueue {
   }
 
   /** Finds the idle connections. One dump serves for all that wait. */
-  #look(idle_ms: number): void {
+  #look(idleMs: number): void {
     const start = performance.now();
     const queued = this.#queue.map(({ connection }) => connection);
     const present = new Map(this.#stages.selector.remaining(queued).map((now) => [identityOf(now), now]));
     const now = performance.now();
     this.#queue = this.#queue.filter(({ isWaiting }) => isWaiting);
     this.#head = 0;
-    for (const entry of this.#queue) this.#update(entry, present.get(identityOf(entry.connection)), idle_ms, now);
+    for (const entry of this.#queue) this.#update(entry, present.get(identityOf(entry.connection)), idleMs, now);
     const waiting = this.#queue.filter(({ isWaiting }) => isWaiting);
-    this.#idle = waiting.filter(({ idle_at }) => idle_at <= now).reverse();
-    const soonest = waiting.reduce((least, { idle_at }) => Math.min(least, idle_at), now + POLL.max_ms);
-    this.#nextLook = Math.max(soonest, now + POLL.min_ms, now + POLL.factor * (now - start));
+    this.#idle = waiting.filter(({ idleAt }) => idleAt <= now).reverse();
+    const soonest = waiting.reduce((least, { idleAt }) => Math.min(least, idleAt), now + POLL.maxMs);
+    this.#nextLook = Math.max(soonest, now + POLL.minMs, now + POLL.factor * (now - start));
   }
 
-  #update(entry: QueueEntry, present: Connection | undefined, idle_ms: number, now: number): void {
+  #update(entry: QueueEntry, present: Connection | undefined, idleMs: number, now: number): void {
     if (present === undefined) {
       if (++entry.missed < DUMPS_BEFORE_GONE) return;
       setOutcome(entry.connection, "already-gone", ENDED);
       return this.#drop(entry);
     }
     entry.missed = 0;
-    const { rqueue, wqueue, tcp_info } = present;
+    const { rqueue, wqueue, tcpInfo } = present;
     // Where the dump lacks tcp_info, each connection is asked through its duplicate.
     const unknown = this.#stages.selector.hidesInfo ? Infinity : null;
-    const wait_ms = msUntilIdle({ rqueue, wqueue, idle_ms: tcp_info ? idleTime(tcp_info) : unknown }, idle_ms);
+    const waitMs = msUntilIdle({ rqueue, wqueue, idleMs: tcpInfo ? idleTime(tcpInfo) : unknown }, idleMs);
     // An earlier finding stays valid: data in a queue that has emptied since counts as sent at that time.
-    entry.idle_at = Math.max(entry.idle_at, now + wait_ms);
+    entry.idleAt = Math.max(entry.idleAt, now + waitMs);
   }
 }

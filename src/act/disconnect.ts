@@ -74,9 +74,9 @@ export class Disconnector {
   /**
    * Shuts a connection down through the first owner whose descriptor can be duplicated.
    *
-   * @param idle_ms Shuts down only a connection that has no data in flight and has carried none for so long.
+   * @param idleMs Shuts down only a connection that has no data in flight and has carried none for so long.
    */
-  hangUp(connection: Connection, idle_ms?: number): HangUpResult {
+  hangUp(connection: Connection, idleMs?: number): HangUpResult {
     const owned = this.#openDuplicate(connection);
     connection.error = null;
     if (owned === null) return "owners-lost";
@@ -87,17 +87,17 @@ export class Disconnector {
       return "done";
     }
     try {
-      return this.#shutDown(connection, owned, idle_ms);
+      return this.#shutDown(connection, owned, idleMs);
     } finally {
       owned.duplicate.close();
     }
   }
 
-  #shutDown(connection: Connection, { duplicate, owner }: OwnedDuplicate, idle_ms?: number): HangUpResult {
+  #shutDown(connection: Connection, { duplicate, owner }: OwnedDuplicate, idleMs?: number): HangUpResult {
     try {
-      const result = idle_ms === undefined
+      const result = idleMs === undefined
         ? duplicate.hangUp(this.#shutdownOptions)
-        : duplicate.hangUpIfIdle(idle_ms, this.#shutdownOptions);
+        : duplicate.hangUpIfIdle(idleMs, this.#shutdownOptions);
       if (result === "already-gone") setOutcome(connection, result, ENDED);
       else if ("busy" in result) return result;
       // The application reads end-of-file now, but the connection stays in FIN-WAIT-2.

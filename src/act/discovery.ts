@@ -13,22 +13,22 @@ import { MAX_OWNER_ATTEMPTS, type Resolver } from "../resolve/resolver.ts";
 import { type Finder, MAX_ROUNDS } from "../resolve/finder.ts";
 import { Session } from "../resolve/session.ts";
 
-/** Default of `repeat.every_ms`: milliseconds from one round to the next. */
+/** Default of `repeat.everyMs`: milliseconds from one round to the next. */
 export const DEFAULT_EVERY_MS = 500;
 
 /** Options that say which connections to cut, and for how long to look for them. */
 export interface DiscoveryOptions {
-  readonly dry_run?: boolean;
+  readonly dryRun?: boolean;
   readonly destroy?: boolean;
-  readonly fin_only?: boolean;
+  readonly finOnly?: boolean;
   /** Takes the operator's own session too. */
-  readonly include_session?: boolean;
+  readonly includeSession?: boolean;
   /** Refuses a run when more connections match at first. Of those that appear later, so many are taken in all. */
   readonly max?: number;
   /** Asks for consent, once and before anything is touched. */
   readonly confirm?: (connections: readonly Connection[]) => boolean | Promise<boolean>;
-  /** Takes connections that appear within `for_ms`, with a round every `every_ms`. */
-  readonly repeat?: { readonly for_ms: number; readonly every_ms?: number };
+  /** Takes connections that appear within `forMs`, with a round every `everyMs`. */
+  readonly repeat?: { readonly forMs: number; readonly everyMs?: number };
 }
 
 /** The stages that a round goes through, and those that it hands connections to. */
@@ -83,9 +83,9 @@ export class Discovery {
   /** The time of the next round, on the clock of performance.now(); Infinity when there is none. */
   get due(): number {
     if (this.#rounds === 0) return this.#start;
-    if (this.#options.dry_run || this.refused !== null) return Infinity;
+    if (this.#options.dryRun || this.refused !== null) return Infinity;
     if (this.#remainingParts !== null) return this.#stages.cutQueue.size > 0 ? Infinity : this.#roundStart;
-    if (this.#isRepeating) return this.#roundStart + (this.#options.repeat?.every_ms ?? DEFAULT_EVERY_MS);
+    if (this.#isRepeating) return this.#roundStart + (this.#options.repeat?.everyMs ?? DEFAULT_EVERY_MS);
     const { cutQueue } = this.#stages;
     if (cutQueue.size > 0) return Infinity;
     const again = this.#retryOwners.size > 0 || cutQueue.ownersLost.length > 0 || (this.#foundNew && this.#acceptsNew);
@@ -96,13 +96,13 @@ export class Discovery {
   get #isRepeating(): boolean {
     const { repeat } = this.#options;
     if (repeat === undefined || this.maxReached) return false;
-    return this.#roundStart + (repeat.every_ms ?? DEFAULT_EVERY_MS) <= this.#start + repeat.for_ms;
+    return this.#roundStart + (repeat.everyMs ?? DEFAULT_EVERY_MS) <= this.#start + repeat.forMs;
   }
 
   get #acceptsNew(): boolean {
     if (this.maxReached) return false;
     if (this.#options.repeat) {
-      return this.#rounds === 0 || performance.now() <= this.#start + this.#options.repeat.for_ms;
+      return this.#rounds === 0 || performance.now() <= this.#start + this.#options.repeat.forMs;
     }
     return this.#rounds < (this.#onlyFirstRound ? 1 : MAX_ROUNDS);
   }
@@ -129,13 +129,13 @@ export class Discovery {
     }
     const found = this.#current = timer.time("select", () => this.#select());
     if (this.refused !== null || found.length === 0) return;
-    const { dry_run, include_session } = this.#options;
-    const session = include_session ? null : new Session(() => selector.listening());
-    const options = { exhaustive: dry_run, first: session?.carriers, known: finder.owners };
+    const { dryRun, includeSession } = this.#options;
+    const session = includeSession ? null : new Session(() => selector.listening());
+    const options = { exhaustive: dryRun, first: session?.carriers, known: finder.owners };
     timer.time("resolve", () => resolver.resolve(found, options));
     const wanted = found.filter((connection) => !this.#isExcluded(connection, session));
     if (!await this.#isConfirmed(wanted)) return;
-    if (!dry_run) recordFound(found);
+    if (!dryRun) recordFound(found);
     cutQueue.add(unresponsiveUsersLast(wanted.filter((connection) => this.#isReadyToCut(connection))));
     this.#current = [];
     for (const connection of found) if (connection.outcome !== null) escalation.add(connection);
@@ -166,8 +166,8 @@ export class Discovery {
    * all.
    */
   get #canCutEarly(): boolean {
-    const { dry_run, max, confirm, repeat } = this.#options;
-    const isPlain = !dry_run && !this.#onlyFirstRound && max === undefined && confirm === undefined &&
+    const { dryRun, max, confirm, repeat } = this.#options;
+    const isPlain = !dryRun && !this.#onlyFirstRound && max === undefined && confirm === undefined &&
       repeat === undefined;
     return isPlain && this.#stages.finder.selector.isInParts;
   }
@@ -234,8 +234,8 @@ export class Discovery {
   }
 
   async #isConfirmed(found: readonly Connection[]): Promise<boolean> {
-    const { confirm, dry_run } = this.#options;
-    if (confirm === undefined || dry_run || this.#confirmed || found.length === 0) return true;
+    const { confirm, dryRun } = this.#options;
+    if (confirm === undefined || dryRun || this.#confirmed || found.length === 0) return true;
     // An earlier process asked already about the connections that are taken now.
     if (this.#foundBefore !== null) return true;
     this.#confirmed = await confirm(found);
@@ -252,9 +252,9 @@ export class Discovery {
    * Returns `true` when the connection can be queued. Otherwise its owners are looked up again, or it has an outcome.
    */
   #isReadyToCut(connection: Connection): boolean {
-    const { dry_run, destroy } = this.#options;
+    const { dryRun, destroy } = this.#options;
     const hasOwner = connection.owners.length > 0;
-    if (dry_run) {
+    if (dryRun) {
       if (destroy) setOutcome(connection, "would-destroy");
       else if (hasOwner) setOutcome(connection, "would-hang-up");
       else explainNoOwner(connection, this.#stages.resolver.unreadable);
@@ -264,14 +264,14 @@ export class Discovery {
 
   /** Returns `true` when the connection is protected, or needs nothing. It then has an outcome. */
   #isExcluded(connection: Connection, session: Session | null): boolean {
-    const { destroy, fin_only } = this.#options;
+    const { destroy, finOnly } = this.#options;
     const protectedAs = session?.explainProtection(connection) ?? null;
     if (protectedAs !== null) {
       setOutcome(connection, "skipped", `${protectedAs}; --include-session takes it too`);
-    } else if (connection.subflow_of !== undefined) {
-      const reason = `a subflow of the MPTCP connection to ${connection.subflow_of}, which was not selected`;
+    } else if (connection.subflowOf !== undefined) {
+      const reason = `a subflow of the MPTCP connection to ${connection.subflowOf}, which was not selected`;
       setOutcome(connection, "skipped", reason);
-    } else if (!destroy && isHungUp(connection, fin_only ?? false)) {
+    } else if (!destroy && isHungUp(connection, finOnly ?? false)) {
       setOutcome(connection, "already-gone", explainHungUpBefore(connection));
     }
     return connection.outcome !== null;
@@ -298,8 +298,8 @@ function unresponsiveUsersLast(connections: readonly Connection[]): readonly Con
   return [...others, ...theirs];
 }
 
-/** Tells whether this end has sent its FIN already. Without `fin_only` it must also have stopped reading. */
-function isHungUp({ state, inode, shutdown }: Connection, fin_only: boolean): boolean {
+/** Tells whether this end has sent its FIN already. Without `finOnly` it must also have stopped reading. */
+function isHungUp({ state, inode, shutdown }: Connection, finOnly: boolean): boolean {
   if ((stateMask(state) & CLOSING) === 0) return false;
-  return inode === 0 || shutdown === 3 || (fin_only && (shutdown & 2) !== 0);
+  return inode === 0 || shutdown === 3 || (finOnly && (shutdown & 2) !== 0);
 }

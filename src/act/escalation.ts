@@ -10,9 +10,9 @@ import { sleep } from "../../ffi/sleep.ts";
 /** Options for connections that do not go. */
 export interface EscalationOptions {
   /** Milliseconds after which a connection that was hung up on, or has no owner, is aborted. */
-  readonly destroy_after_ms?: number;
+  readonly destroyAfterMs?: number;
   /** Milliseconds to wait in the end until all connections are gone. */
-  readonly wait_ms?: number;
+  readonly waitMs?: number;
   readonly signal?: AbortSignal;
 }
 
@@ -40,7 +40,7 @@ export class Escalation {
   readonly #options: EscalationOptions;
   /** The connections to abort unless they go, ordered by their deadlines. */
   readonly #pending = new Map<Connection, Pending>();
-  #poll_ms = POLL_MS.first;
+  #pollMs = POLL_MS.first;
   #nextLook = 0;
 
   constructor({ disconnector, selector, resolver }: EscalationStages, options: EscalationOptions) {
@@ -52,14 +52,14 @@ export class Escalation {
 
   /** Adds a connection that was acted on just now, whether that succeeded or not. */
   add(connection: Connection): void {
-    const { destroy_after_ms } = this.#options;
-    if (destroy_after_ms === undefined || connection.outcome === "skipped") return;
+    const { destroyAfterMs } = this.#options;
+    if (destroyAfterMs === undefined || connection.outcome === "skipped") return;
     const now = performance.now();
     if (this.#pending.size === 0) {
-      this.#poll_ms = POLL_MS.first;
-      this.#nextLook = now + this.#poll_ms;
+      this.#pollMs = POLL_MS.first;
+      this.#nextLook = now + this.#pollMs;
     }
-    this.#pending.set(connection, { deadline: now + destroy_after_ms, missed: 0 });
+    this.#pending.set(connection, { deadline: now + destroyAfterMs, missed: 0 });
   }
 
   /** The time of the next work, on the clock of performance.now(); Infinity when no connection is pending. */
@@ -87,8 +87,8 @@ export class Escalation {
       this.#pending.delete(connection);
     }
     this.#destroy(overdue);
-    this.#nextLook = now + this.#poll_ms;
-    this.#poll_ms = Math.min(2 * this.#poll_ms, POLL_MS.max);
+    this.#nextLook = now + this.#pollMs;
+    this.#pollMs = Math.min(2 * this.#pollMs, POLL_MS.max);
   }
 
   /**
@@ -105,20 +105,20 @@ export class Escalation {
   }
 
   /**
-   * Waits up to `wait_ms` until the connections are gone, and gives those that are not the outcome `lingering`.
+   * Waits up to `waitMs` until the connections are gone, and gives those that are not the outcome `lingering`.
    *
-   * @returns The number of connections that are gone, skipped ones not counted; null without `wait_ms`.
+   * @returns The number of connections that are gone, skipped ones not counted; null without `waitMs`.
    */
   async waitAndReportLingering(connections: ConnectionTable): Promise<number | null> {
-    const { wait_ms } = this.#options;
-    if (wait_ms === undefined) return null;
+    const { waitMs } = this.#options;
+    if (waitMs === undefined) return null;
     const skipped = [...connections.values()].filter(({ outcome }) => outcome === "skipped").length;
     const touched = connections.total - skipped - (connections.evicted.get("skipped") ?? 0);
-    const remaining = await this.#waitUntilGone(connections, wait_ms);
+    const remaining = await this.#waitUntilGone(connections, waitMs);
     for (const connection of remaining) {
       const { outcome, state } = connection;
       if (outcome === "hung-up" || outcome === "already-gone" || outcome === "destroyed") {
-        const reason = `still there after ${wait_ms / 1000} s, in ${state}`;
+        const reason = `still there after ${waitMs / 1000} s, in ${state}`;
         setOutcome(connection, "lingering", reason + adviceFor(connection));
       }
     }
@@ -128,15 +128,15 @@ export class Escalation {
   /** Waits for `ms` milliseconds at most. Returns the connections that are still there. */
   async #waitUntilGone(connections: ReadonlyMap<string, Connection>, ms: number): Promise<Set<Connection>> {
     const deadline = performance.now() + ms;
-    for (let poll_ms = POLL_MS.first;; poll_ms = Math.min(2 * poll_ms, POLL_MS.max)) {
+    for (let pollMs = POLL_MS.first;; pollMs = Math.min(2 * pollMs, POLL_MS.max)) {
       const remaining = this.#remaining(connections);
-      const remaining_ms = deadline - performance.now();
-      const isOver = remaining_ms <= 0 || this.#options.signal?.aborted === true;
+      const remainingMs = deadline - performance.now();
+      const isOver = remainingMs <= 0 || this.#options.signal?.aborted === true;
       if (remaining.size === 0 || isOver) {
         for (const connection of this.#remaining(connections)) remaining.add(connection);
         if (remaining.size === 0 || isOver) return remaining;
       }
-      await sleep(Math.min(poll_ms, remaining_ms), this.#options.signal);
+      await sleep(Math.min(pollMs, remainingMs), this.#options.signal);
     }
   }
 

@@ -1,7 +1,7 @@
 // Pacing of the cuts: one in each time slot, at a random moment of the slot.
 
-/** The spacing of cuts: at most `per_s` of them a second, or all of them spread evenly over `over_ms` milliseconds. */
-export type Spacing = ({ readonly per_s: number } | { readonly over_ms: number }) & {
+/** The pace of the cuts: at most `perSecond` of them a second, or all of them spread evenly over `overMs` milliseconds. */
+export type Pacing = ({ readonly perSecond: number } | { readonly overMs: number }) & {
   /**
    * The part of its slot within which a cut is made at random: 0 is the beginning of the slot, 1 anywhere in it.
    * Randomness keeps clients that wait equally long before they reconnect from doing so in step. Default 0.5.
@@ -19,27 +19,27 @@ export const DEFAULT_JITTER = 0.5;
 const SLACK_MS = 50;
 
 /** Returns the length of a slot in milliseconds, for so many cuts. */
-export function slotLength(spacing: Spacing, count: number): number {
-  return "per_s" in spacing ? 1000 / spacing.per_s : spacing.over_ms / Math.max(1, count);
+export function slotLength(pacing: Pacing, count: number): number {
+  return "perSecond" in pacing ? 1000 / pacing.perSecond : pacing.overMs / Math.max(1, count);
 }
 
 /** A schedule of cuts. Its times are in milliseconds, on the caller's clock. */
 export class PacingSchedule {
   /** Milliseconds from one slot to the next. */
-  readonly gap_ms: number;
-  readonly #jitter_ms: number;
+  readonly gapMs: number;
+  readonly #jitterMs: number;
   readonly #random: () => number;
   #slot: number;
   #due: number;
 
   /**
-   * @param count The number of cuts that share `over_ms`.
+   * @param count The number of cuts that share `overMs`.
    * @param now The beginning of the first slot.
    * @param random Returns numbers from 0 up to but not including 1.
    */
-  constructor(spacing: Spacing, count: number, now: number, random: () => number = Math.random) {
-    this.gap_ms = slotLength(spacing, count);
-    this.#jitter_ms = (spacing.jitter ?? DEFAULT_JITTER) * this.gap_ms;
+  constructor(pacing: Pacing, count: number, now: number, random: () => number = Math.random) {
+    this.gapMs = slotLength(pacing, count);
+    this.#jitterMs = (pacing.jitter ?? DEFAULT_JITTER) * this.gapMs;
     this.#random = random;
     this.#slot = now;
     this.#due = this.#randomTime();
@@ -52,11 +52,11 @@ export class PacingSchedule {
 
   /** Moves on to the next slot after a cut at `now`. */
   advance(now: number): void {
-    this.#slot += this.gap_ms + Math.max(0, now - this.#due - SLACK_MS);
+    this.#slot += this.gapMs + Math.max(0, now - this.#due - SLACK_MS);
     this.#due = this.#randomTime();
   }
 
   #randomTime(): number {
-    return this.#slot + this.#random() * this.#jitter_ms;
+    return this.#slot + this.#random() * this.#jitterMs;
   }
 }

@@ -1,10 +1,10 @@
 // The entry of the command line. A command is loaded when it is called, since loading all would take milliseconds.
 
 import { host } from "../../ffi/deno.ts";
-import { LibcUnavailable } from "../../ffi/native.ts";
+import { LibcUnavailableError } from "../../ffi/native.ts";
 import { ENGINE } from "../front/command.ts";
 import { SUPERVISE } from "../run/supervisor_config.ts";
-import { CommandError, Unsupported, UsageError } from "../model/errors.ts";
+import { CommandError, UnsupportedError, UsageError } from "../model/errors.ts";
 import { FilterError } from "../select/ss/lexer.ts";
 import { DONE, FAILED, UNABLE, USAGE } from "./flags/exit_codes.ts";
 import type { Command } from "./flags/flag.ts";
@@ -83,6 +83,6 @@ function reportError(error: Error): number {
   warnLines(error instanceof FilterError ? error.message.split("\n") : [error.message]);
   if (error instanceof CommandError) return error.status;
   if (error instanceof UsageError) return USAGE;
-  if (error instanceof Unsupported || error instanceof LibcUnavailable) return UNABLE;
+  if (error instanceof UnsupportedError || error instanceof LibcUnavailableError) return UNABLE;
   return FAILED;
 }

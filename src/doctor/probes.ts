@@ -158,7 +158,7 @@ function hangUp(): Verdict {
   return withPair(IPPROTO_TCP, ({ client }) => {
     const duplicate = duplicateOf(client);
     try {
-      return duplicate.hangUp({ linger_ms: 1000 }) === "already-gone"
+      return duplicate.hangUp({ lingerMs: 1000 }) === "already-gone"
         ? missing("the connection had ended by itself")
         : ok("works");
     } finally {

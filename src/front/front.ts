@@ -11,7 +11,7 @@
 
 import { host } from "../../ffi/deno.ts";
 import { readTextFile } from "../../ffi/files.ts";
-import { LibcUnavailable } from "../../ffi/native.ts";
+import { LibcUnavailableError } from "../../ffi/native.ts";
 import { isSyscallError } from "../../ffi/errno.ts";
 import { Descriptor, pipe } from "../../ffi/descriptor.ts";
 import { POLLIN } from "../../ffi/poll.ts";
@@ -61,7 +61,7 @@ export async function watchOver(args: readonly string[]): Promise<number | null>
     front = new Front(args, Shared.create());
     front.start();
   } catch (error) {
-    if (isSyscallError(error) || error instanceof LibcUnavailable) return null;
+    if (isSyscallError(error) || error instanceof LibcUnavailableError) return null;
     throw error;
   }
   return await front.attend();
@@ -77,7 +77,7 @@ class Front {
   #kills = 0;
   /** The last signal that was received, and the time of its receipt. */
   #signal = 0;
-  #signalled_at = Infinity;
+  #signalledAt = Infinity;
 
   constructor(args: readonly string[], memory: Descriptor) {
     this.#args = args;
@@ -156,10 +156,10 @@ class Front {
   #isStuck({ pid }: Engine, detector: StallDetector): boolean {
     const call = this.#notes!.call;
     const { state, cpu } = call === null ? { state: "", cpu: 0 } : statOf(pid);
-    const waited_ms = detector.observe({ call, state, cpu, at: performance.now() });
-    if (waited_ms < (this.#stalls === 0 ? PATIENCE_MS.first : PATIENCE_MS.then)) return false;
+    const waitedMs = detector.observe({ call, state, cpu, at: performance.now() });
+    if (waitedMs < (this.#stalls === 0 ? PATIENCE_MS.first : PATIENCE_MS.then)) return false;
     // Any other call may take its time. It counts as stuck when a signal has not ended it.
-    return mayNeverReturn(this.#notes!) || performance.now() - this.#signalled_at > PATIENCE_MS.first;
+    return mayNeverReturn(this.#notes!) || performance.now() - this.#signalledAt > PATIENCE_MS.first;
   }
 
   /** Kills a stuck engine. Returns whether it has ended, as it does when its call is killable. */
@@ -214,7 +214,7 @@ class Front {
     if (this.#engine === null) endBySignal(signal);
     for (const relay of this.#engine?.relays ?? []) relay.hurry();
     this.#signal = signal;
-    this.#signalled_at = performance.now();
+    this.#signalledAt = performance.now();
     const heard = this.#shared!.heard;
     setTimeout(() => {
       if (this.#engine === null || this.#shared!.heard !== heard) return;

@@ -23,7 +23,7 @@ const LONGEST_GAP_MS = 500;
 /** Adds up, from sample to sample, how long a process has been stuck. */
 export class StallDetector {
   #last: Sample | null = null;
-  #waited_ms = 0;
+  #waitedMs = 0;
 
   /** Takes a sample. Returns for how long the call has not returned, in milliseconds; 0 when the process is not stuck. */
   observe(sample: Sample): number {
@@ -31,7 +31,7 @@ export class StallDetector {
     this.#last = sample;
     const waits = last !== null && sample.call !== null && sample.call === last.call && sample.cpu === last.cpu &&
       ASLEEP.includes(sample.state);
-    this.#waited_ms = waits ? this.#waited_ms + Math.min(sample.at - last.at, LONGEST_GAP_MS) : 0;
-    return this.#waited_ms;
+    this.#waitedMs = waits ? this.#waitedMs + Math.min(sample.at - last.at, LONGEST_GAP_MS) : 0;
+    return this.#waitedMs;
   }
 }

@@ -14,12 +14,12 @@ interface Emitter {
   write(values: KeepaliveValues, service: string): string[];
 }
 
-const PROBES: readonly KeepaliveName[] = ["idle_s", "interval_s", "count"];
+const PROBES: readonly KeepaliveName[] = ["idleS", "intervalS", "count"];
 
 /** The sysctls of tcp(7) that stand for values, in the order of that page. */
 const SYSCTLS: readonly [KeepaliveName, string][] = [
-  ["idle_s", "net.ipv4.tcp_keepalive_time"],
-  ["interval_s", "net.ipv4.tcp_keepalive_intvl"],
+  ["idleS", "net.ipv4.tcp_keepalive_time"],
+  ["intervalS", "net.ipv4.tcp_keepalive_intvl"],
   ["count", "net.ipv4.tcp_keepalive_probes"],
   ["syncnt", "net.ipv4.tcp_syn_retries"],
 ];
@@ -76,7 +76,7 @@ function unlessSystem(value: number, text: string): string[] {
 const istio: Emitter = {
   can: PROBES,
   comment: "#",
-  write: ({ idle_s, interval_s, count }, service) => [
+  write: ({ idleS, intervalS, count }, service) => [
     "# Connections that sidecars open to this host. Istio applies one DestinationRule to a host, the most specific: where",
     "# there is one, add the connectionPool to that. A user timeout takes an EnvoyFilter.",
     "apiVersion: networking.istio.io/v1",
@@ -92,8 +92,8 @@ const istio: Emitter = {
       8,
       mapping("tcpKeepalive", [
         ...unlessSystem(count, `probes: ${count}`),
-        ...unlessSystem(idle_s, `time: ${idle_s}s`),
-        ...unlessSystem(interval_s, `interval: ${interval_s}s`),
+        ...unlessSystem(idleS, `time: ${idleS}s`),
+        ...unlessSystem(intervalS, `interval: ${intervalS}s`),
       ]),
     ),
   ],
@@ -149,21 +149,21 @@ const envoyfilter: Emitter = {
 };
 
 /** HAProxy's keepalive keywords for one side, `cli` or `srv`. */
-function haproxySide(side: "cli" | "srv", { idle_s, interval_s, count }: KeepaliveValues): string[] {
+function haproxySide(side: "cli" | "srv", { idleS, intervalS, count }: KeepaliveValues): string[] {
   return [
     `option ${side}tcpka`,
-    ...unlessSystem(idle_s, `${side}tcpka-idle ${idle_s}s`),
-    ...unlessSystem(interval_s, `${side}tcpka-intvl ${interval_s}s`),
+    ...unlessSystem(idleS, `${side}tcpka-idle ${idleS}s`),
+    ...unlessSystem(intervalS, `${side}tcpka-intvl ${intervalS}s`),
     ...unlessSystem(count, `${side}tcpka-cnt ${count}`),
   ];
 }
 
 const haproxy: Emitter = {
-  can: [...PROBES, "user_timeout_ms", "maxseg"],
+  can: [...PROBES, "userTimeoutMs", "maxseg"],
   comment: "#",
   write(values) {
-    const { user_timeout_ms, maxseg } = values;
-    const timeout = unlessSystem(user_timeout_ms, `tcp-ut ${user_timeout_ms}ms`);
+    const { userTimeoutMs, maxseg } = values;
+    const timeout = unlessSystem(userTimeoutMs, `tcp-ut ${userTimeoutMs}ms`);
     const bind = [...timeout, ...unlessSystem(maxseg, `mss ${maxseg}`)];
     return [
       "# For the defaults section that is there: a second one would not add to it, but take its place. Or the cli lines",
@@ -185,8 +185,8 @@ function nginxSeconds(value: number): string {
 const nginx: Emitter = {
   can: PROBES,
   comment: "#",
-  write({ idle_s, interval_s, count }) {
-    const values = [nginxSeconds(idle_s), nginxSeconds(interval_s), count || ""].join(":");
+  write({ idleS, intervalS, count }) {
+    const values = [nginxSeconds(idleS), nginxSeconds(intervalS), count || ""].join(":");
     return [
       "# so_keepalive goes into the listen directive that is there, of one server block for each address and port: nginx",
       "# refuses a second one.",
@@ -203,19 +203,19 @@ function goSeconds(value: number): string {
   return value === 0 ? "-1" : `${value} * time.Second`;
 }
 
-function goConfig({ idle_s, interval_s, count }: KeepaliveValues): string[] {
+function goConfig({ idleS, intervalS, count }: KeepaliveValues): string[] {
   return [
     "// Config needs Go 1.23.",
     "var Config = net.KeepAliveConfig{",
     "\tEnable:   true,",
-    `\tIdle:     ${goSeconds(idle_s)},`,
-    `\tInterval: ${goSeconds(interval_s)},`,
+    `\tIdle:     ${goSeconds(idleS)},`,
+    `\tInterval: ${goSeconds(intervalS)},`,
     `\tCount:    ${count || -1},`,
     "}",
   ];
 }
 
-function goUserTimeout(user_timeout_ms: number): string[] {
+function goUserTimeout(userTimeoutMs: number): string[] {
   return [
     "",
     "// userTimeout sets TCP_USER_TIMEOUT, in milliseconds. MPTCP, with which Go listens since 1.24, does not have it: for",
@@ -226,7 +226,7 @@ function goUserTimeout(user_timeout_ms: number): string[] {
     "\t}",
     "\tvar refused error",
     "\terr := conn.Control(func(fd uintptr) {",
-    `\t\trefused = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, ${TCP_USER_TIMEOUT}, ${user_timeout_ms})`,
+    `\t\trefused = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, ${TCP_USER_TIMEOUT}, ${userTimeoutMs})`,
     "\t})",
     "\tif err != nil {",
     "\t\treturn err",
@@ -240,18 +240,18 @@ function goUserTimeout(user_timeout_ms: number): string[] {
 }
 
 const go: Emitter = {
-  can: [...PROBES, "user_timeout_ms"],
+  can: [...PROBES, "userTimeoutMs"],
   comment: "//",
   write(values) {
-    const { idle_s, interval_s, user_timeout_ms } = values;
-    const times = idle_s !== 0 || interval_s !== 0;
-    const control = user_timeout_ms === 0 ? "" : ", Control: userTimeout";
+    const { idleS, intervalS, userTimeoutMs } = values;
+    const times = idleS !== 0 || intervalS !== 0;
+    const control = userTimeoutMs === 0 ? "" : ", Control: userTimeout";
     return [
       "package keepalive",
       "",
       "import (",
       '\t"net"',
-      ...unlessSystem(user_timeout_ms, '\t"syscall"'),
+      ...unlessSystem(userTimeoutMs, '\t"syscall"'),
       ...(times ? ['\t"time"'] : []),
       ")",
       "",
@@ -262,7 +262,7 @@ const go: Emitter = {
       `\tDialer       = net.Dialer{KeepAliveConfig: Config${control}}`,
       `\tListenConfig = net.ListenConfig{KeepAliveConfig: Config${control}}`,
       ")",
-      ...(user_timeout_ms === 0 ? [] : goUserTimeout(user_timeout_ms)),
+      ...(userTimeoutMs === 0 ? [] : goUserTimeout(userTimeoutMs)),
     ];
   },
 };
@@ -311,7 +311,11 @@ function inWords(values: KeepaliveValues, names: readonly KeepaliveName[]): stri
  * @param service The destination in Istio's DestinationRule.
  * @throws {UsageError} When the format can express none of what is set.
  */
-export function emit(format: EmitFormat, values: KeepaliveValues, service = "*.svc.cluster.local"): string {
+export function emitKeepaliveConfig(
+  format: EmitFormat,
+  values: KeepaliveValues,
+  service = "*.svc.cluster.local",
+): string {
   const { can, comment, write } = EMITTERS[format];
   const cannot = inWords(values, KEEPALIVE_NAMES.filter((name) => !can.includes(name)));
   const lines = write(values, service);

@@ -51,15 +51,15 @@ export const KEEPALIVE_SWITCH: SocketOption = { option: "SO_KEEPALIVE", level: S
  * effect of its own: a process that is killed between two calls leaves no connection with that alone.
  */
 const OPTIONS: readonly { value: KeepaliveName; option: SocketOption; phases: readonly SocketPhase[] }[] = [
-  { value: "interval_s", option: tcp("TCP_KEEPINTVL", TCP_KEEPINTVL), phases: ANYWHERE },
+  { value: "intervalS", option: tcp("TCP_KEEPINTVL", TCP_KEEPINTVL), phases: ANYWHERE },
   { value: "count", option: tcp("TCP_KEEPCNT", TCP_KEEPCNT), phases: ANYWHERE },
-  { value: "idle_s", option: tcp("TCP_KEEPIDLE", TCP_KEEPIDLE), phases: ANYWHERE },
-  { value: "user_timeout_ms", option: tcp("TCP_USER_TIMEOUT", TCP_USER_TIMEOUT), phases: ANYWHERE },
-  { value: "window_clamp", option: tcp("TCP_WINDOW_CLAMP", TCP_WINDOW_CLAMP), phases: ANYWHERE },
+  { value: "idleS", option: tcp("TCP_KEEPIDLE", TCP_KEEPIDLE), phases: ANYWHERE },
+  { value: "userTimeoutMs", option: tcp("TCP_USER_TIMEOUT", TCP_USER_TIMEOUT), phases: ANYWHERE },
+  { value: "windowClamp", option: tcp("TCP_WINDOW_CLAMP", TCP_WINDOW_CLAMP), phases: ANYWHERE },
   // The largest segment is agreed on with the SYN, and later values change nothing.
   { value: "maxseg", option: tcp("TCP_MAXSEG", TCP_MAXSEG), phases: ["new", "connect", "listen"] },
   { value: "syncnt", option: tcp("TCP_SYNCNT", TCP_SYNCNT), phases: ["new", "connect"] },
-  { value: "defer_accept_s", option: tcp("TCP_DEFER_ACCEPT", TCP_DEFER_ACCEPT), phases: ["new", "listen"] },
+  { value: "deferAcceptS", option: tcp("TCP_DEFER_ACCEPT", TCP_DEFER_ACCEPT), phases: ["new", "listen"] },
 ];
 
 /** Returns the option that sets a value. */
@@ -72,7 +72,7 @@ export function steps(values: KeepaliveValues, phase: SocketPhase): Step[] {
   const all: Step[] = [];
   for (const { value, option, phases } of OPTIONS) {
     if (values[value] !== 0 && phases.includes(phase)) all.push({ ...option, value: values[value] });
-    if (value === "idle_s") all.push({ ...KEEPALIVE_SWITCH, value: 1 });
+    if (value === "idleS") all.push({ ...KEEPALIVE_SWITCH, value: 1 });
   }
   return all;
 }

@@ -7,21 +7,21 @@ import { formatDuration, parseDuration } from "../model/duration.ts";
 /** Values to set. 0 leaves the one that the system, or the program, has chosen. */
 export interface KeepaliveValues {
   /** TCP_KEEPIDLE: seconds without a sign of the peer before the first probe. */
-  idle_s: number;
+  idleS: number;
   /** TCP_KEEPINTVL: seconds from one unanswered probe to the next. */
-  interval_s: number;
+  intervalS: number;
   /** TCP_KEEPCNT: unanswered probes after which the connection is dropped. */
   count: number;
   /** TCP_USER_TIMEOUT: milliseconds that data, or a probe, may stay unacknowledged. */
-  user_timeout_ms: number;
+  userTimeoutMs: number;
   /** TCP_SYNCNT: how often a SYN is sent again before connect(2) fails. */
   syncnt: number;
   /** TCP_MAXSEG: bytes in a segment, at most. */
   maxseg: number;
   /** TCP_WINDOW_CLAMP: bytes in the advertised window, at most. The kernel raises a small one to its own minimum. */
-  window_clamp: number;
+  windowClamp: number;
   /** TCP_DEFER_ACCEPT: seconds that a listener waits for data. The kernel rounds up to 1, 3, 7, 15, … s. */
-  defer_accept_s: number;
+  deferAcceptS: number;
 }
 
 export type { Keepalive } from "../model/connection.ts";
@@ -51,8 +51,8 @@ const INT_MAX = 2147483647;
  * says 255), TCP_MIN_MSS and MAX_TCP_WINDOW of include/net/tcp.h; the rest takes any positive int.
  */
 export const KEEPALIVE_FIELDS: Readonly<Record<KeepaliveName, KeepaliveField>> = {
-  idle_s: { label: "idle", variable: "TCP_KEEPIDLE", unit: "seconds", minimum: 1, maximum: 32767, initial: 15 },
-  interval_s: {
+  idleS: { label: "idle", variable: "TCP_KEEPIDLE", unit: "seconds", minimum: 1, maximum: 32767, initial: 15 },
+  intervalS: {
     label: "interval",
     variable: "TCP_KEEPINTVL",
     unit: "seconds",
@@ -61,7 +61,7 @@ export const KEEPALIVE_FIELDS: Readonly<Record<KeepaliveName, KeepaliveField>> =
     initial: 15,
   },
   count: { label: "count", variable: "TCP_KEEPCNT", unit: "probes", minimum: 1, maximum: 127, initial: 9 },
-  user_timeout_ms: {
+  userTimeoutMs: {
     label: "user-timeout",
     variable: "TCP_USER_TIMEOUT",
     unit: "milliseconds",
@@ -71,7 +71,7 @@ export const KEEPALIVE_FIELDS: Readonly<Record<KeepaliveName, KeepaliveField>> =
   },
   syncnt: { label: "syncnt", variable: "TCP_SYNCNT", unit: "SYNs", minimum: 1, maximum: 127, initial: 0 },
   maxseg: { label: "maxseg", variable: "TCP_MAXSEG", unit: "bytes", minimum: 88, maximum: 32767, initial: 0 },
-  window_clamp: {
+  windowClamp: {
     label: "window-clamp",
     variable: "TCP_WINDOW_CLAMP",
     unit: "bytes",
@@ -79,7 +79,7 @@ export const KEEPALIVE_FIELDS: Readonly<Record<KeepaliveName, KeepaliveField>> =
     maximum: INT_MAX,
     initial: 0,
   },
-  defer_accept_s: {
+  deferAcceptS: {
     label: "defer-accept",
     variable: "TCP_DEFER_ACCEPT",
     unit: "seconds",
@@ -94,19 +94,19 @@ export const KEEPALIVE_NAMES = Object.keys(KEEPALIVE_FIELDS) as readonly Keepali
 
 /** Values as a caller gives them. Missing values take their defaults. */
 export type GivenValues =
-  & Partial<Readonly<Omit<KeepaliveValues, "user_timeout_ms">>>
-  & { readonly user_timeout_ms?: number | "auto" };
+  & Partial<Readonly<Omit<KeepaliveValues, "userTimeoutMs">>>
+  & { readonly userTimeoutMs?: number | "auto" };
 
 /** Values that set nothing: each stays the system's. */
 export const SYSTEM_VALUES: Readonly<KeepaliveValues> = {
-  idle_s: 0,
-  interval_s: 0,
+  idleS: 0,
+  intervalS: 0,
   count: 0,
-  user_timeout_ms: 0,
+  userTimeoutMs: 0,
   syncnt: 0,
   maxseg: 0,
-  window_clamp: 0,
-  defer_accept_s: 0,
+  windowClamp: 0,
+  deferAcceptS: 0,
 };
 
 /**
@@ -117,7 +117,7 @@ export const SYSTEM_VALUES: Readonly<KeepaliveValues> = {
  */
 export function parseValue(name: KeepaliveName, text: string): number | "auto" {
   const { label, unit } = KEEPALIVE_FIELDS[name];
-  if (name === "user_timeout_ms") {
+  if (name === "userTimeoutMs") {
     if (text === "auto") return text;
     const milliseconds = parseDuration(text, { label, bare: ["ms", "s"], instead: "auto or 0" });
     return inRange(name, milliseconds, `${label} ${text}`);
@@ -157,7 +157,7 @@ function atoi(text: string): number {
 function readVariable(name: KeepaliveName, text: string, warnings: string[]): number | "auto" {
   const { variable } = KEEPALIVE_FIELDS[name];
   const number = atoi(text);
-  if (name === "user_timeout_ms" && number < 0) return "auto";
+  if (name === "userTimeoutMs" && number < 0) return "auto";
   const value = Math.max(number, 0);
   if (text !== String(value)) {
     const meaning = value === 0 ? "0, which leaves the system's value" : String(value);
@@ -181,13 +181,13 @@ export interface ResolvedValues {
  * timeout `auto` is derived from the other three values, as libkeepalive does. An environment variable is ignored when its
  * value is given.
  *
- * @param system_idle_s `net.ipv4.tcp_keepalive_time`, for the warning when idle is left to the system.
+ * @param systemIdleS `net.ipv4.tcp_keepalive_time`, for the warning when idle is left to the system.
  * @throws {UsageError} When a value is not in the kernel's range; the message states the range.
  */
 export function resolveValues(
   given: GivenValues = {},
   environment: Environment = {},
-  system_idle_s = 7200,
+  systemIdleS = 7200,
 ): ResolvedValues {
   const warnings: string[] = [];
   const values = { ...SYSTEM_VALUES };
@@ -197,8 +197,8 @@ export function resolveValues(
     if (value === "auto") derive = true;
     else values[name] = inRange(name, value, `${KEEPALIVE_FIELDS[name].label} ${value}`);
   }
-  if (derive) values.user_timeout_ms = deriveUserTimeout(values);
-  const warning = warnOfShortTimeout(values, system_idle_s);
+  if (derive) values.userTimeoutMs = deriveUserTimeout(values);
+  const warning = warnOfShortTimeout(values, systemIdleS);
   if (warning !== null) warnings.push(warning);
   return { values, debug: environment.LIBKEEPALIVE_DEBUG !== undefined, warnings };
 }
@@ -209,19 +209,19 @@ function fromEnvironment(name: KeepaliveName, environment: Environment, warnings
 }
 
 /** The user timeout, in milliseconds, at which the count of probes is reached too: neither cuts the other short. */
-export function deriveUserTimeout({ idle_s, interval_s, count }: KeepaliveValues): number {
-  const derived_ms = (idle_s + interval_s * count) * 1000;
-  if (derived_ms <= INT_MAX) return derived_ms;
+export function deriveUserTimeout({ idleS, intervalS, count }: KeepaliveValues): number {
+  const derivedMs = (idleS + intervalS * count) * 1000;
+  if (derivedMs <= INT_MAX) return derivedMs;
   throw new UsageError(
-    `user-timeout auto would be ${derived_ms} milliseconds: it takes at most ${INT_MAX}, so give one, or 0 for none`,
+    `user-timeout auto would be ${derivedMs} milliseconds: it takes at most ${INT_MAX}, so give one, or 0 for none`,
   );
 }
 
 /** What it means that data may stay unacknowledged for less long than a connection may be idle; null if it may not. */
-function warnOfShortTimeout({ idle_s, user_timeout_ms }: KeepaliveValues, system_idle_s: number): string | null {
-  const idle_ms = (idle_s || system_idle_s) * 1000;
-  if (user_timeout_ms === 0 || user_timeout_ms >= idle_ms) return null;
-  return `user-timeout ${formatDuration(user_timeout_ms)} is shorter than idle ${formatDuration(idle_ms)}: ` +
+function warnOfShortTimeout({ idleS, userTimeoutMs }: KeepaliveValues, systemIdleS: number): string | null {
+  const idleMs = (idleS || systemIdleS) * 1000;
+  if (userTimeoutMs === 0 || userTimeoutMs >= idleMs) return null;
+  return `user-timeout ${formatDuration(userTimeoutMs)} is shorter than idle ${formatDuration(idleMs)}: ` +
     `the count is ignored, an idle connection is dropped after one unanswered probe, ` +
-    `and one with data in flight after ${formatDuration(user_timeout_ms)}`;
+    `and one with data in flight after ${formatDuration(userTimeoutMs)}`;
 }

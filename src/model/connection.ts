@@ -27,14 +27,14 @@ export interface Timer {
   /** `on` sends data again, `timewait` ends TIME-WAIT or an orphan, `persist` probes a window that is shut. */
   name: "on" | "keepalive" | "timewait" | "persist" | "delack" | "unknown";
   /** Milliseconds until it fires. */
-  expires_ms: number;
+  expiresMs: number;
   /** The number of times that it has fired in a row. */
   retransmits: number;
 }
 
 /** The history of a connection; for MPTCP only the times of the last data. */
 export type Info =
-  & Pick<TcpInfo, "last_data_sent_ms" | "last_data_recv_ms" | "last_ack_recv_ms">
+  & Pick<TcpInfo, "lastDataSentMs" | "lastDataRecvMs" | "lastAckRecvMs">
   & Partial<TcpInfo>;
 
 /** The keepalive of a socket, with the values that come from the system. */
@@ -42,13 +42,13 @@ export interface Keepalive {
   /** SO_KEEPALIVE. */
   enabled: boolean;
   /** TCP_KEEPIDLE: seconds without a sign of the peer before the first probe. */
-  idle_s: number;
+  idleS: number;
   /** TCP_KEEPINTVL: seconds from one unanswered probe to the next. */
-  interval_s: number;
+  intervalS: number;
   /** TCP_KEEPCNT: unanswered probes after which the connection is dropped. */
   count: number;
   /** TCP_USER_TIMEOUT in milliseconds; 0 for none, null where the kernel does not say (MPTCP). */
-  user_timeout_ms: number | null;
+  userTimeoutMs: number | null;
 }
 
 /** The settings of a socket: its keepalive, and those of the other options that were asked for. */
@@ -58,9 +58,9 @@ export interface KeepaliveSettings extends Keepalive {
   /** TCP_MAXSEG in bytes. */
   maxseg?: number | null;
   /** TCP_WINDOW_CLAMP in bytes. */
-  window_clamp?: number | null;
+  windowClamp?: number | null;
   /** TCP_DEFER_ACCEPT in seconds. */
-  defer_accept_s?: number | null;
+  deferAcceptS?: number | null;
 }
 
 /** A socket option that the kernel did not take. */
@@ -76,9 +76,9 @@ export interface RefusedOption {
 /** The time after which a dead peer is noticed, in milliseconds; null is never. */
 export interface Noticed {
   /** On a connection over which nothing is being sent. */
-  idle_ms: number | null;
+  idleMs: number | null;
   /** On one with data that the peer has not acknowledged. */
-  in_flight_ms: number;
+  inFlightMs: number;
 }
 
 /** The outcome for a connection. */
@@ -123,7 +123,7 @@ export interface Connection {
   /** The directions that have been shut down: 1 receiving, 2 sending, 3 both (INET_DIAG_SHUTDOWN). */
   shutdown: number;
   /** The peer of the MPTCP connection that the socket is a subflow of. */
-  subflow_of?: string;
+  subflowOf?: string;
   /** Index of the interface that the socket is bound to, 0 for none. */
   interface: number;
   /** Bytes received and not yet read by the application. */
@@ -139,19 +139,19 @@ export interface Connection {
   /** Inode number of the network namespace. */
   netns: number;
   /** The name of the namespace, or of a process in it; only when the selection has several namespaces. */
-  netns_name?: string;
+  netnsName?: string;
   /** The holders; empty when there are none, or none that this user may see. */
   owners: Owner[];
   /** The number of further descriptors that refer to it, when `owners` would be too long. */
-  owners_left_out?: number;
+  ownersLeftOut?: number;
   /** null when no timer runs. */
   timer: Timer | null;
   /** Only when it was asked for; null where the kernel says nothing. */
-  tcp_info?: Info | null;
+  tcpInfo?: Info | null;
   /** Only when it was asked for; null where it could not be read. */
   keepalive?: Keepalive | null;
   /** The times after which that keepalive notices a dead peer. */
-  dead_peer_noticed?: Noticed | null;
+  deadPeerNoticed?: Noticed | null;
   /** The keepalive before, only when keepalive was to be set; null where it could not be read. */
   before?: KeepaliveSettings | null;
   /** The keepalive now; in a dry run, as planned. */
@@ -196,26 +196,26 @@ export interface TcpInfo {
   /** By how many powers of two the retransmission timeout, or the wait between window probes, has grown. */
   readonly backoff: number;
   /** The retransmission timeout, backed off, in microseconds. */
-  readonly rto_us: number;
+  readonly rtoUs: number;
   /** Segments sent and not acknowledged; of a listener, connections waiting for accept(2). */
   readonly unacked: number;
   /**
    * Milliseconds since data was last sent: since the connection was established when none was, and since the last
    * retransmission when one was. Before it is established the number means nothing.
    */
-  readonly last_data_sent_ms: number;
+  readonly lastDataSentMs: number;
   /** Milliseconds since data last arrived, or since the connection was established. */
-  readonly last_data_recv_ms: number;
+  readonly lastDataRecvMs: number;
   /** Milliseconds since the last acknowledgement, which the answer to a keepalive probe is too. */
-  readonly last_ack_recv_ms: number;
+  readonly lastAckRecvMs: number;
   /** The smoothed round-trip time, in microseconds; 0 before it was measured. */
-  readonly rtt_us: number;
+  readonly rttUs: number;
   /** Segments sent again in the connection's whole life. */
-  readonly total_retrans: number;
+  readonly totalRetrans: number;
   /** Bytes that the peer has acknowledged, its SYN and FIN counted as one each. Linux ≥ 4.1. */
-  readonly bytes_acked: number | null;
+  readonly bytesAcked: number | null;
   /** Bytes received in order. Linux ≥ 4.1. */
-  readonly bytes_received: number | null;
+  readonly bytesReceived: number | null;
   /** Bytes in the send queue that have not been sent even once. Linux ≥ 4.6. */
-  readonly notsent_bytes: number | null;
+  readonly notsentBytes: number | null;
 }

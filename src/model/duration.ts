@@ -27,7 +27,7 @@ export interface TimeRules {
   readonly label: string;
   /** The units that a bare number may have. With one, a bare number counts it; with several, a bare number is refused. */
   readonly bare: readonly TimeUnit[];
-  readonly longest_ms?: number;
+  readonly longestMs?: number;
   /** The word that may stand in place of a time, for messages: `auto`. */
   readonly instead?: string;
 }
@@ -37,7 +37,7 @@ export interface TimeRules {
  *
  * @throws {UsageError}
  */
-export function parseDuration(text: string, { label, bare, longest_ms = Infinity, instead }: TimeRules): number {
+export function parseDuration(text: string, { label, bare, longestMs = Infinity, instead }: TimeRules): number {
   const [, digits, written] = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)?$/.exec(text) ?? [];
   if (digits !== undefined && written === undefined && bare.length > 1 && Number(digits) !== 0) {
     throw new UsageError(
@@ -45,9 +45,9 @@ export function parseDuration(text: string, { label, bare, longest_ms = Infinity
     );
   }
   const ms = Math.round(Number(digits) * UNITS_MS[(written ?? bare[0]) as TimeUnit]);
-  if (ms <= longest_ms) return ms;
+  if (ms <= longestMs) return ms;
   const seconds = bare.length === 1 ? "seconds as a number, or " : "";
-  const longest = longest_ms === Infinity ? "" : `, up to ${Math.floor(longest_ms / DAY)} days`;
+  const longest = longestMs === Infinity ? "" : `, up to ${Math.floor(longestMs / DAY)} days`;
   const others = instead === undefined ? "" : `, or ${instead}`;
   throw new UsageError(
     `Not a time for ${label}: "${text}": ` +

@@ -9,7 +9,7 @@ export class UsageError extends Error {
 }
 
 /** This host or user cannot do it at all, exit code 4. The message says what is missing, on one line. */
-export class Unsupported extends Error {
+export class UnsupportedError extends Error {
   /** Always `Unsupported`. */
   override readonly name = "Unsupported";
   /** Whether it may be possible a moment later. */
@@ -47,5 +47,6 @@ export function isTransientErrno(errno: string): boolean {
 
 /** Whether what has failed may succeed when it is tried again. */
 export function isTransient(error: unknown): error is Error {
-  return (isSyscallError(error) && isTransientErrno(error.code)) || (error instanceof Unsupported && error.passing);
+  return (isSyscallError(error) && isTransientErrno(error.code)) ||
+    (error instanceof UnsupportedError && error.passing);
 }

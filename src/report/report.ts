@@ -6,21 +6,21 @@ import type { Connection, Outcome } from "../model/connection.ts";
 export const INTERRUPTED = "interrupted before it was touched";
 
 /** The report of what `hangUp` did to each selected connection. */
-export interface Report {
+export interface HangUpReport {
   /** The version of this document's keys. */
   readonly schema: 1;
   /** The command that made this document. */
   readonly command: string;
   /** `true` when nothing was to be touched. */
-  readonly dry_run: boolean;
+  readonly dryRun: boolean;
   /** Number of selected connections: the sum of the counts that follow. */
   matched: number;
   /** Number of connections that were hung up on and did not linger. */
-  hung_up: number;
+  hungUp: number;
   /** Number of connections that were aborted. */
   destroyed: number;
   /** Number of connections that had ended, or were ending, by themselves. */
-  already_gone: number;
+  alreadyGone: number;
   /** Number of connections that were protected, or left alone on request. */
   skipped: number;
   /**
@@ -29,34 +29,34 @@ export interface Report {
    */
   failed: number;
   /** In a dry run: number of connections that would have been hung up on or destroyed. */
-  would_act?: number;
+  wouldAct?: number;
   /** Number of connections, skipped ones not counted, that were gone in the end; null when that was not asked for. */
   gone: number | null;
   /** The reason why a guard refused the run, so that every connection was skipped; null when none did. */
   refused: string | null;
   /** `true` when more connections appeared than `max` allows. The surplus was skipped. */
-  max_reached: boolean;
+  maxReached: boolean;
   /** `true` when a signal, or the caller, ended the run early. */
   interrupted: boolean;
   /** The error that ended the run early, after something had been done already; null when there was none. */
   error: string | null;
   /** Number of processes whose descriptors this user may not read. */
-  unreadable_processes: number;
+  unreadableProcesses: number;
   /** The processes that were left out because they are blocked in the kernel. */
   unanswered: string[];
   /**
    * The reasons why connections may have been missed: each names a namespace or process that this user may not read.
    */
-  unseen: string[];
+  incomplete: string[];
   /** Duration of the run in milliseconds. */
-  elapsed_ms: number;
+  elapsedMs: number;
   /** Duration of each phase in milliseconds. */
-  phases_ms: Phases;
+  phasesMs: Phases;
   /**
    * Number of connections that are counted above but not in `connections`: a long run keeps only the last that have
    * gone.
    */
-  left_out: number;
+  leftOut: number;
   /** The connections, each with its outcome. */
   connections: Connection[];
 }
@@ -74,18 +74,18 @@ export interface Phases {
 }
 
 /** The counts that any report may have. */
-type CommonCount = "already_gone" | "skipped" | "failed" | "would_act";
-type Count = CommonCount | "hung_up" | "destroyed" | "keepalive_set" | "unchanged";
+type CommonCount = "alreadyGone" | "skipped" | "failed" | "wouldAct";
+type Count = CommonCount | "hungUp" | "destroyed" | "keepaliveSet" | "unchanged";
 
 const COUNTS: Record<Outcome, Count> = {
-  "hung-up": "hung_up",
+  "hung-up": "hungUp",
   "destroyed": "destroyed",
-  "would-hang-up": "would_act",
-  "would-destroy": "would_act",
-  "keepalive-set": "keepalive_set",
-  "would-set-keepalive": "would_act",
+  "would-hang-up": "wouldAct",
+  "would-destroy": "wouldAct",
+  "keepalive-set": "keepaliveSet",
+  "would-set-keepalive": "wouldAct",
   "unchanged": "unchanged",
-  "already-gone": "already_gone",
+  "already-gone": "alreadyGone",
   "skipped": "skipped",
   "no-owner": "failed",
   "denied": "failed",
@@ -96,8 +96,8 @@ const COUNTS: Record<Outcome, Count> = {
 
 /** Counts of outcomes, including those that only one command has. */
 export type Counts<Own extends Count> =
-  & { matched: number; would_act?: number }
-  & Record<Exclude<CommonCount, "would_act"> | Own, number>;
+  & { matched: number; wouldAct?: number }
+  & Record<Exclude<CommonCount, "wouldAct"> | Own, number>;
 
 /**
  * Counts the outcomes of connections. Every connection has exactly one outcome, so the counts add up to `matched`.
@@ -106,7 +106,7 @@ export type Counts<Own extends Count> =
  * @param evicted Numbers of further connections, by outcome.
  */
 export function countOutcomes<Own extends Count>(
-  connections: readonly Connection[],
+  connections: readonly Pick<Connection, "outcome">[],
   own: readonly Own[],
   evicted: ReadonlyMap<Outcome, number> = new Map(),
 ): Counts<Own> {
@@ -117,7 +117,7 @@ export function countOutcomes<Own extends Count>(
     counts[count] = (counts[count] ?? 0) + more;
     matched += more;
   };
-  for (const name of [...own, "already_gone", "skipped", "failed"] as const) counts[name] = 0;
+  for (const name of [...own, "alreadyGone", "skipped", "failed"] as const) counts[name] = 0;
   for (const { outcome } of connections) add(outcome ?? "failed", 1);
   for (const [outcome, count] of evicted) add(outcome, count);
   return { matched, ...counts } as Counts<Own>;
@@ -161,7 +161,7 @@ export class PhaseTimer {
     }
   }
 
-  get elapsed_ms(): number {
+  get elapsedMs(): number {
     return Math.round(performance.now() - this.#start);
   }
 }

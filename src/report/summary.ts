@@ -16,9 +16,9 @@ export interface Totals {
   /** Number of connections without data in either direction for `IDLE_AFTER_MS`. */
   idle: number;
   /** Number of connections with SO_KEEPALIVE off. */
-  without_keepalive: number;
+  withoutKeepalive: number;
   /** Number of connections whose SO_KEEPALIVE is unknown. */
-  keepalive_unknown: number;
+  keepaliveUnknown: number;
   /** Bytes received that the applications have not read yet. */
   rqueue: number;
   /** Bytes written that the peers have not acknowledged yet. */
@@ -50,9 +50,9 @@ export interface Summary {
 }
 
 /** Returns the milliseconds since a connection last carried data in either direction; null when that is unknown. */
-export function idleOf({ state, tcp_info }: Connection): number | null {
+export function idleOf({ state, tcpInfo }: Connection): number | null {
   // The kernel counts these times from when the connection was established.
-  return tcp_info && state !== "SYN-SENT" && state !== "SYN-RECV" ? idleTime(tcp_info) : null;
+  return tcpInfo && state !== "SYN-SENT" && state !== "SYN-RECV" ? idleTime(tcpInfo) : null;
 }
 
 /**
@@ -96,7 +96,7 @@ export function summarize(
 }
 
 function noTotals(): Totals {
-  return { count: 0, states: {}, idle: 0, without_keepalive: 0, keepalive_unknown: 0, rqueue: 0, wqueue: 0 };
+  return { count: 0, states: {}, idle: 0, withoutKeepalive: 0, keepaliveUnknown: 0, rqueue: 0, wqueue: 0 };
 }
 
 function add(connection: Connection, totals: Totals): void {
@@ -104,8 +104,8 @@ function add(connection: Connection, totals: Totals): void {
   totals.count++;
   totals.states[state] = (totals.states[state] ?? 0) + 1;
   if ((idleOf(connection) ?? 0) >= IDLE_AFTER_MS) totals.idle++;
-  if (!keepalive) totals.keepalive_unknown++;
-  else if (!keepalive.enabled) totals.without_keepalive++;
+  if (!keepalive) totals.keepaliveUnknown++;
+  else if (!keepalive.enabled) totals.withoutKeepalive++;
   totals.rqueue += rqueue;
   totals.wqueue += wqueue;
 }

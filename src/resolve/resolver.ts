@@ -33,7 +33,7 @@ export class Resolver {
     for (const connection of held) {
       connection.owners = owners.get(connection.inode) ?? [];
       const more = leftOut.get(connection.inode);
-      if (more !== undefined) connection.owners_left_out = more;
+      if (more !== undefined) connection.ownersLeftOut = more;
     }
   }
 }

@@ -7,7 +7,7 @@ import { pidfdGetfd } from "../../ffi/pidfd.ts";
 import type { Descriptor, ForeignFd } from "../../ffi/descriptor.ts";
 import { Notification, NOTIFICATION_SIZE } from "../../ffi/seccomp.ts";
 import { peek, receive, send, setReceiveTimeout } from "../../ffi/unix.ts";
-import { Unsupported } from "../model/errors.ts";
+import { UnsupportedError } from "../model/errors.ts";
 import { ENDED } from "./respawn.ts";
 
 /** The time that a supervisor may take to start. */
@@ -22,12 +22,12 @@ const NOT_STARTED = "the supervisor did not start: --debug shows what it says";
  * Waits until the supervisor has started, and has made the calls for which a filter of the host's might kill it.
  *
  * @param socket This process's end of the pair.
- * @throws {Unsupported} When it does not start.
+ * @throws {UnsupportedError} When it does not start.
  */
 export function awaitStart(socket: Descriptor): void {
   setReceiveTimeout(socket, PATIENCE_S);
   const answer = receiveAnswer(socket);
-  if (answer !== STARTED) throw new Unsupported(explain(answer, "seccomp"));
+  if (answer !== STARTED) throw new UnsupportedError(explain(answer, "seccomp"));
 }
 
 /**
@@ -35,7 +35,7 @@ export function awaitStart(socket: Descriptor): void {
  * the number of `socket`, which the supervisor tries to duplicate.
  *
  * @param socket This process's end of the pair.
- * @throws {Unsupported} When the supervisor answers that it cannot work here, or does not answer.
+ * @throws {UnsupportedError} When the supervisor answers that it cannot work here, or does not answer.
  */
 export function handOver(socket: Descriptor, listener: Descriptor): void {
   const memory = memoryFor(NOTIFICATION_SIZE);
@@ -50,7 +50,7 @@ export function handOver(socket: Descriptor, listener: Descriptor): void {
   let answer = receiveAnswer(socket);
   // A supervisor that has been started anew meanwhile says so first.
   while (answer === STARTED) answer = receiveAnswer(socket);
-  if (answer !== READY) throw new Unsupported(explain(answer, "pidfd_getfd"));
+  if (answer !== READY) throw new UnsupportedError(explain(answer, "pidfd_getfd"));
 }
 
 function memoryFor(size: number): Descriptor {
@@ -58,7 +58,9 @@ function memoryFor(size: number): Descriptor {
     return createMemfd("tcphup notification", size);
   } catch (error) {
     if (!isSyscallError(error, "EFBIG")) throw error;
-    throw new Unsupported(`RLIMIT_FSIZE (LimitFSIZE= of a unit) is too low for the supervisor: it takes ${size} bytes`);
+    throw new UnsupportedError(
+      `RLIMIT_FSIZE (LimitFSIZE= of a unit) is too low for the supervisor: it takes ${size} bytes`,
+    );
   }
 }
 

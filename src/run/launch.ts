@@ -18,7 +18,7 @@ import { startRespawning, type Stderr } from "./respawn.ts";
 import { cannotExecute, findProgram, privilegesOf } from "./executable.ts";
 import { restoreProcessState } from "./process_state.ts";
 import { hasCapability, yamaForbids, yamaScope } from "../linux/proc/permissions.ts";
-import { Unsupported, UsageError } from "../model/errors.ts";
+import { UnsupportedError, UsageError } from "../model/errors.ts";
 
 export { SUPERVISE } from "./supervisor_config.ts";
 export { CommandError } from "../model/errors.ts";
@@ -56,7 +56,7 @@ export interface LaunchOptions {
  *
  * @throws {UsageError} Without a command.
  * @throws {CommandError} When the command is not found, or not executable.
- * @throws {Unsupported} When this host, or this user, cannot supervise a program. The command has not been started then.
+ * @throws {UnsupportedError} When this host, or this user, cannot supervise a program. The command has not been started then.
  */
 export function launch(options: LaunchOptions): never {
   const { command } = options;
@@ -82,7 +82,7 @@ function prepare(options: LaunchOptions): { program: string; environment: Uint8A
     for (const note of restoreProcessState(host)) if (debug) warn(note);
     return { program, environment };
   } catch (error) {
-    throw isSyscallError(error) ? new Unsupported(`the command cannot be supervised: ${error.message}`) : error;
+    throw isSyscallError(error) ? new UnsupportedError(`the command cannot be supervised: ${error.message}`) : error;
   }
 }
 
@@ -137,7 +137,7 @@ function startBeside(
     startRespawning({ supervisor, environment, handoverSocket, command, open, stderr });
   } catch (error) {
     if (!isSyscallError(error)) throw error;
-    throw new Unsupported(`/bin/sh, which looks after the supervisor, cannot be started: ${error.code}`);
+    throw new UnsupportedError(`/bin/sh, which looks after the supervisor, cannot be started: ${error.code}`);
   } finally {
     command.close();
   }

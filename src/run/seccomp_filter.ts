@@ -13,7 +13,7 @@ import {
   SYS_SOCKET,
   type SyscallAbi,
 } from "../../ffi/seccomp.ts";
-import { Unsupported } from "../model/errors.ts";
+import { UnsupportedError } from "../model/errors.ts";
 
 /** A system call at which a socket is given its options. */
 export type HookedSyscall = "connect" | "listen" | "socket";
@@ -161,14 +161,16 @@ export function install(program: Uint8Array): Installed {
 
 function explain(error: unknown): unknown {
   if (isSyscallError(error, "EBUSY")) {
-    return new Unsupported(
+    return new UnsupportedError(
       "another supervisor already has a seccomp listener here, and the kernel allows one: " +
         "this is inside another tcphup run, or a container whose runtime has one",
     );
   }
   if (isSyscallError(error, "EINVAL", "ENOSYS")) {
-    return new Unsupported("this kernel has no seccomp user notification: Linux 5.9 with CONFIG_SECCOMP_FILTER has");
+    return new UnsupportedError(
+      "this kernel has no seccomp user notification: Linux 5.9 with CONFIG_SECCOMP_FILTER has",
+    );
   }
-  if (isSyscallError(error)) return new Unsupported(`the seccomp filter cannot be installed: ${error.code}`);
+  if (isSyscallError(error)) return new UnsupportedError(`the seccomp filter cannot be installed: ${error.code}`);
   return error;
 }

@@ -20,7 +20,7 @@ export interface Criteria {
   /** The peer: an address, a prefix, a host name (each of its addresses), or `any`. */
   dst?: OneOrMore<string>;
   /** Files of peers, one a line; of the same kind as `dst`. */
-  dst_file?: OneOrMore<string>;
+  dstFile?: OneOrMore<string>;
   /** This host's end, as `dst`. */
   src?: OneOrMore<string>;
   /** The peer's port: a number, a range such as `8000-8100`, a service name; `0` or `any` for every port. */
@@ -38,15 +38,15 @@ export interface Criteria {
   /** The user that the socket belongs to, by name or number. */
   user?: OneOrMore<string | number>;
   /** No data either way for so many milliseconds. */
-  idle_for_ms?: number;
+  idleForMs?: number;
   /** Data that the peer does not acknowledge is being sent again. */
   stalled?: boolean;
   /** The peer has hung up, the application has not closed it. */
-  close_wait?: boolean;
+  closeWait?: boolean;
   /** SO_KEEPALIVE is off. It is asked of a duplicate of the owner's descriptor. */
-  no_keepalive?: boolean;
+  noKeepalive?: boolean;
   /** The local address is no longer one of this host's, in the connection's network namespace. */
-  src_gone?: boolean;
+  srcGone?: boolean;
   /** Processes that hold it, by number. */
   pid?: OneOrMore<string | number>;
   /** Patterns of the names of processes (/proc/PID/comm). */
@@ -68,7 +68,7 @@ export interface Selection extends Criteria {
   /** Each process in `pid` stands for its descendants too. */
   children?: boolean;
   /** A control group in `cgroup` that is not there holds nothing, and is no error: where a fleet is asked for its own. */
-  missing_ok?: boolean;
+  missingOk?: boolean;
   /** Connections to leave out: all for which one of these values holds. */
   not?: Criteria;
 }
@@ -127,7 +127,7 @@ export function compileSelection(
   names: SystemNames = systemNames,
   about: number = CONNECTED,
 ): CompiledSelection {
-  const { not: excluded = {}, netns, children, missing_ok: missingOk } = selection;
+  const { not: excluded = {}, netns, children, missingOk: missingOk } = selection;
   [selection, excluded].forEach(refuseNul);
   const compiler = new Compiler(selection, new NamesByNetns(names, list(netns).length > 0), about);
   const filter = compiler.compile(() => []);
@@ -189,8 +189,8 @@ class Compiler implements LocalFilter {
   }
 
   get isLocal(): boolean {
-    const { src_gone, not: excluded } = this.#selection;
-    return this.#names.local || src_gone === true || excluded?.src_gone === true;
+    const { srcGone, not: excluded } = this.#selection;
+    return this.#names.local || srcGone === true || excluded?.srcGone === true;
   }
 
   compile(localAddresses: () => readonly Prefix[]): Filter {
@@ -222,11 +222,11 @@ class Compiler implements LocalFilter {
   #kinds(criteria: Criteria, states: number, localAddresses: () => readonly Prefix[]): Kinds {
     const names = this.#names;
     const { version } = this.#selection;
-    const { dst, src, dport, sport, dst_file, filter, state, mark, user, idle_for_ms } = criteria;
+    const { dst, src, dport, sport, dstFile, filter, state, mark, user, idleForMs } = criteria;
     const kinds: Kinds = [
       [
         ...list(dst).map((text) => parseDestination(text, "dst", names, version)),
-        ...list(dst_file).map((path) => this.#file(path)),
+        ...list(dstFile).map((path) => this.#file(path)),
       ],
       list(src).map((text) => parseDestination(text, "src", names, version)),
       list(dport).map((text) => parsePort(String(text), "dst", names)),
@@ -239,10 +239,10 @@ class Compiler implements LocalFilter {
         op: "uid",
         uid: /^\d+$/.test(String(text)) ? Number(text) : names.uid(String(text)),
       })),
-      idle_for_ms === undefined ? [] : [{ op: "idle", ms: idle_for_ms }],
+      idleForMs === undefined ? [] : [{ op: "idle", ms: idleForMs }],
       criteria.stalled ? [{ op: "stalled" }] : [],
-      criteria.close_wait ? [inStates(stateMask("CLOSE-WAIT"))] : [],
-      criteria.src_gone ? [foreign(localAddresses())] : [],
+      criteria.closeWait ? [inStates(stateMask("CLOSE-WAIT"))] : [],
+      criteria.srcGone ? [foreign(localAddresses())] : [],
     ];
     return kinds.filter((choices) => choices.length > 0);
   }
@@ -298,10 +298,10 @@ function processNumber(text: string | number): number {
 }
 
 function keepaliveOf(chosen: Criteria, excluded: Criteria): boolean | undefined {
-  if (chosen.no_keepalive && excluded.no_keepalive) {
+  if (chosen.noKeepalive && excluded.noKeepalive) {
     throw new UsageError("Nothing is both with keepalive and without: give --no-keepalive once");
   }
-  return chosen.no_keepalive ? false : excluded.no_keepalive ? true : undefined;
+  return chosen.noKeepalive ? false : excluded.noKeepalive ? true : undefined;
 }
 
 /**

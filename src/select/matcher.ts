@@ -99,8 +99,8 @@ function matchCondition(condition: Condition, negated: boolean, protocol: Protoc
       return (row) => ((condition.mask >>> stateOf(row, protocol) & 1) === 1) !== negated;
     case "idle":
       return (row) => {
-        const idle_ms = idleTimeOf(row, protocol);
-        return idle_ms !== null && (idle_ms >= condition.ms) !== negated;
+        const idleMs = idleTimeOf(row, protocol);
+        return idleMs !== null && (idleMs >= condition.ms) !== negated;
       };
     case "stalled":
       return (row) => {

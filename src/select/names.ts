@@ -9,7 +9,7 @@ import { userId } from "../../ffi/passwd.ts";
 import { sockaddrAddress, sockaddrPort } from "../linux/netlink/sockaddr.ts";
 import { cgroupMounts } from "../linux/proc/mountinfo.ts";
 import type { Address } from "../model/address.ts";
-import { Unsupported, UsageError } from "../model/errors.ts";
+import { UnsupportedError, UsageError } from "../model/errors.ts";
 
 /** Resolves names. Parsers get it as an argument, so that tests need no resolver. */
 export interface Names {
@@ -28,7 +28,7 @@ export interface FilterNames extends Names {
   /**
    * Returns the range of ports that the kernel binds sockets to by itself: net.ipv4.ip_local_port_range.
    *
-   * @throws {Unsupported} Where /proc/sys does not show them.
+   * @throws {UnsupportedError} Where /proc/sys does not show them.
    */
   localPorts(): { readonly from: number; readonly to: number };
 }
@@ -111,7 +111,7 @@ export const systemNames: SystemNames = {
       return { from, to };
     } catch (error) {
       if (!isSyscallError(error)) throw error;
-      throw new Unsupported(
+      throw new UnsupportedError(
         `autobound depends on ${path}, which cannot be read here (${error.code}): name the ports instead`,
       );
     }

@@ -13,7 +13,7 @@ import { comm, descriptorLimit, listsAllProcesses } from "../linux/proc/process.
 import { type Dumper, ParallelDump, WithoutTcp } from "./parallel_dump.ts";
 import { type DumpRequest, SockDiag } from "../linux/netlink/sock_diag.ts";
 import { openSockDiag, openSockDiagNonblocking } from "../linux/netlink/socket.ts";
-import { Unsupported, UsageError } from "../model/errors.ts";
+import { UnsupportedError, UsageError } from "../model/errors.ts";
 
 /** The digits of a container's id that are shown, as docker(1) does. */
 const SHOWN_ID = 12;
@@ -73,7 +73,7 @@ export class NamespaceSet {
    *
    * @param requests The dumps that `work` will ask for. Those of several namespaces are started at once.
    * @throws {UsageError} For a namespace that does not exist, at the first call.
-   * @throws {Unsupported} When none of them may be entered.
+   * @throws {UnsupportedError} When none of them may be entered.
    */
   *forEach(
     work: (netns: number, diag: Dumper) => void,
@@ -92,7 +92,7 @@ export class NamespaceSet {
         for (const dumps of pending.values()) dumps.close();
       }
     }
-    if (entered === 0 && this.#forbidden.size > 0) throw new Unsupported(forbiddenText([...this.#forbidden]));
+    if (entered === 0 && this.#forbidden.size > 0) throw new UnsupportedError(forbiddenText([...this.#forbidden]));
   }
 
   /** Calls `work` in a namespace. Returns false when the namespace cannot be entered. */

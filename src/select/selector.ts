@@ -20,7 +20,7 @@ import { type CompiledSelection, stableConditions } from "./criteria.ts";
 import type { Dumper } from "./parallel_dump.ts";
 import { listConnections, requestsOf, sockIdOf } from "./sockets.ts";
 import type { DumpRequest, SockDiag } from "../linux/netlink/sock_diag.ts";
-import { Unsupported } from "../model/errors.ts";
+import { UnsupportedError } from "../model/errors.ts";
 
 /** Decides whether a row that matches is kept. */
 export type RowPredicate = (row: InetDiagMsg) => boolean;
@@ -61,7 +61,7 @@ export class Selector {
    *
    * @param states Restricts the states of the selection further: a mask of 1 << state.
    * @throws {UsageError} When a namespace does not exist, at the first call.
-   * @throws {Unsupported} Where the kernel has no sock_diag, no namespace may be entered, or the kernel hides from this
+   * @throws {UnsupportedError} Where the kernel has no sock_diag, no namespace may be entered, or the kernel hides from this
    * user a property that the selection names.
    */
   select(states?: number): Connection[] {
@@ -157,7 +157,9 @@ export class Selector {
       }
     } catch (error) {
       if (!isSyscallError(error, "ENOENT", "EPROTONOSUPPORT", "EAFNOSUPPORT")) throw error;
-      throw new Unsupported("This kernel cannot list TCP sockets: it needs CONFIG_INET_DIAG and CONFIG_INET_TCP_DIAG");
+      throw new UnsupportedError(
+        "This kernel cannot list TCP sockets: it needs CONFIG_INET_DIAG and CONFIG_INET_TCP_DIAG",
+      );
     }
     yield this.#named(found.flat());
   }
@@ -165,7 +167,7 @@ export class Selector {
   /** Fills in the names of the namespaces when the selection has several. */
   #named(connections: Connection[]): Connection[] {
     if (this.#namespaces.areSeveral) {
-      for (const connection of connections) connection.netns_name = this.#namespaces.nameOf(connection.netns);
+      for (const connection of connections) connection.netnsName = this.#namespaces.nameOf(connection.netns);
     }
     return connections;
   }
@@ -221,7 +223,7 @@ const ANY_MARK = compileBytecode({ op: "mark", value: 0, mask: 0 });
  * Checks that the kernel shows marks to this user. It sends a dump that has a condition on marks and matches no socket: the
  * kernel refuses that with EPERM where it leaves marks out of its rows.
  *
- * @throws {Unsupported} When marks are hidden.
+ * @throws {UnsupportedError} When marks are hidden.
  */
 function verifyMarks(diag: Dumper): void {
   try {
@@ -229,7 +231,7 @@ function verifyMarks(diag: Dumper): void {
   } catch (error) {
     if (!isSyscallError(error, "EPERM")) throw error;
     const missing = hasCapability("CAP_NET_ADMIN") ? "in the user namespace of the network namespace" : "only";
-    throw new Unsupported(`Marks of sockets are shown to CAP_NET_ADMIN ${missing}: run it as root of the host`);
+    throw new UnsupportedError(`Marks of sockets are shown to CAP_NET_ADMIN ${missing}: run it as root of the host`);
   }
 }
 

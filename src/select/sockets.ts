@@ -21,7 +21,7 @@ const OPEN_STATES = ~stateMask("LISTEN") >>> 0;
 
 /**
  * Lists the connections that one of the plans selects, each once. The kernel lists the subflows of an MPTCP connection as
- * TCP sockets too. They are left out when their connection is selected; otherwise they are listed with `subflow_of`.
+ * TCP sockets too. They are left out when their connection is selected; otherwise they are listed with `subflowOf`.
  *
  * @param extensions Bits of the reply attributes that the matchers read. With INET_DIAG_INFO connections get their
  * `tcp_info`.
@@ -122,7 +122,7 @@ class Multipath {
       const parent = this.#parentOf(socket);
       if (parent === undefined) return true;
       const { address, port } = parent.connection.dst;
-      if (!parent.matches) socket.subflow_of = formatEndpoint(address, port);
+      if (!parent.matches) socket.subflowOf = formatEndpoint(address, port);
       return !parent.matches;
     });
   }
@@ -137,7 +137,7 @@ class Multipath {
 }
 
 function withInfo(connection: Connection, row: InetDiagMsg, asked: number): Connection {
-  if (asked & extension(INET_DIAG_INFO)) connection.tcp_info = infoOf(connection.protocol, row);
+  if (asked & extension(INET_DIAG_INFO)) connection.tcpInfo = infoOf(connection.protocol, row);
   return connection;
 }
 
@@ -176,7 +176,7 @@ function timerOf(row: InetDiagMsg): Timer | null {
   const name = TIMERS[row.timer] ?? "unknown";
   return {
     name: name === "off" ? "unknown" : name,
-    expires_ms: row.expires,
+    expiresMs: row.expires,
     retransmits: row.retransmits,
   };
 }

@@ -103,9 +103,9 @@ const UNSPEC = new Uint8Array(16);
 /** Options of a shutdown. */
 export interface ShutdownOptions {
   /** TCP_USER_TIMEOUT in milliseconds, which bounds how long a silent peer can keep the connection; 0 for the socket's. */
-  readonly linger_ms: number;
+  readonly lingerMs: number;
   /** Shut down sending alone, so that the application can read until the peer has ended too. */
-  readonly fin_only?: boolean;
+  readonly finOnly?: boolean;
 }
 
 /** The result of a shutdown(2) that sent a FIN. */
@@ -142,30 +142,30 @@ export class Duplicate {
    * @returns `already-gone` when the connection had already ended.
    * @throws {SyscallError} `EBUSY` on Linux 6.1.32 to 6.5 for a connect that another thread waits for.
    */
-  hangUp({ linger_ms, fin_only }: ShutdownOptions): ShutdownResult | "already-gone" {
-    if (!this.#shutdown(fin_only ? SHUT_WR : SHUT_RDWR)) return "already-gone";
-    return this.#afterFin(() => this.#setUserTimeout(linger_ms));
+  hangUp({ lingerMs, finOnly }: ShutdownOptions): ShutdownResult | "already-gone" {
+    if (!this.#shutdown(finOnly ? SHUT_WR : SHUT_RDWR)) return "already-gone";
+    return this.#afterFin(() => this.#setUserTimeout(lingerMs));
   }
 
   /**
-   * Calls shutdown(2) if the connection carries nothing and has carried nothing for `idle_ms`. The application may send a
+   * Calls shutdown(2) if the connection carries nothing and has carried nothing for `idleMs`. The application may send a
    * request in the microseconds between the check and the shutdown. So sending is shut down first, after which no request
    * can follow. Receiving is shut down only when no request has slipped through, so that the answer to one still arrives.
    *
    * @returns As `hangUp`, or what the connection is busy with.
    */
   hangUpIfIdle(
-    idle_ms: number,
-    { linger_ms, fin_only }: ShutdownOptions,
+    idleMs: number,
+    { lingerMs, finOnly }: ShutdownOptions,
   ): ShutdownResult | "already-gone" | { readonly busy: string } {
     const before = this.#traffic();
-    const busy = explainBusy(before, idle_ms);
+    const busy = explainBusy(before, idleMs);
     if (busy !== null) return { busy };
     if (!this.#shutdown(SHUT_WR)) return "already-gone";
     const shutReceiving = () => {
-      if (!fin_only && !hasCarriedData(before, this.#traffic())) this.#shutdown(SHUT_RD);
+      if (!finOnly && !hasCarriedData(before, this.#traffic())) this.#shutdown(SHUT_RD);
     };
-    return this.#afterFin(shutReceiving, () => this.#setUserTimeout(linger_ms));
+    return this.#afterFin(shutReceiving, () => this.#setUserTimeout(lingerMs));
   }
 
   /** Runs all steps, and returns the first failure. */
@@ -187,10 +187,10 @@ export class Duplicate {
   #traffic(): Traffic {
     const rqueue = receiveQueue(this.descriptor);
     const wqueue = sendQueue(this.descriptor);
-    return { rqueue, wqueue, idle_ms: this.#idle_ms() };
+    return { rqueue, wqueue, idleMs: this.#idleMs() };
   }
 
-  #idle_ms(): number | null {
+  #idleMs(): number | null {
     const [level, option] = this.#protocol === "tcp" ? [IPPROTO_TCP, TCP_INFO] : [SOL_MPTCP, MPTCP_INFO];
     const length = getsockoptBytes(this.descriptor, level, option, info);
     const view = new DataView(info.buffer, 0, length);

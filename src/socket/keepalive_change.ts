@@ -13,7 +13,7 @@ export interface DesiredKeepalive {
   /** Keepalive with these values, or none. */
   readonly values: KeepaliveValues | "off";
   /** Leave what the application has chosen: keepalive that is on, and any user timeout. */
-  readonly only_missing?: boolean;
+  readonly onlyMissing?: boolean;
 }
 
 /** The result of a change. */
@@ -32,7 +32,7 @@ export interface Change {
 type SettingName = keyof KeepaliveSettings;
 
 /** The values that `read` does not report. They are read only when they were asked for. */
-const EXTRAS = ["syncnt", "maxseg", "window_clamp", "defer_accept_s"] as const satisfies readonly KeepaliveName[];
+const EXTRAS = ["syncnt", "maxseg", "windowClamp", "deferAcceptS"] as const satisfies readonly KeepaliveName[];
 
 /**
  * Changes the keepalive of a socket. A socket that has the desired settings is not touched: setting TCP_KEEPIDLE again
@@ -40,11 +40,11 @@ const EXTRAS = ["syncnt", "maxseg", "window_clamp", "defer_accept_s"] as const s
  *
  * @throws {SyscallError} When it is not a TCP or MPTCP socket.
  */
-export function change(socket: Descriptor, desired: DesiredKeepalive, phase: SocketPhase, dry_run = false): Change {
+export function change(socket: Descriptor, desired: DesiredKeepalive, phase: SocketPhase, dryRun = false): Change {
   const before = readSettings(socket, desired, phase);
-  const keptByApplication = desired.only_missing === true && before.enabled;
+  const keptByApplication = desired.onlyMissing === true && before.enabled;
   const planned = keptByApplication ? before : plannedSettings(before, desired, phase);
-  if (dry_run || sameSettings(before, planned)) {
+  if (dryRun || sameSettings(before, planned)) {
     return { before, after: planned, refused: [], unmet: [], keptByApplication };
   }
   const results = desired.values === "off"
@@ -76,10 +76,10 @@ function isExtra(name: SettingName): name is (typeof EXTRAS)[number] {
 /** Returns the values to set, without those that the application has chosen. */
 function missing(
   before: KeepaliveSettings,
-  { only_missing }: DesiredKeepalive,
+  { onlyMissing }: DesiredKeepalive,
   values: KeepaliveValues,
 ): KeepaliveValues {
-  return only_missing && before.user_timeout_ms ? { ...values, user_timeout_ms: 0 } : values;
+  return onlyMissing && before.userTimeoutMs ? { ...values, userTimeoutMs: 0 } : values;
 }
 
 /** Returns the extras that were asked for and have an effect in that phase. */
@@ -114,18 +114,18 @@ export function plannedSettings(
 ): KeepaliveSettings {
   if (desired.values === "off") return { ...before, enabled: false };
   const values = missing(before, desired, desired.values);
-  const { idle_s, interval_s, count, user_timeout_ms } = before;
+  const { idleS, intervalS, count, userTimeoutMs } = before;
   const planned: KeepaliveSettings = {
     ...before,
     enabled: true,
-    idle_s: values.idle_s || idle_s,
-    interval_s: values.interval_s || interval_s,
+    idleS: values.idleS || idleS,
+    intervalS: values.intervalS || intervalS,
     count: values.count || count,
-    user_timeout_ms: user_timeout_ms === null ? null : values.user_timeout_ms || user_timeout_ms,
+    userTimeoutMs: userTimeoutMs === null ? null : values.userTimeoutMs || userTimeoutMs,
   };
   for (const name of extrasOf(values, phase)) {
     if (before[name] === null) continue;
-    planned[name] = name === "defer_accept_s" ? deferral(values.defer_accept_s) : values[name];
+    planned[name] = name === "deferAcceptS" ? deferral(values.deferAcceptS) : values[name];
   }
   return planned;
 }
@@ -138,11 +138,11 @@ const RTO_MAX_S = 120;
  * seconds that some number of retransmissions take, the first after 1 s and each further one after twice the time; 255 at
  * most.
  */
-export function deferral(wanted_s: number): number {
-  let [seconds, timeout_s] = [1, 1];
-  for (let retransmissions = 1; seconds < wanted_s && retransmissions < 255; retransmissions++) {
-    timeout_s = Math.min(2 * timeout_s, RTO_MAX_S);
-    seconds += timeout_s;
+export function deferral(wantedS: number): number {
+  let [seconds, timeoutS] = [1, 1];
+  for (let retransmissions = 1; seconds < wantedS && retransmissions < 255; retransmissions++) {
+    timeoutS = Math.min(2 * timeoutS, RTO_MAX_S);
+    seconds += timeoutS;
   }
   return seconds;
 }

@@ -54,10 +54,10 @@ export function disableKeepalive(socket: Descriptor): OptionResult[] {
 export function read(socket: Descriptor): Keepalive {
   return {
     enabled: getsockopt(socket, SOL_SOCKET, SO_KEEPALIVE) !== 0,
-    idle_s: getsockopt(socket, IPPROTO_TCP, TCP_KEEPIDLE),
-    interval_s: getsockopt(socket, IPPROTO_TCP, TCP_KEEPINTVL),
+    idleS: getsockopt(socket, IPPROTO_TCP, TCP_KEEPIDLE),
+    intervalS: getsockopt(socket, IPPROTO_TCP, TCP_KEEPINTVL),
     count: getsockopt(socket, IPPROTO_TCP, TCP_KEEPCNT),
-    user_timeout_ms: readUserTimeout(socket),
+    userTimeoutMs: readUserTimeout(socket),
   };
 }
 

@@ -36,7 +36,7 @@ function connection(outcome: Outcome | null): Connection {
 }
 
 Deno.test("what was hung up on and has gone when it is to be aborted stays hung up", () => {
-  const disconnector = new Disconnector({ linger_ms: 0 }, ({ state }) => state);
+  const disconnector = new Disconnector({ lingerMs: 0 }, ({ state }) => state);
   const [hungUp, untouched] = [connection("hung-up"), connection(null)];
   for (const each of [hungUp, untouched]) disconnector.destroy(each, kernelThatAnswers(ENOENT));
   assertEquals([hungUp.outcome, hungUp.error], ["hung-up", null]);
@@ -45,7 +45,7 @@ Deno.test("what was hung up on and has gone when it is to be aborted stays hung 
 });
 
 Deno.test("of MPTCP connections that nobody holds any more, one look tells which have gone", () => {
-  const disconnector = new Disconnector({ linger_ms: 0 }, () => null);
+  const disconnector = new Disconnector({ lingerMs: 0 }, () => null);
   const known = Array.from({ length: 1000 }, (_, port): Connection => {
     const before = port === 2 ? "hung-up" : null;
     return { ...connection(before), protocol: "mptcp", src: { address: "127.0.0.1", port } };
@@ -67,7 +67,7 @@ Deno.test("of MPTCP connections that nobody holds any more, one look tells which
 });
 
 Deno.test("no dump is made when every MPTCP connection has its outcome", () => {
-  const disconnector = new Disconnector({ linger_ms: 0 }, () => null);
+  const disconnector = new Disconnector({ lingerMs: 0 }, () => null);
   const gone = connection(null);
   disconnector.destroy(gone, kernelThatAnswers(ENOENT));
   disconnector.setOutcomeOfGoneMptcp([gone], () => {
@@ -77,7 +77,7 @@ Deno.test("no dump is made when every MPTCP connection has its outcome", () => {
 });
 
 Deno.test("a connection in a network namespace that cannot be entered is not said to have ended", () => {
-  const disconnector = new Disconnector({ linger_ms: 0 }, ({ state }) => state);
+  const disconnector = new Disconnector({ lingerMs: 0 }, ({ state }) => state);
   const there = { ...connection(null), inode: 0, state: "ESTAB" as const };
   const place = { ino: 1, paths: ["/proc/1/ns/net"] };
   disconnector.destroy(

@@ -1,7 +1,8 @@
 // Ansible with network namespaces for hosts: the real ansible-playbook, whose modules run in the namespace of their host.
 
 import { assertEquals, assertNotMatch } from "@std/assert";
-import type { Report } from "../../src/report/report.ts";
+import type { JsonDocument } from "../../src/cli/output/json.ts";
+import type { HangUpReport } from "../../src/report/report.ts";
 import type { Namespace } from "./namespace.ts";
 import { PYTHON } from "./peer.ts";
 import { type Output, run } from "./process.ts";
@@ -20,7 +21,7 @@ export interface TaskResult {
     msg?: string;
     exit_code?: number;
     attempts?: number;
-    report?: Report;
+    report?: JsonDocument<HangUpReport>;
     diff?: { before: string; after: string };
     warnings?: string[];
   };

@@ -1,6 +1,7 @@
 // What tcphup keepalive reports, and what ss(8) says of the same sockets.
 
 import { assert, assertEquals } from "@std/assert";
+import type { JsonDocument } from "../../src/cli/output/json.ts";
 import type { Keepalive } from "../../src/model/connection.ts";
 import type { KeepaliveReport } from "../../src/set_keepalive.ts";
 import type { Namespace } from "./namespace.ts";
@@ -8,23 +9,35 @@ import { assertExit } from "./scene.ts";
 import { type Run, tcphup, type TcphupOptions } from "./tcphup.ts";
 
 /** What tcphup sets when nothing else is said: libkeepalive's values. */
-export const DEFAULTS: Keepalive = { enabled: true, idle_s: 15, interval_s: 15, count: 9, user_timeout_ms: 150_000 };
+export const DEFAULTS: JsonDocument<Keepalive> = {
+  enabled: true,
+  idle_s: 15,
+  interval_s: 15,
+  count: 9,
+  user_timeout_ms: 150_000,
+};
 
 /** What a socket has that nobody has touched. */
-export const UNTOUCHED: Keepalive = { enabled: false, idle_s: 7200, interval_s: 75, count: 9, user_timeout_ms: 0 };
+export const UNTOUCHED: JsonDocument<Keepalive> = {
+  enabled: false,
+  idle_s: 7200,
+  interval_s: 75,
+  count: 9,
+  user_timeout_ms: 0,
+};
 
 /** Runs `tcphup keepalive --json`. */
 export async function keepalive(
   args: readonly string[],
   options: TcphupOptions & { code?: number },
-): Promise<KeepaliveReport> {
+): Promise<JsonDocument<KeepaliveReport>> {
   const run = await tcphup(["keepalive", ...args, "--json"], options);
   assertExit(run, options.code ?? 0);
   return reportOf(run);
 }
 
 /** The document, whose counts have to add up. */
-export function reportOf(run: Run): KeepaliveReport {
+export function reportOf(run: Run): JsonDocument<KeepaliveReport> {
   const report = run.json<KeepaliveReport>();
   const { matched, keepalive_set, unchanged, already_gone, skipped, failed, would_act = 0, connections } = report;
   assertEquals(keepalive_set + unchanged + already_gone + skipped + failed + would_act, matched);
@@ -33,7 +46,7 @@ export function reportOf(run: Run): KeepaliveReport {
 }
 
 /** How often each outcome occurs. */
-export function outcomes({ connections }: KeepaliveReport): Record<string, number> {
+export function outcomes({ connections }: Pick<JsonDocument<KeepaliveReport>, "connections">): Record<string, number> {
   const counts: Record<string, number> = {};
   for (const { outcome } of connections) counts[outcome!] = (counts[outcome!] ?? 0) + 1;
   return counts;

@@ -1,6 +1,7 @@
 // An application with TCP connections that a test drives: programs/peer.py, a command a line.
 
 import { assertEquals } from "@std/assert";
+import type { JsonDocument } from "../../src/cli/output/json.ts";
 import type { Keepalive } from "../../src/model/connection.ts";
 import { Dialogue } from "./lines.ts";
 import type { Namespace, SpawnOptions } from "./namespace.ts";
@@ -95,13 +96,13 @@ export class Connections {
   }
 
   /** Has the application set keepalive. */
-  async setKeepalive(values: Partial<Keepalive>): Promise<void> {
+  async setKeepalive(values: Partial<JsonDocument<Keepalive>>): Promise<void> {
     await this.#peer.request("set_keepalive", { numbers: this.#numbers, ...values });
   }
 
   /** What getsockopt(2) says to the application itself. */
-  async keepalive(): Promise<Keepalive[]> {
-    return await this.#peer.request("keepalive", { numbers: this.#numbers }) as Keepalive[];
+  async keepalive(): Promise<JsonDocument<Keepalive>[]> {
+    return await this.#peer.request("keepalive", { numbers: this.#numbers }) as JsonDocument<Keepalive>[];
   }
 
   /** SO_MARK. */
@@ -189,8 +190,8 @@ export class Peer {
   }
 
   /** What getsockopt(2) says to the application of the sockets that it listens on. */
-  async keepaliveOfListeners(): Promise<Keepalive[]> {
-    return await this.request("keepalive_of_listeners") as Keepalive[];
+  async keepaliveOfListeners(): Promise<JsonDocument<Keepalive>[]> {
+    return await this.request("keepalive_of_listeners") as JsonDocument<Keepalive>[];
   }
 
   /** Forks a child that holds the same sockets; its process id. */

@@ -27,11 +27,11 @@ export function sampleConnection(given: Partial<Connection> = {}): Connection {
 }
 
 /** What the kernel says of a connection that last sent, and last received, so long ago. */
-export function sampleInfo(last_data_sent_ms: number, last_data_recv_ms: number): Info {
-  return { last_data_sent_ms, last_data_recv_ms, last_ack_recv_ms: 0 };
+export function sampleInfo(lastDataSentMs: number, lastDataRecvMs: number): Info {
+  return { lastDataSentMs, lastDataRecvMs, lastAckRecvMs: 0 };
 }
 
 /** The kernel's own keepalive, switched on, except for what is said. */
 export function sampleKeepalive(given: Partial<Keepalive> = {}): Keepalive {
-  return { enabled: true, idle_s: 7200, interval_s: 75, count: 9, user_timeout_ms: 0, ...given };
+  return { enabled: true, idleS: 7200, intervalS: 75, count: 9, userTimeoutMs: 0, ...given };
 }

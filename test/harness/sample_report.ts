@@ -1,7 +1,7 @@
 // Reports for tests that need no kernel.
 
 import type { Connection, Outcome } from "../../src/model/connection.ts";
-import { countOutcomes, type Report } from "../../src/report/report.ts";
+import { countOutcomes, type HangUpReport } from "../../src/report/report.ts";
 import { sampleConnection } from "./sample.ts";
 
 /** Connections with these outcomes, in their order; an error stands behind a colon: `denied: needs CAP_SYS_PTRACE`. */
@@ -13,23 +13,23 @@ export function sampleOutcomes(...outcomes: string[]): Connection[] {
 }
 
 /** The report of a run that ended with these connections, except for what is said. */
-export function sampleReport(connections: Connection[], given: Partial<Report> = {}): Report {
+export function sampleReport(connections: Connection[], given: Partial<HangUpReport> = {}): HangUpReport {
   return {
     schema: 1,
     command: "hup",
-    dry_run: false,
-    ...countOutcomes(connections, ["hung_up", "destroyed"]),
+    dryRun: false,
+    ...countOutcomes(connections, ["hungUp", "destroyed"]),
     gone: null,
     refused: null,
-    max_reached: false,
+    maxReached: false,
     interrupted: false,
     error: null,
-    unreadable_processes: 0,
+    unreadableProcesses: 0,
     unanswered: [],
-    unseen: [],
-    elapsed_ms: 12,
-    phases_ms: { select: 3, resolve: 4, act: 5, wait: 0 },
-    left_out: 0,
+    incomplete: [],
+    elapsedMs: 12,
+    phasesMs: { select: 3, resolve: 4, act: 5, wait: 0 },
+    leftOut: 0,
     connections,
     ...given,
   };

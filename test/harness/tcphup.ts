@@ -2,7 +2,8 @@
 // compiled program, or a command whose words have a space in between, such as one that starts the sources with Node.
 // TCPHUP_COMPILED names the compiled program for those tests that are about it, TCPHUP_AARCH64 the one for aarch64.
 
-import type { Report } from "../../src/report/report.ts";
+import type { JsonDocument } from "../../src/cli/output/json.ts";
+import type { HangUpReport } from "../../src/report/report.ts";
 import { ENGINE } from "../../src/front/command.ts";
 import type { Namespace, SpawnOptions } from "./namespace.ts";
 import { commandLine, eventually, type Output, outputOf, run } from "./process.ts";
@@ -37,7 +38,7 @@ export class Run implements Output {
   }
 
   /** Standard output as JSON, the document of `--json` unless said otherwise. */
-  json<T = Report>(): T {
+  json<T = HangUpReport>(): JsonDocument<T> {
     try {
       return JSON.parse(this.stdout);
     } catch {

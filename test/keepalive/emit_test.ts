@@ -1,17 +1,17 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { emit, EMIT_FORMATS, parseEmitFormat } from "../../src/keepalive/emit.ts";
+import { EMIT_FORMATS, emitKeepaliveConfig, parseEmitFormat } from "../../src/keepalive/emit.ts";
 import { type KeepaliveValues, resolveValues, SYSTEM_VALUES } from "../../src/keepalive/values.ts";
 import { UsageError } from "../../src/model/errors.ts";
 
 const ALL: KeepaliveValues = {
-  idle_s: 11,
-  interval_s: 12,
+  idleS: 11,
+  intervalS: 12,
   count: 3,
-  user_timeout_ms: 14_000,
+  userTimeoutMs: 14_000,
   syncnt: 5,
   maxseg: 1400,
-  window_clamp: 17_000,
-  defer_accept_s: 7,
+  windowClamp: 17_000,
+  deferAcceptS: 7,
 };
 
 /** The lines that are not comment. */
@@ -29,10 +29,10 @@ Deno.test("the environment is read back as the values that it was written from",
     ALL,
     SYSTEM_VALUES,
     resolveValues().values,
-    { ...ALL, idle_s: 0, user_timeout_ms: 0, syncnt: 0 },
+    { ...ALL, idleS: 0, userTimeoutMs: 0, syncnt: 0 },
   ];
   for (const values of some) {
-    const resolved = resolveValues({}, environment(emit("env", values)));
+    const resolved = resolveValues({}, environment(emitKeepaliveConfig("env", values)));
     assertEquals(resolved.values, values);
   }
 });
@@ -47,43 +47,54 @@ Deno.test("each format names what it has no word for", () => {
   };
   unsaid.kubernetes = unsaid.nginx = unsaid.istio;
   for (const format of EMIT_FORMATS) {
-    const [, said] = /Not expressible here: (.*)\.$/m.exec(emit(format, ALL)) ?? [];
+    const [, said] = /Not expressible here: (.*)\.$/m.exec(emitKeepaliveConfig(format, ALL)) ?? [];
     assertEquals(said, unsaid[format], format);
   }
 });
 
 Deno.test("every text ends with one newline", () => {
-  for (const format of EMIT_FORMATS) assertEquals(/[^\n]\n$/.test(emit(format, ALL)), true, format);
+  for (const format of EMIT_FORMATS) assertEquals(/[^\n]\n$/.test(emitKeepaliveConfig(format, ALL)), true, format);
 });
 
 Deno.test("sysctl", () => {
-  assertEquals(settings(emit("sysctl", ALL)), [
+  assertEquals(settings(emitKeepaliveConfig("sysctl", ALL)), [
     "net.ipv4.tcp_keepalive_time = 11",
     "net.ipv4.tcp_keepalive_intvl = 12",
     "net.ipv4.tcp_keepalive_probes = 3",
     "net.ipv4.tcp_syn_retries = 5",
   ]);
-  assertEquals(settings(emit("sysctl", { ...SYSTEM_VALUES, count: 4 })), ["net.ipv4.tcp_keepalive_probes = 4"]);
+  assertEquals(settings(emitKeepaliveConfig("sysctl", { ...SYSTEM_VALUES, count: 4 })), [
+    "net.ipv4.tcp_keepalive_probes = 4",
+  ]);
 });
 
 Deno.test("nginx leaves out what is the system's", () => {
-  const listen = (values: Partial<KeepaliveValues>) => settings(emit("nginx", { ...SYSTEM_VALUES, ...values }))[0];
-  assertEquals(listen({ idle_s: 11, interval_s: 12, count: 3 }), "listen 443 so_keepalive=11s:12s:3;");
-  assertEquals(listen({ idle_s: 11 }), "listen 443 so_keepalive=11s::;");
+  const listen = (values: Partial<KeepaliveValues>) =>
+    settings(emitKeepaliveConfig("nginx", { ...SYSTEM_VALUES, ...values }))[0];
+  assertEquals(listen({ idleS: 11, intervalS: 12, count: 3 }), "listen 443 so_keepalive=11s:12s:3;");
+  assertEquals(listen({ idleS: 11 }), "listen 443 so_keepalive=11s::;");
   assertEquals(listen({ count: 3 }), "listen 443 so_keepalive=::3;");
   assertEquals(listen({}), "listen 443 so_keepalive=on;");
 });
 
 Deno.test("Go: −1 is the system's, and what is not used is not imported", () => {
-  const text = emit("go", { ...SYSTEM_VALUES, count: 3 });
+  const text = emitKeepaliveConfig("go", { ...SYSTEM_VALUES, count: 3 });
   assertEquals(/Idle: +-1,\n\tInterval: -1,\n\tCount: +3,/.test(text), true);
   assertEquals(/syscall|time\.|userTimeout/.test(text), false);
 });
 
 Deno.test("what has nothing to say is refused", () => {
   const message = "there is nothing to write as kubernetes: idle, interval, count are all left to the system";
-  assertThrows(() => emit("kubernetes", { ...ALL, idle_s: 0, interval_s: 0, count: 0 }), UsageError, message);
-  assertThrows(() => emit("sysctl", { ...SYSTEM_VALUES, maxseg: 500 }), UsageError, "nothing to write as sysctl");
+  assertThrows(
+    () => emitKeepaliveConfig("kubernetes", { ...ALL, idleS: 0, intervalS: 0, count: 0 }),
+    UsageError,
+    message,
+  );
+  assertThrows(
+    () => emitKeepaliveConfig("sysctl", { ...SYSTEM_VALUES, maxseg: 500 }),
+    UsageError,
+    "nothing to write as sysctl",
+  );
 });
 
 Deno.test("a format is one of those that there are", () => {

@@ -37,7 +37,7 @@ Deno.test("formatMinutes keeps to one unit", () => {
 });
 
 const seconds = (text: string) => parseDuration(text, { label: "--wait", bare: ["s"] });
-const either = (text: string) => parseDuration(text, { label: "--linger", bare: ["ms", "s"], longest_ms: 2 ** 31 - 1 });
+const either = (text: string) => parseDuration(text, { label: "--linger", bare: ["ms", "s"], longestMs: 2 ** 31 - 1 });
 
 Deno.test("parseDuration reads a number with its unit, the same everywhere", () => {
   const times = { "0": 0, "250ms": 250, "1.5s": 1500, "2m": 120_000, "1h": 3_600_000, "0.5d": 43_200_000 };

@@ -7,14 +7,14 @@ import { sampleOutcomes } from "../harness/sample_report.ts";
 
 /** Every outcome, and what it is counted as. */
 const COUNTED: Record<Outcome, string> = {
-  "hung-up": "hung_up",
+  "hung-up": "hungUp",
   "destroyed": "destroyed",
-  "would-hang-up": "would_act",
-  "would-destroy": "would_act",
-  "keepalive-set": "keepalive_set",
-  "would-set-keepalive": "would_act",
+  "would-hang-up": "wouldAct",
+  "would-destroy": "wouldAct",
+  "keepalive-set": "keepaliveSet",
+  "would-set-keepalive": "wouldAct",
   "unchanged": "unchanged",
-  "already-gone": "already_gone",
+  "already-gone": "alreadyGone",
   "skipped": "skipped",
   "no-owner": "failed",
   "denied": "failed",
@@ -24,7 +24,7 @@ const COUNTED: Record<Outcome, string> = {
 };
 
 /** The counts that commands have of their own. */
-const OWN = ["hung_up", "destroyed", "keepalive_set", "unchanged"] as const;
+const OWN = ["hungUp", "destroyed", "keepaliveSet", "unchanged"] as const;
 
 const OUTCOMES = Object.keys(COUNTED) as Outcome[];
 
@@ -59,13 +59,13 @@ Deno.test("a connection that nothing became of counts as failed, so that none is
 });
 
 Deno.test("what would have been done is counted in a dry run, and not mentioned in any other", () => {
-  assertEquals(countOutcomes(sampleOutcomes("would-hang-up", "would-destroy", "no-owner"), OWN).would_act, 2);
-  assertEquals("would_act" in countOutcomes(sampleOutcomes("hung-up", "skipped"), OWN), false);
+  assertEquals(countOutcomes(sampleOutcomes("would-hang-up", "would-destroy", "no-owner"), OWN).wouldAct, 2);
+  assertEquals("wouldAct" in countOutcomes(sampleOutcomes("hung-up", "skipped"), OWN), false);
 });
 
 Deno.test("a command's own counts are there when they are 0, and no other command's", () => {
-  const counts = countOutcomes(sampleOutcomes("hung-up"), ["hung_up", "destroyed"]);
-  assertEquals(counts, { matched: 1, hung_up: 1, destroyed: 0, already_gone: 0, skipped: 0, failed: 0 });
+  const counts = countOutcomes(sampleOutcomes("hung-up"), ["hungUp", "destroyed"]);
+  assertEquals(counts, { matched: 1, hungUp: 1, destroyed: 0, alreadyGone: 0, skipped: 0, failed: 0 });
 });
 
 Deno.test("the time of a phase is what was spent in it, also where that failed", async () => {
@@ -83,13 +83,13 @@ Deno.test("the time of a phase is what was spent in it, also where that failed",
   const { select, resolve, act, wait } = timer.phases;
   assert(act >= 2 && select >= 0 && wait >= 0);
   assertEquals(resolve, 0);
-  assert(timer.elapsed_ms >= Math.floor(act));
+  assert(timer.elapsedMs >= Math.floor(act));
 });
 
 Deno.test("those that are left out of the report are counted too", () => {
   const evicted = new Map<Outcome, number>([["hung-up", 1000], ["denied", 3], ["lingering", 2]]);
-  const counts = countOutcomes(sampleOutcomes("hung-up", "skipped"), ["hung_up", "destroyed"], evicted);
-  assertEquals(counts, { matched: 1007, hung_up: 1001, destroyed: 0, already_gone: 0, skipped: 1, failed: 5 });
+  const counts = countOutcomes(sampleOutcomes("hung-up", "skipped"), ["hungUp", "destroyed"], evicted);
+  assertEquals(counts, { matched: 1007, hungUp: 1001, destroyed: 0, alreadyGone: 0, skipped: 1, failed: 5 });
 });
 
 Deno.test("what breaks is the caller's while nothing was touched, and then the report's", () => {

@@ -43,8 +43,8 @@ Deno.test("processes of one name are one group, and all are named", () => {
 });
 
 Deno.test("states, idleness, keepalive and queues are counted", () => {
-  const idle = { tcp_info: sampleInfo(IDLE_AFTER_MS, IDLE_AFTER_MS) };
-  const busy = { tcp_info: sampleInfo(IDLE_AFTER_MS, IDLE_AFTER_MS - 1) };
+  const idle = { tcpInfo: sampleInfo(IDLE_AFTER_MS, IDLE_AFTER_MS) };
+  const busy = { tcpInfo: sampleInfo(IDLE_AFTER_MS, IDLE_AFTER_MS - 1) };
   const { groups: [group], total } = summarize([
     ...pool(1, 80, { ...idle, rqueue: 10 }),
     ...pool(2, 80, { ...busy, keepalive: OFF, state: "CLOSE-WAIT" }),
@@ -55,8 +55,8 @@ Deno.test("states, idleness, keepalive and queues are counted", () => {
     count: 5,
     states: { "ESTAB": 2, "CLOSE-WAIT": 2, "SYN-SENT": 1 },
     idle: 2,
-    without_keepalive: 2,
-    keepalive_unknown: 1,
+    withoutKeepalive: 2,
+    keepaliveUnknown: 1,
     rqueue: 10,
     wqueue: 7,
   };
@@ -112,12 +112,12 @@ Deno.test("a port that is listened on in another namespace is not", () => {
 });
 
 Deno.test("nothing comes to nothing", () => {
-  const none = { count: 0, states: {}, idle: 0, without_keepalive: 0, keepalive_unknown: 0, rqueue: 0, wqueue: 0 };
+  const none = { count: 0, states: {}, idle: 0, withoutKeepalive: 0, keepaliveUnknown: 0, rqueue: 0, wqueue: 0 };
   assertEquals(summarize([]), { total: none, groups: [] });
 });
 
 Deno.test("MPTCP is as idle as the kernel says, and of unknown idleness where it does not", () => {
   const given = { protocol: "mptcp" } as const;
-  assertEquals(idleOf(sampleConnection({ ...given, tcp_info: sampleInfo(9, 5) })), 5);
-  assertEquals(idleOf(sampleConnection({ ...given, tcp_info: null })), null);
+  assertEquals(idleOf(sampleConnection({ ...given, tcpInfo: sampleInfo(9, 5) })), 5);
+  assertEquals(idleOf(sampleConnection({ ...given, tcpInfo: null })), null);
 });

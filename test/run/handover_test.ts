@@ -5,7 +5,7 @@ import { createMemfd } from "../../ffi/memfd.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
 import { receive, send, socketpair } from "../../ffi/unix.ts";
 import { handOver } from "../../src/run/handover.ts";
-import { Unsupported } from "../../src/model/errors.ts";
+import { UnsupportedError } from "../../src/model/errors.ts";
 
 const NOT_STARTED = "the supervisor did not start: --debug shows what it says";
 
@@ -27,7 +27,7 @@ function withPair(
 
 Deno.test("handOver: a supervisor that is gone already has not started", () => {
   withPair((handoverSocket) => handoverSocket.close(), (handOverThere) => {
-    assertThrows(handOverThere, Unsupported, NOT_STARTED);
+    assertThrows(handOverThere, UnsupportedError, NOT_STARTED);
   });
 });
 
@@ -36,7 +36,7 @@ Deno.test("handOver: what a supervisor said before it went is passed on", () => 
   withPair((handoverSocket) => {
     send({ text: why, descriptors: [] }, handoverSocket);
     handoverSocket.close();
-  }, (handOverThere) => assertThrows(handOverThere, Unsupported, why));
+  }, (handOverThere) => assertThrows(handOverThere, UnsupportedError, why));
 });
 
 Deno.test("handOver: a supervisor that is ready has the listener, the memory, and the number of this end", () => {

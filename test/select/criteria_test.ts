@@ -75,7 +75,7 @@ Deno.test("alternatives of one kind, and kinds together", () => {
     [{ interface: ["eth0", "7"] }, "any(interface 2, interface 7)"],
     [{ mark: 16, user: ["www", 1000] }, "all(mark 16/4294967295, any(uid 33, uid 1000))"],
     [
-      { idle_for_ms: 5000, stalled: true, close_wait: true },
+      { idleForMs: 5000, stalled: true, closeWait: true },
       `all(idle 5000, stalled, state ${stateMask("CLOSE-WAIT")})`,
     ],
     [{ dst: "any", version: 4 }, "all(dst 0.0.0.0/0, dst 0.0.0.0/0)"],
@@ -135,7 +135,7 @@ Deno.test("a selection that selects nothing is refused, however it is dressed", 
     { version: 4 },
     { netns: "all" },
     { not: { dst: "10.0.0.1", pid: 1 } },
-    { stalled: false, no_keepalive: false, src_gone: false, close_wait: false },
+    { stalled: false, noKeepalive: false, srcGone: false, closeWait: false },
   ];
   for (const selection of empty) {
     assertThrows(() => compileSelection(selection, names), UsageError, "or say any", JSON.stringify(selection));
@@ -149,14 +149,14 @@ Deno.test("who holds it, where it is and its keepalive are no matter of a row", 
     comm: "a*",
     children: true,
     netns: ["x", "y"],
-    no_keepalive: true,
+    noKeepalive: true,
     not: { exe: "b", netns: "z" },
   }, names);
   assertEquals(target.filter, { op: "all", terms: [] });
   assertEquals(target.heldBy, { pid: [12, 13], comm: ["a*"], exe: [], cgroup: [], container: [] });
   assertEquals(target.notHeldBy, { pid: [], comm: [], exe: ["b"], cgroup: [], container: [] });
   assertEquals([target.netns, target.notNetns, target.keepalive, target.children], [["x", "y"], ["z"], false, true]);
-  const plain = compileSelection({ dst: "any", not: { no_keepalive: true } }, names);
+  const plain = compileSelection({ dst: "any", not: { noKeepalive: true } }, names);
   assertEquals([plain.heldBy, plain.netns, plain.local, plain.keepalive], [undefined, undefined, undefined, true]);
 });
 
@@ -170,9 +170,9 @@ Deno.test("what is malformed is refused with its text", () => {
     [{ mark: "x" }, 'found "x"'],
     [{ interface: "eth1" }, 'No interface "eth1"'],
     [{ dst: "any", children: true }, "--children"],
-    [{ dst: "any", missing_ok: true }, "--missing-ok"],
+    [{ dst: "any", missingOk: true }, "--missing-ok"],
     [{ state: "estab1ished" }, 'Unknown state "estab1ished": did you mean "established"?'],
-    [{ no_keepalive: true, not: { no_keepalive: true } }, "--no-keepalive"],
+    [{ noKeepalive: true, not: { noKeepalive: true } }, "--no-keepalive"],
     [{ dst: "any", not: { dport: "70000" } }, "70000"],
   ];
   for (const [selection, text] of wrong) {
@@ -186,7 +186,7 @@ Deno.test("NUL is refused wherever there is text", () => {
     "src",
     "dport",
     "sport",
-    "dst_file",
+    "dstFile",
     "filter",
     "state",
     "interface",
@@ -226,14 +226,14 @@ Deno.test("an interface that no namespace has is refused in the end", () => {
 });
 
 Deno.test("--src-gone compares with the addresses of the namespace", () => {
-  const { local } = compileSelection({ src_gone: true }, names);
+  const { local } = compileSelection({ srcGone: true }, names);
   const here = ["127.0.0.0/8", "10.0.0.1"].map((text) => parsePrefix(text)!);
   assertEquals(show(local!.compile(() => here)), "all(not(src 127.0.0.0/8|10.0.0.1), not(transparent))");
 });
 
 Deno.test("what lasts of a filter matches a connection for its whole life", () => {
   const { filter } = compileSelection(
-    { dst: "10.0.0.1", state: "estab", idle_for_ms: 5, not: { sport: 80, stalled: true, user: 1 } },
+    { dst: "10.0.0.1", state: "estab", idleForMs: 5, not: { sport: 80, stalled: true, user: 1 } },
     names,
   );
   assertEquals(show(stableConditions(filter)), "all(dst 10.0.0.1, not(src 80-80))");

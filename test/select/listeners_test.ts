@@ -23,7 +23,7 @@ Deno.test("what is local chooses among listeners", () => {
     { netns: "all", dst: "any" },
     { dst: "any", version: 4 },
     { dst: "any", version: 6 },
-    { no_keepalive: true },
+    { noKeepalive: true },
   ];
   for (const selection of local) {
     assertEquals(compileWithListeners(selection, true).states & LISTEN, LISTEN, JSON.stringify(selection));
@@ -37,9 +37,9 @@ Deno.test("a peer, or traffic, does not", () => {
     { dst: "0.0.0.0" },
     { filter: "sport = :443 and dst 10.0.0.0/8" },
     { sport: 443, not: { dst: "10.0.0.0/8" } },
-    { dst: "any", idle_for_ms: 1000 },
+    { dst: "any", idleForMs: 1000 },
     { dst: "any", stalled: true },
-    { dst: "any", src_gone: true },
+    { dst: "any", srcGone: true },
   ];
   for (const selection of remote) {
     assertThrows(() => compileWithListeners(selection, true), UsageError, "A listener has no peer and no traffic");
@@ -50,7 +50,7 @@ Deno.test("a peer, or traffic, does not", () => {
 Deno.test("states: listeners alone, or a contradiction", () => {
   assertEquals(compileWithListeners({ state: "listening" }, true).states, LISTEN);
   assertEquals(compileWithListeners({ state: ["listening", "established"] }, true).states, LISTEN | stateMask("ESTAB"));
-  for (const selection of [{ state: "established" }, { dst: "any", close_wait: true }]) {
+  for (const selection of [{ state: "established" }, { dst: "any", closeWait: true }]) {
     assertThrows(() => compileWithListeners(selection, true), UsageError, "No listener is in the states selected");
   }
   for (const state of ["listening", "time-wait"]) {

@@ -44,7 +44,7 @@ export function meaning(
     case "idle": {
       // What the kernel says of a connection before it is established is nonsense.
       if (socket.past === null || socket.state === SYN_SENT) return null;
-      return socket.past.sent_ms >= filter.ms && socket.past.received_ms >= filter.ms;
+      return socket.past.sentMs >= filter.ms && socket.past.receivedMs >= filter.ms;
     }
     case "stalled": {
       if (socket.past === null || protocol === "mptcp") return null;

@@ -97,8 +97,8 @@ function randomPast(random: Random): Past {
     unacked: random.one([0, 0, 3]),
     retransmits: random.one([0, 0, 2]),
     probes: random.one([0, 1, 2]),
-    sent_ms: random.one(TIMES_MS),
-    received_ms: random.one(TIMES_MS),
+    sentMs: random.one(TIMES_MS),
+    receivedMs: random.one(TIMES_MS),
   };
 }
 

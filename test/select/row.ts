@@ -43,26 +43,26 @@ export interface Past {
   retransmits: number;
   probes: number;
   /** Milliseconds since data was sent, and since data came. */
-  sent_ms: number;
-  received_ms: number;
+  sentMs: number;
+  receivedMs: number;
 }
 
 /** sizeof(struct tcp_info) of some kernel; the offsets are those of <linux/tcp.h>. */
-function tcpInfo({ unacked, retransmits, probes, sent_ms, received_ms }: Past): Uint8Array {
+function tcpInfo({ unacked, retransmits, probes, sentMs, receivedMs }: Past): Uint8Array {
   const view = new DataView(new ArrayBuffer(240));
   view.setUint8(2, retransmits);
   view.setUint8(3, probes);
   view.setUint32(24, unacked, true);
-  view.setUint32(44, sent_ms, true);
-  view.setUint32(52, received_ms, true);
+  view.setUint32(44, sentMs, true);
+  view.setUint32(52, receivedMs, true);
   return new Uint8Array(view.buffer);
 }
 
 /** struct mptcp_info, which has nothing of retransmission by the timer. */
-function mptcpInfo({ sent_ms, received_ms }: Past): Uint8Array {
+function mptcpInfo({ sentMs, receivedMs }: Past): Uint8Array {
   const view = new DataView(new ArrayBuffer(96));
-  view.setUint32(84, sent_ms, true);
-  view.setUint32(88, received_ms, true);
+  view.setUint32(84, sentMs, true);
+  view.setUint32(88, receivedMs, true);
   return new Uint8Array(view.buffer);
 }
 

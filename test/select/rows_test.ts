@@ -48,7 +48,7 @@ Deno.test("a row becomes a connection", () => {
     uid: 1000,
     netns: NETNS,
     owners: [],
-    timer: { name: "keepalive", expires_ms: 112_000, retransmits: 3 },
+    timer: { name: "keepalive", expiresMs: 112_000, retransmits: 3 },
     outcome: null,
     error: null,
   });

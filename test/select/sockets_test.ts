@@ -56,8 +56,8 @@ function list(kernel: FakeKernel, ...plans: DumpPlan[]): Connection[] {
 }
 
 /** A connection in few words: `tcp 10.0.0.5:443 ESTAB`. */
-function brief({ protocol, dst, state, subflow_of }: Connection): string {
-  return `${protocol} ${dst.address}:${dst.port} ${state}${subflow_of ? ` of ${subflow_of}` : ""}`;
+function brief({ protocol, dst, state, subflowOf }: Connection): string {
+  return `${protocol} ${dst.address}:${dst.port} ${state}${subflowOf ? ` of ${subflowOf}` : ""}`;
 }
 
 function briefs(kernel: FakeKernel, ...plans: DumpPlan[]): string[] {

@@ -29,7 +29,7 @@ import { encodeSockaddr, sockaddrPort } from "../../src/linux/netlink/sockaddr.t
 import { eventually } from "../harness/process.ts";
 
 const LOOPBACK = ipv4(0x7f000001);
-const MANNER = { linger_ms: 5000 };
+const MANNER = { lingerMs: 5000 };
 const IDLE_MS = 50;
 const HUNG_UP = { trouble: null };
 
@@ -80,7 +80,7 @@ Deno.test("a connection that carries something is left as it is", async () => {
 Deno.test("sending alone is shut down when no more is asked for", async () => {
   const [client, server] = pair();
   await pause();
-  assertEquals(new Duplicate(client, "tcp").hangUpIfIdle(IDLE_MS, { ...MANNER, fin_only: true }), HUNG_UP);
+  assertEquals(new Duplicate(client, "tcp").hangUpIfIdle(IDLE_MS, { ...MANNER, finOnly: true }), HUNG_UP);
   assertEquals(recv(server, buffer, 0), 0);
   send(server, buffer);
   assertEquals(recv(client, buffer, 0), buffer.length);
@@ -125,12 +125,12 @@ Deno.test("what is not the connection is closed again, and so is a process that 
 });
 
 Deno.test("what fails after the FIN is told, and the FIN is out", async () => {
-  const refused = { linger_ms: -1 };
-  for (const idle_ms of [null, IDLE_MS]) {
+  const refused = { lingerMs: -1 };
+  for (const idleMs of [null, IDLE_MS]) {
     const [client, server] = pair();
     await pause();
     const duplicate = new Duplicate(client, "tcp");
-    const done = idle_ms === null ? duplicate.hangUp(refused) : duplicate.hangUpIfIdle(idle_ms, refused);
+    const done = idleMs === null ? duplicate.hangUp(refused) : duplicate.hangUpIfIdle(idleMs, refused);
     assertEquals(typeof done === "object" && "trouble" in done && done.trouble?.message, "setsockopt: EINVAL");
     assertEquals([recv(client, buffer, 0), recv(server, buffer, 0)], [0, 0]);
     for (const end of [client, server]) end.close();

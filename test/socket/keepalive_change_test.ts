@@ -30,7 +30,7 @@ import { sampleKeepalive } from "../harness/sample.ts";
 
 const { values: LIBKEEPALIVE } = resolveValues();
 const OFF = sampleKeepalive({ enabled: false });
-const SET = { enabled: true, idle_s: 15, interval_s: 15, count: 9, user_timeout_ms: 150_000 };
+const SET = { enabled: true, idleS: 15, intervalS: 15, count: 9, userTimeoutMs: 150_000 };
 
 function withSocket(body: (socket: Descriptor) => void): void {
   const one = socket(AF_INET, SOCK_STREAM, 0);
@@ -53,23 +53,23 @@ Deno.test("what a wish makes of a socket: its values, and where there are none t
 });
 
 Deno.test("an option that a socket does not have it will not get", () => {
-  const mptcp = { ...OFF, user_timeout_ms: null };
-  assertEquals(plannedSettings(mptcp, { values: LIBKEEPALIVE }, "established"), { ...SET, user_timeout_ms: null });
-  const without = { ...mptcp, window_clamp: null };
-  assertEquals(plannedSettings(without, values({ window_clamp: 4000 }), "established").window_clamp, null);
+  const mptcp = { ...OFF, userTimeoutMs: null };
+  assertEquals(plannedSettings(mptcp, { values: LIBKEEPALIVE }, "established"), { ...SET, userTimeoutMs: null });
+  const without = { ...mptcp, windowClamp: null };
+  assertEquals(plannedSettings(without, values({ windowClamp: 4000 }), "established").windowClamp, null);
 });
 
 Deno.test("only what is missing: a user timeout that is set stays", () => {
-  const chosen = { ...OFF, user_timeout_ms: 7000 };
-  const planned = plannedSettings(chosen, { values: LIBKEEPALIVE, only_missing: true }, "established");
-  assertEquals(planned, { ...SET, user_timeout_ms: 7000 });
+  const chosen = { ...OFF, userTimeoutMs: 7000 };
+  const planned = plannedSettings(chosen, { values: LIBKEEPALIVE, onlyMissing: true }, "established");
+  assertEquals(planned, { ...SET, userTimeoutMs: 7000 });
 });
 
 Deno.test("what has no effect on a socket of its kind is not looked at", () => {
-  const desired = values({ syncnt: 3, maxseg: 1000, defer_accept_s: 5 });
+  const desired = values({ syncnt: 3, maxseg: 1000, deferAcceptS: 5 });
   assertEquals(plannedSettings(OFF, desired, "established"), { ...OFF, enabled: true });
   assertEquals(plannedSettings(OFF, desired, "connect"), { ...OFF, enabled: true, syncnt: 3, maxseg: 1000 });
-  assertEquals(plannedSettings(OFF, desired, "listen"), { ...OFF, enabled: true, maxseg: 1000, defer_accept_s: 7 });
+  assertEquals(plannedSettings(OFF, desired, "listen"), { ...OFF, enabled: true, maxseg: 1000, deferAcceptS: 7 });
 });
 
 Deno.test("a socket is brought to what is wanted, once", () => {
@@ -88,13 +88,13 @@ Deno.test("a socket is brought to what is wanted, once", () => {
 });
 
 Deno.test("what does not read back as wanted is named, refused or not", () => {
-  const planned = { ...SET, window_clamp: 1 };
+  const planned = { ...SET, windowClamp: 1 };
   const refused = (option: string) => [{ option, value: 1, error: "EPERM" }];
   assertEquals(unmetSettings(planned, { ...planned, enabled: false }, refused("SO_KEEPALIVE")), ["enabled"]);
-  assertEquals(unmetSettings(planned, { ...planned, idle_s: 7200, count: 3 }, []), ["idle_s", "count"]);
-  const rounded = { ...planned, window_clamp: 2304 };
+  assertEquals(unmetSettings(planned, { ...planned, idleS: 7200, count: 3 }, []), ["idleS", "count"]);
+  const rounded = { ...planned, windowClamp: 2304 };
   assertEquals(unmetSettings(planned, rounded, []), []);
-  assertEquals(unmetSettings(planned, rounded, refused("TCP_WINDOW_CLAMP")), ["window_clamp"]);
+  assertEquals(unmetSettings(planned, rounded, refused("TCP_WINDOW_CLAMP")), ["windowClamp"]);
 });
 
 Deno.test("a dry run says what would be, and touches nothing", () => {
@@ -112,7 +112,7 @@ Deno.test("only where it is missing: keepalive that is on is left as it is", () 
     const chosen = read(socket);
     const { before, after, keptByApplication } = change(
       socket,
-      { values: LIBKEEPALIVE, only_missing: true },
+      { values: LIBKEEPALIVE, onlyMissing: true },
       "established",
     );
     assertEquals({ before, after, keptByApplication }, { before: chosen, after: chosen, keptByApplication: true });
@@ -123,8 +123,8 @@ Deno.test("only where it is missing: keepalive that is on is left as it is", () 
 Deno.test("only where it is missing: the rest gets it, but for a user timeout of its own", () => {
   withSocket((socket) => {
     setsockopt(socket, IPPROTO_TCP, TCP_USER_TIMEOUT, 7000);
-    change(socket, { values: LIBKEEPALIVE, only_missing: true }, "established");
-    assertEquals(read(socket), { ...SET, user_timeout_ms: 7000 });
+    change(socket, { values: LIBKEEPALIVE, onlyMissing: true }, "established");
+    assertEquals(read(socket), { ...SET, userTimeoutMs: 7000 });
   });
 });
 
@@ -140,9 +140,9 @@ Deno.test("what else was asked for is read back too", () => {
 Deno.test("a value that the kernel changes to its own is not set again and again", () => {
   withSocket((socket) => {
     // Any window below half of SOCK_MIN_RCVBUF is made that much.
-    const first = change(socket, values({ window_clamp: 1 }), "established");
-    assert(first.after.window_clamp! > 1);
-    const second = change(socket, values({ window_clamp: 1 }), "established");
+    const first = change(socket, values({ windowClamp: 1 }), "established");
+    assert(first.after.windowClamp! > 1);
+    const second = change(socket, values({ windowClamp: 1 }), "established");
     assert(sameSettings(second.before, second.after));
   });
 });
@@ -151,9 +151,9 @@ Deno.test("deferral is what the kernel makes of TCP_DEFER_ACCEPT", () => {
   withSocket((socket) => {
     bind(socket, new Uint8Array([AF_INET, 0, 0, 0, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]));
     listen(socket, 1);
-    for (const wanted_s of [1, 2, 3, 4, 7, 8, 15, 60, 120, 128, 200, 248, 1000, 30_000, 2_147_483_647]) {
-      setsockopt(socket, IPPROTO_TCP, TCP_DEFER_ACCEPT, wanted_s);
-      assertEquals(deferral(wanted_s), getsockopt(socket, IPPROTO_TCP, TCP_DEFER_ACCEPT), `${wanted_s} s`);
+    for (const wantedS of [1, 2, 3, 4, 7, 8, 15, 60, 120, 128, 200, 248, 1000, 30_000, 2_147_483_647]) {
+      setsockopt(socket, IPPROTO_TCP, TCP_DEFER_ACCEPT, wantedS);
+      assertEquals(deferral(wantedS), getsockopt(socket, IPPROTO_TCP, TCP_DEFER_ACCEPT), `${wantedS} s`);
     }
   });
 });

@@ -23,17 +23,17 @@ import { steps, withoutEffect } from "../../src/keepalive/socket_options.ts";
 import { KEEPALIVE_FIELDS, KEEPALIVE_NAMES, type KeepaliveValues, SYSTEM_VALUES } from "../../src/keepalive/values.ts";
 
 const ALL: KeepaliveValues = {
-  idle_s: 11,
-  interval_s: 12,
+  idleS: 11,
+  intervalS: 12,
   count: 3,
-  user_timeout_ms: 14_000,
+  userTimeoutMs: 14_000,
   syncnt: 5,
   maxseg: 1000,
-  window_clamp: 17_000,
-  defer_accept_s: 7,
+  windowClamp: 17_000,
+  deferAcceptS: 7,
 };
 
-const SET = { enabled: true, idle_s: 11, interval_s: 12, count: 3, user_timeout_ms: 14_000 };
+const SET = { enabled: true, idleS: 11, intervalS: 12, count: 3, userTimeoutMs: 14_000 };
 
 function names(values: KeepaliveValues, use: Parameters<typeof steps>[1]): string {
   return steps(values, use).map(({ option, value }) => `${option}=${value}`).join(" ");
@@ -50,9 +50,9 @@ Deno.test("what the timer reads is set before what arms it, and the user timeout
 
 Deno.test("a value of 0 needs no call, and what has no effect is named", () => {
   assertEquals(names(SYSTEM_VALUES, "new"), "SO_KEEPALIVE=1");
-  assertEquals(withoutEffect(ALL, "established"), ["maxseg", "syncnt", "defer_accept_s"]);
+  assertEquals(withoutEffect(ALL, "established"), ["maxseg", "syncnt", "deferAcceptS"]);
   assertEquals(withoutEffect(ALL, "listen"), ["syncnt"]);
-  assertEquals(withoutEffect(ALL, "connect"), ["defer_accept_s"]);
+  assertEquals(withoutEffect(ALL, "connect"), ["deferAcceptS"]);
   assertEquals(withoutEffect(ALL, "new"), []);
   assertEquals(withoutEffect(SYSTEM_VALUES, "established"), []);
 });
@@ -106,7 +106,7 @@ Deno.test("what a listener has, the connections that it accepts later have", () 
     bind(listener, LOOPBACK);
     listen(listener, 8);
     // Without TCP_DEFER_ACCEPT, or a client that says nothing would not be accepted.
-    const results = apply(listener, { ...ALL, defer_accept_s: 0 }, "listen");
+    const results = apply(listener, { ...ALL, deferAcceptS: 0 }, "listen");
     assertEquals(results.filter(({ error }) => error !== null), []);
     const client = own(tcpSocket());
     connect(client, getsockname(listener));
@@ -151,7 +151,7 @@ Deno.test({
   fn: () =>
     withDescriptors((own) => {
       const fresh = own(mptcpSocket()!);
-      const results = apply(fresh, { ...ALL, syncnt: 0, maxseg: 0, window_clamp: 0, defer_accept_s: 0 }, "new");
+      const results = apply(fresh, { ...ALL, syncnt: 0, maxseg: 0, windowClamp: 0, deferAcceptS: 0 }, "new");
       assertEquals(results.map(({ option }) => option), [
         "TCP_KEEPINTVL",
         "TCP_KEEPCNT",
@@ -161,9 +161,9 @@ Deno.test({
       ]);
       const refused = results.filter(({ error }) => error !== null);
       for (const { option } of refused) assertEquals(option, "TCP_USER_TIMEOUT");
-      const { user_timeout_ms, ...rest } = read(fresh);
-      assertEquals(rest, { enabled: true, idle_s: 11, interval_s: 12, count: 3 });
+      const { userTimeoutMs, ...rest } = read(fresh);
+      assertEquals(rest, { enabled: true, idleS: 11, intervalS: 12, count: 3 });
       // A kernel that refuses to set it does not tell it either.
-      assert(refused.length === 1 ? user_timeout_ms === null : user_timeout_ms === 14_000);
+      assert(refused.length === 1 ? userTimeoutMs === null : userTimeoutMs === 14_000);
     }),
 });

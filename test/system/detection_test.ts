@@ -73,25 +73,25 @@ interface Drill {
 }
 
 const DRILLS: Drill[] = [
-  { name: "idle", given: { idle_s: 1, interval_s: 1, count: 3 }, order: "read" },
-  { name: "idle, no user timeout", given: { idle_s: 1, interval_s: 1, count: 2, user_timeout_ms: 0 }, order: "read" },
+  { name: "idle", given: { idleS: 1, intervalS: 1, count: 3 }, order: "read" },
+  { name: "idle, no user timeout", given: { idleS: 1, intervalS: 1, count: 2, userTimeoutMs: 0 }, order: "read" },
   {
     name: "idle, user timeout shorter than idle",
-    given: { idle_s: 2, interval_s: 1, count: 9, user_timeout_ms: 1000 },
+    given: { idleS: 2, intervalS: 1, count: 9, userTimeoutMs: 1000 },
     order: "read",
   },
-  { name: "data in flight", given: { idle_s: 1, interval_s: 1, count: 3 }, order: "write" },
+  { name: "data in flight", given: { idleS: 1, intervalS: 1, count: 3 }, order: "write" },
 ];
 
 /** Fails unless the client's read failed at the planned time, within one interval, and a second for the machine. */
 async function assertNoticed(client: Dialogue, keepalive: Keepalive, { name, order }: Drill): Promise<void> {
-  const { idle_ms, in_flight_ms } = detection(keepalive, KERNEL_DEFAULTS);
-  const planned_ms = order === "read" ? idle_ms! : in_flight_ms;
-  const interval_ms = keepalive.interval_s * 1000;
+  const { idleMs, inFlightMs } = detection(keepalive, KERNEL_DEFAULTS);
+  const planned_ms = order === "read" ? idleMs! : inFlightMs;
+  const intervalMs = keepalive.intervalS * 1000;
   const [end, measured_ms] = (await client.line()).split(" ");
   assertEquals(end, "ETIMEDOUT", name);
   assert(
-    Number(measured_ms) >= planned_ms - interval_ms && Number(measured_ms) <= planned_ms + interval_ms + 1000,
+    Number(measured_ms) >= planned_ms - intervalMs && Number(measured_ms) <= planned_ms + intervalMs + 1000,
     `${name}: planned ${planned_ms} ms, measured ${measured_ms} ms`,
   );
 }

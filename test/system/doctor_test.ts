@@ -1,7 +1,7 @@
 // `tcphup doctor`: what works on this host for this user, tried out on loopback.
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { doctor, type Health } from "../../src/doctor.ts";
+import { checkHost, type Health } from "../../src/doctor.ts";
 import { pythonProgram } from "../harness/peer.ts";
 import { assertExit, assertNoStackTrace, Scene } from "../harness/scene.ts";
 import { hostTest, systemTest } from "../harness/system.ts";
@@ -83,7 +83,7 @@ hostTest("where no process can be started, and for a library, it tries for itsel
   const detailsOf = ({ findings }: Health) =>
     findings.map(({ name, status, detail }) => `${status} ${name}: ${detail}`);
   const alone = "limited pidfd_getfd: duplicate a descriptor: tried on this process alone, which is always allowed to";
-  const [without, withNone] = [doctor(), doctor({ command: ["/nonexistent/tcphup"] })].map(detailsOf);
+  const [without, withNone] = [checkHost(), checkHost({ command: ["/nonexistent/tcphup"] })].map(detailsOf);
   assertEquals([without.includes(alone), withNone.includes(alone)], [true, true]);
   assertEquals(withNone.slice(without.length), [
     "limited run: set keepalive on what a program opens: posix_spawn: ENOENT",

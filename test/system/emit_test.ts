@@ -5,7 +5,7 @@ import { parse } from "@std/yaml";
 import { pidfdGetfd, pidfdOpen } from "../../ffi/pidfd.ts";
 import { getsockopt, IPPROTO_TCP, SO_PROTOCOL, SOL_SOCKET } from "../../ffi/socket.ts";
 import type { ForeignFd } from "../../ffi/descriptor.ts";
-import { emit } from "../../src/keepalive/emit.ts";
+import { emitKeepaliveConfig } from "../../src/keepalive/emit.ts";
 import { read } from "../../src/socket/keepalive_options.ts";
 import { type Keepalive, type KeepaliveValues, resolveValues, SYSTEM_VALUES } from "../../src/keepalive/values.ts";
 import { Dialogue } from "../harness/lines.ts";
@@ -17,23 +17,23 @@ import { hostTest, type Need } from "../harness/system.ts";
 const LIBKEEPALIVE = resolveValues().values;
 
 const ALL: KeepaliveValues = {
-  idle_s: 11,
-  interval_s: 12,
+  idleS: 11,
+  intervalS: 12,
   count: 3,
-  user_timeout_ms: 14_000,
+  userTimeoutMs: 14_000,
   syncnt: 5,
   maxseg: 1400,
-  window_clamp: 17_000,
-  defer_accept_s: 7,
+  windowClamp: 17_000,
+  deferAcceptS: 7,
 };
 
 /** The ends of the kernel's ranges, and values that are the system's: what a program may take differently. */
 const SAMPLES: KeepaliveValues[] = [
   LIBKEEPALIVE,
   ALL,
-  { ...ALL, idle_s: 1, interval_s: 1, count: 1, user_timeout_ms: 1 },
-  { ...ALL, idle_s: 32767, interval_s: 32767, count: 127, user_timeout_ms: 2147483647 },
-  { ...SYSTEM_VALUES, idle_s: 20 },
+  { ...ALL, idleS: 1, intervalS: 1, count: 1, userTimeoutMs: 1 },
+  { ...ALL, idleS: 32767, intervalS: 32767, count: 127, userTimeoutMs: 2147483647 },
+  { ...SYSTEM_VALUES, idleS: 20 },
   { ...SYSTEM_VALUES, count: 4 },
 ];
 
@@ -74,7 +74,7 @@ function write(directory: string, name: string, text: string): string {
 }
 
 Deno.test("istio: a DestinationRule with tcpKeepalive", () => {
-  const rule = (values: KeepaliveValues, service?: string) => parse(emit("istio", values, service));
+  const rule = (values: KeepaliveValues, service?: string) => parse(emitKeepaliveConfig("istio", values, service));
   assertEquals(rule(LIBKEEPALIVE, "db.shop.svc.cluster.local"), {
     apiVersion: "networking.istio.io/v1",
     kind: "DestinationRule",
@@ -87,7 +87,7 @@ Deno.test("istio: a DestinationRule with tcpKeepalive", () => {
   const keepalive = (values: Partial<KeepaliveValues>) =>
     // deno-lint-ignore no-explicit-any
     (rule({ ...SYSTEM_VALUES, ...values }) as any).spec.trafficPolicy.connectionPool.tcp.tcpKeepalive;
-  assertEquals(keepalive({ idle_s: 20 }), { time: "20s" });
+  assertEquals(keepalive({ idleS: 20 }), { time: "20s" });
   assertEquals(keepalive({}), {});
 });
 
@@ -107,7 +107,7 @@ Deno.test("envoyfilter: socket options by level and number, for listeners and fo
     option("TCP_MAXSEG", 6, 2, 1400),
   ];
   const patch = (value: unknown) => ({ operation: "MERGE", value });
-  assertEquals(parse(emit("envoyfilter", ALL)), {
+  assertEquals(parse(emitKeepaliveConfig("envoyfilter", ALL)), {
     apiVersion: "networking.istio.io/v1alpha3",
     kind: "EnvoyFilter",
     metadata: { name: "tcp-keepalive" },
@@ -129,7 +129,7 @@ Deno.test("envoyfilter: socket options by level and number, for listeners and fo
 });
 
 Deno.test("kubernetes: sysctls of a pod, whose values are strings", () => {
-  assertEquals(parse(emit("kubernetes", ALL)), {
+  assertEquals(parse(emitKeepaliveConfig("kubernetes", ALL)), {
     spec: {
       securityContext: {
         sysctls: [
@@ -144,7 +144,7 @@ Deno.test("kubernetes: sysctls of a pod, whose values are strings", () => {
 
 emitTest(["root", "sysctl"], "sysctl -p takes the lines, and the namespace has the values", async (directory) => {
   for (const values of SAMPLES) {
-    const text = emit("sysctl", values);
+    const text = emitKeepaliveConfig("sysctl", values);
     const lines = text.split("\n").filter((line) => /^net/.test(line));
     const read = await triedApart(
       'sysctl -q -p "$1" && shift && sysctl "$@"',
@@ -159,7 +159,7 @@ emitTest(
   ["root", "nginx"],
   "nginx refuses a second listen directive, and a second so_keepalive, as the comment says",
   async (directory) => {
-    const [, parameter] = /listen 443 (.*);/.exec(emit("nginx", LIBKEEPALIVE))!;
+    const [, parameter] = /listen 443 (.*);/.exec(emitKeepaliveConfig("nginx", LIBKEEPALIVE))!;
     const test = async (...servers: string[]) => {
       const http = servers.map((listens) => `server { ${listens} }`).join("\n");
       const text = `pid ${directory}/pid; error_log stderr; events {}\nhttp { access_log off; ${http} }\n`;
@@ -176,7 +176,7 @@ emitTest(
 
 emitTest(["root", "nginx"], "nginx -t takes the directives", async (directory) => {
   for (const values of [...SAMPLES, SYSTEM_VALUES]) {
-    const text = emit("nginx", values);
+    const text = emitKeepaliveConfig("nginx", values);
     const path = write(
       directory,
       "nginx.conf",
@@ -193,7 +193,7 @@ const HAPROXY_DEFAULTS =
 
 /** A whole configuration with the lines in its own defaults section: from a port of 127.0.0.1 to the next. */
 function haproxyConfiguration(values: KeepaliveValues, port: number): string {
-  const text = emit("haproxy", values);
+  const text = emitKeepaliveConfig("haproxy", values);
   const words = (line: string) => new RegExp(`^# At the end of each ${line} line: (.*)$`, "m").exec(text)?.[1] ?? "";
   return HAPROXY_DEFAULTS + text +
     `frontend f\n    bind 127.0.0.1:${port} ${words("bind")}\n    default_backend b\n` +
@@ -212,7 +212,7 @@ emitTest(
   ["haproxy"],
   "haproxy -c refuses the lines as a file of their own, which would have no effect",
   async (directory) => {
-    const lines = write(directory, "lines.cfg", emit("haproxy", LIBKEEPALIVE));
+    const lines = write(directory, "lines.cfg", emitKeepaliveConfig("haproxy", LIBKEEPALIVE));
     const own = write(directory, "own.cfg", `${HAPROXY_DEFAULTS}listen l\n    bind 127.0.0.1:1\n`);
     for (const files of [[lines, own], [own, lines]]) {
       const { code, output } = await tried("haproxy", "-c", ...files.flatMap((file) => ["-f", file]));
@@ -223,7 +223,7 @@ emitTest(
 );
 
 emitTest(["haproxy"], "haproxy -c takes each side's lines in the section of that side", async (directory) => {
-  const lines = emit("haproxy", LIBKEEPALIVE).split("\n");
+  const lines = emitKeepaliveConfig("haproxy", LIBKEEPALIVE).split("\n");
   const side = (name: string) => lines.filter((line) => /^ /.test(line) && line.includes(name)).join("\n");
   const configuration =
     `${HAPROXY_DEFAULTS}frontend f\n    bind 127.0.0.1:1\n    default_backend b\n${side("clitcpka")}\n` +
@@ -271,8 +271,8 @@ print(client.recv(4).decode(), flush=True)
 sys.stdin.read()
 `;
 
-const LIVE = { ...SYSTEM_VALUES, idle_s: 111, interval_s: 12, count: 3, user_timeout_ms: 147_000, maxseg: 1000 };
-const SET = { enabled: true, idle_s: 111, interval_s: 12, count: 3, user_timeout_ms: 147_000 };
+const LIVE = { ...SYSTEM_VALUES, idleS: 111, intervalS: 12, count: 3, userTimeoutMs: 147_000, maxseg: 1000 };
+const SET = { enabled: true, idleS: 111, intervalS: 12, count: 3, userTimeoutMs: 147_000 };
 
 emitTest(
   ["root", "iproute2", "python3", "haproxy"],
@@ -295,14 +295,14 @@ emitTest(["root", "iproute2", "python3", "nginx"], "nginx sets the values on wha
     directory,
     "nginx.conf",
     `pid ${directory}/pid; error_log stderr; daemon off; master_process off; events {}\n` +
-      `http { access_log off; server {\n${emit("nginx", LIVE).replace("443", "127.0.0.1:8081")}} }\n`,
+      `http { access_log off; server {\n${emitKeepaliveConfig("nginx", LIVE).replace("443", "127.0.0.1:8081")}} }\n`,
   );
   await using netns = await Namespace.create();
   const nginx = netns.spawn(["nginx", "-c", path]);
   await using client = new Dialogue(netns.spawn([PYTHON, "-c", CLIENT, "8081"]), "the client");
   await client.line();
   // The listener has them from the start, and what it accepts inherits them.
-  const set = { ...SET, user_timeout_ms: 0 };
+  const set = { ...SET, userTimeoutMs: 0 };
   const both = await eventually("an accepted connection", () => {
     const found = keepalives(nginx.pid);
     return found.length > 1 && found;
@@ -312,7 +312,7 @@ emitTest(["root", "iproute2", "python3", "nginx"], "nginx sets the values on wha
 
 emitTest(["gofmt"], "gofmt has nothing to change in the Go source", async (directory) => {
   for (const values of [...SAMPLES, SYSTEM_VALUES]) {
-    const path = write(directory, "keepalive.go", emit("go", values));
+    const path = write(directory, "keepalive.go", emitKeepaliveConfig("go", values));
     assertEquals(await tried("gofmt", "-e", "-d", path), { code: 0, output: "" });
   }
 });
@@ -336,10 +336,10 @@ emitTest(["go"], "go vet takes the Go source", async (directory) => {
   const [, version] = /go(1\.\d+)/.exec((await tried("go", "version")).output)!;
   write(directory, "go.mod", `module keepalive\n\ngo ${version}\n`);
   for (const values of [...SAMPLES, SYSTEM_VALUES]) {
-    write(directory, "keepalive.go", emit("go", values));
+    write(directory, "keepalive.go", emitKeepaliveConfig("go", values));
     assertEquals(await vet(), "");
   }
-  write(directory, "keepalive.go", emit("go", LIBKEEPALIVE).replace("Interval:", "Intervall:"));
+  write(directory, "keepalive.go", emitKeepaliveConfig("go", LIBKEEPALIVE).replace("Interval:", "Intervall:"));
   assertMatch(await vet(), /unknown field/);
 });
 
@@ -366,7 +366,7 @@ func main() {
 `;
 
 emitTest(["go"], "Go: a user timeout is no failure of what listens with MPTCP, which has none", async (directory) => {
-  const text = emit("go", LIVE);
+  const text = emitKeepaliveConfig("go", LIVE);
   const source = `package main\n\nimport (\n"fmt"\n"os"\n"syscall"\n)\n${text.slice(text.indexOf("\n// userTimeout"))}`;
   const path = write(directory, "main.go", source + CALLER);
   const { code, output } = await tried("env", `GOCACHE=${directory}/cache`, "GOTOOLCHAIN=local", "go", "run", path);
@@ -376,7 +376,7 @@ emitTest(["go"], "Go: a user timeout is no failure of what listens with MPTCP, w
 
 emitTest([], "a shell that sources the environment passes it on", async (directory) => {
   for (const values of SAMPLES) {
-    const path = write(directory, "env", emit("env", values));
+    const path = write(directory, "env", emitKeepaliveConfig("env", values));
     const { output } = await tried("env", "-i", "sh", "-c", 'set -a; . "$1"; env', "sh", path);
     const environment = Object.fromEntries(output.trimEnd().split("\n").map((line) => line.split("=")));
     assertEquals(resolveValues({}, environment).values, values);

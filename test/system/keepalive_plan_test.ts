@@ -1,7 +1,8 @@
 // tcphup plan: the arithmetic of keepalive, from the command line.
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { emit, EMIT_FORMATS, type Plan } from "../../src/plan.ts";
+import type { JsonDocument } from "../../src/cli/output/json.ts";
+import { EMIT_FORMATS, emitKeepaliveConfig, type Plan } from "../../src/plan.ts";
 import { resolveValues, SYSTEM_VALUES } from "../../src/keepalive/values.ts";
 import type { Namespace } from "../harness/namespace.ts";
 import { assertExit, assertOneLine, assertUsageError } from "../harness/scene.ts";
@@ -14,7 +15,7 @@ async function plan(netns: Namespace, ...args: string[]): Promise<Run> {
   return run;
 }
 
-async function planned(netns: Namespace, ...args: string[]): Promise<Plan> {
+async function planned(netns: Namespace, ...args: string[]): Promise<JsonDocument<Plan>> {
   return (await plan(netns, ...args, "--json")).json<Plan>();
 }
 
@@ -62,14 +63,14 @@ systemTest("plan --within finds values that notice in that time", [], async (net
 
 systemTest("plan --emit prints each format, and nothing else", [], async (netns) => {
   const args = ["--idle", "20", "--interval", "5", "--count", "2"];
-  const { values } = resolveValues({ idle_s: 20, interval_s: 5, count: 2 });
+  const { values } = resolveValues({ idleS: 20, intervalS: 5, count: 2 });
   for (const format of EMIT_FORMATS) {
     const { stdout, stderr } = await plan(netns, ...args, "--emit", format);
-    assertEquals([stdout, stderr], [emit(format, values), ""], format);
+    assertEquals([stdout, stderr], [emitKeepaliveConfig(format, values), ""], format);
   }
   const { stdout } = await plan(netns, "--within", "30", "--emit", "sysctl");
   assert(stdout.includes("net.ipv4.tcp_keepalive_time = 22\n"), stdout);
-  assert(emit("istio", { ...SYSTEM_VALUES, idle_s: 7200 }).includes("time: 7200s"));
+  assert(emitKeepaliveConfig("istio", { ...SYSTEM_VALUES, idleS: 7200 }).includes("time: 7200s"));
   assertMatch((await plan(netns, "--emit", "istio")).stdout, /^ +time: 7200s$/m);
 });
 

@@ -18,14 +18,14 @@ async function evaluate(netns: Namespace, expression: string): Promise<unknown> 
 systemTest("list and hangUp", [], async (netns) => {
   const scene = await Scene.make(netns);
   const selection = `{ dst: "127.0.0.2", dport: ${DOOMED_PORT} }`;
-  const ports = await evaluate(netns, `tcphup.list(${selection}).connections.map(({ src }) => src.port)`);
+  const ports = await evaluate(netns, `tcphup.listConnections(${selection}).connections.map(({ src }) => src.port)`);
   assertEquals((ports as number[]).sort(), scene.doomed.ports.sort());
 
-  const dry = await evaluate(netns, `(await tcphup.hangUp(${selection}, { dry_run: true })).hung_up`);
+  const dry = await evaluate(netns, `(await tcphup.hangUp(${selection}, { dryRun: true })).hungUp`);
   assertEquals(dry, 0);
   await scene.assertUntouched();
 
-  assertEquals(await evaluate(netns, `(await tcphup.hangUp(${selection})).hung_up`), 3);
+  assertEquals(await evaluate(netns, `(await tcphup.hangUp(${selection})).hungUp`), 3);
   await scene.assertHungUp();
 });
 
@@ -37,9 +37,9 @@ systemTest("setKeepalive, and what it leaves when it is told to stop", [], async
   assertEquals([skipped, interrupted], [3, true]);
   assertEquals(await doomed.keepalive(), [UNTOUCHED, UNTOUCHED, UNTOUCHED]);
 
-  const set = `await tcphup.setKeepalive(${selection}, { values: { idle_s: 20, interval_s: 5, count: 2 } })`;
-  const { keepalive_set, values } = await evaluate(netns, set) as KeepaliveReport;
-  assertEquals([keepalive_set, values?.user_timeout_ms], [3, 30_000]);
+  const set = `await tcphup.setKeepalive(${selection}, { values: { idleS: 20, intervalS: 5, count: 2 } })`;
+  const { keepaliveSet, values } = await evaluate(netns, set) as KeepaliveReport;
+  assertEquals([keepaliveSet, values?.userTimeoutMs], [3, 30_000]);
   const keepalive = { enabled: true, idle_s: 20, interval_s: 5, count: 2, user_timeout_ms: 30_000 };
   assertEquals(await doomed.keepalive(), [keepalive, keepalive, keepalive]);
 });
@@ -53,7 +53,7 @@ systemTest("watchKeepalive ends when it is told to, or when nobody wants more of
   assertEquals(await evaluate(netns, first), "keepalive-set");
   const rest = `await (async () => {
     const [stop, seen] = [new AbortController(), []];
-    const options = { every_ms: 20, signal: stop.signal, on_look: () => seen.length === 2 && stop.abort() };
+    const options = { everyMs: 20, signal: stop.signal, onRound: () => seen.length === 2 && stop.abort() };
     for await (const { outcome } of tcphup.watchKeepalive(${selection}, options)) seen.push(outcome);
     return seen;
   })()`;
@@ -62,7 +62,8 @@ systemTest("watchKeepalive ends when it is told to, or when nobody wants more of
 });
 
 systemTest("plan", [], async (netns) => {
-  const plan = "tcphup.plan({ values: tcphup.valuesWithin(30), sysctls: tcphup.readSysctls(), hosts: 200 }).idle_ms";
+  const plan =
+    "tcphup.planKeepalive({ values: tcphup.valuesWithin(30), sysctls: tcphup.readSysctls(), hosts: 200 }).idleMs";
   assertEquals(await evaluate(netns, plan), 30_000);
 });
 
@@ -73,9 +74,9 @@ systemTest("what is wrong is thrown as an error of its own, and nothing is touch
     assertEquals(name, "UsageError", selection);
   }
   const wrong = [
-    "{ values: { idle_s: 40000 } }",
+    "{ values: { idleS: 40000 } }",
     "{ off: true, values: { count: 3 } }",
-    "{ off: true, only_missing: true }",
+    "{ off: true, onlyMissing: true }",
   ];
   for (const options of wrong) {
     const set = `await tcphup.setKeepalive({ dst: "any" }, ${options}).catch(({ name }) => name)`;

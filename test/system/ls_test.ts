@@ -1,6 +1,7 @@
 // tcphup ls on real programs: what it says of keepalive, timers and traffic, against what the programs and ss say.
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import type { JsonDocument } from "../../src/cli/output/json.ts";
 import type { Connection, Keepalive } from "../../src/model/connection.ts";
 import type { Listing } from "../../src/list.ts";
 import type { Group, Totals } from "../../src/report/summary.ts";
@@ -13,10 +14,10 @@ import { systemTest } from "../harness/system.ts";
 import { PublicCopy, type Run, TCPHUP, tcphup, type TcphupOptions } from "../harness/tcphup.ts";
 
 /** The document that --json prints. */
-type Document = Listing & { schema: number; command: string; matched: number };
+type Document = JsonDocument<Listing> & { schema: number; command: string; matched: number };
 
 /** The document that --summary --json prints. */
-type SummaryDocument = Document & { idle_after_ms: number; total: Totals; groups: Group[] };
+type SummaryDocument = Document & { idle_after_ms: number; total: JsonDocument<Totals>; groups: JsonDocument<Group>[] };
 
 async function ls(args: readonly string[], options: TcphupOptions): Promise<Run> {
   const run = await tcphup(["ls", ...args], options);
@@ -36,7 +37,7 @@ async function listed(args: readonly string[], netns: Namespace): Promise<Docume
 }
 
 /** The connections with these local ports, in the order of the ports. */
-function from(ports: readonly number[], { connections }: Listing): Connection[] {
+function from(ports: readonly number[], { connections }: Document): JsonDocument<Connection>[] {
   return ports.map((port) => connections.find(({ src }) => src.port === port)!);
 }
 
@@ -45,7 +46,13 @@ function cells(stdout: string): string[][] {
   return stdout.trimEnd().split("\n").slice(1).map((line) => line.split(/ {2,}/));
 }
 
-const DEFAULTS: Keepalive = { enabled: false, idle_s: 7200, interval_s: 75, count: 9, user_timeout_ms: 0 };
+const DEFAULTS: JsonDocument<Keepalive> = {
+  enabled: false,
+  idle_s: 7200,
+  interval_s: 75,
+  count: 9,
+  user_timeout_ms: 0,
+};
 const NEVER = { idle_ms: null, in_flight_ms: 924_600 };
 
 /** A client of four connections, each with a keepalive of its own. */
@@ -325,7 +332,7 @@ systemTest("--json-lines has a connection, or a group, on each line", [], async 
   await Scene.make(netns);
   const lines = (await ls(["127.0.0.2", "--json-lines"], { netns })).stdout.trimEnd().split("\n");
   const { connections } = await listed(["127.0.0.2"], netns);
-  const objects: Connection[] = lines.map((line) => JSON.parse(line));
+  const objects: JsonDocument<Connection>[] = lines.map((line) => JSON.parse(line));
   assertEquals(objects.map(({ cookie }) => cookie).sort(), connections.map(({ cookie }) => cookie).sort());
   assertEquals(Object.keys(objects[0]), Object.keys(connections[0]));
   const groups = (await ls(["127.0.0.2", "--json-lines", "--summary"], { netns })).stdout.trimEnd().split("\n");

@@ -571,7 +571,10 @@ systemTest("run: no command, none of that name, one that is no program", [], asy
 // The supervisor, and its end.
 
 servedTest("run: a supervisor that is killed is started anew, and no call is lost", [], async (netns) => {
-  const child = netns.spawn(launching(pythonProgram("storm.py", 8)));
+  const program = pythonProgram("storm.py", 8);
+  const child = netns.spawn(launching(program));
+  // As long as tcphup waits for the supervisor, the end of that is the end of the command too.
+  await begun(child, program[0].split("/").at(-1)!);
   let current = await supervised(netns);
   for (let round = 0; round < 3; round++) {
     // Long enough to be in the midst of it.

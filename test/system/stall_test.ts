@@ -1,6 +1,7 @@
 // What the kernel does not come back from: a socket whose lock somebody holds, a process of which /proc cannot be read.
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import type { JsonDocument } from "../../src/cli/output/json.ts";
 import type { Connection } from "../../src/model/connection.ts";
 import { pythonProgram } from "../harness/peer.ts";
 import { commandLine, eventually } from "../harness/process.ts";
@@ -16,7 +17,7 @@ const DOOMED = [ADDRESS, `${DOOMED_PORT}`];
 const UNRESPONSIVE = /does not answer: blocked in the kernel/;
 
 /** Fails unless those, and no others, are named as stuck. Returns them. */
-function assertStuck(connections: readonly Connection[], count: number): Connection[] {
+function assertStuck(connections: readonly JsonDocument<Connection>[], count: number): JsonDocument<Connection>[] {
   const failed = connections.filter(({ outcome }) => outcome === "failed");
   assertEquals(failed.length, count);
   for (const { error } of failed) assertMatch(error!, UNRESPONSIVE);

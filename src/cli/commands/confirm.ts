@@ -24,12 +24,12 @@ export function checkTerminal(): void {
  * Shows a summary of the connections and asks whether to act on them. Returns `true` for the answer y or yes.
  *
  * @param act The verb of the question, such as "Hang up on".
- * @param for_ms The time of --for, within which new connections are acted on too.
+ * @param forMs The time of --for, within which new connections are acted on too.
  */
-export function confirm(summary: Summary, act: string, for_ms = 0): boolean {
+export function confirm(summary: Summary, act: string, forMs = 0): boolean {
   const { count } = summary.total;
   const these = count === 1 ? "this connection" : `these ${count} connections`;
-  const later = for_ms === 0 ? "" : `, and on what appears within ${formatDuration(for_ms)}`;
+  const later = forMs === 0 ? "" : `, and on what appears within ${formatDuration(forMs)}`;
   const lines = summaryLines(summary, terminalSize().rows - QUESTION_LINES);
   ask([...lines, ""], `${act} ${these}${later}? [y/N] `);
   return /^\s*y(es)?\s*$/i.test(host.readLine() ?? "");

@@ -1,7 +1,7 @@
 // The command `tcphup doctor`.
 
 import { host } from "../../../ffi/deno.ts";
-import { doctor, type Finding, PROBES_ARGUMENT, runProbes } from "../../doctor.ts";
+import { checkHost, type Finding, PROBES_ARGUMENT, runProbes } from "../../doctor.ts";
 import type { Arguments } from "../flags/arguments.ts";
 import { DONE, UNABLE } from "../flags/exit_codes.ts";
 import { jsonText } from "../output/json.ts";
@@ -18,7 +18,7 @@ export function doctorCommand(args: Arguments): number {
     return DONE;
   }
   if (surplus !== undefined) throw new UsageError(`Unexpected argument "${surplus}": expected tcphup doctor [--json]`);
-  const health = doctor({ command: host.selfCommand });
+  const health = checkHost({ command: host.selfCommand });
   if (args.has("json")) write([jsonText({ schema: 1, command: "doctor", ...health }), "\n"]);
   else print([...health.findings.flatMap(describe), conclusion(health.ok)]);
   return health.ok ? DONE : UNABLE;

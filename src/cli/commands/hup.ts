@@ -1,7 +1,7 @@
 // The command `tcphup hup`, also `tcphup` without a command.
 
 import { hangUp } from "../../hang_up.ts";
-import type { Report } from "../../report/report.ts";
+import type { HangUpReport } from "../../report/report.ts";
 import type { Arguments } from "../flags/arguments.ts";
 import { checkTerminal, confirm } from "./confirm.ts";
 import { reportLine, withoutInterrupted } from "../output/report.ts";
@@ -19,7 +19,7 @@ import { print, warn, write } from "../output/terminal.ts";
 export async function hup(args: Arguments): Promise<number> {
   const selection = selectionOf(args);
   const options = hangUpOptions(args);
-  const asks = args.has("interactive") && !options.dry_run;
+  const asks = args.has("interactive") && !options.dryRun;
   if (asks) checkTerminal();
   const progress = new ProgressLine();
   const interrupt = new AbortController();
@@ -32,15 +32,15 @@ export async function hup(args: Arguments): Promise<number> {
     const report = await hangUp(selection, {
       ...options,
       signal: interrupt.signal,
-      on_trouble: (text) => {
+      onWarning: (text) => {
         progress.clear();
         warn(text);
       },
-      on_progress: args.has("quiet") ? undefined : (state) => progress.show(state),
+      onProgress: args.has("quiet") ? undefined : (state) => progress.show(state),
       confirm: asks
         ? (_, summary) => {
           const act = options.destroy ? "Destroy" : "Hang up on";
-          const confirmed = progress.whileAsking(() => confirm(summary(), act, options.repeat?.for_ms));
+          const confirmed = progress.whileAsking(() => confirm(summary(), act, options.repeat?.forMs));
           if (confirmed) catchInterrupts();
           return confirmed;
         }
@@ -55,8 +55,8 @@ export async function hup(args: Arguments): Promise<number> {
   }
 }
 
-function show(report: Report, args: Arguments): void {
-  [...report.unanswered, ...report.unseen].forEach(warn);
+function show(report: HangUpReport, args: Arguments): void {
+  [...report.unanswered, ...report.incomplete].forEach(warn);
   if (args.has("json")) return void write([jsonText(report), "\n"]);
   if (args.has("quiet")) {
     if (exitCode(report) !== DONE) warn(reportLine(report));
@@ -65,7 +65,7 @@ function show(report: Report, args: Arguments): void {
   const verbose = args.has("verbose");
   const connections = report.refused === null ? withoutInterrupted(report.connections) : [];
   if (connections.length > 0) print(outcomeTable(connections, verbose));
-  if (report.left_out > 0) print([`and ${report.left_out} before`]);
+  if (report.leftOut > 0) print([`and ${report.leftOut} before`]);
   print([reportLine(report)]);
   if (verbose) printTimings(report);
 }

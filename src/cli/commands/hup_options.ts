@@ -36,17 +36,17 @@ export function hangUpOptions(args: Arguments): HangUpOptions {
   checkConflicts(args);
   const max = args.value("max");
   return {
-    dry_run: args.has("dry-run"),
-    linger_ms: args.duration("linger"),
-    fin_only: args.has("fin-only"),
-    wait_ms: args.duration("wait"),
+    dryRun: args.has("dry-run"),
+    lingerMs: args.duration("linger"),
+    finOnly: args.has("fin-only"),
+    waitMs: args.duration("wait"),
     verify: args.has("verify"),
     destroy: args.has("destroy"),
-    destroy_after_ms: args.duration("destroy-after"),
-    include_session: args.has("include-session"),
+    destroyAfterMs: args.duration("destroy-after"),
+    includeSession: args.has("include-session"),
     max: max === undefined ? undefined : parseCount("max", max),
-    spacing: spacingOf(args),
-    when_idle: whenIdleOf(args),
+    pacing: spacingOf(args),
+    whenIdle: whenIdleOf(args),
     repeat: repeatOf(args),
   };
 }
@@ -61,28 +61,28 @@ function checkConflicts(args: Arguments): void {
   }
 }
 
-function spacingOf(args: Arguments): HangUpOptions["spacing"] {
+function spacingOf(args: Arguments): HangUpOptions["pacing"] {
   const rate = args.value("rate");
   const percentage = args.value("jitter");
   const jitter = percentage === undefined ? undefined : parsePercentage("jitter", percentage);
-  if (rate !== undefined) return { per_s: parseRate("rate", rate), jitter };
-  const over_ms = atLeast(args, "over", 1);
-  return over_ms === undefined ? undefined : { over_ms, jitter };
+  if (rate !== undefined) return { perSecond: parseRate("rate", rate), jitter };
+  const overMs = atLeast(args, "over", 1);
+  return overMs === undefined ? undefined : { overMs, jitter };
 }
 
-function whenIdleOf(args: Arguments): HangUpOptions["when_idle"] {
-  const idle_ms = atLeast(args, "when-idle", 1);
-  if (idle_ms === undefined) return undefined;
-  return { idle_ms, deadline_ms: args.duration("deadline"), leave_busy: args.has("leave-busy") };
+function whenIdleOf(args: Arguments): HangUpOptions["whenIdle"] {
+  const idleMs = atLeast(args, "when-idle", 1);
+  if (idleMs === undefined) return undefined;
+  return { idleMs, deadlineMs: args.duration("deadline"), leaveBusy: args.has("leave-busy") };
 }
 
 function repeatOf(args: Arguments): HangUpOptions["repeat"] {
-  const for_ms = atLeast(args, "for", 1);
-  return for_ms === undefined ? undefined : { for_ms, every_ms: atLeast(args, "every", SHORTEST_EVERY_MS) };
+  const forMs = atLeast(args, "for", 1);
+  return forMs === undefined ? undefined : { forMs, everyMs: atLeast(args, "every", SHORTEST_EVERY_MS) };
 }
 
-function atLeast(args: Arguments, name: string, least_ms: number): number | undefined {
+function atLeast(args: Arguments, name: string, leastMs: number): number | undefined {
   const ms = args.duration(name);
-  if (ms === undefined || ms >= least_ms) return ms;
-  throw new UsageError(`--${name} "${args.value(name)}" is too short: expected ${least_ms}ms or more`);
+  if (ms === undefined || ms >= leastMs) return ms;
+  throw new UsageError(`--${name} "${args.value(name)}" is too short: expected ${leastMs}ms or more`);
 }

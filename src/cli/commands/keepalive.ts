@@ -27,7 +27,7 @@ import { print, style, warn, write } from "../output/terminal.ts";
 /** Sets keepalive, once or with --watch until an interrupt. Returns the exit code. */
 export async function keepalive(args: Arguments): Promise<number> {
   checkConflicts(args);
-  const watch_ms = watchInterval(args);
+  const watchMs = watchInterval(args);
   const selection = selectionOf(args);
   const options = optionsOf(args);
   const interrupt = new AbortController();
@@ -35,7 +35,7 @@ export async function keepalive(args: Arguments): Promise<number> {
   const progress = new ProgressLine();
   try {
     const { signal } = interrupt;
-    if (watch_ms !== null) return await watch(args, selection, { ...options, every_ms: watch_ms, signal });
+    if (watchMs !== null) return await watch(args, selection, { ...options, everyMs: watchMs, signal });
     if (!args.has("quiet")) progress.showSearch();
     const report = await setKeepalive(selection, { ...options, signal });
     progress.clear();
@@ -59,21 +59,21 @@ function optionsOf(args: Arguments): SetKeepaliveOptions {
   const listeners = args.has("listeners");
   const given = givenValues(args);
   if (!off && !args.has("quiet")) {
-    const { values, warnings } = resolveValues(given, {}, keepaliveSysctls()?.tcp_keepalive_time);
+    const { values, warnings } = resolveValues(given, {}, keepaliveSysctls()?.tcpKeepaliveTime);
     [...warnings, ...noEffectWarnings(values, listeners)].forEach(warn);
   }
   return {
     values: given,
     off,
     listeners,
-    only_missing: args.has("only-missing"),
-    dry_run: args.has("dry-run"),
+    onlyMissing: args.has("only-missing"),
+    dryRun: args.has("dry-run"),
   };
 }
 
 function show(report: KeepaliveReport, args: Arguments): void {
   const { connections, ...head } = report;
-  [...report.unanswered, ...report.unseen].forEach(warn);
+  [...report.unanswered, ...report.incomplete].forEach(warn);
   if (args.has("json")) {
     write(jsonDocument(head, "connections", connections));
   } else if (args.has("json-lines")) {
@@ -97,12 +97,12 @@ async function watch(args: Arguments, selection: Selection, options: WatchKeepal
     verbose: args.has("verbose"),
   });
   for (const text of unanswered()) printer.warnOnce(text);
-  const on_look = (unseen: readonly string[]) => {
+  const onRound = (incomplete: readonly string[]) => {
     looks++;
-    for (const text of unseen) printer.warnOnce(text);
+    for (const text of incomplete) printer.warnOnce(text);
     printer.printOmitted();
   };
-  for await (const connection of watchKeepalive(selection, { ...options, on_look, on_trouble: warn })) {
+  for await (const connection of watchKeepalive(selection, { ...options, onRound, onWarning: warn })) {
     if (isChanged(connection)) changes++;
     if (!printer.print(connection)) break;
   }

@@ -62,19 +62,19 @@ class ListPrinter {
   }
 
   async show(): Promise<void> {
-    const { format, watch_ms } = this.#view;
+    const { format, watchMs } = this.#view;
     if (format === "nothing") this.#list();
-    else if (format === "json") this.#write((listing, elapsed_ms) => this.#document(listing, elapsed_ms));
+    else if (format === "json") this.#write((listing, elapsedMs) => this.#document(listing, elapsedMs));
     else if (format === "json-lines") await this.#writeLines();
-    else if (watch_ms === null) this.#print();
-    else await watch(watch_ms, () => this.#lookAgain(watch_ms));
+    else if (watchMs === null) this.#print();
+    else await watch(watchMs, () => this.#lookAgain(watchMs));
   }
 
   async #writeLines(): Promise<void> {
-    const { watch_ms } = this.#view;
-    if (watch_ms === null) return void this.#write((listing) => jsonLines(this.#items(listing)));
+    const { watchMs } = this.#view;
+    if (watchMs === null) return void this.#write((listing) => jsonLines(this.#items(listing)));
     const transientErrors = new TransientErrors(warn);
-    await repeat(watch_ms, () => {
+    await repeat(watchMs, () => {
       const time = new Date().toISOString();
       try {
         return this.#write((listing) => jsonLines(this.#items(listing), { time }));
@@ -92,12 +92,12 @@ class ListPrinter {
   }
 
   #list(): Listing {
-    const { format, watch_ms } = this.#view;
-    const progress = watch_ms === null && format !== "nothing" ? new ProgressLine() : null;
+    const { format, watchMs } = this.#view;
+    const progress = watchMs === null && format !== "nothing" ? new ProgressLine() : null;
     try {
       progress?.showSearch();
       const listing = this.#lister.list();
-      if (listing.unseen.length > 0) this.hasMissed = true;
+      if (listing.incomplete.length > 0) this.hasMissed = true;
       return listing;
     } finally {
       progress?.clear();
@@ -105,7 +105,7 @@ class ListPrinter {
   }
 
   /** Writes a new listing and, the first time, the remarks on it. */
-  #write(format: (listing: Listing, elapsed_ms: number) => Iterable<string>): boolean {
+  #write(format: (listing: Listing, elapsedMs: number) => Iterable<string>): boolean {
     const start = performance.now();
     const listing = this.#list();
     const written = write(format(listing, Math.round(performance.now() - start)));
@@ -121,21 +121,21 @@ class ListPrinter {
   }
 
   /** Returns a new frame, or after a passing error the last one under a line that names the error. */
-  #lookAgain(watch_ms: number): Frame {
+  #lookAgain(watchMs: number): Frame {
     const last = this.#frame;
     try {
-      return this.#frame = this.#look(watch_ms);
+      return this.#frame = this.#look(watchMs);
     } catch (error) {
       if (!isTransient(error)) throw error;
       return () => [`trying again after ${error.message}`, ...last()];
     }
   }
 
-  #look(watch_ms: number): Frame {
+  #look(watchMs: number): Frame {
     const listing = this.#list();
     const text = this.#textOf(listing);
     const time = new Date().toTimeString().slice(0, 8);
-    const title = `${counted(listing.connections.length, "connection")} at ${time}, every ${formatDuration(watch_ms)}`;
+    const title = `${counted(listing.connections.length, "connection")} at ${time}, every ${formatDuration(watchMs)}`;
     return () => {
       const { lines, remarks } = text(terminalSize().rows - 2);
       return this.#view.summary ? [title, "", ...lines, ...remarks] : [title, ...remarks, "", ...lines];
@@ -151,13 +151,13 @@ class ListPrinter {
       const around = sysctls.length + remarks.length;
       return (height) => ({ lines: [...summaryLines(summary, height - around), ...sysctls], remarks });
     }
-    const { dropsColumns, verbose, watch_ms } = this.#view;
+    const { dropsColumns, verbose, watchMs } = this.#view;
     const connections = this.#ordered(listing);
     const columns = this.#view.addsNetns ? withNetns(this.#view.columns, connections) : this.#view.columns;
     const around = [...sysctls, ...remarks];
     if (connections.length === 0) return () => ({ lines: ["no connections match"], remarks: around });
     return (height) => {
-      const room = watch_ms === null ? Infinity : Math.max(1, height - around.length - 2);
+      const room = watchMs === null ? Infinity : Math.max(1, height - around.length - 2);
       const shown = connections.slice(0, room);
       const lines = dropsColumns
         ? fittingTable(shown, columns, verbose, terminalSize().columns)
@@ -176,12 +176,12 @@ class ListPrinter {
     return order === null ? connections : sortConnections(connections, order);
   }
 
-  #document(listing: Listing, elapsed_ms: number): Iterable<string> {
+  #document(listing: Listing, elapsedMs: number): Iterable<string> {
     const { connections, ...rest } = listing;
-    const head = { schema: 1, command: "ls", matched: connections.length, ...rest, elapsed_ms };
+    const head = { schema: 1, command: "ls", matched: connections.length, ...rest, elapsedMs };
     if (!this.#view.summary) return jsonDocument(head, "connections", this.#ordered(listing));
     const { total, groups } = this.#summaryOf(listing);
-    return jsonDocument({ ...head, idle_after_ms: IDLE_AFTER_MS, total }, "groups", groups);
+    return jsonDocument({ ...head, idleAfterMs: IDLE_AFTER_MS, total }, "groups", groups);
   }
 
   #items(listing: Listing): Iterable<object> {
@@ -191,12 +191,12 @@ class ListPrinter {
 
 /** Says what could not be read, and why. */
 function remarksOn(listing: Listing): string[] {
-  const { connections, unreadable_processes, unanswered, unseen, keepalive_unreadable } = listing;
-  const remarks = [...unanswered, ...unseen];
-  if (unreadable_processes > 0 && connections.some(({ owners }) => owners.length === 0)) {
-    remarks.push(`${unreadText(unreadable_processes)}, so some owners are not shown`);
+  const { connections, unreadableProcesses, unanswered, incomplete, keepaliveUnreadable } = listing;
+  const remarks = [...unanswered, ...incomplete];
+  if (unreadableProcesses > 0 && connections.some(({ owners }) => owners.length === 0)) {
+    remarks.push(`${unreadText(unreadableProcesses)}, so some owners are not shown`);
   }
-  const unread = unreadLine(keepalive_unreadable ?? [], connections.length);
+  const unread = unreadLine(keepaliveUnreadable ?? [], connections.length);
   if (unread !== null) remarks.push(unread);
   return remarks;
 }

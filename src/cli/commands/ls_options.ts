@@ -1,7 +1,7 @@
 // The flags of `tcphup ls` that choose what is shown of connections.
 
 import { host } from "../../../ffi/deno.ts";
-import type { ListOptions } from "../../list.ts";
+import type { ListConnectionsOptions } from "../../list.ts";
 import { UsageError } from "../../model/errors.ts";
 import { type Arguments, refuseTogether, watchInterval } from "../flags/arguments.ts";
 import { type Column, type Order, parseColumns, parseOrder } from "../output/columns.ts";
@@ -19,7 +19,7 @@ export interface View {
   readonly order: Order | null;
   readonly verbose: boolean;
   /** The interval of --watch in milliseconds; null to list once. */
-  readonly watch_ms: number | null;
+  readonly watchMs: number | null;
 }
 
 /**
@@ -35,18 +35,18 @@ export function viewOf(args: Arguments): View {
   refuseTogether(args, "sort", "summary", "a summary begins with the largest group");
   refuseTogether(args, "watch", "json", "--json-lines prints again and again");
   if (!args.has("json-lines")) refuseTogether(args, "watch", "quiet", "there would be nothing to see");
-  const watch_ms = watchInterval(args);
-  if (watch_ms !== null && !args.has("json-lines")) checkScreen();
+  const watchMs = watchInterval(args);
+  if (watchMs !== null && !args.has("json-lines")) checkScreen();
   const order = args.value("sort");
   return {
     format: formatOf(args),
     summary: args.has("summary"),
     columns: parseColumns(args.value("columns"), args.has("keepalive")),
     addsNetns: args.value("columns")?.startsWith("+") ?? true,
-    dropsColumns: watch_ms !== null && args.value("columns") === undefined,
+    dropsColumns: watchMs !== null && args.value("columns") === undefined,
     order: order === undefined ? null : parseOrder(order),
     verbose: args.has("verbose"),
-    watch_ms,
+    watchMs,
   };
 }
 
@@ -66,9 +66,9 @@ function formatOf(args: Arguments): View["format"] {
 }
 
 /** Returns what the listing has to read. Each part costs system calls, so only what is shown is read. */
-export function listOptions({ format, summary, columns, order }: View): ListOptions {
+export function listOptions({ format, summary, columns, order }: View): ListConnectionsOptions {
   if (format === "nothing") return {};
-  if (format !== "text" || summary) return { tcp_info: true, keepalive: true };
+  if (format !== "text" || summary) return { tcpInfo: true, keepalive: true };
   const needs = [...columns, ...(order ? [order.column] : [])].map((column) => column.needs);
-  return { tcp_info: needs.includes("tcp_info"), keepalive: needs.includes("keepalive") };
+  return { tcpInfo: needs.includes("tcpInfo"), keepalive: needs.includes("keepalive") };
 }

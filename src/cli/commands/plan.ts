@@ -3,7 +3,7 @@
 import { type KeepaliveSysctls, KERNEL_DEFAULTS } from "../../keepalive/detection.ts";
 import { KEEPALIVE_NAMES, type KeepaliveValues, resolveValues, SYSTEM_VALUES } from "../../keepalive/values.ts";
 import { keepaliveSysctls } from "../../socket/keepalive_read.ts";
-import { emit, parseEmitFormat, plan, valuesWithin } from "../../plan.ts";
+import { emitKeepaliveConfig, parseEmitFormat, planKeepalive, valuesWithin } from "../../plan.ts";
 import { UsageError } from "../../model/errors.ts";
 import { type Arguments, refuseTogether } from "../flags/arguments.ts";
 import { DONE } from "../flags/exit_codes.ts";
@@ -20,15 +20,15 @@ export function planCommand(args: Arguments): number {
   const values = valuesOf(args, sysctls);
   const format = args.value("emit");
   if (format !== undefined) {
-    write([emit(parseEmitFormat(format), values)]);
+    write([emitKeepaliveConfig(parseEmitFormat(format), values)]);
     return DONE;
   }
-  const result = plan({
+  const result = planKeepalive({
     values,
     sysctls,
     services: numberOf(args, "services"),
     hosts: numberOf(args, "hosts"),
-    probe_bytes: numberOf(args, "probe-bytes"),
+    probeBytes: numberOf(args, "probe-bytes"),
   });
   write([args.has("json") ? jsonText(result) : formatPlan(result), "\n"]);
   return DONE;
@@ -51,23 +51,23 @@ function currentSysctls(): KeepaliveSysctls {
 }
 
 function valuesOf(args: Arguments, sysctls: KeepaliveSysctls): KeepaliveValues {
-  const within_ms = args.duration("within");
-  if (within_ms !== undefined) return valuesWithin(within_ms / 1000);
+  const withinMs = args.duration("within");
+  if (withinMs !== undefined) return valuesWithin(withinMs / 1000);
   const given = givenValues(args);
   if (given === undefined) return currentValues(sysctls);
-  const { values, warnings } = resolveValues(given, {}, sysctls.tcp_keepalive_time);
+  const { values, warnings } = resolveValues(given, {}, sysctls.tcpKeepaliveTime);
   warnings.forEach(warn);
   return values;
 }
 
 function currentValues(
-  { tcp_keepalive_time, tcp_keepalive_intvl, tcp_keepalive_probes }: KeepaliveSysctls,
+  { tcpKeepaliveTime, tcpKeepaliveIntvl, tcpKeepaliveProbes }: KeepaliveSysctls,
 ): KeepaliveValues {
   return {
     ...SYSTEM_VALUES,
-    idle_s: tcp_keepalive_time,
-    interval_s: tcp_keepalive_intvl,
-    count: tcp_keepalive_probes,
+    idleS: tcpKeepaliveTime,
+    intervalS: tcpKeepaliveIntvl,
+    count: tcpKeepaliveProbes,
   };
 }
 

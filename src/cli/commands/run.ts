@@ -17,7 +17,7 @@ export function run(args: Arguments): never {
   const { values, debug, warnings } = resolveValues(
     givenValues(args),
     environment,
-    keepaliveSysctls()?.tcp_keepalive_time,
+    keepaliveSysctls()?.tcpKeepaliveTime,
   );
   warnings.forEach(warn);
   launch({

@@ -6,11 +6,11 @@ import { onInterrupt } from "./interrupt.ts";
 import { Screen } from "../output/screen.ts";
 
 /** Calls `look` at an interval until it returns `false`, which says that the reader has gone, or until an interrupt. */
-export async function repeat(interval_ms: number, look: () => boolean): Promise<void> {
+export async function repeat(intervalMs: number, look: () => boolean): Promise<void> {
   const interrupt = new AbortController();
   const restore = onInterrupt(() => interrupt.abort());
   try {
-    while (!interrupt.signal.aborted && look()) await sleep(interval_ms, interrupt.signal);
+    while (!interrupt.signal.aborted && look()) await sleep(intervalMs, interrupt.signal);
   } finally {
     restore();
   }
@@ -20,12 +20,12 @@ export async function repeat(interval_ms: number, look: () => boolean): Promise<
 export type Frame = () => readonly string[];
 
 /** Shows a new frame on the terminal at an interval, and draws it again when the terminal's size changes. */
-export async function watch(interval_ms: number, look: () => Frame): Promise<void> {
+export async function watch(intervalMs: number, look: () => Frame): Promise<void> {
   let frame: Frame = () => [];
   const screen = new Screen();
   const restore = host.onSignal("SIGWINCH", () => screen.show(frame()));
   try {
-    await repeat(interval_ms, () => {
+    await repeat(intervalMs, () => {
       frame = look();
       return screen.show(frame());
     });

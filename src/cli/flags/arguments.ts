@@ -72,17 +72,17 @@ export class Arguments {
   /**
    * Returns the last value of a flag as a time in milliseconds; undefined where the flag was not given.
    *
-   * @param longest_ms The longest time allowed: unless given, the longest that a timer holds.
+   * @param longestMs The longest time allowed: unless given, the longest that a timer holds.
    * @throws {UsageError} When the value is no time, or longer than that.
    */
-  duration(name: string, longest_ms = MAX_DURATION_MS): number | undefined {
-    return this.durations(name, longest_ms).at(-1);
+  duration(name: string, longestMs = MAX_DURATION_MS): number | undefined {
+    return this.durations(name, longestMs).at(-1);
   }
 
   /** Returns all values of a flag as times, as `duration` does. */
-  durations(name: string, longest_ms = MAX_DURATION_MS): number[] {
+  durations(name: string, longestMs = MAX_DURATION_MS): number[] {
     return this.flags.filter(({ flag }) => flag.name === name).map(({ flag, value }) =>
-      parseDuration(value!, { label: `--${name}`, bare: flag.bare!, longest_ms })
+      parseDuration(value!, { label: `--${name}`, bare: flag.bare!, longestMs })
     );
   }
 }
@@ -148,8 +148,8 @@ const SHORTEST_WATCH_MS = 100;
  * @throws {UsageError} When the interval is too short.
  */
 export function watchInterval(args: Arguments): number | null {
-  const watch_ms = args.duration("watch") ?? null;
-  if (watch_ms === null || watch_ms >= SHORTEST_WATCH_MS) return watch_ms;
+  const watchMs = args.duration("watch") ?? null;
+  if (watchMs === null || watchMs >= SHORTEST_WATCH_MS) return watchMs;
   throw new UsageError(`--watch=${args.value("watch")} is too often: expected ${SHORTEST_WATCH_MS}ms or more`);
 }
 

@@ -71,20 +71,20 @@ export interface Result {
   /** The error that ended the command after it had done something. */
   readonly error?: string | null;
   /** True when more connections appeared than --max allows. */
-  readonly max_reached?: boolean;
+  readonly maxReached?: boolean;
   /** The reasons why connections may have been missed. */
-  readonly unseen: readonly string[];
-  readonly connections: readonly Connection[];
+  readonly incomplete: readonly string[];
+  readonly connections: readonly Pick<Connection, "outcome">[];
 }
 
 /** Returns the exit code of a command that acts on connections. */
 export function exitCode(report: Result): number {
-  const { matched, skipped, failed, connections, error = null, max_reached = false, unseen } = report;
+  const { matched, skipped, failed, connections, error = null, maxReached = false, incomplete } = report;
   if (report.interrupted) return INTERRUPTED;
   if (failed > 0) {
     const unable = connections.filter(({ outcome }) => outcome === "denied" || outcome === "unsupported").length;
     return skipped + failed === matched && unable === failed ? UNABLE : FAILED;
   }
-  if (error !== null || max_reached || unseen.length > 0) return FAILED;
+  if (error !== null || maxReached || incomplete.length > 0) return FAILED;
   return matched > 0 && skipped === matched ? REFUSED : DONE;
 }

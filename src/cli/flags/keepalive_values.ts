@@ -35,7 +35,7 @@ export function givenValues(args: Arguments): GivenValues | undefined {
 const AFFECTED_SOCKETS: Partial<Record<KeepaliveName, string>> = {
   syncnt: "connections in SYN-SENT",
   maxseg: "connections in SYN-SENT and listeners (--listeners)",
-  defer_accept_s: "listeners (--listeners)",
+  deferAcceptS: "listeners (--listeners)",
 };
 
 /** Returns a warning for each value that has no effect on the selected sockets. */

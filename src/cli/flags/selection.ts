@@ -16,7 +16,7 @@ export function selectionOf(args: Arguments): Selection {
   const { dst, dport } = destination(args);
   const chosen = criteriaOf(args);
   // "any" beside --dst or --dport adds nothing: as an alternative it would make those flags meaningless.
-  const anywhere = dst === undefined || (isAnyAddress(dst) && chosen.dst.length + chosen.dst_file.length > 0);
+  const anywhere = dst === undefined || (isAnyAddress(dst) && chosen.dst.length + chosen.dstFile.length > 0);
   const anyPort = dport === undefined || (isAnyPort(dport) && chosen.dport.length > 0);
   return {
     ...chosen,
@@ -24,13 +24,13 @@ export function selectionOf(args: Arguments): Selection {
     dport: anyPort ? chosen.dport : [dport, ...chosen.dport],
     version: four ? 4 : six ? 6 : undefined,
     children: args.has("children"),
-    missing_ok: args.has("missing-ok"),
+    missingOk: args.has("missing-ok"),
     not: criteriaOf(args.negated),
   };
 }
 
 /** The criteria that DEST and PORT are added to, as lists. */
-type Peers = Record<"dst" | "dst_file" | "dport", readonly string[]>;
+type Peers = Record<"dst" | "dstFile" | "dport", readonly string[]>;
 
 function criteriaOf(args: Arguments): Criteria & Peers {
   const values = (name: string) => args.values(name);
@@ -41,7 +41,7 @@ function criteriaOf(args: Arguments): Criteria & Peers {
     src: values("src"),
     dport: values("dport"),
     sport: values("sport"),
-    dst_file: values("dst-file"),
+    dstFile: values("dst-file"),
     state: values("state"),
     interface: values("interface"),
     mark: values("mark"),
@@ -52,11 +52,11 @@ function criteriaOf(args: Arguments): Criteria & Peers {
     cgroup: values("cgroup"),
     container: values("container"),
     netns: values("netns"),
-    idle_for_ms: idleTime(args),
+    idleForMs: idleTime(args),
     stalled: has("stalled"),
-    close_wait: has("close-wait"),
-    no_keepalive: has("no-keepalive"),
-    src_gone: has("src-gone"),
+    closeWait: has("close-wait"),
+    noKeepalive: has("no-keepalive"),
+    srcGone: has("src-gone"),
   };
 }
 

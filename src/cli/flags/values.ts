@@ -24,8 +24,8 @@ export function parseRate(name: string, text: string): number {
           : "expected a number per second, minute or hour, such as 50/s, 20/m or 100/h"),
     );
   }
-  const per_s = Number(digits) / RATE_UNITS[unit as keyof typeof RATE_UNITS];
-  if (per_s >= 1 / RATE_UNITS.h && per_s <= MAX_PER_S) return per_s;
+  const perSecond = Number(digits) / RATE_UNITS[unit as keyof typeof RATE_UNITS];
+  if (perSecond >= 1 / RATE_UNITS.h && perSecond <= MAX_PER_S) return perSecond;
   throw new UsageError(`Rate --${name} "${text}" is out of range: expected 1/h to ${MAX_PER_S}/s`);
 }
 

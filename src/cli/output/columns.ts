@@ -5,7 +5,7 @@ import { parseAddress } from "../../model/address.ts";
 import { expectedWord } from "../../model/closest.ts";
 import type { Connection, Endpoint, Keepalive } from "../../model/connection.ts";
 import { formatDuration } from "../../model/duration.ts";
-import type { ListOptions } from "../../list.ts";
+import type { ListConnectionsOptions } from "../../list.ts";
 import { idleOf } from "../../report/summary.ts";
 import { UsageError } from "../../model/errors.ts";
 import { endpointText, netnsText, ownersText, timerText, timeText } from "./connections.ts";
@@ -25,7 +25,7 @@ export interface Column extends TableColumn {
   /** A few words of help. */
   readonly help: string;
   /** The part of a connection that the listing has to read for this column. */
-  readonly needs?: keyof ListOptions;
+  readonly needs?: keyof ListConnectionsOptions;
   key(connection: Connection): SortKey;
 }
 
@@ -47,7 +47,7 @@ function measured(
     name,
     title,
     help,
-    needs: "tcp_info",
+    needs: "tcpInfo",
     key,
     text(connection) {
       const number = key(connection);
@@ -87,7 +87,7 @@ export const COLUMNS: readonly Column[] = [
     title: "Timer",
     help: "the running timer: name, time until it fires, retransmissions",
     text: timerText,
-    key: ({ timer }) => timer?.expires_ms ?? null,
+    key: ({ timer }) => timer?.expiresMs ?? null,
   },
   plain("protocol", "Protocol", "tcp or mptcp", ({ protocol }) => protocol),
   plain("family", "Family", "inet or inet6, which may carry IPv4 too", ({ family }) => family),
@@ -114,47 +114,47 @@ export const COLUMNS: readonly Column[] = [
     title: "Dead peer noticed",
     help: "after how long, when idle and with unacknowledged data",
     needs: "keepalive",
-    text: ({ dead_peer_noticed: noticed }) =>
-      noticed ? `${formatDuration(noticed.idle_ms)}; with data ${formatDuration(noticed.in_flight_ms)}` : "?",
-    key: ({ dead_peer_noticed: noticed }) => noticed ? noticed.idle_ms ?? Infinity : null,
+    text: ({ deadPeerNoticed: noticed }) =>
+      noticed ? `${formatDuration(noticed.idleMs)}; with data ${formatDuration(noticed.inFlightMs)}` : "?",
+    key: ({ deadPeerNoticed: noticed }) => noticed ? noticed.idleMs ?? Infinity : null,
   },
   measured("idle", "Idle", "time since data last moved in either direction", idleOf, timeText),
   measured(
     "lastsnd",
     "Lastsnd",
     "time since data was last sent",
-    ({ tcp_info }) => tcp_info?.last_data_sent_ms,
+    ({ tcpInfo }) => tcpInfo?.lastDataSentMs,
     timeText,
   ),
   measured(
     "lastrcv",
     "Lastrcv",
     "time since data was last received",
-    ({ tcp_info }) => tcp_info?.last_data_recv_ms,
+    ({ tcpInfo }) => tcpInfo?.lastDataRecvMs,
     timeText,
   ),
   measured(
     "lastack",
     "Lastack",
     "time since the last acknowledgement",
-    ({ tcp_info }) => tcp_info?.last_ack_recv_ms,
+    ({ tcpInfo }) => tcpInfo?.lastAckRecvMs,
     timeText,
   ),
-  measured("rtt", "RTT", "round-trip time", ({ tcp_info }) => tcp_info?.rtt_us, microsecondsText),
-  measured("rto", "RTO", "retransmission timeout", ({ tcp_info }) => tcp_info?.rto_us, microsecondsText),
-  measured("unacked", "Unacked", "unacknowledged segments", ({ tcp_info }) => tcp_info?.unacked),
-  measured("notsent", "Notsent", "bytes not sent yet", ({ tcp_info }) => tcp_info?.notsent_bytes),
-  measured("retrans", "Retrans", "retransmission timeouts in a row", ({ tcp_info }) => tcp_info?.retransmits),
-  measured("resent", "Resent", "segments retransmitted so far", ({ tcp_info }) => tcp_info?.total_retrans),
-  measured("probes", "Probes", "unanswered probes", ({ tcp_info }) => tcp_info?.probes),
-  measured("backoff", "Backoff", "doublings of the timeout", ({ tcp_info }) => tcp_info?.backoff),
+  measured("rtt", "RTT", "round-trip time", ({ tcpInfo }) => tcpInfo?.rttUs, microsecondsText),
+  measured("rto", "RTO", "retransmission timeout", ({ tcpInfo }) => tcpInfo?.rtoUs, microsecondsText),
+  measured("unacked", "Unacked", "unacknowledged segments", ({ tcpInfo }) => tcpInfo?.unacked),
+  measured("notsent", "Notsent", "bytes not sent yet", ({ tcpInfo }) => tcpInfo?.notsentBytes),
+  measured("retrans", "Retrans", "retransmission timeouts in a row", ({ tcpInfo }) => tcpInfo?.retransmits),
+  measured("resent", "Resent", "segments retransmitted so far", ({ tcpInfo }) => tcpInfo?.totalRetrans),
+  measured("probes", "Probes", "unanswered probes", ({ tcpInfo }) => tcpInfo?.probes),
+  measured("backoff", "Backoff", "doublings of the timeout", ({ tcpInfo }) => tcpInfo?.backoff),
   measured(
     "bytes_acked",
     "Bytes-acked",
     "bytes that the peer has acknowledged",
-    ({ tcp_info }) => tcp_info?.bytes_acked,
+    ({ tcpInfo }) => tcpInfo?.bytesAcked,
   ),
-  measured("bytes_received", "Bytes-received", "bytes received", ({ tcp_info }) => tcp_info?.bytes_received),
+  measured("bytes_received", "Bytes-received", "bytes received", ({ tcpInfo }) => tcpInfo?.bytesReceived),
 ];
 
 /** The columns of `ss -tno`, and the owner. */
@@ -186,7 +186,7 @@ export function withNetns(
   columns: readonly TableColumn[],
   connections: readonly Connection[],
 ): readonly TableColumn[] {
-  if (!connections.some(({ netns_name }) => netns_name !== undefined)) return columns;
+  if (!connections.some(({ netnsName }) => netnsName !== undefined)) return columns;
   return [...new Set<TableColumn>([columnNamed("netns", "columns"), ...columns])];
 }
 
@@ -226,14 +226,14 @@ export function columnsHelp(): string {
 }
 
 /** Writes keepalive values as the time until a dead peer is noticed: `7200s+9*75s`. */
-export function keepaliveText({ enabled, idle_s, interval_s, count, user_timeout_ms }: Keepalive): string {
-  const sum = enabled ? `${idle_s}s+${count}*${interval_s}s` : "off";
-  return user_timeout_ms ? `${sum},user-timeout:${user_timeout_ms}ms` : sum;
+export function keepaliveText({ enabled, idleS, intervalS, count, userTimeoutMs }: Keepalive): string {
+  const sum = enabled ? `${idleS}s+${count}*${intervalS}s` : "off";
+  return userTimeoutMs ? `${sum},user-timeout:${userTimeoutMs}ms` : sum;
 }
 
 /** Sorts by the time until a dead peer is noticed; keepalive that is off comes last. */
-function keepaliveKey({ enabled, idle_s, interval_s, count }: Keepalive): number {
-  return enabled ? idle_s + count * interval_s : Infinity;
+function keepaliveKey({ enabled, idleS, intervalS, count }: Keepalive): number {
+  return enabled ? idleS + count * intervalS : Infinity;
 }
 
 function microsecondsText(us: number): string {

@@ -32,12 +32,12 @@ function ownerText({ pid, fd, comm }: Owner, verbose: boolean): string {
 const MAX_SHOWN_OWNERS = 10;
 
 /** Names the first owner and counts the others by process. With `verbose`, names each descriptor. */
-export function ownersText({ owners, owners_left_out = 0 }: Connection, verbose: boolean): string {
+export function ownersText({ owners, ownersLeftOut = 0 }: Connection, verbose: boolean): string {
   if (owners.length === 0) return "-";
   if (owners.length === 1) return ownerText(owners[0], verbose);
-  if (verbose || owners_left_out > 0) {
+  if (verbose || ownersLeftOut > 0) {
     const shown = owners.slice(0, verbose ? MAX_SHOWN_OWNERS : 1);
-    const more = owners.length + owners_left_out - shown.length;
+    const more = owners.length + ownersLeftOut - shown.length;
     return shown.map((owner) => ownerText(owner, verbose)).join(", ") + (more > 0 ? ` and ${more} more` : "");
   }
   const others = new Set(owners.map(({ pid }) => pid)).size - 1;
@@ -53,13 +53,13 @@ export function outcomeText({ outcome, error }: Connection): string {
 }
 
 /** Returns the name of a connection's network namespace, or its inode number where it has none. */
-export function netnsText({ netns, netns_name }: Connection): string {
-  return netns_name ?? String(netns);
+export function netnsText({ netns, netnsName }: Connection): string {
+  return netnsName ?? String(netns);
 }
 
 /** Writes the running timer as ss(8) does: `timer:(keepalive,1min52sec,0)`. */
 export function timerText({ timer }: Connection): string {
-  return timer === null ? "" : `timer:(${timer.name},${timeText(timer.expires_ms)},${timer.retransmits})`;
+  return timer === null ? "" : `timer:(${timer.name},${timeText(timer.expiresMs)},${timer.retransmits})`;
 }
 
 /** Writes a time as ss(8) does, but `2.104sec` where ss has `2.104ms`. */

@@ -1,11 +1,25 @@
-// JSON in pieces, so that a list of many connections is never one string.
+// The boundary between TypeScript, whose keys are in camelCase, and the JSON documents, whose keys are in snake_case. The
+// documents are made in pieces, so that a list of many connections is never one string.
 
 /** The characters that JSON.stringify leaves unescaped and that a terminal may act on: see escapeControls of terminal.ts. */
 const UNSAFE = /[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
 
+/** A name as the JSON documents have it. */
+type Documented<Name extends string> = Name extends "incomplete" ? "unseen"
+  : Name extends Uppercase<Name> ? Name
+  : Lowered<Name>;
+type Lowered<Name extends string> = Name extends `${infer First}${infer Rest}`
+  ? `${First extends Lowercase<First> ? First : `_${Lowercase<First>}`}${Lowered<Rest>}`
+  : Name;
+
+/** What a JSON document of a value holds: the same with other keys. */
+export type JsonDocument<T> = T extends readonly (infer Item)[] ? JsonDocument<Item>[]
+  : T extends object ? { [Key in keyof T as Key extends string ? Documented<Key> : Key]: JsonDocument<T[Key]> }
+  : T;
+
 /** Writes a value as JSON. Characters that drive a terminal or change the direction of text are escaped. */
 export function jsonText(value: object): string {
-  return JSON.stringify(value).replace(
+  return JSON.stringify(withDocumentedKeys(value)).replace(
     UNSAFE,
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
   );
@@ -25,4 +39,25 @@ export function* jsonDocument(head: object, key: string, items: Iterable<object>
 /** Writes each item as an object on a line. The keys of `common` come first in each. */
 export function* jsonLines(items: Iterable<object>, common: object = {}): Generator<string> {
   for (const item of items) yield jsonText({ ...common, ...item }) + "\n";
+}
+
+/** The documented keys, by the properties' names: those that are not the name in snake_case, and each that has occurred. */
+const keys = new Map([["incomplete", "unseen"]]);
+
+/** Returns a copy in which every key is as the JSON documents have it. */
+function withDocumentedKeys(value: unknown): unknown {
+  if (typeof value !== "object" || value === null) return value;
+  if (Array.isArray(value)) return value.map(withDocumentedKeys);
+  const copy: Record<string, unknown> = {};
+  for (const name in value) {
+    let key = keys.get(name);
+    if (key === undefined) keys.set(name, key = documentedKey(name));
+    copy[key] = withDocumentedKeys((value as Record<string, unknown>)[name]);
+  }
+  return copy;
+}
+
+/** Returns a name in snake_case: `dry_run` for `dryRun`. The names of TCP states, such as `SYN-SENT`, stay as they are. */
+function documentedKey(name: string): string {
+  return name.replace(/(?<=[a-z0-9])[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }

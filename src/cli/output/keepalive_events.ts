@@ -67,9 +67,9 @@ export class EventPrinter {
   }
 
   #lineOf(connection: Connection): string {
-    const { state, src, before, after, netns_name } = connection;
+    const { state, src, before, after, netnsName } = connection;
     return [
-      ...(netns_name === undefined ? [] : [netnsText(connection)]),
+      ...(netnsName === undefined ? [] : [netnsText(connection)]),
       state,
       endpointText(src),
       peerText(connection),

@@ -43,8 +43,8 @@ export function keepaliveReportLine(report: KeepaliveReport): string {
   return [done, ...same, ...outcomeReasons(connections), ...endText(error)].join("; ");
 }
 
-function doneText({ matched, keepalive_set, would_act = 0, dry_run, values, connections }: KeepaliveReport): string {
+function doneText({ matched, keepaliveSet, wouldAct = 0, dryRun, values, connections }: KeepaliveReport): string {
   const noun = connections.some(({ state }) => state === "LISTEN") ? "socket" : "connection";
-  if (dry_run) return `would ${values === null ? "turn off" : "set"} keepalive on ${ofAll(would_act, matched, noun)}`;
-  return `${values === null ? "turned off" : "set"} keepalive on ${ofAll(keepalive_set, matched, noun)}`;
+  if (dryRun) return `would ${values === null ? "turn off" : "set"} keepalive on ${ofAll(wouldAct, matched, noun)}`;
+  return `${values === null ? "turned off" : "set"} keepalive on ${ofAll(keepaliveSet, matched, noun)}`;
 }

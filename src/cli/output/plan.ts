@@ -20,34 +20,34 @@ function pairs(lines: readonly (readonly [string, string])[]): string[] {
 }
 
 function summary(plan: Plan): string[] {
-  const { keepalive, services, hosts, probe_bytes, without_keepalive } = plan;
-  const timeout = keepalive.user_timeout_ms ? formatDuration(keepalive.user_timeout_ms) : "none";
-  const noticed = ({ idle_ms, in_flight_ms }: Detection) =>
-    `after ${formatDuration(idle_ms)} when idle, ${formatDuration(in_flight_ms)} with data in flight`
+  const { keepalive, services, hosts, probeBytes, withoutKeepalive } = plan;
+  const timeout = keepalive.userTimeoutMs ? formatDuration(keepalive.userTimeoutMs) : "none";
+  const noticed = ({ idleMs, inFlightMs }: Detection) =>
+    `after ${formatDuration(idleMs)} when idle, ${formatDuration(inFlightMs)} with data in flight`
       .replace("after never", "never");
   return pairs([
-    ["idle", formatDuration(keepalive.idle_s * 1000)],
-    ["interval", formatDuration(keepalive.interval_s * 1000)],
+    ["idle", formatDuration(keepalive.idleS * 1000)],
+    ["interval", formatDuration(keepalive.intervalS * 1000)],
     ["count", counted(keepalive.count, "probe")],
     ["user timeout", timeout],
-    ["first probe", `${formatDuration(plan.first_probe_ms)} after the last sign of the peer`],
+    ["first probe", `${formatDuration(plan.firstProbeMs)} after the last sign of the peer`],
     ["silent peer noticed", noticed(plan)],
-    ["without keepalive", noticed(without_keepalive)],
+    ["without keepalive", noticed(withoutKeepalive)],
     [
       "traffic",
-      `${counted(plan.bytes_per_hour, "byte")} an hour: ${counted(services, "service")}, ${counted(hosts, "host")}, ` +
-      `a probe of ${counted(probe_bytes, "byte")} every ${formatDuration(plan.probe_period_ms)}`,
+      `${counted(plan.bytesPerHour, "byte")} an hour: ${counted(services, "service")}, ${counted(hosts, "host")}, ` +
+      `a probe of ${counted(probeBytes, "byte")} every ${formatDuration(plan.probePeriodMs)}`,
     ],
   ]);
 }
 
 function table({ table, keepalive }: Plan): string[] {
   const head = ["interval", "bytes an hour", "hangs up after", "noticed after"];
-  const rows = table.map(({ interval_s, bytes_per_hour, hang_up_ms, noticed_ms }) => [
-    `${interval_s} s`,
-    grouped(bytes_per_hour),
-    formatMinutes(hang_up_ms),
-    formatMinutes(noticed_ms),
+  const rows = table.map(({ intervalS, bytesPerHour, hangUpMs, noticedMs }) => [
+    `${intervalS} s`,
+    grouped(bytesPerHour),
+    formatMinutes(hangUpMs),
+    formatMinutes(noticedMs),
   ]);
   const widths = head.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column].length)));
   return [

@@ -20,19 +20,19 @@ const SEARCH_SHOWN_AFTER_MS = 1000;
 /** The line on standard error, where that is a terminal that can clear it. */
 export class ProgressLine {
   readonly #isPossible = supportsEscapes(2);
-  #next_ms = SHOWN_AFTER_MS;
+  #nextMs = SHOWN_AFTER_MS;
   #shown = false;
   /** The time that questions waited for an answer. */
-  #asked_ms = 0;
+  #askedMs = 0;
 
   /** Shows the progress, unless the line was updated just now. */
   show({ matched, waiting, ...progress }: Progress): void {
     onPulse(null);
-    const elapsed_ms = progress.elapsed_ms - this.#asked_ms;
-    if (!this.#isPossible || elapsed_ms < this.#next_ms) return;
-    this.#next_ms = elapsed_ms + SHOWN_EVERY_MS;
+    const elapsedMs = progress.elapsedMs - this.#askedMs;
+    if (!this.#isPossible || elapsedMs < this.#nextMs) return;
+    this.#nextMs = elapsedMs + SHOWN_EVERY_MS;
     this.#write(
-      `${matched - waiting} of ${matched} connections done, ${waiting} waiting, ${formatDuration(elapsed_ms)}`,
+      `${matched - waiting} of ${matched} connections done, ${waiting} waiting, ${formatDuration(elapsedMs)}`,
     );
   }
 
@@ -40,12 +40,12 @@ export class ProgressLine {
   showSearch(): void {
     if (!this.#isPossible) return;
     const start = performance.now();
-    let next_ms = SEARCH_SHOWN_AFTER_MS;
+    let nextMs = SEARCH_SHOWN_AFTER_MS;
     onPulse(() => {
-      const elapsed_ms = performance.now() - start;
-      if (elapsed_ms < next_ms) return;
-      next_ms = elapsed_ms + SHOWN_EVERY_MS;
-      this.#write(`looking into processes and namespaces, ${Math.floor(elapsed_ms / 1000)} s`);
+      const elapsedMs = performance.now() - start;
+      if (elapsedMs < nextMs) return;
+      nextMs = elapsedMs + SHOWN_EVERY_MS;
+      this.#write(`looking into processes and namespaces, ${Math.floor(elapsedMs / 1000)} s`);
     });
   }
 
@@ -56,7 +56,7 @@ export class ProgressLine {
     try {
       return ask();
     } finally {
-      this.#asked_ms += performance.now() - start;
+      this.#askedMs += performance.now() - start;
     }
   }
 

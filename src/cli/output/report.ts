@@ -1,7 +1,7 @@
 // The last line of a report: what was done to how many connections, and why not to the others.
 
 import type { Connection, Outcome } from "../../model/connection.ts";
-import { INTERRUPTED, type Report } from "../../report/report.ts";
+import { type HangUpReport, INTERRUPTED } from "../../report/report.ts";
 
 /** The outcomes that need no reason. */
 const SUCCESSES: readonly Outcome[] = [
@@ -18,7 +18,7 @@ const SUCCESSES: readonly Outcome[] = [
 const MAX_SHOWN_REASONS = 3;
 
 /** Sums a report up in one line: "hung up on 10 of 11 connections; 1 denied: pid 812 (postgres): needs …". */
-export function reportLine(report: Report): string {
+export function reportLine(report: HangUpReport): string {
   const { matched, skipped, gone, refused, error } = report;
   if (matched === 0) return report.interrupted ? "interrupted: no connections matched" : "no connections match";
   if (refused !== null) return `nothing touched: ${refused}`;
@@ -34,10 +34,10 @@ export function endText(error: string | null): string[] {
   return error === null ? [] : [`ended early: ${error}`];
 }
 
-function doneText({ matched, hung_up, destroyed, dry_run, would_act = 0 }: Report): string {
-  if (dry_run) return `would act on ${ofAll(would_act, matched)}`;
-  if (destroyed === 0) return `hung up on ${ofAll(hung_up, matched)}`;
-  return `${hung_up > 0 ? `hung up on ${hung_up} and ` : ""}destroyed ${ofAll(destroyed, matched)}`;
+function doneText({ matched, hungUp, destroyed, dryRun, wouldAct = 0 }: HangUpReport): string {
+  if (dryRun) return `would act on ${ofAll(wouldAct, matched)}`;
+  if (destroyed === 0) return `hung up on ${ofAll(hungUp, matched)}`;
+  return `${hungUp > 0 ? `hung up on ${hungUp} and ` : ""}destroyed ${ofAll(destroyed, matched)}`;
 }
 
 /** Writes a part of a number: `3 of 4 connections`. */

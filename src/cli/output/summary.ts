@@ -49,8 +49,8 @@ function statesText(states: Totals["states"]): string {
   return entries.length === 1 ? entries[0][0] : entries.map(([state, count]) => `${count} ${state}`).join(", ");
 }
 
-function withoutText({ without_keepalive, keepalive_unknown }: Totals): string {
-  return keepalive_unknown > 0 ? `${without_keepalive} (${keepalive_unknown} unknown)` : String(without_keepalive);
+function withoutText({ withoutKeepalive, keepaliveUnknown }: Totals): string {
+  return keepaliveUnknown > 0 ? `${withoutKeepalive} (${keepaliveUnknown} unknown)` : String(withoutKeepalive);
 }
 
 function totalLine(total: Totals): string {
@@ -87,18 +87,18 @@ export function sysctlLines(sysctls: readonly NetnsSysctls[]): string[] {
 }
 
 function sysctlLine(settings: KeepaliveSysctls): string {
-  const { tcp_keepalive_time, tcp_keepalive_intvl, tcp_keepalive_probes } = settings;
+  const { tcpKeepaliveTime, tcpKeepaliveIntvl, tcpKeepaliveProbes } = settings;
   const keepalive = {
     enabled: true,
-    idle_s: tcp_keepalive_time,
-    interval_s: tcp_keepalive_intvl,
-    count: tcp_keepalive_probes,
-    user_timeout_ms: 0,
+    idleS: tcpKeepaliveTime,
+    intervalS: tcpKeepaliveIntvl,
+    count: tcpKeepaliveProbes,
+    userTimeoutMs: 0,
   };
-  const { idle_ms, in_flight_ms } = detection(keepalive, settings);
-  return `net.ipv4.tcp_keepalive_{time,intvl,probes} = ${tcp_keepalive_time}, ${tcp_keepalive_intvl}, ` +
-    `${tcp_keepalive_probes}: a dead peer is noticed after ${formatDuration(idle_ms)} with SO_KEEPALIVE alone, ` +
-    `never without it, and with data unacknowledged after ${formatDuration(in_flight_ms)}`;
+  const { idleMs, inFlightMs } = detection(keepalive, settings);
+  return `net.ipv4.tcp_keepalive_{time,intvl,probes} = ${tcpKeepaliveTime}, ${tcpKeepaliveIntvl}, ` +
+    `${tcpKeepaliveProbes}: a dead peer is noticed after ${formatDuration(idleMs)} with SO_KEEPALIVE alone, ` +
+    `never without it, and with data unacknowledged after ${formatDuration(inFlightMs)}`;
 }
 
 /** Says why the keepalive of some connections is unknown; null when it is known of all. */

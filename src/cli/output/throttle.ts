@@ -1,13 +1,13 @@
 // A bound on lines whose number other processes decide: whoever opens connections must not fill a log.
 
 /** A token bucket: its size, and the tokens that it gains per second. */
-const LIMIT = { at_once: 200, per_second: 10 };
+const LIMIT = { atOnce: 200, perSecond: 10 };
 /** The interval at which omitted lines are reported. */
 const REPORTED_EVERY_MS = 10_000;
 
 /** Decides which lines are written, and counts the omitted ones. */
 export class Throttle {
-  #tokens = LIMIT.at_once;
+  #tokens = LIMIT.atOnce;
   #latest: number;
   #omitted = 0;
   #since = 0;
@@ -19,7 +19,7 @@ export class Throttle {
 
   /** Takes a token. Returns `false`, and counts an omitted line, when there is none. */
   admits(now: number): boolean {
-    this.#tokens = Math.min(LIMIT.at_once, this.#tokens + (now - this.#latest) * LIMIT.per_second / 1000);
+    this.#tokens = Math.min(LIMIT.atOnce, this.#tokens + (now - this.#latest) * LIMIT.perSecond / 1000);
     this.#latest = now;
     if (this.#tokens >= 1) {
       this.#tokens--;

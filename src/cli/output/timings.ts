@@ -1,18 +1,18 @@
 // The line of --verbose on time and memory.
 
 import { readFile } from "../../linux/proc/process.ts";
-import type { Phases, Report } from "../../report/report.ts";
+import type { HangUpReport, Phases } from "../../report/report.ts";
 import { style, warn } from "./terminal.ts";
 
 /** The part of a report with its times. */
-type Timings = Pick<Report, "elapsed_ms" | "phases_ms" | "unreadable_processes">;
+type Timings = Pick<HangUpReport, "elapsedMs" | "phasesMs" | "unreadableProcesses">;
 
 /** Prints the time of each phase, the unreadable processes and the peak of memory to standard error. */
-export function printTimings({ elapsed_ms, phases_ms, unreadable_processes }: Timings): void {
-  const phases = Object.entries(phases_ms) as [keyof Phases, number][];
+export function printTimings({ elapsedMs, phasesMs, unreadableProcesses }: Timings): void {
+  const phases = Object.entries(phasesMs) as [keyof Phases, number][];
   const spent = phases.map(([phase, ms]) => `${phase} ${ms.toFixed(0)}`).join(", ");
-  const unread = unreadText(unreadable_processes);
-  warn(style("faint", `${elapsed_ms} ms: ${spent}; ${unread}; ${peakMemory_kb()} kB of memory at the most`));
+  const unread = unreadText(unreadableProcesses);
+  warn(style("faint", `${elapsedMs} ms: ${spent}; ${unread}; ${peakMemory_kb()} kB of memory at the most`));
 }
 
 /** Says how many processes could not be looked into. */

@@ -18,17 +18,17 @@ export function decodeTcpInfo(view: DataView): TcpInfo | null {
     retransmits: view.getUint8(2),
     probes: view.getUint8(3),
     backoff: view.getUint8(4),
-    rto_us: view.getUint32(8, true),
+    rtoUs: view.getUint32(8, true),
     unacked: view.getUint32(24, true),
-    last_data_sent_ms: view.getUint32(44, true),
+    lastDataSentMs: view.getUint32(44, true),
     // tcpi_last_ack_sent, at 48, is always 0.
-    last_data_recv_ms: view.getUint32(52, true),
-    last_ack_recv_ms: view.getUint32(56, true),
-    rtt_us: view.getUint32(68, true),
-    total_retrans: view.getUint32(100, true),
-    bytes_acked: u64(view, 120),
-    bytes_received: u64(view, 128),
-    notsent_bytes: u32(view, 144),
+    lastDataRecvMs: view.getUint32(52, true),
+    lastAckRecvMs: view.getUint32(56, true),
+    rttUs: view.getUint32(68, true),
+    totalRetrans: view.getUint32(100, true),
+    bytesAcked: u64(view, 120),
+    bytesReceived: u64(view, 128),
+    notsentBytes: u32(view, 144),
   };
 }
 
@@ -46,15 +46,15 @@ function u64(view: DataView, offset: number): number | null {
  * Returns the milliseconds since data was last sent or received. Acknowledgements and keepalive probes are no data;
  * retransmissions are. The result is valid for connections that have been established.
  */
-export function idleTime(info: Pick<TcpInfo, "last_data_sent_ms" | "last_data_recv_ms">): number {
-  return Math.min(info.last_data_sent_ms, info.last_data_recv_ms);
+export function idleTime(info: Pick<TcpInfo, "lastDataSentMs" | "lastDataRecvMs">): number {
+  return Math.min(info.lastDataSentMs, info.lastDataRecvMs);
 }
 
 /** The times of the last data of an MPTCP connection, over all of its subflows, as in TcpInfo. */
 export interface MptcpInfo {
-  readonly last_data_sent_ms: number;
-  readonly last_data_recv_ms: number;
-  readonly last_ack_recv_ms: number;
+  readonly lastDataSentMs: number;
+  readonly lastDataRecvMs: number;
+  readonly lastAckRecvMs: number;
 }
 
 /** The size of the struct with mptcpi_last_ack_recv as its last field: Linux ≥ 6.10. */
@@ -64,8 +64,8 @@ const SIZE_WITH_TIMES = 96;
 export function decodeMptcpInfo(view: DataView): MptcpInfo | null {
   if (view.byteLength < SIZE_WITH_TIMES) return null;
   return {
-    last_data_sent_ms: view.getUint32(84, true),
-    last_data_recv_ms: view.getUint32(88, true),
-    last_ack_recv_ms: view.getUint32(92, true),
+    lastDataSentMs: view.getUint32(84, true),
+    lastDataRecvMs: view.getUint32(88, true),
+    lastAckRecvMs: view.getUint32(92, true),
   };
 }

@@ -4,7 +4,7 @@ import { isSyscallError } from "../../../ffi/errno.ts";
 import { AF_INET, AF_INET6, NETLINK_ROUTE, setsockopt } from "../../../ffi/socket.ts";
 import { noteDump } from "../../../ffi/progress.ts";
 import { hostPrefix, ipv4, type Prefix } from "../../model/address.ts";
-import { Unsupported } from "../../model/errors.ts";
+import { UnsupportedError } from "../../model/errors.ts";
 import { datagramBuffer, readDatagram, receiveDump } from "../netlink/dump.ts";
 import { encodeMessage, NLM_F_DUMP, NLM_F_REQUEST } from "../netlink/message.ts";
 import {
@@ -32,7 +32,7 @@ const ALWAYS: readonly Prefix[] = [
  * whichever routing table these serve (VRF), and all that its `local` table delivers to itself (whole prefixes, anycast).
  * Loopback is always among them.
  *
- * @throws {Unsupported} When the addresses change faster than they can be read. An address that is missing in an
+ * @throws {UnsupportedError} When the addresses change faster than they can be read. An address that is missing in an
  * inconsistent list need not be gone.
  */
 export function localAddresses(open: () => Transport = openRoute): Prefix[] {
@@ -83,7 +83,7 @@ function listPrefixes(route: Transport, request: number, payload: Uint8Array, re
       throw error;
     }
   }
-  throw new Unsupported(
+  throw new UnsupportedError(
     "The addresses of this host change faster than they can be read, so which are gone is unknown",
     { passing: true },
   );

@@ -5,21 +5,21 @@ import { isSyscallError } from "../../../ffi/errno.ts";
 import { CLONE_NEWNET, setns } from "../../../ffi/process.ts";
 import { open, statx } from "../../../ffi/fs.ts";
 import type { Descriptor } from "../../../ffi/descriptor.ts";
-import { Unsupported } from "../../model/errors.ts";
+import { UnsupportedError } from "../../model/errors.ts";
 
 const OWN = "/proc/thread-self/ns/net";
 
 /**
  * Returns the inode number of the thread's network namespace.
  *
- * @throws {Unsupported} Where there is no /proc.
+ * @throws {UnsupportedError} Where there is no /proc.
  */
 export function currentNetns(): number {
   try {
     return statx(null, OWN).ino;
   } catch (error) {
     if (!isSyscallError(error, "ENOENT")) throw error;
-    throw new Unsupported("There is no /proc here, which says who holds a socket: mount -t proc proc /proc");
+    throw new UnsupportedError("There is no /proc here, which says who holds a socket: mount -t proc proc /proc");
   }
 }
 

@@ -11,31 +11,31 @@ function options(...flags: string[]): HangUpOptions {
 }
 
 Deno.test("without flags nothing is asked for", () => {
-  const { max, spacing, when_idle, repeat, fin_only, verify } = options();
-  assertEquals([max, spacing, when_idle, repeat], [undefined, undefined, undefined, undefined]);
-  assertEquals([fin_only, verify], [false, false]);
+  const { max, pacing, whenIdle, repeat, finOnly, verify } = options();
+  assertEquals([max, pacing, whenIdle, repeat], [undefined, undefined, undefined, undefined]);
+  assertEquals([finOnly, verify], [false, false]);
 });
 
 Deno.test("pacing", () => {
-  assertEquals(options("--rate", "50/s").spacing, { per_s: 50, jitter: undefined });
-  assertEquals(options("--over", "30s", "--jitter", "100").spacing, { over_ms: 30_000, jitter: 1 });
-  assertEquals(options("--over", "2m", "--jitter=0%").spacing, { over_ms: 120_000, jitter: 0 });
+  assertEquals(options("--rate", "50/s").pacing, { perSecond: 50, jitter: undefined });
+  assertEquals(options("--over", "30s", "--jitter", "100").pacing, { overMs: 30_000, jitter: 1 });
+  assertEquals(options("--over", "2m", "--jitter=0%").pacing, { overMs: 120_000, jitter: 0 });
 });
 
 Deno.test("idle moments", () => {
-  const idle_ms = 200;
-  assertEquals(options("--when-idle", "200ms").when_idle, { idle_ms, deadline_ms: undefined, leave_busy: false });
-  assertEquals(options("--when-idle=200ms", "--deadline", "5", "--leave-busy").when_idle, {
-    idle_ms,
-    deadline_ms: 5000,
-    leave_busy: true,
+  const idleMs = 200;
+  assertEquals(options("--when-idle", "200ms").whenIdle, { idleMs, deadlineMs: undefined, leaveBusy: false });
+  assertEquals(options("--when-idle=200ms", "--deadline", "5", "--leave-busy").whenIdle, {
+    idleMs,
+    deadlineMs: 5000,
+    leaveBusy: true,
   });
-  assertEquals(options("--when-idle=200ms", "--deadline", "0").when_idle?.deadline_ms, 0);
+  assertEquals(options("--when-idle=200ms", "--deadline", "0").whenIdle?.deadlineMs, 0);
 });
 
 Deno.test("going on", () => {
-  assertEquals(options("--for", "2m").repeat, { for_ms: 120_000, every_ms: undefined });
-  assertEquals(options("--for", "5", "--every", "100ms").repeat, { for_ms: 5000, every_ms: 100 });
+  assertEquals(options("--for", "2m").repeat, { forMs: 120_000, everyMs: undefined });
+  assertEquals(options("--for", "5", "--every", "100ms").repeat, { forMs: 5000, everyMs: 100 });
 });
 
 const REFUSED: [flags: string[], says: string][] = [

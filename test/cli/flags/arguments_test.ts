@@ -143,23 +143,23 @@ Deno.test("DEST and PORT are two words at most, and none where flags select", ()
 Deno.test("flags that select may be given again, and are alternatives; DEST and PORT are two more", () => {
   const selection = selectionOf(parseArguments(["10.0.0.5", "443", "--dst=::1", "--dport", "80", "--dst", "::2"]));
   assertEquals([selection.dst, selection.dport], [["10.0.0.5", "::1", "::2"], ["443", "80"]]);
-  const { idle_for_ms } = selectionOf(parseArguments(["--idle-for=5m", "--idle-for", "90s"]));
-  assertEquals(idle_for_ms, 90_000);
+  const { idleForMs } = selectionOf(parseArguments(["--idle-for=5m", "--idle-for", "90s"]));
+  assertEquals(idleForMs, 90_000);
 });
 
 Deno.test("any is no alternative to what flags say: they decide", () => {
   const of = (...words: string[]) => {
-    const { dst, dport, dst_file } = selectionOf(parseArguments(words));
-    return { dst, dport, dst_file };
+    const { dst, dport, dstFile } = selectionOf(parseArguments(words));
+    return { dst, dport, dstFile };
   };
   const flags = ["--dst", "127.9.0.1", "--dport", "7001"];
   for (const words of [["any"], ["*"], ["any", "any"], ["any", "0"], ["any", "*"]]) {
-    assertEquals(of(...words, ...flags), { dst: ["127.9.0.1"], dport: ["7001"], dst_file: [] }, words.join(" "));
+    assertEquals(of(...words, ...flags), { dst: ["127.9.0.1"], dport: ["7001"], dstFile: [] }, words.join(" "));
   }
-  assertEquals(of("any", "--dst-file", "pods.txt"), { dst: [], dport: [], dst_file: ["pods.txt"] });
-  assertEquals(of("any", "0"), { dst: ["any"], dport: ["0"], dst_file: [] });
-  assertEquals(of("any", "443", "--dport", "80"), { dst: ["any"], dport: ["443", "80"], dst_file: [] });
-  assertEquals(of("any", "--not", "--dst", "::1"), { dst: ["any"], dport: [], dst_file: [] });
+  assertEquals(of("any", "--dst-file", "pods.txt"), { dst: [], dport: [], dstFile: ["pods.txt"] });
+  assertEquals(of("any", "0"), { dst: ["any"], dport: ["0"], dstFile: [] });
+  assertEquals(of("any", "443", "--dport", "80"), { dst: ["any"], dport: ["443", "80"], dstFile: [] });
+  assertEquals(of("any", "--not", "--dst", "::1"), { dst: ["any"], dport: [], dstFile: [] });
 });
 
 Deno.test("--not turns the one flag around that follows it", () => {

@@ -2,10 +2,10 @@
 
 import { assertEquals } from "@std/assert";
 import { DONE, exitCode, FAILED, INTERRUPTED, REFUSED, UNABLE, USAGE } from "../../../src/cli/flags/exit_codes.ts";
-import type { Report } from "../../../src/report/report.ts";
+import type { HangUpReport } from "../../../src/report/report.ts";
 import { sampleOutcomes, sampleReport } from "../../harness/sample_report.ts";
 
-function codeOf(outcomes: readonly string[], given: Partial<Report> = {}): number {
+function codeOf(outcomes: readonly string[], given: Partial<HangUpReport> = {}): number {
   return exitCode(sampleReport(sampleOutcomes(...outcomes), given));
 }
 
@@ -47,8 +47,8 @@ Deno.test("1: some of it failed", () => {
 Deno.test("1: it ended early, or may have missed something, whatever was done", () => {
   for (const outcomes of [[], ["hung-up"], ["skipped"]]) {
     assertEquals(codeOf(outcomes, { error: "out of memory" }), FAILED);
-    assertEquals(codeOf(outcomes, { unseen: ["2 namespaces may not be entered"] }), FAILED);
-    assertEquals(codeOf(outcomes, { max_reached: true }), FAILED);
+    assertEquals(codeOf(outcomes, { incomplete: ["2 namespaces may not be entered"] }), FAILED);
+    assertEquals(codeOf(outcomes, { maxReached: true }), FAILED);
   }
 });
 

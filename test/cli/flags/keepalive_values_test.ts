@@ -21,10 +21,10 @@ Deno.test("every value has a flag, whose help states its default and, where it i
 
 Deno.test("what is given, and nothing else", () => {
   assertEquals(given(), undefined);
-  assertEquals(given("--idle", "20", "--user-timeout", "auto"), { idle_s: 20, user_timeout_ms: "auto" });
-  assertEquals(given("--count=3", "--interval=0"), { count: 3, interval_s: 0 });
+  assertEquals(given("--idle", "20", "--user-timeout", "auto"), { idleS: 20, userTimeoutMs: "auto" });
+  assertEquals(given("--count=3", "--interval=0"), { count: 3, intervalS: 0 });
   const all = ["--syncnt", "3", "--maxseg", "1000", "--window-clamp", "4000", "--defer-accept", "5"];
-  assertEquals(given(...all), { syncnt: 3, maxseg: 1000, window_clamp: 4000, defer_accept_s: 5 });
+  assertEquals(given(...all), { syncnt: 3, maxseg: 1000, windowClamp: 4000, deferAcceptS: 5 });
 });
 
 Deno.test("the range is stated for what is out of it", () => {
@@ -40,7 +40,7 @@ Deno.test("the range is stated for what is out of it", () => {
 });
 
 Deno.test("values that open connections do not feel", () => {
-  const values = { ...SYSTEM_VALUES, syncnt: 3, maxseg: 1000, window_clamp: 4000, defer_accept_s: 5 };
+  const values = { ...SYSTEM_VALUES, syncnt: 3, maxseg: 1000, windowClamp: 4000, deferAcceptS: 5 };
   const all = noEffectWarnings(values, false);
   assertEquals(all.map((warning) => warning.split(" ")[0]), ["maxseg", "syncnt", "defer-accept"]);
   assertEquals(all[2], "defer-accept has no effect on open connections, only on listeners (--listeners)");

@@ -47,8 +47,8 @@ Deno.test("a cell says what ss says", () => {
   assertEquals(cell("remote", { dst: { address: "2001:db8::1", port: 443 } }), "[2001:db8::1]:443");
   assertEquals(cell("recv-q", { rqueue: 100 }), "100");
   assertEquals(cell("timer"), "");
-  const timer = (expires_ms: number) =>
-    cell("timer", { timer: { name: "keepalive" as const, expires_ms, retransmits: 0 } });
+  const timer = (expiresMs: number) =>
+    cell("timer", { timer: { name: "keepalive" as const, expiresMs, retransmits: 0 } });
   assertEquals(timer(112_000), "timer:(keepalive,1min52sec,0)");
   assertEquals(timer(120_000), "timer:(keepalive,2min,0)");
   assertEquals(timer(7_199_000), "timer:(keepalive,119min,0)");
@@ -68,41 +68,40 @@ Deno.test("a process is named with how many others hold the connection", () => {
 Deno.test("keepalive is off, or the sum that it comes to", () => {
   assertEquals(cell("keepalive", { keepalive: sampleKeepalive() }), "7200s+9*75s");
   assertEquals(cell("keepalive", { keepalive: sampleKeepalive({ enabled: false }) }), "off");
-  const user_timeout_ms = 30_000;
+  const userTimeoutMs = 30_000;
   assertEquals(
-    cell("keepalive", { keepalive: sampleKeepalive({ user_timeout_ms }) }),
+    cell("keepalive", { keepalive: sampleKeepalive({ userTimeoutMs }) }),
     "7200s+9*75s,user-timeout:30000ms",
   );
   assertEquals(
-    cell("keepalive", { keepalive: sampleKeepalive({ enabled: false, user_timeout_ms }) }),
+    cell("keepalive", { keepalive: sampleKeepalive({ enabled: false, userTimeoutMs }) }),
     "off,user-timeout:30000ms",
   );
-  assertEquals(cell("keepalive", { keepalive: sampleKeepalive({ user_timeout_ms: null }) }), "7200s+9*75s");
+  assertEquals(cell("keepalive", { keepalive: sampleKeepalive({ userTimeoutMs: null }) }), "7200s+9*75s");
   assertEquals(cell("keepalive", { keepalive: null }), "?");
 });
 
 Deno.test("the time until a dead peer is noticed is written in words", () => {
-  const noticed = (idle_ms: number | null) =>
-    cell("noticed", { dead_peer_noticed: { idle_ms, in_flight_ms: 924_600 } });
+  const noticed = (idleMs: number | null) => cell("noticed", { deadPeerNoticed: { idleMs, inFlightMs: 924_600 } });
   assertEquals(noticed(null), "never; with data 15 min 25 s");
   assertEquals(noticed(7_875_000), "2 h 11 min; with data 15 min 25 s");
-  assertEquals(cell("noticed", { dead_peer_noticed: null }), "?");
+  assertEquals(cell("noticed", { deadPeerNoticed: null }), "?");
 });
 
 Deno.test("a connection is idle since data went either way, once it is established", () => {
-  assertEquals(cell("idle", { tcp_info: sampleInfo(5000, 752) }), "752ms");
-  assertEquals(cell("idle", { tcp_info: sampleInfo(125_000, 300_000) }), "2min5sec");
-  assertEquals(cell("idle", { tcp_info: sampleInfo(5000, 752), state: "SYN-SENT" }), "-");
-  assertEquals(cell("idle", { tcp_info: null }), "-");
+  assertEquals(cell("idle", { tcpInfo: sampleInfo(5000, 752) }), "752ms");
+  assertEquals(cell("idle", { tcpInfo: sampleInfo(125_000, 300_000) }), "2min5sec");
+  assertEquals(cell("idle", { tcpInfo: sampleInfo(5000, 752), state: "SYN-SENT" }), "-");
+  assertEquals(cell("idle", { tcpInfo: null }), "-");
 });
 
 Deno.test("what the kernel does not say is a dash, not a number", () => {
   for (const { name, needs } of COLUMNS) {
-    if (needs === "tcp_info") assertEquals(cell(name, { tcp_info: null }), "-", name);
+    if (needs === "tcpInfo") assertEquals(cell(name, { tcpInfo: null }), "-", name);
   }
-  assertEquals(cell("rtt", { tcp_info: sampleInfo(0, 0) }), "-");
-  assertEquals(cell("rtt", { tcp_info: { ...sampleInfo(0, 0), rtt_us: 62 } }), "0.062ms");
-  assertEquals(cell("notsent", { tcp_info: { ...sampleInfo(0, 0), notsent_bytes: null } }), "-");
+  assertEquals(cell("rtt", { tcpInfo: sampleInfo(0, 0) }), "-");
+  assertEquals(cell("rtt", { tcpInfo: { ...sampleInfo(0, 0), rttUs: 62 } }), "0.062ms");
+  assertEquals(cell("notsent", { tcpInfo: { ...sampleInfo(0, 0), notsentBytes: null } }), "-");
 });
 
 /** The ports of connections in the order of one column. */
@@ -123,7 +122,7 @@ Deno.test("addresses are ordered as addresses, IPv4 first, then by port", () => 
 });
 
 Deno.test("what is not known comes last, in either direction", () => {
-  const connections = [{ tcp_info: null }, { tcp_info: sampleInfo(5, 5) }, { tcp_info: sampleInfo(90, 90) }];
+  const connections = [{ tcpInfo: null }, { tcpInfo: sampleInfo(5, 5) }, { tcpInfo: sampleInfo(90, 90) }];
   assertEquals(ordered("idle", connections), [1, 2, 0]);
   assertEquals(ordered("-idle", connections), [2, 1, 0]);
 });
@@ -134,10 +133,10 @@ Deno.test("equal connections stay in their order", () => {
 });
 
 Deno.test("a keepalive that is off is later than any other", () => {
-  const keepalives = [{ enabled: false }, {}, { idle_s: 15, interval_s: 15 }].map(sampleKeepalive);
+  const keepalives = [{ enabled: false }, {}, { idleS: 15, intervalS: 15 }].map(sampleKeepalive);
   assertEquals(ordered("keepalive", keepalives.map((keepalive) => ({ keepalive }))), [2, 1, 0]);
-  const noticed = [null, 7_875_000, 150_000].map((idle_ms) => ({ idle_ms, in_flight_ms: 1 }));
-  assertEquals(ordered("-noticed", noticed.map((dead_peer_noticed) => ({ dead_peer_noticed }))), [0, 1, 2]);
+  const noticed = [null, 7_875_000, 150_000].map((idleMs) => ({ idleMs, inFlightMs: 1 }));
+  assertEquals(ordered("-noticed", noticed.map((deadPeerNoticed) => ({ deadPeerNoticed }))), [0, 1, 2]);
 });
 
 Deno.test("no two columns have one name, and the help has them all", () => {

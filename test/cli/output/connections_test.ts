@@ -19,7 +19,7 @@ Deno.test("an owner is a process and its name; the others are counted, by proces
 
 Deno.test("of a socket that was duplicated without end a table names some descriptors, and counts the others", () => {
   const owners = Array.from({ length: 100 }, (_, fd) => owner(7, fd));
-  const connection = { ...sampleConnection({ owners }), owners_left_out: 79_900 };
+  const connection = { ...sampleConnection({ owners }), ownersLeftOut: 79_900 };
   assertEquals(ownersText(connection, false), "7/nginx and 79999 more");
   assertMatch(ownersText(connection, true), /^7\/nginx fd 0, (.*, ){8}7\/nginx fd 9 and 79990 more$/);
 });

@@ -2,11 +2,11 @@ import { assertEquals } from "@std/assert";
 import { formatPlan } from "../../../src/cli/output/plan.ts";
 import { KERNEL_DEFAULTS } from "../../../src/keepalive/detection.ts";
 import { SYSTEM_VALUES } from "../../../src/keepalive/values.ts";
-import { plan } from "../../../src/plan.ts";
+import { planKeepalive } from "../../../src/plan.ts";
 
 Deno.test("a plan for people to read", () => {
   assertEquals(
-    formatPlan(plan({ values: SYSTEM_VALUES, sysctls: KERNEL_DEFAULTS, services: 1, hosts: 20 })),
+    formatPlan(planKeepalive({ values: SYSTEM_VALUES, sysctls: KERNEL_DEFAULTS, services: 1, hosts: 20 })),
     `
 idle                 2 h
 interval             1 min 15 s

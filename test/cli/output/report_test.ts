@@ -2,11 +2,11 @@
 
 import { assertEquals } from "@std/assert";
 import { reportLine } from "../../../src/cli/output/report.ts";
-import type { Report } from "../../../src/report/report.ts";
+import type { HangUpReport } from "../../../src/report/report.ts";
 import { sampleConnection } from "../../harness/sample.ts";
 import { sampleOutcomes, sampleReport } from "../../harness/sample_report.ts";
 
-function summaryOf(outcomes: readonly string[], given: Partial<Report> = {}): string {
+function summaryOf(outcomes: readonly string[], given: Partial<HangUpReport> = {}): string {
   return reportLine(sampleReport(sampleOutcomes(...outcomes), given));
 }
 
@@ -24,7 +24,7 @@ Deno.test("all of it was done", () => {
   assertEquals(summaryOf(["hung-up"]), "hung up on 1 connection");
   assertEquals(summaryOf(times(3, "hung-up")), "hung up on 3 connections");
   assertEquals(summaryOf(times(2, "destroyed")), "destroyed 2 connections");
-  assertEquals(summaryOf(times(2, "would-hang-up"), { dry_run: true }), "would act on 2 connections");
+  assertEquals(summaryOf(times(2, "would-hang-up"), { dryRun: true }), "would act on 2 connections");
 });
 
 Deno.test("some of it was done, and the rest has reasons", () => {
@@ -42,7 +42,7 @@ Deno.test("some of it was done, and the rest has reasons", () => {
   );
   assertEquals(summaryOf(["no-owner: gone"]), "hung up on 0 of 1 connection; 1 no owner: gone");
   assertEquals(
-    summaryOf(["would-hang-up", "no-owner: gone"], { dry_run: true }),
+    summaryOf(["would-hang-up", "no-owner: gone"], { dryRun: true }),
     "would act on 1 of 2 connections; 1 no owner: gone",
   );
 });

@@ -10,7 +10,7 @@ const to = (port: number, given = {}) =>
   sampleConnection({
     dst: { address: "10.0.0.5", port },
     keepalive: sampleKeepalive(),
-    tcp_info: sampleInfo(0, 0),
+    tcpInfo: sampleInfo(0, 0),
     ...given,
   });
 
@@ -18,7 +18,7 @@ Deno.test("a group is a row, and the last line adds up", () => {
   const lines = summaryLines(summarize([
     to(80),
     to(80, { state: "CLOSE-WAIT", keepalive: sampleKeepalive({ enabled: false }), rqueue: 5 }),
-    to(80, { tcp_info: sampleInfo(90_000, 90_000), keepalive: null }),
+    to(80, { tcpInfo: sampleInfo(90_000, 90_000), keepalive: null }),
     to(443, { owners: [{ pid: 1, fd: 1, comm: "a\tb" }], wqueue: 11 }),
   ]));
   assertEquals(lines, [
@@ -64,7 +64,7 @@ Deno.test("the settings of a namespace, and what comes of them", () => {
     "net.ipv4.tcp_keepalive_{time,intvl,probes} = 7200, 75, 9: a dead peer is noticed after 2 h 11 min with " +
     "SO_KEEPALIVE alone, never without it, and with data unacknowledged after 15 min 25 s",
   ]);
-  const changed = { ...KERNEL_DEFAULTS, tcp_keepalive_time: 60, tcp_keepalive_intvl: 10, tcp_keepalive_probes: 3 };
+  const changed = { ...KERNEL_DEFAULTS, tcpKeepaliveTime: 60, tcpKeepaliveIntvl: 10, tcpKeepaliveProbes: 3 };
   const [first, second] = sysctlLines([{ netns: 7, ...KERNEL_DEFAULTS }, { netns: 8, ...changed }]);
   assertMatch(first, /^network namespace 7: .* = 7200, 75, 9: /);
   assertMatch(second, /^network namespace 8: .* = 60, 10, 3: a dead peer is noticed after 1 min 30 s with /);
@@ -73,7 +73,7 @@ Deno.test("the settings of a namespace, and what comes of them", () => {
 
 Deno.test("namespaces with the same settings are one line", () => {
   const many = [7, 8, 9].map((netns) => ({ netns, ...KERNEL_DEFAULTS }));
-  const lines = sysctlLines([...many, { netns: 10, ...KERNEL_DEFAULTS, tcp_keepalive_time: 60 }]);
+  const lines = sysctlLines([...many, { netns: 10, ...KERNEL_DEFAULTS, tcpKeepaliveTime: 60 }]);
   assertEquals(lines.map((line) => line.split(": ")[0]), ["3 network namespaces", "network namespace 10"]);
 });
 

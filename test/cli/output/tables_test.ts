@@ -32,7 +32,7 @@ Deno.test("a table has a line for each connection, in columns", () => {
 });
 
 Deno.test("where several namespaces were looked at, each line says which", () => {
-  const named = sampleConnection({ outcome: "hung-up", netns_name: "blue" });
+  const named = sampleConnection({ outcome: "hung-up", netnsName: "blue" });
   const lines = table([named, sampleConnection({ outcome: "hung-up" })]);
   assertEquals(lines.map((line) => line.split(/ {2,}/)[0]), ["Netns", "blue", "4026531840"]);
 });
@@ -84,7 +84,7 @@ Deno.test("nothing that comes from a process or a namespace drives the terminal"
     const name = `a${control}[31mb`;
     const hostile = sampleConnection({
       owners: [{ pid: 7, fd: 3, comm: name }],
-      netns_name: name,
+      netnsName: name,
       outcome: "denied",
       error: `pid 7 (${name}): needs CAP_SYS_PTRACE`,
     });

@@ -27,16 +27,16 @@ const DECODED = {
   retransmits: 2,
   probes: 0,
   backoff: 2,
-  rto_us: 816_000,
+  rtoUs: 816_000,
   unacked: 1,
-  last_data_sent_ms: 748,
-  last_data_recv_ms: 2108,
-  last_ack_recv_ms: 2109,
-  rtt_us: 62,
-  total_retrans: 2,
-  bytes_acked: 2 * 2 ** 32 + 1,
-  bytes_received: 70,
-  notsent_bytes: 52,
+  lastDataSentMs: 748,
+  lastDataRecvMs: 2108,
+  lastAckRecvMs: 2109,
+  rttUs: 62,
+  totalRetrans: 2,
+  bytesAcked: 2 * 2 ** 32 + 1,
+  bytesReceived: 70,
+  notsentBytes: 52,
 };
 
 function firstOf(view: DataView, length: number): DataView {
@@ -54,10 +54,10 @@ Deno.test("tcp_info is read where it lies within other bytes", () => {
 });
 
 Deno.test("tcp_info of an older kernel lacks the fields that it did not have", () => {
-  assertEquals(decodeTcpInfo(firstOf(SILENT_PEER, 144)), { ...DECODED, notsent_bytes: null });
-  assertEquals(decodeTcpInfo(firstOf(SILENT_PEER, 147)), { ...DECODED, notsent_bytes: null });
-  assertEquals(decodeTcpInfo(firstOf(SILENT_PEER, 135)), { ...DECODED, notsent_bytes: null, bytes_received: null });
-  const oldest = { ...DECODED, notsent_bytes: null, bytes_received: null, bytes_acked: null };
+  assertEquals(decodeTcpInfo(firstOf(SILENT_PEER, 144)), { ...DECODED, notsentBytes: null });
+  assertEquals(decodeTcpInfo(firstOf(SILENT_PEER, 147)), { ...DECODED, notsentBytes: null });
+  assertEquals(decodeTcpInfo(firstOf(SILENT_PEER, 135)), { ...DECODED, notsentBytes: null, bytesReceived: null });
+  const oldest = { ...DECODED, notsentBytes: null, bytesReceived: null, bytesAcked: null };
   assertEquals(decodeTcpInfo(firstOf(SILENT_PEER, 104)), oldest);
 });
 
@@ -74,7 +74,7 @@ Deno.test("fewer bytes than any tcp_info are none", () => {
 
 Deno.test("a connection is idle since data went either way", () => {
   assertEquals(idleTime(DECODED), 748);
-  assertEquals(idleTime({ ...DECODED, last_data_sent_ms: 5000 }), 2108);
+  assertEquals(idleTime({ ...DECODED, lastDataSentMs: 5000 }), 2108);
 });
 
 const MPTCP = bytes(
@@ -87,7 +87,7 @@ const MPTCP = bytes(
 );
 
 Deno.test("mptcp_info says when data went, and is none without that", () => {
-  assertEquals(decodeMptcpInfo(MPTCP), { last_data_sent_ms: 400, last_data_recv_ms: 700, last_ack_recv_ms: 401 });
+  assertEquals(decodeMptcpInfo(MPTCP), { lastDataSentMs: 400, lastDataRecvMs: 700, lastAckRecvMs: 401 });
   assertEquals(decodeMptcpInfo(firstOf(MPTCP, 84)), null);
 });
 

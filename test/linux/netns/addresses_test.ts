@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { formatPrefix } from "../../../src/model/address.ts";
 import { localAddresses } from "../../../src/linux/netns/addresses.ts";
-import { Unsupported } from "../../../src/model/errors.ts";
+import { UnsupportedError } from "../../../src/model/errors.ts";
 import { datagram, done, FakeKernel, message, refusal } from "../netlink/kernel.ts";
 
 const RTM_NEWADDR = 20;
@@ -52,7 +52,7 @@ Deno.test("a dump that ends with the news that it was disturbed is disturbed", (
 Deno.test("what is disturbed each time is not taken for an empty list", () => {
   const error = assertThrows(
     () => addressesFrom((sequence) => [address(sequence, [10, 0, 0, 1], NLM_F_DUMP_INTR), done(sequence)]),
-    Unsupported,
+    UnsupportedError,
   );
   assert(error.passing);
 });
@@ -63,5 +63,5 @@ Deno.test("a message cut short is asked for again, and no list without the end o
     attempt === 1 ? [cut(sequence)] : [address(sequence, [10, 0, 0, 1]), done(sequence)]
   );
   assertEquals(addresses, ["10.0.0.1"]);
-  assertThrows(() => addressesFrom((sequence) => [cut(sequence)]), Unsupported);
+  assertThrows(() => addressesFrom((sequence) => [cut(sequence)]), UnsupportedError);
 });
