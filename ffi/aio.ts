@@ -92,7 +92,8 @@ export class Transfers {
   bytes(i: number): number | null {
     const { aio_error, aio_return } = aioSymbols();
     this.#waitFor(i);
-    return aio_error(this.#pointers[i]) === 0 ? Number(aio_return(this.#pointers[i])) : null;
+    const pointer = this.#pointers[i]!;
+    return aio_error(pointer) === 0 ? Number(aio_return(pointer)) : null;
   }
 
   /** Waits for all transfers. */
@@ -104,7 +105,7 @@ export class Transfers {
   /** Waits for transfer `i`. A signal interrupts aio_suspend(3), not the transfer. */
   #waitFor(i: number): void {
     const { aio_suspend, aio_error } = aioSymbols();
-    while (aio_error(this.#pointers[i]) === EINPROGRESS) {
+    while (aio_error(this.#pointers[i]!) === EINPROGRESS) {
       const pointer = this.#pointers.subarray(i, i + 1);
       beginCall();
       const result = aio_suspend(pointer, 1, 0n);

@@ -41,7 +41,7 @@ export function prepareErrno(): void {
  * between may run the garbage collector, which makes system calls of its own.
  */
 export function errno(): number {
-  return errnoView![0];
+  return errnoView![0]!;
 }
 
 /** Returns the memory at `address`, which must stay mapped for as long as the result is used. */
@@ -74,7 +74,7 @@ export const host = {
   args: Deno.args as readonly string[],
 
   /** The command that starts this program once more, to which arguments are added. */
-  get selfCommand(): readonly string[] {
+  get selfCommand(): readonly [program: string, ...args: string[]] {
     if (Deno.build.standalone) return [Deno.execPath()];
     // Keeps a deno.json of the current directory, or of one above the program's, from replacing our modules.
     const isolated = ["--no-config", "--no-lock", "--no-npm"];
@@ -101,7 +101,7 @@ export const host = {
   marksInherited: false,
 
   /** `x86_64` or `aarch64`, as uname(2) spells them. */
-  arch: Deno.build.arch as string,
+  arch: Deno.build.arch,
 
   /**
    * Writes all of `text` to standard output (1) or standard error (2).
@@ -121,7 +121,7 @@ export const host = {
 
   /** Returns whether standard input (0), output (1) or error (2) is a terminal. */
   isTerminal(stream: 0 | 1 | 2): boolean {
-    return [Deno.stdin, Deno.stdout, Deno.stderr][stream].isTerminal();
+    return ([Deno.stdin, Deno.stdout, Deno.stderr] as const)[stream].isTerminal();
   },
 
   /** Returns the terminal's width and height in characters, or null without a terminal. */

@@ -55,7 +55,7 @@ export class Descriptor {
 export function pipe(inherited = false): [Descriptor, Descriptor] {
   const pair = new Int32Array(2);
   check("pipe2", pipeSymbols().pipe2(pair, inherited ? 0 : O_CLOEXEC));
-  return [new Descriptor(pair[0]), new Descriptor(pair[1])];
+  return [new Descriptor(pair[0]!), new Descriptor(pair[1]!)];
 }
 
 const F_DUPFD_CLOEXEC = 1030;

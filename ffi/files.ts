@@ -25,7 +25,8 @@ export function readFile(path: string, most = Infinity): Uint8Array {
       total += length;
       chunks.push(scratch.slice(0, length));
     }
-    return chunks.length === 1 ? chunks[0] : concatenate(chunks);
+    const [first, second] = chunks;
+    return first !== undefined && second === undefined ? first : concatenate(chunks);
   } finally {
     file.close();
   }

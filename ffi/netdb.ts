@@ -53,18 +53,19 @@ export function getaddrinfo(node: string | null, service: string | null): Uint8A
     result,
   );
   if (code !== 0) throw new LookupError(code);
+  const list = result[0]!;
   const addresses: Uint8Array[] = [];
   const entry = new Uint8Array(ADDRINFO_SIZE);
   const view = new DataView(entry.buffer);
   try {
-    for (let next = result[0]; next !== 0n; next = view.getBigUint64(40, true)) {
+    for (let next = list; next !== 0n; next = view.getBigUint64(40, true)) {
       memcpy(entry, next, BigInt(ADDRINFO_SIZE));
       const address = new Uint8Array(view.getUint32(16, true));
       memcpy(address, view.getBigUint64(24, true), BigInt(address.length));
       addresses.push(address);
     }
   } finally {
-    freeaddrinfo(result[0]);
+    freeaddrinfo(list);
   }
   return addresses;
 }

@@ -19,7 +19,7 @@ const O_NONBLOCK = 0o4000;
 
 /** The standard streams that are blocking. Read before koffi is loaded, at which Node touches standard error. */
 const blockingStreams = [0, 1, 2].filter((fd) => {
-  const [, flags] = /^flags:\s*([0-7]+)$/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, "utf8"))!;
+  const [, flags = ""] = /^flags:\s*([0-7]+)$/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, "utf8"))!;
   return (parseInt(flags, 8) & O_NONBLOCK) === 0;
 });
 
@@ -57,7 +57,7 @@ function open(): ReturnType<Koffi["load"]> {
 }
 
 function firstLine(error: unknown): string {
-  return (error as Error).message.split("\n")[0];
+  return (error as Error).message.replace(/\n.*/s, "");
 }
 
 /**
@@ -127,8 +127,8 @@ export const host = {
   args: process.argv.slice(2) as readonly string[],
 
   /** The command that starts this program once more, to which arguments are added. */
-  get selfCommand(): readonly string[] {
-    return [process.execPath, ...process.execArgv, process.argv[1]];
+  get selfCommand(): readonly [program: string, ...args: string[]] {
+    return [process.execPath, ...process.execArgv, process.argv[1]!];
   },
 
   /** This process's id. */
@@ -151,7 +151,9 @@ export const host = {
   marksInherited: true,
 
   /** `x86_64` or `aarch64`, as uname(2) spells them. */
-  arch: ({ x64: "x86_64", arm64: "aarch64" } as Record<string, string>)[process.arch] ?? process.arch,
+  arch: (({ x64: "x86_64", arm64: "aarch64" } as Record<string, string>)[process.arch] ?? process.arch) as
+    | "x86_64"
+    | "aarch64",
 
   /**
    * Writes all of `text` to standard output (1) or standard error (2).
@@ -179,7 +181,7 @@ export const host = {
       const count = whenReady(() => readSync(0, byte));
       if (count === 0 && bytes.length === 0) return null;
       if (count === 0 || byte[0] === 10) return new TextDecoder().decode(new Uint8Array(bytes));
-      bytes.push(byte[0]);
+      bytes.push(...byte);
     }
   },
 
@@ -195,7 +197,7 @@ export const host = {
     const winsize = new Uint8Array(8);
     if (![1, 2, 0].some((stream) => ioctl(stream, TIOCGWINSZ, winsize) === 0)) return null;
     const [rows, columns] = new Uint16Array(winsize.buffer);
-    return { columns, rows };
+    return { columns: columns!, rows: rows! };
   },
 
   /** The terminal's type, from TERM; empty when TERM is not set. */

@@ -13,17 +13,21 @@ export { POLLIN, POLLOUT } from "./streams.ts";
  * @returns The events; 0 when the time is over.
  */
 export function poll(fd: number, events: number, timeoutMs: number): number {
-  return pollAll([[fd, events]], timeoutMs)[0];
+  const [returned] = pollAll([[fd, events]], timeoutMs);
+  return returned;
 }
 
 /** Waits as `poll` does, for several descriptors, each with its own events. Returns the events of each. */
-export function pollAll(descriptors: readonly (readonly [fd: number, events: number])[], timeoutMs: number): number[] {
+export function pollAll<const D extends readonly (readonly [fd: number, events: number])[]>(
+  descriptors: D,
+  timeoutMs: number,
+): { [K in keyof D]: number } {
   // struct pollfd {int fd; short events, revents}
   const pollfds = Int32Array.from(descriptors.flat());
   for (;;) {
     try {
       check("poll", pollSymbols().poll(pollfds, BigInt(descriptors.length), timeoutMs));
-      return descriptors.map((_, i) => pollfds[2 * i + 1] >> 16);
+      return descriptors.map((_, i) => pollfds[2 * i + 1]! >> 16) as { [K in keyof D]: number };
     } catch (error) {
       if (!isSyscallError(error, "EINTR")) throw error;
     }

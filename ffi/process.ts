@@ -92,7 +92,7 @@ export interface Limit {
 function limitOf(resource: number): Limit {
   const rlimit = new BigUint64Array(2);
   check("getrlimit", limitSymbols().getrlimit(resource, rlimit));
-  return { soft: rlimit[0], hard: rlimit[1] };
+  return { soft: rlimit[0]!, hard: rlimit[1]! };
 }
 
 /** getrlimit(2) RLIMIT_NOFILE. */

@@ -29,12 +29,12 @@ export function keepNotesIn(memory: Uint8Array<ArrayBuffer>): void {
 
 /** Notes that a call begins. */
 export function beginCall(): void {
-  numbers[BEGUN]++;
+  numbers[BEGUN]!++;
 }
 
 /** Notes that the call has returned. It allocates nothing, as errno is read after it. */
 export function endCall(): void {
-  numbers[RETURNED] = numbers[BEGUN];
+  numbers[RETURNED] = numbers[BEGUN]!;
 }
 
 /** Processes and connections that did not answer, and the time (Date.now()) until which they are left alone. */
@@ -99,7 +99,7 @@ export function noteProcess(pid: number): void {
  *
  * @param pid The process whose descriptor is used; by default the process that the calls were about before.
  */
-export function noteConnection(handle: string, pid: number = numbers[PID]): void {
+export function noteConnection(handle: string, pid: number = numbers[PID]!): void {
   numbers[KIND] = SUBJECT.connection;
   numbers[PID] = pid;
   numbers[LENGTH] = encoder.encodeInto(handle, text).written;
@@ -156,13 +156,13 @@ export class Notes {
 
   /** The number of the call that has begun and not returned; null between two calls. */
   get call(): number | null {
-    const begun = this.#numbers[BEGUN];
+    const begun = this.#numbers[BEGUN]!;
     return begun === this.#numbers[RETURNED] ? null : begun;
   }
 
   get doing(): Activity {
     const written = this.#text.slice(0, this.#numbers[LENGTH]);
-    return { kind: this.#numbers[KIND], pid: this.#numbers[PID], text: new TextDecoder().decode(written) };
+    return { kind: this.#numbers[KIND]!, pid: this.#numbers[PID]!, text: new TextDecoder().decode(written) };
   }
 
   clear(): void {

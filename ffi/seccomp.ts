@@ -33,7 +33,7 @@ export interface SyscallAbi {
 /** __X32_SYSCALL_BIT: set in calls of the x32 ABI, which has the numbers of x86-64 for the calls used here. */
 const X32_BIT = 0x40000000;
 
-const SYSCALL_ABIS: Record<string, readonly SyscallAbi[]> = {
+const SYSCALL_ABIS = {
   x86_64: [
     { arch: 0xc000003e, ignoredBits: X32_BIT, socket: 41, connect: 42, listen: 50 },
     { arch: 0x40000003, ignoredBits: 0, socket: 359, connect: 362, listen: 363, socketcall: 102 },
@@ -42,10 +42,10 @@ const SYSCALL_ABIS: Record<string, readonly SyscallAbi[]> = {
     { arch: 0xc00000b7, ignoredBits: 0, socket: 198, connect: 203, listen: 201 },
     { arch: 0x40000028, ignoredBits: 0, socket: 281, connect: 283, listen: 284 },
   ],
-};
+} as const satisfies Record<typeof host.arch, readonly SyscallAbi[]>;
 
 /** Returns every ABI that a kernel of this machine offers, the native one first. */
-export function syscallAbis(machine: string = host.arch): readonly SyscallAbi[] {
+export function syscallAbis(machine = host.arch): readonly SyscallAbi[] {
   return SYSCALL_ABIS[machine];
 }
 

@@ -112,7 +112,7 @@ export function setsockopt(socket: Descriptor, level: number, option: number, va
 export function getsockoptBytes(socket: Descriptor, level: number, option: number, value: Uint8Array): number {
   optlen[0] = value.length;
   checkCall("getsockopt", () => connectionSymbols().getsockopt(socket.number, level, option, value, optlen));
-  return optlen[0];
+  return optlen[0]!;
 }
 
 /** getsockopt(2) of an option whose value is an int. */
@@ -120,7 +120,7 @@ export function getsockopt(socket: Descriptor, level: number, option: number): n
   int[0] = 0;
   optlen[0] = 4;
   checkCall("getsockopt", () => connectionSymbols().getsockopt(socket.number, level, option, int, optlen));
-  return int[0];
+  return int[0]!;
 }
 
 const cookie = new Int32Array(2);
@@ -132,7 +132,7 @@ const cookie = new Int32Array(2);
 export function socketCookie<T>(socket: Descriptor, use: (low: number, high: number) => T): T {
   optlen[0] = 8;
   checkCall("getsockopt", () => connectionSymbols().getsockopt(socket.number, SOL_SOCKET, SO_COOKIE, cookie, optlen));
-  return use(cookie[0] >>> 0, cookie[1] >>> 0);
+  return use(cookie[0]! >>> 0, cookie[1]! >>> 0);
 }
 
 /** getpeername(2): the peer's `struct sockaddr`. */
@@ -186,7 +186,7 @@ const SIOCOUTQ = 0x5411n;
 
 function readQueue(socket: Descriptor, request: bigint): number {
   checkCall("ioctl", () => ioctlSymbols().ioctl(socket.number, request, int));
-  return int[0];
+  return int[0]!;
 }
 
 /** SIOCINQ: bytes received and not yet read. */

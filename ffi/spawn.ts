@@ -71,14 +71,14 @@ export function spawn(
   try {
     for (const action of actions) addFileAction(files, action);
     const signals = allocate(SIGSET_SIZE);
-    for (const signal of [SIGCHLD, SIGUSR2]) signals[(signal - 1) >> 3] |= 1 << ((signal - 1) & 7);
+    for (const signal of [SIGCHLD, SIGUSR2]) signals[(signal - 1) >> 3]! |= 1 << ((signal - 1) & 7);
     checkSpawn(c.posix_spawnattr_setsigdefault(attributes, signals));
     // posix_spawnattr_init(3) has set an empty signal mask.
     const flags = POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK;
     checkSpawn(c.posix_spawnattr_setflags(attributes, flags));
     const pid = new Int32Array(1);
     checkSpawn(c.posix_spawn(pid, cString(path), files, attributes, cStrings(args), cStrings(environment)));
-    return pid[0];
+    return pid[0]!;
   } finally {
     c.posix_spawn_file_actions_destroy(files);
     c.posix_spawnattr_destroy(attributes);
@@ -118,14 +118,14 @@ export function spawnChild(
   }
   const pid = new Int32Array(1);
   checkSpawn(spawnSymbols().posix_spawn(pid, cString(path), files, null, cStrings(args), host.environ()));
-  return pid[0];
+  return pid[0]!;
 }
 
 /** waitpid(2): waits until a child ends. Returns its wait status. */
 export function wait(pid: number): number {
   const status = new Int32Array(1);
   check("waitpid", waitSymbols().waitpid(pid, status, 0));
-  return status[0];
+  return status[0]!;
 }
 
 const WNOHANG = 1;

@@ -72,7 +72,7 @@ export function readLine(backend: Backend): string | null {
     const count = whenReady(backend, 0, POLLIN, () => backend.read(byte));
     if (count === 0 && bytes.length === 0) return null;
     if (count === 0 || byte[0] === 10) return new TextDecoder().decode(new Uint8Array(bytes));
-    bytes.push(byte[0]);
+    bytes.push(...byte);
   }
 }
 

@@ -23,7 +23,7 @@ const MSG_CMSG_CLOEXEC = 0x40000000;
 export function socketpair(): [Descriptor, Descriptor] {
   const pair = new Int32Array(2);
   check("socketpair", unixSymbols().socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair));
-  return [new Descriptor(pair[0]), new Descriptor(pair[1])];
+  return [new Descriptor(pair[0]!), new Descriptor(pair[1]!)];
 }
 
 /** Sets SO_RCVTIMEO: a receiving call that has waited so long fails with EAGAIN. */

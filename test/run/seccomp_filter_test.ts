@@ -36,7 +36,7 @@ function judge(program: Uint8Array, arch: number, nr: number, args: number[] = [
   throw new Error("the program has no end");
 }
 
-const MACHINES = ["x86_64", "aarch64"];
+const MACHINES = ["x86_64", "aarch64"] as const;
 const TCP = [2, 1, 0];
 
 function each(test: (numbers: SyscallAbi, all: readonly SyscallAbi[], on: Set<HookedSyscall>) => void): void {

@@ -26,7 +26,7 @@ Deno.test("Notification: its fields", () => {
 });
 
 Deno.test("decodeCall: the call and its arguments, for each kind of program", () => {
-  for (const machine of ["x86_64", "aarch64"]) {
+  for (const machine of ["x86_64", "aarch64"] as const) {
     for (const { arch, connect, listen, socket } of syscallAbis(machine)) {
       const decode = (nr: number, ...args: bigint[]) => decodeCall(notification(arch, nr, args), syscallAbis(machine));
       assertEquals(decode(connect, 7n, 0x7ffe00001000n, 16n), { syscall: "connect", args: [7, 4096, 16] });
