@@ -58,21 +58,23 @@ function parseIPv4(text: string): number | null {
 }
 
 function parseIPv6(text: string): Words | null {
-  const tail = /^(.*:)([^:]*\.[^:]*)$/.exec(text);
-  if (tail) {
-    const word = parseIPv4(tail[2]);
+  const [, groupsText, octets] = /^(.*:)([^:]*\.[^:]*)$/.exec(text) ?? [];
+  if (octets !== undefined) {
+    const word = parseIPv4(octets);
     if (word === null) return null;
-    text = `${tail[1]}${(word >>> 16).toString(16)}:${(word & 0xffff).toString(16)}`;
+    text = `${groupsText}${(word >>> 16).toString(16)}:${(word & 0xffff).toString(16)}`;
   }
   const halves = text.split("::");
   if (halves.length > 2) return null;
-  const groups = halves.map((half) => half === "" ? [] : half.split(":"));
-  if (!groups.flat().every((group) => /^[0-9a-f]{1,4}$/i.test(group))) return null;
-  const missing = 8 - groups.flat().length;
+  const [before = [], after = []] = halves.map((half) => half === "" ? [] : half.split(":"));
+  const given = [...before, ...after];
+  if (!given.every((group) => /^[0-9a-f]{1,4}$/i.test(group))) return null;
+  const missing = 8 - given.length;
   if (halves.length === 1 ? missing !== 0 : missing < 1) return null;
-  const all = halves.length === 1 ? groups[0] : [...groups[0], ...new Array(missing).fill("0"), ...groups[1]];
-  const word = (i: number) => parseInt(all[2 * i], 16) * 0x10000 + parseInt(all[2 * i + 1], 16);
-  return [word(0), word(1), word(2), word(3)];
+  const groups = new DataView(new ArrayBuffer(16));
+  before.forEach((group, i) => groups.setUint16(2 * i, parseInt(group, 16)));
+  after.forEach((group, i) => groups.setUint16(2 * (before.length + missing + i), parseInt(group, 16)));
+  return [groups.getUint32(0), groups.getUint32(4), groups.getUint32(8), groups.getUint32(12)];
 }
 
 /** Reads an IPv4 address (four decimal octets) or an IPv6 address (any spelling of RFC 4291); null for neither. */
@@ -93,7 +95,8 @@ export function parsePrefix(text: string): Prefix | null {
   const word = parseIPv4(text);
   if (word !== null) return hostPrefix(ipv4(word));
   const [, addressText, lengthText] = /^([^/]*)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
-  const address = addressText === undefined ? null : parseAddress(addressText);
+  if (addressText === undefined) return null;
+  const address = parseAddress(addressText);
   if (address === null) return null;
   if (lengthText === undefined) return hostPrefix(address);
   // "::ffff:10.0.0.0/104" and "10.0.0.0/8" are the same addresses, so the spelling decides how the length is counted.
@@ -104,8 +107,12 @@ export function parsePrefix(text: string): Prefix | null {
 
 /** Returns the words with all but the first `length` bits cleared. */
 export function maskWords(words: Words, length: number): Words {
-  const word = (i: number) => (words[i] & prefixMask(length - 32 * i)) >>> 0;
-  return [word(0), word(1), word(2), word(3)];
+  return [
+    (words[0] & prefixMask(length)) >>> 0,
+    (words[1] & prefixMask(length - 32)) >>> 0,
+    (words[2] & prefixMask(length - 64)) >>> 0,
+    (words[3] & prefixMask(length - 96)) >>> 0,
+  ];
 }
 
 /** Returns a word whose first `bits` bits are set: none below 1, all above 31. */

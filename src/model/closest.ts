@@ -1,18 +1,21 @@
 // Suggests the word that a mistyped one may mean. closestString of @std/text would do, but a program that root runs from
 // its sources, in the hour of an outage, is not to ask a registry for code because of a slip of the finger.
 
+import { only } from "./only.ts";
+
 /** Returns the number of letters to insert, delete, replace or swap with their neighbour to make `b` of `a`. */
 export function editDistance(a: string, b: string): number {
   const distances = [Array.from({ length: b.length + 1 }, (_, j) => j)];
+  const distance = (i: number, j: number) => distances[i]?.[j] ?? Infinity;
   for (let i = 1; i <= a.length; i++) {
-    distances[i] = [i];
+    const row = distances[i] = [i];
     for (let j = 1; j <= b.length; j++) {
-      const replaced = distances[i - 1][j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1);
-      const swapped = a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1] ? distances[i - 2][j - 2] + 1 : Infinity;
-      distances[i][j] = Math.min(replaced, swapped, distances[i - 1][j] + 1, distances[i][j - 1] + 1);
+      const replaced = distance(i - 1, j - 1) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      const swapped = a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1] ? distance(i - 2, j - 2) + 1 : Infinity;
+      row.push(Math.min(replaced, swapped, distance(i - 1, j) + 1, distance(i, j - 1) + 1));
     }
   }
-  return distances[a.length][b.length];
+  return distance(a.length, b.length);
 }
 
 /** From how many letters on a word may have two slips. */
@@ -34,7 +37,7 @@ export function nearest(word: string, words: readonly string[]): string | null {
 /** The one of `words` that was meant: the nearest, or the only one that begins so; null when nobody can tell. */
 export function suggestWord(word: string, words: readonly string[]): string | null {
   const begun = words.filter((candidate) => word !== "" && candidate.startsWith(word.toLowerCase()));
-  return nearest(word, words) ?? (begun.length === 1 ? begun[0] : null);
+  return nearest(word, words) ?? only(begun) ?? null;
 }
 
 /** The end of a message about a word that is none of `words`: the one that was meant, or all. */

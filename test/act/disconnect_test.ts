@@ -79,7 +79,7 @@ Deno.test("no dump is made when every MPTCP connection has its outcome", () => {
 Deno.test("a connection in a network namespace that cannot be entered is not said to have ended", () => {
   const disconnector = new Disconnector({ lingerMs: 0 }, ({ state }) => state);
   const there = { ...connection(null), inode: 0, state: "ESTAB" as const };
-  const place = { ino: 1, paths: ["/proc/1/ns/net"] };
+  const place = { ino: 1, paths: ["/proc/1/ns/net"] } as const;
   disconnector.destroy(
     there,
     new SockDiag(() => {

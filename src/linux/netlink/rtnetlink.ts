@@ -65,7 +65,9 @@ export function decodeAddress(view: DataView, offset: number, end: number): Pref
 export function decodeLocalRoute(view: DataView, offset: number, end: number): Prefix | null {
   const family = familyOf(view, offset, end, RTMSG_SIZE);
   if (family === null) return null;
-  const [length, table, type] = [1, 4, 7].map((field) => view.getUint8(offset + field));
+  const length = view.getUint8(offset + 1);
+  const table = view.getUint8(offset + 4);
+  const type = view.getUint8(offset + 7);
   if (table !== RT_TABLE_LOCAL || (type !== RTN_LOCAL && type !== RTN_ANYCAST)) return null;
   const canonical = family === AF_INET ? length + 96 : length;
   if (canonical > 128) throw new GarbledMessage(`a route has a prefix of ${length} bits`);

@@ -26,7 +26,7 @@ export function sockaddrAddress(bytes: Uint8Array): Address | null {
 
 /** Reads the port of a `struct sockaddr_in` or `sockaddr_in6`. */
 export function sockaddrPort(bytes: Uint8Array): number {
-  return bytes[2] << 8 | bytes[3];
+  return (bytes[2] ?? 0) << 8 | (bytes[3] ?? 0);
 }
 
 /** Reads an endpoint; its address is empty where `sockaddrAddress` finds none. */

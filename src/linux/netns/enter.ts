@@ -57,7 +57,7 @@ export interface NetnsFile {
   /** Its inode number in nsfs. */
   readonly ino: number;
   /** Files that referred to this namespace when it was found, the most lasting one first. */
-  readonly paths: readonly string[];
+  readonly paths: readonly [string, ...string[]];
 }
 
 /** The reason why a namespace cannot be entered. */

@@ -113,7 +113,8 @@ class NetnsSearch implements FoundNetns {
       this.#found.set(netns.ino, netns);
     } else if (known.paths.length < SPARE_PATHS || netns.name !== null) {
       // A name outlives a process, so it comes first.
-      const paths = netns.name === null ? [...known.paths, ...netns.paths] : [...netns.paths, ...known.paths];
+      const [first, second] = netns.name === null ? [known, netns] : [netns, known];
+      const paths = [...first.paths, ...second.paths] as const;
       this.#found.set(netns.ino, { ...known, paths, name: known.name ?? netns.name, pid: known.pid ?? netns.pid });
     }
   }

@@ -38,7 +38,7 @@ function linkedInode(length: number): number {
   if (length === 0) return CLOSED;
   for (let i = 0; i < SOCKET.length; i++) if (link[i] !== SOCKET[i]) return 0;
   let inode = 0;
-  for (let i = SOCKET.length; i < length - 1; i++) inode = inode * 10 + link[i] - 48;
+  for (let i = SOCKET.length; i < length - 1; i++) inode = inode * 10 + link[i]! - 48;
   return inode;
 }
 
@@ -101,7 +101,7 @@ export class DescriptorTable {
 
   /** The likelihood that the next block holds a wanted socket: between 0 and 1, from the blocks read so far. */
   get likelihood(): number {
-    const weight = this.#weights === null ? 1 : this.#weights[this.#blocks[this.#blocks.length - 1]];
+    const weight = this.#weights === null ? 1 : this.#weights[this.#blocks.at(-1)!]!;
     return weight === 0 ? 0 : (this.#hits + weight * this.#prior * BLOCK) / (this.#read + BLOCK);
   }
 
@@ -122,13 +122,14 @@ export class DescriptorTable {
     const inodes: number[] = [];
     this.#readEach(ends, (_, inode) => inodes.push(inode) > 0);
     const weights = Float64Array.from(this.#blocks.keys(), (block) => {
-      const [a, b] = [inodes[block], inodes[block + 1]];
+      const a = inodes[block] ?? CLOSED;
+      const b = inodes[block + 1] ?? CLOSED;
       if (a <= 0 || b <= 0) return UNKNOWN;
       const [low, high] = [Math.min(a, b), Math.max(a, b)];
       return Math.min(1, BLOCK * countBetween(wanted, low, high) / (high - low + 1));
     });
     this.#weights = weights;
-    this.#blocks.sort((a, b) => weights[a] - weights[b]);
+    this.#blocks.sort((a, b) => weights[a]! - weights[b]!);
   }
 
   /** Reads the next block: calls `each` with every socket in it, and counts those for which it returns true. */
@@ -169,7 +170,7 @@ export class DescriptorTable {
     let i = 0;
     this.#readEach(sockets.map(({ fd }) => fd), (_, inode) => {
       const socket = sockets[i++];
-      if (inode === socket.inode) held.push(socket);
+      if (socket?.inode === inode) held.push(socket);
       return true;
     });
     return held;
@@ -234,7 +235,7 @@ function firstFrom(ascending: Uint32Array, least: number): number {
   let [from, to] = [0, ascending.length];
   while (from < to) {
     const middle = (from + to) >>> 1;
-    if (ascending[middle] < least) from = middle + 1;
+    if (ascending[middle]! < least) from = middle + 1;
     else to = middle;
   }
   return from;

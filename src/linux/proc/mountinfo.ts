@@ -12,7 +12,7 @@ export interface CgroupMount {
 export function cgroupMounts(mountinfo: string): CgroupMount[] {
   return mountinfo.split("\n").flatMap((line) => {
     // ID PARENT DEVICE ROOT POINT OPTIONS [FIELD...] - TYPE SOURCE OPTIONS
-    const [, , , , point] = line.split(" ");
+    const [, , , , point = ""] = line.split(" ");
     const [, type] = / - (\S+) /.exec(line) ?? [];
     return type === "cgroup" || type === "cgroup2" ? [{ point: unescape(point), unified: type === "cgroup2" }] : [];
   });

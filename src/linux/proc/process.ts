@@ -53,7 +53,7 @@ function parseDecimal(bytes: Uint8Array, offset: number): number {
   let number = 0;
   let i = offset;
   for (; bytes[i] !== 0; i++) {
-    const digit = bytes[i] - 48;
+    const digit = bytes[i]! - 48;
     if (digit < 0 || digit > 9) return -1;
     number = number * 10 + digit;
   }
@@ -153,7 +153,7 @@ export function readStat(pid: number): ProcessStat | null {
   const stat = readFile(`/proc/${pid}/stat`);
   if (stat === null) return null;
   // The second field is the name in parentheses, which may itself contain parentheses and spaces.
-  const [, parent, , session, terminal] = stat.slice(stat.lastIndexOf(")") + 2).split(" ").map(Number);
+  const [, parent = 0, , session = 0, terminal = 0] = stat.slice(stat.lastIndexOf(")") + 2).split(" ").map(Number);
   return { pid, parent, session, terminal };
 }
 
