@@ -44,8 +44,8 @@ class SortedIPv4 implements Sorted {
   }
 
   commonLength(i: number, j: number): number {
-    const bits = 96 + Math.clz32(this.#words[i] ^ this.#words[j]);
-    return Math.min(bits, this.#lengths[i], this.#lengths[j]);
+    const bits = 96 + Math.clz32(this.#words[i]! ^ this.#words[j]!);
+    return Math.min(bits, this.#lengths[i]!, this.#lengths[j]!);
   }
 
   shortest(i: number, j: number): number {
@@ -53,7 +53,7 @@ class SortedIPv4 implements Sorted {
   }
 
   start(i: number, length: number): Prefix {
-    return { words: maskWords([0, 0, 0xffff, this.#words[i]], length), length };
+    return { words: maskWords([0, 0, 0xffff, this.#words[i]!], length), length };
   }
 }
 
@@ -69,7 +69,7 @@ class SortedIPv6 implements Sorted {
   }
 
   commonLength(i: number, j: number): number {
-    const [a, b] = [this.#prefixes[i], this.#prefixes[j]];
+    const [a, b] = [this.#prefixes[i]!, this.#prefixes[j]!];
     return Math.min(commonBits(a.words, b.words), a.length, b.length);
   }
 
@@ -78,7 +78,7 @@ class SortedIPv6 implements Sorted {
   }
 
   start(i: number, length: number): Prefix {
-    return { words: maskWords(this.#prefixes[i].words, length), length };
+    return { words: maskWords(this.#prefixes[i]!.words, length), length };
   }
 }
 
@@ -87,8 +87,8 @@ function compareWords(a: Words, b: Words): number {
 }
 
 function commonBits(a: Words, b: Words): number {
-  const word = a.findIndex((bits, i) => bits !== b[i]);
-  return word < 0 ? 128 : 32 * word + Math.clz32(a[word] ^ b[word]);
+  const word = ([0, 1, 2, 3] as const).find((i) => a[i] !== b[i]);
+  return word === undefined ? 128 : 32 * word + Math.clz32(a[word] ^ b[word]);
 }
 
 function coverSorted(sorted: Sorted, limit: number): Prefix[] {
@@ -106,13 +106,13 @@ function coverSorted(sorted: Sorted, limit: number): Prefix[] {
 function widestGaps(sorted: Sorted, count: number): number[] {
   const lengths = new Uint8Array(sorted.size);
   const counts = new Uint32Array(129);
-  for (let i = 1; i < lengths.length; i++) counts[lengths[i] = sorted.commonLength(i - 1, i)]++;
+  for (let i = 1; i < lengths.length; i++) counts[lengths[i] = sorted.commonLength(i - 1, i)]!++;
   let longest = 0;
   let left = count;
-  while (left > counts[longest]) left -= counts[longest++];
+  while (left > counts[longest]!) left -= counts[longest++]!;
   const cuts: number[] = [];
   for (let i = 1; i < lengths.length; i++) {
-    if (lengths[i] < longest || (lengths[i] === longest && left-- > 0)) cuts.push(i);
+    if (lengths[i]! < longest || (lengths[i] === longest && left-- > 0)) cuts.push(i);
   }
   return cuts;
 }

@@ -22,6 +22,7 @@ import {
   setNo,
 } from "../linux/netlink/inet_diag_bytecode.ts";
 import { ipv4, maskWords, type Prefix } from "../model/address.ts";
+import { only } from "../model/only.ts";
 import { aggregatePrefixes } from "./aggregate.ts";
 import { all, any, type Condition, EVERYTHING, type Filter, fold, not, NOTHING, type Side } from "./filter.ts";
 import { isIPv4Prefix } from "./prefix_set.ts";
@@ -70,14 +71,14 @@ function relaxAll(terms: readonly Filter[]): Filter {
     bytes += length;
     kept.push(term);
   }
-  return kept.length === 1 ? kept[0] : { op: "all", terms: kept };
+  return only(kept) ?? { op: "all", terms: kept };
 }
 
 /** Replaces an `any` whose code is too long by EVERYTHING: without one of its terms it would match less. */
 function relaxAny(terms: readonly Filter[]): Filter {
   const kept = terms.flatMap((term) => term.op === "any" ? term.terms : [term]);
   if (kept.some((term) => isConstant(term, "all"))) return EVERYTHING;
-  const relaxed: Filter = kept.length === 1 ? kept[0] : { op: "any", terms: kept };
+  const relaxed: Filter = only(kept) ?? { op: "any", terms: kept };
   return codeLength(relaxed) > MAX_BYTES ? EVERYTHING : relaxed;
 }
 
@@ -155,9 +156,10 @@ class Code {
 
   #prependAny(terms: readonly Filter[], otherwise: number): this {
     const holds = this.length;
-    if (terms.length === 0) return this.#op(encodeJump(), otherwise);
-    this.prepend(terms[terms.length - 1], otherwise);
-    for (const term of terms.slice(0, -1).toReversed()) {
+    const [last, ...others] = terms.toReversed();
+    if (last === undefined) return this.#op(encodeJump(), otherwise);
+    this.prepend(last, otherwise);
+    for (const term of others) {
       const next = this.length;
       this.#op(encodeJump(), holds).prepend(term, next);
     }

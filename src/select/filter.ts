@@ -3,6 +3,7 @@
 // (matcher.ts).
 
 import type { Prefix } from "../model/address.ts";
+import { only } from "../model/only.ts";
 
 /** A side of the connection: `src` is this host's end, `dst` the peer's. */
 export type Side = "src" | "dst";
@@ -49,7 +50,7 @@ export const NOTHING: Filter = { op: "any", terms: [] };
 /** Returns the filter that matches a socket when every one of `terms` does. */
 export function all(terms: readonly Filter[]): Filter {
   const flat = terms.flatMap((term) => term.op === "all" ? term.terms : [term]);
-  return flat.length === 1 ? flat[0] : { op: "all", terms: flat };
+  return only(flat) ?? { op: "all", terms: flat };
 }
 
 /**
@@ -64,7 +65,7 @@ export function any(terms: readonly Filter[]): Filter {
     return conditions.length < 2 ? conditions : [mergeAddresses(side, conditions)];
   });
   const merged = [...addresses, ...rest];
-  return merged.length === 1 ? merged[0] : { op: "any", terms: merged };
+  return only(merged) ?? { op: "any", terms: merged };
 }
 
 function mergeAddresses(side: Side, conditions: readonly { readonly prefixes: readonly Prefix[] }[]): Filter {

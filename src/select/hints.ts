@@ -45,7 +45,7 @@ function atPort(side: Side, host: string | null, port: string | undefined): stri
 
 /** Splits `host:port`, or a URL, into host and port. */
 function withPort(text: string): [host?: string, port?: string] {
-  const [, scheme, urlHost, urlPort] =
+  const [, scheme = "", urlHost, urlPort] =
     /^([a-z][a-z\d+.-]*):\/\/(?:[^@/]*@)?(\[[^\]]*\]|[^:/?#]+)(?::(\d+))?/i.exec(text) ?? [];
   if (urlHost !== undefined) {
     return [bare(urlHost), urlPort ?? (/^https?$/i.test(scheme) ? scheme.toLowerCase() : undefined)];

@@ -36,28 +36,26 @@ export function compileMatcher(filter: Filter, protocol: Protocol = "tcp"): Matc
 }
 
 function matchAll(terms: readonly Matcher[]): Matcher {
-  if (terms.length === 1) return terms[0];
-  if (terms.length === 2) {
-    const [first, second] = terms;
-    return (row) => first(row) && second(row);
-  }
+  const [first, second] = terms;
+  if (first === undefined) return () => true;
+  if (second === undefined) return first;
+  if (terms.length === 2) return (row) => first(row) && second(row);
   return (row) => {
     for (let i = 0; i < terms.length; i++) {
-      if (!terms[i](row)) return false;
+      if (!terms[i]!(row)) return false;
     }
     return true;
   };
 }
 
 function matchAny(terms: readonly Matcher[]): Matcher {
-  if (terms.length === 1) return terms[0];
-  if (terms.length === 2) {
-    const [first, second] = terms;
-    return (row) => first(row) || second(row);
-  }
+  const [first, second] = terms;
+  if (first === undefined) return () => false;
+  if (second === undefined) return first;
+  if (terms.length === 2) return (row) => first(row) || second(row);
   return (row) => {
     for (let i = 0; i < terms.length; i++) {
-      if (terms[i](row)) return true;
+      if (terms[i]!(row)) return true;
     }
     return false;
   };

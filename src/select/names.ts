@@ -47,7 +47,8 @@ function servicePort(name: string): number | null {
   // getaddrinfo(3) takes numbers too, with blanks or a sign before them, and keeps the lower 16 bits of a greater one.
   if (/^\s*[+-]?\d*$/.test(name)) return null;
   try {
-    return sockaddrPort(getaddrinfo(null, name)[0]);
+    const [address] = getaddrinfo(null, name);
+    return address === undefined ? null : sockaddrPort(address);
   } catch (error) {
     if (error instanceof LookupError) return null;
     throw error;
@@ -107,7 +108,7 @@ export const systemNames: SystemNames = {
   localPorts() {
     const path = "/proc/sys/net/ipv4/ip_local_port_range";
     try {
-      const [from, to] = readTextFile(path).trim().split(/\s+/).map(Number);
+      const [from = NaN, to = NaN] = readTextFile(path).trim().split(/\s+/).map(Number);
       return { from, to };
     } catch (error) {
       if (!isSyscallError(error)) throw error;

@@ -36,8 +36,8 @@ class IPv6Table {
     const words = this.#words;
     for (let i = 0; i < prefixes.length; i++) {
       const at = 4 * i;
-      for (let j = 0; j < 4; j++) words[at + j] = prefixes[i].words[j] & this.#masks[j];
-      this.#slots[this.#find(words[at], words[at + 1], words[at + 2], words[at + 3])] = i + 1;
+      for (let j = 0; j < 4; j++) words[at + j] = prefixes[i]!.words[j]! & this.#masks[j]!;
+      this.#slots[this.#find(words[at]!, words[at + 1]!, words[at + 2]!, words[at + 3]!)] = i + 1;
     }
   }
 
@@ -55,7 +55,7 @@ class IPv6Table {
     const last = slots.length - 1;
     for (let slot = hash(w0, w1, w2, w3) & last;; slot = (slot + 1) & last) {
       if (slots[slot] === 0) return slot;
-      const at = 4 * (slots[slot] - 1);
+      const at = 4 * (slots[slot]! - 1);
       if (words[at + 3] === w3 && words[at + 2] === w2 && words[at + 1] === w1 && words[at] === w0) return slot;
     }
   }
@@ -99,14 +99,14 @@ export class PrefixSet {
 
   #hasIPv4(word: number): boolean {
     for (let i = 0; i < this.#ipv4.length; i++) {
-      if (this.#ipv4[i].has(word)) return true;
+      if (this.#ipv4[i]!.has(word)) return true;
     }
     return false;
   }
 
   #hasIPv6(w0: number, w1: number, w2: number, w3: number): boolean {
     for (let i = 0; i < this.#ipv6.length; i++) {
-      if (this.#ipv6[i].has(w0, w1, w2, w3)) return true;
+      if (this.#ipv6[i]!.has(w0, w1, w2, w3)) return true;
     }
     return false;
   }

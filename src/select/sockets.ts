@@ -13,6 +13,7 @@ import type { DumpRequest } from "../linux/netlink/sock_diag.ts";
 import { decodeMptcpInfo, decodeTcpInfo } from "../linux/netlink/tcp_info.ts";
 import { formatAddress, formatEndpoint, ipv4, parseAddress, type Words } from "../model/address.ts";
 import { type Connection, endsOf, identityOf, type Info, type Timer } from "../model/connection.ts";
+import { only } from "../model/only.ts";
 import { stateMask, stateName } from "../model/tcp_states.ts";
 import type { DumpPlan } from "./dump_plan.ts";
 import type { Dumper } from "./parallel_dump.ts";
@@ -88,7 +89,7 @@ function mptcpRequests({ families, states, fallback }: DumpPlan, extensions: num
 
 function tcpRequest(plan: DumpPlan, extensions: number): DumpRequest {
   return {
-    family: plan.families.length === 2 ? AF_UNSPEC : plan.families[0],
+    family: only(plan.families) ?? AF_UNSPEC,
     protocol: IPPROTO_TCP,
     states: plan.states,
     extensions: extensions | extension(INET_DIAG_SHUTDOWN),

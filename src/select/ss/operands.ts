@@ -46,12 +46,13 @@ export function readPort(text: string, side: Side, comparison: Comparison, names
 
 /** `MARK` or `MARK/MASK`, decimal or hexadecimal with 0x. */
 export function readMark(text: string): Filter {
-  const [, value, mask = "0xffffffff"] = /^([^/]*)(?:\/(.*))?$/s.exec(text)!;
-  const numbers = [value, mask].map((number) => wholeNumber(number, 0xffffffff));
-  if (numbers.includes(null)) {
+  const [, valueText = "", maskText = "0xffffffff"] = /^([^/]*)(?:\/(.*))?$/s.exec(text)!;
+  const value = wholeNumber(valueText, 0xffffffff);
+  const mask = wholeNumber(maskText, 0xffffffff);
+  if (value === null || mask === null) {
     throw new UsageError(`Expected a mark or mark/mask, such as 0x10 or 0x10/0xff, found "${text}"`);
   }
-  return { op: "mark", value: numbers[0]!, mask: numbers[1]! };
+  return { op: "mark", value, mask };
 }
 
 /** The name of an interface, or its index; 0 for sockets that are bound to none. */
@@ -76,7 +77,7 @@ export function readCgroup(text: string, names: FilterNames): Filter {
 }
 
 function splitFamily(text: string): { family?: Family; rest: string } {
-  const [, family, rest] = /^(inet6?|unix|link|netlink|vsock|tipc|xdp):(.*)$/s.exec(text) ?? [];
+  const [, family, rest = ""] = /^(inet6?|unix|link|netlink|vsock|tipc|xdp):(.*)$/s.exec(text) ?? [];
   if (family === undefined) return { rest: text };
   if (family !== "inet" && family !== "inet6") {
     throw new UsageError(`Only TCP is hung up on: expected the family inet or inet6, found "${family}"`);
@@ -138,7 +139,7 @@ function readPrefixes(text: string, names: FilterNames): Prefix[] {
  * are 0.
  */
 function spelledOut(text: string): string {
-  const [, octets, mask] = /^([\d.]+)\/([\d.]+)$/.exec(text) ?? [];
+  const [, octets, mask = ""] = /^([\d.]+)\/([\d.]+)$/.exec(text) ?? [];
   if (octets === undefined) return text;
   return `${`${octets}.0.0.0`.split(".").slice(0, 4).join(".")}/${mask.includes(".") ? maskLength(mask) : mask}`;
 }
