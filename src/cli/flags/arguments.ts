@@ -3,6 +3,7 @@
 import { parseDuration, TIME_WITH_UNIT } from "../../model/duration.ts";
 import { expectedWord, suggestWord } from "../../model/closest.ts";
 import { UsageError } from "../../model/errors.ts";
+import { only } from "../../model/only.ts";
 import { type Command, COMMANDS, type Flag } from "./flag.ts";
 import { FLAGS } from "./table.ts";
 import { refuseMistyped } from "./mistyped.ts";
@@ -106,7 +107,8 @@ export function parseArguments(args: readonly string[]): Arguments {
   const hint = `see "tcphup${named ? ` ${named}` : ""} --help"`;
   // A missing value is reported first, since the unknown option may be that value: --max -x.
   for (const given of flags) checkFlag(given, command, hint);
-  if (unknown.length > 0) throw new UsageError(`Unknown option "${unknown[0]}": ${suggestFlag(unknown[0]) ?? hint}`);
+  const [mistyped] = unknown;
+  if (mistyped !== undefined) throw new UsageError(`Unknown option "${mistyped}": ${suggestFlag(mistyped) ?? hint}`);
   return new Arguments(command, named !== undefined, named ? words.slice(1) : words, flags, afterDoubleDash);
 }
 
@@ -203,7 +205,7 @@ function parseFlags(word: string): GivenFlag[] | null {
 /** @throws {UsageError} When the word after --not is not exactly one selection flag. */
 function wordAfterNot(word: string | undefined): string {
   const flags = word !== undefined && isFlag(word) ? parseFlags(word) : null;
-  if (flags?.length === 1 && flags[0].flag.negatable) return word!;
+  if (word !== undefined && only(flags ?? [])?.flag.negatable) return word;
   const wrong = word === undefined ? "stands at the end" : `cannot stand before "${word}"`;
   throw new UsageError(`Option "--not" ${wrong}: expected a selection flag after it, as in --not --dst 10.0.0.0/8`);
 }

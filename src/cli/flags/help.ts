@@ -221,8 +221,9 @@ ${exitCodesHelp(command, width)}
 `;
 }
 
-function capitalize(text: string): string {
-  return text[0].toUpperCase() + text.slice(1);
+/** Writes the first letter of a text as a capital. */
+export function capitalize(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 /** Lists examples with their comment on the same line, or above where that is too wide. */

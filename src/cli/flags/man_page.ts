@@ -3,7 +3,7 @@
 import { FLAGS } from "./table.ts";
 import type { Flag } from "./flag.ts";
 import { EXIT_CODES } from "./exit_codes.ts";
-import { MANUALS, operandOf, timesHelp } from "./help.ts";
+import { capitalize, MANUALS, operandOf, timesHelp } from "./help.ts";
 import { VERSION } from "./version.ts";
 
 const SEE_ALSO = [
@@ -27,7 +27,7 @@ export function manPage(): string {
     ".SH COMMANDS",
     ...manuals.flatMap(([name, { summary, text }]) => [
       `.SS ${name}`,
-      roff(`${summary[0].toUpperCase()}${summary.slice(1)}.`),
+      roff(`${capitalize(summary)}.`),
       ".PP",
       ...text.split("\n").flatMap(textLine),
     ]),
@@ -63,7 +63,7 @@ function exitStatus(): string[] {
 /** Escapes a text for roff: the escape character, and the characters that roff replaces by typographic ones. */
 function escape(text: string): string {
   const names: Record<string, string> = { "\\": "\\e", "'": "\\(aq", "`": "\\(ga", "^": "\\(ha", "~": "\\(ti" };
-  return text.replace(/[\\'`^~]/g, (character) => names[character]).replace(/^\./, "\\&.");
+  return text.replace(/[\\'`^~]/g, (character) => names[character] ?? character).replace(/^\./, "\\&.");
 }
 
 /** Escapes a text that is typed as it stands: every dash is a minus and no hyphen. */
@@ -90,15 +90,14 @@ function tagged(tag: string, text: string): string[] {
  */
 function textLine(line: string): string[] {
   if (line === "") return [".PP"];
-  const [, tag, first] = /^ {0,2}(\S+) {2,}(\S.*)$/.exec(line) ?? [];
+  const [, tag, first = ""] = /^ {0,2}(\S+) {2,}(\S.*)$/.exec(line) ?? [];
   return tag === undefined ? [roff(line.trim())] : [".PD 0", ".TP 16", bold(literal(tag)), roff(first), ".PD"];
 }
 
 function option(flag: Flag): string[] {
   const { name, short, help, more, commands } = flag;
   const spelled = [...short ? [`-${short}`] : [], `--${name}`].map((spelling) => bold(literal(spelling))).join(", ");
-  const [first, ...rest] = help;
-  const text = [roff(`${first.toUpperCase()}${rest.join("")}.`), ...more ? [roff(more)] : []];
+  const text = [roff(`${capitalize(help)}.`), ...more ? [roff(more)] : []];
   const where = Object.keys(MANUALS).length === commands.length ? [] : [`(${commands.join(", ")})`];
   return [...tagged(spelled + literal(operandOf(flag)), text.join("\n")), ...where];
 }

@@ -80,7 +80,7 @@ export const COLUMNS: readonly Column[] = [
     title: "Process",
     help: "who holds it",
     text: ownersText,
-    key: ({ owners }) => owners.length === 0 ? null : `${owners[0].comm}/${String(owners[0].pid).padStart(10)}`,
+    key: ({ owners: [first] }) => first === undefined ? null : `${first.comm}/${String(first.pid).padStart(10)}`,
   },
   {
     name: "timer",

@@ -33,15 +33,16 @@ const MAX_SHOWN_OWNERS = 10;
 
 /** Names the first owner and counts the others by process. With `verbose`, names each descriptor. */
 export function ownersText({ owners, ownersLeftOut = 0 }: Connection, verbose: boolean): string {
-  if (owners.length === 0) return "-";
-  if (owners.length === 1) return ownerText(owners[0], verbose);
+  const [first, second] = owners;
+  if (first === undefined) return "-";
+  if (second === undefined) return ownerText(first, verbose);
   if (verbose || ownersLeftOut > 0) {
     const shown = owners.slice(0, verbose ? MAX_SHOWN_OWNERS : 1);
     const more = owners.length + ownersLeftOut - shown.length;
     return shown.map((owner) => ownerText(owner, verbose)).join(", ") + (more > 0 ? ` and ${more} more` : "");
   }
   const others = new Set(owners.map(({ pid }) => pid)).size - 1;
-  return ownerText(owners[0], false) + (others > 0 ? ` +${others}` : "");
+  return ownerText(first, false) + (others > 0 ? ` +${others}` : "");
 }
 
 /** Writes the outcome of a connection in its color, and the reason for it. */

@@ -59,9 +59,9 @@ export class EventPrinter {
 
   /** Prints how many lines were left out: now and then, and at the end. */
   printOmitted(isLast = false): void {
-    const [changes, warnings] = [this.#changes, this.#warnings].map((one) =>
-      one.takeOmitted(performance.now(), isLast)
-    );
+    const now = performance.now();
+    const changes = this.#changes.takeOmitted(now, isLast);
+    const warnings = this.#warnings.takeOmitted(now, isLast);
     if (changes > 0) print([`${changes} more connections, too many to name`]);
     if (warnings > 0) warn(`${warnings} more warnings, too many to name`);
   }

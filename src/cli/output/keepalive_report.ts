@@ -9,8 +9,7 @@ import { connectionTable } from "./tables.ts";
 
 /** Lays out what was done, with the network namespaces where there are several. */
 export function keepaliveTable(connections: readonly Connection[], verbose: boolean): Iterable<string> {
-  const [state, local, process] = parseColumns("state,local,process");
-  const shown = [state, local, REMOTE, process, BEFORE, AFTER, OUTCOME];
+  const shown = [...parseColumns("state,local"), REMOTE, ...parseColumns("process"), BEFORE, AFTER, OUTCOME];
   return connectionTable(connections, withNetns(shown, connections), verbose);
 }
 

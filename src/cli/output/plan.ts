@@ -49,9 +49,10 @@ function table({ table, keepalive }: Plan): string[] {
     formatMinutes(hangUpMs),
     formatMinutes(noticedMs),
   ]);
-  const widths = head.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column].length)));
+  const lines = [head, ...rows];
+  const widths = head.map((_, column) => Math.max(...lines.map((cells) => cells[column]?.length ?? 0)));
   return [
-    ...[head, ...rows].map((row) => row.map((cell, column) => cell.padStart(widths[column])).join("  ")),
+    ...lines.map((cells) => cells.map((cell, column) => cell.padStart(widths[column] ?? 0)).join("  ")),
     "",
     `Each row has idle as long as the interval. A connection hangs up when ${counted(keepalive.count, "probe")} went`,
     "unanswered, counted from the first of them; noticed counts from the last sign of the peer.",

@@ -3,6 +3,7 @@
 import type { Unread } from "../../socket/keepalive_read.ts";
 import { detection, type KeepaliveSysctls } from "../../keepalive/detection.ts";
 import { formatDuration } from "../../model/duration.ts";
+import { only } from "../../model/only.ts";
 import type { NetnsSysctls } from "../../list.ts";
 import { type Group, IDLE_AFTER_MS, type Summary, type Totals } from "../../report/summary.ts";
 import { endpointText } from "./connections.ts";
@@ -44,9 +45,8 @@ function processText({ process, pids }: Group): string {
 }
 
 function statesText(states: Totals["states"]): string {
-  const entries = Object.entries(states);
   // The count of a single state is the first column.
-  return entries.length === 1 ? entries[0][0] : entries.map(([state, count]) => `${count} ${state}`).join(", ");
+  return only(Object.keys(states)) ?? Object.entries(states).map(([state, count]) => `${count} ${state}`).join(", ");
 }
 
 function withoutText({ withoutKeepalive, keepaliveUnknown }: Totals): string {

@@ -20,8 +20,8 @@ export function* renderTable(header: readonly string[], rows: Iterable<readonly 
   const take = (cells: readonly string[]) => {
     const row = cells.map(escapeControls);
     for (let i = 0; i < row.length - 1; i++) {
-      const width = displayWidth(row[i]);
-      if (width > widths[i]) widths[i] = width;
+      const width = displayWidth(row[i]!);
+      if (width > widths[i]!) widths[i] = width;
       cellWidths.push(width);
     }
     block.push(row);
@@ -46,7 +46,7 @@ function* renderRows(
   let cell = 0;
   for (const row of rows) {
     let line = "";
-    for (let i = 0; i < row.length - 1; i++) line += row[i] + " ".repeat(widths[i] - cellWidths[cell++] + 2);
+    for (let i = 0; i < row.length - 1; i++) line += row[i] + " ".repeat(widths[i]! - cellWidths[cell++]! + 2);
     yield (line + row[row.length - 1]).trimEnd();
   }
 }

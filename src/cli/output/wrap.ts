@@ -7,13 +7,17 @@ const INDENT = 10;
 
 /** Breaks a text into lines of at most `width` characters. A longer word has a line of its own. */
 export function wrap(text: string, width: number): string[] {
-  const lines = [""];
+  const lines: string[] = [];
+  let line = "";
   for (const word of text.split(" ")) {
-    const line = lines[lines.length - 1];
-    if (line !== "" && line.length + 1 + word.length > width) lines.push(word);
-    else lines[lines.length - 1] = line === "" ? word : `${line} ${word}`;
+    if (line === "") line = word;
+    else if (line.length + 1 + word.length <= width) line += ` ${word}`;
+    else {
+      lines.push(line);
+      line = word;
+    }
   }
-  return lines;
+  return [...lines, line];
 }
 
 /** Wraps an item of a list: `first`, with the blanks behind it, and the text beside it, or below where that is too narrow. */
@@ -21,7 +25,8 @@ export function wrapItem(first: string, text: string, width: number): string[] {
   const isNarrow = width - first.length < MIN_TEXT_WIDTH;
   const indent = isNarrow ? INDENT : first.length;
   const lines = wrap(text, width - indent).map((line) => " ".repeat(indent) + line);
-  return isNarrow ? [first.trimEnd(), ...lines] : [first + lines[0].slice(indent), ...lines.slice(1)];
+  const [beside = "", ...below] = lines;
+  return isNarrow ? [first.trimEnd(), ...lines] : [first + beside.slice(indent), ...below];
 }
 
 /**
@@ -32,7 +37,7 @@ export function reflow(text: string, width: number): string[] {
   const blocks: { first: string; text: string }[] = [];
   for (const line of text.split("\n")) {
     const last = blocks.at(-1);
-    const [, first, rest] = /^( *\S+(?: \S+)* {2,})(\S.*)$/.exec(line) ?? [];
+    const [, first, rest = ""] = /^( *\S+(?: \S+)* {2,})(\S.*)$/.exec(line) ?? [];
     const indent = line.length - line.trimStart().length;
     if (first !== undefined) blocks.push({ first, text: rest });
     else if (last && line !== "" && last.text !== "" && indent === last.first.length) last.text += ` ${line.trim()}`;
