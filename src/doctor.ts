@@ -3,7 +3,7 @@
 import { host } from "../ffi/deno.ts";
 import { getsockopt, IPPROTO_TCP, SO_KEEPALIVE, SOL_SOCKET } from "../ffi/socket.ts";
 import { socketpair } from "../ffi/unix.ts";
-import { type Failure, runChild } from "./doctor/child.ts";
+import { type Command, type Failure, runChild } from "./doctor/child.ts";
 import { withPair } from "./act/loopback_pair.ts";
 import {
   type Finding,
@@ -33,7 +33,7 @@ export interface CheckHostOptions {
    * processes: a seccomp filter may kill the process that tries, and the kernel permits a process to do things to
    * itself that it denies to others. Without it, the probes run in this process, and `tcphup run` is not tried.
    */
-  command?: readonly string[];
+  command?: readonly [program: string, ...args: string[]];
 }
 
 /**
@@ -59,7 +59,7 @@ export const PROBES_ARGUMENT = "internal-probes";
 const KEEPALIVE_ARGUMENT = "keepalive";
 
 /** Runs the probes in a child process. When a probe kills the child, another child runs the remaining probes. */
-function runProbesInChildren(command: readonly string[]): Finding[] {
+function runProbesInChildren(command: Command): Finding[] {
   const findings: Finding[] = [];
   const listen = (text: string) => {
     // Text that is not JSON is the runtime's message about its own end.
@@ -70,10 +70,11 @@ function runProbesInChildren(command: readonly string[]): Finding[] {
     while (findings.length < PROBES.length) {
       const args = [findings.length, host.pid, foreign.number].map(String);
       const failure = runChild([...command, "doctor", PROBES_ARGUMENT, ...args], listen);
-      if (findings.length === PROBES.length) break;
-      if (failure === null || failure.hasExited) {
-        findings.push(...PROBES.slice(findings.length).map((one) => runProbe(one, null)));
-      } else findings.push(failedProbe(PROBES[findings.length], failure));
+      const remaining = PROBES.slice(findings.length);
+      const [next] = remaining;
+      if (next === undefined) break;
+      if (failure === null || failure.hasExited) findings.push(...remaining.map((one) => runProbe(one, null)));
+      else findings.push(failedProbe(next, failure));
     }
   } finally {
     foreign.close();
@@ -87,7 +88,7 @@ function failedProbe({ name, affects }: Probe, { text }: Failure): Finding {
 }
 
 /** Tries `tcphup run` with this program. */
-function tryRun(command: readonly string[]): Verdict {
+function tryRun(command: Command): Verdict {
   const texts: string[] = [];
   const program = [...command, "doctor", PROBES_ARGUMENT, KEEPALIVE_ARGUMENT];
   const failure = runChild([...command, "run", "--", ...program], (text) => texts.push(text));
@@ -101,7 +102,7 @@ function tryRun(command: readonly string[]): Verdict {
 /** Runs the probes in the child process, and writes each finding. */
 export function runProbes(args: readonly string[], write: (text: string) => void): void {
   if (args[0] === KEEPALIVE_ARGUMENT) return write(hasKeepalive() ? "on" : "keepalive stays off");
-  const [first, pid, fd] = args.map(Number);
+  const [first, pid = NaN, fd = NaN] = args.map(Number);
   for (const probe of PROBES.slice(first)) write(JSON.stringify(runProbe(probe, { pid, fd })));
 }
 

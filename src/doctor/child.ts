@@ -16,6 +16,9 @@ const TEXT_SIZE = 64 * 1024;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
+/** A program, by an absolute path, and its arguments. */
+export type Command = readonly [program: string, ...args: string[]];
+
 /** The failure of a child process. */
 export interface Failure {
   /** `true` when the child could not be started, or exited by itself; `false` when it was killed, or is stuck. */
@@ -27,10 +30,10 @@ export interface Failure {
 /**
  * Runs a program to its end, and calls `each` with each text that it writes, standard error included.
  *
- * @param command The program, by an absolute path, and its arguments.
+
  * @returns The failure; null when the program exited with 0.
  */
-export function runChild(command: readonly string[], each: (text: string) => void): Failure | null {
+export function runChild(command: Command, each: (text: string) => void): Failure | null {
   const [ours, theirs] = socketpair();
   try {
     setReceiveTimeout(ours, TIMEOUT_S);
@@ -48,7 +51,7 @@ export function runChild(command: readonly string[], each: (text: string) => voi
   }
 }
 
-function start(command: readonly string[], output: Descriptor): number {
+function start(command: Command, output: Descriptor): number {
   return spawn(command[0], command.map((word) => encoder.encode(word)), inheritedEnvironment(), [
     { action: "open", fd: 0, path: "/dev/null", flags: O_RDWR },
     { action: "duplicate", from: output, to: 1 },

@@ -150,7 +150,7 @@ class Front {
     const fds = new Int32Array([lifeline.number, POLLIN, ...open.flatMap(({ awaited }) => awaited)]);
     await host.poll(fds, this.#notes!.call === null ? LOOK_MS.else : LOOK_MS.busy);
     for (const relay of open) relay.pump();
-    return fds[1] >> 16 !== 0;
+    return fds[1]! >> 16 !== 0;
   }
 
   #isStuck({ pid }: Engine, detector: StallDetector): boolean {
@@ -175,7 +175,7 @@ class Front {
       relay.close();
     }
     lifeline.close();
-    return fds[1] >> 16 !== 0;
+    return fds[1]! >> 16 !== 0;
   }
 
   #append(entry: Entry): void {
@@ -247,7 +247,7 @@ function mayNeverReturn(notes: Notes): boolean {
 function statOf(pid: number): { state: string; cpu: number } {
   // The second field is a name in parentheses, which may itself contain parentheses and spaces.
   const stat = readTextFile(`/proc/${pid}/stat`);
-  const [state, ...fields] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  const [state = "", ...fields] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   return { state, cpu: Number(fields[10]) + Number(fields[11]) };
 }
 

@@ -35,7 +35,7 @@ export class Relay {
   #isHurried = false;
   #failures = 0;
 
-  constructor(streams: readonly (1 | 2)[]) {
+  constructor(streams: readonly [1 | 2, ...(1 | 2)[]]) {
     this.streams = streams;
     this.#target = new Descriptor(streams[0]);
     [this.#source, this.#engineEnd] = pipe();
@@ -145,7 +145,8 @@ export function relays(): Relay[] {
   const needed = ([1, 2] as const).filter((stream) => !host.isTerminal(stream))
     .map((stream) => ({ stream, file: fileOf(stream) }))
     .filter(({ file }) => file !== null);
-  if (needed.length === 2 && needed[0].file === needed[1].file) return [new Relay([1, 2])];
+  const [first, second] = needed;
+  if (second !== undefined && first?.file === second.file) return [new Relay([1, 2])];
   return needed.map(({ stream }) => new Relay([stream]));
 }
 

@@ -75,16 +75,16 @@ export class Shared {
 
   /** The number of signals that engines have received. */
   get heard(): number {
-    return this.#numbers[HEARD];
+    return this.#numbers[HEARD]!;
   }
 
   hear(): void {
-    this.#numbers[HEARD]++;
+    this.#numbers[HEARD]!++;
   }
 
   /** The way in which the next engine is to go on: one of `MODE`. */
   get mode(): number {
-    return this.#numbers[MODE_AT];
+    return this.#numbers[MODE_AT]!;
   }
 
   set mode(mode: number) {
@@ -93,7 +93,7 @@ export class Shared {
 
   /** The length of the journal, in bytes. */
   get length(): number {
-    return this.#numbers[LENGTH];
+    return this.#numbers[LENGTH]!;
   }
 
   /** Adds an entry to the journal. @throws {SyscallError} `EFBIG` when RLIMIT_FSIZE forbids it. */
@@ -102,7 +102,7 @@ export class Shared {
     this.#limit ??= fileSizeLimit().soft;
     if (this.#limit < BigInt(JOURNAL + this.length + bytes.length)) throw new SyscallError("pwrite", EFBIG);
     writeAt(this.file, bytes, BigInt(JOURNAL + this.length));
-    this.#numbers[LENGTH] += bytes.length;
+    this.#numbers[LENGTH]! += bytes.length;
   }
 
   /** Reads the entries of the journal. */

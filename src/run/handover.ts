@@ -107,6 +107,7 @@ export function receiveHandover(handoverSocket: Descriptor): Handover | null {
   const message = peek(handoverSocket);
   if (message === null) return null;
   const [listener, memory] = message.descriptors;
+  if (listener === undefined || memory === undefined) throw new Error("the handover lacks its descriptors");
   const notification = new Notification(mapShared(memory, NOTIFICATION_SIZE));
   memory.close();
   return { listener, notification, fd: Number(message.text) as ForeignFd };

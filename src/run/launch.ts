@@ -60,10 +60,11 @@ export interface LaunchOptions {
  */
 export function launch(options: LaunchOptions): never {
   const { command } = options;
-  if (command.length === 0) {
+  const [name] = command;
+  if (name === undefined) {
     throw new UsageError("No command to run: expected tcphup run [VALUES] [--] COMMAND [ARG...]");
   }
-  const { program, environment } = prepare(options);
+  const { program, environment } = prepare(name, options);
   try {
     execute(program, rawArguments(command), environment);
   } catch (error) {
@@ -72,11 +73,11 @@ export function launch(options: LaunchOptions): never {
 }
 
 /** Prepares this process for the program: its supervisor, and the state that the runtime has changed. */
-function prepare(options: LaunchOptions): { program: string; environment: Uint8Array[] } {
-  const { command, debug, warn } = options;
+function prepare(name: string, options: LaunchOptions): { program: string; environment: Uint8Array[] } {
+  const { debug, warn } = options;
   try {
     const environment = inheritedEnvironment();
-    const program = findProgram(command[0], lookUp(environment, "PATH"));
+    const program = findProgram(name, lookUp(environment, "PATH"));
     const { noNewPrivs } = superviseFromHere(options, environment);
     if (noNewPrivs) warnOfPrivileges(program, warn);
     for (const note of restoreProcessState(host)) if (debug) warn(note);

@@ -79,7 +79,8 @@ function isIn(set: "SigIgn" | "SigCgt", status: string | null, signal: number): 
  */
 export function originalLimit(ours: Limit, parentLimits: string | null): Limit | null {
   const [, soft, hard] = /^Max open files\s+(\S+)\s+(\S+)/m.exec(parentLimits ?? "") ?? [];
-  if (soft === undefined || toLimit(hard) !== ours.hard || toLimit(soft) > ours.soft) return null;
+  if (soft === undefined || hard === undefined) return null;
+  if (toLimit(hard) !== ours.hard || toLimit(soft) > ours.soft) return null;
   return { soft: toLimit(soft), hard: ours.hard };
 }
 

@@ -121,8 +121,8 @@ export function startRespawning(
 
 /** Returns the shell's and the supervisor's part of an environment. */
 export function environmentOf(environment: readonly Uint8Array[]): Uint8Array[] {
-  const isNeeded = (entry: Uint8Array) => NEEDED.includes(decoder.decode(entry).split("=", 1)[0]);
-  return [encoder.encode(PATH), ...environment.filter(isNeeded)];
+  const nameOf = (entry: Uint8Array) => decoder.decode(entry).replace(/=.*/s, "");
+  return [encoder.encode(PATH), ...environment.filter((entry) => NEEDED.includes(nameOf(entry)))];
 }
 
 /**

@@ -49,7 +49,7 @@ export function decodeConfig([on = "", debug, stalled = NONE, ...settings]: read
   return {
     on: new Set(on.split(",") as HookedSyscall[]),
     debug: debug === "debug",
-    stalls: stalls.map(([uid, pid, second]) => ({ uid, pid, second })),
+    stalls: stalls.map(([uid = NaN, pid = NaN, second = NaN]) => ({ uid, pid, second })),
     values: Object.fromEntries(values),
   };
 }

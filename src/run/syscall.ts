@@ -60,7 +60,7 @@ function readArguments(tid: number, address: bigint): [number, number, number] {
   const memory = open(null, `/proc/${tid}/mem`);
   try {
     readAt(memory, new Uint8Array(longs.buffer), address);
-    return [longs[0], longs[1], longs[2]];
+    return [longs[0]!, longs[1]!, longs[2]!];
   } finally {
     memory.close();
   }

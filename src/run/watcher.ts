@@ -103,12 +103,13 @@ export class Watcher {
     const now = performance.now();
     if (now - this.#since < RESTART_AFTER_MS) return false;
     this.#since = now;
-    const command = [...host.selfCommand, SUPERVISE, WATCH, String(host.pid), ...encodeConfig(this.#config)];
+    const [program, ...words] = host.selfCommand;
+    const command = [program, ...words, SUPERVISE, WATCH, String(host.pid), ...encodeConfig(this.#config)];
     const args = command.map((word) => new TextEncoder().encode(word));
     try {
       // Node has set FD_CLOEXEC on inherited descriptors.
       for (const fd of [STDERR, HANDOVER_FD, COMMAND_FD]) keepOnExec(fd);
-      this.#pid = spawn(command[0], args, inheritedEnvironment(), []);
+      this.#pid = spawn(program, args, inheritedEnvironment(), []);
       this.#stderr.drop();
     } catch (error) {
       if (!isSyscallError(error)) throw error;

@@ -243,7 +243,7 @@ export class Duplicate {
 
   get #lingers(): boolean {
     getsockoptBytes(this.descriptor, SOL_SOCKET, SO_LINGER, linger);
-    const [on, seconds] = new Int32Array(linger.buffer);
+    const [on = 0, seconds = 0] = new Int32Array(linger.buffer);
     return on !== 0 && seconds > 0;
   }
 
