@@ -20,10 +20,12 @@ export class Terminal {
   static start(
     netns: Namespace,
     command: readonly string[],
-    { columns = 160, rows = 24, ...options }: TerminalOptions = {},
+    { columns = 160, rows = 24, env, ...options }: TerminalOptions = {},
   ): Terminal {
     const program = pythonProgram("terminal.py", columns, rows, ...command);
-    return new Terminal(new Dialogue(netns.spawn(program, options), "terminal.py"));
+    return new Terminal(
+      new Dialogue(netns.spawn(program, { env: { TERM: "xterm", ...env }, ...options }), "terminal.py"),
+    );
   }
 
   /** Waits until a text has been written, after the one that was last expected; the output up to and with it. */

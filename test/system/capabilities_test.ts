@@ -17,7 +17,7 @@ import {
 import { assertExit } from "../harness/scene.ts";
 import { hostTest, type Need } from "../harness/system.ts";
 import { unitCapabilities, unitCommand } from "../harness/unit.ts";
-import { TCPHUP } from "../harness/tcphup.ts";
+import { PublicCopy, TCPHUP } from "../harness/tcphup.ts";
 
 const NEEDS: readonly Need[] = ["root", "python3", "iproute2", "setpriv", "unshare"];
 
@@ -32,8 +32,11 @@ function argsOf({ spec }: Manifest): string[] {
   return spec.template.spec.containers[0].args;
 }
 
+/** Runs tcphup from where it may be read without any capability. */
 async function runPrivileged(args: readonly string[], privileges: Privileges): Promise<NodeRun> {
-  return await runOnNode(privileged(privileges, [...TCPHUP, ...args]));
+  await using copy = await PublicCopy.make();
+  const env = Object.entries(copy.env).map(([name, value]) => `${name}=${value}`);
+  return await runOnNode(privileged(privileges, ["env", `--chdir=${copy.cwd}`, ...env, ...copy.command, ...args]));
 }
 
 const failover = await readManifest("failover.yaml", { VIP: POD_ADDRESS, PORT: "8000" });

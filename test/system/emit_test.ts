@@ -329,7 +329,8 @@ async function overlayOfNet(directory: string): Promise<Record<string, string>> 
 }
 
 emitTest(["go"], "go vet takes the Go source", async (directory) => {
-  const env = { GOCACHE: `${directory}/cache`, GOTOOLCHAIN: "local" };
+  // With cgo, go needs a C compiler.
+  const env = { GOCACHE: `${directory}/cache`, GOTOOLCHAIN: "local", CGO_ENABLED: "0" };
   const overlay = write(directory, "overlay.json", JSON.stringify({ Replace: await overlayOfNet(directory) }));
   const vet = async () =>
     (await run(["go", "vet", `-overlay=${overlay}`, "."], { cwd: directory, env, mayFail: true })).stderr;

@@ -125,7 +125,9 @@ os.close(end)
 os.read(terminal, 1)
 os.close(terminal)
 sys.exit(program.wait())`;
-  const { code, stderr } = await netns.run([PYTHON, "-c", script, ...TCPHUP, "ls", "any", "--watch=100ms"]);
+  const { code, stderr } = await netns.run([PYTHON, "-c", script, ...TCPHUP, "ls", "any", "--watch=100ms"], {
+    env: { TERM: "xterm" },
+  });
   assertEquals([code, stderr], [0, ""]);
 });
 
