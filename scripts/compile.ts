@@ -5,6 +5,7 @@
 // file has no code cache, which would be read from a predictable name in $TMPDIR, where any user could leave one for
 // root to run.
 
+import description from "../deno.json" with { type: "json" };
 import { VERSION } from "../src/cli/flags/version.ts";
 import { UsageError } from "../src/model/errors.ts";
 import { readArguments } from "./arguments.ts";
@@ -30,8 +31,7 @@ export async function compile(target: Target, output: string): Promise<void> {
   requireRuntimeFor(target);
   const directory = await Deno.makeTempDir({ prefix: "tcphup-compile-" });
   try {
-    const flags = ["--quiet", "--frozen", "--code-splitting", "--outdir", directory];
-    await run([Deno.execPath(), "bundle", ...flags, `${ROOT}cli.ts`], { cwd: ROOT });
+    await bundle(directory);
     // The modules' times are embedded with them, and the same sources are to make the same file.
     for await (const { name } of Deno.readDir(directory)) await Deno.utime(`${directory}/${name}`, 0, 0);
     await compileModule(`${directory}/cli.js`, target, output);
@@ -39,6 +39,13 @@ export async function compile(target: Target, output: string): Promise<void> {
     await Deno.remove(directory, { recursive: true });
   }
   await examine(target, output);
+}
+
+/** Bundles the program into a directory. `deno bundle` would fetch an esbuild that deno.lock does not know. */
+async function bundle(directory: string): Promise<void> {
+  const esbuild = [Deno.execPath(), "run", "--quiet", "--frozen", "--allow-all", description.imports.esbuild];
+  const flags = ["--bundle", "--splitting", "--format=esm", "--platform=node", "--log-level=warning"];
+  await run([...esbuild, "cli.ts", ...flags, `--outdir=${directory}`], { cwd: ROOT });
 }
 
 /** Compiles one module, and what it imports, into the file `output`. */
