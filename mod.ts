@@ -12,7 +12,7 @@
 export { listConnections, type ListConnectionsOptions, type Listing, type NetnsSysctls } from "./src/list.ts";
 export { type Group, idleOf, summarize, type Summary, type Totals } from "./src/report/summary.ts";
 export { DEFAULT_LINGER_MS, hangUp, type HangUpOptions, type Progress } from "./src/hang_up.ts";
-export type { WhenIdle } from "./src/act/cut_queue.ts";
+export type { WhenIdle } from "./src/act/cut_options.ts";
 export type { Pacing } from "./src/act/pacing.ts";
 export {
   DEFAULT_EVERY_MS,
@@ -38,8 +38,7 @@ export { type Detection, type KeepaliveSysctls, KERNEL_DEFAULTS, readSysctls } f
 export { checkHost, type CheckHostOptions, type Finding, type Health } from "./src/doctor.ts";
 export type { HangUpReport, Phases } from "./src/report/report.ts";
 export type { Connection, Endpoint, Info, Keepalive, Noticed, Outcome, Owner, Timer } from "./src/model/connection.ts";
-export type { KeepaliveSettings, RefusedOption } from "./src/model/connection.ts";
-export type { Unread } from "./src/socket/keepalive_read.ts";
+export type { KeepaliveSettings, RefusedOption, Unread } from "./src/model/connection.ts";
 export type { TcpInfo } from "./src/model/connection.ts";
 export { type State, STATES } from "./src/model/tcp_states.ts";
 export type { Criteria, OneOrMore, Selection } from "./src/select/criteria.ts";

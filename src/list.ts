@@ -1,9 +1,9 @@
 // Lists connections and their owners, with the details that were asked for. Nothing is touched.
 
-import { type Connection, identityOf, type Keepalive, type Noticed } from "./model/connection.ts";
+import { type Connection, identityOf, type Keepalive, type Noticed, type Unread } from "./model/connection.ts";
 import { unanswered } from "./front/journal.ts";
 import { detection, type KeepaliveSysctls } from "./keepalive/detection.ts";
-import { KeepaliveReader, keepaliveSysctls, type Unread } from "./socket/keepalive_read.ts";
+import { KeepaliveReader, keepaliveSysctls } from "./socket/keepalive_read.ts";
 import { extension, INET_DIAG_INFO } from "./linux/netlink/inet_diag.ts";
 import { Resolver } from "./resolve/resolver.ts";
 import { Finder } from "./resolve/finder.ts";

@@ -1,38 +1,15 @@
 // The queue of connections to cut. It keeps their order, the pacing and, where asked for, waits for idle connections.
 
 import { SLICE_MS } from "../../ffi/sleep.ts";
+import { type CutOptions, DEFAULT_DEADLINE_MS } from "./cut_options.ts";
 import { type Disconnector, ENDED, setOutcome } from "./disconnect.ts";
 import type { Escalation } from "./escalation.ts";
 import { type Connection, identityOf } from "../model/connection.ts";
 import { msUntilIdle } from "../socket/traffic.ts";
 import { idleTime } from "../linux/netlink/tcp_info.ts";
-import { type Pacing, PacingSchedule } from "./pacing.ts";
+import { PacingSchedule } from "./pacing.ts";
 import type { PhaseTimer } from "../report/report.ts";
 import { DUMPS_BEFORE_GONE, type Selector } from "../select/selector.ts";
-
-/** Options of waiting until a connection is idle. */
-export interface WhenIdle {
-  /**
-   * Milliseconds without data in either direction after which a connection counts as idle. A request whose answer takes
-   * longer than that looks like an idle connection: nothing is sent meanwhile.
-   */
-  readonly idleMs: number;
-  /** Milliseconds to wait for that, counted from the connection's turn. Default 30,000. */
-  readonly deadlineMs?: number;
-  /** Leaves a connection alone that is still busy at the deadline. Without this it is cut then. */
-  readonly leaveBusy?: boolean;
-}
-
-/** Default of `deadlineMs`. */
-export const DEFAULT_DEADLINE_MS = 30_000;
-
-/** Options of the cuts. */
-export interface CutOptions {
-  /** Aborts the connections instead of hanging up. */
-  readonly destroy?: boolean;
-  readonly pacing?: Pacing;
-  readonly whenIdle?: WhenIdle;
-}
 
 /** The stages and tools that a cut needs. */
 export interface CutStages {

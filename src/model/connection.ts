@@ -63,6 +63,14 @@ export interface KeepaliveSettings extends Keepalive {
   deferAcceptS?: number | null;
 }
 
+/** A reason why the keepalive of some connections could not be read. */
+export interface Unread {
+  /** One line for humans. */
+  reason: string;
+  /** The number of connections. */
+  count: number;
+}
+
 /** A socket option that the kernel did not take. */
 export interface RefusedOption {
   /** `TCP_USER_TIMEOUT`. */

@@ -3,19 +3,11 @@
 
 import { isSyscallError } from "../../ffi/errno.ts";
 import { withDuplicate } from "./with_duplicate.ts";
-import type { Connection, Keepalive } from "../model/connection.ts";
+import type { Connection, Keepalive, Unread } from "../model/connection.ts";
 import { PidfdCache } from "./duplicate.ts";
 import type { StateLookup } from "./proof.ts";
 import { type KeepaliveSysctls, readSysctls } from "../keepalive/detection.ts";
 import { read } from "./keepalive_options.ts";
-
-/** A reason why the keepalive of some connections could not be read. */
-export interface Unread {
-  /** One line for humans. */
-  reason: string;
-  /** The number of connections. */
-  count: number;
-}
 
 /** Reads the keepalive of connections whose owners are known. */
 export class KeepaliveReader {

@@ -1,6 +1,6 @@
 // The summary of `--summary` and `--interactive`: the matched connections in groups, on one screen.
 
-import type { Unread } from "../../socket/keepalive_read.ts";
+import type { Unread } from "../../model/connection.ts";
 import { detection, type KeepaliveSysctls } from "../../keepalive/detection.ts";
 import { formatDuration } from "../../model/duration.ts";
 import { only } from "../../model/only.ts";
