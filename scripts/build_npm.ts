@@ -2,15 +2,13 @@
 //
 // dnt, which does the work, is published on jsr.io only. The variable DNT names another copy of its mod.ts.
 
-import description from "../deno.json" with { type: "json" };
 import { readArguments } from "./arguments.ts";
-import { KOFFI } from "./node/packages.ts";
-import { run } from "./process.ts";
+import { packAndExamine } from "./npm/examine.ts";
+import { completePackage, manifest } from "./npm/package.ts";
 import { BUILD, fail, ROOT } from "./tools.ts";
 
 const DNT = Deno.env.get("DNT") ?? "jsr:@deno/dnt@0.43.2";
-const REPOSITORY = "https://github.com/tcphup/tcphup";
-const PACKAGE = "build/npm";
+const DIRECTORY = `${BUILD}npm`;
 
 /** What we use of dnt. */
 interface Dnt {
@@ -32,32 +30,14 @@ async function loadDnt(): Promise<Dnt> {
   }
 }
 
-/** package.json, apart from what dnt finds out. */
-const manifest = {
-  name: "tcphup",
-  version: description.version,
-  description: "Hang up on TCP connections from outside the programs that hold them",
-  keywords: ["tcp", "failover", "keepalive", "connection", "shutdown", "netlink"],
-  license: description.license,
-  repository: { type: "git", url: `git+${REPOSITORY}.git` },
-  homepage: `${REPOSITORY}#readme`,
-  bugs: `${REPOSITORY}/issues`,
-  engines: { node: ">=22.18" },
-  os: ["linux"],
-  cpu: ["x64", "arm64"],
-  libc: ["glibc"],
-  dependencies: { koffi: `~${KOFFI}` },
-  devDependencies: { "@types/node": "^22" },
-};
-
 async function build(): Promise<void> {
   const dnt = await loadDnt();
-  await Deno.remove(`${BUILD}npm`, { recursive: true }).catch(() => {});
+  await Deno.remove(DIRECTORY, { recursive: true }).catch(() => {});
   // dnt wants paths from the project's root.
   Deno.chdir(ROOT);
   await dnt.build({
     entryPoints: ["./mod.ts", { kind: "bin", name: "tcphup", path: "./cli.ts" }],
-    outDir: `./${PACKAGE}`,
+    outDir: "./build/npm",
     configFile: "./deno.json",
     mappings: { "./ffi/deno.ts": "./ffi/node.ts" },
     shims: {},
@@ -67,41 +47,16 @@ async function build(): Promise<void> {
     // `deno check` has checked these sources, ffi/node.ts among them, with a TypeScript of its own.
     typeCheck: false,
     compilerOptions: { target: "ES2022", lib: ["ESNext"] },
-    package: manifest,
-    postBuild() {
-      for (const file of ["README.md", "LICENSE.txt"]) Deno.copyFileSync(ROOT + file, `${BUILD}npm/${file}`);
-    },
+    // dnt compiles with what this installs. Its package.json gives way to ours afterwards.
+    package: { ...manifest, files: undefined, devDependencies: { "@types/node": "^22" } },
+    postBuild: () => completePackage(DIRECTORY),
   });
 }
 
-/** Packs the package, installs it as a user does, and has Node run the command and the library. Returns the tarball. */
-async function tryPackage(): Promise<string> {
-  const pack = ["npm", "pack", "--loglevel=error", "--pack-destination", "build", `./${PACKAGE}`];
-  const { stdout } = await run(pack, { cwd: ROOT });
-  const tarball = BUILD + stdout.trim();
-  const directory = await Deno.makeTempDir({ prefix: "tcphup-npm-" });
-  try {
-    await run(["npm", "install", "--no-audit", "--no-fund", "--prefix", directory, tarball], { cwd: directory });
-    await expectOutput(`tcphup ${description.version}\n`, [`${directory}/node_modules/.bin/tcphup`, "--version"]);
-    await run([`${directory}/node_modules/.bin/tcphup`, "doctor"]);
-    const use =
-      `import { listConnections } from "tcphup"; console.log(listConnections({ dst: "203.0.113.1" }).connections.length)`;
-    await expectOutput("0\n", ["node", "--input-type=module", "--eval", use], directory);
-  } finally {
-    await Deno.remove(directory, { recursive: true });
-  }
-  return tarball;
-}
-
-async function expectOutput(expected: string, command: string[], cwd?: string): Promise<void> {
-  const { stdout } = await run(command, { cwd });
-  if (stdout !== expected) throw new Error(`${command.join(" ")} says ${stdout}, not ${expected}`);
-}
-
-/** Builds the package and tries it. Returns the path of the tarball that `npm publish` takes. */
+/** Builds the package and examines it. Returns the path of the tarball that `npm publish` takes. */
 export async function buildPackage(): Promise<string> {
   await build();
-  return await tryPackage();
+  return await packAndExamine(DIRECTORY, `${ROOT}build`);
 }
 
 async function main(): Promise<void> {

@@ -4,12 +4,9 @@
 
 import { readArguments } from "./arguments.ts";
 import { deno } from "./node/deno.ts";
-import { installPackages } from "./node/packages.ts";
+import { installPackages, OLDEST_NODE } from "./node/packages.ts";
 import { run } from "./process.ts";
 import { fail, ROOT } from "./tools.ts";
-
-/** The first that strips types without being asked to. */
-const OLDEST = [22, 18];
 
 /** The files with pure tests: those that need no host. */
 function pureTests(directory: string): string[] {
@@ -45,10 +42,9 @@ async function findNode(): Promise<string> {
   const say = "console.log(process.execPath, process.versions.node)";
   const { stdout } = await run([Deno.env.get("TCPHUP_NODE") ?? "node", "-e", say]);
   const [path, version] = stdout.trim().split(" ");
-  const [major, minor] = version.split(".").map(Number);
-  if (major > OLDEST[0] || (major === OLDEST[0] && minor >= OLDEST[1])) return path;
+  if (version.localeCompare(OLDEST_NODE, undefined, { numeric: true }) >= 0) return path;
   throw new Error(
-    `Node ${version} cannot run TypeScript: expected ${OLDEST.join(".")} or later, in PATH or as TCPHUP_NODE`,
+    `Node ${version} cannot run TypeScript: expected ${OLDEST_NODE} or later, in PATH or as TCPHUP_NODE`,
   );
 }
 

@@ -8,6 +8,9 @@ import { BUILD } from "../tools.ts";
 /** The version of koffi that `ffi/node.ts` is written for. */
 export const KOFFI = "3.3.4";
 
+/** The oldest Node that is supported: the first that strips types without being asked to. */
+export const OLDEST_NODE = "22.18";
+
 /** Installs the packages. */
 export async function installPackages(): Promise<void> {
   const directory = `${BUILD}node`;

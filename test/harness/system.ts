@@ -72,6 +72,7 @@ const REQUIREMENTS = {
   go: program("go"),
   gofmt: program("gofmt"),
   man: program("man"),
+  npm: program("npm"),
   "ansible-playbook": program("ansible-playbook"),
   "systemd-analyze": program("systemd-analyze"),
   FUSE: kernel("/dev/fuse"),

@@ -17,7 +17,7 @@ const BLOCKS = new Map(
 /** Where a block cannot be followed on any machine: what it would take, and who does the same here. */
 const ELSEWHERE: Record<string, string> = {
   Binary: "dl.deno.land and another host; .ci/run compiles with npm's runtime, binary_test.ts copies the file",
-  npm: "jsr.io; deno task test:node runs the same sources with Node",
+  npm: "jsr.io; npm_test.ts makes the package without dnt, installs it and uses it",
   Ansible: "hosts; ansible_test.ts runs this playbook on namespaces",
   Kubernetes: "a cluster; container_test.ts builds the image and runs it as the manifest says, on a node in small",
   systemd: "a host's systemd; systemd_test.ts verifies the unit",
