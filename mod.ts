@@ -10,18 +10,13 @@
  */
 
 export { listConnections, type ListConnectionsOptions, type Listing, type NetnsSysctls } from "./src/list.ts";
-export { type Group, idleOf, summarize, type Summary, type Totals } from "./src/report/summary.ts";
-export { DEFAULT_LINGER_MS, hangUp, type HangUpOptions, type Progress } from "./src/hang_up.ts";
+export type { Group, Summary, Totals } from "./src/report/summary.ts";
+export { hangUp } from "./src/hang_up.ts";
+export { DEFAULT_LINGER_MS, type HangUpOptions, type Progress } from "./src/act/hang_up_options.ts";
 export type { WhenIdle } from "./src/act/cut_options.ts";
 export type { Pacing } from "./src/act/pacing.ts";
-export {
-  DEFAULT_EVERY_MS,
-  type KeepaliveReport,
-  setKeepalive,
-  type SetKeepaliveOptions,
-  watchKeepalive,
-  type WatchKeepaliveOptions,
-} from "./src/set_keepalive.ts";
+export { type KeepaliveReport, setKeepalive, watchKeepalive } from "./src/set_keepalive.ts";
+export { DEFAULT_EVERY_MS, type SetKeepaliveOptions, type WatchKeepaliveOptions } from "./src/keepalive/set_options.ts";
 export {
   EMIT_FORMATS,
   type EmitFormat,
@@ -30,10 +25,9 @@ export {
   planKeepalive,
   type PlanKeepaliveOptions,
   type PlanRow,
+  valuesWithin,
 } from "./src/plan.ts";
-export { valuesWithin } from "./src/plan.ts";
-export { type GivenValues, type KeepaliveValues, resolveValues, SYSTEM_VALUES } from "./src/keepalive/values.ts";
-export type { Environment, ResolvedValues } from "./src/keepalive/values.ts";
+export { type GivenValues, type KeepaliveValues, SYSTEM_VALUES } from "./src/keepalive/values.ts";
 export { type Detection, type KeepaliveSysctls, KERNEL_DEFAULTS, readSysctls } from "./src/keepalive/detection.ts";
 export { checkHost, type CheckHostOptions, type Finding, type Health } from "./src/doctor.ts";
 export type { HangUpReport, Phases } from "./src/report/report.ts";
@@ -43,7 +37,6 @@ export type { TcpInfo } from "./src/model/connection.ts";
 export { type State, STATES } from "./src/model/tcp_states.ts";
 export type { Criteria, OneOrMore, Selection } from "./src/select/criteria.ts";
 export type { IpVersion } from "./src/select/destination.ts";
-export { UsageError } from "./src/model/errors.ts";
-export { UnsupportedError } from "./src/model/errors.ts";
+export { UnsupportedError, UsageError, type UsageErrorCode } from "./src/model/errors.ts";
 export { LibcUnavailableError } from "./ffi/native.ts";
 export { SyscallError } from "./ffi/errno.ts";

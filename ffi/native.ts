@@ -27,6 +27,6 @@ export type NativeFunctions<S extends NativeSymbols> = {
 
 /** Thrown when libc cannot be loaded. The message is for the user. */
 export class LibcUnavailableError extends Error {
-  /** Always `LibcUnavailable`. */
-  override readonly name = "LibcUnavailable";
+  /** Always `LibcUnavailableError`. */
+  override readonly name = "LibcUnavailableError";
 }

@@ -3,6 +3,8 @@
 import { host } from "../ffi/deno.ts";
 import { getsockopt, IPPROTO_TCP, SO_KEEPALIVE, SOL_SOCKET } from "../ffi/socket.ts";
 import { socketpair } from "../ffi/unix.ts";
+import { UsageError } from "./model/errors.ts";
+import { type Check, checkOptions, text } from "./model/options.ts";
 import { type Command, type Failure, runChild } from "./doctor/child.ts";
 import { withPair } from "./act/loopback_pair.ts";
 import {
@@ -26,7 +28,7 @@ export interface Health {
   findings: Finding[];
 }
 
-/** Options of `doctor`. */
+/** Options of `checkHost`. */
 export interface CheckHostOptions {
   /**
    * The command line that starts tcphup, with an absolute path to its program. With it, the probes run in child
@@ -36,11 +38,26 @@ export interface CheckHostOptions {
   command?: readonly [program: string, ...args: string[]];
 }
 
+/** Checks that a command line is absolute, so that it does not depend on PATH. @throws {UsageError} */
+const commandLine: Check = (option, value) => {
+  const words: readonly unknown[] = Array.isArray(value) ? value : [value];
+  for (const word of words) text(option, word);
+  if (Array.isArray(value) && String(value[0]).startsWith("/")) return;
+  throw new UsageError(`${option} is not a list of words that begins with the absolute path of a program`, {
+    option,
+    value,
+  });
+};
+
 /**
  * Tries everything that the commands of tcphup need. It opens a few connections of its own over loopback, and no
  * others.
+ *
+ * @throws {UsageError} When `command` is not a list that begins with an absolute path.
  */
-export function checkHost({ command }: CheckHostOptions = {}): Health {
+export function checkHost(options: CheckHostOptions = {}): Health {
+  checkOptions(options, { command: commandLine });
+  const { command } = options;
   const findings = command === undefined ? PROBES.map((probe) => runProbe(probe, null)) : runProbesInChildren(command);
   return { ok: findings.every(({ status }) => status !== "missing"), findings };
 }
@@ -83,8 +100,8 @@ function runProbesInChildren(command: Command): Finding[] {
   return [...findings, { name: "run: set keepalive on what a program opens", ...tryRun(command), affects: ["run"] }];
 }
 
-function failedProbe({ name, affects }: Probe, { text }: Failure): Finding {
-  return { name, ...(affects.includes("hup") ? missing(text) : limited(text)), affects };
+function failedProbe({ name, affects }: Probe, { text: problem }: Failure): Finding {
+  return { name, ...(affects.includes("hup") ? missing(problem) : limited(problem)), affects };
 }
 
 /** Tries `tcphup run` with this program. */

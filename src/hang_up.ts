@@ -6,14 +6,13 @@ import { isUnresponsive } from "../ffi/progress.ts";
 import { Disconnector, NOT_FOR_MPTCP, setOutcome, whyOrphansMayStay } from "./act/disconnect.ts";
 import { Escalation } from "./act/escalation.ts";
 import { type Connection, handleOf, identityOf } from "./model/connection.ts";
-import type { WhenIdle } from "./act/cut_options.ts";
 import { CutQueue } from "./act/cut_queue.ts";
 import { doubtfulWork, pastWork, unanswered, whyUnfinished } from "./front/journal.ts";
 import { MODE } from "./front/shared.ts";
 import { extension, INET_DIAG_INFO } from "./linux/netlink/inet_diag.ts";
 import { CLOSING, stateMask } from "./model/tcp_states.ts";
-import type { Pacing } from "./act/pacing.ts";
 import { Discovery } from "./act/discovery.ts";
+import { DEFAULT_LINGER_MS, type HangUpOptions, validateHangUpOptions } from "./act/hang_up_options.ts";
 import { UNRESPONSIVE } from "./socket/with_duplicate.ts";
 import { countOutcomes, errorForReport, type HangUpReport, INTERRUPTED, PhaseTimer } from "./report/report.ts";
 import { Resolver } from "./resolve/resolver.ts";
@@ -21,84 +20,7 @@ import { Finder } from "./resolve/finder.ts";
 import { Selector } from "./select/selector.ts";
 import { type CompiledSelection, compileSelection, connectionsOnly, type Selection } from "./select/criteria.ts";
 import { sleep, SLICE_MS } from "../ffi/sleep.ts";
-import type { Summary } from "./report/summary.ts";
 import { TransientErrors } from "./report/transient_errors.ts";
-
-/** Options of `hangUp`. */
-export interface HangUpOptions {
-  /** Reports what would be done, and touches nothing. */
-  dryRun?: boolean;
-  /**
-   * TCP_USER_TIMEOUT in milliseconds: the time for which unacknowledged data, or an unacknowledged FIN, may keep the
-   * connection. Data that a slow but living peer has not acknowledged by then is lost. 0 leaves the socket's own
-   * timeout. Default 5000.
-   */
-  lingerMs?: number;
-  /**
-   * Shuts down sending only, so that the application can read until the peer ends too. Nothing bounds that time:
-   * TCP_USER_TIMEOUT counts only until the peer has acknowledged the FIN.
-   */
-  finOnly?: boolean;
-  /** Waits so many milliseconds at most for the connections to go, and reports those that stay as `lingering`. */
-  waitMs?: number;
-  /** Sets `waitMs`, where it is not given, to the time that TCP itself may take: a second more than `lingerMs`. */
-  verify?: boolean;
-  /** Aborts with a RST instead of hanging up. */
-  destroy?: boolean;
-  /** Hangs up first, and so many milliseconds later aborts each connection that is still there or has no owner. */
-  destroyAfterMs?: number;
-  /**
-   * Takes the operator's own session too. Otherwise three kinds of connections are spared: the one in SSH_CONNECTION,
-   * those that an ancestor of this process accepted, and those of the processes that serve its terminal, including the
-   * clients of tmux and screen.
-   */
-  includeSession?: boolean;
-  /** Touches nothing when more connections match at first. Of those that appear later, so many are taken in all. */
-  max?: number;
-  /**
-   * Asks for consent to cut the given connections, once and before anything is touched. Any answer but `true` leaves
-   * them alone. Connections that appear meanwhile are left alone too, unless `repeat` says otherwise. Calling `summary`
-   * looks closer at the connections, which costs time.
-   */
-  confirm?: (connections: readonly Connection[], summary: () => Summary) => boolean | Promise<boolean>;
-  /**
-   * Spreads the cuts over time. Connections that appear meanwhile are replacements of those cut, and are left alone
-   * unless `repeat` says otherwise.
-   */
-  pacing?: Pacing;
-  /**
-   * Hangs up on each connection while it is idle. Like with `pacing`, connections that appear meanwhile are left
-   * alone.
-   */
-  whenIdle?: WhenIdle;
-  /** Hangs up on connections that appear within `forMs` too, looking for them every `everyMs` (default 500). */
-  repeat?: { readonly forMs: number; readonly everyMs?: number };
-  /** Receives the progress, at least once a second while there is work to do. */
-  onProgress?: (progress: Progress) => void;
-  /**
-   * Receives a line of text for people.
-   * - With `repeat`: when an error occurs that may pass, such as a shortage of memory or descriptors, and when it has
-   *   passed. The work is tried again meanwhile.
-   * - With `destroyAfterMs`: before anything is touched, when connections that their applications close meanwhile
-   *   could not be aborted.
-   */
-  onWarning?: (text: string) => void;
-  /** Stops the run between two connections. The promise then resolves, with `interrupted` set in the report. */
-  signal?: AbortSignal;
-}
-
-/** Progress of a run. */
-export interface Progress {
-  /** Number of connections found. */
-  readonly matched: number;
-  /** Number of connections that wait to be cut. */
-  readonly waiting: number;
-  /** Milliseconds since the run began. */
-  readonly elapsedMs: number;
-}
-
-/** Default of `lingerMs`. */
-export const DEFAULT_LINGER_MS = 5000;
 
 /** Milliseconds by which a connection may outlast TCP_USER_TIMEOUT: the kernel's timers are late. */
 const VERIFY_MARGIN_MS = 1000;
@@ -139,6 +61,7 @@ const RETRY_MS = 100;
  * @throws {Unsupported} When the kernel cannot list sockets.
  */
 export async function hangUp(selection: Selection, options: HangUpOptions = {}): Promise<HangUpReport> {
+  validateHangUpOptions(options);
   const run = new HangUp(connectionsOnly(compileSelection(selection), options.destroy ?? false), options);
   try {
     return await run.start();

@@ -1,6 +1,7 @@
 // Lists connections and their owners, with the details that were asked for. Nothing is touched.
 
 import { type Connection, identityOf, type Keepalive, type Noticed, type Unread } from "./model/connection.ts";
+import { boolean, checkOptions, type Checks } from "./model/options.ts";
 import { unanswered } from "./front/journal.ts";
 import { detection, type KeepaliveSysctls } from "./keepalive/detection.ts";
 import { KeepaliveReader, keepaliveSysctls } from "./socket/keepalive_read.ts";
@@ -22,6 +23,8 @@ export interface ListConnectionsOptions {
    */
   keepalive?: boolean;
 }
+
+const CHECKS: Checks<ListConnectionsOptions> = { tcpInfo: boolean, keepalive: boolean };
 
 /** A list of connections. */
 export interface Listing {
@@ -71,6 +74,7 @@ export interface NetnsSysctls extends KeepaliveSysctls {
  * @throws {Unsupported} When the kernel cannot list sockets.
  */
 export function listConnections(selection: Selection, options: ListConnectionsOptions = {}): Listing {
+  checkOptions(options, CHECKS);
   const lister = new Lister(selection, options);
   try {
     return lister.list();

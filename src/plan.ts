@@ -1,17 +1,32 @@
 // Plans keepalive: the traffic and the detection times of given values, and the values for a wanted detection time.
 
-import { type Detection, detection, effective, type KeepaliveSysctls } from "./keepalive/detection.ts";
-import { deriveUserTimeout, type Keepalive, type KeepaliveValues, SYSTEM_VALUES } from "./keepalive/values.ts";
-import { UsageError } from "./model/errors.ts";
+import { type Detection, detection, effective, type KeepaliveSysctls, KERNEL_DEFAULTS } from "./keepalive/detection.ts";
+import {
+  checkValues,
+  deriveUserTimeout,
+  type GivenValues,
+  type Keepalive,
+  type KeepaliveValues,
+  resolveValues,
+  SYSTEM_VALUES,
+} from "./keepalive/values.ts";
+import { checkOptions, type Checks, count, inRange, nested } from "./model/options.ts";
+import { usageError } from "./model/wording.ts";
 
-export { EMIT_FORMATS, type EmitFormat, emitKeepaliveConfig, parseEmitFormat } from "./keepalive/emit.ts";
+export { EMIT_FORMATS, type EmitFormat, emitKeepaliveConfig } from "./keepalive/emit.ts";
 
-/** Options of `plan`. */
+/** Options of `planKeepalive`. */
 export interface PlanKeepaliveOptions {
-  /** The values to plan. `SYSTEM_VALUES` stands for those of the host. */
-  values: KeepaliveValues;
-  /** The sysctls of the network namespace, which apply where a value is 0. */
-  sysctls: KeepaliveSysctls;
+  /**
+   * The values to plan, as `setKeepalive` takes them. A value of 0 is the system's; `SYSTEM_VALUES` leaves all of them to
+   * the system.
+   */
+  values?: GivenValues;
+  /**
+   * The sysctls of the network namespace, which apply where a value is 0: `readSysctls()` for those of this host. Default
+   * `KERNEL_DEFAULTS`.
+   */
+  sysctls?: KeepaliveSysctls;
   /** Number of connections that each host keeps open. Default 3. */
   services?: number;
   /** Number of hosts. Default 1. */
@@ -32,7 +47,7 @@ export interface PlanRow {
   noticedMs: number;
 }
 
-/** The plan, as --json prints it. Its traffic is that of probes to peers that answer. The answers are not counted. */
+/** The plan. Its traffic is that of probes to peers that answer. The answers are not counted. */
 export interface Plan extends Detection {
   /** The version of this document's keys. */
   schema: 1;
@@ -61,23 +76,30 @@ const INTERVALS_S = [75, 38, 19, 10, 5, 3, 1];
 
 const SECONDS_PER_HOUR = 3600;
 
-function requirePositive(name: string, value: number): void {
-  if (Number.isSafeInteger(value) && value > 0) return;
-  throw new UsageError(`${name} ${value} is not a whole number above 0`);
-}
+const CHECKS: Checks<PlanKeepaliveOptions> = {
+  values: checkValues,
+  sysctls: nested<KeepaliveSysctls>({
+    tcpKeepaliveTime: count,
+    tcpKeepaliveIntvl: count,
+    tcpKeepaliveProbes: count,
+    tcpRetries2: inRange({ minimum: 0, maximum: 255, whole: true, expected: "a whole number from 0 to 255" }),
+    tcpRtoMaxMs: count,
+  }),
+  services: count,
+  hosts: count,
+  probeBytes: count,
+};
 
 /**
  * Computes the traffic of keepalive values, and the times after which they detect a dead peer.
  *
- * @throws {UsageError} When `services`, `hosts` or `probeBytes` is not a whole number above 0.
+ * @throws {UsageError} When a value is not in the kernel's range. When `services`, `hosts` or `probeBytes` is not a whole
+ * number above 0.
  */
-export function planKeepalive(
-  { values, sysctls, services = 3, hosts = 1, probeBytes = 64 }: PlanKeepaliveOptions,
-): Plan {
-  requirePositive("services", services);
-  requirePositive("hosts", hosts);
-  requirePositive("probe bytes", probeBytes);
-  const keepalive = effective(values, sysctls);
+export function planKeepalive(options: PlanKeepaliveOptions = {}): Plan {
+  checkOptions(options, CHECKS);
+  const { sysctls = KERNEL_DEFAULTS, services = 3, hosts = 1, probeBytes = 64 } = options;
+  const keepalive = effective(resolveValues(options.values).values, sysctls);
   const found = detection(keepalive, sysctls);
   const perHour = (periodS: number) => services * hosts * SECONDS_PER_HOUR / periodS;
   const probesPerHour = perHour(found.probePeriodMs! / 1000);
@@ -129,9 +151,11 @@ const MAX_WITHIN_S = MAX_S * (1 + MIN_PROBES);
 export function valuesWithin(withinS: number): KeepaliveValues {
   const shortestS = 1 + MIN_PROBES;
   if (!Number.isSafeInteger(withinS) || withinS < shortestS) {
-    throw new UsageError(
-      `within ${withinS} s is not possible: it takes a whole number of seconds from ${shortestS} on ` +
+    throw usageError(
+      ({ quote }) =>
+        `${quote("withinS", withinS)} is not possible: expected a whole number of seconds from ${shortestS} on ` +
         `(idle 1 s, and ${MIN_PROBES} probes 1 s apart)`,
+      { code: "out-of-range", option: "withinS", value: withinS },
     );
   }
   const budgetS = Math.min(withinS, MAX_WITHIN_S);

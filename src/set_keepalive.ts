@@ -17,8 +17,15 @@ import { PidfdCache } from "./socket/duplicate.ts";
 import { pastWork, recordChange, recordFound, unanswered, whyUnfinished } from "./front/journal.ts";
 import { MODE } from "./front/shared.ts";
 import { type Change, change, type DesiredKeepalive, sameSettings } from "./socket/keepalive_change.ts";
+import {
+  DEFAULT_EVERY_MS,
+  type SetKeepaliveOptions,
+  validateKeepaliveOptions,
+  validateWatchOptions,
+  type WatchKeepaliveOptions,
+} from "./keepalive/set_options.ts";
 import type { SocketPhase } from "./keepalive/socket_options.ts";
-import { type GivenValues, KEEPALIVE_FIELDS, type KeepaliveValues, resolveValues } from "./keepalive/values.ts";
+import { KEEPALIVE_FIELDS, type KeepaliveValues, resolveValues } from "./keepalive/values.ts";
 import { CLOSING, stateMask } from "./model/tcp_states.ts";
 import { countOutcomes, errorForReport, INTERRUPTED, type Phases, PhaseTimer } from "./report/report.ts";
 import { MAX_OWNER_ATTEMPTS, Resolver } from "./resolve/resolver.ts";
@@ -28,45 +35,7 @@ import { DUMPS_BEFORE_GONE } from "./select/selector.ts";
 import type { Selection } from "./select/criteria.ts";
 import { sleep, SLICE_MS } from "../ffi/sleep.ts";
 import { TransientErrors } from "./report/transient_errors.ts";
-import { isTransientErrno, UsageError } from "./model/errors.ts";
-
-/** Options of `setKeepalive`. */
-export interface SetKeepaliveOptions {
-  /**
-   * The values to set. A value that is not given takes libkeepalive's default (idle 15 s, interval 15 s, count 9, a
-   * user timeout to match). 0 leaves the socket's own value.
-   */
-  values?: GivenValues;
-  /** Turns SO_KEEPALIVE off instead, and leaves everything else. */
-  off?: boolean;
-  /**
-   * Keeps what an application chose. A socket with SO_KEEPALIVE on is left as it is, whatever its values. Any other
-   * socket keeps the user timeout that it has.
-   */
-  onlyMissing?: boolean;
-  /**
-   * Sets listening sockets too, so that connections accepted later have the values from the start. A listener has no
-   * peer, so the selection must give `any` as the peer, and choose by the local end or by processes.
-   */
-  listeners?: boolean;
-  /** Reports what would be done, and touches nothing. */
-  dryRun?: boolean;
-  /** Stops the run between two connections. The promise then resolves, with `interrupted` set in the report. */
-  signal?: AbortSignal;
-}
-
-/** Options of `watchKeepalive`. */
-export interface WatchKeepaliveOptions extends SetKeepaliveOptions {
-  /** Milliseconds between two rounds. Default 1000. */
-  everyMs?: number;
-  /** Receives, after each round, the reasons why connections may have been missed. */
-  onRound?: (incomplete: readonly string[]) => void;
-  /**
-   * Receives a line of text for people when an error occurs that may pass, such as a shortage of memory or descriptors,
-   * and when it has passed. The next round tries again.
-   */
-  onWarning?: (text: string) => void;
-}
+import { isTransientErrno } from "./model/errors.ts";
 
 /** The report of what `setKeepalive` did to each selected connection. */
 export interface KeepaliveReport {
@@ -112,9 +81,6 @@ export interface KeepaliveReport {
   connections: Connection[];
 }
 
-/** Default of `everyMs`. */
-export const DEFAULT_EVERY_MS = 1000;
-
 /**
  * Sets keepalive on the selected connections from outside the programs that hold them, and reads it back. The caller
  * must be the same user as the owner, or have CAP_SYS_PTRACE. A connection that has the values already is not touched.
@@ -136,6 +102,7 @@ export const DEFAULT_EVERY_MS = 1000;
  * @throws {Unsupported} When the kernel cannot list sockets.
  */
 export async function setKeepalive(selection: Selection, options: SetKeepaliveOptions = {}): Promise<KeepaliveReport> {
+  validateKeepaliveOptions(options);
   const setter = new Setter(selection, options);
   try {
     return await setter.once();
@@ -161,11 +128,15 @@ export async function setKeepalive(selection: Selection, options: SetKeepaliveOp
  * @returns Each connection on which keepalive was set, or could not be set, as that happens.
  * @throws As `setKeepalive`.
  */
-export async function* watchKeepalive(
+export function watchKeepalive(
   selection: Selection,
   options: WatchKeepaliveOptions = {},
 ): AsyncGenerator<Connection, void> {
-  const setter = new Setter(selection, options, true);
+  validateWatchOptions(options);
+  return watch(new Setter(selection, options, true));
+}
+
+async function* watch(setter: Setter): AsyncGenerator<Connection, void> {
   try {
     yield* setter.forever();
   } finally {
@@ -424,10 +395,7 @@ class Setter {
 }
 
 function desiredKeepalive({ values, off, onlyMissing }: SetKeepaliveOptions): DesiredKeepalive {
-  if (!off) return { values: resolveValues(values).values, onlyMissing };
-  if (values !== undefined) throw new UsageError("Keepalive cannot be turned off and given values at once");
-  if (onlyMissing) throw new UsageError("Keepalive cannot be turned off only where it is missing");
-  return { values: "off" };
+  return off ? { values: "off" } : { values: resolveValues(values).values, onlyMissing };
 }
 
 function phaseOf({ state }: Connection): SocketPhase {

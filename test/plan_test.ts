@@ -34,8 +34,16 @@ Deno.test("traffic grows with services, hosts and the size of a probe", () => {
   assertEquals(bytes(1, 1, 64), 64 * 3600 / 15);
   assertEquals(bytes(7, 200, 66), 7 * 200 * 66 * 3600 / 15);
   for (const wrong of [0, -1, 1.5, NaN]) {
-    assertThrows(() => bytes(wrong, 1, 64), UsageError, `services ${wrong} is not a whole number above 0`);
-    assertThrows(() => bytes(1, wrong, 64), UsageError, `hosts ${wrong} is not a whole number above 0`);
+    assertThrows(
+      () => bytes(wrong, 1, 64),
+      UsageError,
+      `services ${wrong} is out of range: expected a whole number above 0`,
+    );
+    assertThrows(
+      () => bytes(1, wrong, 64),
+      UsageError,
+      `hosts ${wrong} is out of range: expected a whole number above 0`,
+    );
   }
 });
 
@@ -126,7 +134,7 @@ Deno.test("valuesWithin refuses what cannot be", () => {
     assertThrows(
       () => valuesWithin(wrong),
       UsageError,
-      `within ${wrong} s is not possible: it takes a whole number of seconds from 3 on (idle 1 s, and 2 probes 1 s apart)`,
+      `withinS ${wrong} is not possible: expected a whole number of seconds from 3 on (idle 1 s, and 2 probes 1 s apart)`,
     );
   }
 });

@@ -7,6 +7,7 @@ import { SUPERVISE } from "../run/supervisor_config.ts";
 import { CommandError, UnsupportedError, UsageError } from "../model/errors.ts";
 import { FilterError } from "../select/ss/lexer.ts";
 import { DONE, FAILED, UNABLE, USAGE } from "./flags/exit_codes.ts";
+import type { Arguments } from "./flags/arguments.ts";
 import type { Command } from "./flags/flag.ts";
 import { chooseColor, warnLines } from "./output/terminal.ts";
 import { VERSION } from "./flags/version.ts";
@@ -55,6 +56,15 @@ async function dispatch(args: readonly string[], mayWatch: boolean): Promise<num
     const code = await watchOver(args);
     if (code !== null) return code;
   }
+  try {
+    return await call(parsed);
+  } catch (error) {
+    if (error instanceof UsageError) (await import("./flags/wording.ts")).wordInFlags(error, parsed);
+    throw error;
+  }
+}
+
+async function call(parsed: Arguments): Promise<number> {
   switch (parsed.command) {
     case "hup":
       return await (await import("./commands/hup.ts")).hup(parsed);

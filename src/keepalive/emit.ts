@@ -4,7 +4,14 @@ import { TCP_USER_TIMEOUT } from "../../ffi/socket.ts";
 import { expectedWord } from "../model/closest.ts";
 import { UsageError } from "../model/errors.ts";
 import { type SocketPhase, type Step, steps } from "./socket_options.ts";
-import { KEEPALIVE_FIELDS, KEEPALIVE_NAMES, type KeepaliveName, type KeepaliveValues } from "./values.ts";
+import {
+  type GivenValues,
+  KEEPALIVE_FIELDS,
+  KEEPALIVE_NAMES,
+  type KeepaliveName,
+  type KeepaliveValues,
+  resolveValues,
+} from "./values.ts";
 
 /** Writes one format. Values that the format cannot express are named in a comment. */
 interface Emitter {
@@ -29,7 +36,10 @@ function sysctls(values: KeepaliveValues, names: readonly KeepaliveName[], forma
   const chosen = SYSCTLS.filter(([name]) => names.includes(name) && values[name] !== 0);
   if (chosen.length > 0) return chosen.map(([name, sysctl]) => [sysctl, values[name]]);
   const labels = names.map((name) => KEEPALIVE_FIELDS[name].label).join(", ");
-  throw new UsageError(`there is nothing to write as ${format}: ${labels} are all left to the system`);
+  throw new UsageError(`there is nothing to write as ${format}: ${labels} are all left to the system`, {
+    code: "missing-option",
+    option: "values",
+  });
 }
 
 const sysctl: Emitter = {
@@ -285,17 +295,6 @@ const EMITTERS: Record<EmitFormat, Emitter> = { sysctl, istio, envoyfilter, kube
 /** Every format. */
 export const EMIT_FORMATS = Object.keys(EMITTERS) as readonly EmitFormat[];
 
-/**
- * The format with this name.
- *
- * @throws {UsageError} When there is none.
- */
-export function parseEmitFormat(text: string): EmitFormat {
-  const format = EMIT_FORMATS.find((format) => format === text);
-  if (format !== undefined) return format;
-  throw new UsageError(`Unknown format "${text}": ${expectedWord(text, EMIT_FORMATS)}`);
-}
-
 /** The values that are not left to the system, as a line of comment says them: `idle 15 seconds, count 9 probes`. */
 function inWords(values: KeepaliveValues, names: readonly KeepaliveName[]): string {
   return names
@@ -305,17 +304,25 @@ function inWords(values: KeepaliveValues, names: readonly KeepaliveName[]): stri
 }
 
 /**
- * Values as configuration text, which ends with a newline. A value of 0 is left to the system; one that the format has
- * no word for is named in a comment.
+ * Writes values as configuration text, which ends with a newline. A value of 0 is left to the system. A value that the
+ * format cannot express is named in a comment.
  *
+ * @param format The format, one of `EMIT_FORMATS`.
+ * @param given The values, as `setKeepalive` takes them.
  * @param service The destination in Istio's DestinationRule.
- * @throws {UsageError} When the format can express none of what is set.
+ * @throws {UsageError} When the format is unknown, or can express none of what is set. When a value is not in the kernel's
+ * range.
  */
 export function emitKeepaliveConfig(
   format: EmitFormat,
-  values: KeepaliveValues,
+  given: GivenValues,
   service = "*.svc.cluster.local",
 ): string {
+  if (!EMIT_FORMATS.includes(format)) {
+    const expected = expectedWord(String(format), EMIT_FORMATS);
+    throw new UsageError(`Unknown format "${format}": ${expected}`, { option: "format", value: format });
+  }
+  const { values } = resolveValues(given);
   const { can, comment, write } = EMITTERS[format];
   const cannot = inWords(values, KEEPALIVE_NAMES.filter((name) => !can.includes(name)));
   const lines = write(values, service);

@@ -2,6 +2,8 @@
 // libkeepalive's defaults and environment variables.
 
 import { UsageError } from "../model/errors.ts";
+import { type Check, nested, number } from "../model/options.ts";
+import { usageError } from "../model/wording.ts";
 import { formatDuration, parseDuration } from "../model/duration.ts";
 
 /** Values to set. 0 leaves the one that the system, or the program, has chosen. */
@@ -110,20 +112,19 @@ export const SYSTEM_VALUES: Readonly<KeepaliveValues> = {
 };
 
 /**
- * Reads one value as a flag gives it: a whole number or, where it is one, a time; 0 for the system's, and for the user
- * timeout also `auto`.
+ * Reads one value as it is typed: a whole number or, where it is one, a time; 0 for the system's, and for the user
+ * timeout also `auto`. Its range is checked by `resolveValues`.
  *
- * @throws {UsageError} When it is none of these, or not in the kernel's range.
+ * @throws {UsageError} When it is none of these.
  */
 export function parseValue(name: KeepaliveName, text: string): number | "auto" {
   const { label, unit } = KEEPALIVE_FIELDS[name];
   if (name === "userTimeoutMs") {
     if (text === "auto") return text;
-    const milliseconds = parseDuration(text, { label, bare: ["ms", "s"], instead: "auto or 0" });
-    return inRange(name, milliseconds, `${label} ${text}`);
+    return parseDuration(text, { label, bare: ["ms", "s"], instead: "auto or 0" });
   }
-  if (unit === "seconds") return inRange(name, wholeSeconds(label, text), `${label} ${text}`);
-  if (/^\d+$/.test(text)) return inRange(name, Number(text), `${label} ${text}`);
+  if (unit === "seconds") return wholeSeconds(label, text);
+  if (/^\d+$/.test(text)) return Number(text);
   throw new UsageError(`${label} "${text}" is not a number: it takes a whole number of ${unit}`);
 }
 
@@ -133,14 +134,35 @@ function wholeSeconds(label: string, text: string): number {
   throw new UsageError(`${label} "${text}" is not whole: the kernel counts it in seconds`);
 }
 
-/** Returns `value` if the kernel takes it, and throws otherwise. Messages quote `given`. */
-function inRange(name: KeepaliveName, value: number, given: string): number {
-  const { unit, minimum, maximum } = KEEPALIVE_FIELDS[name];
-  if (value === 0 || (Number.isInteger(value) && value >= minimum && value <= maximum)) return value;
-  throw new UsageError(
-    `${given} is out of range: it takes ${minimum} to ${maximum} ${unit}, or 0 to leave the system's value`,
-  );
+/** Tells whether the kernel takes a value, or it leaves the system's. */
+function isTaken(name: KeepaliveName, value: number): boolean {
+  const { minimum, maximum } = KEEPALIVE_FIELDS[name];
+  return value === 0 || (Number.isInteger(value) && value >= minimum && value <= maximum);
 }
+
+function rangeOf(name: KeepaliveName): string {
+  const { unit, minimum, maximum } = KEEPALIVE_FIELDS[name];
+  return `is out of range: it takes ${minimum} to ${maximum} ${unit}, or 0 to leave the system's value`;
+}
+
+/** Returns the check of a given value. */
+function checkOf(name: KeepaliveName): Check {
+  return (option, value) => {
+    if (name === "userTimeoutMs" && value === "auto") return;
+    number(option, value);
+    if (isTaken(name, value as number)) return;
+    throw usageError(({ quote }) => `${quote(option, value)} ${rangeOf(name)}`, {
+      code: "out-of-range",
+      option,
+      value,
+    });
+  };
+}
+
+/** Checks values as they are given: see `resolveValues`. */
+export const checkValues: Check = nested<GivenValues>(
+  Object.fromEntries(KEEPALIVE_NAMES.map((name) => [name, checkOf(name)])) as Record<KeepaliveName, Check>,
+);
 
 /** The variables of an environment. */
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -163,7 +185,8 @@ function readVariable(name: KeepaliveName, text: string, warnings: string[]): nu
     const meaning = value === 0 ? "0, which leaves the system's value" : String(value);
     warnings.push(`${variable}="${text}" is read as ${meaning}`);
   }
-  return inRange(name, value, `${variable}=${text}`);
+  if (isTaken(name, value)) return value;
+  throw new UsageError(`${variable}=${text} ${rangeOf(name)}`, { code: "out-of-range", option: variable, value: text });
 }
 
 /** The result of `resolveValues`. */
@@ -182,20 +205,21 @@ export interface ResolvedValues {
  * value is given.
  *
  * @param systemIdleS `net.ipv4.tcp_keepalive_time`, for the warning when idle is left to the system.
- * @throws {UsageError} When a value is not in the kernel's range; the message states the range.
+ * @throws {UsageError} When a value is not in the kernel's range; the message states the range. When there is no such value.
  */
 export function resolveValues(
   given: GivenValues = {},
   environment: Environment = {},
   systemIdleS = 7200,
 ): ResolvedValues {
+  checkValues("values", given);
   const warnings: string[] = [];
   const values = { ...SYSTEM_VALUES };
   let derive = false;
   for (const name of KEEPALIVE_NAMES) {
     const value = given[name] ?? fromEnvironment(name, environment, warnings) ?? KEEPALIVE_FIELDS[name].initial;
     if (value === "auto") derive = true;
-    else values[name] = inRange(name, value, `${KEEPALIVE_FIELDS[name].label} ${value}`);
+    else values[name] = value;
   }
   if (derive) values.userTimeoutMs = deriveUserTimeout(values);
   const warning = warnOfShortTimeout(values, systemIdleS);
@@ -212,8 +236,13 @@ function fromEnvironment(name: KeepaliveName, environment: Environment, warnings
 export function deriveUserTimeout({ idleS, intervalS, count }: KeepaliveValues): number {
   const derivedMs = (idleS + intervalS * count) * 1000;
   if (derivedMs <= INT_MAX) return derivedMs;
-  throw new UsageError(
-    `user-timeout auto would be ${derivedMs} milliseconds: it takes at most ${INT_MAX}, so give one, or 0 for none`,
+  const option = "values.userTimeoutMs";
+  throw usageError(
+    ({ name }) =>
+      `${
+        name(option)
+      } auto would be ${derivedMs} milliseconds: it takes at most ${INT_MAX}, so give one, or 0 for none`,
+    { code: "out-of-range", option, value: "auto" },
   );
 }
 

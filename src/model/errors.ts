@@ -2,26 +2,73 @@
 
 import { isSyscallError } from "../../ffi/errno.ts";
 
-/** Input that is wrong, exit code 2. The message says what is wrong and what would be right, and fits on one line. */
+/** The ways in which an option or a selection can be wrong. */
+export type UsageErrorCode =
+  /** There is no option of this name. It may be misspelt. */
+  | "unknown-option"
+  /** The value is of another type than the option takes. */
+  | "wrong-type"
+  /** The number is outside the range that the option takes, or no number (NaN). */
+  | "out-of-range"
+  /** The text cannot be read: it is no address, no port, no pattern, no filter, … */
+  | "malformed"
+  /** The text can be read in several ways, or several things have this name. */
+  | "ambiguous"
+  /** This host has nothing of this name: no host, service, interface, user, process, container, … */
+  | "not-found"
+  /** A file of addresses cannot be read, or a name cannot be looked up now. */
+  | "unavailable"
+  /** The option needs another one, which is not given. */
+  | "missing-option"
+  /** Options or conditions contradict each other. */
+  | "conflict"
+  /** The list has no element. It would not restrict the selection. */
+  | "empty-list"
+  /** The selection has no condition. It would select every connection. */
+  | "empty-selection";
+
+/** An option or a selection is wrong. Nothing has been touched. The message says what would be right. */
 export class UsageError extends Error {
   /** Always `UsageError`. */
   override readonly name = "UsageError";
+  /** The kind of mistake. Codes stay as they are from release to release; messages may change. */
+  readonly code: UsageErrorCode;
+  /** The option that is wrong: `lingerMs`, `pacing.perSecond`, `not.dst`. undefined where it is not known. */
+  readonly option: string | undefined;
+  /** The wrong value. undefined where it is not known. */
+  readonly value: unknown;
+
+  /** Takes the message, and the facts as far as they are known. Without a code it is `malformed`. */
+  constructor(
+    message: string,
+    { code = "malformed", option, value, cause }: {
+      code?: UsageErrorCode;
+      option?: string;
+      value?: unknown;
+      cause?: unknown;
+    } = {},
+  ) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.code = code;
+    this.option = option;
+    this.value = value;
+  }
 }
 
-/** This host or user cannot do it at all, exit code 4. The message says what is missing, on one line. */
+/** This host or user cannot do it at all. The message says what is missing, on one line. */
 export class UnsupportedError extends Error {
-  /** Always `Unsupported`. */
-  override readonly name = "Unsupported";
-  /** Whether it may be possible a moment later. */
+  /** Always `UnsupportedError`. */
+  override readonly name = "UnsupportedError";
+  /** `true` when it may be possible a moment later. */
   readonly passing: boolean;
 
   /**
-   * What is missing.
+   * Takes what is missing.
    *
    * @param options.passing Whether it may be there a moment later.
    */
-  constructor(message: string, { passing = false }: { passing?: boolean } = {}) {
-    super(message);
+  constructor(message: string, { passing = false, cause }: { passing?: boolean; cause?: unknown } = {}) {
+    super(message, cause === undefined ? undefined : { cause });
     this.passing = passing;
   }
 }

@@ -81,6 +81,8 @@ function classFits(brackets: string, pattern: string): (character: string) => bo
     return (character) => expression.test(character);
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
-    throw new UsageError(`Not a pattern: "${pattern}": expected a range such as [a-z], the lesser character first`);
+    throw new UsageError(`Not a pattern: "${pattern}": expected a range such as [a-z], the lesser character first`, {
+      cause: error,
+    });
   }
 }

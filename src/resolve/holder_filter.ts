@@ -43,7 +43,7 @@ export class HolderFilter {
     if (heldBy === undefined && notHeldBy === undefined) return null;
     return new HolderFilter(
       heldBy ? new ProcessFilter(heldBy, options) : null,
-      notHeldBy ? new ProcessFilter(notHeldBy, options) : null,
+      notHeldBy ? new ProcessFilter(notHeldBy, { ...options, path: "not." }) : null,
     );
   }
 

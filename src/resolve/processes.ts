@@ -3,6 +3,7 @@
 import { isSyscallError } from "../../ffi/errno.ts";
 import { readlink } from "../../ffi/fs.ts";
 import { UsageError } from "../model/errors.ts";
+import { about } from "../model/wording.ts";
 import {
   cgroupExists,
   type CgroupMatcher,
@@ -107,16 +108,22 @@ type Condition = (one: Process, snapshot: ProcessSnapshot) => boolean;
 export class ProcessFilter {
   readonly #criteria: ProcessCriteria;
   readonly #missingOk: boolean;
+  readonly #path: string;
   readonly #conditions: readonly Condition[];
 
   /**
    * @param options.children Whether a process in `pid` selects its descendants too.
    * @param options.missingOk Whether a control group that does not exist is no error.
+   * @param options.path The prefix of the criteria's names in errors: `not.`.
    */
-  constructor(criteria: ProcessCriteria, options: { children?: boolean; missingOk?: boolean } = {}) {
+  constructor(
+    criteria: ProcessCriteria,
+    { children = false, missingOk = false, path = "" }: { children?: boolean; missingOk?: boolean; path?: string } = {},
+  ) {
     this.#criteria = criteria;
-    this.#missingOk = options.missingOk ?? false;
-    this.#conditions = conditionsOf(criteria, options.children ?? false);
+    this.#missingOk = missingOk;
+    this.#path = path;
+    this.#conditions = conditionsOf(criteria, children, path);
   }
 
   /** Returns the processes of a snapshot that fit. */
@@ -131,17 +138,21 @@ export class ProcessFilter {
    * several containers have.
    */
   verify(snapshot: ProcessSnapshot): void {
-    this.#criteria.pid.forEach((pid) => verifyProcess(pid, snapshot));
-    if (!this.#missingOk) this.#criteria.cgroup.forEach((text) => verifyCgroup(text, snapshot));
-    this.#criteria.container.forEach((id) => verifyContainer(id, snapshot));
+    const { pid, cgroup, container } = this.#criteria;
+    const [path, exists] = [this.#path, !this.#missingOk];
+    for (const number of pid) about(`${path}pid`, number, () => verifyProcess(number, snapshot));
+    if (exists) { for (const text of cgroup) about(`${path}cgroup`, text, () => verifyCgroup(text, snapshot)); }
+    for (const id of container) about(`${path}container`, id, () => verifyContainer(id, snapshot));
   }
 }
 
-function conditionsOf({ pid, comm, exe, cgroup, container }: ProcessCriteria, children: boolean): Condition[] {
+function conditionsOf(criteria: ProcessCriteria, children: boolean, path: string): Condition[] {
+  const { pid, comm, exe, cgroup, container } = criteria;
   const pids = new Set(pid);
-  const [comms, exes] = [comm.map(commMatcher), exe.map(exeMatcher)];
   const points = cgroup.length > 0 ? mountPoints() : [];
-  const cgroups = cgroup.map((text) => cgroupMatcher(text, points));
+  const comms = comm.map((pattern) => about(`${path}comm`, pattern, () => commMatcher(pattern)));
+  const exes = exe.map((pattern) => about(`${path}exe`, pattern, () => exeMatcher(pattern)));
+  const cgroups = cgroup.map((text) => about(`${path}cgroup`, text, () => cgroupMatcher(text, points)));
   const ids = container.map(withoutRuntime);
   const given: [readonly unknown[], Condition][] = [
     [pid, (process, snapshot) => children ? snapshot.descendsFrom(process, pids) : pids.has(process.pid)],
@@ -173,25 +184,27 @@ function inCgroup(process: Process, matches: CgroupMatcher): boolean {
   return cgroups.length === 0 ? matches("/") : cgroups.some(matches);
 }
 
+function notFound(message: string): UsageError {
+  return new UsageError(message, { code: "not-found" });
+}
+
 function verifyProcess(pid: number, snapshot: ProcessSnapshot): void {
   if (snapshot.process(pid) !== undefined) return;
   // /proc/TID exists for each thread, though only processes are listed.
   const [, leader] = /^Tgid:\s*(\d+)$/m.exec(readFile(`/proc/${pid}/status`) ?? "") ?? [];
   if (leader === undefined) {
-    throw new UsageError(`No process ${pid}${snapshot.isComplete ? "" : " that this user may see"}`);
+    throw notFound(`No process ${pid}${snapshot.isComplete ? "" : " that this user may see"}`);
   }
-  if (Number(leader) !== pid) throw new UsageError(`Not a process: ${pid} is a thread of process ${leader}`);
+  if (Number(leader) !== pid) throw notFound(`Not a process: ${pid} is a thread of process ${leader}`);
 }
 
 function verifyCgroup(text: string, snapshot: ProcessSnapshot): void {
   const points = mountPoints();
   const matches = cgroupMatcher(text, points);
   if (snapshot.all.some((process) => inCgroup(process, matches)) || cgroupExists(text, matches, points)) return;
-  throw new UsageError(
-    `No cgroup "${text}": expected a path below ${
-      points[0]
-    }, the name of a cgroup such as that of a systemd unit, or ` +
-      "the id of a pod or container",
+  throw notFound(
+    `No cgroup "${text}": expected a path below ${points[0]}, the name of a cgroup such as that of a systemd unit, ` +
+      "or the id of a pod or container",
   );
 }
 
@@ -211,11 +224,12 @@ function verifyContainer(text: string, snapshot: ProcessSnapshot): void {
     );
   }
   const ids = new Set(snapshot.all.flatMap(({ container }) => container?.startsWith(start) ? [container] : []));
-  if (ids.size === 0) throw new UsageError(`No container "${start}": no process is in one whose id starts so`);
+  if (ids.size === 0) throw notFound(`No container "${start}": no process is in one whose id starts so`);
   if (ids.size > 1) {
     const some = distinct([...ids].slice(0, 3)).join(", ");
     throw new UsageError(
       `Several containers "${start}": ${some}${ids.size > 3 ? " and others" : ""}: give more digits`,
+      { code: "ambiguous" },
     );
   }
 }

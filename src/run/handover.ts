@@ -60,6 +60,7 @@ function memoryFor(size: number): Descriptor {
     if (!isSyscallError(error, "EFBIG")) throw error;
     throw new UnsupportedError(
       `RLIMIT_FSIZE (LimitFSIZE= of a unit) is too low for the supervisor: it takes ${size} bytes`,
+      { cause: error },
     );
   }
 }

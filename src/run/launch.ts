@@ -83,7 +83,8 @@ function prepare(name: string, options: LaunchOptions): { program: string; envir
     for (const note of restoreProcessState(host)) if (debug) warn(note);
     return { program, environment };
   } catch (error) {
-    throw isSyscallError(error) ? new UnsupportedError(`the command cannot be supervised: ${error.message}`) : error;
+    if (!isSyscallError(error)) throw error;
+    throw new UnsupportedError(`the command cannot be supervised: ${error.message}`, { cause: error });
   }
 }
 
@@ -138,7 +139,9 @@ function startBeside(
     startRespawning({ supervisor, environment, handoverSocket, command, open, stderr });
   } catch (error) {
     if (!isSyscallError(error)) throw error;
-    throw new UnsupportedError(`/bin/sh, which looks after the supervisor, cannot be started: ${error.code}`);
+    throw new UnsupportedError(`/bin/sh, which looks after the supervisor, cannot be started: ${error.code}`, {
+      cause: error,
+    });
   } finally {
     command.close();
   }

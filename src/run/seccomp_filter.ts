@@ -164,13 +164,15 @@ function explain(error: unknown): unknown {
     return new UnsupportedError(
       "another supervisor already has a seccomp listener here, and the kernel allows one: " +
         "this is inside another tcphup run, or a container whose runtime has one",
+      { cause: error },
     );
   }
   if (isSyscallError(error, "EINVAL", "ENOSYS")) {
     return new UnsupportedError(
       "this kernel has no seccomp user notification: Linux 5.9 with CONFIG_SECCOMP_FILTER has",
+      { cause: error },
     );
   }
-  if (isSyscallError(error)) return new UnsupportedError(`the seccomp filter cannot be installed: ${error.code}`);
-  return error;
+  if (!isSyscallError(error)) return error;
+  return new UnsupportedError(`the seccomp filter cannot be installed: ${error.code}`, { cause: error });
 }

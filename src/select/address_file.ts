@@ -27,7 +27,9 @@ export function readAddressList(path: string, side: Side, names: Names): Filter 
 function textOf(path: string): string {
   const bytes = readList(path);
   if (bytes.length <= MAX_BYTES) return new TextDecoder().decode(bytes);
-  throw new UsageError(`The file of addresses "${path}" is larger than ${MAX_BYTES / 1024 ** 2} MiB: give several`);
+  throw new UsageError(`The file of addresses "${path}" is larger than ${MAX_BYTES / 1024 ** 2} MiB: give several`, {
+    code: "unavailable",
+  });
 }
 
 function readList(path: string): Uint8Array {
@@ -35,7 +37,10 @@ function readList(path: string): Uint8Array {
     return readFile(path === "-" ? "/dev/stdin" : path, MAX_BYTES);
   } catch (error) {
     if (!isSyscallError(error)) throw error;
-    throw new UsageError(`Cannot read the file of addresses "${path}": ${error.code}`);
+    throw new UsageError(`Cannot read the file of addresses "${path}": ${error.code}`, {
+      code: "unavailable",
+      cause: error,
+    });
   }
 }
 
@@ -69,7 +74,7 @@ function networkIn(address: string, line: number, source: string): Prefix | null
     return parseNetwork(address);
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
-    throw new UsageError(`Line ${line} of ${source}: ${error.message}`);
+    throw new UsageError(`Line ${line} of ${source}: ${error.message}`, { code: error.code, cause: error });
   }
 }
 

@@ -4,6 +4,19 @@ import type { Prefix } from "../model/address.ts";
 import { expectedWord } from "../model/closest.ts";
 import { ALL_STATES, CONNECTED, STATE_NAMES, stateMask, statesNamed } from "../model/tcp_states.ts";
 import { UsageError } from "../model/errors.ts";
+import {
+  boolean,
+  checkOptions,
+  type Checks,
+  inRange,
+  nested,
+  oneOf,
+  oneOrMore,
+  requireOptions,
+  text,
+  textOrNumber,
+} from "../model/options.ts";
+import { about, type Message, usageError } from "../model/wording.ts";
 import { readAddressList } from "./address_file.ts";
 import { type IpVersion, parseDestination, parsePort, versionFilter } from "./destination.ts";
 import { all, any, type Condition, EVERYTHING, type Filter, fold, not } from "./filter.ts";
@@ -73,6 +86,44 @@ export interface Selection extends Criteria {
   not?: Criteria;
 }
 
+const CRITERIA_CHECKS: Checks<Criteria> = {
+  dst: oneOrMore(text),
+  dstFile: oneOrMore(text),
+  src: oneOrMore(text),
+  dport: oneOrMore(textOrNumber),
+  sport: oneOrMore(textOrNumber),
+  filter: oneOrMore(text),
+  state: oneOrMore(text),
+  interface: oneOrMore(text),
+  mark: oneOrMore(textOrNumber),
+  user: oneOrMore(textOrNumber),
+  // tcp_info counts milliseconds in a u32.
+  idleForMs: inRange({ minimum: 1, maximum: 2 ** 32 - 1, expected: "1ms to 49 days" }),
+  stalled: boolean,
+  closeWait: boolean,
+  noKeepalive: boolean,
+  srcGone: boolean,
+  pid: oneOrMore(textOrNumber),
+  comm: oneOrMore(text),
+  exe: oneOrMore(text),
+  cgroup: oneOrMore(text),
+  container: oneOrMore(text),
+  netns: oneOrMore(text),
+};
+
+const SELECTION_CHECKS: Checks<Selection> = {
+  ...CRITERIA_CHECKS,
+  version: oneOf([4, 6]),
+  children: boolean,
+  missingOk: boolean,
+  not: nested(CRITERIA_CHECKS),
+};
+
+const NEEDS = [
+  ["children", ["pid", "not.pid"]],
+  ["missingOk", ["cgroup", "not.cgroup"]],
+] as const;
+
 /** Properties of processes. One value of each list must fit; an empty list asks for nothing. */
 export interface ProcessCriteria {
   readonly pid: readonly number[];
@@ -127,23 +178,21 @@ export function compileSelection(
   names: SystemNames = systemNames,
   about: number = CONNECTED,
 ): CompiledSelection {
-  const { not: excluded = {}, netns, children, missingOk: missingOk } = selection;
-  [selection, excluded].forEach(refuseNul);
+  checkOptions(selection, SELECTION_CHECKS, "selection");
+  const { not: excluded = {}, netns, children, missingOk } = selection;
   const compiler = new Compiler(selection, new NamesByNetns(names, list(netns).length > 0), about);
   const filter = compiler.compile(() => []);
-  const [heldBy, notHeldBy] = [processCriteriaOf(selection), processCriteriaOf(excluded)];
+  const [heldBy, notHeldBy] = [processCriteriaOf(selection, ""), processCriteriaOf(excluded, "not.")];
   const keepalive = keepaliveOf(selection, excluded);
   if (!compiler.selects && heldBy === undefined && keepalive === undefined) {
     throw new UsageError(
-      'No connections selected: give an address, as in "tcphup 10.0.0.5 443", a selection flag such as --pid, or say any',
+      'The selection is empty: give a condition, such as dst or pid, or dst "any" for all connections',
+      {
+        code: "empty-selection",
+      },
     );
   }
-  if (children && (heldBy ?? NOBODY).pid.length + (notHeldBy ?? NOBODY).pid.length === 0) {
-    throw new UsageError("Option --children needs --pid");
-  }
-  if (missingOk && (heldBy ?? NOBODY).cgroup.length + (notHeldBy ?? NOBODY).cgroup.length === 0) {
-    throw new UsageError("Option --missing-ok needs --cgroup");
-  }
+  requireOptions(selection, NEEDS);
   return {
     filter,
     states: compiler.states,
@@ -158,16 +207,12 @@ export function compileSelection(
   };
 }
 
-/** To C a text ends at a NUL: what stands behind it would count for nothing. */
-function refuseNul(criteria: Criteria): void {
-  for (const text of Object.values(criteria).flat()) {
-    if (typeof text === "string" && text.includes("\0")) throw new UsageError(`NUL in "${text}": expected text`);
-  }
-}
-
 function list<T extends string | number>(values: OneOrMore<T> | undefined): readonly T[] {
   return values === undefined ? [] : typeof values === "object" ? values : [values];
 }
+
+/** The criteria whose values are read as text. */
+type TextOption = "dst" | "dstFile" | "src" | "dport" | "sport" | "filter" | "state" | "interface" | "mark" | "user";
 
 /** For each kind of criterion, what its values select. */
 type Kinds = readonly (readonly Filter[])[];
@@ -196,8 +241,8 @@ class Compiler implements LocalFilter {
   compile(localAddresses: () => readonly Prefix[]): Filter {
     const { version, not: excluded = {} } = this.#selection;
     const states = this.#statesOf(this.#selection);
-    const chosen = this.#kinds(this.#selection, states, localAddresses);
-    const kept = this.#kinds(excluded, ALL_STATES, localAddresses);
+    const chosen = this.#kinds(this.#selection, "", states, localAddresses);
+    const kept = this.#kinds(excluded, "not.", ALL_STATES, localAddresses);
     this.selects = chosen.length > 0;
     return all([
       ...chosen.map(any),
@@ -212,33 +257,33 @@ class Compiler implements LocalFilter {
 
   /** The mask that a filter without states is about. */
   #statesOf({ state, filter }: Criteria): number {
-    const named = list(state).reduce((mask, name) => mask | stateNamed(name), 0);
-    const filtered = list(filter).some((text) => parseFilter(text, this.#names).states !== null);
+    const named = list(state).reduce((mask, name) => mask | about("state", name, () => stateNamed(name)), 0);
+    const statesIn = (text: string) => about("filter", text, () => parseFilter(text, this.#names).states);
+    const filtered = list(filter).some((text) => statesIn(text) !== null);
     this.states = named !== 0 ? named : filtered ? ALL_STATES : this.#about;
     return named !== 0 ? named : this.#about;
   }
 
-  /** The kinds that a row decides, as far as they are given. */
-  #kinds(criteria: Criteria, states: number, localAddresses: () => readonly Prefix[]): Kinds {
+  /** The kinds that a row decides, as far as they are given. @param path The prefix of their names in messages. */
+  #kinds(criteria: Criteria, path: string, states: number, localAddresses: () => readonly Prefix[]): Kinds {
     const names = this.#names;
     const { version } = this.#selection;
-    const { dst, src, dport, sport, dstFile, filter, state, mark, user, idleForMs } = criteria;
+    const { idleForMs } = criteria;
+    const each = (option: TextOption, read: (text: string) => Filter) =>
+      list<string | number>(criteria[option]).map((value) => about(path + option, value, () => read(String(value))));
     const kinds: Kinds = [
       [
-        ...list(dst).map((text) => parseDestination(text, "dst", names, version)),
-        ...list(dstFile).map((path) => this.#file(path)),
+        ...each("dst", (text) => parseDestination(text, "dst", names, version)),
+        ...each("dstFile", (file) => this.#file(file)),
       ],
-      list(src).map((text) => parseDestination(text, "src", names, version)),
-      list(dport).map((text) => parsePort(String(text), "dst", names)),
-      list(sport).map((text) => parsePort(String(text), "src", names)),
-      list(filter).map((text) => this.#filter(text, states)),
-      list(state).map((name) => inStates(stateNamed(name))),
-      list(criteria.interface).map((text) => readDevice(text, names)),
-      list(mark).map((text) => readMark(String(text))),
-      list(user).map((text) => ({
-        op: "uid",
-        uid: /^\d+$/.test(String(text)) ? Number(text) : names.uid(String(text)),
-      })),
+      each("src", (text) => parseDestination(text, "src", names, version)),
+      each("dport", (text) => parsePort(text, "dst", names)),
+      each("sport", (text) => parsePort(text, "src", names)),
+      each("filter", (text) => this.#filter(text, states)),
+      each("state", (name) => inStates(stateNamed(name))),
+      each("interface", (text) => readDevice(text, names)),
+      each("mark", readMark),
+      each("user", (text) => ({ op: "uid", uid: /^\d+$/.test(text) ? Number(text) : names.uid(text) })),
       idleForMs === undefined ? [] : [{ op: "idle", ms: idleForMs }],
       criteria.stalled ? [{ op: "stalled" }] : [],
       criteria.closeWait ? [inStates(stateMask("CLOSE-WAIT"))] : [],
@@ -278,11 +323,10 @@ function foreign(local: readonly Prefix[]): Filter {
   return all([not({ op: "address", side: "src", prefixes: local }), not({ op: "transparent" })]);
 }
 
-const NOBODY: ProcessCriteria = { pid: [], comm: [], exe: [], cgroup: [], container: [] };
-
-function processCriteriaOf({ pid, comm, exe, cgroup, container }: Criteria): ProcessCriteria | undefined {
+function processCriteriaOf(given: Criteria, path: string): ProcessCriteria | undefined {
+  const { pid, comm, exe, cgroup, container } = given;
   const criteria: ProcessCriteria = {
-    pid: list(pid).map(processNumber),
+    pid: list(pid).map((one) => about(`${path}pid`, one, () => processNumber(one))),
     comm: list(comm),
     exe: list(exe),
     cgroup: list(cgroup),
@@ -299,7 +343,10 @@ function processNumber(text: string | number): number {
 
 function keepaliveOf(chosen: Criteria, excluded: Criteria): boolean | undefined {
   if (chosen.noKeepalive && excluded.noKeepalive) {
-    throw new UsageError("Nothing is both with keepalive and without: give --no-keepalive once");
+    throw usageError(({ name }) => `Nothing is both with keepalive and without: give ${name("noKeepalive")} once`, {
+      code: "conflict",
+      option: "noKeepalive",
+    });
   }
   return chosen.noKeepalive ? false : excluded.noKeepalive ? true : undefined;
 }
@@ -314,7 +361,8 @@ export function connectionsOnly(selection: CompiledSelection, destroy: boolean):
   return restrictStates(
     selection,
     destroy ? CONNECTED | stateMask("TIME-WAIT") : CONNECTED,
-    "Nothing that can be hung up on is in the states selected: listeners never, time-wait takes --destroy",
+    ({ name }) =>
+      `Nothing that can be hung up on is in the states selected: listeners never, time-wait takes ${name("destroy")}`,
   );
 }
 
@@ -324,9 +372,9 @@ export function connectionsOnly(selection: CompiledSelection, destroy: boolean):
  * @param nothing What is wrong when no others were selected.
  * @throws {UsageError} Then.
  */
-export function restrictStates(selection: CompiledSelection, states: number, nothing: string): CompiledSelection {
+export function restrictStates(selection: CompiledSelection, states: number, nothing: Message): CompiledSelection {
   const kept = selection.states & states;
-  if ((kept & statesOf(selection.filter)) === 0) throw new UsageError(nothing);
+  if ((kept & statesOf(selection.filter)) === 0) throw usageError(nothing, { code: "conflict", option: "state" });
   return { ...selection, states: kept };
 }
 

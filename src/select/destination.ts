@@ -1,4 +1,4 @@
-// Parses DEST and PORT of the command line.
+// Parses addresses and ports of a selection.
 
 import {
   type Address,
@@ -11,6 +11,7 @@ import {
   type Prefix,
 } from "../model/address.ts";
 import { UsageError } from "../model/errors.ts";
+import { OPTION_WORDING, usageError, type Wording } from "../model/wording.ts";
 import { EVERYTHING, type Filter, type Side } from "./filter.ts";
 import { suggestAddress, suggestAddressWithPort, suggestPort } from "./hints.ts";
 import type { Names } from "./names.ts";
@@ -45,12 +46,12 @@ export function versionFilter(version: IpVersion): Filter {
   return version === 4 ? four : { op: "not", term: four };
 }
 
-/** Whether DEST means every address. */
+/** Tells whether an address means every address. */
 export function isAnyAddress(text: string): boolean {
   return text === "any" || text === "*";
 }
 
-/** Whether PORT means every port. */
+/** Tells whether a port means every port. */
 export function isAnyPort(text: string): boolean {
   return text === "0" || text === "any" || text === "*";
 }
@@ -68,7 +69,12 @@ export function parseDestination(text: string, side: Side, names: Names, version
   const [address, zone] = split(inside, "%");
   const prefixes = parsePrefixes(address + length, { text, side, names });
   const chosen = prefixes.filter((prefix) => isVersion(version, prefix));
-  if (chosen.length === 0) throw new UsageError(`"${text}" has no IPv${version} address, which -${version} asks for`);
+  if (chosen.length === 0) {
+    throw usageError(
+      ({ quote }) => `"${text}" has no IPv${version} address, which ${quote("version", version)} asks for`,
+      { code: "conflict" },
+    );
+  }
   const filter: Filter = { op: "address", side, prefixes: chosen };
   if (zone === undefined) return filter;
   return { op: "all", terms: [filter, { op: "interface", index: names.interfaceIndex(zone) }] };
@@ -77,7 +83,8 @@ export function parseDestination(text: string, side: Side, names: Names, version
 /** Refuses an address that reads like an address with a port. @throws {UsageError} */
 export function refuseAddressWithPort(text: string): void {
   const suggestion = suggestAddressWithPort(text);
-  if (suggestion !== null) throw new UsageError(`"${text}" is an address without a port: expected ${suggestion}`);
+  if (suggestion === null) return;
+  throw new UsageError(`"${text}" is an address without a port: expected ${suggestion}`, { code: "ambiguous" });
 }
 
 /**
@@ -92,7 +99,9 @@ export function parseNetwork(text: string): Prefix | null {
   const address = parseAddress(text.slice(0, text.indexOf("/")))!;
   if (address.words.every((word, i) => word === prefix.words[i])) return prefix;
   const whole = `${formatAddress(address)}/${isIPv4(address) ? 32 : 128}`;
-  throw new UsageError(`Prefix "${text}" has bits beyond its length: expected ${whole} or ${formatPrefix(prefix)}`);
+  throw new UsageError(`Prefix "${text}" has bits beyond its length: expected ${whole} or ${formatPrefix(prefix)}`, {
+    code: "ambiguous",
+  });
 }
 
 function parsePrefixes(address: string, { text, side, names }: { text: string; side: Side; names: Names }): Prefix[] {
@@ -103,7 +112,7 @@ function parsePrefixes(address: string, { text, side, names }: { text: string; s
 }
 
 function malformed(text: string, side: Side): UsageError {
-  return new UsageError(`Not an address: "${text}": ${suggestAddress(text, side) ?? FORMS}`);
+  return usageError((words) => `Not an address: "${text}": ${suggestAddress(text, side, words) ?? FORMS}`);
 }
 
 function split(text: string, separator: string): [string, string | undefined] {
@@ -124,8 +133,8 @@ export function parsePort(text: string, side: Side, names: Names): Filter {
     if (text.trim() === "") {
       throw new UsageError('Port "" is empty: expected a number, a range, a service name, or any');
     }
-    const suggestion = suggestPort(text, side);
-    if (suggestion !== null) throw new UsageError(`Not a port: "${text}": ${suggestion}`);
+    const suggest = (words: Wording) => suggestPort(text, side, words);
+    if (suggest(OPTION_WORDING) !== null) throw usageError((words) => `Not a port: "${text}": ${suggest(words)}`);
     if (/^\d*-\d*$/.test(text)) {
       throw new UsageError(`Port range "${text}" lacks an end: expected both, as in 8000-8100`);
     }
@@ -134,7 +143,9 @@ export function parsePort(text: string, side: Side, names: Names): Filter {
   }
   const from = Number(range[1]);
   const to = range[2] === undefined ? from : Number(range[2]);
-  if (from < 0 || to > 65535) throw new UsageError(`Port "${text}" is out of range: expected 0 to 65535`);
+  if (from < 0 || to > 65535) {
+    throw new UsageError(`Port "${text}" is out of range: expected 0 to 65535`, { code: "out-of-range" });
+  }
   if (from > to) throw new UsageError(`Port range "${text}" is empty: expected the lower port first`);
   return { op: "port", side, from, to };
 }

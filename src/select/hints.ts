@@ -1,25 +1,23 @@
 // Suggests what a mistyped DEST or PORT may mean. A suggestion only ends a message; it is never carried out.
 
 import { parsePrefix } from "../model/address.ts";
+import type { NamedCondition, Wording } from "../model/wording.ts";
 import type { Side } from "./filter.ts";
 
 /** Returns the end of a message about a text that is no address: a suggestion; null when there is none. */
-export function suggestAddress(text: string, side: Side): string | null {
-  if (/^[^\s,]+(,[^\s,]+)+$/.test(text)) return `did you mean ${flags(side, text.split(","))}?`;
+export function suggestAddress(text: string, side: Side, words: Wording): string | null {
+  if (/^[^\s,]+(,[^\s,]+)+$/.test(text)) return `did you mean ${each(side, text, words)}?`;
   // 0 is no suggestion: with "any" it would select everything.
-  if (/^[1-9]\d{0,4}$/.test(text) && Number(text) <= 65535) return `did you mean ${atPort(side, null, text)}?`;
+  if (/^[1-9]\d{0,4}$/.test(text) && Number(text) <= 65535) return `did you mean ${atPort(side, null, text, words)}?`;
   const [host, port] = withPort(text);
-  if (host !== undefined && isHost(host)) return `did you mean ${atPort(side, host, port)}?`;
+  if (host !== undefined && isHost(host)) return `did you mean ${atPort(side, host, port, words)}?`;
   const ascii = asciiOf(text);
   return ascii === null ? null : `a name with other letters is asked for in ASCII: did you mean "${ascii}"?`;
 }
 
 /** Returns the end of a message about a text that is no port: a suggestion; null when there is none. */
-export function suggestPort(text: string, side: Side): string | null {
-  const flag = side === "dst" ? "--dport" : "--sport";
-  if (/^[\w-]+(,[\w-]+)+$/.test(text)) {
-    return `did you mean ${text.split(",").map((port) => `${flag} ${port}`).join(" ")}?`;
-  }
+export function suggestPort(text: string, side: Side, words: Wording): string | null {
+  if (/^[\w-]+(,[\w-]+)+$/.test(text)) return `did you mean ${each(PORT_OF[side], text, words)}?`;
   const [, from, to] = /^(\d+)(?::|\.\.)(\d+)$/.exec(text) ?? [];
   if (from !== undefined) return `did you mean "${from}-${to}"?`;
   const [, port] = /^:([\w-]+)$/.exec(text) ?? /^([\w-]+)\/tcp$/.exec(text) ?? [];
@@ -30,17 +28,20 @@ export function suggestPort(text: string, side: Side): string | null {
 export function suggestAddressWithPort(text: string): string | null {
   // No host has such an address (RFC 4291, 2.5.5.1). After other prefixes the last group is likely part of the address.
   const [, host, port] = /^(::[\da-f]{1,4}):(\d{1,4})$/i.exec(text) ?? [];
-  return host === undefined ? null : `"${host} ${port}" for port ${port} of ${host}, or [${text}] for that address`;
+  return host === undefined ? null : `${host} apart from its port ${port}, or [${text}] for that address`;
 }
 
-function flags(side: Side, texts: readonly string[]): string {
-  return texts.map((text) => `--${side} ${text}`).join(" ");
+const PORT_OF = { dst: "dport", src: "sport" } as const;
+
+/** Writes a list as one condition for each of its elements. */
+function each(option: string, list: string, words: Wording): string {
+  return words.conditions(list.split(",").map((text) => [option, text]));
 }
 
-function atPort(side: Side, host: string | null, port: string | undefined): string {
-  if (side === "src") return [...host === null ? [] : [`--src ${host}`], ...port ? [`--sport ${port}`] : []].join(" ");
-  if (host === null) return `"any ${port}"`;
-  return port ? `"${host} ${port}", or --dst ${host} --dport ${port}` : `"${host}"`;
+function atPort(side: Side, host: string | null, port: string | undefined, words: Wording): string {
+  if (host !== null && !port) return `"${host}"`;
+  const conditions: NamedCondition[] = host === null ? [] : [[side, host]];
+  return words.conditions(port ? [...conditions, [PORT_OF[side], port]] : conditions);
 }
 
 /** Splits `host:port`, or a URL, into host and port. */

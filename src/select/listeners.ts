@@ -3,7 +3,7 @@
 
 import type { Prefix } from "../model/address.ts";
 import { CONNECTED, stateMask } from "../model/tcp_states.ts";
-import { UsageError } from "../model/errors.ts";
+import { usageError } from "../model/wording.ts";
 import { type Condition, type Filter, fold } from "./filter.ts";
 import { isIPv4Prefix } from "./prefix_set.ts";
 import { statesOf } from "./dump_plan.ts";
@@ -21,12 +21,17 @@ export function compileWithListeners(selection: Selection, listeners: boolean): 
   const compiled = compileSelection(selection, undefined, states);
   if (listeners) requireLocal(compiled.filter);
   if (listeners && (compiled.states & statesOf(compiled.filter) & LISTEN) === 0) {
-    throw new UsageError("No listener is in the states selected: add --state listening, or leave out --listeners");
+    throw usageError(
+      ({ name }) =>
+        `No listener is in the states selected: add ${name("state")} listening, or leave out ${name("listeners")}`,
+      { code: "conflict", option: "listeners" },
+    );
   }
   return restrictStates(
     compiled,
     states,
-    "No connection is in the states selected: listeners take --listeners, time-wait has nobody who holds it",
+    ({ name }) =>
+      `No connection is in the states selected: listeners take ${name("listeners")}, time-wait has nobody who holds it`,
   );
 }
 
@@ -38,9 +43,11 @@ export function compileWithListeners(selection: Selection, listeners: boolean): 
 export function requireLocal(filter: Filter): void {
   const beyond = fold(filter, isBeyondListeners, (_, terms) => terms.includes(true));
   if (!beyond) return;
-  throw new UsageError(
-    "A listener has no peer and no traffic: with --listeners the destination is any, and this host's end chooses " +
-      "(--sport, --src, --pid, --comm, --netns and so on)",
+  throw usageError(
+    ({ name }) =>
+      `A listener has no peer and no traffic: with ${name("listeners")} the destination is any, and this host's end ` +
+      `chooses (${["sport", "src", "pid", "comm", "netns"].map(name).join(", ")} and so on)`,
+    { code: "conflict", option: "listeners" },
   );
 }
 

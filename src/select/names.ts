@@ -67,6 +67,7 @@ export const systemNames: SystemNames = {
         UNKNOWN.includes(error.code)
           ? `Unknown host "${host}": neither an IP address nor a name that this host resolves`
           : `Cannot look up host "${host}" now (${error.code}): give its addresses instead`,
+        { code: UNKNOWN.includes(error.code) ? "not-found" : "unavailable", cause: error },
       );
     }
   },
@@ -78,30 +79,38 @@ export const systemNames: SystemNames = {
     const suggestion = small !== service && servicePort(small) !== null ? `did you mean "${small}"?` : null;
     throw new UsageError(
       `Unknown port "${service}": ${suggestion ?? "expected a number from 0 to 65535 or a service name"}`,
+      { code: "not-found" },
     );
   },
 
   interfaceIndex(name) {
     const index = ifNameToIndex(name);
-    if (index === 0) throw new UsageError(`No network interface "${name}" here: see "ip link"`);
+    if (index === 0) throw new UsageError(`No network interface "${name}" here: see "ip link"`, { code: "not-found" });
     return index;
   },
 
   uid(user) {
     const uid = userId(user);
-    if (uid === null) throw new UsageError(`Unknown user "${user}": expected a name that this host knows, or a number`);
-    return uid;
+    if (uid !== null) return uid;
+    throw new UsageError(`Unknown user "${user}": expected a name that this host knows, or a number`, {
+      code: "not-found",
+    });
   },
 
   cgroupId(path) {
     const [mount] = cgroupMounts(readTextFile("/proc/self/mountinfo")).filter(({ unified }) => unified);
-    if (mount === undefined) throw new UsageError(`No cgroup "${path}": cgroup v2 is not mounted here`);
+    if (mount === undefined) {
+      throw new UsageError(`No cgroup "${path}": cgroup v2 is not mounted here`, { code: "not-found" });
+    }
     const below = path.startsWith(`${mount.point}/`) || path === mount.point ? path.slice(mount.point.length) : path;
     try {
       return BigInt(statx(null, `${mount.point}/${below}`).ino);
     } catch (error) {
       if (!isSyscallError(error)) throw error;
-      throw new UsageError(`No cgroup "${path}": expected a directory below ${mount.point}`);
+      throw new UsageError(`No cgroup "${path}": expected a directory below ${mount.point}`, {
+        code: "not-found",
+        cause: error,
+      });
     }
   },
 
@@ -114,6 +123,7 @@ export const systemNames: SystemNames = {
       if (!isSyscallError(error)) throw error;
       throw new UnsupportedError(
         `autobound depends on ${path}, which cannot be read here (${error.code}): name the ports instead`,
+        { cause: error },
       );
     }
   },

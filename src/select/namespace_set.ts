@@ -13,7 +13,7 @@ import { comm, descriptorLimit, listsAllProcesses } from "../linux/proc/process.
 import { type Dumper, ParallelDump, WithoutTcp } from "./parallel_dump.ts";
 import { type DumpRequest, SockDiag } from "../linux/netlink/sock_diag.ts";
 import { openSockDiag, openSockDiagNonblocking } from "../linux/netlink/socket.ts";
-import { UnsupportedError, UsageError } from "../model/errors.ts";
+import { UnsupportedError } from "../model/errors.ts";
 
 /** The digits of a container's id that are shown, as docker(1) does. */
 const SHOWN_ID = 12;
@@ -186,7 +186,7 @@ export class NamespaceSet {
 
   #excludeProcess(netns: Netns, { reason }: NetnsError): void {
     if (reason === "forbidden") this.#forbidden.add(this.nameOf(netns.ino));
-    if (reason === "of another kind") throw new UsageError(`Not a network namespace: "${netns.paths[0]}"`);
+    if (reason === "of another kind") mustExist(`Not a network namespace: "${netns.paths[0]}"`, netns.paths[0]);
   }
 
   #diagIn(netns: Netns): SockDiag {

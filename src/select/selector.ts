@@ -159,6 +159,7 @@ export class Selector {
       if (!isSyscallError(error, "ENOENT", "EPROTONOSUPPORT", "EAFNOSUPPORT")) throw error;
       throw new UnsupportedError(
         "This kernel cannot list TCP sockets: it needs CONFIG_INET_DIAG and CONFIG_INET_TCP_DIAG",
+        { cause: error },
       );
     }
     yield this.#named(found.flat());
@@ -231,7 +232,9 @@ function verifyMarks(diag: Dumper): void {
   } catch (error) {
     if (!isSyscallError(error, "EPERM")) throw error;
     const missing = hasCapability("CAP_NET_ADMIN") ? "in the user namespace of the network namespace" : "only";
-    throw new UnsupportedError(`Marks of sockets are shown to CAP_NET_ADMIN ${missing}: run it as root of the host`);
+    throw new UnsupportedError(`Marks of sockets are shown to CAP_NET_ADMIN ${missing}: run it as root of the host`, {
+      cause: error,
+    });
   }
 }
 

@@ -81,20 +81,20 @@ const FORMS = "expected an IPv4 or IPv6 address, a prefix such as 10.0.0.0/8, a 
 
 /** What is typed in the place of DEST, or behind --dst, and how the message ends. */
 const MEANT: Record<string, string> = {
-  "db.internal:5432": 'did you mean "db.internal 5432", or --dst db.internal --dport 5432?',
-  "db:postgresql": 'did you mean "db postgresql", or --dst db --dport postgresql?',
-  "1.2.3.4:80": 'did you mean "1.2.3.4 80", or --dst 1.2.3.4 --dport 80?',
-  "10.0.0.0/8:443": 'did you mean "10.0.0.0/8 443", or --dst 10.0.0.0/8 --dport 443?',
-  "[::1]:443": 'did you mean "::1 443", or --dst ::1 --dport 443?',
-  "::1:65000": 'did you mean "::1 65000", or --dst ::1 --dport 65000?',
-  "http://db.internal/x?y": 'did you mean "db.internal http", or --dst db.internal --dport http?',
-  "https://db:8443": 'did you mean "db 8443", or --dst db --dport 8443?',
+  "db.internal:5432": 'did you mean { dst: "db.internal", dport: "5432" }?',
+  "db:postgresql": 'did you mean { dst: "db", dport: "postgresql" }?',
+  "1.2.3.4:80": 'did you mean { dst: "1.2.3.4", dport: "80" }?',
+  "10.0.0.0/8:443": 'did you mean { dst: "10.0.0.0/8", dport: "443" }?',
+  "[::1]:443": 'did you mean { dst: "::1", dport: "443" }?',
+  "::1:65000": 'did you mean { dst: "::1", dport: "65000" }?',
+  "http://db.internal/x?y": 'did you mean { dst: "db.internal", dport: "http" }?',
+  "https://db:8443": 'did you mean { dst: "db", dport: "8443" }?',
   "postgres://user:secret@db/x": 'did you mean "db"?',
-  "http://[::1]:8080/": 'did you mean "::1 8080", or --dst ::1 --dport 8080?',
-  "5432": 'did you mean "any 5432"?',
+  "http://[::1]:8080/": 'did you mean { dst: "::1", dport: "8080" }?',
+  "5432": 'did you mean { dport: "5432" }?',
   "0": FORMS,
   "65536": FORMS,
-  "10.0.0.1,10.0.0.2": "did you mean --dst 10.0.0.1 --dst 10.0.0.2?",
+  "10.0.0.1,10.0.0.2": 'did you mean { dst: ["10.0.0.1", "10.0.0.2"] }?',
   "bücher.example": 'a name with other letters is asked for in ASCII: did you mean "xn--bcher-kva.example"?',
   "10.0.0": FORMS,
   "10.0.0.300": FORMS,
@@ -118,16 +118,16 @@ Deno.test("what is no address is told what was meant, as far as one can tell", (
 Deno.test("for this host's end the flags are named that are for it", () => {
   const source = (text: string) => destination(text, "src");
   assertRefused({
-    "127.0.0.1:80": 'Not an address: "127.0.0.1:80": did you mean --src 127.0.0.1 --sport 80?',
-    "80": 'Not an address: "80": did you mean --sport 80?',
-    "10.0.0.1,10.0.0.2": 'Not an address: "10.0.0.1,10.0.0.2": did you mean --src 10.0.0.1 --src 10.0.0.2?',
+    "127.0.0.1:80": 'Not an address: "127.0.0.1:80": did you mean { src: "127.0.0.1", sport: "80" }?',
+    "80": 'Not an address: "80": did you mean { sport: "80" }?',
+    "10.0.0.1,10.0.0.2": 'Not an address: "10.0.0.1,10.0.0.2": did you mean { src: ["10.0.0.1", "10.0.0.2"] }?',
   }, source);
 });
 
 Deno.test("an address that reads like one with a port is refused, unless it has its brackets", () => {
   assertRefused({
     "::1:443":
-      '"::1:443" is an address without a port: expected "::1 443" for port 443 of ::1, or [::1:443] for that address',
+      '"::1:443" is an address without a port: expected ::1 apart from its port 443, or [::1:443] for that address',
   }, destination);
   assertEquals(destination("[::1:443]"), "::1:443");
   for (const text of ["::1", "::", "2001:db8::1:443", "fe80::1:80"]) assertEquals(destination(text), text);
@@ -136,7 +136,7 @@ Deno.test("an address that reads like one with a port is refused, unless it has 
 Deno.test("what is no port is told what was meant", () => {
   const port = (text: string) => parsePort(text, "dst", names);
   assertRefused({
-    "80,443": 'Not a port: "80,443": did you mean --dport 80 --dport 443?',
+    "80,443": 'Not a port: "80,443": did you mean { dport: ["80", "443"] }?',
     ":443": 'Not a port: ":443": did you mean "443"?',
     "443/tcp": 'Not a port: "443/tcp": did you mean "443"?',
     "8000:8100": 'Not a port: "8000:8100": did you mean "8000-8100"?',
@@ -144,7 +144,7 @@ Deno.test("what is no port is told what was meant", () => {
     "nope": 'Unknown port "nope"',
   }, port);
   assertRefused(
-    { "80,443": 'Not a port: "80,443": did you mean --sport 80 --sport 443?' },
+    { "80,443": 'Not a port: "80,443": did you mean { sport: ["80", "443"] }?' },
     (text) => parsePort(text, "src", names),
   );
 });

@@ -85,11 +85,11 @@ systemTest("plan: what is typed wrong is refused", [], async (netns) => {
   const wrong: [string[], RegExp][] = [
     [["--idle", "0.5"], /idle "0.5" is not whole/],
     [["--idle", "32768"], /it takes 1 to 32767 seconds/],
-    [["--within", "2s"], /within 2 s is not possible: .*from 3 on/],
-    [["--within", "2500ms"], /within 2.5 s is not possible/],
+    [["--within", "2s"], /--within "2s" is not possible: .*from 3 on/],
+    [["--within", "2500ms"], /--within "2500ms" is not possible/],
     [["--within", "soon"], /Not a time for --within/],
     [["--within", "30s", "--count", "3"], /--within and --count cannot be used together/],
-    [["--services", "0"], /Not a number for --services: "0"/],
+    [["--services", "0"], /--services "0" is out of range: expected a whole number above 0/],
     [["--hosts", "many"], /Not a number for --hosts: "many"/],
     [["--probe-bytes", "1.5"], /Not a number for --probe-bytes: "1.5"/],
     [

@@ -469,7 +469,7 @@ systemTest("keepalive: what is typed wrong is refused before anything is touched
     [["any", "--off", "--only-missing"], /--off and --only-missing cannot be used together/],
     [["any", "--json", "--json-lines"], /--json and --json-lines cannot be used together/],
     [["any", "--watch", "--json"], /--watch and --json cannot be used together/],
-    [["any", "--watch=10ms"], /too often: expected 100ms or more/],
+    [["any", "--watch=10ms"], /--watch "10ms" is out of range: expected 100ms to 24 days/],
     [["any", "--watch=soon"], /Not a time for --watch/],
     [["127.0.0.2", "--listeners"], /A listener has no peer/],
     [["any", PORT, "--listeners"], /A listener has no peer/],

@@ -53,7 +53,7 @@ systemTest("watchKeepalive ends when it is told to, or when nobody wants more of
   assertEquals(await evaluate(netns, first), "keepalive-set");
   const rest = `await (async () => {
     const [stop, seen] = [new AbortController(), []];
-    const options = { everyMs: 20, signal: stop.signal, onRound: () => seen.length === 2 && stop.abort() };
+    const options = { everyMs: 100, signal: stop.signal, onRound: () => seen.length === 2 && stop.abort() };
     for await (const { outcome } of tcphup.watchKeepalive(${selection}, options)) seen.push(outcome);
     return seen;
   })()`;

@@ -1,16 +1,11 @@
 // The command `tcphup keepalive`.
 
 import { unanswered } from "../../front/journal.ts";
-import { KEEPALIVE_NAMES, resolveValues } from "../../keepalive/values.ts";
+import { resolveValues } from "../../keepalive/values.ts";
 import { keepaliveSysctls } from "../../socket/keepalive_read.ts";
 import type { Selection } from "../../select/criteria.ts";
-import {
-  type KeepaliveReport,
-  setKeepalive,
-  type SetKeepaliveOptions,
-  watchKeepalive,
-  type WatchKeepaliveOptions,
-} from "../../set_keepalive.ts";
+import type { SetKeepaliveOptions, WatchKeepaliveOptions } from "../../keepalive/set_options.ts";
+import { type KeepaliveReport, setKeepalive, watchKeepalive } from "../../set_keepalive.ts";
 import { type Arguments, refuseTogether, watchInterval } from "../flags/arguments.ts";
 import { EventPrinter, isChanged } from "../output/keepalive_events.ts";
 import { keepaliveReportLine, keepaliveTable } from "../output/keepalive_report.ts";
@@ -18,7 +13,7 @@ import { withoutInterrupted } from "../output/report.ts";
 import { DONE, exitCode } from "../flags/exit_codes.ts";
 import { onInterrupt } from "./interrupt.ts";
 import { jsonDocument, jsonLines } from "../output/json.ts";
-import { flagName, givenValues, noEffectWarnings } from "../flags/keepalive_values.ts";
+import { givenValues, noEffectWarnings } from "../flags/keepalive_values.ts";
 import { ProgressLine } from "../output/progress.ts";
 import { selectionOf } from "../flags/selection.ts";
 import { printTimings } from "../output/timings.ts";
@@ -48,8 +43,6 @@ export async function keepalive(args: Arguments): Promise<number> {
 }
 
 function checkConflicts(args: Arguments): void {
-  for (const name of KEEPALIVE_NAMES) refuseTogether(args, "off", flagName(name), "what is off has no values");
-  refuseTogether(args, "off", "only-missing", "nothing that is missing can be turned off");
   refuseTogether(args, "json", "json-lines", "one document, or an object a line");
   refuseTogether(args, "watch", "json", "--json-lines prints again and again");
 }

@@ -3,7 +3,7 @@
 import { type KeepaliveSysctls, KERNEL_DEFAULTS } from "../../keepalive/detection.ts";
 import { KEEPALIVE_NAMES, type KeepaliveValues, resolveValues, SYSTEM_VALUES } from "../../keepalive/values.ts";
 import { keepaliveSysctls } from "../../socket/keepalive_read.ts";
-import { emitKeepaliveConfig, parseEmitFormat, planKeepalive, valuesWithin } from "../../plan.ts";
+import { type EmitFormat, emitKeepaliveConfig, planKeepalive, valuesWithin } from "../../plan.ts";
 import { UsageError } from "../../model/errors.ts";
 import { type Arguments, refuseTogether } from "../flags/arguments.ts";
 import { DONE } from "../flags/exit_codes.ts";
@@ -20,7 +20,7 @@ export function planCommand(args: Arguments): number {
   const values = valuesOf(args, sysctls);
   const format = args.value("emit");
   if (format !== undefined) {
-    write([emitKeepaliveConfig(parseEmitFormat(format), values)]);
+    write([emitKeepaliveConfig(format as EmitFormat, values)]);
     return DONE;
   }
   const result = planKeepalive({

@@ -4,6 +4,7 @@ import { parseDuration, TIME_WITH_UNIT } from "../../model/duration.ts";
 import { expectedWord, suggestWord } from "../../model/closest.ts";
 import { UsageError } from "../../model/errors.ts";
 import { only } from "../../model/only.ts";
+import { SHORTEST_WATCH_MS, time } from "../../model/options.ts";
 import { type Command, COMMANDS, type Flag } from "./flag.ts";
 import { FLAGS } from "./table.ts";
 import { refuseMistyped } from "./mistyped.ts";
@@ -141,18 +142,16 @@ export function refuseTogether(args: Arguments, one: string, other: string, why:
   }
 }
 
-/** The shortest interval of --watch. A dump of all sockets more often than this is a load of its own. */
-const SHORTEST_WATCH_MS = 100;
-
 /**
  * Returns the interval of --watch in milliseconds; null without --watch.
  *
  * @throws {UsageError} When the interval is too short.
  */
 export function watchInterval(args: Arguments): number | null {
-  const watchMs = args.duration("watch") ?? null;
-  if (watchMs === null || watchMs >= SHORTEST_WATCH_MS) return watchMs;
-  throw new UsageError(`--watch=${args.value("watch")} is too often: expected ${SHORTEST_WATCH_MS}ms or more`);
+  const watchMs = args.duration("watch");
+  if (watchMs === undefined) return null;
+  time(SHORTEST_WATCH_MS)("everyMs", watchMs);
+  return watchMs;
 }
 
 /** The words of a command line, sorted by kind. */

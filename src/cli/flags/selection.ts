@@ -8,7 +8,7 @@ import { type Arguments, destination } from "./arguments.ts";
 /**
  * Returns the selection that was typed.
  *
- * @throws {UsageError} For -4 with -6, a third word, and a bad --idle-for.
+ * @throws {UsageError} For -4 with -6, and a third word.
  */
 export function selectionOf(args: Arguments): Selection {
   const [four, six] = [args.has("ipv4"), args.has("ipv6")];
@@ -16,12 +16,12 @@ export function selectionOf(args: Arguments): Selection {
   const { dst, dport } = destination(args);
   const chosen = criteriaOf(args);
   // "any" beside --dst or --dport adds nothing: as an alternative it would make those flags meaningless.
-  const anywhere = dst === undefined || (isAnyAddress(dst) && chosen.dst.length + chosen.dstFile.length > 0);
-  const anyPort = dport === undefined || (isAnyPort(dport) && chosen.dport.length > 0);
+  const anywhere = dst === undefined || (isAnyAddress(dst) && (chosen.dst ?? chosen.dstFile) !== undefined);
+  const anyPort = dport === undefined || (isAnyPort(dport) && chosen.dport !== undefined);
   return {
     ...chosen,
-    dst: anywhere ? chosen.dst : [dst, ...chosen.dst],
-    dport: anyPort ? chosen.dport : [dport, ...chosen.dport],
+    dst: anywhere ? chosen.dst : [dst, ...chosen.dst ?? []],
+    dport: anyPort ? chosen.dport : [dport, ...chosen.dport ?? []],
     version: four ? 4 : six ? 6 : undefined,
     children: args.has("children"),
     missingOk: args.has("missing-ok"),
@@ -30,10 +30,10 @@ export function selectionOf(args: Arguments): Selection {
 }
 
 /** The criteria that DEST and PORT are added to, as lists. */
-type Peers = Record<"dst" | "dstFile" | "dport", readonly string[]>;
+type Peers = Partial<Record<"dst" | "dport", readonly string[]>>;
 
 function criteriaOf(args: Arguments): Criteria & Peers {
-  const values = (name: string) => args.values(name);
+  const values = (name: string) => args.given(name) ? args.values(name) : undefined;
   const has = (name: string) => args.has(name);
   return {
     filter: values("filter"),
@@ -66,8 +66,5 @@ const LONGEST_MS = 2 ** 32 - 1;
 /** Returns the shortest of several times, since each is an alternative. */
 function idleTime(args: Arguments): number | undefined {
   const times = args.durations("idle-for", LONGEST_MS);
-  if (times.includes(0)) {
-    throw new UsageError(`--idle-for "${args.value("idle-for")}" is too short: expected 1ms or more`);
-  }
   return times.length === 0 ? undefined : Math.min(...times);
 }

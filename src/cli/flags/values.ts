@@ -2,16 +2,13 @@
 
 import { UsageError } from "../../model/errors.ts";
 
-/** The highest rate. Above this rate a timer cannot space the cuts. */
-const MAX_PER_S = 10_000;
-
 /** The units of a rate, in seconds. */
 const RATE_UNITS = { s: 1, m: 60, h: 3600 } as const;
 
 /**
  * Parses a rate such as `50/s`, `20/m` or `0.5/s`. Returns the number per second.
  *
- * @throws {UsageError} When the text is no rate, or out of range.
+ * @throws {UsageError} When the text is no rate.
  */
 export function parseRate(name: string, text: string): number {
   const [, digits, unit] = /^(\d+(?:\.\d+)?)\/([smh])$/.exec(text) ?? [];
@@ -24,9 +21,7 @@ export function parseRate(name: string, text: string): number {
           : "expected a number per second, minute or hour, such as 50/s, 20/m or 100/h"),
     );
   }
-  const perSecond = Number(digits) / RATE_UNITS[unit as keyof typeof RATE_UNITS];
-  if (perSecond >= 1 / RATE_UNITS.h && perSecond <= MAX_PER_S) return perSecond;
-  throw new UsageError(`Rate --${name} "${text}" is out of range: expected 1/h to ${MAX_PER_S}/s`);
+  return Number(digits) / RATE_UNITS[unit as keyof typeof RATE_UNITS];
 }
 
 /**
@@ -41,12 +36,11 @@ export function parsePercentage(name: string, text: string): number {
 }
 
 /**
- * Parses a whole number above 0.
+ * Parses a whole number. The library checks that it is above 0.
  *
  * @throws {UsageError} When the text is none.
  */
 export function parseCount(name: string, text: string): number {
-  const count = Number(text);
-  if (/^\d+$/.test(text) && count >= 1 && Number.isSafeInteger(count)) return count;
+  if (/^\d+$/.test(text)) return Number(text);
   throw new UsageError(`Not a number for --${name}: "${text}": expected a whole number above 0`);
 }

@@ -1,7 +1,7 @@
 // The progress line on the terminal, for commands that take long.
 
 import { host } from "../../../ffi/deno.ts";
-import type { Progress } from "../../hang_up.ts";
+import type { Progress } from "../../act/hang_up_options.ts";
 import { formatDuration } from "../../model/duration.ts";
 import { onPulse } from "../../linux/proc/pulse.ts";
 import { terminalSize } from "./screen.ts";

@@ -19,7 +19,9 @@ export function currentNetns(): number {
     return statx(null, OWN).ino;
   } catch (error) {
     if (!isSyscallError(error, "ENOENT")) throw error;
-    throw new UnsupportedError("There is no /proc here, which says who holds a socket: mount -t proc proc /proc");
+    throw new UnsupportedError("There is no /proc here, which says who holds a socket: mount -t proc proc /proc", {
+      cause: error,
+    });
   }
 }
 

@@ -38,12 +38,12 @@ export function ownNetns(): Netns {
  * Finds the namespaces that texts name: `all`, a name of ip-netns(8), the number of a process, or a path.
  *
  * @param pids All processes.
- * @param missing Called with a message for a text that names no namespace.
+ * @param missing Called with a message, and with the text that names no namespace.
  */
 export function findNetns(
   texts: readonly string[],
   pids: readonly number[],
-  missing: (problem: string) => void,
+  missing: (problem: string, text: string) => void,
 ): FoundNetns {
   const search = new NetnsSearch();
   for (const text of texts) {
@@ -58,9 +58,9 @@ export function findAgain(inos: ReadonlySet<number>, pids: readonly number[]): N
   return findNetns(["all"], pids, () => {}).namespaces.filter(({ ino }) => inos.has(ino));
 }
 
-/** Throws for a namespace that does not exist. */
-export function mustExist(problem: string): never {
-  throw new UsageError(problem);
+/** Throws for a text that names no namespace. */
+export function mustExist(problem: string, text: string): never {
+  throw new UsageError(problem, { code: "not-found", option: "netns", value: text });
 }
 
 class NetnsSearch implements FoundNetns {
@@ -98,13 +98,13 @@ class NetnsSearch implements FoundNetns {
     }
   }
 
-  find(text: string, missing: (problem: string) => void): void {
+  find(text: string, missing: (problem: string, text: string) => void): void {
     const { candidates, problem } = candidatesFor(text);
     const found = candidates.map(findAt);
     const netns = found.find((one) => typeof one === "object");
     if (netns !== undefined) this.#add(/^\d+$/.test(text) ? { ...netns, pid: Number(text) } : netns);
     else if (found.includes("forbidden")) this.forbidden.push(text);
-    else missing(found.includes("other") ? `Not a network namespace: "${text}"` : problem);
+    else missing(found.includes("other") ? `Not a network namespace: "${text}"` : problem, text);
   }
 
   #add(netns: Netns): void {

@@ -115,8 +115,8 @@ export class Lexer {
   }
 
   /** The error that there is something wrong about `token`. */
-  problem(problem: string, { offset, length }: Token): FilterError {
-    return new FilterError(problem, this.text, offset, length);
+  problem(problem: string, { offset, length }: Token, cause?: UsageError): FilterError {
+    return new FilterError(problem, this.text, offset, length, cause);
   }
 
   #raw({ offset, length }: Token): string {
@@ -143,7 +143,7 @@ export class FilterError extends UsageError {
   /** The length of the wrong words, at least 1. */
   readonly length: number;
 
-  constructor(problem: string, text: string, offset: number, length: number) {
+  constructor(problem: string, text: string, offset: number, length: number, cause?: UsageError) {
     // A tab or a line break takes another width in the terminal than a caret line could follow.
     const [from, to] = [Math.max(0, offset - SHOWN), offset + SHOWN];
     const before = from > 0 ? "…" : "";
@@ -152,6 +152,7 @@ export class FilterError extends UsageError {
     super(
       `${problem.replaceAll(/\s/g, " ")}\n  ${before}${part}${to < text.length ? "…" : ""}\n` +
         `  ${" ".repeat(before.length + offset - from)}${carets}`,
+      { code: cause?.code, cause },
     );
     this.text = text;
     this.offset = offset;

@@ -175,7 +175,7 @@ class Parser {
       return read();
     } catch (error) {
       if (!(error instanceof UsageError) || error instanceof FilterError) throw error;
-      throw this.#lexer.problem(error.message, operand);
+      throw this.#lexer.problem(error.message, operand, error);
     }
   }
 

@@ -27,11 +27,8 @@ Deno.test("what is given, and nothing else", () => {
   assertEquals(given(...all), { syncnt: 3, maxseg: 1000, windowClamp: 4000, deferAcceptS: 5 });
 });
 
-Deno.test("the range is stated for what is out of it", () => {
+Deno.test("a value that cannot be read is quoted", () => {
   const wrong: [string, string, string][] = [
-    ["--idle", "32768", "idle 32768 is out of range: it takes 1 to 32767 seconds"],
-    ["--interval", "40000", "interval 40000 is out of range: it takes 1 to 32767 seconds"],
-    ["--count", "128", "count 128 is out of range: it takes 1 to 127 probes"],
     ["--idle", "15w", 'Not a time for idle: "15w"'],
     ["--count", "-1", 'count "-1" is not a number: it takes a whole number of probes'],
     ["--user-timeout", "5", 'user-timeout "5" has no unit: expected 5ms or 5s'],

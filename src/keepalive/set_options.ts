@@ -1,0 +1,94 @@
+// The options of setKeepalive() and watchKeepalive(), and their checks.
+
+import {
+  abortSignal,
+  boolean,
+  callback,
+  checkOptions,
+  type Checks,
+  type Conflict,
+  refuseConflicts,
+  SHORTEST_WATCH_MS,
+  time,
+} from "../model/options.ts";
+import { checkValues, type GivenValues, KEEPALIVE_NAMES } from "./values.ts";
+
+/** Options of `setKeepalive`. */
+export interface SetKeepaliveOptions {
+  /**
+   * The values to set. A value that is not given takes libkeepalive's default (idle 15 s, interval 15 s, count 9, a
+   * user timeout to match). 0 leaves the socket's own value.
+   */
+  values?: GivenValues;
+  /** Turns SO_KEEPALIVE off instead, and leaves everything else. */
+  off?: boolean;
+  /**
+   * Keeps what an application chose. A socket with SO_KEEPALIVE on is left as it is, whatever its values. Any other
+   * socket keeps the user timeout that it has.
+   */
+  onlyMissing?: boolean;
+  /**
+   * Sets listening sockets too, so that connections accepted later have the values from the start. A listener has no
+   * peer, so the selection must give `any` as the peer, and choose by the local end or by processes.
+   */
+  listeners?: boolean;
+  /** Reports what would be done, and touches nothing. */
+  dryRun?: boolean;
+  /** Stops the run between two connections. The promise then resolves, with `interrupted` set in the report. */
+  signal?: AbortSignal;
+}
+
+/** Options of `watchKeepalive`. */
+export interface WatchKeepaliveOptions extends SetKeepaliveOptions {
+  /** Milliseconds between two rounds. Default 1000. */
+  everyMs?: number;
+  /** Receives, after each round, the reasons why connections may have been missed. */
+  onRound?: (incomplete: readonly string[]) => void;
+  /**
+   * Receives a line of text for people when an error occurs that may pass, such as a shortage of memory or descriptors,
+   * and when it has passed. The next round tries again.
+   */
+  onWarning?: (text: string) => void;
+}
+
+/** Default of `everyMs`. */
+export const DEFAULT_EVERY_MS = 1000;
+
+const CHECKS: Checks<SetKeepaliveOptions> = {
+  values: checkValues,
+  off: boolean,
+  onlyMissing: boolean,
+  listeners: boolean,
+  dryRun: boolean,
+  signal: abortSignal,
+};
+
+const WATCH_CHECKS: Checks<WatchKeepaliveOptions> = {
+  ...CHECKS,
+  everyMs: time(SHORTEST_WATCH_MS),
+  onRound: callback,
+  onWarning: callback,
+};
+
+const CONFLICTS: readonly Conflict[] = [
+  // The innermost come first, so that they are named.
+  ...KEEPALIVE_NAMES.map((name): Conflict => ["off", `values.${name}`, () => "what is off has no values"]),
+  ["off", "values", () => "what is off has no values"],
+  ["off", "onlyMissing", () => "nothing that is missing can be turned off"],
+];
+
+/**
+ * Checks the options of setKeepalive().
+ *
+ * @throws {UsageError} For an unknown option, a wrong value, and options that contradict each other.
+ */
+export function validateKeepaliveOptions(options: SetKeepaliveOptions): void {
+  checkOptions(options, CHECKS);
+  refuseConflicts(options, CONFLICTS);
+}
+
+/** Checks the options of watchKeepalive(). @throws {UsageError} As `validateKeepaliveOptions`. */
+export function validateWatchOptions(options: WatchKeepaliveOptions): void {
+  checkOptions(options, WATCH_CHECKS);
+  refuseConflicts(options, CONFLICTS);
+}
