@@ -51,7 +51,8 @@ const commandLine: Check = (option, value) => {
 
 /**
  * Tries everything that the commands of tcphup need. It opens a few connections of its own over loopback, and no
- * others.
+ * others. It blocks until it is done, for some 0.2 s; with `command` it waits for some child processes too, each of which
+ * takes as long as that program takes to start.
  *
  * @throws {UsageError} When `command` is not a list that begins with an absolute path.
  */

@@ -35,6 +35,9 @@ const RETRY_MS = 100;
  * Hangs up on the selected connections as if the applications that hold them had done so: each peer receives a FIN,
  * each application reads end-of-file. The caller must be the same user as the owner, or have CAP_SYS_PTRACE.
  *
+ * The event loop is blocked while sockets are listed and while it is read who holds them, once at least and again for
+ * each round of `repeat`: for some 0.4 s with 10,000 connections. The cuts let it have its turn every 0.1 s.
+ *
  * The work is done in the calling process. A system call about a process that is blocked in the kernel may never
  * return. The command line therefore leaves the work to a child process, and goes on without a child that is stuck.
  *
@@ -57,8 +60,11 @@ const RETRY_MS = 100;
  * ```
  *
  * @returns The outcome of each connection. A connection that could not be hung up on is not an error.
- * @throws {UsageError} When the selection is empty, malformed, or names something that is not there.
- * @throws {Unsupported} When the kernel cannot list sockets.
+ * @throws {UsageError} When an option is wrong, or options contradict each other. When the selection is empty, malformed,
+ * or names something that is not there.
+ * @throws {UnsupportedError} When the kernel cannot list sockets.
+ * @throws {SyscallError} When a system call fails before anything was touched. A later failure is the report's `error`.
+ * @throws {LibcUnavailableError} When libc cannot be loaded.
  */
 export async function hangUp(selection: Selection, options: HangUpOptions = {}): Promise<HangUpReport> {
   validateHangUpOptions(options);

@@ -87,6 +87,9 @@ export interface KeepaliveReport {
  * (Where the net_cls or net_prio controllers of cgroups v1 are in use, the kernel tags a duplicated socket as this
  * process's.)
  *
+ * The event loop is blocked while sockets are listed and while it is read who holds them, twice at least: for some 0.4 s
+ * with 10,000 connections. In between it has its turn every 0.1 s.
+ *
  * @example Notice within 30 seconds when a database is gone
  * ```ts
  * import { setKeepalive } from "@tcphup/tcphup";
@@ -97,9 +100,11 @@ export interface KeepaliveReport {
  * ```
  *
  * @returns The outcome of each connection. A connection on which keepalive could not be set is not an error.
- * @throws {UsageError} When the selection is empty, malformed, or names something that is not there; when a value is
- * out of the kernel's range.
- * @throws {Unsupported} When the kernel cannot list sockets.
+ * @throws {UsageError} When an option is wrong, a value is out of the kernel's range, or options contradict each other.
+ * When the selection is empty, malformed, or names something that is not there.
+ * @throws {UnsupportedError} When the kernel cannot list sockets.
+ * @throws {SyscallError} When a system call fails before anything was touched. A later failure is the report's `error`.
+ * @throws {LibcUnavailableError} When libc cannot be loaded.
  */
 export async function setKeepalive(selection: Selection, options: SetKeepaliveOptions = {}): Promise<KeepaliveReport> {
   validateKeepaliveOptions(options);
@@ -112,9 +117,15 @@ export async function setKeepalive(selection: Selection, options: SetKeepaliveOp
 }
 
 /**
- * Sets keepalive on the selected connections and on those that are opened later, until `signal` is aborted. A new
- * connection may be without keepalive for up to `everyMs`. Each connection is set once: changes by its application
- * stay.
+ * Sets keepalive on the selected connections and on those that are opened later, until `signal` is aborted or the caller
+ * leaves the loop. A new connection may be without keepalive for up to `everyMs`. Each connection is set once: changes by
+ * its application stay.
+ *
+ * The loop ends when `signal` is aborted, at the latest with the connection that is being set. Leaving the loop (`break`,
+ * `return`, an exception) ends the watch too. Either way all that was opened is closed.
+ *
+ * Each round blocks the event loop while it lists sockets: for some 30 ms with 10,000. Where there are new connections, it
+ * also blocks it while it reads who holds them.
  *
  * @example Set keepalive on all connections to a network, as they are opened
  * ```ts
@@ -126,7 +137,11 @@ export async function setKeepalive(selection: Selection, options: SetKeepaliveOp
  * ```
  *
  * @returns Each connection on which keepalive was set, or could not be set, as that happens.
- * @throws As `setKeepalive`.
+ * @throws {UsageError} At once, as `setKeepalive`. When the selection names a process, namespace, cgroup or container that
+ * is not there, from the iteration.
+ * @throws {UnsupportedError} From the iteration, when the kernel cannot list sockets.
+ * @throws {SyscallError} From the iteration, when a system call fails in a way that does not pass.
+ * @throws {LibcUnavailableError} When libc cannot be loaded.
  */
 export function watchKeepalive(
   selection: Selection,

@@ -26,7 +26,7 @@ export interface HangUpOptions {
   /**
    * TCP_USER_TIMEOUT in milliseconds: the time for which unacknowledged data, or an unacknowledged FIN, may keep the
    * connection. Data that a slow but living peer has not acknowledged by then is lost. 0 leaves the socket's own
-   * timeout. Default 5000.
+   * timeout. Default 5000, at most 24 days (an int of milliseconds, as for all times here).
    */
   lingerMs?: number;
   /**
@@ -48,7 +48,7 @@ export interface HangUpOptions {
    * clients of tmux and screen.
    */
   includeSession?: boolean;
-  /** Touches nothing when more connections match at first. Of those that appear later, so many are taken in all. */
+  /** Touches nothing when more connections than these, 1 at least, match at first. Of those that appear later, so many are taken in all. */
   max?: number;
   /**
    * Asks for consent to cut the given connections, once and before anything is touched. Any answer but `true` leaves
@@ -66,7 +66,7 @@ export interface HangUpOptions {
    * alone.
    */
   whenIdle?: WhenIdle;
-  /** Hangs up on connections that appear within `forMs` too, looking for them every `everyMs` (default 500). */
+  /** Hangs up on connections that appear within `forMs` too, looking for them every `everyMs` (default 500, 50 at least). */
   repeat?: { readonly forMs: number; readonly everyMs?: number };
   /** Receives the progress, at least once a second while there is work to do. */
   onProgress?: (progress: Progress) => void;

@@ -1,6 +1,9 @@
 // Pacing of the cuts: one in each time slot, at a random moment of the slot.
 
-/** The pace of the cuts: at most `perSecond` of them a second, or all of them spread evenly over `overMs` milliseconds. */
+/**
+ * The pace of the cuts: at most `perSecond` of them a second (1/3600 to 10,000), or all of them spread evenly over `overMs`
+ * milliseconds.
+ */
 export type Pacing = ({ readonly perSecond: number } | { readonly overMs: number }) & {
   /**
    * The part of its slot within which a cut is made at random: 0 is the beginning of the slot, 1 anywhere in it.

@@ -40,7 +40,9 @@ export interface SetKeepaliveOptions {
 
 /** Options of `watchKeepalive`. */
 export interface WatchKeepaliveOptions extends SetKeepaliveOptions {
-  /** Milliseconds between two rounds. Default 1000. */
+  /** Ends the iteration between two connections. */
+  signal?: AbortSignal;
+  /** Milliseconds between two rounds, 100 at least. Default 1000. */
   everyMs?: number;
   /** Receives, after each round, the reasons why connections may have been missed. */
   onRound?: (incomplete: readonly string[]) => void;

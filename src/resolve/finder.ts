@@ -32,7 +32,7 @@ export class Finder {
    *
    * @param states Restricts the states of the selection further: a mask of 1 << state.
    * @throws {UsageError} When a namespace, process, cgroup or container does not exist, at the first call.
-   * @throws {Unsupported} As `Selector.select`.
+   * @throws {UnsupportedError} As `Selector.select`.
    */
   find(states?: number): Connection[] {
     return [...this.findInParts(states)].flat();

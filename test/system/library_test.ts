@@ -61,6 +61,39 @@ systemTest("watchKeepalive ends when it is told to, or when nobody wants more of
   assertEquals(await doomed.keepalive(), [DEFAULTS, DEFAULTS, DEFAULTS]);
 });
 
+systemTest("watchKeepalive closes what it opened, however it ends", [], async (netns) => {
+  await Scene.make(netns);
+  const selection = `{ dst: "127.0.0.2", dport: ${DOOMED_PORT} }`;
+  const open = `() => [...Deno.readDirSync("/proc/self/fd")].length`;
+  const ended = await evaluate(
+    netns,
+    `await (async () => {
+      const open = ${open};
+      const watch = async (options, each) => {
+        try {
+          for await (const _ of tcphup.watchKeepalive(${selection}, options)) if (each() === "leave") break;
+          return "ended";
+        } catch (error) {
+          return error.message;
+        }
+      };
+      const fail = (message) => { throw new Error(message); };
+      const stop = new AbortController();
+      const ends = [];
+      await watch({}, () => "leave");
+      const before = open();
+      ends.push(await watch({}, () => "leave"));
+      ends.push(await watch({ off: true }, () => fail("from the loop")));
+      ends.push(await watch({ onRound: () => fail("from onRound") }, () => {}));
+      // The second round is a minute away when the signal is aborted.
+      ends.push(await watch({ everyMs: 60_000, signal: stop.signal, onRound: () => setTimeout(() => stop.abort()) }, () => {}));
+      ends.push(await watch({ signal: AbortSignal.abort() }, () => fail("never")));
+      return [...ends, open() - before];
+    })()`,
+  );
+  assertEquals(ended, ["ended", "from the loop", "from onRound", "ended", "ended", 0]);
+});
+
 systemTest("plan", [], async (netns) => {
   const plan =
     "tcphup.planKeepalive({ values: tcphup.valuesWithin(30), sysctls: tcphup.readSysctls(), hosts: 200 }).idleMs";
