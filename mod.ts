@@ -49,6 +49,8 @@ export { checkHost, type CheckHostOptions, type Finding, type Health } from "./s
 export type { HangUpReport, Phases } from "./src/report/report.ts";
 export type { Connection, Endpoint, Info, Keepalive, Noticed, Outcome, Owner, Timer } from "./src/model/connection.ts";
 export type { KeepaliveSettings, RefusedOption, Unread } from "./src/model/connection.ts";
+export type { Cookie, NetnsInode, SocketInode } from "./src/model/ids.ts";
+export type { ForeignFd } from "./ffi/fd.ts";
 export type { TcpInfo } from "./src/model/connection.ts";
 export { type State, STATES } from "./src/model/tcp_states.ts";
 export type { Criteria, OneOrMore, Selection } from "./src/select/criteria.ts";

@@ -2,6 +2,7 @@
 
 import { check, lazily } from "./call.ts";
 import { closeInBackground } from "./deno.ts";
+import type { OwnFd } from "./fd.ts";
 import { beginCall, endCall } from "./progress.ts";
 
 const closeSymbols = lazily({ close: { parameters: ["i32"], result: "i32" } });
@@ -15,19 +16,16 @@ const pipeSymbols = lazily({ pipe2: { parameters: ["buffer", "i32"], result: "i3
 export const O_CLOEXEC = 0o2000000;
 const O_NONBLOCK = 0o4000;
 
-/** The number of a descriptor in another process. It means nothing in this one. */
-export type ForeignFd = number & { readonly foreign: unique symbol };
-
 /** An open descriptor of this process. The code that opened it closes it; closing it twice does nothing. */
 export class Descriptor {
-  #number: number;
+  #number: OwnFd;
 
-  constructor(number: number) {
+  constructor(number: OwnFd) {
     this.#number = number;
   }
 
   /** The number that system calls take; −1 when closed, for which every call fails with EBADF. */
-  get number(): number {
+  get number(): OwnFd {
     return this.#number;
   }
 

@@ -1,7 +1,8 @@
 // pidfd_open(2), pidfd_getfd(2) and pidfd_send_signal(2): a process, or a thread, as a descriptor.
 
 import { check, checkCall, lazily } from "./call.ts";
-import { Descriptor, type ForeignFd } from "./descriptor.ts";
+import { Descriptor } from "./descriptor.ts";
+import type { ForeignFd } from "./fd.ts";
 import { SYS_pidfd_getfd, SYS_pidfd_open, SYS_pidfd_send_signal } from "./unistd.ts";
 
 const pidfdSymbols = lazily({

@@ -1,5 +1,6 @@
 // Lists connections and their owners, with the details that were asked for. Nothing is touched.
 
+import type { NetnsInode } from "./model/ids.ts";
 import { type Connection, identityOf, type Keepalive, type Noticed, type Unread } from "./model/connection.ts";
 import { boolean, checkOptions, type Checks } from "./model/options.ts";
 import { unanswered } from "./front/journal.ts";
@@ -47,7 +48,7 @@ export interface Listing {
 /** The keepalive sysctls of a network namespace. */
 export interface NetnsSysctls extends KeepaliveSysctls {
   /** Inode number of the namespace. */
-  netns: number;
+  netns: NetnsInode;
 }
 
 /**
@@ -117,7 +118,7 @@ export class Lister {
   }
 
   /** Returns a function that tells whether a port of a network namespace is listened on. */
-  listening(): (netns: number, port: number) => boolean {
+  listening(): (netns: NetnsInode, port: number) => boolean {
     return this.#finder.selector.listening();
   }
 
@@ -145,7 +146,7 @@ export function summarizeInDetail(selection: CompiledSelection, connections: rea
 }
 
 /** The keepalive sysctls of each network namespace; null where /proc/sys does not show them. */
-type Sysctls = ReadonlyMap<number, KeepaliveSysctls | null>;
+type Sysctls = ReadonlyMap<NetnsInode, KeepaliveSysctls | null>;
 
 /** Fills in the keepalive of connections. Returns the reasons why it is null for some of them. */
 function readKeepalive(connections: readonly Connection[], sysctls: Sysctls, selector: Selector): Unread[] {

@@ -4,7 +4,7 @@ import { host } from "../../ffi/deno.ts";
 import { isSyscallError, type SyscallError } from "../../ffi/errno.ts";
 import { pidfdGetfd, pidfdOpen } from "../../ffi/pidfd.ts";
 import { IPPROTO_MPTCP, IPPROTO_TCP, socketCookie } from "../../ffi/socket.ts";
-import type { Descriptor, ForeignFd } from "../../ffi/descriptor.ts";
+import type { Descriptor } from "../../ffi/descriptor.ts";
 import { Duplicate } from "../socket/duplicate.ts";
 import { withPair } from "../act/loopback_pair.ts";
 import { formatCookie } from "../linux/netlink/inet_diag.ts";
@@ -114,7 +114,7 @@ function duplicateOf(client: Descriptor): Duplicate {
 function duplicate(pid: number, fd: number): Descriptor {
   const pidfd = pidfdOpen(pid);
   try {
-    return pidfdGetfd(pidfd, fd as ForeignFd);
+    return pidfdGetfd(pidfd, fd);
   } finally {
     pidfd.close();
   }

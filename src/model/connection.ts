@@ -1,5 +1,7 @@
 // A connection: the object that goes through the pipeline, and that --json prints.
 
+import type { ForeignFd } from "../../ffi/fd.ts";
+import type { Cookie, NetnsInode, SocketInode } from "./ids.ts";
 import type { State } from "./tcp_states.ts";
 
 /** One end of a connection. */
@@ -17,7 +19,7 @@ export interface Owner {
   /** The thread, where it is one that does not share its process's descriptors. */
   tid?: number;
   /** The descriptor's number in that process. */
-  fd: number;
+  fd: ForeignFd;
   /** The process's name, as /proc/PID/comm has it: up to 15 bytes, any bytes. */
   comm: string;
 }
@@ -139,13 +141,13 @@ export interface Connection {
   /** Bytes written by the application and not yet acknowledged by the peer. */
   wqueue: number;
   /** The socket's inode number, 0 when no descriptor refers to it. */
-  inode: number;
+  inode: SocketInode;
   /** SO_COOKIE in hexadecimal, as in ss's `sk:`. */
-  cookie: string;
+  cookie: Cookie;
   /** The user that the socket belongs to. */
   uid: number;
   /** Inode number of the network namespace. */
-  netns: number;
+  netns: NetnsInode;
   /** The name of the namespace, or of a process in it; only when the selection has several namespaces. */
   netnsName?: string;
   /** The holders; empty when there are none, or none that this user may see. */

@@ -1,5 +1,6 @@
 // The summary of a list of connections, grouped by their destinations and owners.
 
+import type { NetnsInode } from "../model/ids.ts";
 import type { Connection } from "../model/connection.ts";
 import { idleTime } from "../linux/netlink/tcp_info.ts";
 import type { State } from "../model/tcp_states.ts";
@@ -34,7 +35,7 @@ export interface Group extends Totals {
   /** Number of addresses at the remote end. */
   peers: number;
   /** Inode number of their network namespace. */
-  netns: number;
+  netns: NetnsInode;
   /** The name of the processes that hold them; null for none. */
   process: string | null;
   /** The processes that hold them. */
@@ -62,7 +63,7 @@ export function idleOf({ state, tcpInfo }: Connection): number | null {
  */
 export function summarize(
   connections: readonly Connection[],
-  isListening: (netns: number, port: number) => boolean = () => false,
+  isListening: (netns: NetnsInode, port: number) => boolean = () => false,
 ): Summary {
   const isAccepted = acceptedTest(connections, isListening);
   const groups = new Map<string, { group: Group; peers: Set<string>; pids: Set<number> }>();
@@ -121,7 +122,7 @@ function commonestFirst(states: Totals["states"]): Totals["states"] {
  */
 function acceptedTest(
   connections: readonly Connection[],
-  isListening: (netns: number, port: number) => boolean,
+  isListening: (netns: NetnsInode, port: number) => boolean,
 ): (connection: Connection) => boolean {
   const ends = new Map<string, number>();
   const [localOf, remoteOf] = [

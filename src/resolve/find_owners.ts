@@ -4,6 +4,8 @@
 // to come first, and of these the ranges of descriptors whose inodes are near. Then come the tables in which most was
 // found.
 
+import type { SocketInode } from "../model/ids.ts";
+import type { ForeignFd } from "../../ffi/fd.ts";
 import { isSyscallError } from "../../ffi/errno.ts";
 import { shareDescriptors } from "../../ffi/process.ts";
 import type { Owner } from "../model/connection.ts";
@@ -12,7 +14,7 @@ import { BLOCK, DescriptorTable } from "../linux/proc/fd_table.ts";
 
 /** A socket to look for. */
 export interface Wanted {
-  readonly inode: number;
+  readonly inode: SocketInode;
   readonly uid: number;
 }
 
@@ -25,7 +27,7 @@ export interface FindOptions {
   /** A process to leave out: this one, while it holds duplicates. */
   readonly except?: number;
   /** Holders that the caller has just found, by inode. They count as found in this search. */
-  readonly known?: ReadonlyMap<number, readonly Owner[]>;
+  readonly known?: ReadonlyMap<SocketInode, readonly Owner[]>;
 }
 
 /** The most holders of a socket that are reported. A process can duplicate a descriptor as often as memory allows. */
@@ -34,9 +36,9 @@ export const MAX_OWNERS = 100;
 /** The holders that were found. */
 export interface FoundOwners {
   /** The first holders of each inode that were found. */
-  readonly owners: Map<number, Owner[]>;
+  readonly owners: Map<SocketInode, Owner[]>;
   /** The number of further holders of an inode, where it has more than MAX_OWNERS. */
-  readonly leftOut: ReadonlyMap<number, number>;
+  readonly leftOut: ReadonlyMap<SocketInode, number>;
   /** The number of processes that this user may not read. All processes that /proc hides count as one. */
   readonly unreadable: number;
 }
@@ -63,15 +65,15 @@ export function findOwners(wanted: readonly Wanted[], options: FindOptions = {})
 
 /** A socket that a process was found to hold. */
 interface Held {
-  readonly fd: number;
-  readonly inode: number;
+  readonly fd: ForeignFd;
+  readonly inode: SocketInode;
 }
 
 class Search {
   unreadable = 0;
-  readonly leftOut = new Map<number, number>();
+  readonly leftOut = new Map<SocketInode, number>();
   /** The holders of each wanted inode; null while none has been found. */
-  readonly #holders = new Map<number, Owner[] | null>();
+  readonly #holders = new Map<SocketInode, Owner[] | null>();
   #found = 0;
   readonly #uids = new Set<number>();
   readonly #except: number;
@@ -86,16 +88,16 @@ class Search {
     if (options.known) this.#take(options.known);
   }
 
-  #take(known: ReadonlyMap<number, readonly Owner[]>): void {
+  #take(known: ReadonlyMap<SocketInode, readonly Owner[]>): void {
     for (const inode of this.#holders.keys()) {
       for (const owner of known.get(inode) ?? []) this.#add(owner, inode);
     }
   }
 
   /** The holders of each inode that has any. */
-  get owners(): Map<number, Owner[]> {
+  get owners(): Map<SocketInode, Owner[]> {
     for (const [inode, owners] of this.#holders) if (owners === null) this.#holders.delete(inode);
-    return this.#holders as Map<number, Owner[]>;
+    return this.#holders as Map<SocketInode, Owner[]>;
   }
 
   /** The number of processes whose table turned out to be unreadable. */
@@ -209,7 +211,7 @@ class Search {
     return held;
   }
 
-  #forEach(each: (owner: Owner, inode: number) => void): void {
+  #forEach(each: (owner: Owner, inode: SocketInode) => void): void {
     for (const [inode, owners] of this.#holders) for (const owner of owners ?? []) each(owner, inode);
   }
 
@@ -234,11 +236,11 @@ class Search {
     });
   }
 
-  #record({ pid, tid }: DescriptorTable, fd: number, inode: number): void {
+  #record({ pid, tid }: DescriptorTable, fd: ForeignFd, inode: SocketInode): void {
     this.#add(tid === null ? { pid, fd, comm: "" } : { pid, tid, fd, comm: "" }, inode);
   }
 
-  #add(owner: Owner, inode: number): void {
+  #add(owner: Owner, inode: SocketInode): void {
     const owners = this.#holders.get(inode);
     if (owners) {
       if (owners.length >= MAX_OWNERS) return void this.leftOut.set(inode, (this.leftOut.get(inode) ?? 0) + 1);

@@ -1,6 +1,7 @@
 // Finds the connections that match a selection now. It composes the selector with the filters on processes and on
 // SO_KEEPALIVE.
 
+import type { Cookie, SocketInode } from "../model/ids.ts";
 import type { Connection, Owner } from "../model/connection.ts";
 import type { CompiledSelection } from "../select/criteria.ts";
 import { type RowPredicate, Selector } from "../select/selector.ts";
@@ -17,7 +18,7 @@ export class Finder {
   readonly selector: Selector;
   readonly #holders: HolderFilter | null;
   readonly #keepalive: KeepaliveFilter | null;
-  #owners: ReadonlyMap<number, Owner[]> | undefined;
+  #owners: ReadonlyMap<SocketInode, Owner[]> | undefined;
 
   /** @param extensions Bits of the reply attributes that connections are to be filled from. */
   constructor(selection: CompiledSelection, extensions = 0) {
@@ -57,7 +58,7 @@ export class Finder {
    * Returns the connections that match now and that the caller does not know, as `Selector.selectNew`. /proc is read only
    * when there are such connections.
    */
-  findNew(isKnown: (cookie: string) => boolean): Connection[] {
+  findNew(isKnown: (cookie: Cookie) => boolean): Connection[] {
     const connections = this.selector.selectNew(isKnown);
     const owners = this.#owners = connections.length === 0 ? new Map() : this.#holders?.look().owners;
     if (owners === undefined) return this.#chosen(connections);
@@ -69,7 +70,7 @@ export class Finder {
   }
 
   /** Fills in the owners, and drops the connections whose SO_KEEPALIVE is not as selected. */
-  #chosen(connections: Connection[], owners?: ReadonlyMap<number, Owner[]>): Connection[] {
+  #chosen(connections: Connection[], owners?: ReadonlyMap<SocketInode, Owner[]>): Connection[] {
     for (const connection of owners === undefined ? [] : connections) {
       connection.owners = [...owners!.get(connection.inode)!];
     }
@@ -82,7 +83,7 @@ export class Finder {
   /**
    * The holders of the connections that were found last, by inode; undefined when the selection does not depend on them.
    */
-  get owners(): ReadonlyMap<number, readonly Owner[]> | undefined {
+  get owners(): ReadonlyMap<SocketInode, readonly Owner[]> | undefined {
     return this.#owners;
   }
 

@@ -1,6 +1,7 @@
 // Selects connections by the processes that hold them. The sockets of those processes are read before the kernel lists
 // connections, so that a connection that other processes hold too is found as well.
 
+import type { SocketInode } from "../model/ids.ts";
 import type { Owner } from "../model/connection.ts";
 import { findOwners, type Wanted } from "./find_owners.ts";
 import { type Holdings, holdingsOf } from "./sockets_of.ts";
@@ -15,7 +16,7 @@ const MAX_NAMED = 5;
 /** The sockets that are selected. */
 export interface Chosen {
   /** The sockets that a chosen process holds and no excluded process does: the chosen holders by inode. */
-  readonly owners: ReadonlyMap<number, Owner[]>;
+  readonly owners: ReadonlyMap<SocketInode, Owner[]>;
 }
 
 /** Finds the sockets that chosen processes hold. */
@@ -125,6 +126,6 @@ export class HolderFilter {
   }
 }
 
-function holdsOneOf(pid: number, inodes: ReadonlySet<number>): boolean {
+function holdsOneOf(pid: number, inodes: ReadonlySet<SocketInode>): boolean {
   return [...holdingsOf([pid]).owners.keys()].some((inode) => inodes.has(inode));
 }

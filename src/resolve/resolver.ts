@@ -1,5 +1,6 @@
 // Fills in the owners of connections.
 
+import type { SocketInode } from "../model/ids.ts";
 import type { Connection, Owner } from "../model/connection.ts";
 import { findOwners } from "./find_owners.ts";
 
@@ -13,7 +14,7 @@ export interface ResolveOptions {
   /** Processes that have to be found as holders, even if others hold the connection too. */
   readonly first?: readonly number[];
   /** Owners that the caller has just found, by inode. */
-  readonly known?: ReadonlyMap<number, readonly Owner[]>;
+  readonly known?: ReadonlyMap<SocketInode, readonly Owner[]>;
 }
 
 /** Finds the owners of connections. */

@@ -1,5 +1,6 @@
 // Recognises the connections of the operator's own session, which must not be cut by accident.
 
+import type { NetnsInode } from "../model/ids.ts";
 import { formatAddress, formatEndpoint, parseAddress } from "../model/address.ts";
 import type { Connection } from "../model/connection.ts";
 import { ancestry, comm, environment, processes, readStat, self, terminalsOf } from "../linux/proc/process.ts";
@@ -18,11 +19,11 @@ export class Session {
   /** The ends in SSH_CONNECTION, as `endsOf` writes them. */
   readonly #ssh = new Set<string>();
   readonly #followed = new Set<number>();
-  readonly #listening: () => (netns: number, port: number) => boolean;
-  #isListenedOn: ((netns: number, port: number) => boolean) | undefined;
+  readonly #listening: () => (netns: NetnsInode, port: number) => boolean;
+  #isListenedOn: ((netns: NetnsInode, port: number) => boolean) | undefined;
 
   /** @param listening Tells whether a port is listened on. It is called only when that matters. */
-  constructor(listening: () => (netns: number, port: number) => boolean) {
+  constructor(listening: () => (netns: NetnsInode, port: number) => boolean) {
     this.#listening = listening;
     this.#follow(self(), "an ancestor of this process");
   }

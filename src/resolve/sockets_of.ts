@@ -1,5 +1,7 @@
 // Lists every socket that given processes hold.
 
+import type { SocketInode } from "../model/ids.ts";
+import type { ForeignFd } from "../../ffi/fd.ts";
 import type { Owner } from "../model/connection.ts";
 import { MAX_OWNERS, sharesTable } from "./find_owners.ts";
 import { comm, threads } from "../linux/proc/process.ts";
@@ -8,14 +10,14 @@ import { DescriptorTable } from "../linux/proc/fd_table.ts";
 /** The sockets of some processes. */
 export interface Holdings {
   /** The holders of each inode among them. */
-  readonly owners: Map<number, Owner[]>;
+  readonly owners: Map<SocketInode, Owner[]>;
   /** The processes that this user may not read. */
   readonly unreadable: number[];
 }
 
 /** Reads all descriptors of processes, with those of threads that have unshared their table. */
 export function holdingsOf(pids: readonly number[]): Holdings {
-  const owners = new Map<number, Owner[]>();
+  const owners = new Map<SocketInode, Owner[]>();
   const unreadable: number[] = [];
   for (const pid of pids) {
     const table = DescriptorTable.open(pid);
@@ -37,8 +39,8 @@ export function holdingsOf(pids: readonly number[]): Holdings {
 
 interface Held {
   readonly tid: number | null;
-  readonly fd: number;
-  readonly inode: number;
+  readonly fd: ForeignFd;
+  readonly inode: SocketInode;
 }
 
 function readWholly(table: DescriptorTable): Held[] {

@@ -4,7 +4,8 @@
 import { createMemfd, mapShared } from "../../ffi/memfd.ts";
 import { isSyscallError } from "../../ffi/errno.ts";
 import { pidfdGetfd } from "../../ffi/pidfd.ts";
-import type { Descriptor, ForeignFd } from "../../ffi/descriptor.ts";
+import type { Descriptor } from "../../ffi/descriptor.ts";
+import type { ForeignFd } from "../../ffi/fd.ts";
 import { Notification, NOTIFICATION_SIZE } from "../../ffi/seccomp.ts";
 import { peek, receive, send, setReceiveTimeout } from "../../ffi/unix.ts";
 import { UnsupportedError } from "../model/errors.ts";
@@ -111,7 +112,7 @@ export function receiveHandover(handoverSocket: Descriptor): Handover | null {
   if (listener === undefined || memory === undefined) throw new Error("the handover lacks its descriptors");
   const notification = new Notification(mapShared(memory, NOTIFICATION_SIZE));
   memory.close();
-  return { listener, notification, fd: Number(message.text) as ForeignFd };
+  return { listener, notification, fd: Number(message.text) };
 }
 
 /**

@@ -18,7 +18,8 @@ import {
   SO_PROTOCOL,
   SOL_SOCKET,
 } from "../../ffi/socket.ts";
-import type { Descriptor, ForeignFd } from "../../ffi/descriptor.ts";
+import type { Descriptor } from "../../ffi/descriptor.ts";
+import type { ForeignFd } from "../../ffi/fd.ts";
 import { type Notification, SYS_CONNECT, SYS_LISTEN, SYS_SOCKET, type SyscallAbi } from "../../ffi/seccomp.ts";
 import { HOOKED_SYSCALLS, type HookedSyscall } from "./seccomp_filter.ts";
 import { userIn } from "./socket_maker.ts";
@@ -92,8 +93,8 @@ function leaderOf(tid: number): number {
 }
 
 /** Duplicates a descriptor of the thread's. To be closed before the thread proceeds. */
-export function duplicate(pidfd: Descriptor, fd: number): Descriptor {
-  return pidfdGetfd(pidfd, fd as ForeignFd);
+export function duplicate(pidfd: Descriptor, fd: ForeignFd): Descriptor {
+  return pidfdGetfd(pidfd, fd);
 }
 
 /**

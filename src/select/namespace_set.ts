@@ -1,5 +1,6 @@
 // The network namespaces of a selection: the one that tcphup runs in, several by name, or all.
 
+import type { NetnsInode } from "../model/ids.ts";
 import { canTransfer } from "../../ffi/aio.ts";
 import { IPPROTO_TCP } from "../../ffi/socket.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
@@ -35,16 +36,16 @@ export class NamespaceSet {
   readonly #forbidden = new Set<string>();
   /** Whether all namespaces are selected, and /proc hid processes at the last look. */
   #missesProcesses = false;
-  readonly #names = new Map<number, string>();
+  readonly #names = new Map<NetnsInode, string>();
   #current = ownNetns();
   /** The namespaces of the last look. */
   #found: readonly Netns[] = [this.#current];
   /** All namespaces that were ever found, by inode number. */
-  readonly #known = new Map<number, Netns>([[this.#current.ino, this.#current]]);
+  readonly #known = new Map<NetnsInode, Netns>([[this.#current.ino, this.#current]]);
   /** Namespaces that turned out to be gone since the last look. */
-  readonly #gone = new Set<number>();
+  readonly #gone = new Set<NetnsInode>();
   /** The namespaces that were excluded at the last look. */
-  #leftOut: ReadonlySet<number> = new Set();
+  #leftOut: ReadonlySet<NetnsInode> = new Set();
   #hasLooked = false;
 
   /**
@@ -76,8 +77,8 @@ export class NamespaceSet {
    * @throws {UnsupportedError} When none of them may be entered.
    */
   *forEach(
-    work: (netns: number, diag: Dumper) => void,
-    requests: (netns: number) => readonly DumpRequest[],
+    work: (netns: NetnsInode, diag: Dumper) => void,
+    requests: (netns: NetnsInode) => readonly DumpRequest[],
   ): Generator<void, void> {
     const namespaces = this.#find();
     const atOnce = namespaces.length > 1 ? Math.max(1, Math.min(AT_ONCE, Math.floor(SHARE * descriptorLimit()))) : 1;
@@ -96,7 +97,7 @@ export class NamespaceSet {
   }
 
   /** Calls `work` in a namespace. Returns false when the namespace cannot be entered. */
-  #work(netns: Netns, work: (netns: number, diag: Dumper) => void, pending: PendingDumps | undefined): boolean {
+  #work(netns: Netns, work: (netns: NetnsInode, diag: Dumper) => void, pending: PendingDumps | undefined): boolean {
     try {
       const diag = this.#diagIn(netns);
       work(netns.ino, pending?.collect(diag) ?? diag);
@@ -111,7 +112,7 @@ export class NamespaceSet {
   /** Starts the dumps of several namespaces, so that the kernel works on them in parallel. */
   #startDumps(
     namespaces: readonly Netns[],
-    requests: (netns: number) => readonly DumpRequest[],
+    requests: (netns: NetnsInode) => readonly DumpRequest[],
   ): Map<Netns, PendingDumps> {
     const pending = new Map<Netns, PendingDumps>();
     if (namespaces.length < WORTH_IT || !canTransfer()) return pending;
@@ -201,8 +202,8 @@ export class NamespaceSet {
   }
 
   /** Calls `work` inside each namespace of the last look. Returns the results by inode number. */
-  inEach<T>(work: () => T): Map<number, T> {
-    const results = new Map<number, T>();
+  inEach<T>(work: () => T): Map<NetnsInode, T> {
+    const results = new Map<NetnsInode, T>();
     for (const netns of this.#found) {
       try {
         results.set(netns.ino, this.#inside(netns, work));
@@ -214,7 +215,7 @@ export class NamespaceSet {
   }
 
   /** Calls `work` inside a namespace that was found. @throws {NetnsError} When it cannot be entered. */
-  within<T>(netns: number, work: () => T): T {
+  within<T>(netns: NetnsInode, work: () => T): T {
     return this.#inside(this.#known.get(netns)!, work);
   }
 
@@ -227,7 +228,7 @@ export class NamespaceSet {
    * Returns the name of a namespace: the one that ip-netns(8) shows, else the container of a process in it, else that
    * process as `PID/NAME`.
    */
-  nameOf(netns: number): string {
+  nameOf(netns: NetnsInode): string {
     let name = this.#names.get(netns);
     if (name === undefined) this.#names.set(netns, name = nameFor(this.#known.get(netns)!));
     return name;

@@ -1,5 +1,6 @@
 // Lists the connections that a selection matches. Their holders are found by ../resolve/finder.ts.
 
+import type { Cookie, NetnsInode } from "../model/ids.ts";
 import { isSyscallError } from "../../ffi/errno.ts";
 import { AF_UNSPEC, IPPROTO_TCP } from "../../ffi/socket.ts";
 import { isUnresponsive } from "../../ffi/progress.ts";
@@ -40,7 +41,7 @@ export class Selector {
   /** Whether INET_DIAG_INFO is not asked for, because an earlier dump with it has not come back from the kernel. */
   readonly hidesInfo: boolean;
   readonly #namespaces: NamespaceSet;
-  readonly #plans = new Map<number, readonly DumpPlan[]>();
+  readonly #plans = new Map<NetnsInode, readonly DumpPlan[]>();
   readonly #asksForMark: boolean;
 
   /**
@@ -94,7 +95,7 @@ export class Selector {
    *
    * @throws As `select`, which has to be called first.
    */
-  selectNew(isKnown: (cookie: string) => boolean): Connection[] {
+  selectNew(isKnown: (cookie: Cookie) => boolean): Connection[] {
     return this.#list((netns) => {
       return this.#plansIn(netns, this.#selection.states).map((plan) => ({
         ...plan,
@@ -119,32 +120,32 @@ export class Selector {
   }
 
   /** Returns a function that tells whether a port is listened on in a namespace of the selection. */
-  listening(): (netns: number, port: number) => boolean {
+  listening(): (netns: NetnsInode, port: number) => boolean {
     const ports = new Set(this.#list(() => LISTENERS).map(({ netns, src }) => `${netns}/${src.port}`));
     return (netns, port) => ports.has(`${netns}/${port}`);
   }
 
-  #list(plansIn: (netns: number) => readonly DumpPlan[]): Connection[] {
+  #list(plansIn: (netns: NetnsInode) => readonly DumpPlan[]): Connection[] {
     return [...this.#listInParts(plansIn)].flat();
   }
 
-  *#listInParts(plansIn: (netns: number) => readonly DumpPlan[]): Generator<Connection[], void> {
+  *#listInParts(plansIn: (netns: NetnsInode) => readonly DumpPlan[]): Generator<Connection[], void> {
     let found: Connection[][] = [];
-    const known = new Map<number, readonly DumpPlan[]>();
-    const plansOnceIn = (netns: number): readonly DumpPlan[] => {
+    const known = new Map<NetnsInode, readonly DumpPlan[]>();
+    const plansOnceIn = (netns: NetnsInode): readonly DumpPlan[] => {
       const plans = known.get(netns) ?? plansIn(netns);
       known.set(netns, plans);
       return plans;
     };
     // Most namespaces share their plans, so the requests are encoded once.
     const requests = new Map<readonly DumpPlan[], DumpRequest[]>();
-    const requestsIn = (netns: number): DumpRequest[] => {
+    const requestsIn = (netns: NetnsInode): DumpRequest[] => {
       const plans = plansOnceIn(netns);
       const made = requests.get(plans) ?? requestsOf(plans, this.#extensions);
       requests.set(plans, made);
       return made;
     };
-    const list = (netns: number, diag: Dumper) => {
+    const list = (netns: NetnsInode, diag: Dumper) => {
       pulse();
       const plans = plansOnceIn(netns);
       if (this.#asksForMark && plans.length > 0) verifyMarks(diag);
@@ -173,7 +174,7 @@ export class Selector {
     return connections;
   }
 
-  #plansIn(netns: number, states: number): readonly DumpPlan[] {
+  #plansIn(netns: NetnsInode, states: number): readonly DumpPlan[] {
     const { filter, local } = this.#selection;
     if (local) return planDumps(this.#namespaces.within(netns, () => local.compile(localAddresses)), states);
     let plans = this.#plans.get(states);
@@ -207,7 +208,7 @@ export class Selector {
   }
 
   /** Calls `work` inside each namespace of the selection. Returns the results by the namespace's inode number. */
-  forEachNetns<T>(work: () => T): Map<number, T> {
+  forEachNetns<T>(work: () => T): Map<NetnsInode, T> {
     return this.#namespaces.inEach(work);
   }
 

@@ -18,7 +18,7 @@ import {
 } from "../../ffi/socket.ts";
 import { ETIMEDOUT, isSyscallError, SyscallError } from "../../ffi/errno.ts";
 import { pidfdGetfd, pidfdOpen } from "../../ffi/pidfd.ts";
-import type { Descriptor, ForeignFd } from "../../ffi/descriptor.ts";
+import type { Descriptor } from "../../ffi/descriptor.ts";
 import { isUnresponsive, noteProcess } from "../../ffi/progress.ts";
 import { type Connection, handleOf, type Owner } from "../model/connection.ts";
 import { decodeMptcpInfo, decodeTcpInfo, idleTime, TCP_INFO } from "../linux/netlink/tcp_info.ts";
@@ -66,7 +66,7 @@ export class PidfdCache {
   #getfd({ pid, tid, fd }: Omit<Owner, "comm">): Descriptor | null {
     const task = tid ?? pid;
     try {
-      return pidfdGetfd(this.#pidfd(task, tid !== undefined), fd as ForeignFd);
+      return pidfdGetfd(this.#pidfd(task, tid !== undefined), fd);
     } catch (error) {
       if (isSyscallError(error, "EBADF")) return null;
       if (!isSyscallError(error, "ESRCH")) throw error;

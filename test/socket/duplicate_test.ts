@@ -21,7 +21,7 @@ import {
   SOL_SOCKET,
   TCP_USER_TIMEOUT,
 } from "../../ffi/socket.ts";
-import type { Descriptor, ForeignFd } from "../../ffi/descriptor.ts";
+import type { Descriptor } from "../../ffi/descriptor.ts";
 import { ipv4 } from "../../src/model/address.ts";
 import type { Connection } from "../../src/model/connection.ts";
 import { Duplicate, PidfdCache } from "../../src/socket/duplicate.ts";
@@ -150,7 +150,7 @@ function lingering(): [Duplicate, Descriptor] {
   setsockoptBytes(client, SOL_SOCKET, SO_LINGER, new Uint8Array(Int32Array.of(1, 3600).buffer));
   send(client, new Uint8Array(16 << 20), MSG_DONTWAIT);
   const pidfd = pidfdOpen(Deno.pid);
-  const duplicate = new Duplicate(pidfdGetfd(pidfd, client.number as ForeignFd), "tcp");
+  const duplicate = new Duplicate(pidfdGetfd(pidfd, Number(client.number)), "tcp");
   for (const descriptor of [client, pidfd]) descriptor.close();
   return [duplicate, server];
 }

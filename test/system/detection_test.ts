@@ -2,7 +2,6 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { pidfdGetfd, pidfdOpen } from "../../ffi/pidfd.ts";
-import type { ForeignFd } from "../../ffi/descriptor.ts";
 import { detection, KERNEL_DEFAULTS } from "../../src/keepalive/detection.ts";
 import { apply, read } from "../../src/socket/keepalive_options.ts";
 import { type GivenValues, type Keepalive, resolveValues } from "../../src/keepalive/values.ts";
@@ -54,7 +53,7 @@ sys.stdin.read()
 /** Sets values on a socket of another process, from outside; what it has then. */
 function setFromOutside(pid: number, fd: number, given: GivenValues): Keepalive {
   const pidfd = pidfdOpen(pid);
-  const duplicate = pidfdGetfd(pidfd, fd as ForeignFd);
+  const duplicate = pidfdGetfd(pidfd, fd);
   pidfd.close();
   try {
     const refused = apply(duplicate, resolveValues(given).values, "established").filter(({ error }) => error !== null);

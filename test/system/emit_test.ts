@@ -4,7 +4,6 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { parse } from "@std/yaml";
 import { pidfdGetfd, pidfdOpen } from "../../ffi/pidfd.ts";
 import { getsockopt, IPPROTO_TCP, SO_PROTOCOL, SOL_SOCKET } from "../../ffi/socket.ts";
-import type { ForeignFd } from "../../ffi/descriptor.ts";
 import { emitKeepaliveConfig } from "../../src/keepalive/emit.ts";
 import { read } from "../../src/socket/keepalive_options.ts";
 import { type Keepalive, type KeepaliveValues, resolveValues, SYSTEM_VALUES } from "../../src/keepalive/values.ts";
@@ -238,7 +237,7 @@ function keepalives(pid: number): Keepalive[] {
   const all: Keepalive[] = [];
   for (const { name } of Deno.readDirSync(`/proc/${pid}/fd`)) {
     if (!Deno.readLinkSync(`/proc/${pid}/fd/${name}`).startsWith("socket:")) continue;
-    const duplicate = pidfdGetfd(pidfd, Number(name) as ForeignFd);
+    const duplicate = pidfdGetfd(pidfd, Number(name));
     const isTcp = getsockopt(duplicate, SOL_SOCKET, SO_PROTOCOL) === IPPROTO_TCP;
     if (isTcp && read(duplicate).enabled) all.push(read(duplicate));
     duplicate.close();

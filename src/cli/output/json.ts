@@ -13,7 +13,8 @@ type Lowered<Name extends string> = Name extends `${infer First}${infer Rest}`
   : Name;
 
 /** What a JSON document of a value holds: the same with other keys. */
-export type JsonDocument<T> = T extends readonly (infer Item)[] ? JsonDocument<Item>[]
+export type JsonDocument<T> = T extends string | number ? T
+  : T extends readonly (infer Item)[] ? JsonDocument<Item>[]
   : T extends object ? { [Key in keyof T as Key extends string ? Documented<Key> : Key]: JsonDocument<T[Key]> }
   : T;
 

@@ -1,6 +1,7 @@
 // sock_diag(7): `struct inet_diag_req_v2`, `struct inet_diag_sockid` and `struct inet_diag_msg` of
 // <linux/inet_diag.h>. Integers are in host order, ports and addresses in network order.
 
+import type { Cookie, SocketInode } from "../../model/ids.ts";
 import type { Words } from "../../model/address.ts";
 import { findAttribute, GarbledMessage, NLATTR_SIZE } from "./message.ts";
 
@@ -90,7 +91,7 @@ export function encodeRequest(
 }
 
 /** A cookie of two words, the lower one first, as ss(8) writes it. */
-export function formatCookie(low: number, high: number): string {
+export function formatCookie(low: number, high: number): Cookie {
   return high === 0 ? low.toString(16) : high.toString(16) + low.toString(16).padStart(8, "0");
 }
 
@@ -169,7 +170,7 @@ export class InetDiagMsg {
     return this.#view.getUint32(this.#offset + 40, true);
   }
   /** SO_COOKIE of the socket, in hexadecimal. */
-  get cookie(): string {
+  get cookie(): Cookie {
     return formatCookie(this.#view.getUint32(this.#offset + 44, true), this.#view.getUint32(this.#offset + 48, true));
   }
   /** Milliseconds until the timer fires. */
@@ -188,7 +189,7 @@ export class InetDiagMsg {
     return this.#view.getUint32(this.#offset + 64, true);
   }
   /** The inode number in sockfs; 0 when no descriptor refers to the socket. */
-  get inode(): number {
+  get inode(): SocketInode {
     return this.#view.getUint32(this.#offset + 68, true);
   }
 

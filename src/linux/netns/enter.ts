@@ -1,5 +1,6 @@
 // Enters another network namespace with setns(2) for one synchronous call, and goes back.
 
+import type { NetnsInode } from "../../model/ids.ts";
 import { host } from "../../../ffi/deno.ts";
 import { isSyscallError } from "../../../ffi/errno.ts";
 import { CLONE_NEWNET, setns } from "../../../ffi/process.ts";
@@ -14,7 +15,7 @@ const OWN = "/proc/thread-self/ns/net";
  *
  * @throws {UnsupportedError} Where there is no /proc.
  */
-export function currentNetns(): number {
+export function currentNetns(): NetnsInode {
   try {
     return statx(null, OWN).ino;
   } catch (error) {
@@ -27,7 +28,7 @@ export function currentNetns(): number {
 
 /** The namespace that tcphup was started in. */
 interface Home {
-  readonly ino: number;
+  readonly ino: NetnsInode;
   readonly descriptor: Descriptor;
   /** Whether setns(2) may enter it again. */
   readonly reenterable: boolean;
@@ -57,7 +58,7 @@ function canEnter(namespace: Descriptor): boolean {
 /** A network namespace, and the files that open it. */
 export interface NetnsFile {
   /** Its inode number in nsfs. */
-  readonly ino: number;
+  readonly ino: NetnsInode;
   /** Files that referred to this namespace when it was found, the most lasting one first. */
   readonly paths: readonly [string, ...string[]];
 }

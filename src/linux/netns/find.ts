@@ -1,5 +1,6 @@
 // Finds network namespaces: /proc/PID/ns/net of every process, and the files of ip-netns(8) in /run/netns.
 
+import type { NetnsInode } from "../../model/ids.ts";
 import { readDirectory } from "../../../ffi/files.ts";
 import { isSyscallError } from "../../../ffi/errno.ts";
 import { readlink, statx } from "../../../ffi/fs.ts";
@@ -54,7 +55,7 @@ export function findNetns(
 }
 
 /** Finds those of the namespaces that still have a process or a name. */
-export function findAgain(inos: ReadonlySet<number>, pids: readonly number[]): Netns[] {
+export function findAgain(inos: ReadonlySet<NetnsInode>, pids: readonly number[]): Netns[] {
   return findNetns(["all"], pids, () => {}).namespaces.filter(({ ino }) => inos.has(ino));
 }
 
@@ -65,7 +66,7 @@ export function mustExist(problem: string, text: string): never {
 
 class NetnsSearch implements FoundNetns {
   readonly forbidden: string[] = [];
-  readonly #found = new Map<number, Netns>();
+  readonly #found = new Map<NetnsInode, Netns>();
 
   get namespaces(): Netns[] {
     return [...this.#found.values()];
@@ -144,7 +145,7 @@ const link = new Uint8Array(64);
 const decoder = new TextDecoder();
 
 /** Returns the namespace of a process, from the link `net:[4026531840]`; null when the process has ended. */
-function netnsOf(pid: number): number | null | "unreadable" {
+function netnsOf(pid: number): NetnsInode | null | "unreadable" {
   try {
     const length = readlink(netnsPath(pid), link);
     const [, ino] = /^net:\[(\d+)\]$/.exec(decoder.decode(link.subarray(0, length))) ?? [];

@@ -1,5 +1,7 @@
 // The descriptors of one process, or of one thread that has a table of its own: /proc/PID/fd.
 
+import type { SocketInode } from "../../model/ids.ts";
+import type { ForeignFd } from "../../../ffi/fd.ts";
 import { isSyscallError } from "../../../ffi/errno.ts";
 import { readlinkat, statx } from "../../../ffi/fs.ts";
 import type { Descriptor } from "../../../ffi/descriptor.ts";
@@ -133,7 +135,7 @@ export class DescriptorTable {
   }
 
   /** Reads the next block: calls `each` with every socket in it, and counts those for which it returns true. */
-  readBlock(each: (fd: number, inode: number) => boolean): void {
+  readBlock(each: (fd: ForeignFd, inode: SocketInode) => boolean): void {
     pulse();
     const block = this.#blocks.pop()!;
     const numbers = this.#numbers?.slice(block * BLOCK, (block + 1) * BLOCK) ??
@@ -165,8 +167,8 @@ export class DescriptorTable {
   }
 
   /** Returns those of the descriptors that are the given sockets in this table. */
-  holds(sockets: readonly { fd: number; inode: number }[]): { fd: number; inode: number }[] {
-    const held: { fd: number; inode: number }[] = [];
+  holds(sockets: readonly { fd: ForeignFd; inode: SocketInode }[]): { fd: ForeignFd; inode: SocketInode }[] {
+    const held: { fd: ForeignFd; inode: SocketInode }[] = [];
     let i = 0;
     this.#readEach(sockets.map(({ fd }) => fd), (_, inode) => {
       const socket = sockets[i++];
@@ -180,7 +182,7 @@ export class DescriptorTable {
    * Calls `each` for the numbers in order, until it returns false. The inode is 0 for a file that is no socket, and CLOSED
    * for a descriptor that is not open or cannot be read.
    */
-  #readEach(numbers: readonly number[], each: (fd: number, inode: number) => boolean): void {
+  #readEach(numbers: readonly number[], each: (fd: ForeignFd, inode: SocketInode) => boolean): void {
     const directory = openDirectory(tablePath(this.pid, this.tid));
     if (directory === "unreadable") this.#deny();
     if (directory === null || directory === "unreadable") {

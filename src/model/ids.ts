@@ -1,0 +1,11 @@
+// Numbers and names that the kernel gives. Each is a type of its own, so that one cannot stand for another by mistake. A
+// plain number or text can, so that nothing has to be cast: the mark of the type is never there at run time.
+
+/** Inode number of a socket. */
+export type SocketInode = number & { readonly is?: "inode of a socket" };
+
+/** Inode number of a network namespace. */
+export type NetnsInode = number & { readonly is?: "inode of a network namespace" };
+
+/** SO_COOKIE in hexadecimal, as in ss's `sk:`. No other socket has it until the next boot. */
+export type Cookie = string & { readonly is?: "cookie of a socket" };
