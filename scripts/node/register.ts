@@ -22,9 +22,9 @@ function packageFile(specifier: string): string {
 
 /** By the names that the sources have for them. They are found before the hooks are there, which would be asked as well. */
 const PACKAGES = new Map([
+  ...Object.entries(imports).map(([name, specifier]) => [name, packageFile(specifier)] as const),
   // A path: it is loaded by require().
   ["koffi", resolve("koffi")],
-  ...Object.entries(imports).map(([name, specifier]) => [name, packageFile(specifier)] as const),
 ]);
 
 registerHooks({

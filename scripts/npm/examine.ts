@@ -1,20 +1,12 @@
 // Examines the package for npm: publint and "are the types wrong?" judge it, tsc checks a program that uses it, and the
 // oldest Node that it supports runs it.
 
-import { OLDEST_NODE } from "../node/packages.ts";
 import { run } from "../process.ts";
-import { BUILD } from "../tools.ts";
+import { BUILD, ROOT } from "../tools.ts";
 import { manifest } from "./package.ts";
 
-/** The packages that examine, each in one version, so that a new one does not fail what has not changed. */
-const TOOLS = {
-  typescript: "7.0.2",
-  "@types/node": "22.20.7",
-  publint: "0.3.25",
-  "@arethetypeswrong/cli": "0.18.5",
-  node: OLDEST_NODE,
-};
-
+/** The packages that examine, locked, so that a new version does not fail what has not changed. */
+const LOCKED = `${ROOT}scripts/npm/tools/`;
 const DIRECTORY = `${BUILD}npm-tools`;
 
 /** The flags with which tsc knows the globals and the modules of Node. */
@@ -37,9 +29,16 @@ export function misuse(): unknown {
 
 /** Installs the tools, which stay for the next time. Returns the environment that finds them. */
 export async function installTools(): Promise<Record<string, string>> {
-  await Deno.mkdir(DIRECTORY, { recursive: true });
-  await Deno.writeTextFile(`${DIRECTORY}/package.json`, JSON.stringify({ private: true, dependencies: TOOLS }));
-  await run(["npm", "install", "--no-audit", "--no-fund", "--prefer-offline"], { cwd: DIRECTORY });
+  const installed = `${DIRECTORY}/node_modules/.package-lock`;
+  const lock = await Deno.readTextFile(`${LOCKED}package-lock.json`);
+  if (await Deno.readTextFile(installed).catch(() => null) !== lock) {
+    await Deno.mkdir(DIRECTORY, { recursive: true });
+    for (const name of ["package.json", "package-lock.json"]) {
+      await Deno.copyFile(LOCKED + name, `${DIRECTORY}/${name}`);
+    }
+    await run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"], { cwd: DIRECTORY });
+    await Deno.writeTextFile(installed, lock);
+  }
   return { PATH: `${DIRECTORY}/node_modules/.bin:${Deno.env.get("PATH")}` };
 }
 
@@ -64,7 +63,8 @@ export async function packAndExamine(directory: string, destination: string): Pr
 /** Installs the package globally, as README.md says, and uses the command and the library. */
 async function useAsUser(tarball: string, prefix: string, env: Record<string, string>): Promise<void> {
   const install = ["npm", "install", "--global", "--prefix", prefix, "--no-audit", "--no-fund", "--prefer-offline"];
-  await run([...install, tarball], { cwd: prefix });
+  // koffi has an install script. It is not needed.
+  await run([...install, "--ignore-scripts", tarball], { cwd: prefix });
   const project = `${prefix}/lib`;
   const command = `${prefix}/bin/tcphup`;
   const expectOutput = async (expected: string, ...words: string[]) => {

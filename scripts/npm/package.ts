@@ -2,7 +2,7 @@
 
 import description from "../../deno.json" with { type: "json" };
 import { manPage } from "../../src/cli/flags/man_page.ts";
-import { KOFFI, OLDEST_NODE } from "../node/packages.ts";
+import { OLDEST_NODE } from "../node/packages.ts";
 import { ROOT } from "../tools.ts";
 
 const REPOSITORY = "https://github.com/tcphup/tcphup";
@@ -34,7 +34,8 @@ export const manifest = {
   os: ["linux"],
   cpu: ["x64", "arm64"],
   libc: ["glibc"],
-  dependencies: { koffi: `~${KOFFI}` },
+  // Exactly what is tested: it runs with all the rights of tcphup.
+  dependencies: { koffi: description.imports.koffi.replace("npm:koffi@", "") },
 };
 
 /** What README.md says in a checkout, and what it says on npm instead. */

@@ -7,6 +7,9 @@ import { run } from "./process.ts";
 const DIRECTORY = new URL("../../scripts/kubernetes/", import.meta.url);
 const MODELS = "npm:kubernetes-models@5.1.0";
 
+/** Has the integrity of MODELS. `deno cache --no-config --lock=test/harness/kubernetes.lock MODELS` writes it anew. */
+const LOCK = new URL("kubernetes.lock", import.meta.url).pathname;
+
 /** What we look at in a manifest. */
 export interface Manifest {
   apiVersion: string;
@@ -63,7 +66,8 @@ export async function findFault(manifest: Manifest): Promise<string | null> {
   const file = await Deno.makeTempFile({ prefix: "tcphup-test-", suffix: ".ts" });
   try {
     await Deno.writeTextFile(file, script);
-    const flags = ["--quiet", "--no-config", "--no-lock", "--check", "--allow-env", "--allow-read", "--no-prompt"];
+    const lock = [`--lock=${LOCK}`, "--frozen"];
+    const flags = ["--quiet", "--no-config", ...lock, "--check", "--allow-env", "--allow-read", "--no-prompt"];
     const { code, stderr } = await run([Deno.execPath(), "run", ...flags, file], { mayFail: true });
     return code === 0 ? null : stderr;
   } finally {
