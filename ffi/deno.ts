@@ -20,7 +20,9 @@ export function load<const S extends NativeSymbols>(symbols: S): NativeFunctions
     const { message } = error as Error;
     // When only paths are allowed, Deno takes the name for a path in the current directory.
     const allowed = !(error instanceof Deno.errors.NotCapable) && !message.includes(`/${LIBC}`);
-    throw new LibcUnavailableError(allowed ? `glibc, which is needed, cannot be loaded: ${message}` : FORBIDDEN);
+    throw new LibcUnavailableError(allowed ? `glibc, which is needed, cannot be loaded: ${message}` : FORBIDDEN, {
+      cause: error,
+    });
   }
 }
 

@@ -47,12 +47,14 @@ function open(): ReturnType<Koffi["load"]> {
     // An import would put koffi into Deno's module graph, of which this file is a part whenever it is checked.
     koffi ??= createRequire(import.meta.url)("koffi") as Koffi;
   } catch (error) {
-    throw new LibcUnavailableError(`tcphup calls glibc through the npm package koffi: ${firstLine(error)}`);
+    throw new LibcUnavailableError(`tcphup calls glibc through the npm package koffi: ${firstLine(error)}`, {
+      cause: error,
+    });
   }
   try {
     return koffi.load("libc.so.6");
   } catch (error) {
-    throw new LibcUnavailableError(`tcphup needs glibc on Linux: ${firstLine(error)}`);
+    throw new LibcUnavailableError(`tcphup needs glibc on Linux: ${firstLine(error)}`, { cause: error });
   }
 }
 

@@ -3,7 +3,7 @@
 import { SyscallError } from "../../../ffi/errno.ts";
 import {
   align4,
-  GarbledMessage,
+  GarbledMessageError,
   messageErrno,
   NLM_F_DUMP_INTR,
   NLMSG_DONE,
@@ -31,7 +31,7 @@ export function readDatagram(view: DataView, sequence: number, name: string, eac
   try {
     return readMessages(view, sequence, name, each);
   } catch (error) {
-    if (error instanceof GarbledMessage) return "garbled";
+    if (error instanceof GarbledMessageError) return "garbled";
     throw error;
   }
 }

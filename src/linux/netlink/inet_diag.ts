@@ -3,7 +3,7 @@
 
 import type { Cookie, SocketInode } from "../../model/ids.ts";
 import type { Words } from "../../model/address.ts";
-import { findAttribute, GarbledMessage, NLATTR_SIZE } from "./message.ts";
+import { findAttribute, GarbledMessageError, NLATTR_SIZE } from "./message.ts";
 
 /** The older request for TCP: it alone answers for both families at once, and so with one walk over the kernel's table. */
 export const TCPDIAG_GETSOCK = 18;
@@ -118,12 +118,16 @@ export class InetDiagMsg {
   /**
    * Moves to the message whose payload is the bytes from `offset` to `end` of `view`.
    *
-   * @throws {GarbledMessage} When the payload is shorter than the struct, or its family is neither AF_INET nor AF_INET6.
+   * @throws {GarbledMessageError} When the payload is shorter than the struct, or its family is neither AF_INET nor AF_INET6.
    */
   at(view: DataView, offset: number, end: number): this {
-    if (end - offset < MSG_SIZE) throw new GarbledMessage("a sock_diag message is shorter than struct inet_diag_msg");
+    if (end - offset < MSG_SIZE) {
+      throw new GarbledMessageError("a sock_diag message is shorter than struct inet_diag_msg");
+    }
     const family = view.getUint8(offset);
-    if (family !== AF_INET && family !== AF_INET6) throw new GarbledMessage(`a sock_diag message has family ${family}`);
+    if (family !== AF_INET && family !== AF_INET6) {
+      throw new GarbledMessageError(`a sock_diag message has family ${family}`);
+    }
     this.#view = view;
     this.#offset = offset;
     this.#end = end;
@@ -197,7 +201,7 @@ export class InetDiagMsg {
    * Returns the value of a reply attribute, in place; null when the kernel sent none.
    *
    * @param size How many bytes the value has at least.
-   * @throws {GarbledMessage} When the attributes do not fit into the message, or the value is shorter.
+   * @throws {GarbledMessageError} When the attributes do not fit into the message, or the value is shorter.
    */
   attribute(type: number, size = 0): DataView | null {
     const offset = this.#find(type, size);

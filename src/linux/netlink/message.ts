@@ -62,8 +62,8 @@ export function encodeAttribute(type: number, value: Uint8Array): Uint8Array {
 }
 
 /** Says that a message does not keep to its own lengths, so that nothing it says can be relied upon. */
-export class GarbledMessage extends Error {
-  override readonly name = "GarbledMessage";
+export class GarbledMessageError extends Error {
+  override readonly name = "GarbledMessageError";
 }
 
 /** The largest errno that the kernel returns: MAX_ERRNO. */
@@ -84,14 +84,16 @@ export function messageErrno(view: DataView, offset: number, end: number): numbe
  * Finds an attribute among those from `from` to `end`. Returns where its value begins, −1 when there is none.
  *
  * @param size How many bytes the value has at least.
- * @throws {GarbledMessage} When the value is shorter, or an attribute on the way to it does not fit.
+ * @throws {GarbledMessageError} When the value is shorter, or an attribute on the way to it does not fit.
  */
 export function findAttribute(view: DataView, from: number, end: number, type: number, size: number): number {
   for (let offset = from; offset + NLATTR_SIZE <= end;) {
     const length = view.getUint16(offset, true);
-    if (length < NLATTR_SIZE || offset + length > end) throw new GarbledMessage("a netlink attribute does not fit");
+    if (length < NLATTR_SIZE || offset + length > end) {
+      throw new GarbledMessageError("a netlink attribute does not fit");
+    }
     if (view.getUint16(offset + 2, true) === type) {
-      if (length < NLATTR_SIZE + size) throw new GarbledMessage("a netlink attribute is shorter than its value");
+      if (length < NLATTR_SIZE + size) throw new GarbledMessageError("a netlink attribute is shorter than its value");
       return offset + NLATTR_SIZE;
     }
     offset += align4(length);

@@ -2,7 +2,7 @@
 // <linux/if_addr.h> and `struct rtmsg` of <linux/rtnetlink.h>. Integers are in host order, addresses in network order.
 
 import { hostPrefix, ipv4, maskWords, type Prefix, type Words } from "../../model/address.ts";
-import { findAttribute, GarbledMessage } from "./message.ts";
+import { findAttribute, GarbledMessageError } from "./message.ts";
 
 export const RTM_NEWADDR = 20;
 export const RTM_GETADDR = 22;
@@ -45,7 +45,7 @@ export function encodeRouteRequest(family: number): Uint8Array {
  * Returns the address in the RTM_NEWADDR whose payload lies from `offset` to `end`; null for one without, and for another
  * family.
  *
- * @throws {GarbledMessage} When its lengths contradict each other.
+ * @throws {GarbledMessageError} When its lengths contradict each other.
  */
 export function decodeAddress(view: DataView, offset: number, end: number): Prefix | null {
   const family = familyOf(view, offset, end, IFADDRMSG_SIZE);
@@ -60,7 +60,7 @@ export function decodeAddress(view: DataView, offset: number, end: number): Pref
  * Returns the destination of the RTM_NEWROUTE whose payload lies from `offset` to `end`, when it is in the `local` table
  * and leads to this host itself; else null.
  *
- * @throws {GarbledMessage} When its lengths contradict each other, or the prefix is longer than the address.
+ * @throws {GarbledMessageError} When its lengths contradict each other, or the prefix is longer than the address.
  */
 export function decodeLocalRoute(view: DataView, offset: number, end: number): Prefix | null {
   const family = familyOf(view, offset, end, RTMSG_SIZE);
@@ -70,7 +70,7 @@ export function decodeLocalRoute(view: DataView, offset: number, end: number): P
   const type = view.getUint8(offset + 7);
   if (table !== RT_TABLE_LOCAL || (type !== RTN_LOCAL && type !== RTN_ANYCAST)) return null;
   const canonical = family === AF_INET ? length + 96 : length;
-  if (canonical > 128) throw new GarbledMessage(`a route has a prefix of ${length} bits`);
+  if (canonical > 128) throw new GarbledMessageError(`a route has a prefix of ${length} bits`);
   // A route without a destination is the default route.
   const words = find(view, offset + RTMSG_SIZE, end, RTA_DST, family) ?? allOf(family);
   return { words: maskWords(words, canonical), length: canonical };
@@ -78,7 +78,7 @@ export function decodeLocalRoute(view: DataView, offset: number, end: number): P
 
 /** Returns the family, at the start of the struct, if it is one with addresses; else null. */
 function familyOf(view: DataView, offset: number, end: number, size: number): number | null {
-  if (end - offset < size) throw new GarbledMessage("an rtnetlink message is shorter than its struct");
+  if (end - offset < size) throw new GarbledMessageError("an rtnetlink message is shorter than its struct");
   const family = view.getUint8(offset);
   return family === AF_INET || family === AF_INET6 ? family : null;
 }

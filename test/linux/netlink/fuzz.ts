@@ -13,7 +13,7 @@ import {
   INET_DIAG_SOCKOPT,
   InetDiagMsg,
 } from "../../../src/linux/netlink/inet_diag.ts";
-import { GarbledMessage, NLMSGHDR_SIZE } from "../../../src/linux/netlink/message.ts";
+import { GarbledMessageError, NLMSGHDR_SIZE } from "../../../src/linux/netlink/message.ts";
 import { decodeMptcpInfo, decodeTcpInfo } from "../../../src/linux/netlink/tcp_info.ts";
 import { decodeAddress, decodeLocalRoute } from "../../../src/linux/netlink/rtnetlink.ts";
 import { decodeSockaddr } from "../../../src/linux/netlink/sockaddr.ts";
@@ -52,7 +52,7 @@ function outcome(decode: () => unknown): unknown {
   try {
     return decode();
   } catch (error) {
-    if (error instanceof GarbledMessage) return "garbled";
+    if (error instanceof GarbledMessageError) return "garbled";
     throw error;
   }
 }

@@ -15,7 +15,7 @@ import {
   InetDiagMsg,
   MSG_SIZE,
 } from "../../../src/linux/netlink/inet_diag.ts";
-import { GarbledMessage } from "../../../src/linux/netlink/message.ts";
+import { GarbledMessageError } from "../../../src/linux/netlink/message.ts";
 import { bytes, viewAt } from "./bytes.ts";
 
 const [AF_INET, AF_INET6] = [2, 10];
@@ -204,18 +204,22 @@ Deno.test("attributes that make no sense are garbled, and nothing beyond the row
   };
   for (const [what, attributes] of Object.entries(broken)) {
     const row = rowOf(REPLY, bytes(attributes));
-    assertThrows(() => row.shutdown, GarbledMessage, undefined, what);
-    assertThrows(() => row.attribute(INET_DIAG_SHUTDOWN, 1), GarbledMessage, undefined, what);
+    assertThrows(() => row.shutdown, GarbledMessageError, undefined, what);
+    assertThrows(() => row.attribute(INET_DIAG_SHUTDOWN, 1), GarbledMessageError, undefined, what);
   }
   assertEquals(rowOf(REPLY, bytes("05 00 08")).shutdown, 0);
 });
 
 Deno.test("a row that is cut short, or of another family, is garbled", () => {
   const row = new InetDiagMsg();
-  assertThrows(() => row.at(viewAt(REPLY, 0), 0, MSG_SIZE - 1), GarbledMessage, "shorter than struct inet_diag_msg");
+  assertThrows(
+    () => row.at(viewAt(REPLY, 0), 0, MSG_SIZE - 1),
+    GarbledMessageError,
+    "shorter than struct inet_diag_msg",
+  );
   const unix = REPLY.slice();
   unix[0] = 1;
-  assertThrows(() => row.at(viewAt(unix, 0), 0, MSG_SIZE), GarbledMessage, "family 1");
+  assertThrows(() => row.at(viewAt(unix, 0), 0, MSG_SIZE), GarbledMessageError, "family 1");
 });
 
 Deno.test("one object goes from row to row", () => {

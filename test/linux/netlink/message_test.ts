@@ -6,7 +6,7 @@ import {
   encodeAttribute,
   encodeMessage,
   findAttribute,
-  GarbledMessage,
+  GarbledMessageError,
   messageErrno,
 } from "../../../src/linux/netlink/message.ts";
 import { bytes, viewAt } from "./bytes.ts";
@@ -78,7 +78,7 @@ Deno.test("an attribute is found by its type, if its value is as long as it has 
   const attributes = viewAt(bytes("04 00 0e 00  08 00 0f 00 2a 00 00 00  05 00 08 00 02 00 00 00"), 8);
   const end = attributes.byteLength;
   assertEquals([0xf, 8, 1].map((type) => findAttribute(attributes, 8, end, type, 1)), [16, 24, -1]);
-  assertThrows(() => findAttribute(attributes, 8, end, 0xf, 5), GarbledMessage, "shorter than its value");
-  assertThrows(() => findAttribute(attributes, 8, end, 0xe, 1), GarbledMessage, "shorter than its value");
-  assertThrows(() => findAttribute(attributes, 8, end - 4, 8, 1), GarbledMessage, "does not fit");
+  assertThrows(() => findAttribute(attributes, 8, end, 0xf, 5), GarbledMessageError, "shorter than its value");
+  assertThrows(() => findAttribute(attributes, 8, end, 0xe, 1), GarbledMessageError, "shorter than its value");
+  assertThrows(() => findAttribute(attributes, 8, end - 4, 8, 1), GarbledMessageError, "does not fit");
 });

@@ -2,7 +2,7 @@
 
 import { assertEquals, assertThrows } from "@std/assert";
 import { formatPrefix } from "../../../src/model/address.ts";
-import { GarbledMessage } from "../../../src/linux/netlink/message.ts";
+import { GarbledMessageError } from "../../../src/linux/netlink/message.ts";
 import {
   decodeAddress,
   decodeLocalRoute,
@@ -61,7 +61,7 @@ Deno.test("what is cut short is garbled", () => {
     [decodeLocalRoute, "02 10 00 00 ff 03 fe 02 00000000", "0600 0100 0a4d 0000"],
   ];
   for (const [decode, ...hex] of payloads) {
-    assertThrows(() => decoded(decode, bytes(...hex)), GarbledMessage, undefined, hex.join(" "));
+    assertThrows(() => decoded(decode, bytes(...hex)), GarbledMessageError, undefined, hex.join(" "));
   }
 });
 
@@ -71,7 +71,7 @@ Deno.test("a prefix that is longer than its address is garbled", () => {
     bytes("02 21 00 00 ff 03 fe 02 00000000", "0800 0100 0a4d0000"),
     bytes("0a 81 00 00 ff 02 00 04 00000000", six),
   ];
-  for (const payload of longer) assertThrows(() => decoded(decodeLocalRoute, payload), GarbledMessage, "prefix");
+  for (const payload of longer) assertThrows(() => decoded(decodeLocalRoute, payload), GarbledMessageError, "prefix");
 });
 
 Deno.test("routes of the table local that lead here", () => {
