@@ -115,9 +115,8 @@ export class Image {
     await image.#importBase(program);
     const context = `${image.#storage.directory}/build`;
     await Deno.mkdir(context);
-    await Deno.copyFile(program, `${context}/tcphup-${Deno.build.target}`);
-    const machine = `MACHINE=${Deno.build.arch}`;
-    const flags = ["--pull=never", "--isolation=chroot", "--build-arg", machine, "--file", CONTAINERFILE, "--tag", TAG];
+    await Deno.copyFile(program, `${context}/tcphup`);
+    const flags = ["--pull=never", "--isolation=chroot", "--file", CONTAINERFILE, "--tag", TAG];
     await image.#storage.podman("build", ...flags, context);
     return image;
   }

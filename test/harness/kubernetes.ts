@@ -4,7 +4,8 @@
 import { parse } from "@std/yaml";
 import { run } from "./process.ts";
 
-const DIRECTORY = new URL("../../scripts/kubernetes/", import.meta.url);
+/** Where the manifests are. */
+export const DIRECTORY = new URL("../../scripts/kubernetes/", import.meta.url);
 const MODELS = "npm:kubernetes-models@5.1.0";
 
 /** Has the integrity of MODELS. `deno cache --no-config --lock=test/harness/kubernetes.lock MODELS` writes it anew. */
@@ -17,11 +18,13 @@ export interface Manifest {
   metadata: { name?: string; generateName?: string; namespace?: string; labels?: Record<string, string> };
   spec: {
     selector?: { matchLabels: Record<string, string> };
-    template: { metadata?: { labels: Record<string, string> }; spec: PodSpec };
+    template: { metadata: { labels: Record<string, string> }; spec: PodSpec };
   };
 }
 
 interface PodSpec {
+  nodeName?: string;
+  priorityClassName?: string;
   hostPID: boolean;
   hostNetwork?: boolean;
   automountServiceAccountToken: boolean;
@@ -30,6 +33,7 @@ interface PodSpec {
 
 /** A container of a pod. */
 export interface Container {
+  image: string;
   args: string[];
   securityContext: {
     runAsUser: number;
@@ -48,6 +52,12 @@ export async function readManifest(name: string, words: Record<string, string>):
     Object.entries(words).reduce((line, [word, value]) => line.replace(word, value), line)
   );
   return parse(replaced.join("\n")) as Manifest;
+}
+
+/** What stands in the comment at the head of a manifest as a script. */
+export async function scriptIn(name: string): Promise<string> {
+  const text = await Deno.readTextFile(new URL(name, DIRECTORY));
+  return text.split("\n").filter((line) => line.startsWith("#   ")).map((line) => `${line.slice(4)}\n`).join("");
 }
 
 /** Says what is wrong with a manifest by its schema; null when it is right. */

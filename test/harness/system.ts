@@ -76,6 +76,8 @@ const REQUIREMENTS = {
   "ansible-playbook": program("ansible-playbook"),
   "systemd-analyze": program("systemd-analyze"),
   FUSE: kernel("/dev/fuse"),
+  // Not in Debian, where kubernetes-client is from before kustomizations as they are now.
+  kubectl: { ...program("kubectl"), obtainable: false },
   IPv6: kernel("/proc/sys/net/ipv6"),
   "cgroup v2": { obtainable: false, present: CGROUP_ROOT !== null },
   MPTCP: kernel("/proc/sys/net/mptcp/enabled"),
