@@ -29,6 +29,11 @@ const pwriteSymbols = lazily({
   pwrite: { name: "pwrite64", parameters: ["i32", "buffer", "usize", "isize"], result: "i32" },
 });
 
+const directorySymbols = lazily({
+  mkdir: { parameters: ["buffer", "u32"], result: "i32" },
+  unlink: { parameters: ["buffer"], result: "i32" },
+});
+
 const accessSymbols = lazily({
   faccessat: { parameters: ["i32", "buffer", "i32", "i32"], result: "i32" },
   getxattr: { parameters: ["buffer", "buffer", "buffer", "usize"], result: "i32" },
@@ -157,4 +162,14 @@ export function checkExecutable(path: string): void {
 /** getxattr(2): returns the length of an extended attribute. */
 export function xattrLength(path: string, name: string): number {
   return check("getxattr", accessSymbols().getxattr(cString(path), cString(name), null, 0n));
+}
+
+/** mkdir(2), for its owner alone. @throws {SyscallError} `EEXIST`. */
+export function makeDirectory(path: string): void {
+  check("mkdir", directorySymbols().mkdir(cString(path), 0o700));
+}
+
+/** unlink(2). @throws {SyscallError} `ENOENT`. */
+export function unlink(path: string): void {
+  check("unlink", directorySymbols().unlink(cString(path)));
 }

@@ -82,6 +82,8 @@ export function shareDescriptors(pid: number, other: number): boolean {
 
 const RLIMIT_FSIZE = 1;
 const RLIMIT_NOFILE = 7;
+const RLIMIT_MEMLOCK = 8;
+const RLIM_INFINITY = 0xffffffffffffffffn;
 
 /** A resource limit: the soft one, which is enforced, and the hard one, up to which a process may raise the soft one. */
 export interface Limit {
@@ -108,6 +110,22 @@ export function fileSizeLimit(): Limit {
 /** setrlimit(2) RLIMIT_NOFILE. */
 export function setDescriptorLimit({ soft, hard }: Limit): void {
   check("setrlimit", limitSymbols().setrlimit(RLIMIT_NOFILE, new BigUint64Array([soft, hard])));
+}
+
+/**
+ * Calls `work` with RLIMIT_MEMLOCK as high as it may be: before Linux 5.11 it limits the memory of BPF programs and maps.
+ */
+export function withLockedMemory<T>(work: () => T): T {
+  const before = limitOf(RLIMIT_MEMLOCK);
+  const { setrlimit } = limitSymbols();
+  const set = ({ soft, hard }: Limit) => setrlimit(RLIMIT_MEMLOCK, new BigUint64Array([soft, hard])) === 0;
+  // Raising the hard limit takes CAP_SYS_RESOURCE.
+  if (!set({ soft: RLIM_INFINITY, hard: RLIM_INFINITY })) set({ ...before, soft: before.hard });
+  try {
+    return work();
+  } finally {
+    set(before);
+  }
 }
 
 const SCHED_FLAG_KEEP_POLICY = 8n;

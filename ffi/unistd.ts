@@ -4,6 +4,7 @@ import { host } from "./deno.ts";
 
 const isX86 = host.arch === "x86_64";
 
+export const SYS_bpf = isX86 ? 321n : 280n;
 export const SYS_getdents64 = isX86 ? 217n : 61n;
 export const SYS_kcmp = isX86 ? 312n : 272n;
 export const SYS_pidfd_getfd = 438n;

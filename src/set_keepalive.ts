@@ -3,6 +3,7 @@
 
 import { host } from "../ffi/deno.ts";
 import { isUnresponsive } from "../ffi/progress.ts";
+import type { Direction } from "./act/attachment.ts";
 import { ENDED, explainNoOwner, ownerName, setOutcome } from "./act/disconnect.ts";
 import { UNRESPONSIVE, withDuplicate } from "./socket/with_duplicate.ts";
 import {
@@ -32,7 +33,7 @@ import { MAX_OWNER_ATTEMPTS, Resolver } from "./resolve/resolver.ts";
 import { Finder, MAX_ROUNDS } from "./resolve/finder.ts";
 import { compileWithListeners } from "./select/listeners.ts";
 import { DUMPS_BEFORE_GONE } from "./select/selector.ts";
-import type { Selection } from "./select/criteria.ts";
+import type { CompiledSelection, Selection } from "./select/criteria.ts";
 import { sleep, SLICE_MS } from "../ffi/sleep.ts";
 import { TransientErrors } from "./report/transient_errors.ts";
 import { isTransientErrno } from "./model/errors.ts";
@@ -108,7 +109,16 @@ export interface KeepaliveReport {
  */
 export async function setKeepalive(selection: Selection, options: SetKeepaliveOptions = {}): Promise<KeepaliveReport> {
   validateKeepaliveOptions(options);
-  const setter = new Setter(selection, options);
+  return await setCompiled(compileWithListeners(selection, options.listeners ?? false), options);
+}
+
+/** Sets keepalive as `setKeepalive` does, on the connections of one direction alone when one is given. */
+export async function setCompiled(
+  selection: CompiledSelection,
+  options: SetKeepaliveOptions,
+  direction?: Direction,
+): Promise<KeepaliveReport> {
+  const setter = new Setter(selection, options, { direction });
   try {
     return await setter.once();
   } finally {
@@ -148,7 +158,8 @@ export function watchKeepalive(
   options: WatchKeepaliveOptions = {},
 ): AsyncGenerator<Connection, void> {
   validateWatchOptions(options);
-  return watch(new Setter(selection, options, true));
+  const compiled = compileWithListeners(selection, options.listeners ?? false);
+  return watch(new Setter(compiled, options, { isWatching: true }));
 }
 
 async function* watch(setter: Setter): AsyncGenerator<Connection, void> {
@@ -165,6 +176,8 @@ const NOT_YIELDED: readonly (Outcome | null)[] = [null, "unchanged", "skipped", 
 /** One run, or one watch, over the connections of a selection. */
 class Setter {
   readonly #options: WatchKeepaliveOptions;
+  /** The direction of the connections to set; undefined for both. */
+  readonly #direction: Direction | undefined;
   readonly #desired: DesiredKeepalive;
   readonly #finder: Finder;
   readonly #resolver = new Resolver();
@@ -181,12 +194,17 @@ class Setter {
   #sliceEnd = 0;
   readonly #transientErrors: TransientErrors;
 
-  constructor(selection: Selection, options: WatchKeepaliveOptions, isWatching = false) {
+  constructor(
+    selection: CompiledSelection,
+    options: WatchKeepaliveOptions,
+    { isWatching = false, direction }: { isWatching?: boolean; direction?: Direction } = {},
+  ) {
     this.#options = options;
+    this.#direction = direction;
     this.#isWatching = isWatching;
     this.#transientErrors = new TransientErrors(options.onWarning);
     this.#desired = desiredKeepalive(options);
-    this.#finder = new Finder(compileWithListeners(selection, options.listeners ?? false));
+    this.#finder = new Finder(selection);
     this.#pidfds = new PidfdCache((connection) => this.#finder.selector.stateOf(connection));
   }
 
@@ -275,7 +293,7 @@ class Setter {
       this.#done.set(identity, round);
       return true;
     };
-    const listed = round === 1 ? this.#finder.find() : this.#finder.findNew(isDone);
+    const listed = this.#directed(round === 1 ? this.#finder.find() : this.#finder.findNew(isDone));
     this.#rounds = round;
     const found = listed.filter((connection) => {
       const identity = identityOf(connection);
@@ -289,6 +307,15 @@ class Setter {
       found.push(connection);
     }
     return found;
+  }
+
+  /** Returns the connections of the wanted direction. */
+  #directed(connections: Connection[]): Connection[] {
+    const direction = this.#direction;
+    if (direction === undefined || connections.length === 0) return connections;
+    const isListening = this.#finder.selector.listening();
+    const isWanted = ({ netns, src }: Connection) => isListening(netns, src.port) === (direction === "accepted");
+    return connections.filter(isWanted);
   }
 
   /** Forgets the connections that are gone. */
@@ -409,7 +436,8 @@ class Setter {
   }
 }
 
-function desiredKeepalive({ values, off, onlyMissing }: SetKeepaliveOptions): DesiredKeepalive {
+/** Returns the keepalive that checked options ask for. */
+export function desiredKeepalive({ values, off, onlyMissing }: SetKeepaliveOptions): DesiredKeepalive {
   return off ? { values: "off" } : { values: resolveValues(values).values, onlyMissing };
 }
 

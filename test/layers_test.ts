@@ -19,6 +19,7 @@ const FLOORS = [
   "src/run/",
   "src/front/",
   "src/socket/",
+  "src/bpf/",
   "src/keepalive/",
   "src/linux/",
   "src/model/",

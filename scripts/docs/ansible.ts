@@ -7,7 +7,7 @@ import type { Command, Flag } from "../../src/cli/flags/flag.ts";
 const COMMANDS: readonly Command[] = ["hup", "ls", "keepalive"];
 
 /** What makes no sense in a playbook: flags for terminals, endless runs, and what the module itself decides. */
-const LEFT_OUT = ["columns", "dry-run", "interactive", "not", "sort", "summary", "watch"];
+const LEFT_OUT = ["attach", "columns", "dry-run", "interactive", "not", "pinned", "sort", "summary", "watch"];
 
 const flags = FLAGS.filter(({ name, group, commands }) =>
   group !== "Output" && !LEFT_OUT.includes(name) && commands.some((command) => COMMANDS.includes(command))

@@ -23,9 +23,10 @@ export interface LoopbackPair {
  * Calls `use` with a new connection over loopback, and closes the connection afterwards.
  *
  * @param protocol IPPROTO_TCP or IPPROTO_MPTCP.
+ * @param prepare Called before it is opened, with the port that it goes to.
  * @throws {Error} When the loopback interface is down.
  */
-export function withPair<T>(protocol: number, use: (pair: LoopbackPair) => T): T {
+export function withPair<T>(protocol: number, use: (pair: LoopbackPair) => T, prepare?: (port: number) => void): T {
   const sockets: Descriptor[] = [];
   const track = (descriptor: Descriptor): Descriptor => {
     sockets.push(descriptor);
@@ -36,8 +37,9 @@ export function withPair<T>(protocol: number, use: (pair: LoopbackPair) => T): T
     const listener = track(socket(AF_INET, SOCK_STREAM, protocol));
     bind(listener, encodeSockaddr(LOOPBACK, 0));
     listen(listener, 1);
-    const client = track(socket(AF_INET, SOCK_STREAM, protocol));
     const port = sockaddrPort(getsockname(listener));
+    prepare?.(port);
+    const client = track(socket(AF_INET, SOCK_STREAM, protocol));
     connect(client, encodeSockaddr(LOOPBACK, port));
     track(accept(listener));
     return use({ client, listed: () => listedOn(port) });

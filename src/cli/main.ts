@@ -13,7 +13,7 @@ import { chooseColor, warnLines } from "./output/terminal.ts";
 import { VERSION } from "./flags/version.ts";
 
 /** Words that may choose a command without a watched process. A command line with one of them is parsed first. */
-const PARSED_FIRST = ["run", "plan", "doctor", "completions", "help", "--help", "-h", "--version", "-V"];
+const PARSED_FIRST = ["run", "plan", "unpin", "doctor", "completions", "help", "--help", "-h", "--version", "-V"];
 
 /** Commands that run in a process of their own, which this one watches: see ../front/front.ts. */
 const WATCHED: readonly Command[] = ["hup", "ls", "keepalive"];
@@ -76,6 +76,8 @@ async function call(parsed: Arguments): Promise<number> {
       return (await import("./commands/run.ts")).run(parsed);
     case "plan":
       return (await import("./commands/plan.ts")).planCommand(parsed);
+    case "unpin":
+      return (await import("./commands/unpin.ts")).unpin(parsed);
     case "doctor":
       return (await import("./commands/doctor.ts")).doctorCommand(parsed);
     case "completions":

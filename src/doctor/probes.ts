@@ -3,9 +3,13 @@
 import { host } from "../../ffi/deno.ts";
 import { isSyscallError, type SyscallError } from "../../ffi/errno.ts";
 import { pidfdGetfd, pidfdOpen } from "../../ffi/pidfd.ts";
-import { IPPROTO_MPTCP, IPPROTO_TCP, socketCookie } from "../../ffi/socket.ts";
+import { getsockopt, IPPROTO_MPTCP, IPPROTO_TCP, SO_KEEPALIVE, socketCookie, SOL_SOCKET } from "../../ffi/socket.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
 import { Duplicate } from "../socket/duplicate.ts";
+import { Attachment } from "../act/attachment.ts";
+import { resolveValues } from "../keepalive/values.ts";
+import { unifiedCgroupOf } from "../linux/proc/cgroup.ts";
+import { UnsupportedError } from "../model/errors.ts";
 import { withPair } from "../act/loopback_pair.ts";
 import { formatCookie } from "../linux/netlink/inet_diag.ts";
 import { currentNetns, inNetns, NetnsError } from "../linux/netns/enter.ts";
@@ -63,6 +67,7 @@ export const PROBES: readonly Probe[] = [
   probe("SOCK_DESTROY: destroy any connection", ["hup --destroy", "hup --destroy-after"], destroyHeld),
   probe("SOCK_DESTROY: destroy what a program has closed", ["hup --destroy", "hup --destroy-after"], destroyOrphan),
   probe("connect(AF_UNSPEC): destroy through a duplicate", ["hup --destroy", "hup --destroy-after"], abortDuplicate),
+  probe("BPF: set keepalive as connections are made", ["keepalive --attach"], attachProgram),
   probe("setns: enter other network namespaces", ["--netns"], enterNamespaces),
 ];
 
@@ -212,6 +217,27 @@ function abortDuplicate(): Verdict {
       duplicate.close();
     }
   });
+}
+
+/** Tries it on the control group of this process, for one port. */
+function attachProgram(): Verdict {
+  let attachment: Attachment | undefined;
+  try {
+    return withPair(IPPROTO_TCP, ({ client }) => {
+      if (getsockopt(client, SOL_SOCKET, SO_KEEPALIVE) !== 0) return ok("works");
+      return limited("a program can be attached, and the kernel does not run it");
+    }, (port) => {
+      const selection = compileSelection({ dst: "127.0.0.1", dport: port });
+      const cgroup = unifiedCgroupOf(host.pid) ?? "/";
+      const { values } = resolveValues();
+      attachment = Attachment.create(selection, [cgroup], { values, onlyMissing: false, settings: {} });
+    });
+  } catch (error) {
+    if (!(error instanceof UnsupportedError)) throw error;
+    return limited(`${error.message}; --watch does without`);
+  } finally {
+    attachment?.close();
+  }
 }
 
 function enterNamespaces(): Verdict {

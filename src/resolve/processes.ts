@@ -11,6 +11,7 @@ import {
   cgroupsOf,
   containerOf,
   mountPoints,
+  withoutRuntime,
 } from "../linux/proc/cgroup.ts";
 import { glob, isGlob } from "../model/glob.ts";
 import { comm, listsAllProcesses, parent, processes, readFile } from "../linux/proc/process.ts";
@@ -210,11 +211,6 @@ function verifyCgroup(text: string, snapshot: ProcessSnapshot): void {
 
 /** The digits of a container's id that are shown, as docker(1) does, unless more are needed to tell ids apart. */
 const SHOWN = 12;
-
-/** Returns the id in Kubernetes' `<type>://<container_id>` of a ContainerStatus. An id without a type stays as it is. */
-function withoutRuntime(id: string): string {
-  return id.replace(/^[a-z][a-z0-9-]*:\/\//, "");
-}
 
 function verifyContainer(text: string, snapshot: ProcessSnapshot): void {
   const start = withoutRuntime(text);

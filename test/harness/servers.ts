@@ -1,6 +1,6 @@
 // Real servers from Debian, each with a configuration and a directory of its own.
 
-import type { Namespace } from "./namespace.ts";
+import type { Namespace, SpawnOptions } from "./namespace.ts";
 import { POSTGRESQL } from "./postgresql.ts";
 import { eventually, run } from "./process.ts";
 
@@ -33,10 +33,11 @@ async function start(
   listening: string,
   command: (directory: string) => string[],
   files: Record<string, string> = {},
+  options: SpawnOptions = {},
 ): Promise<Server> {
   const directory = await Deno.makeTempDir({ prefix: "tcphup-test-" });
   for (const [name, text] of Object.entries(files)) await Deno.writeTextFile(`${directory}/${name}`, text);
-  const server = new Server(netns.spawn(command(directory)), directory);
+  const server = new Server(netns.spawn(command(directory), options), directory);
   await listens(netns, listening);
   return server;
 }
@@ -48,7 +49,12 @@ async function listens(netns: Namespace, listening: string): Promise<void> {
 }
 
 /** Starts nginx with the given content of its `http` block, and waits until it listens on `listening`. */
-export async function nginx(netns: Namespace, listening: string, http: string): Promise<Server> {
+export async function nginx(
+  netns: Namespace,
+  listening: string,
+  http: string,
+  options?: SpawnOptions,
+): Promise<Server> {
   const configuration = `
     daemon off;
     worker_processes 2;
@@ -61,7 +67,7 @@ export async function nginx(netns: Namespace, listening: string, http: string): 
     }`;
   return await start(netns, listening, (directory) => ["nginx", "-p", directory, "-e", "log", "-c", "nginx.conf"], {
     "nginx.conf": configuration,
-  });
+  }, options);
 }
 
 /** Starts a Redis server without persistence on port 6379 of `address`. */

@@ -16,12 +16,14 @@ import { jsonDocument, jsonLines } from "../output/json.ts";
 import { givenValues, noEffectWarnings } from "../flags/keepalive_values.ts";
 import { ProgressLine } from "../output/progress.ts";
 import { selectionOf } from "../flags/selection.ts";
+import { UsageError } from "../../model/errors.ts";
 import { printTimings } from "../output/timings.ts";
 import { print, style, warn, write } from "../output/terminal.ts";
 
 /** Sets keepalive, once or with --watch until an interrupt. Returns the exit code. */
 export async function keepalive(args: Arguments): Promise<number> {
   checkConflicts(args);
+  if (isAttaching(args)) return await attach(args);
   const watchMs = watchInterval(args);
   const selection = selectionOf(args);
   const options = optionsOf(args);
@@ -42,9 +44,25 @@ export async function keepalive(args: Arguments): Promise<number> {
   }
 }
 
+/** Tells whether a program is to be attached: --pin means that as well. */
+function isAttaching(args: Arguments): boolean {
+  return args.has("attach") || args.given("pin");
+}
+
+/** Sets keepalive, also on new connections by an attached program until an interrupt. Returns the exit code. */
+async function attach(args: Arguments): Promise<number> {
+  return await (await import("./attach.ts")).attach(selectionOf(args), optionsOf(args), args, show);
+}
+
 function checkConflicts(args: Arguments): void {
   refuseTogether(args, "json", "json-lines", "one document, or an object a line");
   refuseTogether(args, "watch", "json", "--json-lines prints again and again");
+  for (const name of ["attach", "pin"]) {
+    refuseTogether(args, name, "watch", "what is attached needs no looking again");
+    refuseTogether(args, name, "defer-accept", "it is for listeners, and sets nothing as a connection is made");
+  }
+  refuseTogether(args, "listeners", "outgoing", "those that are accepted, or those that are not");
+  if (args.has("outgoing") && !isAttaching(args)) throw new UsageError("Option --outgoing needs --attach");
 }
 
 function optionsOf(args: Arguments): SetKeepaliveOptions {
@@ -53,7 +71,8 @@ function optionsOf(args: Arguments): SetKeepaliveOptions {
   const given = givenValues(args);
   if (!off && !args.has("quiet")) {
     const { values, warnings } = resolveValues(given, {}, keepaliveSysctls()?.tcpKeepaliveTime);
-    [...warnings, ...noEffectWarnings(values, listeners)].forEach(warn);
+    const unfelt = isAttaching(args) ? [] : noEffectWarnings(values, listeners);
+    [...warnings, ...unfelt].forEach(warn);
   }
   return {
     values: given,
@@ -64,8 +83,9 @@ function optionsOf(args: Arguments): SetKeepaliveOptions {
   };
 }
 
-function show(report: KeepaliveReport, args: Arguments): void {
-  const { connections, ...head } = report;
+/** @param more Further keys of the JSON document. */
+function show(report: KeepaliveReport, args: Arguments, more: object = {}): void {
+  const { connections, ...head } = { ...report, ...more };
   [...report.unanswered, ...report.incomplete].forEach(warn);
   if (args.has("json")) {
     write(jsonDocument(head, "connections", connections));

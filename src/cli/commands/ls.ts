@@ -25,6 +25,7 @@ import { type Frame, repeat, watch } from "./watch.ts";
 
 /** Lists connections, once or with --watch until an interrupt. Returns the exit code. */
 export async function ls(args: Arguments): Promise<number> {
+  if (args.has("pinned")) return (await import("./pinned.ts")).listPinned(args);
   const view = viewOf(args);
   const { mode } = pastWork();
   if (mode !== MODE.work) {

@@ -53,6 +53,12 @@ export const EXIT_CODES: Record<Command, Meanings> = {
     [127, "COMMAND was not found"],
   ],
   plan: PRINTING,
+  unpin: [
+    [DONE, "detached"],
+    [FAILED, "failed, one line says why"],
+    [USAGE, "wrong usage, or nothing of that name"],
+    [UNABLE, "this host or user cannot do it at all"],
+  ],
   doctor: [
     [DONE, "connections can be hung up on"],
     [FAILED, "failed, one line says why"],

@@ -3,7 +3,7 @@
 import type { TimeUnit } from "../../model/duration.ts";
 
 /** The commands, in the order of the help. */
-export const COMMANDS = ["hup", "ls", "keepalive", "run", "plan", "doctor", "completions"] as const;
+export const COMMANDS = ["hup", "ls", "keepalive", "run", "plan", "unpin", "doctor", "completions"] as const;
 
 /** A command of tcphup. */
 export type Command = typeof COMMANDS[number];
@@ -42,6 +42,7 @@ export interface Flag {
     | "Selection by history"
     | "Guards"
     | "Values"
+    | "Attaching"
     | "Launching"
     | "Planning"
     | "Hanging up"

@@ -57,8 +57,8 @@ ${columnsHelp()}`,
     summary: "set keepalive on open connections",
     text: `Sets SO_KEEPALIVE and its values on each selected connection through a duplicate of its owner's
 descriptor, reads them back, and reports the values before and after. A connection that has them
-already is not touched, and counted as unchanged. Connections opened later need --watch, or
---listeners where they are accepted. What an application sets afterwards stays.
+already is not touched, and counted as unchanged. Connections opened later need --attach, --watch,
+or --listeners where they are accepted. What an application sets afterwards stays.
 
 ${DESTINATION}`,
     examples: [
@@ -66,6 +66,7 @@ ${DESTINATION}`,
       ["tcphup keepalive --idle 20 --interval 5 --count 2 any", "all connections, within 30 s"],
       ["tcphup keepalive --listeners --sport 5432", "those of a server, and all that it will accept"],
       ["tcphup keepalive --watch --only-missing --netns all any", "a whole node, as a service"],
+      ["tcphup keepalive --attach any", "a whole node, at no cost, before anybody has the connection"],
     ],
   },
   run: {
@@ -116,6 +117,12 @@ Formats of --emit:
       ["tcphup plan --within 30s --hosts 200", "the cheapest values for that, and their cost"],
       ["tcphup plan --idle 20 --interval 5 --count 2 --emit sysctl", "as configuration"],
     ],
+  },
+  unpin: {
+    usage: "tcphup unpin NAME",
+    summary: "detach what keepalive --attach --pin NAME has attached",
+    text: `Connections keep the values that they have. "tcphup ls --pinned" shows the names.`,
+    examples: [["tcphup unpin node", "from now on connections are made without keepalive again"]],
   },
   doctor: {
     usage: "tcphup doctor [--json]",

@@ -33,7 +33,8 @@ export const FLAGS: readonly Flag[] = [
     help: "also listening sockets: what they accept from then on inherits the values",
     more:
       "A listener has no peer, so DEST is any. The other selection flags (local address and port, process, network " +
-      "namespace) select listeners as they select connections.",
+      "namespace) select listeners as they select connections. With --attach, listeners are left alone, and only what " +
+      "they accept gets the values.",
     group: "Selection",
     commands: ["keepalive"],
   },
@@ -118,6 +119,37 @@ export const FLAGS: readonly Flag[] = [
     name: "off",
     help: "turn SO_KEEPALIVE off instead, and leave the other values, the user timeout too",
     group: "Values",
+    commands: ["keepalive"],
+  },
+  {
+    name: "attach",
+    help: "set it also as each connection is made, in the kernel, until interrupted",
+    more:
+      "A BPF program sets it before the application has the connection, in every network namespace unless --netns names " +
+      "some. It is attached to the root of cgroup v2 or, with --cgroup, --container or --pid, to those groups, the " +
+      "process's own for --pid. A socket belongs to the group in which it was opened, an accepted one to its " +
+      "listener's. Addresses, ports, users, network namespaces and --filter with these narrow it, and nothing else can. " +
+      "Of several programs the one on the innermost group decides, then the one with the longest prefix of the peer, " +
+      "then the one with further conditions, then the one attached last. What an application sets afterwards stays. Of " +
+      "MPTCP the subflows get the values, which the MPTCP socket does not show: --watch sets these. It takes CAP_BPF " +
+      "and CAP_NET_ADMIN; --user also CAP_PERFMON, and --only-missing Linux 6.1.",
+    group: "Attaching",
+    commands: ["keepalive"],
+  },
+  {
+    name: "outgoing",
+    help: "with --attach: only connections that this host opens, not those that it accepts",
+    group: "Attaching",
+    commands: ["keepalive"],
+  },
+  {
+    name: "pin",
+    value: "NAME",
+    help: "like --attach, but end at once, and leave it attached until tcphup unpin NAME",
+    more:
+      "It needs a bpffs (mount -t bpf bpf /sys/fs/bpf), and one control group. Where the same is pinned under that name, " +
+      "only open connections are set. A pin lasts until the next boot; tcphup ls --pinned shows it.",
+    group: "Attaching",
     commands: ["keepalive"],
   },
   {
@@ -362,6 +394,13 @@ export const FLAGS: readonly Flag[] = [
     short: "k",
     help: "show their keepalive, and how long it takes to notice a dead peer",
     more: "It is read through a duplicate of an owner's descriptor, which takes the same rights as hanging up.",
+    group: "Listing",
+    commands: ["ls"],
+  },
+  {
+    name: "pinned",
+    help: "show what keepalive --pin keeps attached, with the numbers of connections by destination",
+    more: "Instead of connections, so without DEST and selection flags. It takes CAP_SYS_ADMIN.",
     group: "Listing",
     commands: ["ls"],
   },

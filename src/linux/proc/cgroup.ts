@@ -38,6 +38,11 @@ export function containerOf(paths: readonly string[]): string | null {
   return null;
 }
 
+/** Returns the id in Kubernetes' `<type>://<container_id>` of a ContainerStatus. An id without a type stays as it is. */
+export function withoutRuntime(id: string): string {
+  return id.replace(/^[a-z][a-z0-9-]*:\/\//, "");
+}
+
 /** Decides whether a cgroup is selected, by its path from the root of its hierarchy. */
 export type CgroupMatcher = (path: string) => boolean;
 
@@ -106,6 +111,32 @@ export function mountPoints(): string[] {
 /** Whether a cgroup exists, with or without processes. A pattern may match none. */
 export function cgroupExists(text: string, matches: CgroupMatcher, mountPoints: readonly string[]): boolean {
   return isGlob(text) || mountPoints.some((point) => search(point, "", matches));
+}
+
+/** Returns where cgroup v2 is mounted; null where it is not. */
+export function unifiedPoint(): string | null {
+  const mounts = cgroupMounts(readTextFile("/proc/self/mountinfo")).filter(({ unified }) => unified);
+  return (mounts.find(({ isWhole }) => isWhole) ?? mounts[0])?.point ?? null;
+}
+
+/**
+ * Returns the path of a process's control group of cgroup v2, from the root of the hierarchy; null when the process has
+ * ended.
+ */
+export function unifiedCgroupOf(pid: number): string | null {
+  const [, path = null] = /^0::(\/.*)$/m.exec(readFile(`/proc/${pid}/cgroup`) ?? "") ?? [];
+  return path?.replace(/ \(deleted\)$/, "") ?? null;
+}
+
+/** Returns the paths of the control groups that match and are not below one that matches. The root is `/`. */
+export function outermostCgroups(point: string, matches: CgroupMatcher): string[] {
+  return matches("/") ? ["/"] : outermostBelow(point, "", matches);
+}
+
+function outermostBelow(point: string, path: string, matches: CgroupMatcher): string[] {
+  return directories(point + path).map((name) => `${path}/${name}`).flatMap((below) =>
+    matches(below) ? [below] : outermostBelow(point, below, matches)
+  );
 }
 
 function search(point: string, path: string, matches: CgroupMatcher): boolean {

@@ -1,4 +1,4 @@
-// Parses /proc/PID/mountinfo of proc(5) for mounts of control groups.
+// Parses /proc/PID/mountinfo of proc(5) for mounts of control groups and of bpffs.
 
 /** A mounted hierarchy of control groups. */
 export interface CgroupMount {
@@ -6,15 +6,27 @@ export interface CgroupMount {
   readonly point: string;
   /** Whether it is the hierarchy of cgroup v2, not one of v1. */
   readonly unified: boolean;
+  /** Whether it shows the hierarchy from its root, or from that of the cgroup namespace, and not a part of it. */
+  readonly isWhole: boolean;
 }
 
 /** Returns the hierarchies of control groups among the mounts. */
 export function cgroupMounts(mountinfo: string): CgroupMount[] {
+  return mounts(mountinfo, ["cgroup", "cgroup2"])
+    .map(({ root, point, type }) => ({ point, unified: type === "cgroup2", isWhole: root === "/" }));
+}
+
+/** Returns the mount points of bpffs, which keeps what is pinned. */
+export function bpffsPoints(mountinfo: string): string[] {
+  return mounts(mountinfo, ["bpf"]).map(({ point }) => point);
+}
+
+function mounts(mountinfo: string, types: readonly string[]): { root: string; point: string; type: string }[] {
   return mountinfo.split("\n").flatMap((line) => {
     // ID PARENT DEVICE ROOT POINT OPTIONS [FIELD...] - TYPE SOURCE OPTIONS
-    const [, , , , point = ""] = line.split(" ");
+    const [, , , root = "", point = ""] = line.split(" ");
     const [, type] = / - (\S+) /.exec(line) ?? [];
-    return type === "cgroup" || type === "cgroup2" ? [{ point: unescape(point), unified: type === "cgroup2" }] : [];
+    return type !== undefined && types.includes(type) ? [{ root, point: unescape(point), type }] : [];
   });
 }
 

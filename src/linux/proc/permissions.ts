@@ -9,6 +9,8 @@ const CAPABILITIES = {
   CAP_NET_ADMIN: 12,
   CAP_SYS_PTRACE: 19,
   CAP_SYS_ADMIN: 21,
+  CAP_PERFMON: 38,
+  CAP_BPF: 39,
 } as const;
 
 /** Whether this thread has a capability in its effective set. */

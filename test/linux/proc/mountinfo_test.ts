@@ -1,7 +1,7 @@
 // Where control groups are mounted, as mountinfo says.
 
 import { assertEquals } from "@std/assert";
-import { cgroupMounts } from "../../../src/linux/proc/mountinfo.ts";
+import { bpffsPoints, cgroupMounts } from "../../../src/linux/proc/mountinfo.ts";
 
 Deno.test("the hierarchies of both versions, and nothing else", () => {
   const mountinfo = `22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
@@ -11,8 +11,16 @@ Deno.test("the hierarchies of both versions, and nothing else", () => {
 31 22 0:28 / /mnt/with\\040blank\\134 rw - cgroup2 none rw
 `;
   assertEquals(cgroupMounts(mountinfo), [
-    { point: "/sys/fs/cgroup/unified", unified: true },
-    { point: "/sys/fs/cgroup/cpu,cpuacct", unified: false },
-    { point: "/mnt/with blank\\", unified: true },
+    { point: "/sys/fs/cgroup/unified", unified: true, isWhole: true },
+    { point: "/sys/fs/cgroup/cpu,cpuacct", unified: false, isWhole: false },
+    { point: "/mnt/with blank\\", unified: true, isWhole: true },
   ]);
+});
+
+Deno.test("bpffs", () => {
+  const mountinfo = `24 22 0:21 / /sys rw - sysfs sysfs rw
+31 24 0:28 / /sys/fs/bpf rw,nosuid shared:4 - bpf bpf rw,mode=700
+32 22 0:29 / /mnt/some\\040bpf rw - bpf none rw
+`;
+  assertEquals(bpffsPoints(mountinfo), ["/sys/fs/bpf", "/mnt/some bpf"]);
 });

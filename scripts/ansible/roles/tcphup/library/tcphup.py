@@ -168,7 +168,7 @@ options:
   listeners:
     description:
       - "Also listening sockets: what they accept from then on inherits the values."
-      - "A listener has no peer, so DEST is any. The other selection flags (local address and port, process, network namespace) select listeners as they select connections."
+      - "A listener has no peer, so DEST is any. The other selection flags (local address and port, process, network namespace) select listeners as they select connections. With --attach, listeners are left alone, and only what they accept gets the values."
       - "With I(command=keepalive)."
     type: bool
     default: false
@@ -225,6 +225,18 @@ options:
       - "With I(command=keepalive)."
     type: bool
     default: false
+  outgoing:
+    description:
+      - "With --attach: only connections that this host opens, not those that it accepts."
+      - "With I(command=keepalive)."
+    type: bool
+    default: false
+  pin:
+    description:
+      - "Like --attach, but end at once, and leave it attached until tcphup unpin NAME."
+      - "It needs a bpffs (mount -t bpf bpf /sys/fs/bpf), and one control group. Where the same is pinned under that name, only open connections are set. A pin lasts until the next boot; tcphup ls --pinned shows it."
+      - "With I(command=keepalive)."
+    type: raw
   only_missing:
     description:
       - "Never override what an application has chosen."
@@ -389,6 +401,7 @@ SWITCHES = {
     "include_session": "--include-session",
     "listeners": "--listeners",
     "turn_off": "--off",
+    "outgoing": "--outgoing",
     "only_missing": "--only-missing",
     "fin_only": "--fin-only",
     "verify": "--verify",
@@ -422,6 +435,7 @@ VALUES = {
     "maxseg": "--maxseg",
     "window_clamp": "--window-clamp",
     "defer_accept": "--defer-accept",
+    "pin": "--pin",
     "max": "--max",
     "linger": "--linger",
     "wait": "--wait",

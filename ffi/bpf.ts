@@ -1,0 +1,280 @@
+// bpf(2): programs, maps and links, and a file system that keeps them. Numbers from <linux/bpf.h>.
+
+import { checkCall, cString, lazily } from "./call.ts";
+import { Descriptor } from "./descriptor.ts";
+import { isSyscallError, type SyscallError } from "./errno.ts";
+import { addressOf, allocate } from "./memory.ts";
+import { SYS_bpf } from "./unistd.ts";
+
+const bpfSymbols = lazily({
+  bpf: { name: "syscall", parameters: ["usize", "i32", "buffer", "u32"], result: "i32" },
+});
+
+const BPF_MAP_CREATE = 0;
+const BPF_MAP_LOOKUP_ELEM = 1;
+const BPF_MAP_UPDATE_ELEM = 2;
+const BPF_MAP_GET_NEXT_KEY = 4;
+const BPF_PROG_LOAD = 5;
+const BPF_OBJ_PIN = 6;
+const BPF_OBJ_GET = 7;
+const BPF_PROG_GET_FD_BY_ID = 13;
+const BPF_MAP_GET_FD_BY_ID = 14;
+const BPF_OBJ_GET_INFO_BY_FD = 15;
+const BPF_LINK_CREATE = 28;
+const BPF_PROG_BIND_MAP = 35;
+
+export const BPF_MAP_TYPE_ARRAY = 2;
+export const BPF_MAP_TYPE_LRU_HASH = 9;
+export const BPF_MAP_TYPE_LPM_TRIE = 11;
+/** What BPF_MAP_TYPE_LPM_TRIE demands. */
+export const BPF_F_NO_PREALLOC = 1;
+
+export const BPF_PROG_TYPE_SOCK_OPS = 13;
+export const BPF_CGROUP_SOCK_OPS = 3;
+
+/** The numbers of functions that a program may call: `enum bpf_func_id`. */
+export const BPF_FUNC_map_lookup_elem = 1;
+export const BPF_FUNC_map_update_elem = 2;
+export const BPF_FUNC_setsockopt = 49;
+export const BPF_FUNC_getsockopt = 57;
+export const BPF_FUNC_get_netns_cookie = 122;
+export const BPF_FUNC_skc_to_tcp_sock = 137;
+
+/** The longest name of a program or a map, in bytes. */
+const NAME_LENGTH = 15;
+
+/** The bytes of `union bpf_attr` that these commands use, and their writers. A kernel that knows more takes zeros for it. */
+class Attributes {
+  readonly bytes: Uint8Array = allocate(144);
+  readonly #view = new DataView(this.bytes.buffer);
+  /** Memory that the attributes point at has to live as long as they do. */
+  readonly #referenced: Uint8Array[] = [];
+
+  u32(offset: number, value: number): this {
+    this.#view.setUint32(offset, value, true);
+    return this;
+  }
+
+  pointer(offset: number, memory: Uint8Array): this {
+    this.#referenced.push(memory);
+    this.#view.setBigUint64(offset, addressOf(memory), true);
+    return this;
+  }
+
+  /** Points at a copy of bytes that have no address of their own. */
+  copy(offset: number, bytes: Uint8Array): this {
+    const memory = allocate(bytes.length);
+    memory.set(bytes);
+    return this.pointer(offset, memory);
+  }
+
+  name(offset: number, text: string): this {
+    this.bytes.set(cString(text.slice(0, NAME_LENGTH)), offset);
+    return this;
+  }
+
+  call(command: number, name: string): number {
+    const { bytes } = this;
+    return checkCall(`bpf(${name})`, () => bpfSymbols().bpf(SYS_bpf, command, bytes, bytes.length));
+  }
+}
+
+/** A map to create. */
+export interface MapOptions {
+  readonly type: number;
+  readonly name: string;
+  readonly keySize: number;
+  readonly valueSize: number;
+  readonly maxEntries: number;
+  readonly flags?: number;
+}
+
+/** BPF_MAP_CREATE. @throws {SyscallError} `EPERM` without the rights, and before Linux 5.11 beyond RLIMIT_MEMLOCK. */
+export function mapCreate({ type, name, keySize, valueSize, maxEntries, flags = 0 }: MapOptions): Descriptor {
+  const attributes = new Attributes().u32(0, type).u32(4, keySize).u32(8, valueSize).u32(12, maxEntries).u32(16, flags);
+  return new Descriptor(attributes.name(28, name).call(BPF_MAP_CREATE, "BPF_MAP_CREATE"));
+}
+
+/** BPF_MAP_UPDATE_ELEM, whether the key is there or not. */
+export function mapUpdate(map: Descriptor, key: Uint8Array, value: Uint8Array): void {
+  const attributes = new Attributes().u32(0, map.number).copy(8, key).copy(16, value);
+  attributes.call(BPF_MAP_UPDATE_ELEM, "BPF_MAP_UPDATE_ELEM");
+}
+
+/** BPF_MAP_LOOKUP_ELEM: returns the value, or null when the key is not there. */
+export function mapLookup(map: Descriptor, key: Uint8Array, valueSize: number): Uint8Array | null {
+  const value = allocate(valueSize);
+  const attributes = new Attributes().u32(0, map.number).copy(8, key).pointer(16, value);
+  return found(() => attributes.call(BPF_MAP_LOOKUP_ELEM, "BPF_MAP_LOOKUP_ELEM")) ? value : null;
+}
+
+/** BPF_MAP_GET_NEXT_KEY: returns the key after `key`, or the first one; null after the last one. */
+export function mapNextKey(map: Descriptor, key: Uint8Array | null, keySize: number): Uint8Array | null {
+  const next = allocate(keySize);
+  const attributes = new Attributes().u32(0, map.number).pointer(16, next);
+  if (key !== null) attributes.copy(8, key);
+  return found(() => attributes.call(BPF_MAP_GET_NEXT_KEY, "BPF_MAP_GET_NEXT_KEY")) ? next : null;
+}
+
+function found(call: () => void): boolean {
+  try {
+    call();
+    return true;
+  } catch (error) {
+    if (isSyscallError(error, "ENOENT")) return false;
+    throw error;
+  }
+}
+
+/** A program to load. */
+export interface ProgramOptions {
+  readonly type: number;
+  readonly name: string;
+  readonly attachType: number;
+  readonly license: string;
+  /** An array of `struct bpf_insn`. */
+  readonly instructions: Uint8Array;
+}
+
+/** A program that the kernel's verifier refuses. */
+export class VerifierError extends Error {
+  override readonly name = "VerifierError";
+  /** The last line of the verifier's log that says what is wrong. */
+  readonly reason: string;
+
+  constructor(code: string, log: string) {
+    const lines = log.trim().split("\n").filter((line) => !/^(?:processed|verification time|stack depth) /.test(line));
+    const reason = lines.at(-1) ?? code;
+    super(`the kernel's verifier refuses the program: ${reason}`);
+    this.reason = reason;
+  }
+}
+
+const LOG_SIZE = 1 << 18;
+
+/**
+ * BPF_PROG_LOAD.
+ *
+ * @throws {SyscallError} `EPERM` without the rights, `ENOSYS` without bpf(2).
+ * @throws {VerifierError} When the verifier has something to say about a program that it refuses.
+ */
+export function progLoad({ type, name, attachType, license, instructions }: ProgramOptions): Descriptor {
+  const attributes = new Attributes().u32(0, type).u32(4, instructions.length / 8).copy(8, instructions)
+    .copy(16, cString(license)).name(48, name).u32(68, attachType);
+  try {
+    return new Descriptor(attributes.call(BPF_PROG_LOAD, "BPF_PROG_LOAD"));
+  } catch (error) {
+    if (!isSyscallError(error, "EACCES", "EINVAL", "E2BIG", "ENOTSUP")) throw error;
+    return explained(attributes, error);
+  }
+}
+
+/** Loads a program again, with a log. Without a log the verifier is faster. */
+function explained(attributes: Attributes, refusal: SyscallError): Descriptor {
+  const log = allocate(LOG_SIZE);
+  try {
+    attributes.u32(24, 1).u32(28, log.length).pointer(32, log);
+    return new Descriptor(attributes.call(BPF_PROG_LOAD, "BPF_PROG_LOAD"));
+  } catch (error) {
+    const text = new TextDecoder().decode(log.subarray(0, log.indexOf(0)));
+    // ENOSPC: the log does not fit, and has lost its end.
+    if (!isSyscallError(error) || error.code === "ENOSPC" || text === "") throw refusal;
+    throw new VerifierError(refusal.code, text);
+  }
+}
+
+/** BPF_PROG_BIND_MAP: keeps a map for as long as a program that does not use the map. Linux ≥ 5.10. */
+export function progBindMap(program: Descriptor, map: Descriptor): void {
+  new Attributes().u32(0, program.number).u32(4, map.number).call(BPF_PROG_BIND_MAP, "BPF_PROG_BIND_MAP");
+}
+
+/**
+ * BPF_LINK_CREATE: attaches a program to a control group's directory, or to whatever else the type takes. The program is
+ * detached when the last descriptor of the link is closed and the link is not pinned.
+ */
+export function linkCreate(program: Descriptor, target: Descriptor, attachType: number): Descriptor {
+  const attributes = new Attributes().u32(0, program.number).u32(4, target.number).u32(8, attachType);
+  return new Descriptor(attributes.call(BPF_LINK_CREATE, "BPF_LINK_CREATE"));
+}
+
+/** BPF_OBJ_PIN: gives a link, a program or a map a file in a bpffs. @throws {SyscallError} `EEXIST`. */
+export function objPin(object: Descriptor, path: string): void {
+  new Attributes().copy(0, cString(path)).u32(8, object.number).call(BPF_OBJ_PIN, "BPF_OBJ_PIN");
+}
+
+/** BPF_OBJ_GET: opens what a file in a bpffs keeps. */
+export function objGet(path: string): Descriptor {
+  return new Descriptor(new Attributes().copy(0, cString(path)).call(BPF_OBJ_GET, "BPF_OBJ_GET"));
+}
+
+/** BPF_PROG_GET_FD_BY_ID. Needs CAP_SYS_ADMIN. */
+export function progById(id: number): Descriptor {
+  return new Descriptor(new Attributes().u32(0, id).call(BPF_PROG_GET_FD_BY_ID, "BPF_PROG_GET_FD_BY_ID"));
+}
+
+/** BPF_MAP_GET_FD_BY_ID. Needs CAP_SYS_ADMIN. */
+export function mapById(id: number): Descriptor {
+  return new Descriptor(new Attributes().u32(0, id).call(BPF_MAP_GET_FD_BY_ID, "BPF_MAP_GET_FD_BY_ID"));
+}
+
+function infoOf(object: Descriptor, info: Uint8Array): DataView {
+  const attributes = new Attributes().u32(0, object.number).u32(4, info.length).pointer(8, info);
+  attributes.call(BPF_OBJ_GET_INFO_BY_FD, "BPF_OBJ_GET_INFO_BY_FD");
+  return new DataView(info.buffer);
+}
+
+function nameAt(info: DataView, offset: number): string {
+  const bytes = new Uint8Array(info.buffer, offset, NAME_LENGTH + 1);
+  return new TextDecoder().decode(bytes.subarray(0, bytes.indexOf(0)));
+}
+
+const BPF_LINK_TYPE_CGROUP = 3;
+
+/** A link to a control group. */
+export interface CgroupLinkInfo {
+  readonly progId: number;
+  /** The control group's inode number; 0n when it has been removed. */
+  readonly cgroupId: bigint;
+  readonly attachType: number;
+}
+
+/** BPF_OBJ_GET_INFO_BY_FD of a link; null for a link to something else than a control group. */
+export function cgroupLinkInfo(link: Descriptor): CgroupLinkInfo | null {
+  // struct bpf_link_info {u32 type, id, prog_id; [4 bytes]; u64 cgroup_id; u32 attach_type}
+  const info = infoOf(link, allocate(32));
+  if (info.getUint32(0, true) !== BPF_LINK_TYPE_CGROUP) return null;
+  return {
+    progId: info.getUint32(8, true),
+    cgroupId: info.getBigUint64(16, true),
+    attachType: info.getUint32(24, true),
+  };
+}
+
+/** The most maps of a program that are told. */
+const MOST_MAPS = 64;
+
+/** BPF_OBJ_GET_INFO_BY_FD of a program: the ids of its maps. */
+export function programMaps(program: Descriptor): number[] {
+  // struct bpf_prog_info {u32 type, id; u8 tag[8]; … u32 nr_map_ids@52; u64 map_ids@56; char name[16]@64}
+  const bytes = allocate(80);
+  const ids = allocate(4 * MOST_MAPS);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(52, MOST_MAPS, true);
+  view.setBigUint64(56, addressOf(ids), true);
+  const count = Math.min(infoOf(program, bytes).getUint32(52, true), MOST_MAPS);
+  return [...new Uint32Array(ids.buffer as ArrayBuffer, 0, count)];
+}
+
+/** What a map is. */
+export interface MapInfo {
+  readonly name: string;
+  readonly keySize: number;
+  readonly valueSize: number;
+}
+
+/** BPF_OBJ_GET_INFO_BY_FD of a map. */
+export function mapInfo(map: Descriptor): MapInfo {
+  // struct bpf_map_info {u32 type, id, key_size, value_size, max_entries, map_flags; char name[16]}
+  const info = infoOf(map, allocate(40));
+  return { name: nameAt(info, 24), keySize: info.getUint32(8, true), valueSize: info.getUint32(12, true) };
+}

@@ -1,0 +1,192 @@
+// Sets keepalive on open connections, and in the kernel on each connection that is made from then on.
+
+import { Attachment, cgroupsOf, type Direction } from "./act/attachment.ts";
+import type { DestinationCount } from "./bpf/counters.ts";
+import { withBpf } from "./bpf/explain.ts";
+import { alreadyPinned, pinExists, pinnedLinks, removePin, requirePinName } from "./bpf/pins.ts";
+import type { KeepaliveValues } from "./keepalive/values.ts";
+import { UsageError } from "./model/errors.ts";
+import type { Selection } from "./select/criteria.ts";
+import { compileWithListeners } from "./select/listeners.ts";
+import { requireTellable } from "./select/narrowing.ts";
+import { type SetKeepaliveOptions, validateKeepaliveOptions } from "./keepalive/set_options.ts";
+import { desiredKeepalive, type KeepaliveReport, setCompiled } from "./set_keepalive.ts";
+
+export type { DestinationCount } from "./bpf/counters.ts";
+
+/** What concerns the program alone. */
+export interface AttachOptions {
+  /** Only the connections that this host opens, or only those that it accepts. */
+  readonly direction?: Direction;
+  /**
+   * A name under which the program stays attached beyond the end of this process, until `unpinKeepalive`. It takes a
+   * bpffs, and one control group.
+   */
+  readonly pin?: string;
+}
+
+/** What an attached program does, as it is kept beside the program. */
+export interface AttachedSettings {
+  /** The version of these keys. */
+  readonly schema: 1;
+  /** When it was attached, as ISO 8601 has it. */
+  readonly since: string;
+  /** The paths of the control groups whose connections it sets, from the root of cgroup v2. */
+  readonly cgroups: readonly string[];
+  /** The selection that narrows it. */
+  readonly selection: Selection;
+  /** The values that it sets, where 0 leaves the socket's own; null when it turns keepalive off. */
+  readonly values: KeepaliveValues | null;
+  /** Whether connections keep what their applications have chosen. */
+  readonly onlyMissing: boolean;
+  /** The direction of the connections that it sets; null for both. */
+  readonly direction: "outgoing" | "accepted" | null;
+}
+
+/** A program that sets keepalive on each connection that is made. */
+export interface AttachedKeepalive {
+  /** What it does. */
+  readonly settings: AttachedSettings;
+  /** What became of the connections that were open already. */
+  readonly report: KeepaliveReport;
+  /** Whether a control group that it is attached to still exists. */
+  readonly isAttached: boolean;
+  /** Returns the numbers of connections that were made so far, by destination, the greatest first. */
+  counters(): DestinationCount[];
+  /** Detaches the program, unless it is pinned. */
+  close(): void;
+}
+
+/** What is pinned under a name. */
+export interface PinnedKeepalive {
+  /** The name that it was given. */
+  readonly name: string;
+  /** What it does; null for what another version of tcphup, or another program, has pinned. */
+  readonly settings: AttachedSettings | null;
+  /** Whether its control group still exists. */
+  readonly attached: boolean;
+  /** The numbers of connections so far, by destination, the greatest first. */
+  readonly counters: DestinationCount[];
+}
+
+/**
+ * Attaches a program to cgroup v2 that sets keepalive on each selected connection before its application has it, in every
+ * network namespace unless the selection names some, and then sets it on those that are open already. The program goes
+ * with this process, or when it is closed, unless it is pinned. It takes CAP_BPF and CAP_NET_ADMIN.
+ *
+ * @throws {UsageError} As `setKeepalive`; when the selection asks for what the kernel cannot tell as a connection is made;
+ * when the name is taken.
+ * @throws {UnsupportedError} When this host or user cannot do that. Nothing is attached then.
+ */
+export async function attachKeepalive(
+  selection: Selection,
+  options: SetKeepaliveOptions,
+  { direction, pin }: AttachOptions = {},
+): Promise<AttachedKeepalive> {
+  validateKeepaliveOptions(options);
+  const { onlyMissing = false, dryRun = false } = options;
+  const compiled = compileWithListeners(selection, false);
+  requireTellable(selection, compiled);
+  if (pin !== undefined) requirePinName(pin);
+  const { values } = desiredKeepalive(options);
+  const cgroups = cgroupsOf(compiled);
+  if (pin !== undefined && cgroups.length > 1) {
+    throw new UsageError(`Pinning takes one control group, and these are ${cgroups.join(", ")}: name one of them`);
+  }
+  const settings: AttachedSettings = {
+    schema: SCHEMA,
+    since: new Date().toISOString(),
+    cgroups,
+    selection: givenOf(selection),
+    values: values === "off" ? null : values,
+    onlyMissing,
+    direction: direction ?? null,
+  };
+  // Connections of every network namespace are made from now on, so those that are open are looked for in all of them.
+  const open = { ...compiled, netns: compiled.netns ?? ["all"] };
+  const known = pin === undefined || dryRun ? null : sameAsPinned(pin, settings);
+  if (known !== null) {
+    const report = await setCompiled(open, options, direction);
+    return { settings: known, report, isAttached: true, counters: () => [], close() {} };
+  }
+  const attachment = Attachment.create(compiled, cgroups, { values, onlyMissing, direction, settings }, !dryRun);
+  let pinned = false;
+  try {
+    if (pin !== undefined && !dryRun) attachment.pin(pin);
+    pinned = true;
+    const report = await setCompiled(open, options, direction);
+    return {
+      settings,
+      report,
+      get isAttached() {
+        return attachment.isAttached;
+      },
+      counters: () => attachment.counters(),
+      close: () => attachment.close(),
+    };
+  } catch (error) {
+    attachment.close();
+    if (pinned && pin !== undefined && !dryRun) removePin(pin);
+    throw error;
+  }
+}
+
+/** The version of the keys of `AttachedSettings`. */
+const SCHEMA = 1;
+
+/** Returns the criteria that are given, without those that ask for nothing. */
+function givenOf(selection: Selection): Selection {
+  const given = Object.entries(selection).flatMap(([name, value]) => {
+    if (name !== "not") return isGiven(value) ? [[name, value]] : [];
+    const excluded = givenOf(value);
+    return Object.keys(excluded).length > 0 ? [[name, excluded]] : [];
+  });
+  return Object.fromEntries(given);
+}
+
+function isGiven(value: unknown): boolean {
+  return value !== undefined && value !== false && !(Array.isArray(value) && value.length === 0);
+}
+
+/**
+ * Returns the settings of what is pinned under a name, when that does the same; null when nothing is pinned there.
+ *
+ * @throws {UsageError} When something else is pinned there.
+ */
+function sameAsPinned(name: string, settings: AttachedSettings): AttachedSettings | null {
+  if (!pinExists(name)) return null;
+  const pinned = pinnedKeepalive().find((one) => one.name === name);
+  const isSame = pinned?.attached && pinned.settings !== null && doesTheSame(pinned.settings, settings);
+  if (!isSame) throw alreadyPinned(name);
+  return pinned.settings;
+}
+
+function doesTheSame(one: AttachedSettings, other: AttachedSettings): boolean {
+  const since = "";
+  return JSON.stringify({ ...one, since }) === JSON.stringify({ ...other, since });
+}
+
+/**
+ * Returns what is pinned, by name. It takes CAP_SYS_ADMIN.
+ *
+ * @throws {UnsupportedError} Where no bpffs is mounted, or this user may not look.
+ */
+export function pinnedKeepalive(): PinnedKeepalive[] {
+  return withBpf(pinnedLinks).map(({ settings, ...rest }) => ({ ...rest, settings: readableSettings(settings) }));
+}
+
+function readableSettings(settings: unknown): AttachedSettings | null {
+  const isReadable = typeof settings === "object" && settings !== null &&
+    (settings as AttachedSettings).schema === SCHEMA;
+  return isReadable ? settings as AttachedSettings : null;
+}
+
+/**
+ * Removes a pin, with which its program is detached. Connections keep the values that they have.
+ *
+ * @throws {UsageError} When nothing is pinned under that name.
+ * @throws {UnsupportedError} Where no bpffs is mounted, or this user may not remove it.
+ */
+export function unpinKeepalive(name: string): void {
+  removePin(name);
+}

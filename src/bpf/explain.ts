@@ -1,0 +1,49 @@
+// Says in words why bpf(2) fails.
+
+import { isSyscallError } from "../../ffi/errno.ts";
+import { VerifierError } from "../../ffi/bpf.ts";
+import { withLockedMemory } from "../../ffi/process.ts";
+import { UnsupportedError } from "../model/errors.ts";
+import { hasCapability } from "../linux/proc/permissions.ts";
+
+/** What functions of the kernel that not every kernel, or user, may use are used for. */
+const HELPERS: readonly (readonly [RegExp, string])[] = [
+  [/bpf_get_netns_cookie/, "this kernel cannot tell the network namespace as a connection is made: Linux 5.15 can"],
+  [/bpf_skc_to_tcp_sock/, "the user as a connection is made is told to CAP_PERFMON only"],
+];
+
+/**
+ * Returns the result of `work`, which calls bpf(2).
+ *
+ * @throws {UnsupportedError} When this host or user cannot do that.
+ */
+export function withBpf<T>(work: () => T): T {
+  try {
+    return withLockedMemory(work);
+  } catch (error) {
+    throw explain(error);
+  }
+}
+
+function explain(error: unknown): unknown {
+  if (error instanceof VerifierError) {
+    const [, text] = HELPERS.find(([helper]) => helper.test(error.reason)) ?? [];
+    return new UnsupportedError(text === undefined ? sentence(error.message) : sentence(text));
+  }
+  if (!isSyscallError(error) || !error.syscall.startsWith("bpf(")) return error;
+  if (error.code === "ENOSYS") return new UnsupportedError("This kernel, or a seccomp filter, has no bpf(2)");
+  if (error.code === "EPERM") return new UnsupportedError(`BPF is denied: ${explainBpfDenied()}`);
+  return new UnsupportedError(`BPF cannot be used here: ${error.message}`);
+}
+
+function sentence(text: string): string {
+  return text.slice(0, 1).toUpperCase() + text.slice(1);
+}
+
+/** Explains an EPERM of bpf(2). CAP_SYS_ADMIN stands for each of the others. */
+export function explainBpfDenied(): string {
+  const isAdmin = hasCapability("CAP_SYS_ADMIN");
+  const lacking = (["CAP_BPF", "CAP_NET_ADMIN"] as const).filter((name) => !isAdmin && !hasCapability(name));
+  if (lacking.length > 0) return `needs ${lacking.join(" and ")}`;
+  return "forbidden despite its capabilities, by a seccomp filter, a security module or its user namespace";
+}

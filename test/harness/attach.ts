@@ -1,0 +1,116 @@
+// `tcphup keepalive --attach` in tests: on control groups of their own, since what is attached to the root would set the
+// connections of everybody on this host.
+
+import { Cgroup } from "./cgroup.ts";
+import { Lines } from "./lines.ts";
+import type { Namespace, SpawnOptions } from "./namespace.ts";
+import { type Output, run } from "./process.ts";
+import { Run, TCPHUP } from "./tcphup.ts";
+
+/** What the mounts of a place lack, or have. */
+export interface PlaceOptions {
+  bpffs?: boolean;
+  cgroup?: boolean;
+}
+
+/**
+ * A mount namespace with cgroup v2, which ip-netns(8) hides, and a bpffs of its own; and a control group, for programs in
+ * a network namespace.
+ */
+export class Place implements AsyncDisposable {
+  readonly netns: Namespace;
+  readonly cgroup: Cgroup;
+  readonly #mounts: Deno.ChildProcess;
+
+  private constructor(netns: Namespace, cgroup: Cgroup, mounts: Deno.ChildProcess) {
+    this.netns = netns;
+    this.cgroup = cgroup;
+    this.#mounts = mounts;
+  }
+
+  static async make(netns: Namespace, { bpffs = true, cgroup = true }: PlaceOptions = {}): Promise<Place> {
+    const script = [
+      "umount --all --lazy --types bpf",
+      ...(bpffs ? ["mount -t bpf bpf /sys/fs/bpf"] : []),
+      ...(cgroup ? [] : ["umount --all --lazy --types cgroup2"]),
+      "echo ready",
+      "exec cat",
+    ].join("\n");
+    const args = ["--mount", "--propagation", "private", "sh", "-c", script];
+    const mounts = new Deno.Command("unshare", { args, stdin: "piped", stdout: "piped" }).spawn();
+    await using lines = new Lines(mounts.stdout);
+    await lines.next(1);
+    return new Place(netns, await Cgroup.create(Cgroup.uniqueName()), mounts);
+  }
+
+  /** Options of a program that sees the mounts and, with a control group, starts in it. */
+  inside(cgroup?: Cgroup): SpawnOptions & { within: string[] } {
+    const within = ["nsenter", `--mount=/proc/${this.#mounts.pid}/ns/mnt`];
+    if (cgroup) within.push("sh", "-c", `echo $$ >${cgroup.directory}/cgroup.procs && exec "$@"`, "sh");
+    return { within };
+  }
+
+  /** Runs tcphup to its end. */
+  async tcphup(args: readonly string[], options: SpawnOptions & { command?: readonly string[] } = {}): Promise<Run> {
+    const { command = TCPHUP, ...rest } = options;
+    return new Run(await this.netns.run([...command, ...args], { ...this.inside(), ...rest }));
+  }
+
+  /** Starts `tcphup keepalive --attach` on a control group, and waits until it is attached. */
+  async attach(args: readonly string[], cgroup: Cgroup = this.cgroup): Promise<Attached> {
+    const command = [...TCPHUP, "keepalive", ...args, "--attach", "--cgroup", cgroup.path];
+    const attached = new Attached(this.netns.spawn(command, this.inside()));
+    await attached.untilAttached();
+    return attached;
+  }
+
+  /** Runs a program to its end that sees the mounts. */
+  async run(command: readonly string[]): Promise<Output> {
+    return await run(this.netns.enter(command, this.inside()));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#mounts.stdin?.close();
+    await this.#mounts.status;
+    await this.cgroup[Symbol.asyncDispose]();
+  }
+}
+
+/** A tcphup that has attached its program. Disposing of it interrupts it. */
+export class Attached implements AsyncDisposable {
+  readonly #child: Deno.ChildProcess;
+  readonly #lines: Lines;
+  readonly #complaints: Promise<string>;
+  #ended = false;
+
+  constructor(child: Deno.ChildProcess) {
+    this.#child = child;
+    this.#lines = new Lines(child.stdout);
+    this.#complaints = new Response(child.stderr).text();
+  }
+
+  get pid(): number {
+    return this.#child.pid;
+  }
+
+  /** Waits for the line that says that it is attached. */
+  async untilAttached(): Promise<string> {
+    for (;;) {
+      const [line = ""] = await this.#lines.next(1);
+      if (line.startsWith("attached to ")) return line;
+    }
+  }
+
+  /** Ends it, or waits for its end without a signal. Returns what it had still to say. */
+  async end(signal: Deno.Signal | null = "SIGTERM"): Promise<Output> {
+    this.#ended = true;
+    if (signal !== null) this.#child.kill(signal);
+    const [rest, stderr] = await Promise.all([this.#lines.rest(), this.#complaints]);
+    const { code } = await this.#child.status;
+    return { code, stdout: rest.map((line) => `${line}\n`).join(""), stderr };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.#ended) await this.end();
+  }
+}

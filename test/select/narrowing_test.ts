@@ -1,0 +1,203 @@
+// What the kernel is told of a selection as a connection is made: contents of maps, ranks, refusals; and random filters,
+// run on the tests' own machine.
+
+import { assertEquals, assertThrows } from "@std/assert";
+import {
+  BPF_FUNC_get_netns_cookie,
+  BPF_FUNC_map_lookup_elem,
+  BPF_FUNC_map_update_elem,
+  BPF_FUNC_setsockopt,
+  BPF_FUNC_skc_to_tcp_sock,
+} from "../../ffi/bpf.ts";
+import { compileSockOps, type Emit } from "../../src/bpf/sock_ops.ts";
+import { KEEPALIVE_SWITCH } from "../../src/keepalive/socket_options.ts";
+import { maskWords, parsePrefix, type Words } from "../../src/model/address.ts";
+import { UsageError } from "../../src/model/errors.ts";
+import { compileSelection, type Selection } from "../../src/select/criteria.ts";
+import type { Filter } from "../../src/select/filter.ts";
+import {
+  emitFilter,
+  emitNamespaces,
+  encodeTrieKey,
+  rankOf,
+  requireTellable,
+  trieEntries,
+  type TrieEntry,
+} from "../../src/select/narrowing.ts";
+import { runProgram } from "../bpf/machine.ts";
+import { meaning } from "./meaning.ts";
+import { Random, randomFilter, randomPrefix, randomSocket } from "./random.ts";
+import { AF_INET, type Socket } from "./row.ts";
+
+const prefixes = (...texts: string[]) => texts.map((text) => parsePrefix(text)!);
+
+Deno.test("the entries of prefixes: an IPv6 prefix holds no IPv4 address", () => {
+  const entries = (...texts: string[]) =>
+    trieEntries(prefixes(...texts)).map((entry) => [...encodeTrieKey(entry), entry.isChosen]);
+  const key = (length: number, bytes: number[], isChosen = true) => [length, 0, 0, 0, ...bytes, isChosen];
+  const mapped = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255];
+  const zeros = Array(16).fill(0);
+  assertEquals(entries("10.1.0.0/16"), [key(112, [...mapped, 10, 1, 0, 0])]);
+  assertEquals(entries("2001:db8::1"), [key(128, [0x20, 1, 13, 0xb8, ...zeros.slice(5), 1])]);
+  assertEquals(entries("::/0"), [key(96, [...mapped, 0, 0, 0, 0], false), key(0, zeros)]);
+  assertEquals(entries("::/0", "0.0.0.0/0"), [key(0, zeros), key(96, [...mapped, 0, 0, 0, 0])]);
+  assertEquals(entries("::/81", "::/80"), [
+    key(96, [...mapped, 0, 0, 0, 0], false),
+    key(81, zeros),
+    key(80, zeros),
+  ]);
+  assertEquals(entries("::/96"), [key(96, zeros)]);
+});
+
+/** The value of the longest prefix that holds an address; null without one. */
+function lookUp(entries: readonly TrieEntry[], words: Words): boolean | null {
+  const holding = entries.filter(({ prefix }) =>
+    maskWords(words, prefix.length).every((w, i) => w === prefix.words[i])
+  );
+  const [longest] = holding.sort((a, b) => b.prefix.length - a.prefix.length);
+  return longest?.isChosen ?? null;
+}
+
+/** Whether a program that goes by `emit` sets a socket that connects. */
+function isChosen(
+  socket: Socket,
+  emit: (tries: (entries: readonly TrieEntry[]) => number) => Emit,
+  cookie = 0n,
+): boolean {
+  const tries: TrieEntry[][] = [];
+  const chooses = emit((entries) => tries.push([...entries]) - 1);
+  const options = { connecting: [{ ...KEEPALIVE_SWITCH, value: 1 }], accepted: null, onlyMissing: false, rank: 0 };
+  const program = compileSockOps({ ...options, chooses, counters: 0xffff });
+  const context = new DataView(new ArrayBuffer(192));
+  context.setUint32(0, 3, true);
+  context.setUint32(20, socket.family, true);
+  for (const [side, v4, v6] of [["dst", 24, 32], ["src", 28, 48]] as const) {
+    const words = socket[side];
+    if (socket.family === AF_INET) context.setUint32(v4, words[3]);
+    else words.forEach((word, i) => context.setUint32(v6 + 4 * i, word));
+  }
+  context.setUint16(66, socket.dport);
+  context.setUint32(68, socket.sport, true);
+  context.setBigUint64(184, 1n, true);
+  let isSet = false;
+  runProgram(program, new Uint8Array(context.buffer), {
+    [BPF_FUNC_map_lookup_elem]: ([map, key], memory) => {
+      if (map === 0xffffn) return 0n;
+      const view = new DataView(memory.bytes(key, 20).slice().buffer);
+      assertEquals(view.getUint32(0, true), 128);
+      const words: Words = [view.getUint32(4), view.getUint32(8), view.getUint32(12), view.getUint32(16)];
+      const found = lookUp(tries[Number(map)]!, words);
+      return found === null ? 0n : memory.add(Uint8Array.of(found ? 1 : 0, 0, 0, 0));
+    },
+    [BPF_FUNC_map_update_elem]: () => 0n,
+    [BPF_FUNC_setsockopt]: () => {
+      isSet = true;
+      return 0n;
+    },
+    [BPF_FUNC_skc_to_tcp_sock]: (_, memory) => {
+      const sock = new DataView(new ArrayBuffer(600));
+      sock.setUint32(528, socket.uid, true);
+      return memory.add(new Uint8Array(sock.buffer));
+    },
+    [BPF_FUNC_get_netns_cookie]: () => cookie,
+  });
+  return isSet;
+}
+
+Deno.test("random filters choose what they mean", () => {
+  const random = new Random(20260730);
+  for (let i = 0; i < 3000; i++) {
+    const filter = randomFilter(random, ["address", "port", "uid"]);
+    const socket = randomSocket(random);
+    const chosen = isChosen(socket, (trie) => emitFilter(filter, { trie, userOffset: () => 528 }));
+    assertEquals(chosen, meaning(filter, socket, false), Deno.inspect({ filter, socket }, { depth: 9 }));
+  }
+});
+
+Deno.test("many prefixes choose what each of them would", () => {
+  const random = new Random(7);
+  for (let i = 0; i < 300; i++) {
+    const filter: Filter = {
+      op: "address",
+      side: random.one(["src", "dst"]),
+      prefixes: random.some(40, () => randomPrefix(random)),
+    };
+    const socket = randomSocket(random);
+    const chosen = isChosen(socket, (trie) => emitFilter(filter, { trie, userOffset: () => 528 }));
+    assertEquals(chosen, meaning(filter, socket, false), Deno.inspect({ filter, socket }, { depth: 9 }));
+  }
+});
+
+Deno.test("network namespaces, by their cookies", () => {
+  const socket = randomSocket(new Random(1));
+  const large = 0xfedcba9876543210n;
+  const chosen = (cookie: bigint, only: bigint[] | null, excluded: bigint[] = []) =>
+    isChosen(socket, () => emitNamespaces(only, excluded), cookie);
+  assertEquals(chosen(5n, null), true);
+  assertEquals(chosen(5n, [4n, 5n]), true);
+  assertEquals(chosen(6n, [4n, 5n]), false);
+  assertEquals(chosen(large, [large]), true);
+  assertEquals(chosen(large & 0xffffffffn, [large]), false);
+  assertEquals(chosen(5n, null, [5n]), false);
+  assertEquals(chosen(6n, null, [5n]), true);
+  assertEquals(chosen(5n, [5n, 6n], [6n]), true);
+  assertEquals(chosen(6n, [5n, 6n], [6n]), false);
+});
+
+function compiled(selection: Selection) {
+  return compileSelection(selection, {
+    uid: () => 1000,
+    port: () => 80,
+    addresses: () => [],
+    interfaceIndex: () => 1,
+    cgroupId: () => 1n,
+    localPorts: () => ({ from: 1, to: 2 }),
+  });
+}
+
+Deno.test("ranks: the control group, the prefix of the peer, then anything else", () => {
+  const rank = (selection: Selection, depth = 0, narrows = false) => rankOf(compiled(selection).filter, depth, narrows);
+  const ascending = [
+    rank({ dst: "any" }),
+    rank({ dst: "any", dport: 443 }),
+    rank({ dst: "::/0" }),
+    rank({ dst: "2001:db8::/32" }),
+    rank({ dst: "10.0.0.0/8" }),
+    rank({ dst: ["10.0.0.0/8", "10.9.9.9"], dport: 443 }),
+    rank({ dst: "10.0.0.5" }),
+    rank({ dst: "10.0.0.5", user: 5 }),
+    rank({ dst: "any" }, 1),
+    rank({ dst: "10.0.0.5", dport: 443 }, 1),
+    rank({ dst: "any" }, 2),
+  ];
+  assertEquals(ascending, [...ascending].sort((a, b) => a - b));
+  assertEquals(rank({ dst: "any" }), 0);
+  assertEquals(rank({ dst: "any" }, 0, true), rank({ dst: "any", dport: 443 }));
+  assertEquals(rank({ dst: "any", not: { dst: "10.0.0.5" } }), rank({ dst: "any", dport: 443 }));
+  assertEquals(rank({ dst: "10.0.0.5", dport: 443 }, 1000) <= 0xffff, true);
+});
+
+Deno.test("what the kernel cannot tell then is refused, and named", () => {
+  const refused = (selection: Selection, says: string) =>
+    assertThrows(() => requireTellable(selection, compiled(selection)), UsageError, says);
+  refused({ dst: "any", state: "established" }, "by state:");
+  refused({ dst: "any", interface: "lo" }, "by interface:");
+  refused({ dst: "any", mark: 1 }, "by mark:");
+  refused({ dst: "any", comm: "x" }, "by comm:");
+  refused({ dst: "any", exe: "x" }, "by exe:");
+  refused({ dst: "any", idleForMs: 5 }, "by idleForMs:");
+  refused({ dst: "any", stalled: true }, "by stalled:");
+  refused({ dst: "any", closeWait: true }, "by closeWait:");
+  refused({ dst: "any", noKeepalive: true }, "by noKeepalive:");
+  refused({ dst: "any", srcGone: true }, "by srcGone:");
+  refused({ dst: "any", not: { cgroup: "x" } }, "by not.cgroup:");
+  refused({ dst: "any", not: { stalled: true } }, "by not.stalled:");
+  refused({ filter: "dev lo" }, "dev of a filter");
+  refused({ filter: "fwmark = 1" }, "fwmark of a filter");
+  refused({ filter: "cgroup /x" }, "cgroup of a filter");
+  refused({ filter: "state close-wait" }, "the states of a filter");
+  refused({ dst: "fe80::1%lo" }, "an address");
+  for (const selection of [{ dst: "any", user: 5, netns: "x" }, { filter: "dport = :5", cgroup: "x" }, { pid: 5 }]) {
+    requireTellable(selection, compiled(selection));
+  }
+});
