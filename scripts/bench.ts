@@ -34,7 +34,7 @@ async function measure(names: readonly string[]): Promise<void> {
   for (const name of names) {
     console.error(`measuring ${name} …`);
     await enterNewNamespace();
-    table.push(...(await BENCHMARKS[name]()).map(format));
+    table.push(...(await BENCHMARKS[name]!()).map(format));
   }
   for (const row of table) console.log(`| ${row.join(" | ")} |`);
 }

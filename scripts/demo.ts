@@ -104,7 +104,8 @@ async function demonstrate(): Promise<boolean> {
 
     const start = performance.now();
     if (!await tcphup("127.0.0.1", port)) return false;
-    const [ofClient, ofServer]: string[][] = [[], []];
+    const ofClient: string[] = [];
+    const ofServer: string[] = [];
     for (let i = 0; i < CONNECTIONS; i++) ofClient.push(await client.says());
     const noticed_ms = performance.now() - start;
     for (let i = 0; i < CONNECTIONS; i++) ofServer.push(await server.says());

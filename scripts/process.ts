@@ -24,12 +24,21 @@ export interface RunOptions {
   patience_ms?: number;
 }
 
+/** A command line of a program and its arguments, as Deno takes it. */
+export function toCommand(
+  [program, ...args]: readonly string[],
+  options: Omit<Deno.CommandOptions, "args"> = {},
+): Deno.Command {
+  if (program === undefined) throw new Error("no program to run");
+  return new Deno.Command(program, { args, ...options });
+}
+
 /** Runs a program to its end. Throws, with what it wrote, when it is stuck and when it fails, unless it may. */
 export async function run(command: readonly string[], options: RunOptions = {}): Promise<Output> {
   const { cwd, env, clearEnv, stdin = "", shown = false, mayFail = false, patience_ms } = options;
   const output = shown ? "inherit" : "piped";
   const streams = { stdin: "piped", stdout: output, stderr: output } as const;
-  const child = new Deno.Command(command[0], { args: command.slice(1), cwd, env, clearEnv, ...streams }).spawn();
+  const child = toCommand(command, { cwd, env, clearEnv, ...streams }).spawn();
   await feed(child, stdin);
   const ended = shown
     ? { code: (await child.status).code, stdout: "", stderr: "" }
@@ -50,8 +59,11 @@ export async function outputOf(
     child.kill("SIGKILL");
   };
   const timer = patience_ms === undefined ? undefined : setTimeout(kill, patience_ms);
-  const texts = [child.stdout, child.stderr].map((stream) => new Response(stream).text());
-  const [{ code }, stdout, stderr] = await Promise.all([child.status, ...texts]);
+  const [{ code }, stdout, stderr] = await Promise.all([
+    child.status,
+    new Response(child.stdout).text(),
+    new Response(child.stderr).text(),
+  ]);
   clearTimeout(timer);
   if (stuck) throw new Error(`"${command.join(" ")}" did not end by itself, having said: ${stdout}${stderr}`);
   return { code, stdout, stderr };

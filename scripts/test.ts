@@ -10,19 +10,21 @@ interface Result {
 const ENTITIES: Record<string, string> = { lt: "<", gt: ">", quot: '"', apos: "'", amp: "&" };
 
 function unescape(text: string): string {
-  return text.replace(/&(?:(lt|gt|quot|apos|amp)|#(\d+)|#x([0-9a-f]+));/gi, (_, name, decimal, hexadecimal) => {
-    if (name) return ENTITIES[name];
+  return text.replace(/&(?:(lt|gt|quot|apos|amp)|#(\d+)|#x([0-9a-f]+));/gi, (entity, name, decimal, hexadecimal) => {
+    if (name) return ENTITIES[name] ?? entity;
     return String.fromCodePoint(decimal ? parseInt(decimal) : parseInt(hexadecimal, 16));
   });
 }
 
 function readJUnit(xml: string): Result[] {
-  return [...xml.matchAll(/<testcase ([^>]*[^/])(?:\/>|>([^]*?)<\/testcase>)/g)].map(([, attributes, body = ""]) => {
-    const name = unescape(/(?:^|\s)name="([^"]*)"/.exec(attributes)![1]);
-    const failed = /<(?:failure|error)[\s>]/.test(body);
-    const outcome = failed ? "failed" : body.includes("<skipped") ? "skipped" : "passed";
-    return { name, outcome };
-  });
+  return [...xml.matchAll(/<testcase ([^>]*[^/])(?:\/>|>([^]*?)<\/testcase>)/g)].map(
+    ([, attributes = "", body = ""]) => {
+      const [, name = ""] = /(?:^|\s)name="([^"]*)"/.exec(attributes)!;
+      const failed = /<(?:failure|error)[\s>]/.test(body);
+      const outcome = failed ? "failed" : body.includes("<skipped") ? "skipped" : "passed";
+      return { name: unescape(name), outcome };
+    },
+  );
 }
 
 function isFile(arg: string): boolean {

@@ -5,7 +5,7 @@
 import { readArguments } from "./arguments.ts";
 import { deno } from "./node/deno.ts";
 import { installPackages, OLDEST_NODE } from "./node/packages.ts";
-import { run } from "./process.ts";
+import { run, toCommand } from "./process.ts";
 import { fail, ROOT } from "./tools.ts";
 
 /** The files with pure tests: those that need no host. */
@@ -21,8 +21,8 @@ function pureTests(directory: string): string[] {
 function lacking(path: string, seen: Set<string> = new Set()): string[] {
   seen.add(path);
   const text = Deno.readTextFileSync(path);
-  const used = [...text.matchAll(/\bDeno\.(\w+)/g)].map(([, name]) => name).filter((name) => !(name in deno));
-  const imported = [...text.matchAll(/^(?:import|export|\}) .*from "(\.[^"]+\.ts)"/gm)].map(([, name]) =>
+  const used = [...text.matchAll(/\bDeno\.(\w+)/g)].map(([, name = ""]) => name).filter((name) => !(name in deno));
+  const imported = [...text.matchAll(/^(?:import|export|\}) .*from "(\.[^"]+\.ts)"/gm)].map(([, name = ""]) =>
     new URL(name, `file://${path}`).pathname
   )
     .filter((name) => name.startsWith(`${ROOT}test/`) && !seen.has(name));
@@ -41,7 +41,7 @@ function runnableTests(): string[] {
 async function findNode(): Promise<string> {
   const say = "console.log(process.execPath, process.versions.node)";
   const { stdout } = await run([Deno.env.get("TCPHUP_NODE") ?? "node", "-e", say]);
-  const [path, version] = stdout.trim().split(" ");
+  const [path = "", version = ""] = stdout.trim().split(" ");
   if (version.localeCompare(OLDEST_NODE, undefined, { numeric: true }) >= 0) return path;
   throw new Error(
     `Node ${version} cannot run TypeScript: expected ${OLDEST_NODE} or later, in PATH or as TCPHUP_NODE`,
@@ -60,9 +60,12 @@ function coreTests(): string[] {
 type Counts = readonly [number, number, number];
 
 /** Runs tests, shows what they print, and counts. */
-async function count(command: readonly string[], env: Record<string, string>, counts: RegExp[]): Promise<Counts> {
-  const [program, ...args] = command;
-  const { stdout } = new Deno.Command(program, { args, env, stdout: "piped" }).spawn();
+async function count(
+  command: readonly string[],
+  env: Record<string, string>,
+  counts: readonly [RegExp, RegExp, RegExp],
+): Promise<Counts> {
+  const { stdout } = toCommand(command, { env, stdout: "piped" }).spawn();
   let text = "";
   const decoder = new TextDecoder();
   for await (const piece of stdout) {
@@ -91,7 +94,7 @@ async function main(): Promise<void> {
     /^\d+ passed, (\d+) failed, \d+ skipped$/gm,
     /^\d+ passed, \d+ failed, (\d+) skipped$/gm,
   ]);
-  const [passed, failed, skipped] = pure.map((number, i) => number + core[i]);
+  const [passed, failed, skipped] = [pure[0] + core[0], pure[1] + core[1], pure[2] + core[2]];
   console.log(`${passed} passed, ${failed} failed, ${skipped} skipped`);
   // Where there was nothing to count, something else went wrong.
   Deno.exit(failed === 0 && passed > 0 ? 0 : 1);

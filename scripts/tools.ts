@@ -15,8 +15,8 @@ export const BUILD = `${ROOT}build/`;
  * out of the young generation early. They are here to stay, and its pages would be half of the memory.
  */
 export const RUN_FLAGS: readonly string[] = (() => {
-  const [line] = Deno.readTextFileSync(`${ROOT}cli.ts`).split("\n");
-  return line.split(" deno run ")[1].split(" ");
+  const [, flags = ""] = / deno run (.*)/.exec(Deno.readTextFileSync(`${ROOT}cli.ts`))!;
+  return flags.split(" ");
 })();
 
 /** Ends the script and says why: with 2 where its arguments are wrong, otherwise with 1. */

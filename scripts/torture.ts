@@ -48,6 +48,13 @@ const PARTS: Record<string, { share: number; open(file: string, only?: string): 
   },
 };
 
+/** Returns the part of that name. @throws {UsageError} When there is none. */
+function partNamed(name: string): (typeof PARTS)[string] {
+  const part = PARTS[name];
+  if (part === undefined) throw new UsageError(`No part "${name}": expected ${Object.keys(PARTS).join(", ")}`);
+  return part;
+}
+
 interface Options {
   seconds: number;
   parts: readonly string[];
@@ -61,14 +68,12 @@ interface Options {
 function readOptions(args: readonly string[]): Options {
   const values = readArguments(args, { flags: ["seconds", "part", "seed", "only", "jobs", "worker"] });
   const { part, only, worker } = values;
-  if (part !== undefined && !(part in PARTS)) {
-    throw new UsageError(`No part "${part}": expected ${Object.keys(PARTS).join(", ")}`);
-  }
+  if (part !== undefined) partNamed(part);
   if (only !== undefined && part === undefined) throw new UsageError("--only needs the --part that the case is of");
   return {
     seconds: number(values.seconds, "seconds", 600),
     parts: part === undefined ? Object.keys(PARTS) : [part],
-    seed: number(values.seed, "seed", crypto.getRandomValues(new Uint32Array(1))[0]),
+    seed: number(values.seed, "seed", crypto.getRandomValues(new Uint32Array(1))[0]!),
     only,
     jobs: only === undefined ? number(values.jobs, "jobs", navigator.hardwareConcurrency) : 1,
     worker: worker === undefined ? undefined : Number(worker),
@@ -82,10 +87,10 @@ function number(text: string | undefined, name: string, otherwise: number): numb
 }
 
 /** Tries this worker's share of the cases. What it has to say goes to standard output, a line of JSON each. */
-async function work({ parts: [name], seed, only, jobs, worker, seconds }: Options): Promise<void> {
+async function work({ parts: [name = ""], seed, only, jobs, worker, seconds }: Options): Promise<void> {
   const file = await Deno.makeTempFile({ prefix: "tcphup-torture-" });
   try {
-    await using part = await PARTS[name].open(file, only);
+    await using part = await partNamed(name).open(file, only);
     const deadline = performance.now() + 1000 * seconds;
     const names = only === undefined ? share(part.names(new Random(seed)), worker!, jobs) : [only];
     await tryAll(part, names, only === undefined ? deadline : Infinity, (said) => console.log(JSON.stringify(said)));
@@ -103,8 +108,8 @@ function* share(names: Iterable<string>, worker: number, jobs: number): Generato
 const SILENCE_MS = 90_000;
 
 /** Starts a worker in namespaces of its own, and adds what it says to the tally. */
-async function startWorker(options: Options, worker: number, tally: Tally): Promise<void> {
-  const { parts: [part], seed, only, jobs, seconds } = options;
+async function startWorker(options: Options, part: string, worker: number, tally: Tally): Promise<void> {
+  const { seed, only, jobs, seconds } = options;
   const own = { part, seed, jobs, worker, seconds, ...(only === undefined ? {} : { only }) };
   const flags = Object.entries(own).map(([name, value]) => `--${name}=${value}`);
   // The shell stays, and buries what has lost its parents.
@@ -157,13 +162,13 @@ async function torture(options: Options): Promise<number> {
   const program = Deno.env.get("TCPHUP");
   if (program === undefined) await compileProgram();
   else if (program.includes(" ")) throw new UsageError("TCPHUP has to name a compiled program");
-  const total = options.parts.reduce((sum, part) => sum + PARTS[part].share, 0);
+  const total = options.parts.reduce((sum, part) => sum + partNamed(part).share, 0);
   let failed = 0;
   for (const part of options.parts) {
     const tally = emptyTally();
-    const seconds = Math.ceil(options.seconds * PARTS[part].share / total);
+    const seconds = Math.ceil(options.seconds * partNamed(part).share / total);
     const workers = Array.from({ length: options.jobs }, (_, worker) => worker);
-    await Promise.all(workers.map((worker) => startWorker({ ...options, parts: [part], seconds }, worker, tally)));
+    await Promise.all(workers.map((worker) => startWorker({ ...options, seconds }, part, worker, tally)));
     console.log(describe(part, tally));
     failed += tally.failed;
   }

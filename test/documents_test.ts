@@ -10,7 +10,7 @@ async function read(path: string): Promise<string> {
 
 /** The versions of Deno that a text names, each once. */
 function versionsIn(text: string, pattern: RegExp): string[] {
-  return [...new Set([...text.matchAll(pattern)].map(([, version]) => version))];
+  return [...new Set([...text.matchAll(pattern)].map(([, version = ""]) => version))];
 }
 
 Deno.test("README.md, .ci/run and the workflows use the Deno that .ci/deno-version names", async () => {
@@ -24,7 +24,7 @@ Deno.test("README.md, .ci/run and the workflows use the Deno that .ci/deno-versi
 });
 
 Deno.test(".ci/run and the workflow try the same oldest Deno", async () => {
-  const [, oldest] = /oldest_task='npx -y deno@([\d.]+) task'/.exec(await read(".ci/run"))!;
+  const [, oldest = ""] = /oldest_task='npx -y deno@([\d.]+) task'/.exec(await read(".ci/run"))!;
   assertEquals(versionsIn(await read(".github/workflows/check.yml"), /deno: \["([\d.]+)", "v2\.x"\]/g), [oldest]);
 });
 
@@ -42,23 +42,23 @@ const DOCUMENTS = [
 Deno.test("README.md is read to the end: it has at most 12 KB, and begins with the demonstration and the tests", async () => {
   const readme = await read("README.md");
   assert(new TextEncoder().encode(readme).length <= 12 * 1024);
-  const [demonstration, tests] = [...readme.matchAll(/^```\n(.*?)^```$/gms)].map(([, text]) => text);
+  const [demonstration = "", tests = ""] = [...readme.matchAll(/^```\n(.*?)^```$/gms)].map(([, text]) => text);
   assertMatch(demonstration, /^npx -y deno@[\d.]+ run -A --no-config scripts\/demo\.ts\n$/);
   assertMatch(tests, /^npx -y deno@[\d.]+ task test\n$/);
 });
 
 Deno.test("README.md names the oldest Deno that is tried", async () => {
-  const [, oldest] = /oldest_task='npx -y deno@([\d.]+) task'/.exec(await read(".ci/run"))!;
+  const [, oldest = ""] = /oldest_task='npx -y deno@([\d.]+) task'/.exec(await read(".ci/run"))!;
   assertMatch(await read("README.md"), new RegExp(`^\\*\\*Deno\\*\\* ≥ ${oldest.replaceAll(".", "\\.")},`, "m"));
 });
 
 for (const document of DOCUMENTS) {
   Deno.test(`${document}: each link leads to a file, and each task is one`, async () => {
     const text = await read(document);
-    for (const [, target] of text.matchAll(/\]\((?!https:)([^)#]+)\)/g)) {
+    for (const [, target = ""] of text.matchAll(/\]\((?!https:)([^)#]+)\)/g)) {
       assert(await Deno.stat(new URL(target, new URL(document, ROOT))), target);
     }
     const { tasks } = JSON.parse(await read("deno.json"));
-    for (const [, task] of text.matchAll(/\bdeno task ([a-z]+(?::[a-z]+)?)/g)) assert(task in tasks, task);
+    for (const [, task = ""] of text.matchAll(/\bdeno task ([a-z]+(?::[a-z]+)?)/g)) assert(task in tasks, task);
   });
 }

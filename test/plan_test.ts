@@ -79,14 +79,14 @@ function period(values: KeepaliveValues): number {
  */
 function bestByTrial(withinS: number): KeepaliveValues[] {
   let best: KeepaliveValues[] = [];
-  let bestScore: number[] = [0, 0, 0];
+  let bestScore = [0, 0, 0];
   for (let idleS = 1; idleS <= withinS; idleS++) {
     for (let intervalS = Math.ceil(withinS / 8); intervalS <= withinS; intervalS++) {
       for (let count = 2; count <= 127 && idleS + intervalS * count <= withinS; count++) {
         const values = { ...SYSTEM_VALUES, idleS, intervalS, count, userTimeoutMs: 0 };
         if (detection(effective(values, sysctls), sysctls).idleMs! > withinS * 1000) continue;
         const score = [period(values), -count, intervalS];
-        const difference = score.map((part, i) => part - bestScore[i]).find((part) => part !== 0) ?? 0;
+        const difference = score.map((part, i) => part - bestScore[i]!).find((part) => part !== 0) ?? 0;
         if (difference < 0) continue;
         if (difference > 0) best = [];
         bestScore = score;

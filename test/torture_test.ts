@@ -2,7 +2,7 @@
 
 import { assertEquals } from "@std/assert";
 import { isInjected, readTrace } from "../scripts/torture/calls.ts";
-import { COMMANDS, WANTED } from "../scripts/torture/commands.ts";
+import { commandNamed, WANTED } from "../scripts/torture/commands.ts";
 import { jsonText } from "../src/cli/output/json.ts";
 import { changesSince, type Circumstances, judge, judgeKilled } from "../scripts/torture/judge.ts";
 import { type Part, type Said, tryAll } from "../scripts/torture/part.ts";
@@ -43,7 +43,7 @@ function reporting(outcome: Partial<Connection> | null, code: number, own = ["hu
 
 /** How many complaints there are about a command. */
 function complaints(name: string, ended: Ended, after: View, how?: Circumstances): number {
-  return judge(COMMANDS[name], ended, BEFORE, after, how).length;
+  return judge(commandNamed(name), ended, BEFORE, after, how).length;
 }
 
 Deno.test("torture: what a report says of a connection has to be true of it", () => {
@@ -94,11 +94,17 @@ Deno.test("torture: bystanders, hangs, stack traces and strange signals are seen
 });
 
 Deno.test("torture: after a kill connections live as they were, or have been cut", () => {
-  assertEquals(judgeKilled(COMMANDS.hup, BEFORE, view({ end: "EOF" })), []);
-  assertEquals(judgeKilled(COMMANDS.hup, BEFORE, view({ client: { ...UNTOUCHED, user_timeout_ms: 5000 } })).length, 1);
+  assertEquals(judgeKilled(commandNamed("hup"), BEFORE, view({ end: "EOF" })), []);
+  assertEquals(
+    judgeKilled(commandNamed("hup"), BEFORE, view({ client: { ...UNTOUCHED, user_timeout_ms: 5000 } })).length,
+    1,
+  );
   const half = { client: { ...UNTOUCHED, idle_s: WANTED.idle_s } };
-  assertEquals(judgeKilled(COMMANDS.keepalive, BEFORE, view(half)), []);
-  assertEquals(judgeKilled(COMMANDS.keepalive, BEFORE, view({ client: { ...half.client, enabled: true } })).length, 1);
+  assertEquals(judgeKilled(commandNamed("keepalive"), BEFORE, view(half)), []);
+  assertEquals(
+    judgeKilled(commandNamed("keepalive"), BEFORE, view({ client: { ...half.client, enabled: true } })).length,
+    1,
+  );
   assertEquals(changesSince(BEFORE, view({ end: "EOF" })).length, 1);
 });
 

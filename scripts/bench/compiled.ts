@@ -12,18 +12,22 @@ const COMMANDS = [["--version"], ["--help"], ["plan"], ["ls", "127.0.0.77"], ["h
 /** Compiles tcphup and an empty program, and starts them in turns. It needs Deno's base runtime: see compile.ts. */
 export async function compiled(): Promise<Row[]> {
   const directory = await Deno.makeTempDir({ prefix: "tcphup-bench-" });
-  const [ours, empty, module] = ["tcphup", "empty", "empty.js"].map((name) => `${directory}/${name}`);
+  const [ours, empty, module] = [`${directory}/tcphup`, `${directory}/empty`, `${directory}/empty.js`];
   try {
     const target = Deno.build.target as Target;
     await compile(target, ours);
     await Deno.writeTextFile(module, "");
     await compileModule(module, target, empty);
-    const megabytes = [ours, empty].map((file) => (Deno.statSync(file).size / 1e6).toFixed(1));
-    const note = `${megabytes[0]} MB to ${megabytes[1]} MB`;
+    const megabytes = (file: string) => `${(Deno.statSync(file).size / 1e6).toFixed(1)} MB`;
+    const note = `${megabytes(ours)} to ${megabytes(empty)}`;
     const rows: Row[] = [];
     for (const command of COMMANDS) {
-      const times = await repeat(TIMES, async () => [(await time([ours, ...command])).ms, (await time([empty])).ms]);
-      const [ms, empty_ms] = [0, 1].map((which) => median(times.map((pair) => pair[which])));
+      const pairs = await repeat(TIMES, async () => ({
+        ours: await time([ours, ...command]),
+        empty: await time([empty]),
+      }));
+      const ms = median(pairs.map(({ ours }) => ours.ms));
+      const empty_ms = median(pairs.map(({ empty }) => empty.ms));
       const name = `compiled, ${command.join(" ")}`;
       rows.push({ name, n: 1, median_ms: ms, against: "an empty program", ratio: ms / empty_ms, note });
     }

@@ -30,7 +30,8 @@ export async function dstFile(): Promise<Row[]> {
   const path = await Deno.makeTempFile();
   try {
     await Deno.writeTextFile(path, addresses().join("\n") + "\n");
-    const [many, one]: number[][] = [[], []];
+    const many: number[] = [];
+    const one: number[] = [];
     for (let i = 0; i < TIMES; i++) {
       many.push((await time([...TCPHUP, "--dst-file", path, "--dport", `${PORT}`, "--dry-run"])).ms);
       one.push((await time([...TCPHUP, PEER, `${PORT}`, "--dry-run"])).ms);
@@ -39,7 +40,7 @@ export async function dstFile(): Promise<Row[]> {
     const name = `--dst-file, ${SOCKETS} sockets`;
     const note = `${median(one).toFixed(0)} ms with one`;
     // Pair by pair, so that a machine whose speed drifts does not make the ratio.
-    const ratio = median(many.map((ms, i) => ms / one[i]));
+    const ratio = median(many.map((ms, i) => ms / one[i]!));
     return [{ name, n: ADDRESSES, median_ms: ms, against: "one address", ratio, note }];
   } finally {
     await Deno.remove(path);

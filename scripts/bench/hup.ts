@@ -45,14 +45,15 @@ function memory_kb({ stderr }: Timed): number {
 
 /** All of `n` connections. Each has both its ends here, so half of the sockets match. */
 async function hangUpAll(n: number): Promise<Row> {
-  const [ours, theirs]: Timed[][] = [[], []];
+  const ours: Timed[] = [];
+  const theirs: Timed[] = [];
   for (let i = 0; i < TIMES; i++) {
     ours.push(await inNewWorld(n, hupCommand));
     theirs.push(await inNewWorld(n, ssCommand));
   }
   const run = middle(ours);
   // Pair by pair, so that a machine whose speed drifts does not make the ratio.
-  const ratio = median(ours.map(({ ms }, i) => ms / theirs[i].ms));
+  const ratio = median(ours.map(({ ms }, i) => ms / theirs[i]!.ms));
   return { name: "hang up on all", n, median_ms: run.ms, against: "ss -K", ratio, note: phases(run) };
 }
 
@@ -60,7 +61,8 @@ async function hangUpAll(n: number): Promise<Row> {
 async function hangUpFew(n: number, sockets: number): Promise<Row> {
   await enterNewNamespace();
   await using _world = await World.open({ [OTHER_PORT]: sockets / 2 - n }, PROCESSES);
-  const [few, none]: Timed[][] = [[], []];
+  const few: Timed[] = [];
+  const none: Timed[] = [];
   for (let i = 0; i < TIMES; i++) {
     none.push(await time([...TCPHUP, "hup", NETWORK, "9", "--verbose"]));
     few.push(await inWorld({ [PORT]: n }, hupCommand));
@@ -79,7 +81,8 @@ async function hangUpFew(n: number, sockets: number): Promise<Row> {
 
 /** How cost and memory grow with the number of connections. */
 async function growth(few: number, many: number): Promise<Row> {
-  const [small, large]: Timed[][] = [[], []];
+  const small: Timed[] = [];
+  const large: Timed[] = [];
   for (let i = 0; i < 3; i++) {
     small.push(await inNewWorld(few, hupCommand));
     large.push(await inNewWorld(many, hupCommand));

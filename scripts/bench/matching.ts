@@ -48,7 +48,8 @@ export async function matching(): Promise<Row[]> {
   try {
     return Object.entries(FILTERS).map(([name, filter]) => {
       const matches = compileMatcher(filter);
-      const [extra, plain]: number[][] = [[], []];
+      const extra: number[] = [];
+      const plain: number[] = [];
       for (let i = 0; i < TIMES; i++) {
         const without = dump(diag, () => true);
         plain.push(without);

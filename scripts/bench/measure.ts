@@ -1,5 +1,7 @@
 // Whole commands, timed from start to exit.
 
+import { toCommand } from "../process.ts";
+
 /** A command's time and what it wrote to standard error. */
 export interface Timed {
   readonly ms: number;
@@ -8,9 +10,8 @@ export interface Timed {
 
 /** Times a command. Its standard output is thrown away, so that nobody has to read it meanwhile. */
 export async function time(command: readonly string[]): Promise<Timed> {
-  const [program, ...args] = command;
   const start = performance.now();
-  const { success, code, stderr } = await new Deno.Command(program, { args, stdout: "null", stderr: "piped" }).output();
+  const { success, code, stderr } = await toCommand(command, { stdout: "null", stderr: "piped" }).output();
   const ms = performance.now() - start;
   const text = new TextDecoder().decode(stderr);
   if (!success) throw new Error(`${command.join(" ")} exited with ${code}: ${text}`);
@@ -20,7 +21,7 @@ export async function time(command: readonly string[]): Promise<Timed> {
 /** The middle one. */
 export function median(values: readonly number[]): number {
   const ascending = values.toSorted((a, b) => a - b);
-  return ascending[Math.floor(ascending.length / 2)];
+  return ascending[Math.floor(ascending.length / 2)]!;
 }
 
 /** Runs something so often, one after the other. */

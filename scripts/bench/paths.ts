@@ -8,5 +8,6 @@ export function fromFileUrl(url: URL): string {
 }
 
 /** tcphup as these sources are, or the program that the variable TCPHUP names. */
-export const TCPHUP: readonly string[] = Deno.env.get("TCPHUP")?.split(" ") ??
-  [Deno.execPath(), "run", ...RUN_FLAGS, `${ROOT}cli.ts`];
+export const TCPHUP: readonly [string, ...string[]] =
+  Deno.env.get("TCPHUP")?.split(" ") as [string, ...string[]] | undefined ??
+    [Deno.execPath(), "run", ...RUN_FLAGS, `${ROOT}cli.ts`];

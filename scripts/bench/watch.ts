@@ -1,6 +1,7 @@
 // What it costs to watch when nothing happens: processor time a look of `tcphup keepalive --watch`.
 
 import { lines } from "../lines.ts";
+import { toCommand } from "../process.ts";
 import { median, time } from "./measure.ts";
 import { TCPHUP } from "./paths.ts";
 import type { Row } from "./row.ts";
@@ -33,8 +34,8 @@ interface Watched {
 
 /** Watches for so long. */
 async function watchFor(seconds: number): Promise<Watched> {
-  const [program, ...args] = [...TCPHUP, "keepalive", "any", `--watch=${INTERVAL}`, "--only-missing", "--verbose"];
-  const process = new Deno.Command(program, { args, stdout: "null", stderr: "piped" }).spawn();
+  const command = [...TCPHUP, "keepalive", "any", `--watch=${INTERVAL}`, "--only-missing", "--verbose"];
+  const process = toCommand(command, { stdout: "null", stderr: "piped" }).spawn();
   await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
   const ms = processorTime_ms(process.pid);
   process.kill("SIGTERM");
@@ -56,7 +57,8 @@ async function lookTime_ms(): Promise<number> {
 /** `sockets` of them, both ends of each connection among them. */
 async function idleLook(sockets: number): Promise<Row> {
   await using _world = await World.open({ [PORT]: sockets / 2 }, PROCESSES);
-  const [ours, theirs]: number[][] = [[], []];
+  const ours: number[] = [];
+  const theirs: number[] = [];
   for (let i = 0; i < TIMES; i++) {
     ours.push(await lookTime_ms());
     theirs.push((await time(["ss", "-tnH"])).ms);

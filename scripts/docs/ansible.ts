@@ -2,6 +2,7 @@
 
 import { FLAGS } from "../../src/cli/flags/table.ts";
 import type { Command, Flag } from "../../src/cli/flags/flag.ts";
+import { capitalize } from "../../src/cli/flags/help.ts";
 
 /** The commands that the module runs. */
 const COMMANDS: readonly Command[] = ["hup", "ls", "keepalive"];
@@ -22,7 +23,7 @@ function optionName({ name }: Flag): string {
 
 /** A sentence of prose as YAML, in which a string of JSON is one too. */
 function paragraph(text: string): string {
-  return JSON.stringify(text[0].toUpperCase() + text.slice(1) + (text.endsWith(".") ? "" : "."));
+  return JSON.stringify(capitalize(text) + (text.endsWith(".") ? "" : "."));
 }
 
 function documentation(flag: Flag): string[] {

@@ -63,8 +63,15 @@ export const COMMANDS: Readonly<Record<string, Tortured>> = {
   doctor: { args: ["doctor", "--json"], does: "nothing" },
 };
 
+/** Returns the command of that name. */
+export function commandNamed(name: string): Tortured {
+  const command = COMMANDS[name];
+  if (command === undefined) throw new Error(`no command "${name}": expected ${Object.keys(COMMANDS).join(", ")}`);
+  return command;
+}
+
 /** The command line of one of them. */
-export function commandLine({ args }: Tortured): string[] {
+export function commandLine({ args }: Tortured): [string, ...string[]] {
   return [...TCPHUP, ...args];
 }
 

@@ -1,6 +1,6 @@
 // Commands that go on until they are interrupted.
 
-import { COMMANDS, selects, WANTED } from "./commands.ts";
+import { commandNamed, selects, WANTED } from "./commands.ts";
 import { type Command, pause, type World } from "./world.ts";
 
 /** How long a watch has to set what it sees. */
@@ -20,6 +20,6 @@ export async function interrupted(running: Command, world: World): Promise<boole
 
 async function isAllSet(world: World): Promise<boolean> {
   const { pairs } = await world.look();
-  return pairs.filter(({ address, dport }) => selects(COMMANDS.watch, address, dport))
+  return pairs.filter(({ address, dport }) => selects(commandNamed("watch"), address, dport))
     .every(({ client }) => client.user_timeout_ms === WANTED.user_timeout_ms && client.enabled);
 }

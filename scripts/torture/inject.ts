@@ -4,7 +4,7 @@
 
 import type { Random } from "../../test/select/random.ts";
 import { type Call, ERRNOS, isInjected } from "./calls.ts";
-import { commandLine, COMMANDS, type Tortured } from "./commands.ts";
+import { commandLine, commandNamed, COMMANDS, type Tortured } from "./commands.ts";
 import { interrupted } from "./endless.ts";
 import { judge } from "./judge.ts";
 import type { Part, Verdict } from "./part.ts";
@@ -29,8 +29,8 @@ export class Injections implements Part {
   /** @param only The command that is of interest; all when left out. */
   static async open(world: World, file: string, only?: string): Promise<Injections> {
     const part = new Injections(world, new Strace(file));
-    for (const name of Object.keys(COMMANDS)) {
-      if (only === undefined || only.endsWith(`:${name}`)) part.#calls.set(name, await part.#record(COMMANDS[name]));
+    for (const [name, tortured] of Object.entries(COMMANDS)) {
+      if (only === undefined || only.endsWith(`:${name}`)) part.#calls.set(name, await part.#record(tortured));
     }
     return part;
   }
@@ -51,7 +51,7 @@ export class Injections implements Part {
     const names = [...this.#calls].flatMap(([command, calls]) =>
       [...calls].flatMap(([syscall, all]) =>
         occurrences(all.length).flatMap((nth) =>
-          ERRNOS[syscall].map((errno) => `${syscall}:${errno}:${nth}:${command}`)
+          (ERRNOS[syscall] ?? []).map((errno) => `${syscall}:${errno}:${nth}:${command}`)
         )
       )
     );
@@ -59,8 +59,8 @@ export class Injections implements Part {
   }
 
   async try(name: string): Promise<Verdict> {
-    const [syscall, errno, nth, command] = name.split(":");
-    const tortured = COMMANDS[command];
+    const [syscall, errno, nth, command] = name.split(":") as [string, string, string, string];
+    const tortured = commandNamed(command);
     const call = this.#calls.get(command)?.get(syscall)?.[Number(nth) - 1];
     if (call === undefined) return null;
     await this.#world.reset();

@@ -172,8 +172,8 @@ class Trial {
         );}
     }
     if (code === UNABLE) wrong.push(...this.#untouched().map((text) => `exit ${UNABLE}, but ${text}`));
-    const missed = this.#selected().filter((seen) => !reported.has(nameOf(seen)));
-    if (code === DONE && missed.length > 0) wrong.push(`exit 0, but ${nameOf(missed[0])} is not reported: ${stderr}`);
+    const missed = this.#selected().find((seen) => !reported.has(nameOf(seen)));
+    if (code === DONE && missed !== undefined) wrong.push(`exit 0, but ${nameOf(missed)} is not reported: ${stderr}`);
     return wrong;
   }
 

@@ -7,7 +7,7 @@ import type { Random } from "../../test/select/random.ts";
 import { commandLine as wordsOf } from "../../test/harness/process.ts";
 import { INTERRUPTED } from "../../src/cli/flags/exit_codes.ts";
 import { type Call, ERRNOS } from "./calls.ts";
-import { commandLine, COMMANDS, launching, type Tortured } from "./commands.ts";
+import { commandLine, commandNamed, COMMANDS, launching, type Tortured } from "./commands.ts";
 import { changesSince, judge, judgeKilled } from "./judge.ts";
 import type { Part, Verdict } from "./part.ts";
 import { Strace } from "./strace.ts";
@@ -37,7 +37,7 @@ interface Undisturbed {
 }
 
 export class Kills implements Part {
-  readonly figures: Record<string, number> = { killed: 0, interrupted: 0 };
+  readonly figures = { killed: 0, interrupted: 0 };
   readonly #world: World;
   readonly #strace: Strace;
   readonly #undisturbed = new Map<string, Undisturbed>();
@@ -65,7 +65,7 @@ export class Kills implements Part {
 
   async try(name: string): Promise<Verdict> {
     const [signal, command, moment] = name.split(":") as [Deno.Signal, string, string];
-    const tortured = command === SUPERVISED ? SUPERVISED_PROGRAM : COMMANDS[command];
+    const tortured = command === SUPERVISED ? SUPERVISED_PROGRAM : commandNamed(command);
     const undisturbed = await this.#undisturbedRun(command, tortured);
     await this.#world.reset(MANY);
     const before = await this.#world.look();
@@ -114,8 +114,8 @@ export class Kills implements Part {
     const [kind, n] = moment.split("@");
     const names = [...calls.keys()].filter((name) => kind === "call" || ACTS.includes(name));
     if (names.length === 0) return null;
-    const ofName = calls.get(names[Number(n) % names.length])!;
-    const { name, when } = ofName[Math.floor(Number(n) / names.length) % ofName.length];
+    const ofName = calls.get(names[Number(n) % names.length]!)!;
+    const { name, when } = ofName[Math.floor(Number(n) / names.length) % ofName.length]!;
     return this.#strace.start(commandLine(tortured), [name], `inject=${name}:signal=${signal}:when=${when}`);
   }
 

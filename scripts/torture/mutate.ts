@@ -97,8 +97,11 @@ function tolerating(read: () => unknown): void {
   }
 }
 
+/** Makes a text, and what reads it. */
+type Reader = (random: Random) => { text: unknown; read: () => unknown };
+
 /** What reads a text, by the kind of case. */
-const READERS: Record<string, (random: Random) => { text: unknown; read: () => unknown }> = {
+const READERS: Record<string, Reader> = {
   filter: (random) => {
     const text = randomText(random);
     const read = () => {
@@ -144,9 +147,9 @@ const DECODERS: Record<string, (random: Random, rounds: number) => void> = {
 };
 
 /** Reads texts. What is wrong with the first that is not taken as it should be. */
-function readTexts(kind: string, random: Random): string[] {
+function readTexts(reader: Reader, random: Random): string[] {
   for (let round = 0; round < ROUNDS; round++) {
-    const { text, read } = READERS[kind](random);
+    const { text, read } = reader(random);
     const start = process.cpuUsage();
     try {
       tolerating(read);
@@ -169,12 +172,13 @@ export class Mutations implements Part {
   }
 
   try(name: string): Promise<Verdict> {
-    const [kind, seed] = name.split(":");
+    const [kind, seed] = name.split(":") as [string, string];
+    const reader = READERS[kind];
     const random = new Random(Number(seed));
     this.figures["messages and texts"] += ROUNDS;
-    if (kind in READERS) return Promise.resolve(readTexts(kind, random));
+    if (reader !== undefined) return Promise.resolve(readTexts(reader, random));
     try {
-      DECODERS[kind](random, ROUNDS);
+      DECODERS[kind]!(random, ROUNDS);
     } catch (error) {
       return Promise.resolve([String(error)]);
     }

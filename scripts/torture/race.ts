@@ -36,7 +36,7 @@ export class Races implements Part {
   }
 
   async try(name: string): Promise<Verdict> {
-    const [mode, seed] = name.split(":");
+    const [mode, seed] = name.split(":") as [string, string];
     const random = new Random(Number(seed));
     await using racer = Dialogue.start([PYTHON, fromFileUrl(new URL("racer.py", import.meta.url)), mode], "racer.py");
     await racer.line();
@@ -59,7 +59,7 @@ export class Races implements Part {
     // To stop at shutdown(2) as well would hold open what a program can slip through between the last look and that.
     const running = this.#strace.start(command, ["pidfd_open", "pidfd_getfd"], ...pause);
     const ended = await running.end(() => running.kill("SIGKILL"));
-    const calls = await this.#strace.calls(command[0]);
+    const calls = await this.#strace.calls(TCPHUP[0]);
     if (how.length === 0 || how[0] === "--for") this.#count(calls, ended);
     return manners(ended);
   }

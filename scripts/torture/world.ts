@@ -8,6 +8,7 @@ import { PYTHON } from "../../test/harness/peer.ts";
 import { commandLine } from "../../test/harness/process.ts";
 import { Dialogue } from "../../test/harness/lines.ts";
 import { fromFileUrl } from "../bench/paths.ts";
+import { toCommand } from "../process.ts";
 
 /** What the holder of a connection sees of it. */
 export interface Seen {
@@ -111,13 +112,13 @@ export class World implements AsyncDisposable {
 /** A command that runs. */
 export class Command {
   readonly #child: Deno.ChildProcess;
-  readonly #outputs: Promise<string>[];
+  readonly #outputs: readonly [stdout: Promise<string>, stderr: Promise<string>];
   #ended = false;
   #hung = false;
 
-  constructor([program, ...args]: readonly string[]) {
-    this.#child = new Deno.Command(program, { args, stdin: "null", stdout: "piped", stderr: "piped" }).spawn();
-    this.#outputs = [this.#child.stdout, this.#child.stderr].map((stream) => new Response(stream).text());
+  constructor(command: readonly string[]) {
+    this.#child = toCommand(command, { stdin: "null", stdout: "piped", stderr: "piped" }).spawn();
+    this.#outputs = [new Response(this.#child.stdout).text(), new Response(this.#child.stderr).text()];
     this.#child.status.then(() => this.#ended = true);
   }
 

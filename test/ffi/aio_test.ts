@@ -19,7 +19,7 @@ Deno.test("each gets what it reads, however many there are", () => {
   const files = Array.from({ length: 100 }, () => open(null, path));
   const memories = files.map((_, i) => allocate(i + 1));
   try {
-    const results = transfer(files.map((file, i) => ({ kind: "read", file, memory: memories[i] })));
+    const results = transfer(files.map((file, i) => ({ kind: "read", file, memory: memories[i]! })));
     assertEquals(results, memories.map(({ length }) => length));
     for (const memory of memories) assertEquals(memory, bytes.slice(0, memory.length));
   } finally {

@@ -2,6 +2,7 @@
 // privileges and limits that a manifest gives.
 
 import type { Container } from "./kubernetes.ts";
+import { toCommand } from "../../scripts/process.ts";
 import { commandLine, PATIENCE_MS, run } from "./process.ts";
 
 const CONTAINERFILE = new URL("../../scripts/kubernetes/Containerfile", import.meta.url).pathname;
@@ -61,8 +62,8 @@ export function canRunContainers(): boolean {
 function runsBusybox(): boolean {
   const storage = new Storage();
   try {
-    const [program, ...args] = storage.command("run", ...RUN, "--rootfs", storage.makeRoot(), "/bin/busybox", "true");
-    const { success, stderr } = new Deno.Command(program, { args }).outputSync();
+    const command = storage.command("run", ...RUN, "--rootfs", storage.makeRoot(), "/bin/busybox", "true");
+    const { success, stderr } = toCommand(command).outputSync();
     if (!success) console.error(`No containers here: ${new TextDecoder().decode(stderr).trim()}`);
     return success;
   } catch (error) {
@@ -128,7 +129,7 @@ export class Image {
     const libraries = [...stdout.matchAll(/\/\S+/g)].map(([path]) => path.slice(1));
     const archive = `${this.#storage.directory}/base.tar`;
     await run(["tar", "--create", "--dereference", "--file", archive, "-C", "/", ...libraries]);
-    await this.#storage.podman("import", archive, base);
+    await this.#storage.podman("import", archive, base!);
   }
 
   /** The command that runs it as a user without any privileges. There is a busybox, which also is /bin/sh. */

@@ -42,7 +42,7 @@ export interface Container {
     readOnlyRootFilesystem: boolean;
     capabilities: { drop: string[]; add: string[] };
   };
-  resources: { limits: Record<string, string> };
+  resources: { limits: { memory: string; cpu: string } };
 }
 
 /** Reads a manifest, in which some words stand for what its user puts there with sed(1): the first in each line. */

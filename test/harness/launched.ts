@@ -5,7 +5,11 @@ import { commandLine, eventually } from "./process.ts";
 import { TCPHUP } from "./tcphup.ts";
 
 /** The command that launches `command`. */
-export function launching(command: readonly string[], flags: readonly string[] = [], tcphup = TCPHUP): string[] {
+export function launching(
+  command: readonly string[],
+  flags: readonly string[] = [],
+  tcphup: readonly string[] = TCPHUP,
+): string[] {
   return [...tcphup, "run", ...flags, "--", ...command];
 }
 

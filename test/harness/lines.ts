@@ -1,6 +1,7 @@
 // Text, line by line, as it comes, and programs that a test speaks with in lines.
 
 import { lines } from "../../scripts/lines.ts";
+import { toCommand } from "../../scripts/process.ts";
 
 /** Lines of a stream, as they come. */
 export class Lines {
@@ -55,9 +56,9 @@ export class Dialogue implements AsyncDisposable {
   }
 
   /** Starts a program of that sort. */
-  static start(command: readonly string[], name = command[0]): Dialogue {
+  static start(command: readonly string[], name = command[0]!): Dialogue {
     const pipes = { stdin: "piped", stdout: "piped", stderr: "piped" } as const;
-    return new Dialogue(new Deno.Command(command[0], { args: command.slice(1), ...pipes }).spawn(), name);
+    return new Dialogue(toCommand(command, pipes).spawn(), name);
   }
 
   get pid(): number {

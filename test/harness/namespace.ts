@@ -1,5 +1,6 @@
 // A network namespace of a test's own, as ip-netns(8) makes them, and the programs that run in it.
 
+import { toCommand } from "../../scripts/process.ts";
 import { type Output, run } from "./process.ts";
 
 export interface SpawnOptions {
@@ -48,10 +49,9 @@ export class Namespace implements AsyncDisposable {
 
   /** Starts a program, with pipes for its three standard streams. It ends with the namespace at the latest. */
   spawn(command: readonly string[], options: SpawnOptions = {}): Deno.ChildProcess {
-    const [program, ...args] = this.enter(command, options);
     const { env, cwd } = options;
     const pipes = { stdin: "piped", stdout: "piped", stderr: "piped" } as const;
-    const child = new Deno.Command(program, { args, env, cwd, ...pipes }).spawn();
+    const child = toCommand(this.enter(command, options), { env, cwd, ...pipes }).spawn();
     this.#children.push(child);
     return child;
   }
@@ -96,7 +96,9 @@ export class Namespace implements AsyncDisposable {
   /** A counter of /proc/net/snmp. */
   async #counter(name: string): Promise<number> {
     const snmp = await this.exec("cat", "/proc/net/snmp");
-    const [names, values] = snmp.split("\n").filter((line) => line.startsWith("Tcp:")).map((line) => line.split(" "));
+    const [names = [], values = []] = snmp.split("\n").filter((line) => line.startsWith("Tcp:")).map((line) =>
+      line.split(" ")
+    );
     return Number(values[names.indexOf(name)]);
   }
 

@@ -34,7 +34,7 @@ const kernel = (path: string): Requirement => ({ obtainable: false, present: exi
 
 /** Linux 6.8 lists sockets that are only bound; 6.9 made descriptor tables of single threads reachable: PIDFD_THREAD. */
 function isAtLeast(major: number, minor: number): boolean {
-  const [ourMajor, ourMinor] = Deno.osRelease().split(".").map(Number);
+  const [ourMajor = 0, ourMinor = 0] = Deno.osRelease().split(".").map(Number);
   return ourMajor > major || (ourMajor === major && ourMinor >= minor);
 }
 

@@ -9,7 +9,7 @@ import type { Namespace, SpawnOptions } from "./namespace.ts";
 import { commandLine, eventually, type Output, outputOf, run } from "./process.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
-const given = Deno.env.get("TCPHUP")?.split(" ");
+const given = Deno.env.get("TCPHUP")?.split(" ") as [string, ...string[]] | undefined;
 
 /** The compiled program, when that is what is tested. */
 export const COMPILED: string | undefined = given?.length === 1 ? await Deno.realPath(given[0]) : undefined;
@@ -21,7 +21,7 @@ export const BINARY: string | undefined = Deno.env.get("TCPHUP_COMPILED") ?? COM
 export const AARCH64: string | undefined = Deno.env.get("TCPHUP_AARCH64");
 
 /** The command that starts tcphup, whatever the current directory. */
-export const TCPHUP: readonly string[] = COMPILED
+export const TCPHUP: readonly [string, ...string[]] = COMPILED
   ? [COMPILED]
   : given ?? [Deno.execPath(), "run", "--quiet", "--allow-ffi", `${ROOT}cli.ts`];
 

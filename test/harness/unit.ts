@@ -12,11 +12,11 @@ export async function unitSetting(name: string): Promise<string[]> {
 /** The capabilities that it leaves, as setpriv(1) spells them. */
 export async function unitCapabilities(): Promise<string[]> {
   const [set] = await unitSetting("CapabilityBoundingSet");
-  return set.split(" ").map((name) => name.toLowerCase().replace("cap_", ""));
+  return set!.split(" ").map((name) => name.toLowerCase().replace("cap_", ""));
 }
 
 /** What it runs tcphup with. */
 export async function unitCommand(): Promise<string[]> {
   const [command] = await unitSetting("ExecStart");
-  return command.split(" ").slice(1);
+  return command!.split(" ").slice(1);
 }

@@ -53,7 +53,7 @@ Deno.test("the counts add up to what was matched, whatever the mixture", () => {
 });
 
 Deno.test("a connection that nothing became of counts as failed, so that none is lost", () => {
-  const [connection] = sampleOutcomes("hung-up");
+  const connection = sampleOutcomes("hung-up")[0]!;
   const { matched, failed } = countOutcomes([connection, { ...connection, outcome: null }], OWN);
   assertEquals([matched, failed], [2, 1]);
 });

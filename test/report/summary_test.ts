@@ -61,7 +61,7 @@ Deno.test("states, idleness, keepalive and queues are counted", () => {
     wqueue: 7,
   };
   assertEquals(total, totals);
-  assertEquals({ ...group, ...totals }, group);
+  assertEquals({ ...group!, ...totals }, group);
 });
 
 Deno.test("the commonest state comes first", () => {
@@ -81,7 +81,7 @@ function accepted(count: number, port: number, given: Partial<Connection> = {}):
 
 Deno.test("connections that were accepted are grouped by where, and their peers counted", () => {
   const { groups } = summarize(accepted(1, 443), (_, port) => port === 443);
-  const [{ direction, destination, peers }] = groups;
+  const { direction, destination, peers } = groups[0]!;
   assertEquals({ direction, destination, peers, groups: groups.length }, {
     direction: "in",
     destination: { address: "10.0.0.7", port: 443 },

@@ -17,7 +17,7 @@ interface Answers {
   /** So many sockets that a child holds too. */
   fork: { child: number; sockets: Held[] };
   /** One socket under so many numbers. */
-  duplicates: Held[];
+  duplicates: [Held];
   /** One socket under two numbers. */
   twice: Held[];
   /** A socket of a thread that has a table of its own. */
@@ -40,7 +40,7 @@ export async function withHolder<Do extends keyof Answers>(
   try {
     await using lines = new Lines(child.stdout);
     const [answer] = await lines.next(1);
-    await test(child.pid, JSON.parse(answer));
+    await test(child.pid, JSON.parse(answer!));
   } finally {
     child.kill("SIGKILL");
     await child.status;

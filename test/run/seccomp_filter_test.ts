@@ -97,7 +97,7 @@ Deno.test("socket: asks about what will be TCP or MPTCP, whatever the flags", ()
 });
 
 Deno.test("socketcall: asks by its first argument", () => {
-  const [, i386] = syscallAbis("x86_64");
+  const i386 = syscallAbis("x86_64")[1]!;
   const asked = (...on: HookedSyscall[]) => {
     const program = compileFilter(syscallAbis("x86_64"), new Set(on));
     return Array.from({ length: 21 }, (_, call) => call).filter((call) => judge(program, i386.arch, 102, [call]).asks);

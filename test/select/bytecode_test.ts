@@ -104,11 +104,10 @@ Deno.test("nothing is asked where nothing can match", () => {
 
 Deno.test("autobound takes two dumps only where both can match, and cannot do without the kernel", () => {
   const autobound: Filter = { op: "autobound" };
-  const [only, ...none] = planDumps(all([autobound, dport(80)]));
-  assertEquals(none, []);
-  assertEquals(only.fallback, new Uint8Array([6, 4, 8, 0]));
+  const plans = planDumps(all([autobound, dport(80)]));
+  assertEquals(plans.map(({ fallback }) => fallback), [new Uint8Array([6, 4, 8, 0])]);
   assertEquals(planDumps(any([autobound, dport(80)])).length, 2);
-  assertEquals(planDumps(dport(80))[0].fallback, null);
+  assertEquals(planDumps(dport(80)).map(({ fallback }) => fallback), [null]);
 });
 
 Deno.test("mentions finds a condition wherever it is", () => {

@@ -67,7 +67,7 @@ Deno.test("the kernel takes the bytecode, which accepts what the matcher matches
   forMany(2, CONDITIONS, (filter, sockets) => {
     const code = compileBytecode(filter);
     if (code === null) return;
-    assertSame(audit(code), null, filter, sockets[0]);
+    assertSame(audit(code), null, filter, sockets[0]!);
     const matches = compileMatcher(filter);
     for (const socket of sockets) {
       if (run(code, socket)) continue;

@@ -11,7 +11,7 @@ import { UsageError } from "../../src/model/errors.ts";
 function known<T>(table: Record<string, T>, what: string): (name: string) => T {
   return (name) => {
     if (!Object.hasOwn(table, name)) throw new UsageError(`No ${what} "${name}"`);
-    return table[name];
+    return table[name]!;
   };
 }
 

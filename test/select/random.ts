@@ -26,7 +26,7 @@ export class Random {
   }
 
   one<T>(values: readonly T[]): T {
-    return values[this.below(values.length)];
+    return values[this.below(values.length)]!;
   }
 
   /** The same values in another order. */
@@ -34,7 +34,7 @@ export class Random {
     const shuffled = [...values];
     for (let i = shuffled.length - 1; i > 0; i--) {
       const j = this.below(i + 1);
-      [shuffled[i], shuffled[j]] = [shuffled[j], shuffled[i]];
+      [shuffled[i], shuffled[j]] = [shuffled[j]!, shuffled[i]!];
     }
     return shuffled;
   }

@@ -86,7 +86,7 @@ Deno.test("where one family will do, the other is not asked for; where none will
 Deno.test("states, the filter and INET_DIAG_SHUTDOWN are asked for", () => {
   const kernel = kernelWith({ tcp: [{ shutdown: 2, state: STATES["CLOSE-WAIT"] }] });
   const bytecode = Uint8Array.of(1, 4, 8, 0);
-  const [connection] = listConnections(kernel.diag, [plan({ bytecode })], 0b10, 7);
+  const connection = listConnections(kernel.diag, [plan({ bytecode })], 0b10, 7)[0]!;
   assertEquals([connection.shutdown, connection.state, connection.netns], [2, "CLOSE-WAIT", 7]);
   const { states, extensions, bytecode: sent } = kernel.requests.find(({ protocol }) => protocol === TCP)!;
   assertEquals({ states, extensions, sent }, { states: CONNECTED, extensions: 0b1000_0010, sent: bytecode });
@@ -159,7 +159,7 @@ Deno.test("MPTCP connections without a descriptor are told apart, and recognise 
 });
 
 Deno.test("an MPTCP connection that comes or goes while sockets are listed is not listed as its subflow", () => {
-  for (const [from, to] of [[0, 6], [1, 6], [2, 6], [3, 6], [0, 4], [0, 3], [0, 2]]) {
+  for (const [from, to] of [[0, 6], [1, 6], [2, 6], [3, 6], [0, 4], [0, 3], [0, 2]] as const) {
     let dumps = 0;
     const kernel = new FakeKernel((request) => {
       const isThere = from <= dumps && dumps < to;

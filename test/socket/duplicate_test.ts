@@ -120,7 +120,7 @@ Deno.test("what is not the connection is closed again, and so is a process that 
   child.kill("SIGKILL");
   await child.status;
   assertEquals(duplicate(), null);
-  assert(!openDescriptors(child.pid).has(opened[0][0]), "not even that");
+  assert(!openDescriptors(child.pid).has(opened[0]![0]), "not even that");
   pidfds.close();
 });
 

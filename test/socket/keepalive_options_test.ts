@@ -124,7 +124,7 @@ Deno.test("the ranges are the kernel's own: it takes both ends and nothing beyon
       const error = (value: number) => {
         const [result] = apply(own(tcpSocket()), { ...SYSTEM_VALUES, [name]: value }, "new")
           .filter(({ option }) => option !== "SO_KEEPALIVE");
-        return result.error;
+        return result!.error;
       };
       assertEquals([error(minimum), error(maximum)], [null, null], name);
       if (minimum > 1) assertEquals(error(minimum - 1), "EINVAL", name);

@@ -43,7 +43,7 @@ function listener(backlog: number): Descriptor {
 function listedFrom(port: number, state?: State): Connection {
   const selector = new Selector(compileSelection({ src: "127.0.0.1", sport: port, state }));
   try {
-    return selector.select()[0];
+    return selector.select()[0]!;
   } finally {
     selector.close();
   }

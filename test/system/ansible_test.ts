@@ -47,14 +47,14 @@ systemTest("Ansible: check mode touches nothing and says what would be", ["ansib
 
   const first = await inventory.play("failover.yml", ...VIP, "--check");
   assertPlay(first, 0);
-  const [{ outcome, result: { msg } }] = resultsOf(first, "Hang up");
+  const { outcome, result: { msg } } = resultsOf(first, "Hang up")[0]!;
   assertEquals(outcome, "skipped");
   assertMatch(msg!, /tcphup-on-one.* yet/);
 
   assertPlay(await inventory.play(task({ command: "ls", dest: "any" })), 0);
   const second = await inventory.play("failover.yml", ...VIP, "--check");
   assertPlay(second, 0);
-  const [{ result }] = resultsOf(second, "Hang up");
+  const { result } = resultsOf(second, "Hang up")[0]!;
   assertEquals([result.changed, result.report!.dry_run, result.report!.matched], [true, true, 3]);
   assertEquals(resultsOf(second, "Wait").map(({ outcome }) => outcome), ["skipped"]);
   await scene.assertUntouched();
@@ -67,8 +67,8 @@ systemTest("Ansible: what is done already changes nothing", ["ansible-playbook"]
   const play = task({ dest: "127.0.0.2", port: DOOMED_PORT, destroy_after: "10s" });
   const [first, second] = [await inventory.play(play), await inventory.play(play)];
   for (const run of [first, second]) assertPlay(run, 0);
-  assertEquals([first, second].map((run) => resultsOf(run, "The task")[0].result.changed), [true, false]);
-  assertEquals([first, second].map((run) => resultsOf(run, "Copy")[0].result.changed), [true, false]);
+  assertEquals([first, second].map((run) => resultsOf(run, "The task")[0]!.result.changed), [true, false]);
+  assertEquals([first, second].map((run) => resultsOf(run, "Copy")[0]!.result.changed), [true, false]);
   await scene.assertHungUp();
 });
 
@@ -148,10 +148,10 @@ systemTest("Ansible: a host that fails says why, and ends it for the next ones",
   assertPlay(play, 2);
   const results = resultsOf(play, "Hang up");
   assertEquals(results.map(({ host, outcome }) => [host, outcome]), [["one", "ok"], ["two", "failed"]]);
-  const { msg, exit_code, changed } = results[1].result;
+  const { msg, exit_code, changed } = results[1]!.result;
   assertEquals([exit_code, changed], [4, false]);
   assertMatch(msg!, /^3 denied: .*CAP_NET_ADMIN.*CAP_SYS_PTRACE/);
-  assertEquals((await first.doomed.seen()).map(({ ends }) => ends), Array(3).fill(["EOF"]));
+  assertEquals((await first!.doomed.seen()).map(({ ends }) => ends), Array(3).fill(["EOF"]));
   for (const scene of others) await scene.assertUntouched();
 });
 
@@ -160,13 +160,13 @@ systemTest("Ansible: options of the module", ["ansible-playbook"], async (netns)
   await using inventory = await Inventory.make({ one: { netns } });
   const result = async (options: Record<string, unknown>) => {
     const play = await inventory.play(task(options));
-    const [{ outcome, result }] = resultsOf(play, "The task");
+    const { outcome, result } = resultsOf(play, "The task")[0]!;
     return { ...result, outcome };
   };
 
   const listed = await result({ command: "ls", dst: ["127.0.0.2", "127.0.0.3"], dport: DOOMED_PORT, keepalive: true });
   assertEquals([listed.outcome, listed.changed, listed.report!.matched], ["ok", false, 3]);
-  assertEquals(listed.report!.connections[0].keepalive!.enabled, false);
+  assertEquals(listed.report!.connections[0]!.keepalive!.enabled, false);
 
   const guarded = await result({ dest: "127.0.0.2", port: DOOMED_PORT, max: 2 });
   assertEquals([guarded.outcome, guarded.changed, guarded.exit_code], ["failed", false, 3]);
@@ -186,7 +186,7 @@ systemTest("Ansible: options of the module", ["ansible-playbook"], async (netns)
 
   await scene.client.setName("x\x1b[2J\u009b\u202e\n");
   const named = await result({ command: "ls", dest: "127.0.0.2", port: DOOMED_PORT });
-  assertEquals(named.report!.connections[0].owners[0].comm, "x\\x1b[2J\\x9b\\u202e\\x0a");
+  assertEquals(named.report!.connections[0]!.owners[0]!.comm, "x\\x1b[2J\\x9b\\u202e\\x0a");
 
   const off = await result({ command: "keepalive", dest: "127.0.0.2", turn_off: true });
   assertEquals([off.outcome, off.changed], ["ok", false]);

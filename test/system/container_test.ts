@@ -28,7 +28,7 @@ async function theImage(): Promise<Image> {
 globalThis.addEventListener("unload", () => image?.close());
 
 async function containerOf(manifest: string, words: Record<string, string>): Promise<Container> {
-  return (await readManifest(manifest, words)).spec.template.spec.containers[0];
+  return (await readManifest(manifest, words)).spec.template.spec.containers[0]!;
 }
 
 const job = await containerOf("failover.yaml", { VIP: POD_ADDRESS, PORT: "8000" });
@@ -112,7 +112,7 @@ systemTest("--container: a real container's connections, in its network namespac
       return (await selected(netns, selection)).find(({ src }) => src.port !== before) ?? false;
     });
   const { src, netns_name, owners } = await connected();
-  assertEquals([netns_name, owners[0].comm], [talker.id.slice(0, 12), "busybox"]);
+  assertEquals([netns_name, owners[0]!.comm], [talker.id.slice(0, 12), "busybox"]);
   const hup = await tcphup([...selection, "--json"], { netns });
   assertExit(hup, 0);
   assertEquals(hup.outcomes(), ["hung-up"]);

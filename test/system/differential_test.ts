@@ -35,7 +35,7 @@ class Dice {
   }
 
   one<T>(choices: readonly T[]): T {
-    return choices[this.below(choices.length)];
+    return choices[this.below(choices.length)]!;
   }
 }
 
@@ -112,7 +112,7 @@ async function askSs(netns: Namespace, terms: string[]): Promise<string[]> {
   const filter = terms.length > 0 ? [`( ${terms.join(" and ")} )`] : [];
   const lines = await netns.ss("-ei", "state", "connected", "exclude", "time-wait", ...filter);
   return lines.map((line) => {
-    const [state, , , src, dst] = line.split(/\s+/);
+    const [state, , , src = "", dst = ""] = line.split(/\s+/);
     const cookie = line.match(/ sk:([0-9a-f]+)/)?.[1];
     return `${state} ${canonical(src)} ${canonical(dst)} ${/tcp-ulp-mptcp/.test(line) ? "mptcp" : cookie}`;
   }).sort();

@@ -20,7 +20,7 @@ async function hostilePrograms(netns: Parameters<typeof Peer.start>[0]): Promise
   await server.listen("127.0.0.2", DOOMED_PORT);
   const clients = NAMES.map(() => Peer.start(netns, { user: OTHER_USER }));
   for (const [i, client] of clients.entries()) {
-    await client.setName(NAMES[i]);
+    await client.setName(NAMES[i]!);
     await client.connect("127.0.0.2", DOOMED_PORT);
   }
   return clients;
@@ -42,7 +42,7 @@ systemTest("the names of other users' processes are harmless wherever they are s
     ["ls", "127.0.0.2", "--json-lines"],
     ["ls", "any", "--comm", "x*"],
     ["ls", "any", "--comm", "x*", "--json"],
-    ["ls", "any", "--pid", `${clients[0].pid}`],
+    ["ls", "any", "--pid", `${clients[0]!.pid}`],
     ["any", "--comm", "x*"],
     ["any", "--comm", "x*", "--json"],
     ["127.0.0.2", "-v", "--dry-run"],
@@ -70,7 +70,7 @@ systemTest("JSON says what a name really is", [], async (netns) => {
 });
 
 systemTest("ls --watch shows such names on its screen as they are on paper", [], async (netns) => {
-  const [client] = await hostilePrograms(netns);
+  const client = (await hostilePrograms(netns))[0]!;
   const terminal = Terminal.start(netns, [...TCPHUP, "ls", "--watch=100ms", "127.0.0.2"]);
   const output = await terminal.expect(`${client.pid}/x\\x1b]0;PWN\\x07\\x0a`);
   // deno-lint-ignore no-control-regex

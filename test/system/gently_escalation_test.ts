@@ -100,7 +100,7 @@ systemTest("--verify: what lingers is named, exit 1", [], async (netns) => {
   assertCountsAddUp(run);
   const { hung_up, failed, gone, connections } = run.json();
   assertEquals([hung_up, failed, gone], [3, 1, 3]);
-  const [lingering] = connections.filter(({ outcome }) => outcome === "lingering");
+  const lingering = connections.filter(({ outcome }) => outcome === "lingering")[0]!;
   assertEquals(lingering.src.port, stubborn.ports[0]);
   assertEquals(lingering.error, "still there after 0.5 s, in FIN-WAIT-2; only --destroy ends it");
   await scene.assertHungUp();

@@ -137,7 +137,9 @@ systemTest("--interactive with a list of addresses that can be read only once", 
   await scene.assertHungUp();
 });
 
-for (const [what, answer] of [["n", "n\n"], ["an empty line", "\n"], ["anything", "yeah\n"], ["^D", END_OF_FILE]]) {
+const REFUSALS = [["n", "n\n"], ["an empty line", "\n"], ["anything", "yeah\n"], ["^D", END_OF_FILE]] as const;
+
+for (const [what, answer] of REFUSALS) {
   systemTest(`--interactive: on ${what} nothing is touched, exit 3`, [], async (netns) => {
     const scene = await Scene.make(netns);
     const terminal = ask(netns, "--destroy-after", "0");

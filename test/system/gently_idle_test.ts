@@ -59,7 +59,7 @@ systemTest("an HTTP pool under load: no request fails", ["nginx"], async (netns)
     assertExit(run, 0);
     assertCountsAddUp(run);
   }
-  assertEquals(runs[0].json().hung_up, CLIENTS);
+  assertEquals(runs[0]!.json().hung_up, CLIENTS);
   assertEquals(failures, []);
   const cuts = runs.reduce((sum, run) => sum + run.json().hung_up, 0);
   assertEquals(connects, CLIENTS + cuts, `each that was cut connected anew, for ${requests} requests`);
@@ -113,19 +113,19 @@ systemTest("data that waits to be read, or to be acknowledged, is under way", []
   await served.stopReading();
   await scene.doomed.send("x".repeat(20));
   // The second one's client writes more than its peer's window takes.
-  const full = scene.doomed.only([scene.doomed.ports[1]]);
+  const full = scene.doomed.only([scene.doomed.ports[1]!]);
   await full.send("x".repeat(30_000_000));
   await eventually("a queue of the client's that stays", async () => {
-    const [line] = await netns.ss("src", `127.0.0.1:${full.ports[0]}`, "dport", "=", `:${DOOMED_PORT}`);
+    const line = (await netns.ss("src", `127.0.0.1:${full.ports[0]}`, "dport", "=", `:${DOOMED_PORT}`))[0]!;
     return Number(line.split(/\s+/)[2]) > 0;
   });
   const wait = ["--when-idle", "100ms", "--deadline", "300ms", "--leave-busy", "--json"];
   const server = await tcphup(["127.0.0.1", ...wait], { netns });
   const errorOf = (run: Run, port: number) =>
     run.json().connections.find(({ src, dst }) => src.port === port || dst.port === port)!.error;
-  assertMatch(errorOf(server, scene.doomed.ports[0])!, /data waits to be read/);
+  assertMatch(errorOf(server, scene.doomed.ports[0]!)!, /data waits to be read/);
   const client = await tcphup([scene.address, `${DOOMED_PORT}`, ...wait], { netns });
-  assertMatch(errorOf(client, full.ports[0])!, /data is under way to the peer/);
+  assertMatch(errorOf(client, full.ports[0]!)!, /data is under way to the peer/);
 
   await full.assertUnended();
   await served.goOnReading();
@@ -139,9 +139,9 @@ systemTest("what is busy and left keeps its own TCP_USER_TIMEOUT", [], async (ne
   const args = ["--when-idle", "1h", "--deadline", "0", "--leave-busy", "--linger", "1234ms", "--json"];
   const run = await tcphup([scene.address, `${DOOMED_PORT}`, ...args], { netns });
   assertExit(run, 3);
-  assertMatch(run.json().connections[0].error!, /less than 3600000 ms/);
+  assertMatch(run.json().connections[0]!.error!, /less than 3600000 ms/);
   const list = await tcphup(["ls", scene.address, `${DOOMED_PORT}`, "--keepalive", "--json"], { netns });
-  assertEquals(list.json().connections[0].keepalive!.user_timeout_ms, 0);
+  assertEquals(list.json().connections[0]!.keepalive!.user_timeout_ms, 0);
   await scene.assertUntouched();
 });
 

@@ -138,7 +138,7 @@ systemTest("--destroy-after counts from each connection's own hang-up", [], asyn
   const running = new Running(args, { netns });
   await eventually("the first is gone, the second is untouched", async () => {
     const lines = await netns.ss("state", "connected", "dst", "10.1.0.9");
-    return lines.length === 1 && lines[0].startsWith("ESTAB");
+    return lines.length === 1 && lines[0]!.startsWith("ESTAB");
   });
   const run = await running.end();
   assertExit(run, 0);

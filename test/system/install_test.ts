@@ -105,7 +105,7 @@ Deno.test("what the other ways name is there", async () => {
   const { tasks, version } = JSON.parse(await Deno.readTextFile(`${ROOT}deno.json`));
   const blocks = Object.keys(ELSEWHERE).map((way) => BLOCKS.get(way)!).join("\n");
   const named = (pattern: RegExp) => {
-    const found = [...blocks.matchAll(pattern)].map(([, name]) => name);
+    const found = [...blocks.matchAll(pattern)].map(([, name = ""]) => name);
     assert(found.length > 0, `nothing is named like ${pattern}`);
     return found;
   };

@@ -35,7 +35,7 @@ systemTest("keepalive: each value, alone and together", [], async (netns) => {
   const { doomed } = await Scene.make(netns, { count: 1 });
   const after = async (...args: string[]) => {
     await keepalive([...TO_SERVER, ...args], { netns });
-    return (await doomed.keepalive())[0];
+    return (await doomed.keepalive())[0]!;
   };
   assertEquals(await after("--idle", "20", "--interval", "5", "--count", "2"), {
     enabled: true,
@@ -48,14 +48,14 @@ systemTest("keepalive: each value, alone and together", [], async (netns) => {
   const zero = ["--idle", "0", "--interval", "0", "--count", "0", "--user-timeout", "0"];
   assertEquals(await after(...zero), { ...DEFAULTS, user_timeout_ms: 99_000 });
   assertEquals((await after(...zero.slice(2), "--idle=33")).idle_s, 33);
-  const { connections: [connection] } = await keepalive([...TO_SERVER, "--window-clamp", "20000"], { netns });
-  assertEquals(connection.after?.window_clamp, 20_000);
+  const { connections } = await keepalive([...TO_SERVER, "--window-clamp", "20000"], { netns });
+  assertEquals(connections[0]?.after?.window_clamp, 20_000);
 });
 
 systemTest("keepalive: what has the values is unchanged, and not touched", ["strace"], async (netns) => {
   const { doomed } = await Scene.make(netns);
   assertEquals((await keepalive(TO_SERVER, { netns })).keepalive_set, 3);
-  await doomed.only([doomed.ports[0]]).setKeepalive({ idle_s: 99 });
+  await doomed.only([doomed.ports[0]!]).setKeepalive({ idle_s: 99 });
   const again = await keepalive(TO_SERVER, { netns });
   assertEquals([again.keepalive_set, again.unchanged], [1, 2]);
   const strace = ["strace", "-f", "-qq", "-e", "trace=setsockopt,getsockopt", "-e", "signal=none"];
@@ -110,7 +110,7 @@ systemTest("keepalive on MPTCP: what the kernel refuses is reported, the rest is
   const own = await doomed.keepalive();
   for (const [i, { protocol, after, refused, error }] of report.connections.entries()) {
     assertEquals(protocol, "mptcp");
-    const takes = own[i].user_timeout_ms !== null;
+    const takes = own[i]!.user_timeout_ms !== null;
     assertEquals(after, { ...DEFAULTS, user_timeout_ms: takes ? 150_000 : null });
     if (takes) continue;
     assertEquals(refused, [{ option: "TCP_USER_TIMEOUT", value: 150_000, error: "ENOPROTOOPT" }]);
@@ -134,7 +134,7 @@ systemTest("keepalive: what the kernel refuses, for part of it as well, is a fai
     const filter = pythonProgram("without_syscall.py", `${SYS_SETSOCKOPT}:2=${option}`, "EPERM");
     return keepalive(TO_SERVER, { netns, code: 1, command: [...filter, ...TCPHUP] });
   };
-  const [noIdle] = (await refusing(TCP_KEEPIDLE)).connections;
+  const noIdle = (await refusing(TCP_KEEPIDLE)).connections[0]!;
   assertEquals(noIdle.outcome, "failed");
   assertEquals(noIdle.error, "the kernel refused TCP_KEEPIDLE (EPERM): keepalive is on, idle 7200 seconds");
   assertEquals(noIdle.refused, [{ option: "TCP_KEEPIDLE", value: 15, error: "EPERM" }]);
@@ -142,7 +142,7 @@ systemTest("keepalive: what the kernel refuses, for part of it as well, is a fai
   assertEquals<unknown>(await doomed.keepalive(), [noIdle.after]);
 
   await doomed.setKeepalive({ enabled: false });
-  const [noSwitch] = (await refusing(SO_KEEPALIVE)).connections;
+  const noSwitch = (await refusing(SO_KEEPALIVE)).connections[0]!;
   assertEquals(noSwitch.outcome, "failed");
   assertEquals(noSwitch.error, "the kernel refused SO_KEEPALIVE (EPERM): keepalive is off");
   assertEquals(await doomed.keepalive(), [{ ...DEFAULTS, enabled: false }]);
@@ -154,8 +154,8 @@ systemTest("keepalive on a connection that is still being opened", [], async (ne
   await netns.silence("10.0.0.2", far);
   const client = Peer.start(netns);
   await client.beginConnect("10.0.0.2", 8000);
-  const { connections: [connection] } = await keepalive(["10.0.0.2", "--syncnt", "1"], { netns });
-  const { state, outcome, after } = connection;
+  const { connections } = await keepalive(["10.0.0.2", "--syncnt", "1"], { netns });
+  const { state, outcome, after } = connections[0]!;
   assertEquals([state, outcome, after], ["SYN-SENT", "keepalive-set", { ...DEFAULTS, syncnt: 1 }]);
 });
 
@@ -206,7 +206,7 @@ systemTest("keepalive on nginx's connections", ["nginx"], async (netns) => {
   assertEquals(await timers(), [null, null, null, null]);
   const report = await keepalive(["--sport", "8080"], { netns });
   assertEquals(outcomes(report), { "keepalive-set": 4 });
-  assert(report.connections.every(({ owners }) => owners[0].comm === "nginx"));
+  assert(report.connections.every(({ owners }) => owners[0]!.comm === "nginx"));
   for (const seconds of await timers()) assert(seconds !== null && seconds <= 15, `${seconds} s`);
   await answered(2);
 });
@@ -247,8 +247,8 @@ systemTest("keepalive --only-missing never overrides an application's choice", [
   await using _server = await redis(netns, "127.0.0.2");
   const client = Peer.start(netns);
   const pool = await client.connect("127.0.0.2", 6379, { count: 3 });
-  await pool.only([pool.ports[0]]).setKeepalive({ enabled: true, idle_s: 44 });
-  await pool.only([pool.ports[1]]).setKeepalive({ user_timeout_ms: 5000 });
+  await pool.only([pool.ports[0]!]).setKeepalive({ enabled: true, idle_s: 44 });
+  await pool.only([pool.ports[1]!]).setKeepalive({ user_timeout_ms: 5000 });
   const report = await keepalive(["any", "6379", "--only-missing"], { netns });
   assertEquals(outcomes(report), { unchanged: 1, "keepalive-set": 2 });
   assertEquals(await pool.keepalive(), [
@@ -331,14 +331,14 @@ systemTest("keepalive --listeners with values for listeners alone", [], async (n
   const server = Peer.start(netns);
   await server.listen("0.0.0.0", DOOMED_PORT);
   const args = ["any", "--listeners", "--maxseg", "1000"];
-  const [{ after }] = (await keepalive(args, { netns })).connections;
+  const { after } = (await keepalive(args, { netns })).connections[0]!;
   assertEquals(after, { ...DEFAULTS, maxseg: 1000 });
   const client = Peer.start(netns);
   await client.connect("127.0.0.2", DOOMED_PORT);
-  const [row] = await netns.ss("-i", "sport", "=", `:${PORT}`);
+  const row = (await netns.ss("-i", "sport", "=", `:${PORT}`))[0]!;
   assertMatch(row, / mss:9\d\d /);
   const deferring = await keepalive(["any", "--listeners", "--state", "listening", "--defer-accept", "5"], { netns });
-  assertEquals(deferring.connections[0].after?.defer_accept_s, 7);
+  assertEquals(deferring.connections[0]!.after?.defer_accept_s, 7);
 });
 
 systemTest(
@@ -349,13 +349,13 @@ systemTest(
     await server.listen("127.0.0.2", DOOMED_PORT, { accept: false });
     const client = Peer.start(netns);
     const pool = await client.connect("127.0.0.2", DOOMED_PORT, { count: 2 });
-    await pool.only([pool.ports[0]]).close();
+    await pool.only([pool.ports[0]!]).close();
     const closed = await keepalive(["127.0.0.2", PORT], { netns });
     assertEquals(outcomes(closed), { "already-gone": 1, "keepalive-set": 1 });
     const waiting = await keepalive(["--sport", PORT], { netns, code: 1 });
     assertEquals(outcomes(waiting), { "no-owner": 2 });
-    assertEquals(waiting.connections[0].error, "not yet accepted by the application");
-    assertEquals([waiting.connections[0].before, waiting.connections[0].after], [null, null]);
+    assertEquals(waiting.connections[0]!.error, "not yet accepted by the application");
+    assertEquals([waiting.connections[0]!.before, waiting.connections[0]!.after], [null, null]);
   },
 );
 
@@ -417,7 +417,7 @@ systemTest("keepalive: the table, -q, -v and --json-lines", [], async (netns) =>
   const scene = await Scene.make(netns);
   const table = await tcphup(["keepalive", ...TO_SERVER, "-v"], { netns });
   const lines = table.stdout.split("\n");
-  assertMatch(lines[0], /^State +Local +Remote +Process +Before +After +Outcome$/);
+  assertMatch(lines[0]!, /^State +Local +Remote +Process +Before +After +Outcome$/);
   for (const line of lines.slice(1, 4)) {
     assertMatch(
       line,
@@ -425,7 +425,7 @@ systemTest("keepalive: the table, -q, -v and --json-lines", [], async (netns) =>
     );
     assertMatch(line, / keepalive set$/);
   }
-  assertMatch(lines[4], /^set keepalive on 3 connections$/);
+  assertMatch(lines[4]!, /^set keepalive on 3 connections$/);
   assertMatch(table.stderr, /^tcphup: \d+ ms: select \d+, resolve \d+, act \d+/);
   const quiet = await tcphup(["keepalive", ...TO_SERVER, "--off", "-q"], { netns });
   assertEquals([quiet.code, quiet.stdout, quiet.stderr], [0, "", ""]);

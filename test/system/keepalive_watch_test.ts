@@ -39,7 +39,7 @@ class Watch {
 
   /** Waits for a line on standard error. */
   async complaint(): Promise<string> {
-    return (await this.#complaints.next(1))[0];
+    return (await this.#complaints.next(1))[0]!;
   }
 
   /** Ends it. Returns the exit code, and what it has said that was not yet read. */
@@ -119,7 +119,7 @@ systemTest("keepalive --watch --json-lines", [], async (netns) => {
   const watch = new Watch(netns, ["127.0.0.2", PORT, "--json-lines", "--idle", "20"]);
   await watch.lines(1);
   const later = await client.connect("127.0.0.2", DOOMED_PORT);
-  const [line] = await watch.lines(1);
+  const line = (await watch.lines(1))[0]!;
   const { time, src, outcome, before, after } = JSON.parse(line) as JsonDocument<Connection> & { time: string };
   assert(!Number.isNaN(Date.parse(time)));
   assertEquals([src.port, outcome], [later.ports[0], "keepalive-set"]);
@@ -145,7 +145,7 @@ systemTest("keepalive --watch --listeners: a server that starts later", [], asyn
   const server = Peer.start(netns);
   await server.listen("0.0.0.0", DOOMED_PORT);
   assertMatch(
-    (await watch.lines(1))[0],
+    (await watch.lines(1))[0]!,
     new RegExp(`^LISTEN 0.0.0.0:${PORT} 0.0.0.0:\\* ${server.pid}/python3 off → 15s`),
   );
   const client = Peer.start(netns);
@@ -164,15 +164,15 @@ systemTest("keepalive --watch waits, without a word, for a connection to be acce
   const client = Peer.start(netns);
   await client.connect("127.0.0.2", DOOMED_PORT);
   const watch = new Watch(netns, ["any"]);
-  assertMatch((await watch.lines(1))[0], new RegExp(`^ESTAB 127.0.0.1:\\d+ 127.0.0.2:${PORT} `));
+  assertMatch((await watch.lines(1))[0]!, new RegExp(`^ESTAB 127.0.0.1:\\d+ 127.0.0.2:${PORT} `));
   await server.startAccepting();
-  assertMatch((await watch.lines(1))[0], new RegExp(`^ESTAB 127.0.0.2:${PORT} .* ${server.pid}/python3 `));
+  assertMatch((await watch.lines(1))[0]!, new RegExp(`^ESTAB 127.0.0.2:${PORT} .* ${server.pid}/python3 `));
   assertEquals(await (await server.serving(1)).keepalive(), [DEFAULTS]);
   assertEquals(await watch.end(), { code: 0, rest: [], complaints: [] });
 });
 
 systemTest("keepalive --watch --netns all: a namespace that is made later", [], async (netns) => {
-  const [a, b, c] = crypto.getRandomValues(new Uint8Array(3));
+  const [a, b, c = 0] = crypto.getRandomValues(new Uint8Array(3));
   const address = `127.${a}.${b}.${c % 253 + 2}`;
   const watch = new Watch(netns, [address, PORT, "--netns", "all"]);
   await using other = await Namespace.create();
@@ -227,7 +227,7 @@ systemTest(
     );
     const own = await Peer.start(netns, { user: USER }).connect("127.0.0.2", DOOMED_PORT);
     await untilSet(own);
-    assertMatch((await watch.lines(1))[0], new RegExp(`^ESTAB 127.0.0.1:${own.ports[0]} `));
+    assertMatch((await watch.lines(1))[0]!, new RegExp(`^ESTAB 127.0.0.1:${own.ports[0]} `));
     assertEquals(await watch.end(), { code: 0, rest: [], complaints: [] });
     assertEquals(await other.keepalive(), [UNTOUCHED, UNTOUCHED, UNTOUCHED]);
   },

@@ -37,7 +37,7 @@ Deno.test("a wrong value and an unknown field are noticed", async () => {
   assertMatch(await faulty(({ spec }) => Object.assign(spec.template.spec, { hostPid: true })), /hostPid/);
   const limits = { memory: "lots" };
   assertMatch(
-    await faulty(({ spec }) => Object.assign(spec.template.spec.containers[0].resources, { limits })),
+    await faulty(({ spec }) => Object.assign(spec.template.spec.containers[0]!.resources, { limits })),
     /memory/,
   );
 });
@@ -48,7 +48,7 @@ for (const file of WORKLOADS) {
     const { hostPID, hostNetwork, automountServiceAccountToken, containers } = spec.template.spec;
     assertEquals([hostPID, hostNetwork, automountServiceAccountToken], [true, undefined, false]);
     assertEquals(metadata.namespace, (await readManifest("namespace.yaml", WORDS)).metadata.name);
-    const [{ securityContext, resources }] = containers;
+    const { securityContext, resources } = containers[0]!;
     const { privileged, allowPrivilegeEscalation, readOnlyRootFilesystem, capabilities } = securityContext;
     assertEquals([privileged, readOnlyRootFilesystem], [undefined, true]);
     // A container with CAP_SYS_ADMIN is taken to have it, and some API servers refuse one that is told otherwise.
@@ -60,7 +60,7 @@ for (const file of WORKLOADS) {
   Deno.test(`${file} explains each of its capabilities`, async () => {
     const text = await Deno.readTextFile(new URL(`../../scripts/kubernetes/${file}`, import.meta.url));
     const { spec } = await readManifest(file, WORDS);
-    const { add } = spec.template.spec.containers[0].securityContext.capabilities;
+    const { add } = spec.template.spec.containers[0]!.securityContext.capabilities;
     assert(add.length > 0);
     for (const capability of add) {
       assertMatch(text, new RegExp(`# .*\\. Without it, .*(\n +#.*)*\n +- ${capability}\n`));
@@ -69,7 +69,7 @@ for (const file of WORKLOADS) {
 
   Deno.test(`${file} calls tcphup by words that it knows`, async () => {
     const { spec } = await readManifest(file, WORDS);
-    const args = parseArguments(spec.template.spec.containers[0].args);
+    const args = parseArguments(spec.template.spec.containers[0]!.args);
     // Named, so that VIP may be a host whose name is near a command's.
     assertEquals([args.named, args.command], [true, file === "failover.yaml" ? "hup" : "keepalive"]);
     compileSelection(selectionOf(args));
@@ -155,7 +155,7 @@ systemTest(
       ) {
         const { code, stderr } = await netns.run([...strace, ...args]);
         assertEquals(code, 0, stderr);
-        for (const [, name] of (await Deno.readTextFile(trace)).matchAll(/^\d+ +([a-z0-9_]+)\(/gm)) made.add(name);
+        for (const [, name = ""] of (await Deno.readTextFile(trace)).matchAll(/^\d+ +([a-z0-9_]+)\(/gm)) made.add(name);
       }
     } finally {
       await Deno.remove(trace);

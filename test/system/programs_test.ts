@@ -51,7 +51,10 @@ systemTest(
     await idleConnectionTo(netns, "127.0.0.4");
     const run = await tcphup(["127.0.0.3", "http", "--json"], { netns });
     assertExit(run, 0);
-    assertEquals(run.json().connections.map(({ owners, outcome }) => [owners[0].comm, outcome]), [["curl", "hung-up"]]);
+    assertEquals(run.json().connections.map(({ owners, outcome }) => [owners[0]!.comm, outcome]), [[
+      "curl",
+      "hung-up",
+    ]]);
     assertEquals(await doomed, RECONNECTED);
     assertEquals(await kept, UNDISTURBED);
     assertEquals(await netns.connectionsReset(), 0);
@@ -74,7 +77,7 @@ systemTest("nginx's keep-alive connections to its upstream: nginx opens others",
   await idleConnectionTo(netns, "127.0.0.2");
   const run = await tcphup(["127.0.0.2", "8080", "--json"], { netns });
   assertExit(run, 0);
-  assertEquals(run.json().connections.map(({ owners, outcome }) => [owners[0].comm, outcome]), [["nginx", "hung-up"]]);
+  assertEquals(run.json().connections.map(({ owners, outcome }) => [owners[0]!.comm, outcome]), [["nginx", "hung-up"]]);
   assertEquals(await client, UNDISTURBED);
   await idleConnectionTo(netns, "127.0.0.2");
   assertEquals(await netns.connectionsReset(), 0);
@@ -116,10 +119,10 @@ systemTest("a client of Redis: hung up on from the server's side", ["redis-serve
   });
   const run = await tcphup(["127.0.0.9", "--json"], { netns });
   assertExit(run, 0);
-  assertMatch(run.json().connections[0].owners[0].comm, /^redis-server/);
+  assertMatch(run.json().connections[0]!.owners[0]!.comm, /^redis-server/);
   await doomed.assertEnded("EOF");
   await kept.send("PING\r\n");
-  await eventually("+PONG", async () => (await kept.seen())[0].received > 0);
+  await eventually("+PONG", async () => (await kept.seen())[0]!.received > 0);
   assertEquals(await netns.connectionsReset(), 0);
 });
 
@@ -158,7 +161,7 @@ systemTest("psql's session: psql connects anew; another server's goes on", ["pos
   const kept = await psql(netns, "127.0.0.6", "CREATE TEMP TABLE kept AS SELECT 4711 AS n", "SELECT 1");
   const run = await tcphup(["127.0.0.5", "postgresql", "--json"], { netns });
   assertExit(run, 0);
-  assertEquals(run.json().connections.map(({ owners, outcome }) => [owners[0].comm, outcome]), [["psql", "hung-up"]]);
+  assertEquals(run.json().connections.map(({ owners, outcome }) => [owners[0]!.comm, outcome]), [["psql", "hung-up"]]);
   await doomed.type("SELECT 1;\n");
   await doomed.expect("Attempting reset: Succeeded.");
   await doomed.type("SELECT 6 * 7;\n");
@@ -202,7 +205,7 @@ systemTest(
     const { connections, hung_up, skipped } = run.json();
     assertEquals([hung_up, skipped], [1, 4]);
     const cut = connections.find(({ outcome }) => outcome === "hung-up");
-    assertEquals(cut?.owners[0].comm, "psql");
+    assertEquals(cut?.owners[0]?.comm, "psql");
     await idle.type("SELECT 1;\n");
     await idle.expect("Attempting reset: Succeeded.");
     await Deno.remove(script);

@@ -27,7 +27,7 @@ const TITLES = [...section("### Recipes").matchAll(/^#### (.*)$/gm)].map(([, tit
 function block(title: string): string {
   const blocks = [...section(`#### ${title}`).matchAll(/^```\w*\n(.*?)^```$/gms)].map(([, text]) => text);
   assertEquals(blocks.length, 1, `blocks of "${title}"`);
-  return blocks[0];
+  return blocks[0]!;
 }
 
 const quote = (text: string) => `'${text.replaceAll("'", `'\\''`)}'`;
@@ -61,7 +61,7 @@ async function assertAnswered(connections: Connections, request: string): Promis
   const before = await connections.seen();
   assertEquals(await connections.send(request), before.map(() => null));
   await eventually("the server answers", async () => {
-    return (await connections.seen()).every(({ received }, i) => received > before[i].received);
+    return (await connections.seen()).every(({ received }, i) => received > before[i]!.received);
   });
   assertEquals((await connections.seen()).map(({ ends }) => ends), before.map(() => []));
 }
@@ -120,7 +120,7 @@ async function hostWithin(netns: Namespace): Promise<readonly string[]> {
   const keeper = netns.spawn(["unshare", "--mount", "--pid", "--fork", "--mount-proc", "sh", "-c", script]);
   const pid = await eventually("the host is there", async () => {
     const children = await Deno.readTextFile(`/proc/${keeper.pid}/task/${keeper.pid}/children`);
-    const [child] = children.trim().split(" ");
+    const child = children.trim().split(" ")[0]!;
     if (child === "") return false;
     return (await Deno.readTextFile(`/proc/${child}/comm`)).trim() === "sleep" && child;
   });

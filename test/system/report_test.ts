@@ -126,8 +126,8 @@ systemTest("--json is one document with the keys that are promised", [], async (
   assertEquals(typeof report.elapsed_ms, "number");
   assertCountsAddUp(run);
 
-  const [{ protocol, family, state, src, dst, inode, cookie, uid, netns: space, owners, outcome, error }] =
-    report.connections;
+  const { protocol, family, state, src, dst, inode, cookie, uid, netns: space, owners, outcome, error } = report
+    .connections[0]!;
   assertEquals(
     { protocol, family, state, src, dst, uid, outcome, error },
     {

@@ -16,7 +16,7 @@ systemTest("owners: process, descriptor and name of each connection", [], async 
   assertEquals(connections.length, 2);
   for (const { inode, owners } of connections) {
     assertEquals(owners.map(({ pid, comm }) => ({ pid, comm })), [{ pid: scene.client.pid, comm: "pool worker" }]);
-    const link = await Deno.readLink(`/proc/${scene.client.pid}/fd/${owners[0].fd}`);
+    const link = await Deno.readLink(`/proc/${scene.client.pid}/fd/${owners[0]!.fd}`);
     assertEquals(link, `socket:[${inode}]`);
   }
 });
@@ -25,7 +25,7 @@ systemTest("a socket on descriptor 0", [], async (netns) => {
   const scene = await Scene.make(netns, { count: 1, descriptor: 0 });
   const run = await tcphup(["127.0.0.2", `${DOOMED_PORT}`, "--json"], { netns });
   assertExit(run, 0);
-  assertEquals(run.json().connections[0].owners.map(({ fd }) => fd), [0]);
+  assertEquals(run.json().connections[0]!.owners.map(({ fd }) => fd), [0]);
   await scene.assertHungUp();
 });
 
@@ -72,7 +72,7 @@ systemTest("a connection that nobody has accepted yet has no owner", [], async (
   const run = await tcphup(["127.0.0.9", "--json"], { netns });
   assertExit(run, 1);
   assertEquals(run.outcomes(), ["no-owner"]);
-  assert(run.json().connections[0].error, "it says why");
+  assert(run.json().connections[0]!.error, "it says why");
   await waiting.assertUnended();
 });
 
@@ -107,11 +107,9 @@ systemTest("two thousand connections of four processes, among as many others", [
   await server.listen("127.0.0.2", DOOMED_PORT);
   await server.listen("127.0.0.2", KEPT_PORT);
   const clients = Array.from({ length: 4 }, () => Peer.start(netns));
-  const [doomed, kept] = await Promise.all(
-    [DOOMED_PORT, KEPT_PORT].map((port) =>
-      Promise.all(clients.map((client) => client.connect("127.0.0.2", port, { count: 500 })))
-    ),
-  );
+  const connect = (port: number) =>
+    Promise.all(clients.map((client) => client.connect("127.0.0.2", port, { count: 500 })));
+  const [doomed, kept] = await Promise.all([connect(DOOMED_PORT), connect(KEPT_PORT)]);
   const run = await tcphup(["127.0.0.2", `${DOOMED_PORT}`, "--json"], { netns });
   assertExit(run, 0);
   assertEquals(run.json().hung_up, 2000);

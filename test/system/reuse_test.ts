@@ -21,7 +21,7 @@ async function cutTwo(
   let alive: readonly number[] = [];
   await eventually("the first has been cut", async () => {
     const seen = await doomed.seen();
-    alive = doomed.ports.filter((_, i) => seen[i].ends.length === 0);
+    alive = doomed.ports.filter((_, i) => seen[i]!.ends.length === 0);
     return alive.length === 1;
   });
   await reuse(doomed.only(alive));
@@ -29,7 +29,7 @@ async function cutTwo(
   assertExit(run, 0);
   const { connections } = run.json();
   const gone = connections.filter(({ outcome }) => outcome === "already-gone");
-  assertEquals(gone.map(({ src, error }) => [src.port, error]), [[alive[0], "ended by itself"]]);
+  assertEquals(gone.map(({ src, error }) => [src.port, error]), [[alive[0]!, "ended by itself"]]);
   await kept.assertAlive();
   return doomed.only(alive);
 }

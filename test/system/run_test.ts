@@ -147,9 +147,9 @@ servedTest("run: strace sees no setsockopt(2), and SO_KEEPALIVE on", ["strace"],
 
 /** The keepalive timer that ss(8) shows for the one connection to `PORT`, in seconds; null when there is none. */
 async function keepaliveTimer(netns: Namespace): Promise<number | null> {
-  const [connection] = await eventually("a connection", async () => {
-    const found = await netns.ss("-o", "state", "established", "dport", "=", String(PORT));
-    return found.length > 0 && found;
+  const connection = await eventually("a connection", async () => {
+    const [found] = await netns.ss("-o", "state", "established", "dport", "=", String(PORT));
+    return found ?? false;
   });
   const [, minutes = "0", seconds] = /timer:\(keepalive,(?:(\d+)min)?(?:([\d.]+)sec)?/.exec(connection) ?? [];
   return connection.includes("keepalive") ? Number(minutes) * 60 + Number(seconds ?? 0) : null;
@@ -574,7 +574,7 @@ servedTest("run: a supervisor that is killed is started anew, and no call is los
   const program = pythonProgram("storm.py", 8);
   const child = netns.spawn(launching(program));
   // As long as tcphup waits for the supervisor, the end of that is the end of the command too.
-  await begun(child, program[0].split("/").at(-1)!);
+  await begun(child, program[0]!.split("/").at(-1)!);
   let current = await supervised(netns);
   for (let round = 0; round < 3; round++) {
     // Long enough to be in the midst of it.

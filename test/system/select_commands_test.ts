@@ -121,7 +121,7 @@ systemTest("/proc is walked once, however many namespaces are looked into", ["st
   const others = await Promise.all([1, 2, 3].map(() => Namespace.create()));
   const scenes = await Promise.all([netns, ...others].map((place) => Scene.make(place)));
   const directory = await Deno.makeTempDir({ prefix: "tcphup-test-" });
-  const { pid } = scenes[0].client;
+  const { pid } = scenes[0]!.client;
   /** How often /proc is listed, and the descriptors of one holder are, when these namespaces are looked into. */
   const walks = async (namespaces: readonly Namespace[]) => {
     const trace = `${directory}/trace`;
@@ -131,7 +131,9 @@ systemTest("/proc is walked once, however many namespaces are looked into", ["st
     const run = await tcphup(["127.0.0.2", `${PORT}`, ...args, "--dry-run", "--json"], { netns, command });
     assertExit(run, 0);
     assertEquals(run.json().matched, 3 * namespaces.length);
-    const opened = [...(await Deno.readTextFile(trace)).matchAll(/"(\/proc(?:\/\d+\/fd)?)"/g)].map(([, path]) => path);
+    const opened = [...(await Deno.readTextFile(trace)).matchAll(/"(\/proc(?:\/\d+\/fd)?)"/g)].map(([, path = ""]) =>
+      path
+    );
     return { lists: count(opened, "/proc"), holder: count(opened, `/proc/${pid}/fd`) };
   };
   try {

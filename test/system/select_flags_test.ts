@@ -93,7 +93,7 @@ sys.stdin.read()`;
     await assertSelects(netns, ["-f", "state bound-inactive sport = :5555"], [5555]);
     await assertSelects(netns, ["--state", "closed"], []);
     await assertSelects(netns, ["--not", "--state", "bound-inactive", "--sport", "5555"], []);
-    const [{ state }] = await selected(netns, ["--state", "bound-inactive"]);
+    const { state } = (await selected(netns, ["--state", "bound-inactive"]))[0]!;
     assertEquals(state, "UNCONN", "as ss has it");
     assertUsageError(await tcphup(["--state", "bound-inactive", "--destroy"], { netns }), /listeners never/);
     await child.stdin.close();
@@ -126,12 +126,12 @@ systemTest(
     );
     const many = Array.from({ length: 5000 }, (_, i) => `10.${i >> 8}.${i & 255}.1 # pod ${i}`).join("\n");
     await withFile(`# dead pods\n\n${many}\r\n127.0.0.2\n  127.0.0.3/32\t# this one too\ndead-pod`, async (path) => {
-      const expected = [...doomed.ports, ...others[0].ports, ...others[1].ports];
+      const expected = [...doomed.ports, ...others[0]!.ports, ...others[1]!.ports];
       await assertSelects(netns, ["--dst-file", path, "--dport", "8000"], expected);
       await assertSelects(netns, ["--dst-file", path, "--not", "--dport", "8000"], kept.ports);
       await assertSelects(netns, ["--dst-file", path, "--dst", "127.0.0.5", "--dport", "8000"], [
         ...expected,
-        ...others[2].ports,
+        ...others[2]!.ports,
       ]);
       const run = await tcphup(["--dst-file", path, "8000", "--json"], { netns });
       assertExit(run, 2);
@@ -140,10 +140,10 @@ systemTest(
       assertEquals(hung.json().hung_up, 5);
     });
     await kept.assertAlive();
-    await others[2].assertAlive();
+    await others[2]!.assertAlive();
     await withFile("# none today\n", async (path) => {
       await assertSelects(netns, ["--dst-file", path], []);
-      await assertSelects(netns, ["--dst-file", path, "--dst", "127.0.0.5"], others[2].ports);
+      await assertSelects(netns, ["--dst-file", path, "--dst", "127.0.0.5"], others[2]!.ports);
     });
   },
 );
@@ -291,7 +291,7 @@ systemTest("a filter that does not parse: what is wrong, the text, a caret under
   const scene = await Scene.make(netns);
   const run = await tcphup(["-f", "dst 127.0.0.2 and dprot = :8000"], { netns });
   assertExit(run, 2);
-  const [problem, text, caret] = run.stderr.split("\n");
+  const [problem = "", text = "", caret = ""] = run.stderr.split("\n");
   assertEquals(problem.includes("dprot"), true, problem);
   assertEquals(text.trim(), "dst 127.0.0.2 and dprot = :8000");
   assertEquals(caret.indexOf("^"), text.indexOf("dprot"));

@@ -107,7 +107,7 @@ systemTest("--stalled: a peer that is alive but does not read is not stalled", [
   await serving.stopReading();
   // More than the windows of both ends hold, so that the rest waits for room.
   for (let i = 0; i < 200; i++) await slow.send("x".repeat(60_000));
-  const timer = async () => (await selected(netns, ["--dport", "8000"]))[0].timer;
+  const timer = async () => (await selected(netns, ["--dport", "8000"]))[0]!.timer;
   // Each probe comes twice as long after the last one, so that there is time to look.
   await eventually("probes are far apart", async () => {
     const { name, expires_ms = 0 } = await timer() ?? {};

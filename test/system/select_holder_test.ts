@@ -40,7 +40,7 @@ systemTest("--pid: one holder of several is enough to select, and enough to leav
     await assertSelects(netns, ["--pid", `${pid}`, "--dport", "8000"], doomed.ports);
     await assertSelects(netns, ["--dst", "127.0.0.2", "--not", "--pid", `${pid}`], []);
   }
-  const [connection] = await selected(netns, ["--pid", `${child}`, "--dport", "8000"]);
+  const connection = (await selected(netns, ["--pid", `${child}`, "--dport", "8000"]))[0]!;
   assertEquals(connection.owners.map(({ pid }) => pid).sort(), [client.pid, child].sort());
   await kept.close();
   await assertSelects(netns, ["--pid", `${client.pid}`], doomed.ports);
@@ -64,9 +64,9 @@ s = socket.create_connection(("127.0.0.2", 8000))
 time.sleep(1000)'`,
   ]);
   await server.serving(7);
-  const [{ src }] = await eventually("the descendant is connected", async () => {
-    const found = await selected(netns, ["--pid", `${shell.pid}`, "--children"]);
-    return found.length > 0 && found;
+  const { src } = await eventually("the descendant is connected", async () => {
+    const [found] = await selected(netns, ["--pid", `${shell.pid}`, "--children"]);
+    return found ?? false;
   });
   await assertSelects(netns, ["--pid", `${shell.pid}`], []);
   await assertSelects(netns, ["127.0.0.2", "--not", "--pid", `${shell.pid}`, "--children", "--src-gone"], []);
@@ -164,7 +164,7 @@ systemTest("--cgroup: an empty one is there, one that is not there is refused", 
 systemTest("--container: as runtimes name their cgroups, by the start of the id", ["cgroup v2"], async (netns) => {
   const { client, server, doomed, kept } = await Scene.make(netns);
   const id = Cgroup.uniqueContainerId();
-  const [start, digit] = [id.slice(0, 12), Number.parseInt(id[12], 16)];
+  const [start, digit] = [id.slice(0, 12), Number.parseInt(id[12]!, 16)];
   const similar = start + ((digit + 1) % 16).toString(16) + id.slice(13);
   await using slice = await Cgroup.create(`${Cgroup.uniqueName()}.slice`);
   await using docker = await Cgroup.create(`docker-${id}.scope`, slice);
@@ -208,11 +208,11 @@ systemTest("a process in another pid namespace holds them", [], async (netns) =>
   const writer = inside.stdin.getWriter();
   await writer.write(new TextEncoder().encode('{"do":"connect","address":"127.0.0.4","port":8000}\n'));
   await server.serving(7);
-  const [connection] = await selected(netns, ["--pid", `${inside.pid}`, "--children"]);
+  const connection = (await selected(netns, ["--pid", `${inside.pid}`, "--children"]))[0]!;
   assertEquals(connection.dst.address, "127.0.0.4");
   // In there it is process 1; here it goes by the number that it has here.
-  assert(connection.owners[0].pid > inside.pid, `${connection.owners[0].pid}`);
-  const run = await tcphup(["--pid", `${connection.owners[0].pid}`, "--json"], { netns });
+  assert(connection.owners[0]!.pid > inside.pid, `${connection.owners[0]!.pid}`);
+  const run = await tcphup(["--pid", `${connection.owners[0]!.pid}`, "--json"], { netns });
   assertExit(run, 0);
   assertEquals(run.outcomes(), ["hung-up"]);
   await writer.close();
@@ -240,7 +240,7 @@ systemTest(
       return (await selected(netns, ["--comm", "nginx", "--comm", "redis-server"])).length === 6;
     });
     const served = await selected(netns, ["--comm", "nginx"]);
-    assertEquals(served.map(({ src, owners }) => [src.port, owners[0].comm]), web.ports.map(() => [80, "nginx"]));
+    assertEquals(served.map(({ src, owners }) => [src.port, owners[0]!.comm]), web.ports.map(() => [80, "nginx"]));
     const run = await tcphup(["--exe", "**/redis-*", "--json"], { netns });
     assertExit(run, 0);
     assertEquals(run.json().hung_up, 2);
@@ -268,7 +268,7 @@ systemTest("a proxy's connections to its servers, and not those of its clients",
   await through.assertAlive();
   const upstream = ["--comm", "haproxy", "--dst", "127.0.0.2", "--dport", "8000"];
   const connections = await selected(netns, upstream);
-  assertEquals(connections.map(({ owners }) => owners[0].comm), ["haproxy", "haproxy"]);
+  assertEquals(connections.map(({ owners }) => owners[0]!.comm), ["haproxy", "haproxy"]);
   const run = await tcphup([...upstream, "--json"], { netns });
   assertExit(run, 0);
   assertEquals(run.outcomes(), ["hung-up", "hung-up"]);
@@ -312,7 +312,7 @@ systemTest("a holder that may not be looked into: said by name, exit 1", ["setpr
 
 systemTest("of many holders that may not be looked into only the first are named", ["setpriv"], async (netns) => {
   const peers = Array.from({ length: 7 }, () => Peer.start(netns));
-  const name = `secret-${peers[0].pid}`;
+  const name = `secret-${peers[0]!.pid}`;
   for (const peer of peers) {
     await peer.setName(name);
     await peer.setDumpable(false);

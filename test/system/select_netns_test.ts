@@ -14,7 +14,7 @@ import { PublicCopy, TCPHUP, tcphup } from "../harness/tcphup.ts";
 
 /** Addresses that no other test uses, so that a look at the whole host finds nobody else's connections. */
 function uniqueAddress(): string {
-  const [a, b, c] = crypto.getRandomValues(new Uint8Array(3));
+  const [a, b, c = 0] = crypto.getRandomValues(new Uint8Array(3));
   return `127.${a}.${b}.${c % 253 + 2}`;
 }
 
@@ -136,11 +136,11 @@ systemTest("the same addresses and ports in two namespaces are two connections",
   const found = await selected(netns, ["--dst", address, "--dport", "8000", "--netns", "all"]);
   assertEquals(found.length, 2);
   assertEquals(new Set(found.map(({ netns }) => netns)).size, 2);
-  assertEquals(new Set(found.map(({ owners }) => owners[0].pid)).size, 2);
+  assertEquals(new Set(found.map(({ owners }) => owners[0]!.pid)).size, 2);
   const run = await tcphup(["--dst", address, "--dport", "8000", "--netns", other.name, "--json"], { netns });
   assertExit(run, 0);
-  await connections[1].assertEnded("EOF");
-  await connections[0].assertAlive();
+  await connections[1]!.assertEnded("EOF");
+  await connections[0]!.assertAlive();
 });
 
 systemTest("the holder lives in another namespace than the socket", [], async (netns) => {
@@ -150,7 +150,7 @@ systemTest("the holder lives in another namespace than the socket", [], async (n
   await scene.client.leaveNetns();
   const run = await tcphup(["--dst", address, "--dport", "8000", "--netns", "all", "--json"], { netns });
   assertExit(run, 0);
-  assertEquals(run.json().connections.map(({ netns_name, owners }) => [netns_name, owners[0].pid]), [
+  assertEquals(run.json().connections.map(({ netns_name, owners }) => [netns_name, owners[0]!.pid]), [
     [other.name, scene.client.pid],
     [other.name, scene.client.pid],
     [other.name, scene.client.pid],
@@ -242,7 +242,7 @@ systemTest("keepalive is judged by the settings of the namespace that a connecti
   await other.exec("sysctl", "-qw", "net.ipv4.tcp_keepalive_time=110", "net.ipv4.tcp_retries2=3");
   const { doomed } = await Scene.make(other);
   await doomed.setKeepalive({ enabled: true });
-  const [connection] = await selected(netns, ["--dport", "8000", "--netns", other.name]);
+  const connection = (await selected(netns, ["--dport", "8000", "--netns", other.name]))[0]!;
   assertEquals(connection.keepalive?.idle_s, 110);
   assertEquals(connection.dead_peer_noticed, { idle_ms: (110 + 9 * 75) * 1000, in_flight_ms: 3000 });
 });
@@ -262,7 +262,7 @@ systemTest(
     await inside.listen(address, 8000);
     const pair = await inside.connect(address, 8000);
     const namespaces = ["--netns", `${inside.pid}`, "--netns", netns.name];
-    const [connection] = await selected(netns, [...namespaces, "--container", id.slice(0, 12), "--dport", "8000"]);
+    const connection = (await selected(netns, [...namespaces, "--container", id.slice(0, 12), "--dport", "8000"]))[0]!;
     assertEquals([connection.src.port, connection.netns_name], [pair.ports[0], id.slice(0, 12)]);
   },
 );
@@ -272,7 +272,7 @@ systemTest("ip netns exec, unshare and nsenter are ways to the same namespace", 
   const place = ["--netns", netns.name, "--netns", `/proc/${client.pid}/ns/net`, "--netns", `${client.pid}`];
   await assertSelects(netns, [...place, "--dport", "8000"], doomed.ports);
   const { stdout } = await run(["nsenter", "-t", `${client.pid}`, "-n", "readlink", "/proc/self/ns/net"]);
-  const [connection] = await selected(netns, [...place, "--dport", "8000"]);
+  const connection = (await selected(netns, [...place, "--dport", "8000"]))[0]!;
   assertEquals(`net:[${connection.netns}]`, stdout.trim());
 });
 

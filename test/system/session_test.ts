@@ -129,7 +129,7 @@ systemTest(
 
 systemTest("the connection that SSH_CONNECTION names is spared, whoever holds it", [], async (netns) => {
   const scene = await makeScene(netns);
-  const [mine, ...others] = scene.doomed.ports;
+  const [mine = 0, ...others] = scene.doomed.ports;
   // This host is the ssh server: its end of the connection is the one that tcphup sees as local.
   const env = { SSH_CONNECTION: `127.0.0.2 ${DOOMED_PORT} 127.0.0.1 ${mine}` };
   const run = await tcphup(POOL, { netns, env });
@@ -149,7 +149,7 @@ systemTest(
     const without = ["env", "--unset=SSH_CONNECTION"];
     const run = new Run(await netns.run(["sh", "-c", shell, "sh", ...without, ...TCPHUP, ...POOL]));
     assertExit(run, 3);
-    assertMatch(run.json().connections[0].error!, /SSH_CONNECTION/);
+    assertMatch(run.json().connections[0]!.error!, /SSH_CONNECTION/);
   },
 );
 

@@ -202,7 +202,7 @@ async function namesOf(netns: Namespace, cgroups: Cgroups): Promise<FilterNames>
   const links: { ifname: string; ifindex: number }[] = JSON.parse(await netns.exec("ip", "-json", "link"));
   const indices = new Map(links.map(({ ifname, ifindex }) => [ifname, ifindex]));
   const range = await netns.exec("cat", "/proc/sys/net/ipv4/ip_local_port_range");
-  const [from, to] = range.trim().split(/\s+/).map(Number);
+  const [from = NaN, to = NaN] = range.trim().split(/\s+/).map(Number);
   const ids = new Map(cgroups.paths.map((path) => [path, BigInt(Deno.statSync(path).ino!)]));
   const look = <T>(table: Map<string, T>) => (name: string) => {
     const value = table.get(name);
@@ -333,9 +333,9 @@ systemTest(`${FILTERS} random filters select what ss selects`, ["IPv6"], async (
     }
     for (const [i, batch] of some.entries()) {
       for (const [j, text] of batch.entries()) {
-        const { helped, alone } = ours[i][j];
+        const { helped, alone } = ours[i]![j]!;
         assertEquals(helped, alone, `with and without bytecode: ${text}`);
-        tally.unsaid += compare(text, helped, theirs[i][j], sockets, scene.names);
+        tally.unsaid += compare(text, helped, theirs[i]![j]!, sockets, scene.names);
         tally.rows += helped.length;
         tally.filters++;
       }
@@ -437,7 +437,7 @@ systemTest("filters that ss gets wrong select what is right", ["IPv6"], async (n
   await using scene = await Scene.create(netns);
   await scene.populate();
   for (const { what, filter, ask, right } of SS_IS_WRONG) {
-    const [all, ...asked] = await scene.ss(["", ...ask].map((text) => text || "state all"));
+    const [all = [], ...asked] = await scene.ss(["", ...ask].map((text) => text || "state all"));
     for (const answer of asked) {
       assert(answer.length > 0 && answer.length < all.length, `${what}: nothing to tell apart`);
     }

@@ -33,7 +33,7 @@ for (const flags of [[], ["--destroy"], ["--when-idle=1ms", "--leave-busy"], ["-
     assertExit(run, 1);
     assertCountsAddUp(run);
     assertEquals(run.json().matched, 7);
-    const [connection] = assertStuck(run.json().connections, 1);
+    const connection = assertStuck(run.json().connections, 1)[0]!;
     assertEquals(connection.owners.map(({ pid }) => pid), stuck.pids);
     for (const pool of [scene.doomed, later]) await pool.assertEnded(flags[0] === "--destroy" ? "ECONNABORTED" : "EOF");
     await scene.kept.assertAlive();
@@ -71,7 +71,7 @@ systemTest("a connection whose holder cannot be looked for fails", ["FUSE", "uns
   const options = { netns, within: stuck.within };
   const run = await tcphup([...DOOMED, "--json"], options);
   assertExit(run, 1);
-  const [{ error }] = assertStuck(run.json().connections, 1);
+  const { error } = assertStuck(run.json().connections, 1)[0]!;
   assertMatch(error!, new RegExp(`pid ${stuck.pids[0]} `));
   await scene.doomed.assertEnded("EOF");
   const list = await tcphup(["ls", ...DOOMED, "--json"], options);

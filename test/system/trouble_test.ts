@@ -174,7 +174,7 @@ systemTest("keepalive --watch asks again for a descriptor that was not to be had
   const command = [...failing("pidfd_getfd:error=EMFILE:when=1..12"), "keepalive", ...DOOMED];
   await whileWatching(netns, command, async (said, complaints) => {
     for (const line of await said.next(3)) assertEquals(JSON.parse(line).outcome, "keepalive-set");
-    const [begins, passes] = await complaints.next(2);
+    const [begins = "", passes = ""] = await complaints.next(2);
     assertMatch(begins, /^tcphup: trying again after pid \d+ .*: pidfd_getfd: EMFILE$/);
     assertMatch(passes, /^tcphup: has passed: pid \d+ .*: pidfd_getfd: EMFILE$/);
   });
@@ -192,7 +192,7 @@ systemTest(
       await whileWatching(netns, [...failing(injection), "keepalive", ...DOOMED], async (said, complaints) => {
         const told = (await said.next(3)).map((line) => JSON.parse(line).src.port);
         assertEquals(told.sort(), scene.doomed.ports.toSorted());
-        assertMatch((await complaints.next(1))[0], /^tcphup: trying again after .* ?(ENOBUFS|ENOMEM)/);
+        assertMatch((await complaints.next(1))[0]!, /^tcphup: trying again after .* ?(ENOBUFS|ENOMEM)/);
       });
       assertEquals(await scene.doomed.keepalive(), [DEFAULTS, DEFAULTS, DEFAULTS]);
     }

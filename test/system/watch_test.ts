@@ -35,7 +35,7 @@ systemTest("--watch shows what comes and goes, until ^C", [], async (netns) => {
   const start = await terminal.expect("0 connections at ");
   assert(start.includes(ENTER) && start.includes(HIDE_CURSOR), JSON.stringify(start));
   const pool = await client.connect("127.0.0.2", DOOMED_PORT, { count: 2 });
-  const [title] = pictures(await terminal.expect(`127.0.0.1:${pool.ports[1]}`)).at(-1)!;
+  const title = pictures(await terminal.expect(`127.0.0.1:${pool.ports[1]}`)).at(-1)![0]!;
   assertMatch(title, /^2 connections at \d\d:\d\d:\d\d, every 100 ms$/);
   await pool.close();
   await terminal.expect("0 connections at ");
@@ -68,7 +68,7 @@ systemTest("--watch fits the terminal, also when that changes", [], async (netns
   await terminal.expect(title);
   // When a picture begins, the one before it is whole.
   const large = pictures(await terminal.expect(title)).at(-2)!;
-  assert(large[0].startsWith(title), large[0]);
+  assert(large[0]!.startsWith(title), large[0]);
   assertEquals(large.filter((line) => line.includes("127.0.0.2:")).length, 40);
   assert(!large.some((line) => line.includes(" more")), "all are shown");
   await terminal.type(INTERRUPT);

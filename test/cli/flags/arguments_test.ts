@@ -44,8 +44,9 @@ Deno.test("each flag is known by its name, and by its letter", () => {
     if (name === "not") continue;
     const operand = value !== undefined && optionalValue === undefined ? ["7"] : [];
     const expected = [value === undefined ? name : `${name}=${optionalValue ?? "7"}`];
-    assertEquals(flags(commands[0], `--${name}`, ...operand), expected);
-    if (short) assertEquals(flags(commands[0], `-${short}`, ...operand), expected);
+    const command = commands[0]!;
+    assertEquals(flags(command, `--${name}`, ...operand), expected);
+    if (short) assertEquals(flags(command, `-${short}`, ...operand), expected);
   }
 });
 
@@ -190,7 +191,7 @@ Deno.test("a time fits an int of milliseconds, and without a unit it is what the
   assertThrows(() => of("--linger", "2147483648ms"), UsageError, "such as 500ms, 30s, 5m or 2h, up to 24 days");
   for (const { name, bare, commands } of FLAGS) {
     if (bare === undefined || commands[0] === "keepalive") continue;
-    const time = () => parseArguments([commands[0], `--${name}=5`]).duration(name);
+    const time = () => parseArguments([commands[0]!, `--${name}=5`]).duration(name);
     if (bare.length === 1) assertEquals(time(), 5000, name);
     else assertThrows(time, UsageError, `--${name} "5" has no unit: expected 5${bare[0]} or 5${bare[1]}`);
   }
@@ -201,7 +202,7 @@ Deno.test("every time is called TIME", () => {
 });
 
 Deno.test("a negative number is a bad value, not an unknown option", () => {
-  const value = (...words: string[]) => parseArguments(["any", ...words]).value(words[0].slice(2));
+  const value = (flag: string, text: string) => parseArguments(["any", flag, text]).value(flag.slice(2));
   assertEquals(value("--max", "-1"), "-1");
   assertEquals(value("--wait", "-5"), "-5");
   assertThrows(() => parseArguments(["any", "--wait", "-5"]).duration("wait"), UsageError, 'for --wait: "-5"');

@@ -12,7 +12,7 @@ Deno.test("rates", () => {
   for (const text of ["50", "50/", "/s", "-1/s", "50/d", "50/ms", "fast", "", "1e3/s", "50 / s"]) {
     assertThrows(() => parseRate("rate", text), UsageError, "such as 50/s, 20/m or 100/h");
   }
-  for (const [text, meant] of [["50/sec", "50/s"], ["20/minute", "20/m"], ["1/hour", "1/h"]]) {
+  for (const [text, meant] of [["50/sec", "50/s"], ["20/minute", "20/m"], ["1/hour", "1/h"]] as const) {
     assertThrows(() => parseRate("rate", text), UsageError, `"${text}": did you mean "${meant}"?`);
   }
 });

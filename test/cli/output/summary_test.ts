@@ -36,14 +36,14 @@ Deno.test("accepted connections and several processes are counted", () => {
   const from = (address: string) =>
     sampleConnection({ src: { address: "10.0.0.7", port: 443 }, dst: { address, port: 50_000 }, owners });
   const lines = summaryLines(summarize([from("192.0.2.1"), from("192.0.2.2")]));
-  assertMatch(lines[1], /^2 +10\.0\.0\.7:443 from 2 peers +nginx \(2\) +ESTAB /);
+  assertMatch(lines[1]!, /^2 +10\.0\.0\.7:443 from 2 peers +nginx \(2\) +ESTAB /);
 });
 
 Deno.test("a summary keeps to the height that there is, and says what it leaves out", () => {
   const connections = Array.from({ length: 50 }, (_, i) => to(i + 1));
   const lines = summaryLines(summarize([...connections, to(1)]), 10);
   assertEquals(lines.length, 10);
-  assertMatch(lines[1], /^2 /);
+  assertMatch(lines[1]!, /^2 /);
   assertEquals(lines[7], "44  in 44 more groups: --json names them all");
   assertEquals(summaryLines(summarize(connections)).length, 53);
   assert(summaryLines(summarize(connections), 1).length < 6, "the least that makes sense");
@@ -65,7 +65,7 @@ Deno.test("the settings of a namespace, and what comes of them", () => {
     "SO_KEEPALIVE alone, never without it, and with data unacknowledged after 15 min 25 s",
   ]);
   const changed = { ...KERNEL_DEFAULTS, tcpKeepaliveTime: 60, tcpKeepaliveIntvl: 10, tcpKeepaliveProbes: 3 };
-  const [first, second] = sysctlLines([{ netns: 7, ...KERNEL_DEFAULTS }, { netns: 8, ...changed }]);
+  const [first = "", second = ""] = sysctlLines([{ netns: 7, ...KERNEL_DEFAULTS }, { netns: 8, ...changed }]);
   assertMatch(first, /^network namespace 7: .* = 7200, 75, 9: /);
   assertMatch(second, /^network namespace 8: .* = 60, 10, 3: a dead peer is noticed after 1 min 30 s with /);
   assertEquals(sysctlLines([]), []);

@@ -2,7 +2,7 @@
 
 /** The bytes that lines of hexadecimal spell; what follows `;` in a line is a comment. */
 export function bytes(text: string): Uint8Array {
-  const digits = text.split("\n").map((line) => line.split(";")[0].trim()).join(" ").trim();
+  const digits = text.split("\n").map((line) => line.replace(/;.*/, "").trim()).join(" ").trim();
   return Uint8Array.from(digits.split(/\s+/), (byte) => parseInt(byte, 16));
 }
 

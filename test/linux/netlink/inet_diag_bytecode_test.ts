@@ -44,9 +44,9 @@ Deno.test("a host condition is of its prefix's family, its port -1 and its addre
 });
 
 Deno.test("a v4-mapped prefix is IPv4, but for what is shorter than the mapping's own 96 bits", () => {
-  const [mapped, shorter] = ["::ffff:10.0.0.0/104", "::ffff:0:0/80"].map((text) =>
-    encodeHostCondition(INET_DIAG_BC_S_COND, prefix(text))
-  );
+  const encode = (text: string) => encodeHostCondition(INET_DIAG_BC_S_COND, prefix(text));
+  const mapped = encode("::ffff:10.0.0.0/104");
+  const shorter = encode("::ffff:0:0/80");
   assertEquals(hex(mapped.subarray(4)), "02 08 00 00 ff ff ff ff 0a 00 00 00");
   assertEquals(hex(shorter.subarray(4, 6)), "0a 50");
   assertEquals(shorter.length, 28);

@@ -27,7 +27,7 @@ function ports(diag: SockDiag, request: DumpRequest = REQUEST): number[] {
 /** A kernel whose n-th answer is the n-th of `answers`, and from then on the last one. */
 function answering(...answers: ((sequence: number) => Reply[])[]): FakeKernel {
   let asked = 0;
-  return new FakeKernel(({ sequence }) => answers[Math.min(asked++, answers.length - 1)](sequence));
+  return new FakeKernel(({ sequence }) => answers[Math.min(asked++, answers.length - 1)]!(sequence));
 }
 
 function assertFails(run: () => unknown, syscall: string, code: string): void {
@@ -54,7 +54,7 @@ Deno.test("a request says what it is for", () => {
   const kernel = answering((n) => [done(n)]);
   const bytecode = Uint8Array.of(1, 4, 4, 0);
   kernel.diag.dump({ family: 10, protocol: 262, states: 0x1e, extensions: 0x82, bytecode }, () => {});
-  const [{ type, flags, family, protocol, states, extensions, bytecode: sent }] = kernel.requests;
+  const { type, flags, family, protocol, states, extensions, bytecode: sent } = kernel.requests[0]!;
   // NLM_F_REQUEST | NLM_F_DUMP
   assertEquals({ type, flags, family, protocol }, { type: BY_FAMILY, flags: 0x301, family: 10, protocol: 262 });
   assertEquals({ states, extensions, sent }, { states: 0x1e, extensions: 0x82, sent: bytecode });
@@ -64,7 +64,7 @@ Deno.test("both families at once are asked for with TCPDIAG_GETSOCK, which answe
   const kernel = new FakeKernel(({ sequence: n }) => [datagram(message(GETSOCK, n, row({ sport: 1 })), done(n))]);
   const bytecode = Uint8Array.of(1, 4, 4, 0);
   assertEquals(ports(kernel.diag, { ...REQUEST, family: 0, extensions: 0x80, bytecode }), [1]);
-  const [{ type, flags, states, extensions, bytecode: sent }] = kernel.requests;
+  const { type, flags, states, extensions, bytecode: sent } = kernel.requests[0]!;
   assertEquals({ type, flags, states }, { type: GETSOCK, flags: 0x301, states: 0b10 });
   assertEquals({ extensions, sent }, { extensions: 0x80, sent: bytecode });
 });
@@ -224,7 +224,7 @@ function answeringOne(...replies: ((request: Request) => Reply)[]): FakeKernel {
 Deno.test("SOCK_DESTROY names the socket with its cookie, and asks for an answer", () => {
   const kernel = answeringOne(({ sequence }) => refusal(sequence, 0));
   kernel.diag.destroy(6, ID);
-  const [{ type, flags, family, protocol, payload }] = kernel.requests;
+  const { type, flags, family, protocol, payload } = kernel.requests[0]!;
   // NLM_F_REQUEST | NLM_F_ACK
   assertEquals({ type, flags, family, protocol }, { type: 21, flags: 0x5, family: 2, protocol: 6 });
   const cookie = new DataView(payload.buffer).getBigUint64(48, true);
@@ -259,7 +259,7 @@ Deno.test("the state of one socket is what the kernel answers with, and null whe
     ({ sequence }) => refusal(sequence, 0),
   );
   assertEquals(found.diag.stateOf(6, ID), 8);
-  const [{ type, flags, payload }] = found.requests;
+  const { type, flags, payload } = found.requests[0]!;
   // NLM_F_REQUEST | NLM_F_ACK
   assertEquals({ type, flags }, { type: BY_FAMILY, flags: 0x5 });
   assertEquals(new DataView(payload.buffer).getBigUint64(48, true), ID.cookie);

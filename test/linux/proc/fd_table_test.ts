@@ -61,8 +61,8 @@ Deno.test("where nothing wanted can be, little is promised", async () => {
     };
     // The kernel hands out inode numbers processor by processor, so a holder that was moved meanwhile has gaps.
     const starts = sockets.filter(({ fd }) => fd % BLOCK === 0).map(({ inode }) => inode);
-    const lengths = starts.slice(1).map((inode, i) => Math.abs(inode - starts[i]));
-    assert(likelihood([starts[lengths.indexOf(Math.min(...lengths))]]) > 0.25);
+    const lengths = starts.slice(1).map((inode, i) => Math.abs(inode - starts[i]!));
+    assert(likelihood([starts[lengths.indexOf(Math.min(...lengths))]!]) > 0.25);
     const highest = Math.max(...sockets.map(({ inode }) => inode));
     const table = tableOf(pid);
     table.sample(Uint32Array.of(highest + 1));
@@ -119,7 +119,7 @@ Deno.test("a thread may have a table of its own", async () => {
 
 Deno.test("a table holds what it is said to hold, and nothing else", async () => {
   await withHolder(["at", 20, 30, 3000], (pid, sockets) => {
-    const [first, second, third] = sockets;
+    const [first, second, third] = sockets as [Held, Held, Held];
     const asked = [third, { fd: 20, inode: second.inode }, { fd: 21, inode: first.inode }, { fd: 0, inode: 0 }, first];
     assertEquals(tableOf(pid).holds(asked).filter(({ inode }) => inode !== 0), [third, first]);
     assertEquals(tableOf(pid).holds([]), []);

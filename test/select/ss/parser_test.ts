@@ -13,7 +13,7 @@ import { Random } from "../random.ts";
 function known<T>(table: Record<string, T>, what: string): (name: string) => T {
   return (name) => {
     if (!Object.hasOwn(table, name)) throw new UsageError(`No ${what} "${name}"`);
-    return table[name];
+    return table[name]!;
   };
 }
 
@@ -293,7 +293,7 @@ Deno.test("the message is the problem, the filter, and carets below the words th
 
 Deno.test("of a long filter the part around the words that are wrong is shown", () => {
   const error = refusal(`${"dport 1 or ".repeat(100_000)}prot 2${" or dport 3".repeat(100_000)}`);
-  const [problem, part, carets] = error.message.split("\n");
+  const [problem = "", part = "", carets = ""] = error.message.split("\n");
   assertEquals(problem.startsWith("Expected a condition"), true);
   assertEquals(part.slice(carets.indexOf("^"), carets.lastIndexOf("^") + 1), "prot");
   assertEquals([part.slice(0, 3), part.at(-1), part.length], ["  …", "…", 124]);
