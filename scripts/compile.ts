@@ -26,15 +26,22 @@ const PERMISSIONS = [...RUN_FLAGS, "--deny-import", "--no-prompt"];
 
 const UNCHANGED = ["--no-check", "--no-code-cache"];
 
-/** Compiles tcphup for `target` into the file `output`, and tries it where this is such a machine. */
-export async function compile(target: Target, output: string): Promise<void> {
-  requireRuntimeFor(target);
+/** The base runtime that the environment names; undefined where Deno is to download its own. */
+const NAMED_RUNTIME = Deno.env.get("DENORT_BIN");
+
+/**
+ * Compiles tcphup, and tries it where this is such a machine.
+ *
+ * @param runtime The path of the base runtime.
+ */
+export async function compile(target: Target, output: string, runtime = NAMED_RUNTIME): Promise<void> {
+  if (runtime !== undefined) requireRuntimeFor(target, runtime);
   const directory = await Deno.makeTempDir({ prefix: "tcphup-compile-" });
   try {
     await bundle(directory);
     // The modules' times are embedded with them, and the same sources are to make the same file.
     for await (const { name } of Deno.readDir(directory)) await Deno.utime(`${directory}/${name}`, 0, 0);
-    await compileModule(`${directory}/cli.js`, target, output);
+    await compileModule(`${directory}/cli.js`, target, output, runtime);
   } finally {
     await Deno.remove(directory, { recursive: true });
   }
@@ -49,10 +56,17 @@ async function bundle(directory: string): Promise<void> {
 }
 
 /** Compiles one module, and what it imports, into the file `output`. */
-export async function compileModule(module: string, target: Target, output: string): Promise<void> {
+export async function compileModule(
+  module: string,
+  target: Target,
+  output: string,
+  runtime = NAMED_RUNTIME,
+): Promise<void> {
   const flags = ["--target", target, "--output", output, ...UNCHANGED, ...PERMISSIONS];
   try {
-    await run([Deno.execPath(), "compile", ...flags, module]);
+    await run([Deno.execPath(), "compile", ...flags, module], {
+      env: runtime === undefined ? {} : { DENORT_BIN: runtime },
+    });
   } catch (error) {
     if (!(error as Error).message.includes("dl.deno.land")) throw error;
     throw new Error(
@@ -64,9 +78,8 @@ export async function compileModule(module: string, target: Target, output: stri
 }
 
 /** `deno compile` takes what DENORT_BIN names whatever the target. */
-function requireRuntimeFor(target: Target): void {
-  const runtime = Deno.env.get("DENORT_BIN");
-  if (runtime !== undefined && machineOf(runtime) !== MACHINES[target]) {
+function requireRuntimeFor(target: Target, runtime: string): void {
+  if (machineOf(runtime) !== MACHINES[target]) {
     throw new Error(`DENORT_BIN does not name a program for ${target}: "${runtime}"`);
   }
 }
@@ -86,7 +99,7 @@ function machineOf(path: string): number | null {
 /** A runtime of another version than Deno's makes a file as well, but not one that works. */
 async function examine(target: Target, file: string): Promise<void> {
   if (target !== Deno.build.target) return;
-  const { stdout, stderr } = await run([file, "--version"], { clearEnv: true, mayFail: true });
+  const { stdout, stderr } = await run([await Deno.realPath(file), "--version"], { clearEnv: true, mayFail: true });
   if (stdout === `tcphup ${VERSION}\n`) return;
   await Deno.remove(file);
   throw new Error(

@@ -9,6 +9,12 @@ export const ROOT: string = decodeURIComponent(new URL("../", import.meta.url).p
 /** Where what is built goes. */
 export const BUILD = `${ROOT}build/`;
 
+/** Where a release is built. */
+export const RELEASE = `${BUILD}release/`;
+
+/** Where the project is published. */
+export const REPOSITORY = "https://github.com/tcphup/tcphup";
+
 /**
  * What `deno run` is told for tcphup, as the first line of cli.ts says: to draw nothing itself; that it may call libc; that no module comes from
  * anywhere else, as a deno.json in a directory above could say that others may write to; and that V8 is to move objects

@@ -3,9 +3,8 @@
 import description from "../../deno.json" with { type: "json" };
 import { manPage } from "../../src/cli/flags/man_page.ts";
 import { OLDEST_NODE } from "../node/packages.ts";
-import { ROOT } from "../tools.ts";
+import { REPOSITORY, ROOT } from "../tools.ts";
 
-const REPOSITORY = "https://github.com/tcphup/tcphup";
 const LIBRARY = "./esm/mod.js";
 const TYPES = "./esm/mod.d.ts";
 

@@ -2,6 +2,7 @@
 // same for a reason.
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { inDirectory } from "../harness/directory.ts";
 import { run } from "../harness/process.ts";
 import { assertNoStackTrace } from "../harness/scene.ts";
 import { hostTest } from "../harness/system.ts";
@@ -22,16 +23,6 @@ const ELSEWHERE: Record<string, string> = {
   Kubernetes: "a cluster; kubernetes_test.ts applies it to one in small, container_test.ts runs the image as it says",
   systemd: "a host's systemd; systemd_test.ts verifies the unit",
 };
-
-/** Calls `use` with a directory that is gone afterwards. */
-async function inDirectory(use: (directory: string) => Promise<void>): Promise<void> {
-  const directory = await Deno.makeTempDir({ prefix: "tcphup-test-" });
-  try {
-    await use(directory);
-  } finally {
-    await Deno.remove(directory, { recursive: true });
-  }
-}
 
 Deno.test("each way that README.md shows is tried", () => {
   assertEquals([...BLOCKS.keys()].sort(), [...Object.keys(ELSEWHERE), "Deno", "Library"].sort());

@@ -1,16 +1,27 @@
-// `deno task release` starts nothing that is not ready: tried on a copy of the project, with a repository of its own.
+// Releases. `deno task release` starts nothing that is not ready: tried on a copy of the project, with a repository of its
+// own. Its parts make the same bytes of the same commit, and take no runtime but Deno's.
 
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertNotEquals } from "@std/assert";
+import { contentSum, pack } from "../../scripts/release/archive.ts";
+import { compare, writeSums } from "../../scripts/release/compare.ts";
+import { fetchRuntime } from "../../scripts/release/runtime.ts";
+import { sha256 } from "../../scripts/tools.ts";
+import { inDirectory } from "../harness/directory.ts";
 import { run } from "../harness/process.ts";
 import { hostTest } from "../harness/system.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
-const COPIED = ["deno.json", "deno.lock", "CHANGELOG.md", "cli.ts", "mod.ts", "scripts", "src", "ffi"];
+const COPIED = [".ci", "deno.json", "deno.lock", "CHANGELOG.md", "cli.ts", "mod.ts", "scripts", "src", "ffi"];
 const { version: VERSION } = JSON.parse(await Deno.readTextFile(`${ROOT}deno.json`));
+
+/** What is wrong where another Deno than the current one runs the tests. */
+const THIS_DENO = `- this is Deno ${Deno.version.deno}, not `;
 
 /** Everything committed, nothing tagged. */
 class Copy implements AsyncDisposable {
   readonly directory: string;
+  /** Begins the command. */
+  prefix: readonly string[] = [];
 
   private constructor(directory: string) {
     this.directory = directory;
@@ -40,10 +51,20 @@ class Copy implements AsyncDisposable {
 
   /** The lines in which it complains before it exits with `code`. */
   async refusal(code: number, ...args: string[]): Promise<string[]> {
-    const command = [Deno.execPath(), "run", "--allow-all", `${this.directory}/scripts/release.ts`, ...args];
+    const command = [
+      "env",
+      "-u",
+      "DENORT_BIN",
+      ...this.prefix,
+      Deno.execPath(),
+      "run",
+      "--allow-all",
+      `${this.directory}/scripts/release.ts`,
+      ...args,
+    ];
     const { stderr, ...others } = await run(command, { cwd: this.directory, mayFail: true });
     assertEquals(others, { code, stdout: "" });
-    return stderr.trimEnd().split("\n");
+    return stderr.trimEnd().split("\n").filter((line) => !line.startsWith(THIS_DENO));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -53,7 +74,7 @@ class Copy implements AsyncDisposable {
 
 hostTest("release: no version, or more than one", ["git"], async () => {
   await using copy = await Copy.make();
-  const usage = ["Which version? Usage: deno task release VERSION"];
+  const usage = ["Which version? Usage: deno task release [--compare] VERSION"];
   assertEquals(await copy.refusal(2), usage);
   assertEquals(await copy.refusal(2, VERSION, "9.9.9"), usage);
 });
@@ -79,4 +100,129 @@ hostTest("release: changes that are not committed, and a tag that is elsewhere",
     " M cli.ts",
     `- the tag v${VERSION} is on another commit`,
   ]);
+});
+
+hostTest("release: another base runtime than Deno's, to build and to compare", ["git"], async () => {
+  await using copy = await Copy.make();
+  copy.prefix = ["DENORT_BIN=/bin/true"];
+  const refusal = [
+    `${VERSION} is not ready:`,
+    "- DENORT_BIN is set: a release begins with Deno's own runtime, which is downloaded",
+  ];
+  assertEquals(await copy.refusal(1, VERSION), refusal);
+  assertEquals(await copy.refusal(1, "--compare", VERSION), refusal);
+});
+
+const TARGET = "x86_64-unknown-linux-gnu";
+const ARCHIVE = `https://dl.deno.land/release/v2.0.0/denort-${TARGET}.zip`;
+const CHECKSUM = `https://github.com/denoland/deno/releases/download/v2.0.0/denort-${TARGET}.zip.sha256sum`;
+
+/** Answers with what is given for a URL, as a server would. */
+function serve(files: Record<string, Uint8Array<ArrayBuffer> | string>): (url: string) => Promise<Response> {
+  return (url) => Promise.resolve(url in files ? new Response(files[url]) : new Response("", { status: 404 }));
+}
+
+hostTest("release: Deno's runtime is taken when it is what Deno has published", ["python3"], async () => {
+  await inDirectory(async (directory) => {
+    await Deno.writeTextFile(`${directory}/denort`, "the runtime");
+    await run(["python3", "-m", "zipfile", "-c", "denort.zip", "denort"], { cwd: directory });
+    const zip = await Deno.readFile(`${directory}/denort.zip`);
+    const sum = sha256(`${directory}/denort.zip`);
+    const fetched = (files: Record<string, Uint8Array<ArrayBuffer> | string>) =>
+      fetchRuntime("2.0.0", TARGET, directory, serve(files));
+
+    const other = sum.replace(/^./, (digit) => digit === "0" ? "1" : "0");
+    const wrong = [
+      [{}, `${CHECKSUM} answers 404`],
+      [{ [CHECKSUM]: "<html>" }, `${CHECKSUM} is no SHA-256`],
+      [{ [CHECKSUM]: sum }, `${ARCHIVE} answers 404`],
+      [
+        { [CHECKSUM]: other, [ARCHIVE]: zip },
+        `${ARCHIVE} is not what Deno has published: its SHA-256 is ${sum}, not ${other}`,
+      ],
+    ] as const;
+    for (const [files, message] of wrong) {
+      assertEquals(await fetched(files).catch((error) => error.message), message);
+      const names = [...Deno.readDirSync(directory)].map(({ name }) => name);
+      assertEquals(names.includes(`denort-${TARGET}`), false);
+    }
+
+    const path = await fetched({ [CHECKSUM]: `${sum}  denort-${TARGET}.zip\n`, [ARCHIVE]: zip });
+    assertEquals(await Deno.readTextFile(path), "the runtime");
+  });
+});
+
+/** Makes a directory with two files, and a directory in it. */
+async function makeTree(directory: string, text: string, files: readonly string[]): Promise<string> {
+  const tree = `${directory}/tcphup`;
+  await Deno.mkdir(`${tree}/bin`, { recursive: true });
+  for (const file of files) await Deno.writeTextFile(`${tree}/${file}`, text);
+  return tree;
+}
+
+hostTest("release: who packs, where and when does not change the archives", ["xz", "zstd"], async () => {
+  await inDirectory(async (directory) => {
+    const first = await makeTree(`${directory}/1`, "text", ["bin/tcphup", "README.md"]);
+    const second = await makeTree(`${directory}/second`, "text", ["README.md", "bin/tcphup"]);
+    await run(["chmod", "-R", "go=", second]);
+    await Deno.utime(`${second}/bin`, 1, 1);
+    const third = await makeTree(`${directory}/3`, "Text", ["bin/tcphup", "README.md"]);
+    const [ours, theirs, others] = await Promise.all([pack(first), pack(second), pack(third)]);
+    assertEquals(ours.map((path) => path.slice(first.length)), [".tar.xz", ".tar.zst"]);
+    assertEquals(ours.map(sha256), theirs.map(sha256));
+    const [xz, zst] = await Promise.all(ours.map(contentSum));
+    assertEquals(xz, zst);
+    assertNotEquals(xz, await contentSum(others[0]));
+  });
+});
+
+hostTest("release: a stranger sees whether a release is what its sources make", ["xz"], async () => {
+  await inDirectory(async (directory) => {
+    const [built, server, published] = ["built", "server", "published"].map((name) => `${directory}/${name}`);
+    for (const path of [built, server, published]) await Deno.mkdir(path);
+    const compress = async (path: string, text: string, level: string) =>
+      await run(["sh", "-c", `printf %s "$0" | xz ${level} >"$1"`, text, path]);
+    const fetchFile = (name: string) => Deno.copyFile(`${server}/${name}`, `${published}/${name}`);
+    const publish = async (...texts: [name: string, text: string][]) => {
+      for (const [name, text] of texts) await compress(`${server}/${name}`, text, "-0");
+      writeSums(server);
+    };
+    for (const name of ["a.tar.xz", "b.tar.xz"]) await compress(`${built}/${name}`, name, "-9");
+    writeSums(built);
+
+    // Compressed otherwise, but the same content.
+    await publish(["a.tar.xz", "a.tar.xz"], ["b.tar.xz", "b.tar.xz"]);
+    assertNotEquals(sha256(`${built}/a.tar.xz`), sha256(`${server}/a.tar.xz`));
+    assertEquals(await compare(built, published, fetchFile), []);
+
+    await publish(["a.tar.xz", "other"], ["c.tar.xz", "more"]);
+    await Deno.remove(`${server}/b.tar.xz`);
+    writeSums(server);
+    assertEquals(await compare(built, published, fetchFile), [
+      "a.tar.xz: differs",
+      "b.tar.xz: is not published",
+      "c.tar.xz: is published, but not built here",
+    ]);
+
+    await compress(`${server}/a.tar.xz`, "a.tar.xz", "-1");
+    const [tampered] = await compare(built, published, fetchFile);
+    assertEquals(tampered, "a.tar.xz: is not what the published SHA256SUMS says");
+  });
+});
+
+hostTest("release: the program is the same, byte for byte, wherever it is compiled", ["DENORT_BIN"], async () => {
+  const sums = await Promise.all(["a", "another/place"].map(async (place, i) => {
+    let sum = "";
+    await inDirectory(async (directory) => {
+      const copy = `${directory}/${place}`;
+      await Deno.mkdir(copy, { recursive: true });
+      await run(["cp", "-r", ...COPIED.map((name) => ROOT + name), copy]);
+      const env = { TMPDIR: directory, TZ: ["UTC", "Asia/Tokyo"][i] };
+      const compile = `umask 0${i}7; exec "$0" run -A scripts/compile.ts --output tcphup`;
+      await run(["sh", "-c", compile, Deno.execPath()], { cwd: copy, env });
+      sum = sha256(`${copy}/tcphup`);
+    });
+    return sum;
+  }));
+  assertEquals(sums[0], sums[1]);
 });
