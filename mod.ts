@@ -33,6 +33,8 @@ export type { WhenIdle } from "./src/act/cut_options.ts";
 export type { Pacing } from "./src/act/pacing.ts";
 export { type KeepaliveReport, setKeepalive, watchKeepalive } from "./src/set_keepalive.ts";
 export { DEFAULT_EVERY_MS, type SetKeepaliveOptions, type WatchKeepaliveOptions } from "./src/keepalive/set_options.ts";
+export { type FollowEvent, followName } from "./src/follow.ts";
+export { FOLLOW_DEFAULTS, type FollowOptions } from "./src/follow/follow_options.ts";
 export {
   EMIT_FORMATS,
   type EmitFormat,

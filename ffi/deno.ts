@@ -10,16 +10,17 @@ const LIBC = "libc.so.6";
 /**
  * Loads `symbols` from glibc. Each symbol costs about 0.3 ms of compilation, so callers load what a command needs.
  *
- * @throws {LibcUnavailableError} When there is no glibc, or it may not be loaded.
+ * @param file The file of glibc that has them.
+ * @throws {LibcUnavailableError} When there is no glibc, it lacks a symbol, or it may not be loaded.
  */
-export function load<const S extends NativeSymbols>(symbols: S): NativeFunctions<S> {
+export function load<const S extends NativeSymbols>(symbols: S, file: string = LIBC): NativeFunctions<S> {
   try {
-    const library = Deno.dlopen(LIBC, symbols as unknown as Deno.ForeignLibraryInterface);
+    const library = Deno.dlopen(file, symbols as unknown as Deno.ForeignLibraryInterface);
     return library.symbols as unknown as NativeFunctions<S>;
   } catch (error) {
     const { message } = error as Error;
     // When only paths are allowed, Deno takes the name for a path in the current directory.
-    const allowed = !(error instanceof Deno.errors.NotCapable) && !message.includes(`/${LIBC}`);
+    const allowed = !(error instanceof Deno.errors.NotCapable) && !message.includes(`/${file}`);
     throw new LibcUnavailableError(allowed ? `glibc, which is needed, cannot be loaded: ${message}` : FORBIDDEN, {
       cause: error,
     });

@@ -1,6 +1,9 @@
 // <netdb.h> and <net/if.h>: names of hosts, services and network interfaces.
 
 import { cString, lazily } from "./call.ts";
+import { load } from "./deno.ts";
+import { addressOf, allocate } from "./memory.ts";
+import { LibcUnavailableError, type NativeFunctions } from "./native.ts";
 import { SOCK_STREAM } from "./socket.ts";
 
 const netdbSymbols = lazily({
@@ -41,7 +44,7 @@ const ADDRINFO_SIZE = 48;
  * @throws {LookupError} When there is no such name, or the lookup fails.
  */
 export function getaddrinfo(node: string | null, service: string | null): Uint8Array[] {
-  const { getaddrinfo, freeaddrinfo, memcpy } = netdbSymbols();
+  const { getaddrinfo } = netdbSymbols();
   // struct addrinfo {int flags, family, socktype, protocol; u32 addrlen; void *addr; char *name; addrinfo *next}
   const hints = new Uint8Array(ADDRINFO_SIZE);
   new DataView(hints.buffer).setInt32(8, SOCK_STREAM, true);
@@ -53,7 +56,12 @@ export function getaddrinfo(node: string | null, service: string | null): Uint8A
     result,
   );
   if (code !== 0) throw new LookupError(code);
-  const list = result[0]!;
+  return takeAddresses(result[0]!);
+}
+
+/** Copies the addresses out of a list of `struct addrinfo`, and frees the list. */
+function takeAddresses(list: bigint): Uint8Array[] {
+  const { freeaddrinfo, memcpy } = netdbSymbols();
   const addresses: Uint8Array[] = [];
   const entry = new Uint8Array(ADDRINFO_SIZE);
   const view = new DataView(entry.buffer);
@@ -68,4 +76,97 @@ export function getaddrinfo(node: string | null, service: string | null): Uint8A
     freeaddrinfo(list);
   }
   return addresses;
+}
+
+const LOOKUP_SYMBOLS = {
+  getaddrinfo_a: { parameters: ["i32", "buffer", "i32", "usize"], result: "i32" },
+  gai_error: { parameters: ["buffer"], result: "i32" },
+} as const;
+
+let lookupSymbols: NativeFunctions<typeof LOOKUP_SYMBOLS> | undefined;
+
+/** Before glibc 2.34, these functions have a file of their own. */
+function loadLookupSymbols(): NativeFunctions<typeof LOOKUP_SYMBOLS> {
+  try {
+    return load(LOOKUP_SYMBOLS);
+  } catch (error) {
+    if (!(error instanceof LibcUnavailableError)) throw error;
+    return load(LOOKUP_SYMBOLS, "libanl.so.1");
+  }
+}
+
+const GAI_NOWAIT = 1;
+const EAI_INPROGRESS = -100;
+/** sizeof(struct gaicb). */
+const GAICB_SIZE = 56;
+/** The offsets of the parts of a lookup's memory. */
+const HINTS = GAICB_SIZE;
+const LIST = HINTS + ADDRINFO_SIZE;
+const NAME = LIST + 8;
+
+/** The memory of all lookups under way: glibc's threads write to it, whether somebody waits for the result or not. */
+const underWay = new Set<Uint8Array>();
+/** The lookups under way whose results nobody waits for. */
+const abandoned = new Set<Lookup>();
+
+/** Returns how many lookups were abandoned and have not ended, each of which keeps a thread. */
+export function countAbandonedLookups(): number {
+  for (const lookup of abandoned) {
+    try {
+      if (lookup.take() !== null) abandoned.delete(lookup);
+    } catch (error) {
+      if (!(error instanceof LookupError)) throw error;
+      abandoned.delete(lookup);
+    }
+  }
+  return abandoned.size;
+}
+
+/**
+ * getaddrinfo_a(3) of a host's addresses of one family: the lookup runs in a thread of glibc's, for as long as it takes.
+ * The thread belongs to no thread pool of the runtime and does not delay the end of the process.
+ */
+export class Lookup {
+  readonly #memory: Uint8Array;
+
+  /** @throws {LookupError} When it cannot be started. */
+  constructor(node: string, family: number) {
+    lookupSymbols ??= loadLookupSymbols();
+    const name = cString(node);
+    const memory = this.#memory = allocate(NAME + name.length);
+    const view = new DataView(memory.buffer);
+    const base = addressOf(memory);
+    memory.set(name, NAME);
+    view.setInt32(HINTS + 4, family, true);
+    view.setInt32(HINTS + 8, SOCK_STREAM, true);
+    // struct gaicb {char *name, *service; struct addrinfo *request, *result; int return; int reserved[5]}
+    view.setBigUint64(0, base + BigInt(NAME), true);
+    view.setBigUint64(16, base + BigInt(HINTS), true);
+    view.setBigUint64(LIST, base, true);
+    underWay.add(memory);
+    const code = lookupSymbols.getaddrinfo_a(GAI_NOWAIT, memory.subarray(LIST), 1, 0n);
+    if (code === 0) return;
+    underWay.delete(memory);
+    throw new LookupError(code);
+  }
+
+  /**
+   * Takes the result: every `struct sockaddr`; null while the lookup is under way. To be called until it has a result,
+   * and not after that.
+   *
+   * @throws {LookupError} When the lookup has failed.
+   */
+  take(): Uint8Array[] | null {
+    const memory = this.#memory;
+    const code = lookupSymbols!.gai_error(memory);
+    if (code === EAI_INPROGRESS) return null;
+    underWay.delete(memory);
+    if (code !== 0) throw new LookupError(code);
+    return takeAddresses(new DataView(memory.buffer).getBigUint64(24, true));
+  }
+
+  /** To be called in place of `take`, when the result is no longer wanted. A lookup cannot be stopped. */
+  abandon(): void {
+    abandoned.add(this);
+  }
 }

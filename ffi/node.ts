@@ -42,7 +42,10 @@ const TYPES = { i32: "int32_t", u32: "uint32_t", usize: "uint64_t", isize: "int6
 let koffi: Koffi | undefined;
 let libc: ReturnType<Koffi["load"]> | undefined;
 
-function open(): ReturnType<Koffi["load"]> {
+/** The name that the dynamic linker looks up. */
+const LIBC = "libc.so.6";
+
+function open(file = LIBC): ReturnType<Koffi["load"]> {
   try {
     // An import would put koffi into Deno's module graph, of which this file is a part whenever it is checked.
     koffi ??= createRequire(import.meta.url)("koffi") as Koffi;
@@ -52,7 +55,7 @@ function open(): ReturnType<Koffi["load"]> {
     });
   }
   try {
-    return koffi.load("libc.so.6");
+    return koffi.load(file);
   } catch (error) {
     throw new LibcUnavailableError(`tcphup needs glibc on Linux: ${firstLine(error)}`, { cause: error });
   }
@@ -65,18 +68,37 @@ function firstLine(error: unknown): string {
 /**
  * Loads `symbols` from glibc.
  *
- * @throws {LibcUnavailableError} When there is no koffi, or no glibc, to load.
+ * @param file The file of glibc that has them.
+ * @throws {LibcUnavailableError} When there is no koffi or no glibc to load, or glibc lacks a symbol.
  */
-export function load<const S extends NativeSymbols>(symbols: S): NativeFunctions<S> {
-  const functions = Object.entries(symbols).map(([name, symbol]) => [name, bind(name, symbol)]);
+export function load<const S extends NativeSymbols>(symbols: S, file: string = LIBC): NativeFunctions<S> {
+  libc ??= open();
+  const library = file === LIBC ? libc : open(file);
+  const functions = Object.entries(symbols).map(([name, symbol]) => [name, bind(library, name, symbol)]);
   return Object.fromEntries(functions) as NativeFunctions<S>;
 }
 
-function bind(key: string, { name = key, parameters, result }: NativeSymbol): NativeFunction {
-  libc ??= open();
-  const call = libc.func(name, TYPES[result], parameters.map((type) => TYPES[type]));
+function bind(
+  library: ReturnType<Koffi["load"]>,
+  key: string,
+  { name = key, parameters, result }: NativeSymbol,
+): NativeFunction {
+  const call = declare(library, name, TYPES[result], parameters.map((type) => TYPES[type]));
   // koffi returns a 64-bit integer as a number when a number holds it.
   return result === "usize" || result === "isize" ? (...args) => BigInt(call(...args) as number | bigint) : call;
+}
+
+function declare(
+  library: ReturnType<Koffi["load"]>,
+  name: string,
+  result: string,
+  parameters: readonly string[],
+): NativeFunction {
+  try {
+    return library.func(name, result, parameters);
+  } catch (error) {
+    throw new LibcUnavailableError(`glibc lacks ${name}: ${firstLine(error)}`, { cause: error });
+  }
 }
 
 /** Does nothing: koffi keeps errno by itself. */

@@ -49,6 +49,7 @@ export const MSG_DONTWAIT = 0x40;
 export const MSG_TRUNC = 0x20;
 
 export const SOL_SOCKET = 1;
+export const SO_ERROR = 4;
 export const SO_KEEPALIVE = 9;
 export const SO_LINGER = 13;
 export const SO_RCVTIMEO = 20;

@@ -15,6 +15,13 @@ declare module "@std/assert" {
   export function assertNotEquals<T>(actual: T, expected: T, msg?: string): void;
   export function assertNotMatch(actual: string, expected: RegExp, msg?: string): void;
   export function assertRejects(fn: () => PromiseLike<unknown>, msg?: string): Promise<unknown>;
+  export function assertRejects<E extends Error = Error>(
+    fn: () => PromiseLike<unknown>,
+    // deno-lint-ignore no-explicit-any
+    ErrorClass: abstract new (...args: any[]) => E,
+    msgIncludes?: string,
+    msg?: string,
+  ): Promise<E>;
   export function assertStringIncludes(actual: string, expected: string, msg?: string): void;
   export function assertThrows<E extends Error = Error>(
     fn: () => unknown,

@@ -12,6 +12,7 @@ const FLOORS = [
   "src/cli/output/",
   "src/",
   "src/doctor/",
+  "src/follow/",
   "src/act/",
   "src/resolve/",
   "src/select/",

@@ -101,7 +101,8 @@ const SHORTEST_EVERY_MS = 50;
 /** Above this rate a timer cannot space the cuts. */
 const MAX_PER_S = 10_000;
 
-const CHECKS: Checks<HangUpOptions> = {
+/** The check of each option. */
+export const HANG_UP_CHECKS: Checks<HangUpOptions> = {
   dryRun: boolean,
   lingerMs: time(0, true),
   finOnly: boolean,
@@ -155,7 +156,7 @@ const NEEDS: readonly (readonly [string, readonly string[]])[] = [
  * one that it needs.
  */
 export function validateHangUpOptions(options: HangUpOptions): void {
-  checkOptions(options, CHECKS);
+  checkOptions(options, HANG_UP_CHECKS);
   refuseConflicts(options, CONFLICTS);
   requireOptions(options, NEEDS);
 }

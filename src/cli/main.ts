@@ -16,7 +16,7 @@ import { VERSION } from "./flags/version.ts";
 const PARSED_FIRST = ["run", "plan", "unpin", "doctor", "completions", "help", "--help", "-h", "--version", "-V"];
 
 /** Commands that run in a process of their own, which this one watches: see ../front/front.ts. */
-const WATCHED: readonly Command[] = ["hup", "ls", "keepalive"];
+const WATCHED: readonly Command[] = ["hup", "ls", "keepalive", "follow"];
 
 /** Runs one command line. Returns the exit code. */
 export async function main(args: readonly string[]): Promise<number> {
@@ -72,6 +72,8 @@ async function call(parsed: Arguments): Promise<number> {
       return await (await import("./commands/ls.ts")).ls(parsed);
     case "keepalive":
       return await (await import("./commands/keepalive.ts")).keepalive(parsed);
+    case "follow":
+      return await (await import("./commands/follow.ts")).follow(parsed);
     case "run":
       return (await import("./commands/run.ts")).run(parsed);
     case "plan":

@@ -37,6 +37,7 @@ let unresponsive: readonly Activity[] = [];
 /** The handles of the connections that engines were acting on when they were killed. */
 let doubtful: ReadonlySet<string> = new Set();
 const avoidedUsers: number[] = [];
+let live: readonly string[] = [];
 
 /** The work of the engines before this one. */
 export interface Past {
@@ -60,6 +61,7 @@ export function keepJournal(memory: Shared): void {
   // An engine that was left behind still holds a duplicate of its last socket, but is no owner of it.
   for (const { engine } of stuck) excludeProcess(engine);
   for (const entry of stuck) markUnresponsive(nameOf(entry.stuck), entry.at + LEFT_ALONE_MS);
+  live = entries.flatMap((entry) => "live" in entry ? entry.live : []);
   past = { connections: connectionsIn(entries, memory.marks), mode: memory.mode, isFirst: entries.length === 0 };
 }
 
@@ -175,6 +177,22 @@ export function recordOutcome(connection: Connection): void {
 export function recordChange(connection: Connection, to: Partial<Connection>): void {
   const place = places.get(connection);
   if (place !== undefined) append({ changed: place, to });
+}
+
+/** Records addresses that were live, for `follow`. */
+export function recordLive(addresses: readonly string[]): void {
+  if (shared !== null && shared.length <= 2 * MOST_BYTES) append({ live: addresses });
+}
+
+/** Returns the addresses that engines before this one have seen live. */
+export function liveBefore(): readonly string[] {
+  return live;
+}
+
+/** Forgets the work of engines before this one, for a command that reports each piece of work as it is done. */
+export function forgetPastWork(): void {
+  past = { ...past, connections: [] };
+  doubtful = new Set();
 }
 
 /** Notes for the front that this process has received a signal too. */

@@ -25,7 +25,8 @@ export type Entry =
   | { readonly found: readonly Connection[] }
   | { readonly changed: number; readonly to: Partial<Connection> }
   | { readonly stuck: Activity; readonly at: number; readonly engine: number }
-  | { readonly killed: Activity };
+  | { readonly killed: Activity }
+  | { readonly live: readonly string[] };
 
 /** The indices of the numbers of 32 bits after the notes. */
 const STARTED = 0;

@@ -32,6 +32,11 @@ function looksNumeric(text: string): boolean {
   return text.includes(":") || text.includes("/") || /^[\d.]+$/.test(text);
 }
 
+/** Whether a text is a host name, and not meant as an address or as any. */
+export function isHostName(text: string): boolean {
+  return HOST_NAME.test(text) && !looksNumeric(text) && !isAnyAddress(text);
+}
+
 /** Whether an address is of this version of IP. */
 function isVersion(version: IpVersion | undefined, address: Address): boolean {
   return version === undefined || isIPv4(address) === (version === 4);

@@ -1,10 +1,10 @@
 // Calls of libc, on descriptors of the test's own.
 
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { retryOnClobberedErrno } from "../../ffi/call.ts";
 import { EAGAIN, isSyscallError, SyscallError } from "../../ffi/errno.ts";
 import { shareDescriptors } from "../../ffi/process.ts";
-import { getaddrinfo, ifNameToIndex, LookupError } from "../../ffi/netdb.ts";
+import { countAbandonedLookups, getaddrinfo, ifNameToIndex, Lookup, LookupError } from "../../ffi/netdb.ts";
 import { getdents64, O_DIRECTORY, open, read, readlinkat, statx } from "../../ffi/fs.ts";
 import { pidfdOpen } from "../../ffi/pidfd.ts";
 import {
@@ -234,6 +234,23 @@ Deno.test("names are looked up by the host's resolver", () => {
   assertEquals([...six.subarray(8, 24)], [...new Array(15).fill(0), 1]);
   assertEquals(assertThrows(() => getaddrinfo("no such host", null), LookupError).code, "EAI_NONAME");
   assertEquals(assertThrows(() => getaddrinfo(null, "no such service"), LookupError).code, "EAI_SERVICE");
+});
+
+Deno.test("names are looked up in another thread", async () => {
+  const result = async (name: string, family: number) => {
+    const lookup = new Lookup(name, family);
+    for (;;) {
+      const found = lookup.take();
+      if (found !== null) return found.map((address) => [address[0], address.length]);
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+  };
+  assertEquals(await result("127.0.0.1", AF_INET), [[AF_INET, 16]]);
+  assertEquals(await result("::1", AF_INET6), [[AF_INET6, 28]]);
+  assertEquals((await assertRejects(() => result("no such host", AF_INET), LookupError)).code, "EAI_NONAME");
+  assertEquals((await assertRejects(() => result("127.0.0.1", AF_INET6), LookupError)).code, "EAI_ADDRFAMILY");
+  for (let i = 0; i < 100; i++) new Lookup("127.0.0.1", AF_INET).abandon();
+  while (countAbandonedLookups() > 0) await new Promise((resolve) => setTimeout(resolve, 1));
 });
 
 Deno.test("interfaces have numbers, and 0 is none", () => {

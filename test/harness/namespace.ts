@@ -77,10 +77,22 @@ export class Namespace implements AsyncDisposable {
     await other.exec("ip", "address", "flush", "dev", "veth", "to", address);
   }
 
-  /** Gives the programs in here a file of their own in place of /etc/hosts. */
+  /** Gives the programs in here a file of their own in place of /etc/hosts. What runs already has it if it had one. */
   async hosts(lines: readonly string[]): Promise<void> {
+    await this.#writeEtc("hosts", lines);
+  }
+
+  /** Has the programs in here resolve names by /etc/hosts, and then by the name server at `address`. */
+  async nameServer(address: string, options = "timeout:1 attempts:1"): Promise<void> {
+    await this.hosts(["127.0.0.1 localhost"]);
+    await this.#writeEtc("resolv.conf", [`nameserver ${address}`, `options ${options}`]);
+    // systemd-resolved, where the host has it, is asked through a socket that is no network's.
+    await this.#writeEtc("nsswitch.conf", ["hosts: files dns"]);
+  }
+
+  async #writeEtc(name: string, lines: readonly string[]): Promise<void> {
     await Deno.mkdir(this.#etc, { recursive: true });
-    await Deno.writeTextFile(`${this.#etc}/hosts`, lines.join("\n") + "\n");
+    await Deno.writeTextFile(`${this.#etc}/${name}`, lines.join("\n") + "\n");
   }
 
   /** How many TCP segments with RST have left from here so far: OutRsts. */

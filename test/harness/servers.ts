@@ -7,24 +7,28 @@ import { eventually, run } from "./process.ts";
 /** A server that runs until it, or its namespace, is disposed of. */
 class Server implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;
-  readonly #directory: string;
+  readonly directory: string;
   readonly #end: Deno.Signal;
 
   constructor(child: Deno.ChildProcess, directory: string, end: Deno.Signal = "SIGTERM") {
     this.#child = child;
-    this.#directory = directory;
+    this.directory = directory;
     this.#end = end;
   }
 
   /** What it has written to its log file. */
   async log(): Promise<string> {
-    return await Deno.readTextFile(`${this.#directory}/log`);
+    return await Deno.readTextFile(`${this.directory}/log`);
+  }
+
+  kill(signal: Deno.Signal): void {
+    this.#child.kill(signal);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#child.kill(this.#end);
     await this.#child.status;
-    await Deno.remove(this.#directory, { recursive: true });
+    await Deno.remove(this.directory, { recursive: true });
   }
 }
 
@@ -94,6 +98,65 @@ export async function haproxy(netns: Namespace, listening: string, sections: str
   return await start(netns, listening, (directory) => ["haproxy", "-db", "-q", "-f", `${directory}/haproxy.cfg`], {
     "haproxy.cfg": sections,
   });
+}
+
+/** A name server with records that change. */
+export class NameServer implements AsyncDisposable {
+  readonly #server: Server;
+
+  private constructor(server: Server) {
+    this.#server = server;
+  }
+
+  /** Starts dnsmasq, and has the programs in `netns` resolve names by it. */
+  static async start(netns: Namespace, records: Record<string, readonly string[]>): Promise<NameServer> {
+    const address = "127.0.0.53";
+    const server = await start(
+      netns,
+      `${address}:53`,
+      (directory) => [
+        ...["dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--pid-file=", "--user=root", "--no-resolv"],
+        ...["--no-hosts", `--addn-hosts=${directory}/hosts`, "--local=/internal/", "--log-queries"],
+        ...[`--log-facility=${directory}/log`, `--listen-address=${address}`, "--bind-interfaces"],
+      ],
+      { hosts: recordsText(records) },
+    );
+    await netns.nameServer(address);
+    return new NameServer(server);
+  }
+
+  /** Changes the records. Returns once the server answers by them. */
+  async set(records: Record<string, readonly string[]>): Promise<void> {
+    const readings = await this.#readings();
+    await Deno.writeTextFile(`${this.#server.directory}/hosts`, recordsText(records));
+    this.#server.kill("SIGHUP");
+    await eventually("dnsmasq has read its records", async () => await this.#readings() > readings);
+  }
+
+  async #readings(): Promise<number> {
+    return (await this.#server.log()).split("read ").length;
+  }
+
+  /** Waits for so many further questions for IPv4 addresses. */
+  async asked(count: number): Promise<void> {
+    const questions = async () => (await this.#server.log()).split("query[A]").length;
+    const wanted = await questions() + count;
+    await eventually(`${count} more questions`, async () => await questions() >= wanted);
+  }
+
+  /** Has it answer no more, or again. */
+  kill(signal: "SIGSTOP" | "SIGCONT"): void {
+    this.#server.kill(signal);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#server.kill("SIGCONT");
+    await this.#server[Symbol.asyncDispose]();
+  }
+}
+
+function recordsText(records: Record<string, readonly string[]>): string {
+  return Object.entries(records).flatMap(([name, addresses]) => addresses.map((one) => `${one} ${name}\n`)).join("");
 }
 
 /** nobody: PostgreSQL does not run as root. */

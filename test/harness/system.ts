@@ -51,6 +51,8 @@ const REQUIREMENTS = {
   nginx: program("nginx"),
   "redis-server": program("redis-server"),
   haproxy: program("haproxy"),
+  dnsmasq: program("dnsmasq"),
+  psycopg2: { obtainable: true, present: exists("/usr/lib/python3/dist-packages/psycopg2") },
   postgresql: { obtainable: true, present: POSTGRESQL !== null },
   curl: program("curl"),
   wrk: program("wrk"),

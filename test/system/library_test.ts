@@ -117,3 +117,26 @@ systemTest("what is wrong is thrown as an error of its own, and nothing is touch
   }
   await scene.assertUntouched();
 });
+
+systemTest("followName ends when it is told to, or when nobody wants more of it", [], async (netns) => {
+  const scene = await Scene.make(netns);
+  await netns.hosts(["127.0.0.1 localhost", "127.0.0.9 db.internal"]);
+  const options = `{ selection: { dport: ${DOOMED_PORT}, version: 4 }, was: "127.0.0.2", everyMs: 100, afterMs: 300 }`;
+  const first = `await (async () => {
+    for await (const { event } of tcphup.followName("db.internal", { ...${options}, dryRun: true })) return event;
+  })()`;
+  assertEquals(await evaluate(netns, first), "started");
+  await scene.assertUntouched();
+  const rest = `await (async () => {
+    const [stop, seen] = [new AbortController(), []];
+    for await (const { event, report } of tcphup.followName("db.internal", { ...${options}, signal: stop.signal })) {
+      seen.push(report?.hungUp ?? event);
+      if (report) stop.abort();
+    }
+    return seen;
+  })()`;
+  assertEquals(await evaluate(netns, rest), ["started", "left", 3, "ended"]);
+  await scene.assertHungUp();
+  const wrong = `await tcphup.followName("10.0.0.5").next().catch(({ name }) => name)`;
+  assertEquals(await evaluate(netns, wrong), "UsageError");
+});

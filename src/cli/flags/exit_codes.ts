@@ -45,6 +45,12 @@ export const EXIT_CODES: Record<Command, Meanings> = {
     [INTERRUPTED, "interrupted"],
   ],
   keepalive: ACTING,
+  follow: [
+    [DONE, "interrupted, which is how it ends"],
+    [FAILED, "failed, one line says why"],
+    [USAGE, "wrong usage, nothing touched"],
+    [UNABLE, "this host or user cannot do it at all"],
+  ],
   run: [
     [DONE, "COMMAND's own status, as is every code not listed here"],
     [USAGE, "wrong usage, COMMAND was not started"],

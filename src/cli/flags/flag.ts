@@ -3,7 +3,7 @@
 import type { TimeUnit } from "../../model/duration.ts";
 
 /** The commands, in the order of the help. */
-export const COMMANDS = ["hup", "ls", "keepalive", "run", "plan", "unpin", "doctor", "completions"] as const;
+export const COMMANDS = ["hup", "ls", "keepalive", "follow", "run", "plan", "unpin", "doctor", "completions"] as const;
 
 /** A command of tcphup. */
 export type Command = typeof COMMANDS[number];
@@ -45,6 +45,7 @@ export interface Flag {
     | "Attaching"
     | "Launching"
     | "Planning"
+    | "Following"
     | "Hanging up"
     | "Pacing"
     | "Listing"

@@ -69,6 +69,28 @@ ${DESTINATION}`,
       ["tcphup keepalive --attach any", "a whole node, at no cost, before anybody has the connection"],
     ],
   },
+  follow: {
+    usage: "tcphup follow NAME [PORT] [OPTIONS]",
+    summary: "hang up on what a name has left, as it happens",
+    text: `Resolves NAME again and again, as this host resolves names (/etc/hosts, DNS), and hangs up on
+connections to addresses that it has left, also on those that are opened later. It runs until it is
+interrupted.
+
+An address has left when every answer for the time of --after lacked it, so that a single answer
+means nothing. Only an address that was in an answer can leave: name others with --was, or say
+--elsewhere. Whatever is in doubt changes nothing: an error, an empty answer, a resolver that does
+not answer. It is said once, and once more when it is over.
+
+NAME  a host name, or NAME:PORT in one word; with --live-file there is none
+PORT  the peer's port, as in hup: a number, a range, a service name; 0 or any for every port (the
+      default)`,
+    examples: [
+      ["tcphup follow db.internal 5432", "a database whose name moves at a failover"],
+      ["tcphup follow db.internal 5432 --was 10.0.0.5", "when it has moved already"],
+      ["tcphup follow cache.internal 6379 --when-idle 200ms --ready", "gently, once the new one is up"],
+      ["tcphup follow --live-file /run/live 8080 --netns all", "what a controller calls live, for all pods"],
+    ],
+  },
   run: {
     usage: "tcphup run [VALUES] [OPTIONS] [--] COMMAND [ARG...]",
     summary: "start a program with keepalive on all its TCP sockets",

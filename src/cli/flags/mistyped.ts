@@ -11,7 +11,7 @@ const OWN = [...COMMANDS, "help", "version"] as const;
 /** The commands of other tools, by the command of tcphup that does the same. */
 const FOREIGN: Readonly<Record<string, readonly string[]>> = {
   "tcphup ls": ["list", "show", "view", "find", "netstat", "ss"],
-  "tcphup ls --watch": ["watch", "follow", "tail", "top"],
+  "tcphup ls --watch": ["watch", "tail", "top"],
   "tcphup hup": ["stop", "kill", "drop", "cut", "close", "reset", "disconnect", "shutdown", "hangup"],
   "tcphup hup --destroy": ["destroy", "abort"],
   "tcphup keepalive": ["set", "enable"],

@@ -4,7 +4,7 @@ import { STATE_NAMES } from "../../model/tcp_states.ts";
 import type { Command, Flag } from "./flag.ts";
 
 /** The commands that select connections. */
-export const SELECTING: readonly Command[] = ["hup", "ls", "keepalive"];
+export const SELECTING: readonly Command[] = ["hup", "ls", "keepalive", "follow"];
 
 type Criterion = Omit<Flag, "commands" | "negatable">;
 

@@ -206,6 +206,54 @@ export const FLAGS: readonly Flag[] = [
     commands: ["plan"],
   },
   {
+    name: "name",
+    value: "NAME",
+    help: "follow this name too: what any of the names has is live",
+    group: "Following",
+    commands: ["follow"],
+  },
+  {
+    name: "live-file",
+    value: "FILE",
+    help: "read the live addresses from a file instead, one a line",
+    more:
+      "It is read again and again, so that it may be replaced (rename) or be a link. # begins a comment. A file that cannot " +
+      "be read, has no address, has a line that is none, or does not end with a newline changes nothing.",
+    group: "Following",
+    commands: ["follow"],
+  },
+  {
+    name: "after",
+    value: "TIME",
+    bare: ["s"],
+    help: "an address has left when every answer for this time lacked it, default 15 s",
+    more:
+      "Where a name answers with a changing few of many addresses (weighted records, large load balancers), give a time " +
+      "in which each of them comes up.",
+    group: "Following",
+    commands: ["follow"],
+  },
+  {
+    name: "was",
+    value: "ADDRESS",
+    help: "this address was live before: for a start after the name has moved",
+    group: "Following",
+    commands: ["follow"],
+  },
+  {
+    name: "elsewhere",
+    help: "hang up on everything at PORT that no answer for the time of --after had",
+    group: "Following",
+    commands: ["follow"],
+  },
+  {
+    name: "ready",
+    help: "hang up only once a live address accepts a connection at PORT",
+    more: "follow tries it itself, for 1 s, and only while there is something to hang up on.",
+    group: "Following",
+    commands: ["follow"],
+  },
+  {
     name: "only-missing",
     help: "never override what an application has chosen",
     more:
@@ -219,7 +267,7 @@ export const FLAGS: readonly Flag[] = [
     short: "n",
     help: "show what would be done, touch nothing",
     group: "Guards",
-    commands: ["hup", "keepalive"],
+    commands: ["hup", "keepalive", "follow"],
   },
   {
     name: "max",
@@ -227,7 +275,7 @@ export const FLAGS: readonly Flag[] = [
     help: "touch nothing when more than N match (exit 3)",
     more: "Connections that appear meanwhile count too: those beyond N are left alone, and the exit code is 1.",
     group: "Guards",
-    commands: ["hup"],
+    commands: ["hup", "follow"],
   },
   {
     name: "interactive",
@@ -248,7 +296,7 @@ export const FLAGS: readonly Flag[] = [
       "Data that a slow but living peer has not acknowledged by then is lost. 0 leaves the socket's own setting, with " +
       "which a FIN to a dead peer lingers for up to a quarter of an hour and holds the local port.",
     group: "Hanging up",
-    commands: ["hup"],
+    commands: ["hup", "follow"],
   },
   {
     name: "fin-only",
@@ -258,7 +306,7 @@ export const FLAGS: readonly Flag[] = [
       "stays in FIN-WAIT-2 until the peer or the application closes it, or until --destroy-after. Some peers, nginx " +
       "for one, take a FIN for the end of both directions and break off their answer.",
     group: "Hanging up",
-    commands: ["hup"],
+    commands: ["hup", "follow"],
   },
   {
     name: "wait",
@@ -285,13 +333,13 @@ export const FLAGS: readonly Flag[] = [
       "that its program has closed: hup warns before it begins when that could happen. Before Linux 6.11, " +
       "SOCK_DESTROY would stop the timers of such a connection, so it is left alone.",
     group: "Hanging up",
-    commands: ["hup"],
+    commands: ["hup", "follow"],
   },
   {
     name: "destroy",
     help: "destroy at once with a RST instead of hanging up",
     group: "Hanging up",
-    commands: ["hup"],
+    commands: ["hup", "follow"],
   },
   {
     name: "rate",
@@ -301,7 +349,7 @@ export const FLAGS: readonly Flag[] = [
       "Connections that appear meanwhile are left alone, since they are probably the clients' new ones; --for cuts them " +
       "too. The same holds for --over and --when-idle.",
     group: "Pacing",
-    commands: ["hup"],
+    commands: ["hup", "follow"],
   },
   {
     name: "over",
@@ -309,7 +357,7 @@ export const FLAGS: readonly Flag[] = [
     bare: ["s"],
     help: "spread the cuts evenly over this time",
     group: "Pacing",
-    commands: ["hup"],
+    commands: ["hup", "follow"],
   },
   {
     name: "jitter",
@@ -317,7 +365,7 @@ export const FLAGS: readonly Flag[] = [
     help: "move each cut at random by up to this share of the time between two, default 50",
     more: "0 keeps them regular. With 100 each moment is equally likely.",
     group: "Pacing",
-    commands: ["hup"],
+    commands: ["hup", "follow"],
   },
   {
     name: "when-idle",
@@ -332,7 +380,7 @@ export const FLAGS: readonly Flag[] = [
       "proxy_ignore_client_abort on). At the server's end such a request may be on its way and lost: cut at the " +
       "client's end where you can.",
     group: "Pacing",
-    commands: ["hup"],
+    commands: ["hup", "follow"],
   },
   {
     name: "deadline",
@@ -340,13 +388,13 @@ export const FLAGS: readonly Flag[] = [
     bare: ["s"],
     help: "with --when-idle: after this time, cut what was never idle, default 30 s",
     group: "Pacing",
-    commands: ["hup"],
+    commands: ["hup", "follow"],
   },
   {
     name: "leave-busy",
     help: "with --when-idle: leave alone what was never idle, and report it",
     group: "Pacing",
-    commands: ["hup"],
+    commands: ["hup", "follow"],
   },
   {
     name: "for",
@@ -361,9 +409,10 @@ export const FLAGS: readonly Flag[] = [
     name: "every",
     value: "TIME",
     bare: ["ms", "s"],
-    help: "with --for: how often to look, default 500 ms",
+    help: "how often to look: with --for, default 500 ms; in follow, default 5 s",
+    more: "follow looks so often for the live addresses; with --live-file, 500 ms unless said.",
     group: "Pacing",
-    commands: ["hup"],
+    commands: ["hup", "follow"],
   },
   {
     name: "summary",
@@ -418,10 +467,10 @@ export const FLAGS: readonly Flag[] = [
   },
   {
     name: "json-lines",
-    help: "print one JSON object per line: a connection, or a group of ls --summary",
-    more: "With --watch, each has the time when it was seen.",
+    help: "print one JSON object per line: a connection, a group of ls --summary, an event of follow",
+    more: "With --watch, and of an event, each has the time when it was seen.",
     group: "Output",
-    commands: ["ls", "keepalive"],
+    commands: ["ls", "keepalive", "follow"],
   },
   { name: "json", help: "print one JSON document", group: "Output", commands: reporting },
   {
@@ -444,7 +493,7 @@ export const FLAGS: readonly Flag[] = [
     help: "print in color: auto (on a terminal), always or never",
     more: "auto prints no color where NO_COLOR is set or TERM is dumb.",
     group: "Output",
-    commands: ["hup", "ls", "keepalive", "doctor"],
+    commands: ["hup", "ls", "keepalive", "follow", "doctor"],
   },
   {
     name: "help",

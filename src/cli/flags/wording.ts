@@ -29,12 +29,14 @@ export function wordInFlags(error: UsageError, args: Arguments): void {
     error.message =
       'No connections selected: give an address, as in "tcphup 10.0.0.5 443", a selection flag such as --pid, or say any';
   }
+  // The interval of a watch and that of `follow` have flags of their own.
+  const own = (option: string) => args.command === "follow" && option === "everyMs" ? "every" : option;
   const words: Wording = {
-    name: spell,
+    name: (option) => spell(own(option)),
     quote(option, value) {
       if (option === "version") return `-${value}`;
-      const typed = (option.startsWith("not.") ? args.negated : args).values(flagOf(option));
-      return `${spell(option)} ${typed.length === 1 ? `"${typed[0]}"` : describe(value)}`;
+      const typed = (option.startsWith("not.") ? args.negated : args).values(flagOf(own(option)));
+      return `${spell(own(option))} ${typed.length === 1 ? `"${typed[0]}"` : describe(value)}`;
     },
     conditions: spellConditions,
   };

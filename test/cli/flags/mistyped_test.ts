@@ -11,7 +11,7 @@ const MISTYPED: Record<string, string> = {
   "sl": "tcphup ls",
   "LS": "tcphup ls",
   "show": "tcphup ls",
-  "follow": "tcphup ls --watch",
+  "folow": "tcphup follow",
   "watch": "tcphup ls --watch",
   "hpu": "tcphup hup",
   "stop": "tcphup hup",

@@ -329,7 +329,8 @@ options:
     type: raw
   every:
     description:
-      - "With --for: how often to look, default 500 ms."
+      - "How often to look: with --for, default 500 ms; in follow, default 5 s."
+      - "Follow looks so often for the live addresses; with --live-file, 500 ms unless said."
       - "With I(command=hup)."
     type: raw
   keepalive:
