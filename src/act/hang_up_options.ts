@@ -48,7 +48,10 @@ export interface HangUpOptions {
    * clients of tmux and screen.
    */
   includeSession?: boolean;
-  /** Touches nothing when more connections than these, 1 at least, match at first. Of those that appear later, so many are taken in all. */
+  /**
+   * Touches nothing when more connections than these match at first. Of those that appear later, so many are taken in all.
+   * 1 at least.
+   */
   max?: number;
   /**
    * Asks for consent to cut the given connections, once and before anything is touched. Any answer but `true` leaves
@@ -66,7 +69,10 @@ export interface HangUpOptions {
    * alone.
    */
   whenIdle?: WhenIdle;
-  /** Hangs up on connections that appear within `forMs` too, looking for them every `everyMs` (default 500, 50 at least). */
+  /**
+   * Hangs up on connections that appear within `forMs` milliseconds too, looking for them every `everyMs` milliseconds
+   * (default 500, 50 at least).
+   */
   repeat?: { readonly forMs: number; readonly everyMs?: number };
   /** Receives the progress, at least once a second while there is work to do. */
   onProgress?: (progress: Progress) => void;
