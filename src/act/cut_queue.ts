@@ -93,8 +93,9 @@ export class CutQueue {
 
   /** The entry that has waited longest. */
   get #first(): QueueEntry {
-    while (!this.#queue[this.#head].isWaiting) this.#head++;
-    return this.#queue[this.#head];
+    let first = this.#queue[this.#head]!;
+    while (!first.isWaiting) first = this.#queue[++this.#head]!;
+    return first;
   }
 
   /** Cuts the connections that are due, for `SLICE_MS` at most, and looks which of the others are idle. */

@@ -28,7 +28,7 @@ export const WOULD_STAY = "SOCK_DESTROY could keep what its program has closed f
 
 /** Tells whether SOCK_DESTROY ends orphans by the version of this kernel. */
 export function isDestroyFixed(): boolean {
-  const [major, minor] = (readFile("/proc/sys/kernel/osrelease") ?? "").split(".").map(Number);
+  const [major = 0, minor = 0] = (readFile("/proc/sys/kernel/osrelease") ?? "").split(".").map(Number);
   return major > 6 || (major === 6 && minor >= 11);
 }
 

@@ -265,7 +265,7 @@ function insert(queue: DescriptorTable[], table: DescriptorTable): void {
   let [from, to] = [0, queue.length];
   while (from < to) {
     const middle = (from + to) >>> 1;
-    if (queue[middle].likelihood <= likelihood) from = middle + 1;
+    if (queue[middle]!.likelihood <= likelihood) from = middle + 1;
     else to = middle;
   }
   queue.splice(from, 0, table);

@@ -99,13 +99,13 @@ function endsOf({ src, dst }: Connection): string {
 
 /** Returns both ends of the ssh connection that a process was started over, as `endsOf` writes them; null without one. */
 function sshEnds(pid: number): string | null {
-  const [client, clientPort, server, serverPort] = environment("SSH_CONNECTION", pid)?.split(" ") ?? [];
+  const [client = "", clientPort = "", server = "", serverPort] = environment("SSH_CONNECTION", pid)?.split(" ") ?? [];
   if (serverPort === undefined) return null;
   return `${endpoint(client, clientPort)} ${endpoint(server, serverPort)}`;
 }
 
 /** Writes an endpoint of SSH_CONNECTION. sshd adds the zone to link-local addresses, which rows do not have. */
 function endpoint(text: string, port: string): string {
-  const address = parseAddress(text.split("%")[0]);
+  const address = parseAddress(text.replace(/%.*/s, ""));
   return formatEndpoint(address === null ? text : formatAddress(address), Number(port));
 }

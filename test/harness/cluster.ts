@@ -118,7 +118,7 @@ export class Cluster implements AsyncDisposable {
       path,
     );
     if (found === null) return null;
-    const [whole, prefix, group = "", plural, name, log] = found;
+    const [whole, prefix = "", group = "", plural, name, log] = found;
     return [whole, prefix, RESOURCES.find(([of, , named]) => of === group && named === plural), name, log];
   }
 

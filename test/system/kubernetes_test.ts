@@ -105,10 +105,10 @@ hostTest("kubectl apply -k: an empty cluster gets all of it, in order", ["kubect
   const made = ["namespace/tcphup", "priorityclass.scheduling.k8s.io/tcphup", "daemonset.apps/keepalive"];
   assertEquals(stdout, made.map((name) => `${name} created\n`).join(""));
   const { spec } = cluster.stored.get("/apis/apps/v1/namespaces/tcphup/daemonsets/keepalive") as Manifest;
-  const [{ image, args }] = spec.template.spec.containers;
+  const { image, args } = spec.template.spec.containers[0]!;
   const { version } = JSON.parse(await Deno.readTextFile(new URL("../../deno.json", DIRECTORY)));
   assertEquals(image, `registry.example.com/tcphup:${version}`);
-  assertEquals(args, (await readManifest("keepalive.yaml", {})).spec.template.spec.containers[0].args);
+  assertEquals(args, (await readManifest("keepalive.yaml", {})).spec.template.spec.containers[0]!.args);
   const { labels } = spec.template.metadata;
   assertEquals([labels["app.kubernetes.io/name"], labels["app.kubernetes.io/version"]], ["tcphup", version]);
 });
@@ -123,7 +123,7 @@ hostTest(
     const jobs = [...cluster.stored].filter(([path]) => path.includes("/jobs/")).map(([, job]) => job as Manifest);
     assertEquals(jobs.map(({ spec }) => spec.template.spec.nodeName), ["node-1", "node-2"]);
     for (const { metadata } of jobs) assertMatch(stdout, new RegExp(`^the log of ${metadata.name}-pod$`, "m"));
-    assertMatch(stderr, new RegExp(`timed out waiting for the condition on jobs/${jobs[1].metadata.name}`));
+    assertMatch(stderr, new RegExp(`timed out waiting for the condition on jobs/${jobs[1]?.metadata.name}`));
   },
 );
 
