@@ -23,7 +23,9 @@ const SLACK_MS = 50;
 
 /** Returns the length of a slot in milliseconds, for so many cuts. */
 export function slotLength(pacing: Pacing, count: number): number {
-  return "perSecond" in pacing ? 1000 / pacing.perSecond : pacing.overMs / Math.max(1, count);
+  // An option that is undefined counts as left out.
+  const { perSecond, overMs = 0 }: { perSecond?: number; overMs?: number } = pacing;
+  return perSecond === undefined ? overMs / Math.max(1, count) : 1000 / perSecond;
 }
 
 /** A schedule of cuts. Its times are in milliseconds, on the caller's clock. */

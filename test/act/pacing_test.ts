@@ -23,6 +23,7 @@ Deno.test("a rate is a gap, a time is shared among all", () => {
   assertEquals(slotLength({ perSecond: 1 / 60 }, 7), 60_000);
   assertEquals(slotLength({ overMs: 30_000 }, 60), 500);
   assertEquals(slotLength({ overMs: 30_000 }, 0), 30_000);
+  assertEquals(slotLength({ perSecond: undefined, overMs: 30_000 } as Pacing, 60), 500);
 });
 
 Deno.test("without jitter cuts are regular, and the first is due at once", () => {
