@@ -113,23 +113,27 @@ export class Image {
    */
   static async build(program: string): Promise<Image> {
     const image = new Image();
-    await image.#importBase(program);
+    const base = await image.#importBase(program);
     const context = `${image.#storage.directory}/build`;
     await Deno.mkdir(context);
     await Deno.copyFile(program, `${context}/tcphup`);
-    const flags = ["--pull=never", "--isolation=chroot", "--file", CONTAINERFILE, "--tag", TAG];
+    const flags = ["--pull=never", "--isolation=chroot", "--from", base, "--file", CONTAINERFILE, "--tag", TAG];
     await image.#storage.podman("build", ...flags, context);
     return image;
   }
 
-  /** In place of the base image, which is on a registry: what it has that the program needs, as this machine has it. */
-  async #importBase(program: string): Promise<void> {
-    const [, base] = /^FROM (\S+)$/m.exec(await Deno.readTextFile(CONTAINERFILE))!;
+  /**
+   * Makes what stands in for the base image, which is on a registry: what it has that the program needs, as this machine
+   * has it. Returns its name.
+   */
+  async #importBase(program: string): Promise<string> {
+    const base = "localhost/base:test";
     const { stdout } = await run(["ldd", program]);
     const libraries = [...stdout.matchAll(/\/\S+/g)].map(([path]) => path.slice(1));
     const archive = `${this.#storage.directory}/base.tar`;
     await run(["tar", "--create", "--dereference", "--file", archive, "-C", "/", ...libraries]);
-    await this.#storage.podman("import", archive, base!);
+    await this.#storage.podman("import", archive, base);
+    return base;
   }
 
   /** The command that runs it as a user without any privileges. There is a busybox, which also is /bin/sh. */

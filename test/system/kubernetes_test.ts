@@ -14,7 +14,6 @@ import { selectionOf } from "../../src/cli/flags/selection.ts";
 
 const WORDS = {
   NODE: "worker-1.example.com",
-  IMAGE: "registry.example.com/tcphup:0.1.0",
   VIP: "192.0.2.10",
   PORT: "5432",
 };
@@ -107,7 +106,8 @@ hostTest("kubectl apply -k: an empty cluster gets all of it, in order", ["kubect
   const { spec } = cluster.stored.get("/apis/apps/v1/namespaces/tcphup/daemonsets/keepalive") as Manifest;
   const { image, args } = spec.template.spec.containers[0]!;
   const { version } = JSON.parse(await Deno.readTextFile(new URL("../../deno.json", DIRECTORY)));
-  assertEquals(image, `registry.example.com/tcphup:${version}`);
+  assertEquals(image, `ghcr.io/tcphup/tcphup:${version}`);
+  assertEquals(image, (await readManifest("failover.yaml", WORDS)).spec.template.spec.containers[0]!.image);
   assertEquals(args, (await readManifest("keepalive.yaml", {})).spec.template.spec.containers[0]!.args);
   const { labels } = spec.template.metadata;
   assertEquals([labels["app.kubernetes.io/name"], labels["app.kubernetes.io/version"]], ["tcphup", version]);
