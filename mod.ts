@@ -48,8 +48,11 @@ export {
 export { type GivenValues, type KeepaliveValues, SYSTEM_VALUES } from "./src/keepalive/values.ts";
 export { type Detection, type KeepaliveSysctls, KERNEL_DEFAULTS, readSysctls } from "./src/keepalive/detection.ts";
 export { checkHost, type CheckHostOptions, type Finding, type Health } from "./src/doctor.ts";
-export type { HangUpReport, Phases } from "./src/report/report.ts";
-export type { Connection, Endpoint, Info, Keepalive, Noticed, Outcome, Owner, Timer } from "./src/model/connection.ts";
+export type { HangUpReport, Phases, Report } from "./src/report/report.ts";
+export type { Connection, Endpoint, Info, Keepalive, Noticed, Owner, Timer } from "./src/model/connection.ts";
+export type { HeldConnection, ListedConnection } from "./src/model/connection.ts";
+export type { HangUpOutcome, HangUpResult, KeepaliveOutcome, KeepaliveResult } from "./src/model/result.ts";
+export type { CommonOutcome, KeepaliveChange, Outcome, Reason, Reasons, Result } from "./src/model/result.ts";
 export type { KeepaliveSettings, RefusedOption, Unread } from "./src/model/connection.ts";
 export type { Cookie, NetnsInode, SocketInode } from "./src/model/ids.ts";
 export type { ForeignFd } from "./ffi/fd.ts";

@@ -14,8 +14,9 @@ import { forgetPastWork, liveBefore, pastWork, recordLive, whyUnfinished } from 
 import { MODE } from "./front/shared.ts";
 import { hangUp } from "./hang_up.ts";
 import { type Connection, identityOf } from "./model/connection.ts";
+import type { HangUpOutcome } from "./model/result.ts";
 import { isTransient, UnsupportedError, UsageError } from "./model/errors.ts";
-import { countOutcomes, type HangUpReport, INTERRUPTED } from "./report/report.ts";
+import { countOutcomes, type HangUpReport } from "./report/report.ts";
 import { Finder } from "./resolve/finder.ts";
 import { compileSelection, connectionsOnly, type OneOrMore, type Selection } from "./select/criteria.ts";
 import { DUMPS_BEFORE_GONE } from "./select/selector.ts";
@@ -394,13 +395,12 @@ class Follower {
   /** Reports a run, without the connections of which nothing has changed since an earlier report. */
   #report(target: Target, report: HangUpReport): void {
     const now = performance.now();
-    const news = report.connections.filter((connection) => {
-      const { outcome, error } = connection;
+    const results = report.results.filter(({ connection, outcome, reason, message }) => {
       // What a run has not reached, since an address has returned, stays unknown.
-      if (error === INTERRUPTED) return false;
+      if (reason === "interrupted") return false;
       const identity = identityOf(connection);
-      const said = `${outcome} ${error}`;
-      const isFinal = outcome !== null && FINAL.includes(outcome);
+      const said = `${outcome} ${message}`;
+      const isFinal = FINAL.includes(outcome);
       const before = this.#known.get(identity)?.said;
       // What an earlier run has cut may take a while to go.
       const isNew = before === undefined || (before !== said && outcome !== "already-gone");
@@ -408,11 +408,11 @@ class Follower {
       return isNew;
     });
     this.#warnOnce([...report.unanswered, ...report.incomplete]);
-    if (report.error === null && news.every(({ outcome }) => outcome === "already-gone")) return;
-    const counts = countOutcomes(news, ["hungUp", "destroyed"]);
+    if (report.error === null && results.every(({ outcome }) => outcome === "already-gone")) return;
+    const counts = countOutcomes(results, ["hungUp", "destroyed"]);
     for (const name of ["matched", "hungUp", "destroyed", "failed"] as const) this.#totals[name] += counts[name];
     const addresses = "addresses" in target ? target.addresses : null;
-    this.#push({ event: "cut", addresses, report: { ...report, ...counts, connections: news } });
+    this.#push({ event: "cut", addresses, report: { ...report, ...counts, results } });
   }
 
   #warnOnce(texts: readonly string[]): void {
@@ -434,7 +434,7 @@ class Follower {
 const MAX_WARNED = 1000;
 
 /** The outcomes of connections that are not tried again. */
-const FINAL: readonly string[] = ["hung-up", "destroyed", "would-hang-up", "would-destroy", "already-gone"];
+const FINAL: readonly HangUpOutcome[] = ["hung-up", "destroyed", "would-hang-up", "would-destroy", "already-gone"];
 
 function list<T>(values: OneOrMore<T> | undefined): readonly T[] {
   return values === undefined ? [] : Array.isArray(values) ? values : [values as T];

@@ -2,10 +2,10 @@
 // by one, and the escalation handles those that do not go. The stage whose next work is due first has its turn.
 
 import { host } from "../ffi/deno.ts";
-import { isUnresponsive } from "../ffi/progress.ts";
-import { Disconnector, NOT_FOR_MPTCP, setOutcome, whyOrphansMayStay } from "./act/disconnect.ts";
+import { Disconnector, explainNotReached, NOT_FOR_MPTCP, setOutcome, whyOrphansMayStay } from "./act/disconnect.ts";
 import { Escalation } from "./act/escalation.ts";
-import { type Connection, handleOf, identityOf } from "./model/connection.ts";
+import { type HeldConnection, identityOf } from "./model/connection.ts";
+import { type HangUpOutcome, resultOf, type Target } from "./model/result.ts";
 import { CutQueue } from "./act/cut_queue.ts";
 import { doubtfulWork, pastWork, unanswered, whyUnfinished } from "./front/journal.ts";
 import { MODE } from "./front/shared.ts";
@@ -13,8 +13,7 @@ import { extension, INET_DIAG_INFO } from "./linux/netlink/inet_diag.ts";
 import { CLOSING, stateMask } from "./model/tcp_states.ts";
 import { Discovery } from "./act/discovery.ts";
 import { DEFAULT_LINGER_MS, type HangUpOptions, validateHangUpOptions } from "./act/hang_up_options.ts";
-import { UNRESPONSIVE } from "./socket/with_duplicate.ts";
-import { countOutcomes, errorForReport, type HangUpReport, INTERRUPTED, PhaseTimer } from "./report/report.ts";
+import { countOutcomes, errorForReport, type HangUpReport, PhaseTimer } from "./report/report.ts";
 import { Resolver } from "./resolve/resolver.ts";
 import { Finder } from "./resolve/finder.ts";
 import { Selector } from "./select/selector.ts";
@@ -95,7 +94,7 @@ class HangUp {
   readonly #discovery: Discovery;
   readonly #cutQueue: CutQueue;
   readonly #escalation: Escalation;
-  readonly #previous = pastWork();
+  readonly #previous = pastWork<Target<HangUpOutcome>>();
   /** The time at which the event loop has its next turn. */
   #sliceEnd = performance.now() + SLICE_MS;
   #error = whyUnfinished();
@@ -125,7 +124,7 @@ class HangUp {
     this.#infoSelector = infoSelector;
     this.#disconnector = disconnector;
     const { confirm } = options;
-    const confirmWithSummary = confirm && (async (found: readonly Connection[]) => {
+    const confirmWithSummary = confirm && (async (found: readonly HeldConnection[]) => {
       const { summarizeInDetail } = await import("./list.ts");
       return confirm(found, () => summarizeInDetail(selection, found));
     });
@@ -136,20 +135,21 @@ class HangUp {
 
   /** Resumes the work of an earlier process that got stuck or was killed. */
   #resume(): void {
-    for (const connection of [...this.#previous.connections, ...this.#finishedByKilledProcess()]) {
-      this.#discovery.connections.set(identityOf(connection), connection);
-      if (connection.outcome !== null) this.#escalation.add(connection);
+    for (const target of [...this.#previous.targets, ...this.#finishedByKilledProcess()]) {
+      this.#discovery.connections.set(identityOf(target.connection), target);
+      if (target.result !== null) this.#escalation.add(target);
     }
   }
 
   /** Returns the connections that the killed process was working on and that are closing or gone now. */
-  #finishedByKilledProcess(): Connection[] {
-    const doubtful = doubtfulWork();
+  #finishedByKilledProcess(): Target<HangUpOutcome>[] {
+    const doubtful = doubtfulWork<Target<HangUpOutcome>>();
     if (doubtful.length === 0) return doubtful;
-    const open = this.#finder.selector.remaining(doubtful).filter(({ state }) => (stateMask(state) & CLOSING) === 0);
+    const listed = this.#finder.selector.remaining(doubtful.map(({ connection }) => connection));
+    const open = listed.filter(({ state }) => (stateMask(state) & CLOSING) === 0);
     const undone = new Set(open.map(identityOf));
-    const done = doubtful.filter((connection) => !undone.has(identityOf(connection)));
-    for (const connection of done) setOutcome(connection, this.#options.destroy ? "destroyed" : "hung-up");
+    const done = doubtful.filter(({ connection }) => !undone.has(identityOf(connection)));
+    for (const target of done) setOutcome(target, this.#options.destroy ? "destroyed" : "hung-up", null);
     return done;
   }
 
@@ -170,7 +170,7 @@ class HangUp {
       this.#error = errorForReport(error, connections.values());
     }
     const incomplete = this.#incomplete();
-    this.#setRemainingOutcomes();
+    this.#explainNotReached();
     return this.#report(gone, incomplete);
   }
 
@@ -216,7 +216,7 @@ class HangUp {
     this.#hasWarned = true;
     const { destroyAfterMs, onWarning } = this.#options;
     if (destroyAfterMs === undefined) return;
-    const connections = [...this.#discovery.connections.values()];
+    const connections = [...this.#discovery.connections.values()].map(({ connection }) => connection);
     const why = whyOrphansMayStay(this.#finder.selector.diagOf(connections[0]));
     const mptcp = connections.filter(({ protocol }) => protocol === "mptcp").length;
     if (why === null && mptcp === 0) return;
@@ -250,24 +250,21 @@ class HangUp {
     return !this.#options.dryRun && !this.#interrupted && this.#error === null && this.#discovery.refused === null;
   }
 
-  /** Gives an outcome to the connections that were not reached. */
-  #setRemainingOutcomes(): void {
-    for (const connection of this.#discovery.connections.values()) {
-      if (connection.outcome !== null) continue;
-      if (isUnresponsive(handleOf(connection))) setOutcome(connection, "failed", `its owner ${UNRESPONSIVE}`);
-      else if (this.#error === null) setOutcome(connection, "skipped", INTERRUPTED);
-      else setOutcome(connection, "failed", `not reached: ${this.#error}`);
+  /** Gives a result to the connections that were not reached. */
+  #explainNotReached(): void {
+    for (const target of this.#discovery.connections.values()) {
+      if (target.result === null) explainNotReached(target, this.#error);
     }
   }
 
   #report(gone: number | null, incomplete: string[]): HangUpReport {
     const table = this.#discovery.connections;
-    const connections = [...table.values()];
+    const results = [...table.values()].map(resultOf);
     return {
       schema: 1,
       command: "hup",
       dryRun: this.#options.dryRun ?? false,
-      ...countOutcomes(connections, ["hungUp", "destroyed"], table.evicted),
+      ...countOutcomes(results, ["hungUp", "destroyed"], table.evicted),
       gone,
       refused: this.#discovery.refused,
       maxReached: this.#discovery.maxReached,
@@ -275,11 +272,11 @@ class HangUp {
       error: this.#error,
       unreadableProcesses: this.#resolver.unreadable,
       unanswered: unanswered(),
-      incomplete: incomplete,
+      incomplete,
       elapsedMs: this.#timer.elapsedMs,
       phasesMs: this.#timer.phases,
       leftOut: table.total - table.size,
-      connections,
+      results,
     };
   }
 

@@ -1,7 +1,14 @@
 // Lists connections and their owners, with the details that were asked for. Nothing is touched.
 
 import type { NetnsInode } from "./model/ids.ts";
-import { type Connection, identityOf, type Keepalive, type Noticed, type Unread } from "./model/connection.ts";
+import {
+  type HeldConnection,
+  identityOf,
+  type Keepalive,
+  type ListedConnection,
+  type Noticed,
+  type Unread,
+} from "./model/connection.ts";
 import { boolean, checkOptions, type Checks } from "./model/options.ts";
 import { unanswered } from "./front/journal.ts";
 import { detection, type KeepaliveSysctls } from "./keepalive/detection.ts";
@@ -15,7 +22,7 @@ import { summarize, type Summary } from "./report/summary.ts";
 
 /** Details to fill in besides those that the kernel lists anyway. */
 export interface ListConnectionsOptions {
-  /** Fills in `tcp_info`. */
+  /** Fills in `tcpInfo`. */
   tcpInfo?: boolean;
   /**
    * Fills in `keepalive` and `deadPeerNoticed`. This duplicates each owner's descriptor for some microseconds, which
@@ -30,7 +37,7 @@ const CHECKS: Checks<ListConnectionsOptions> = { tcpInfo: boolean, keepalive: bo
 /** A list of connections. */
 export interface Listing {
   /** The connections, in the kernel's order. */
-  connections: Connection[];
+  connections: ListedConnection[];
   /** Number of processes whose descriptors this user may not read. Their connections show no owners. */
   unreadableProcesses: number;
   /** The processes that were left out because they are blocked in the kernel. */
@@ -61,8 +68,8 @@ export interface NetnsSysctls extends KeepaliveSysctls {
  * ```ts
  * import { listConnections } from "@tcphup/tcphup";
  *
- * for (const { state, owners } of listConnections({ dst: "192.0.2.10" }).connections) {
- *   console.log(state, owners.map(({ pid, comm }) => `${pid}/${comm}`).join(" "));
+ * for (const { connection, owners } of listConnections({ dst: "192.0.2.10" }).connections) {
+ *   console.log(connection.state, owners.map(({ pid, comm }) => `${pid}/${comm}`).join(" "));
  * }
  * ```
  *
@@ -90,6 +97,9 @@ export function listConnections(selection: Selection, options: ListConnectionsOp
   }
 }
 
+/** A connection of a list that is being made. */
+type Listed = { -readonly [Key in keyof ListedConnection]: ListedConnection[Key] };
+
 /** Lists the same connections again and again. */
 export class Lister {
   readonly #finder: Finder;
@@ -103,7 +113,7 @@ export class Lister {
 
   /** Returns the connections as they are now. */
   list(): Listing {
-    const connections = this.#finder.find();
+    const connections: Listed[] = this.#finder.find().map((connection) => ({ connection, owners: [] }));
     this.#resolver.resolve(connections, { exhaustive: true, known: this.#finder.owners });
     const { unreadable } = this.#resolver;
     const { incomplete } = this.#finder;
@@ -128,15 +138,16 @@ export class Lister {
 }
 
 /**
- * Summarizes connections whose owners are known, with their keepalive and tcp_info. The connections stay as they are.
+ * Summarizes connections whose owners are known, with their keepalive and tcp_info.
  */
-export function summarizeInDetail(selection: CompiledSelection, connections: readonly Connection[]): Summary {
+export function summarizeInDetail(selection: CompiledSelection, found: readonly HeldConnection[]): Summary {
   const selector = new Selector(selection, extension(INET_DIAG_INFO));
   try {
-    const now = new Map(selector.remaining(connections).map((row) => [identityOf(row), row.tcpInfo]));
-    const detailed = connections.map((connection) => ({
-      ...connection,
-      tcpInfo: now.get(identityOf(connection)) ?? null,
+    const remaining = selector.remaining(found.map(({ connection }) => connection));
+    const now = new Map(remaining.map((connection) => [identityOf(connection), connection]));
+    const detailed: Listed[] = found.map(({ connection, owners }) => ({
+      connection: now.get(identityOf(connection)) ?? connection,
+      owners,
     }));
     readKeepalive(detailed, new Map(), selector);
     return summarize(detailed, selector.listening());
@@ -149,12 +160,12 @@ export function summarizeInDetail(selection: CompiledSelection, connections: rea
 type Sysctls = ReadonlyMap<NetnsInode, KeepaliveSysctls | null>;
 
 /** Fills in the keepalive of connections. Returns the reasons why it is null for some of them. */
-function readKeepalive(connections: readonly Connection[], sysctls: Sysctls, selector: Selector): Unread[] {
+function readKeepalive(listed: readonly Listed[], sysctls: Sysctls, selector: Selector): Unread[] {
   const reader = new KeepaliveReader((connection) => selector.stateOf(connection));
   try {
-    for (const connection of connections) {
-      const keepalive = connection.keepalive = reader.read(connection);
-      connection.deadPeerNoticed = deadPeerNoticed(keepalive, sysctls.get(connection.netns) ?? null);
+    for (const one of listed) {
+      one.keepalive = reader.read(one);
+      one.deadPeerNoticed = deadPeerNoticed(one.keepalive, sysctls.get(one.connection.netns) ?? null);
     }
     return reader.unread;
   } finally {

@@ -4,16 +4,24 @@
 import { host } from "../ffi/deno.ts";
 import { isUnresponsive } from "../ffi/progress.ts";
 import type { Direction } from "./act/attachment.ts";
-import { ENDED, explainNoOwner, ownerName, setOutcome } from "./act/disconnect.ts";
-import { UNRESPONSIVE, withDuplicate } from "./socket/with_duplicate.ts";
+import { explainNoOwner, explainNotReached, setOutcome, skipSubflow } from "./act/disconnect.ts";
+import { ENDED, refusalText, withDuplicate } from "./socket/with_duplicate.ts";
 import {
   type Connection,
   handleOf,
   identityOf,
   type KeepaliveSettings,
-  type Outcome,
   type RefusedOption,
 } from "./model/connection.ts";
+import {
+  type KeepaliveChange,
+  type KeepaliveOutcome,
+  type KeepaliveResult,
+  type Outcome,
+  resultOf,
+  type Target,
+  targetOf,
+} from "./model/result.ts";
 import { PidfdCache } from "./socket/duplicate.ts";
 import { pastWork, recordChange, recordFound, unanswered, whyUnfinished } from "./front/journal.ts";
 import { MODE } from "./front/shared.ts";
@@ -28,7 +36,7 @@ import {
 import type { SocketPhase } from "./keepalive/socket_options.ts";
 import { KEEPALIVE_FIELDS, type KeepaliveValues, resolveValues } from "./keepalive/values.ts";
 import { CLOSING, stateMask } from "./model/tcp_states.ts";
-import { countOutcomes, errorForReport, INTERRUPTED, type Phases, PhaseTimer } from "./report/report.ts";
+import { countOutcomes, errorForReport, PhaseTimer, type Report } from "./report/report.ts";
 import { MAX_OWNER_ATTEMPTS, Resolver } from "./resolve/resolver.ts";
 import { Finder, MAX_ROUNDS } from "./resolve/finder.ts";
 import { compileWithListeners } from "./select/listeners.ts";
@@ -39,47 +47,17 @@ import { TransientErrors } from "./report/transient_errors.ts";
 import { isTransientErrno } from "./model/errors.ts";
 
 /** The report of what `setKeepalive` did to each selected connection. */
-export interface KeepaliveReport {
-  /** The version of this document's keys. */
-  readonly schema: 1;
+export interface KeepaliveReport extends Report {
   /** The command that made this document. */
   readonly command: "keepalive";
-  /** `true` when nothing was to be touched. */
-  readonly dryRun: boolean;
   /** The values to set, where 0 leaves the socket's own; null when keepalive was to be turned off. */
   readonly values: KeepaliveValues | null;
-  /** Number of selected connections and listeners: the sum of the counts that follow. */
-  matched: number;
   /** Number of connections on which something was changed and everything reads back as wanted. */
-  keepaliveSet: number;
+  readonly keepaliveSet: number;
   /** Number of connections that had the values already, or keep those of their application. */
-  unchanged: number;
-  /** Number of connections that had ended by themselves. */
-  alreadyGone: number;
-  /** Number of connections that were left alone: subflows of other connections, and those not reached in time. */
-  skipped: number;
-  /** Number of connections without an owner, denied, unsupported or failed. Each tells its outcome and reason. */
-  failed: number;
-  /** In a dry run: number of connections on which something would be changed. */
-  wouldAct?: number;
-  /** `true` when a signal, or the caller, ended the run early. */
-  interrupted: boolean;
-  /** The error that ended the run early, after something had been done already; null when there was none. */
-  error: string | null;
-  /** Number of processes whose descriptors this user may not read. */
-  unreadableProcesses: number;
-  /** The processes that were left out because they are blocked in the kernel. */
-  unanswered: string[];
-  /**
-   * The reasons why connections may have been missed: each names a namespace or process that this user may not read.
-   */
-  incomplete: string[];
-  /** Duration of the run in milliseconds. */
-  elapsedMs: number;
-  /** Duration of each phase in milliseconds. */
-  phasesMs: Phases;
-  /** The connections, each with its settings `before` and `after`, and the options that the kernel `refused`. */
-  connections: Connection[];
+  readonly unchanged: number;
+  /** The connections and listeners, each with its outcome and its settings `before` and `after`. */
+  readonly results: readonly KeepaliveResult[];
 }
 
 /**
@@ -97,7 +75,7 @@ export interface KeepaliveReport {
  *
  * const values = { idleS: 20, intervalS: 5, count: 2 };
  * const report = await setKeepalive({ dst: "192.0.2.10", dport: 5432 }, { values });
- * for (const { before, after } of report.connections) console.log(before, after);
+ * for (const { before, after } of report.results) console.log(before, after);
  * ```
  *
  * @returns The outcome of each connection. A connection on which keepalive could not be set is not an error.
@@ -141,8 +119,8 @@ export async function setCompiled(
  * ```ts
  * import { watchKeepalive } from "@tcphup/tcphup";
  *
- * for await (const { src, dst, outcome } of watchKeepalive({ dst: "10.0.0.0/8" }, { onlyMissing: true })) {
- *   console.log(`${src.address}:${src.port} to ${dst.address}:${dst.port}: ${outcome}`);
+ * for await (const { connection, outcome } of watchKeepalive({ dst: "10.0.0.0/8" }, { onlyMissing: true })) {
+ *   console.log(`${connection.dst.address}:${connection.dst.port}: ${outcome}`);
  * }
  * ```
  *
@@ -156,13 +134,13 @@ export async function setCompiled(
 export function watchKeepalive(
   selection: Selection,
   options: WatchKeepaliveOptions = {},
-): AsyncGenerator<Connection, void> {
+): AsyncGenerator<KeepaliveResult, void> {
   validateWatchOptions(options);
   const compiled = compileWithListeners(selection, options.listeners ?? false);
   return watch(new Setter(compiled, options, { isWatching: true }));
 }
 
-async function* watch(setter: Setter): AsyncGenerator<Connection, void> {
+async function* watch(setter: Setter): AsyncGenerator<KeepaliveResult, void> {
   try {
     yield* setter.forever();
   } finally {
@@ -171,7 +149,14 @@ async function* watch(setter: Setter): AsyncGenerator<Connection, void> {
 }
 
 /** The outcomes that watchKeepalive() does not yield: nothing was changed, and nothing had to be. */
-const NOT_YIELDED: readonly (Outcome | null)[] = [null, "unchanged", "skipped", "already-gone"];
+const NOT_YIELDED: readonly Outcome[] = ["unchanged", "skipped", "already-gone"];
+
+/** A connection whose keepalive is to be set. */
+interface KeepaliveTarget extends Target<KeepaliveOutcome> {
+  change: KeepaliveChange;
+}
+
+const NO_CHANGE: KeepaliveChange = { before: null, after: null, refused: [] };
 
 /** One run, or one watch, over the connections of a selection. */
 class Setter {
@@ -183,13 +168,13 @@ class Setter {
   readonly #resolver = new Resolver();
   readonly #pidfds: PidfdCache;
   readonly #timer = new PhaseTimer();
-  readonly #previous = pastWork();
+  readonly #previous = pastWork<KeepaliveTarget>();
   /** `true` for a watch: connections that are not yet accepted are left for a later round. */
   readonly #isWatching: boolean;
   /** The connections that are done, by identity, each with the last round that saw it. */
   readonly #done = new Map<string, number>();
-  /** The connections whose owners have to be looked up again, with the number of vain attempts. */
-  readonly #retryOwners = new Map<string, { connection: Connection; ownerAttempts: number }>();
+  /** The connections whose owners have to be looked up again, by identity. */
+  readonly #retryOwners = new Map<string, KeepaliveTarget>();
   #rounds = 0;
   #sliceEnd = 0;
   readonly #transientErrors: TransientErrors;
@@ -209,8 +194,8 @@ class Setter {
   }
 
   async once(): Promise<KeepaliveReport> {
-    const { connections: before, mode } = this.#previous;
-    const known = new Map(before.map((connection) => [identityOf(connection), connection]));
+    const { targets: before, mode } = this.#previous;
+    const known = new Map(before.map((target) => [identityOf(target.connection), target]));
     for (const identity of known.keys()) this.#done.set(identity, Infinity);
     let error = whyUnfinished();
     let incomplete: string[] = [];
@@ -218,7 +203,7 @@ class Setter {
       for (let round = 1; round <= MAX_ROUNDS && mode === MODE.work; round++) {
         const found = this.#nextRound();
         if (found.length === 0) break;
-        for (const connection of found) known.set(identityOf(connection), connection);
+        for (const target of found) known.set(identityOf(target.connection), target);
         if (!this.#options.dryRun) recordFound(found);
         await this.#timer.timeAsync("act", () => this.#setAll(found));
         if (this.#options.dryRun || this.#interrupted) break;
@@ -231,30 +216,29 @@ class Setter {
     } catch (thrown) {
       error ??= errorForReport(thrown, known.values());
     }
-    const connections = [...known.values()];
-    for (const connection of connections) if (connection.outcome === null) this.#setRemainingOutcome(connection, error);
-    return this.#report(connections, error, incomplete);
+    for (const target of known.values()) if (target.result === null) this.#explainUnset(target, error);
+    return this.#report([...known.values()].map(keepaliveResultOf), error, incomplete);
   }
 
-  #setRemainingOutcome(connection: Connection, error: string | null): void {
-    if (isUnresponsive(handleOf(connection))) setOutcome(connection, "failed", `its owner ${UNRESPONSIVE}`);
-    else if (this.#interrupted) setOutcome(connection, "skipped", INTERRUPTED);
-    else if (error !== null) setOutcome(connection, "failed", `not reached: ${error}`);
-    else explainNoOwner(connection, this.#resolver.unreadable);
+  #explainUnset(target: KeepaliveTarget, error: string | null): void {
+    const isReached = !this.#interrupted && error === null && !isUnresponsive(handleOf(target.connection));
+    if (isReached) explainNoOwner(target, this.#resolver.unreadable);
+    else explainNotReached(target, this.#interrupted ? null : error);
   }
 
-  async *forever(): AsyncGenerator<Connection, void> {
+  async *forever(): AsyncGenerator<KeepaliveResult, void> {
     const { everyMs = DEFAULT_EVERY_MS, onRound, signal } = this.#options;
     while (!this.#interrupted) {
       const start = performance.now();
-      for (const connection of this.#tolerate(() => this.#nextRound()) ?? []) {
+      for (const target of this.#tolerate(() => this.#nextRound()) ?? []) {
         await this.#yieldToSignals();
         if (this.#interrupted) return;
         // A retried connection whose values are as wanted may have been set by an attempt that failed at reading them
         // back.
-        const isRetried = typeof this.#retryOwners.get(identityOf(connection))?.connection.error === "string";
-        this.#tolerate(() => this.#set(connection));
-        if (isRetried ? connection.outcome !== null : !NOT_YIELDED.includes(connection.outcome)) yield connection;
+        const isRetried = target.result === null && target.trouble !== null;
+        this.#tolerate(() => this.#set(target));
+        if (target.result === null || (!isRetried && NOT_YIELDED.includes(target.result.outcome))) continue;
+        yield keepaliveResultOf(target);
       }
       const incomplete = this.#tolerate(() => this.#finder.incomplete);
       this.#transientErrors.endAttempt();
@@ -274,18 +258,18 @@ class Setter {
   }
 
   /** Returns the connections to set in this round: new ones, and those whose owners had to be looked up again. */
-  #nextRound(): Connection[] {
+  #nextRound(): KeepaliveTarget[] {
     const found = this.#timer.time("select", () => this.#select());
     if (found.length === 0) return found;
     const options = { exhaustive: this.#options.dryRun, known: this.#finder.owners };
-    const held = found.filter(({ outcome }) => outcome === null);
+    const held = found.filter(({ result }) => result === null);
     this.#timer.time("resolve", () => this.#resolver.resolve(held, options));
     // A process id may be another process's by now.
     this.#pidfds.close();
     return found;
   }
 
-  #select(): Connection[] {
+  #select(): KeepaliveTarget[] {
     const round = this.#rounds + 1;
     const missing = new Map(this.#retryOwners);
     const isDone = (identity: string) => {
@@ -295,16 +279,20 @@ class Setter {
     };
     const listed = this.#directed(round === 1 ? this.#finder.find() : this.#finder.findNew(isDone));
     this.#rounds = round;
-    const found = listed.filter((connection) => {
+    const found: KeepaliveTarget[] = [];
+    for (const connection of listed) {
       const identity = identityOf(connection);
       missing.delete(identity);
-      return !isDone(identity) && !(this.#isWatching && mayBeAccepted(connection));
-    });
+      if (isDone(identity) || (this.#isWatching && mayBeAccepted(connection))) continue;
+      const retried = this.#retryOwners.get(identity);
+      if (retried) found.push(Object.assign(retried, { connection, owners: [] }));
+      else found.push({ ...targetOf(connection), change: NO_CHANGE });
+    }
     this.#forgetGone();
-    for (const [identity, { connection }] of missing) {
+    for (const [identity, target] of missing) {
       this.#retryOwners.delete(identity);
-      setOutcome(connection, "already-gone", ENDED);
-      found.push(connection);
+      setOutcome(target, "already-gone", "gone", ENDED);
+      found.push(target);
     }
     return found;
   }
@@ -325,79 +313,71 @@ class Setter {
     }
   }
 
-  async #setAll(connections: readonly Connection[]): Promise<void> {
-    for (const connection of connections) {
+  async #setAll(targets: readonly KeepaliveTarget[]): Promise<void> {
+    for (const target of targets) {
       await this.#yieldToSignals();
-      if (this.#interrupted && connection.outcome === null) setOutcome(connection, "skipped", INTERRUPTED);
-      else this.#set(connection);
+      if (this.#interrupted && target.result === null) explainNotReached(target, null);
+      else this.#set(target);
     }
   }
 
-  /** Sets keepalive on a connection. Leaves its outcome null when its owners have to be looked up again. */
-  #set(connection: Connection): void {
-    if (connection.outcome !== null) return;
-    connection.before = connection.after = null;
-    connection.refused = [];
-    this.#attempt(connection);
-    const identity = identityOf(connection);
-    if (connection.outcome === null) return this.#retryOwner(identity, connection);
+  /** Sets keepalive on a connection. Leaves it without a result when its owners have to be looked up again. */
+  #set(target: KeepaliveTarget): void {
+    if (target.result !== null) return;
+    target.trouble = null;
+    this.#attempt(target);
+    const identity = identityOf(target.connection);
+    if (target.result === null) return this.#retryOwner(identity, target);
     this.#retryOwners.delete(identity);
     this.#done.set(identity, this.#rounds);
   }
 
-  #attempt(connection: Connection): void {
-    if (connection.subflowOf !== undefined) {
-      const reason = `a subflow of the MPTCP connection to ${connection.subflowOf}, which was not selected`;
-      return setOutcome(connection, "skipped", reason);
-    }
+  #attempt(target: KeepaliveTarget): void {
+    const { connection } = target;
+    if (connection.subflowOf !== undefined) return skipSubflow(target, connection.subflowOf);
     if (isAbandoned(connection)) {
-      return setOutcome(connection, "already-gone", `closed by its application: in ${connection.state}`);
+      return setOutcome(target, "already-gone", "closing", `closed by its application: in ${connection.state}`);
     }
-    const result = withDuplicate(this.#pidfds, connection, (socket) => {
-      return change(socket, this.#desired, phaseOf(connection), this.#options.dryRun);
+    const used = withDuplicate(this.#pidfds, target, ({ descriptor }) => {
+      return change(descriptor, this.#desired, phaseOf(connection), this.#options.dryRun);
     });
-    if (result === null) return;
-    if (result === "ended") return setOutcome(connection, "already-gone", ENDED);
-    if ("value" in result) return this.#setChangeOutcome(connection, result.value);
-    const { refusal, owner } = result;
-    const reason = `${ownerName(owner)}: ${refusal.error}`;
-    if (!refusal.transient) return setOutcome(connection, refusal.outcome, reason);
-    this.#putOff(connection, reason);
+    if (used === null) return;
+    if ("value" in used) return this.#setChangeOutcome(target, used.value);
+    if (used.transient) return this.#putOff(target, refusalText(used));
+    setOutcome(target, used.outcome, used.reason, refusalText(used));
   }
 
   /** Leaves the connection for another attempt. */
-  #putOff(connection: Connection, reason: string): void {
-    connection.error = reason;
-    this.#transientErrors.note(reason);
+  #putOff(target: KeepaliveTarget, trouble: string): void {
+    target.trouble = trouble;
+    this.#transientErrors.note(trouble);
   }
 
-  #setChangeOutcome(connection: Connection, change: Change): void {
+  #setChangeOutcome(target: KeepaliveTarget, change: Change): void {
     const { after, refused, unmet, keptByApplication } = change;
     // An earlier attempt may have set some of the values.
-    const before = this.#retryOwners.get(identityOf(connection))?.connection.before ?? change.before;
-    Object.assign(connection, { before, after, refused });
-    recordChange(connection, { before, after, refused });
+    const before = target.change.before ?? change.before;
+    target.change = { before, after, refused };
+    recordChange(target, { change: target.change });
     const refusal = refused.length > 0 ? refusedText(refused) : null;
-    if (keptByApplication) setOutcome(connection, "unchanged", "its application has keepalive on");
+    const reason = refusal === null ? null : "refused";
+    if (keptByApplication) setOutcome(target, "unchanged", "kept", "its application has keepalive on");
     else if (unmet.length > 0 && this.#isWatching && refused.some(({ error }) => isTransientErrno(error))) {
-      this.#putOff(connection, refusal!);
+      this.#putOff(target, refusal!);
     } else if (unmet.length > 0) {
-      setOutcome(connection, "failed", `${refusal ?? NO_EFFECT}: ${stateText(after, unmet)}`);
-    } else if (sameSettings(before, after)) setOutcome(connection, "unchanged", refusal);
-    else if (this.#options.dryRun) setOutcome(connection, "would-set-keepalive");
-    else setOutcome(connection, "keepalive-set", refusal);
+      setOutcome(target, "failed", reason ?? "no-effect", `${refusal ?? NO_EFFECT}: ${stateText(after, unmet)}`);
+    } else if (sameSettings(before, after)) setOutcome(target, "unchanged", reason, refusal);
+    else if (this.#options.dryRun) setOutcome(target, "would-set-keepalive", null);
+    else setOutcome(target, "keepalive-set", reason, refusal);
   }
 
   /** Has the owners of a connection looked up again, unless the attempts are used up. */
-  #retryOwner(identity: string, connection: Connection): void {
-    const ownerAttempts = (this.#retryOwners.get(identity)?.ownerAttempts ?? 0) + 1;
-    const mayPass = this.#isWatching && connection.error !== null;
-    if (ownerAttempts < MAX_OWNER_ATTEMPTS || mayPass) {
-      return void this.#retryOwners.set(identity, { connection, ownerAttempts });
-    }
+  #retryOwner(identity: string, target: KeepaliveTarget): void {
+    const mayPass = this.#isWatching && target.trouble !== null;
+    if (++target.ownerAttempts < MAX_OWNER_ATTEMPTS || mayPass) return void this.#retryOwners.set(identity, target);
     this.#retryOwners.delete(identity);
     this.#done.set(identity, this.#rounds);
-    explainNoOwner(connection, this.#resolver.unreadable);
+    explainNoOwner(target, this.#resolver.unreadable);
   }
 
   /** Gives the event loop its turn every `SLICE_MS`, so that signals are delivered. */
@@ -411,22 +391,22 @@ class Setter {
     return this.#previous.mode === MODE.interrupted || (this.#options.signal?.aborted ?? false);
   }
 
-  #report(connections: Connection[], error: string | null, incomplete: string[]): KeepaliveReport {
+  #report(results: KeepaliveResult[], error: string | null, incomplete: string[]): KeepaliveReport {
     const { values } = this.#desired;
     return {
       schema: 1,
       command: "keepalive",
       dryRun: this.#options.dryRun ?? false,
       values: values === "off" ? null : values,
-      ...countOutcomes(connections, ["keepaliveSet", "unchanged"]),
+      ...countOutcomes(results, ["keepaliveSet", "unchanged"]),
       interrupted: this.#interrupted,
       error,
       unreadableProcesses: this.#resolver.unreadable,
       unanswered: unanswered(),
-      incomplete: incomplete,
+      incomplete,
       elapsedMs: this.#timer.elapsedMs,
       phasesMs: this.#timer.phases,
-      connections,
+      results,
     };
   }
 
@@ -434,6 +414,10 @@ class Setter {
     this.#pidfds.close();
     this.#finder.close();
   }
+}
+
+function keepaliveResultOf(target: KeepaliveTarget): KeepaliveResult {
+  return { ...resultOf(target), ...target.change };
 }
 
 /** Returns the keepalive that checked options ask for. */

@@ -7,7 +7,8 @@ import { jsonText } from "../src/cli/output/json.ts";
 import { changesSince, type Circumstances, judge, judgeKilled } from "../scripts/torture/judge.ts";
 import { type Part, type Said, tryAll } from "../scripts/torture/part.ts";
 import type { Ended, Seen, View } from "../scripts/torture/world.ts";
-import type { Connection } from "../src/model/connection.ts";
+import type { KeepaliveSettings } from "../src/model/connection.ts";
+import type { Outcome } from "../src/model/result.ts";
 import { countOutcomes } from "../src/report/report.ts";
 import { UNTOUCHED } from "./harness/keepalive.ts";
 import { sampleConnection } from "./harness/sample.ts";
@@ -32,11 +33,16 @@ function ended(given: Partial<Ended> = {}): Ended {
   return { code: 0, signal: null, stdout: "", stderr: "", hung: false, ...given };
 }
 
+interface Reported {
+  outcome: Outcome;
+  after?: KeepaliveSettings;
+}
+
 /** A report with the doomed connection, or with none. */
-function reporting(outcome: Partial<Connection> | null, code: number, own = ["hungUp", "destroyed"] as const): Ended {
+function reporting(given: Reported | null, code: number, own = ["hungUp", "destroyed"] as const): Ended {
   const src = { address: "127.0.0.1", port: DOOMED.port };
   const dst = { address: DOOMED.address, port: DOOMED.dport };
-  const connections = outcome === null ? [] : [sampleConnection({ src, dst, ...outcome })];
+  const connections = given === null ? [] : [{ ...sampleConnection({ src, dst }), ...given }];
   const rest = { interrupted: false, incomplete: [], error: null };
   return ended({ code, stdout: jsonText({ ...countOutcomes(connections, own), ...rest, connections }) });
 }
@@ -111,7 +117,7 @@ Deno.test("torture: after a kill connections live as they were, or have been cut
 Deno.test("torture: a watch tries again what passes, and tells what it does", () => {
   const patient = (errno: string) =>
     ({ injected: { syscall: "pidfd_getfd", errno }, signal: "SIGINT", unhurried: true }) as const;
-  const told = (outcome: Connection["outcome"]) => {
+  const told = (outcome: Outcome) => {
     const { connections } = JSON.parse(reporting({ outcome }, 0).stdout);
     return ended({ stdout: JSON.stringify(connections[0]) + "\n" });
   };

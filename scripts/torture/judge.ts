@@ -1,8 +1,9 @@
 // Whether what a command said of the connections is what their holders saw.
 
-import { type JsonDocument, jsonText } from "../../src/cli/output/json.ts";
-import type { Connection, KeepaliveSettings } from "../../src/model/connection.ts";
+import { type JsonDocument, jsonText, type Row } from "../../src/cli/output/json.ts";
+import type { KeepaliveSettings } from "../../src/model/connection.ts";
 import { DONE, exitCode, FAILED, type Result, UNABLE } from "../../src/cli/flags/exit_codes.ts";
+import type { Outcome } from "../../src/model/result.ts";
 import { countOutcomes } from "../../src/report/report.ts";
 import { LAUNCHED_STATUS, selects, type Tortured, WANTED } from "./commands.ts";
 import type { Ended, Seen, View } from "./world.ts";
@@ -17,7 +18,12 @@ export interface Circumstances {
   readonly unhurried?: boolean;
 }
 
-type Report = JsonDocument<Result & { connections: readonly Connection[] }>;
+type Report = JsonDocument<Omit<Result, "results"> & { connections: readonly Row[] }>;
+
+/** The rows of a command that acts: each has an outcome. */
+function resultsIn(rows: Report["connections"]): { outcome: Outcome }[] {
+  return rows as { outcome: Outcome }[];
+}
 
 /** Errors that pass: who goes on for long tries again. */
 const PASSING: readonly string[] = ["EINTR", "EAGAIN", "ENOMEM", "EMFILE", "ENFILE", "ENOBUFS"];
@@ -149,26 +155,31 @@ class Trial {
     return [...wrong, ...this.#adds(report, reported), ...this.#fits(report, reported)];
   }
 
-  #adds({ connections, ...report }: Report, reported: ReadonlyMap<string, JsonDocument<Connection>>): string[] {
+  #adds({ connections, ...report }: Report, reported: ReadonlyMap<string, JsonDocument<Row>>): string[] {
     const names = new Set(this.#selected().map(nameOf));
     const strange = [...reported.keys()].filter((name) => !names.has(name)).map((name) => `${name} is reported`);
     if (this.#command.does === "list") return strange;
     const own = this.#command.does === "cut"
       ? ["hungUp", "destroyed"] as const
       : ["keepaliveSet", "unchanged"] as const;
-    const counts = Object.entries(JSON.parse(jsonText(countOutcomes(connections, own))));
+    const counts = Object.entries(JSON.parse(jsonText(countOutcomes(resultsIn(connections), own))));
     const wrong = counts.filter(([name, count]) => (report as Record<string, unknown>)[name] !== count);
     return [...strange, ...wrong.map(([name, count]) => `the report does not count ${count} as ${name}`)];
   }
 
   /** Whether the exit code says what the report says, and a good one is deserved. */
-  #fits(report: Report, reported: ReadonlyMap<string, JsonDocument<Connection>>): string[] {
+  #fits(report: Report, reported: ReadonlyMap<string, JsonDocument<Row>>): string[] {
     const { code, stderr } = this.#ended;
     const wrong: string[] = [];
     if (this.#how.injected?.syscall !== "write") {
       if (this.#command.does === "list") wrong.push(...this.#exit(DONE, FAILED, UNABLE));
       else {wrong.push(
-          ...this.#exit(exitCode({ ...report, maxReached: report.max_reached, incomplete: report.unseen })),
+          ...this.#exit(exitCode({
+            ...report,
+            maxReached: report.max_reached,
+            incomplete: report.unseen,
+            results: resultsIn(report.connections),
+          })),
         );}
     }
     if (code === UNABLE) wrong.push(...this.#untouched().map((text) => `exit ${UNABLE}, but ${text}`));
@@ -178,7 +189,7 @@ class Trial {
   }
 
   /** Whether one outcome is true. */
-  #isTrue({ outcome, error, after, keepalive }: JsonDocument<Connection>, seen: Seen): string[] {
+  #isTrue({ outcome, error, after, keepalive }: JsonDocument<Row>, seen: Seen): string[] {
     const told = `${nameOf(seen)} is reported ${outcome}${error ? ` (${error})` : ""}, and ${stateOf(seen)}`;
     const lie = (isTrue: boolean) => isTrue ? [] : [told];
     const cut = seen.end !== null;
@@ -207,7 +218,7 @@ class Trial {
     return this.#how.signal === "SIGKILL" && this.#isHarmless(seen);
   }
 
-  #mayFailHalfWay(cut: boolean, after: JsonDocument<Connection>["after"]): boolean {
+  #mayFailHalfWay(cut: boolean, after: JsonDocument<Row>["after"]): boolean {
     return cut ? this.#command.escalates === true : this.#command.does === "set" && after !== undefined;
   }
 
@@ -219,7 +230,7 @@ class Trial {
   /** A watch that was interrupted in the end, or that ended before. */
   #watched(): string[] {
     const lines = this.#ended.stdout.split("\n").filter((line) => line !== "");
-    const told: JsonDocument<Connection>[] = lines.map((line) => JSON.parse(line));
+    const told: JsonDocument<Row>[] = lines.map((line) => JSON.parse(line));
     const isTold = (seen: Seen) => told.some((connection) => keyOf(connection) === nameOf(seen));
     const set = new Set(told.filter(({ outcome }) => outcome === "keepalive-set").map(keyOf));
     const selected = this.#selected();
@@ -295,7 +306,7 @@ function nameOf({ address, dport, port }: Seen): string {
   return `${port}>${address}:${dport}`;
 }
 
-function keyOf({ src, dst }: Pick<Connection, "src" | "dst">): string {
+function keyOf({ src, dst }: Pick<Row, "src" | "dst">): string {
   return `${src.port}>${dst.address}:${dst.port}`;
 }
 

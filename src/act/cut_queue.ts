@@ -2,9 +2,11 @@
 
 import { SLICE_MS } from "../../ffi/sleep.ts";
 import { type CutOptions, DEFAULT_DEADLINE_MS } from "./cut_options.ts";
-import { type Disconnector, ENDED, setOutcome } from "./disconnect.ts";
+import { type Disconnector, setOutcome } from "./disconnect.ts";
 import type { Escalation } from "./escalation.ts";
 import { type Connection, identityOf } from "../model/connection.ts";
+import type { Target } from "../model/result.ts";
+import { ENDED } from "../socket/with_duplicate.ts";
 import { msUntilIdle } from "../socket/traffic.ts";
 import { idleTime } from "../linux/netlink/tcp_info.ts";
 import { PacingSchedule } from "./pacing.ts";
@@ -26,7 +28,7 @@ const POLL = { minMs: 5, maxMs: 1000, factor: 5 };
 
 /** A connection that waits for its cut. */
 interface QueueEntry {
-  readonly connection: Connection;
+  readonly target: Target;
   /** The time at which waiting for an idle moment ends. */
   readonly deadline: number;
   /** The earliest time at which the connection can be idle. */
@@ -43,7 +45,7 @@ export class CutQueue {
    * Connections that none of their owners holds any more. The discovery takes them from here and looks up their owners
    * again.
    */
-  readonly ownersLost: Connection[] = [];
+  readonly ownersLost: Target[] = [];
   readonly #stages: CutStages;
   readonly #options: CutOptions;
   /** The entries in the order in which they were added. Removed entries stay in it for a while. */
@@ -67,18 +69,18 @@ export class CutQueue {
   }
 
   /** Adds connections whose owners are known. */
-  add(connections: readonly Connection[]): void {
-    if (connections.length === 0) return;
+  add(targets: readonly Target[]): void {
+    if (targets.length === 0) return;
     const now = performance.now();
     const { pacing, whenIdle } = this.#options;
-    if (pacing) this.#schedule ??= new PacingSchedule(pacing, connections.length, now);
+    if (pacing) this.#schedule ??= new PacingSchedule(pacing, targets.length, now);
     const gapMs = this.#schedule?.gapMs ?? 0;
     const deadlineMs = whenIdle?.deadlineMs ?? DEFAULT_DEADLINE_MS;
     this.#queue = this.#queue.slice(this.#head);
     this.#head = 0;
-    for (const connection of connections) {
+    for (const target of targets) {
       const turn = now + this.#size++ * gapMs;
-      this.#queue.push({ connection, deadline: turn + deadlineMs, idleAt: now, missed: 0, isWaiting: true });
+      this.#queue.push({ target, deadline: turn + deadlineMs, idleAt: now, missed: 0, isWaiting: true });
     }
     this.#nextLook = now;
   }
@@ -126,31 +128,31 @@ export class CutQueue {
   }
 
   #cut(entry: QueueEntry, now: number): void {
-    const { connection } = entry;
-    const done = this.#options.destroy ? this.#destroy(connection) : this.#hangUp(entry, now);
+    const { target } = entry;
+    const done = this.#options.destroy ? this.#destroy(target) : this.#hangUp(entry, now);
     if (!done) return;
     this.#drop(entry);
-    const { outcome } = connection;
-    if (outcome === null) this.ownersLost.push(connection);
-    else this.#stages.escalation.add(connection);
+    const outcome = target.result?.outcome;
+    if (outcome === undefined) this.ownersLost.push(target);
+    else this.#stages.escalation.add(target);
     if (outcome === "hung-up" || outcome === "destroyed") this.#schedule?.advance(now);
   }
 
-  #destroy(connection: Connection): true {
+  #destroy(target: Target): true {
     const { disconnector, selector } = this.#stages;
-    disconnector.destroy(connection, selector.diagOf(connection));
+    disconnector.destroy(target, selector.diagOf(target.connection));
     return true;
   }
 
   /** Returns `true` when the entry is done with, `false` when it keeps waiting. */
   #hangUp(entry: QueueEntry, now: number): boolean {
-    const { connection, deadline } = entry;
+    const { target, deadline } = entry;
     const { whenIdle } = this.#options;
     const overdue = deadline <= now;
     const idleMs = overdue && !whenIdle?.leaveBusy ? undefined : whenIdle?.idleMs;
-    const result = this.#stages.disconnector.hangUp(connection, idleMs);
+    const result = this.#stages.disconnector.hangUp(target, idleMs);
     if (typeof result !== "object") return true;
-    if (overdue) setOutcome(connection, "skipped", `busy until the deadline: ${result.busy}`);
+    if (overdue) setOutcome(target, "skipped", "busy", `busy until the deadline: ${result.busy}`);
     return overdue;
   }
 
@@ -162,12 +164,14 @@ export class CutQueue {
   /** Finds the idle connections. One dump serves for all that wait. */
   #look(idleMs: number): void {
     const start = performance.now();
-    const queued = this.#queue.map(({ connection }) => connection);
+    const queued = this.#queue.map(({ target }) => target.connection);
     const present = new Map(this.#stages.selector.remaining(queued).map((now) => [identityOf(now), now]));
     const now = performance.now();
     this.#queue = this.#queue.filter(({ isWaiting }) => isWaiting);
     this.#head = 0;
-    for (const entry of this.#queue) this.#update(entry, present.get(identityOf(entry.connection)), idleMs, now);
+    for (const entry of this.#queue) {
+      this.#update(entry, present.get(identityOf(entry.target.connection)), idleMs, now);
+    }
     const waiting = this.#queue.filter(({ isWaiting }) => isWaiting);
     this.#idle = waiting.filter(({ idleAt }) => idleAt <= now).reverse();
     const soonest = waiting.reduce((least, { idleAt }) => Math.min(least, idleAt), now + POLL.maxMs);
@@ -177,7 +181,7 @@ export class CutQueue {
   #update(entry: QueueEntry, present: Connection | undefined, idleMs: number, now: number): void {
     if (present === undefined) {
       if (++entry.missed < DUMPS_BEFORE_GONE) return;
-      setOutcome(entry.connection, "already-gone", ENDED);
+      setOutcome(entry.target, "already-gone", "gone", ENDED);
       return this.#drop(entry);
     }
     entry.missed = 0;

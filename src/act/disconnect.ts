@@ -8,27 +8,37 @@ import type { SockId } from "../linux/netlink/inet_diag.ts";
 import type { SockDiag } from "../linux/netlink/sock_diag.ts";
 import { NetnsError } from "../linux/netns/enter.ts";
 import { explainProcDenied, hasCapability } from "../linux/proc/permissions.ts";
-import { type Connection, handleOf, identityOf, type Outcome, type Owner } from "../model/connection.ts";
+import { type Connection, handleOf, identityOf, type Owner } from "../model/connection.ts";
+import type { Outcome, Reasons, Result, Target } from "../model/result.ts";
+import { INTERRUPTED } from "../report/report.ts";
 import { DUMPS_BEFORE_GONE } from "../select/selector.ts";
 import { sockIdOf } from "../select/sockets.ts";
 import { type Duplicate, PidfdCache, type ShutdownOptions } from "../socket/duplicate.ts";
 import { type Proof, proofOf, type StateLookup } from "../socket/proof.ts";
-import { explainDuplicateError, type Refusal, UNRESPONSIVE } from "../socket/with_duplicate.ts";
+import { ENDED, ownerName, type Refusal, refusalText, UNRESPONSIVE, withDuplicate } from "../socket/with_duplicate.ts";
 import { destroyOwnOrphan, isDestroyFixed, isOrphan, WOULD_STAY } from "./orphans.ts";
 
-/** Gives a connection its outcome, and records it in the journal. */
-export function setOutcome(connection: Connection, outcome: Outcome, error: string | null = null): void {
-  connection.outcome = outcome;
-  connection.error = error;
-  recordOutcome(connection);
+/** Gives a connection its result, and records it in the journal. */
+export function setOutcome<O extends Outcome>(
+  target: Target,
+  outcome: O,
+  reason: Reasons[O],
+  message: string | null = null,
+): void {
+  target.result = { outcome, reason, message } as Result;
+  recordOutcome(target);
 }
 
-/** The reason given for a connection that ended before it was touched. */
-export const ENDED = "ended by itself";
+/** Leaves a connection alone because this end has sent its FIN before. */
+export function skipHungUp(target: Target): void {
+  const message = `already hung up: in ${target.connection.state}${adviceFor(target.connection)}`;
+  setOutcome(target, "already-gone", "closing", message);
+}
 
-/** Explains that a connection is left alone because its FIN was sent before. */
-export function explainHungUpBefore(connection: Connection): string {
-  return `already hung up: in ${connection.state}${adviceFor(connection)}`;
+/** Leaves a subflow of an MPTCP connection alone. */
+export function skipSubflow(target: Target, subflowOf: string): void {
+  const message = `a subflow of the MPTCP connection to ${subflowOf}, which was not selected`;
+  setOutcome(target, "skipped", "subflow", message);
 }
 
 /**
@@ -39,22 +49,14 @@ export function adviceFor({ state, inode }: Connection): string {
   return state === "FIN-WAIT-2" && inode !== 0 ? "; only --destroy ends it" : "";
 }
 
-const GONE: Refusal = { outcome: "already-gone", error: ENDED };
-
-/** A duplicate, and the owner whose descriptor it was taken from. */
-interface OwnedDuplicate {
-  readonly duplicate: Duplicate;
-  readonly owner: Owner;
-}
-
 /**
- * The result of an attempt to hang up.
- * - `done`: the connection has its outcome.
- * - `owners-lost`: no known owner holds the connection any more, or all of them fail for the moment; then the
- *   connection's `error` says why. The owners have to be looked up again.
+ * The end of an attempt to hang up.
+ * - `done`: the connection has its result.
+ * - `owners-lost`: no known owner holds the connection any more, or all of them fail for the moment; then `trouble` says
+ *   why. The owners have to be looked up again.
  * - `busy`: the connection is not idle, for the reason given.
  */
-export type HangUpResult = "done" | "owners-lost" | { readonly busy: string };
+export type HangUpAttempt = "done" | "owners-lost" | { readonly busy: string };
 
 /** Hangs up on connections whose owners are known, or aborts them. */
 export class Disconnector {
@@ -62,7 +64,7 @@ export class Disconnector {
   readonly #lookUp: StateLookup;
   readonly #pidfds: PidfdCache;
   /** The MPTCP connections that could not be destroyed, each with the outcome that it had before. */
-  readonly #undestroyedMptcp = new WeakMap<Connection, Outcome | null>();
+  readonly #undestroyedMptcp = new WeakMap<Target, Outcome | undefined>();
   #areOrphansKept: boolean | undefined;
 
   constructor(shutdownOptions: ShutdownOptions, lookUp: StateLookup) {
@@ -76,74 +78,71 @@ export class Disconnector {
    *
    * @param idleMs Shuts down only a connection that has no data in flight and has carried none for so long.
    */
-  hangUp(connection: Connection, idleMs?: number): HangUpResult {
-    const owned = this.#openDuplicate(connection);
-    connection.error = null;
-    if (owned === null) return "owners-lost";
-    if ("error" in owned) {
-      connection.error = owned.error;
-      if (owned.transient) return "owners-lost";
-      setOutcome(connection, owned.outcome, owned.error);
-      return "done";
+  hangUp(target: Target, idleMs?: number): HangUpAttempt {
+    const used = withDuplicate(this.#pidfds, target, (duplicate, owner) => {
+      return this.#shutDown(target, duplicate, owner, idleMs);
+    });
+    target.trouble = null;
+    if (used === null) return "owners-lost";
+    if ("value" in used) return used.value;
+    if (used.transient) {
+      target.trouble = refusalText(used);
+      return "owners-lost";
     }
-    try {
-      return this.#shutDown(connection, owned, idleMs);
-    } finally {
-      owned.duplicate.close();
-    }
+    setOutcome(target, used.outcome, used.reason, refusalText(used));
+    return "done";
   }
 
-  #shutDown(connection: Connection, { duplicate, owner }: OwnedDuplicate, idleMs?: number): HangUpResult {
+  #shutDown(target: Target, duplicate: Duplicate, owner: Owner, idleMs?: number): HangUpAttempt {
     try {
       const result = idleMs === undefined
         ? duplicate.hangUp(this.#shutdownOptions)
         : duplicate.hangUpIfIdle(idleMs, this.#shutdownOptions);
-      if (result === "already-gone") setOutcome(connection, result, ENDED);
+      if (result === "already-gone") setOutcome(target, result, "gone", ENDED);
       else if ("busy" in result) return result;
       // The application reads end-of-file now, but the connection stays in FIN-WAIT-2.
-      else if (connection.state === "FIN-WAIT-2") {
-        setOutcome(connection, "already-gone", explainHungUpBefore(connection));
-      } else setOutcome(connection, "hung-up", result.trouble && failure(owner, result.trouble));
+      else if (target.connection.state === "FIN-WAIT-2") skipHungUp(target);
+      else if (result.trouble === null) setOutcome(target, "hung-up", null);
+      else setOutcome(target, "hung-up", "error", failure(owner, result.trouble));
     } catch (error) {
       if (!isSyscallError(error)) throw error;
-      setOutcome(connection, "failed", failure(owner, error));
+      setOutcome(target, "failed", "error", failure(owner, error));
     }
     return "done";
   }
 
   /**
-   * Aborts a connection with SOCK_DESTROY, or through a duplicate where SOCK_DESTROY is refused. Leaves the outcome as
+   * Aborts a connection with SOCK_DESTROY, or through a duplicate where SOCK_DESTROY is refused. Leaves the result as
    * it is when the connection is no longer in the state in which it was selected.
    *
    * @returns `true` when no known owner holds the connection any more, so that an attempt with its present owners may
    * succeed.
    */
-  destroy(connection: Connection, diag: SockDiag): boolean {
+  destroy(target: Target, diag: SockDiag): boolean {
+    const { connection } = target;
     if (isUnresponsive(handleOf(connection)) || isAvoided(connection.uid)) {
-      setOutcome(connection, "failed", `its owner ${UNRESPONSIVE}`);
+      failUnresponsive(target);
       return false;
     }
     // While a duplicate is held, the connection cannot become an orphan.
-    const owned = this.#openDuplicate(connection);
-    if (owned === null || "error" in owned) return this.#destroyWithoutDuplicate(connection, owned, diag);
-    try {
-      const refusal = sockDestroy(connection, diag);
-      if (refusal !== null) abort(connection, owned.duplicate, refusal);
-    } finally {
-      owned.duplicate.close();
-    }
-    return false;
+    const used = withDuplicate(this.#pidfds, target, (duplicate) => {
+      const refusal = sockDestroy(target, diag);
+      if (refusal !== null) abort(target, duplicate, refusal);
+    });
+    return (used === null || "outcome" in used) && this.#destroyWithoutDuplicate(target, used, diag);
   }
 
   /** @param why The refusal of a duplicate; null when no owner holds the connection. */
-  #destroyWithoutDuplicate(connection: Connection, why: Refusal | null, diag: SockDiag): boolean {
-    if (connection.protocol === "mptcp" && why !== GONE) return this.#setMptcpOutcome(connection, why);
-    const proof = why === GONE ? "ended" : this.#proofOf(connection);
-    if (proof === "ended") setGone(connection);
+  #destroyWithoutDuplicate(target: Target, why: Refusal | null, diag: SockDiag): boolean {
+    const { connection } = target;
+    const hasEnded = why?.outcome === "already-gone";
+    if (connection.protocol === "mptcp" && !hasEnded) return this.#setMptcpOutcome(target, why);
+    const proof = hasEnded ? "ended" : this.#proofOf(connection);
+    if (proof === "ended") setGone(target);
     if (proof !== "connection") return false;
     const wouldStay = isOrphan(connection) && this.#orphansStay();
-    const refusal = wouldStay ? WOULD_STAY : sockDestroy(connection, diag);
-    if (refusal !== null) explainNoDuplicate(connection, why, refusal);
+    const refusal = wouldStay ? WOULD_STAY : sockDestroy(target, diag);
+    if (refusal !== null) explainNoDuplicate(target, why, refusal);
     return refusal !== null && why === null && connection.inode !== 0;
   }
 
@@ -151,12 +150,13 @@ export class Disconnector {
    * Records that an MPTCP connection was not destroyed for want of a duplicate. `setOutcomeOfGoneMptcp` corrects this
    * later.
    */
-  #setMptcpOutcome(connection: Connection, why: Refusal | null): boolean {
+  #setMptcpOutcome(target: Target, why: Refusal | null): boolean {
+    const { state, inode } = target.connection;
     // A connection listed in SYN-SENT may be established by now. It is then found again as such.
-    if (why === null && connection.state === "SYN-SENT" && connection.outcome === null) return false;
-    if (!this.#undestroyedMptcp.has(connection)) this.#undestroyedMptcp.set(connection, connection.outcome);
-    explainNoDuplicate(connection, why, NOT_FOR_MPTCP);
-    return why === null && connection.inode !== 0;
+    if (why === null && state === "SYN-SENT" && target.result === null) return false;
+    if (!this.#undestroyedMptcp.has(target)) this.#undestroyedMptcp.set(target, target.result?.outcome);
+    explainNoDuplicate(target, why, NOT_FOR_MPTCP);
+    return why === null && inode !== 0;
   }
 
   /**
@@ -166,21 +166,20 @@ export class Disconnector {
    * @param remaining Returns the given connections that the kernel still lists.
    */
   setOutcomeOfGoneMptcp(
-    connections: Iterable<Connection>,
+    targets: Iterable<Target>,
     remaining: (some: Iterable<Connection>) => Connection[],
   ): void {
-    const isUndestroyed = ({ outcome }: Connection) => outcome === "unsupported" || outcome === "denied";
-    const undestroyed = [...connections].filter((connection) =>
-      this.#undestroyedMptcp.has(connection) && isUndestroyed(connection)
-    );
+    const isUndestroyed = (target: Target) =>
+      this.#undestroyedMptcp.has(target) && ["unsupported", "denied"].includes(target.result!.outcome);
+    const undestroyed = [...targets].filter(isUndestroyed);
     const present = new Set<string>();
     for (let dump = 1; dump <= DUMPS_BEFORE_GONE && present.size < undestroyed.length; dump++) {
-      for (const connection of remaining(undestroyed)) present.add(identityOf(connection));
+      for (const connection of remaining(undestroyed.map((one) => one.connection))) present.add(identityOf(connection));
     }
-    for (const connection of undestroyed) {
-      if (present.has(identityOf(connection))) continue;
-      if (this.#undestroyedMptcp.get(connection) === "hung-up") setOutcome(connection, "hung-up");
-      else setOutcome(connection, "already-gone", ENDED);
+    for (const target of undestroyed) {
+      if (present.has(identityOf(target.connection))) continue;
+      if (this.#undestroyedMptcp.get(target) === "hung-up") setOutcome(target, "hung-up", null);
+      else setOutcome(target, "already-gone", "gone", ENDED);
     }
   }
 
@@ -208,33 +207,6 @@ export class Disconnector {
       return this.#areOrphansKept = !isDestroyFixed() && !destroyOwnOrphan();
     } catch (error) {
       return !isSyscallError(error);
-    }
-  }
-
-  /** Returns a verified duplicate, the first refusal, or null when no owner holds the socket any more. */
-  #openDuplicate(connection: Connection): OwnedDuplicate | Refusal | null {
-    let refusal: Refusal | null = null;
-    for (const owner of connection.owners) {
-      try {
-        const duplicate = this.#duplicate(connection, owner);
-        if (duplicate === "ended") return GONE;
-        if (duplicate) return { duplicate, owner };
-      } catch (error) {
-        if (!isSyscallError(error)) throw error;
-        const refused = explainDuplicateError(error);
-        refusal ??= { ...refused, error: `${ownerName(owner)}: ${refused.error}` };
-      }
-    }
-    return refusal;
-  }
-
-  #duplicate(connection: Connection, owner: Owner): Duplicate | "ended" | null {
-    try {
-      return this.#pidfds.duplicate(connection, owner);
-    } catch (error) {
-      if (!isSyscallError(error, "EMFILE", "ENFILE")) throw error;
-      this.#pidfds.close();
-      return this.#pidfds.duplicate(connection, owner);
     }
   }
 
@@ -272,16 +244,17 @@ function explainDestroyError(error: SyscallError): string {
 /**
  * Destroys a connection with SOCK_DESTROY. Returns null when it is done, else the reason why SOCK_DESTROY cannot do it.
  */
-function sockDestroy(connection: Connection, diag: SockDiag): string | null {
+function sockDestroy(target: Target, diag: SockDiag): string | null {
+  const { connection, owners } = target;
   if (connection.protocol === "mptcp") return NOT_FOR_MPTCP;
   try {
-    noteConnection(handleOf(connection), connection.owners[0]?.pid ?? 0);
+    noteConnection(handleOf(connection), owners[0]?.pid ?? 0);
     diag.destroy(IPPROTO_TCP, sockIdOf(connection));
-    setOutcome(connection, "destroyed");
+    setOutcome(target, "destroyed", null);
     return null;
   } catch (error) {
     if (isSyscallError(error, "ENOENT")) {
-      setGone(connection);
+      setGone(target);
       return null;
     }
     if (error instanceof NetnsError) return error.message;
@@ -291,17 +264,19 @@ function sockDestroy(connection: Connection, diag: SockDiag): string | null {
 }
 
 /** Sets the outcome of a connection that has gone. A connection that was hung up on before ended because of that. */
-function setGone(connection: Connection): void {
-  if (connection.outcome !== "hung-up") setOutcome(connection, "already-gone", ENDED);
+function setGone(target: Target): void {
+  if (target.result?.outcome !== "hung-up") setOutcome(target, "already-gone", "gone", ENDED);
 }
 
-function abort(connection: Connection, duplicate: Duplicate, refusal: string): void {
+function abort(target: Target, duplicate: Duplicate, refusal: string): void {
   try {
     duplicate.abort();
-    setOutcome(connection, "destroyed");
+    setOutcome(target, "destroyed", null);
   } catch (error) {
     if (!isSyscallError(error)) throw error;
-    setOutcome(connection, error.code === "EOPNOTSUPP" ? "unsupported" : "failed", `${refusal}; ${error.message}`);
+    const message = `${refusal}; ${error.message}`;
+    if (error.code === "EOPNOTSUPP") setOutcome(target, "unsupported", "not-supported", message);
+    else setOutcome(target, "failed", "error", message);
   }
 }
 
@@ -310,48 +285,63 @@ function abort(connection: Connection, duplicate: Duplicate, refusal: string): v
  *
  * @param why The refusal of a duplicate; null when no owner holds the connection.
  */
-function explainNoDuplicate(connection: Connection, why: Refusal | null, refusal: string): void {
-  if (why !== null) return setOutcome(connection, why.outcome, `${refusal}; ${why.error}`);
-  const outcome = hasCapability("CAP_NET_ADMIN") ? "unsupported" : "denied";
-  const missing = connection.inode === 0 ? null : explainProcDenied();
+function explainNoDuplicate(target: Target, why: Refusal | null, refusal: string): void {
+  if (why !== null) return setOutcome(target, why.outcome, why.reason, `${refusal}; ${refusalText(why)}`);
+  const missing = target.connection.inode === 0 ? null : explainProcDenied();
   const instead = missing === null
     ? "no process holds it whose descriptor could be used instead"
     : `looking for its owner ${missing}`;
-  setOutcome(connection, outcome, `${refusal}, and ${instead}`);
+  const message = `${refusal}, and ${instead}`;
+  if (!hasCapability("CAP_NET_ADMIN")) return setOutcome(target, "denied", "not-permitted", message);
+  const kind = refusal === NOT_FOR_MPTCP ? "mptcp" : refusal === WOULD_STAY ? "orphan" : "not-supported";
+  setOutcome(target, "unsupported", kind, message);
 }
 
 function failure(owner: Owner, error: SyscallError): string {
   return `${ownerName(owner)}: ${error.message}`;
 }
 
-/** Names an owner for a message: `pid 812 (postgres)`. */
-export function ownerName({ pid, comm }: Owner): string {
-  return `pid ${pid} (${comm})`;
+/** Sets the outcome of a connection whose owner is blocked in the kernel. */
+function failUnresponsive(target: Target): void {
+  setOutcome(target, "failed", "unresponsive", `its owner ${UNRESPONSIVE}`);
 }
 
 /**
- * Sets the outcome of a connection whose owner was not found, or could not be asked. In the second case the
- * connection's `error` says why.
+ * Gives a result to a connection that was not reached.
+ *
+ * @param error The error that ended the run; null when it was interrupted.
+ */
+export function explainNotReached(target: Target, error: string | null): void {
+  if (isUnresponsive(handleOf(target.connection))) failUnresponsive(target);
+  else if (error === null) setOutcome(target, "skipped", "interrupted", INTERRUPTED);
+  else setOutcome(target, "failed", "not-reached", `not reached: ${error}`);
+}
+
+/**
+ * Sets the outcome of a connection whose owner was not found, or could not be asked. In the second case `trouble` says why.
  *
  * @param unreadable Number of processes whose descriptors could not be read.
  */
-export function explainNoOwner(connection: Connection, unreadable: number): void {
-  const { inode, uid, owners, error } = connection;
-  if (error !== null) return setOutcome(connection, "failed", error);
-  if (inode === 0) return setOutcome(connection, "no-owner", "not yet accepted by the application");
+export function explainNoOwner(target: Target, unreadable: number): void {
+  const { connection: { inode, uid }, owners, trouble } = target;
+  if (trouble !== null) return setOutcome(target, "failed", "resources", trouble);
+  if (inode === 0) return setOutcome(target, "no-owner", "not-accepted", "not yet accepted by the application");
   if (owners.length > 0) {
-    return setOutcome(connection, "failed", `${ownerName(owners[0])} opens and closes it too fast to follow`);
+    const message = `${ownerName(owners[0])} opens and closes it too fast to follow`;
+    return setOutcome(target, "failed", "owner-changes", message);
   }
   const blocked = unanswered();
   if (blocked.length > 0) {
     const others = blocked.length > 1 ? `, and ${blocked.length - 1} more such` : "";
-    return setOutcome(connection, "failed", `no process that answers holds it; ${blocked[0]}${others}`);
+    const message = `no process that answers holds it; ${blocked[0]}${others}`;
+    return setOutcome(target, "failed", "unresponsive", message);
   }
   const missing = unreadable > 0 ? explainProcDenied() : null;
   if (missing !== null) {
-    return setOutcome(connection, "denied", `a process of uid ${uid} that may not be looked into: ${missing}`);
+    const message = `a process of uid ${uid} that may not be looked into: ${missing}`;
+    return setOutcome(target, "denied", "not-permitted", message);
   }
   const where = unreadable > 0 ? ` (${unreadable} could not be looked into)` : "";
   const others = "io_uring or a process of another PID namespace may";
-  setOutcome(connection, "no-owner", `no process in this /proc holds it${where}; ${others}`);
+  setOutcome(target, "no-owner", "no-owner", `no process in this /proc holds it${where}; ${others}`);
 }

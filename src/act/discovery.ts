@@ -1,9 +1,11 @@
 // Discovery of the connections to cut, in rounds: list them, find their owners, apply the guards, queue them.
 
 import { isUnresponsive } from "../../ffi/progress.ts";
-import { ENDED, explainHungUpBefore, explainNoOwner, setOutcome } from "./disconnect.ts";
+import { explainNoOwner, setOutcome, skipHungUp, skipSubflow } from "./disconnect.ts";
 import type { Escalation } from "./escalation.ts";
-import { type Connection, handleOf, identityOf } from "../model/connection.ts";
+import { type Connection, handleOf, type HeldConnection, identityOf } from "../model/connection.ts";
+import { type HangUpOutcome, type Target, targetOf, update } from "../model/result.ts";
+import { ENDED } from "../socket/with_duplicate.ts";
 import type { CutQueue } from "./cut_queue.ts";
 import { foundBefore, recordFound } from "../front/journal.ts";
 import { ConnectionTable } from "./connection_table.ts";
@@ -26,7 +28,7 @@ export interface DiscoveryOptions {
   /** Refuses a run when more connections match at first. Of those that appear later, so many are taken in all. */
   readonly max?: number;
   /** Asks for consent, once and before anything is touched. */
-  readonly confirm?: (connections: readonly Connection[]) => boolean | Promise<boolean>;
+  readonly confirm?: (connections: readonly HeldConnection[]) => boolean | Promise<boolean>;
   /** Takes connections that appear within `forMs`, with a round every `everyMs`. */
   readonly repeat?: { readonly forMs: number; readonly everyMs?: number };
 }
@@ -53,11 +55,9 @@ export class Discovery {
   /** Leaves alone connections that were not there in the first round: they were made anew. */
   readonly #onlyFirstRound: boolean;
   /** The connections whose owners have to be looked up again. */
-  readonly #retryOwners = new Set<Connection>();
-  /** The number of vain attempts to find an owner. */
-  readonly #ownerAttempts = new WeakMap<Connection, number>();
+  readonly #retryOwners = new Set<Target>();
   /** The connections of the running round, until they are queued. */
-  #current: readonly Connection[] = [];
+  #current: readonly Target[] = [];
   readonly #start = performance.now();
   #roundStart = 0;
   /** The parts that the first round has still to list; null when there are none. */
@@ -112,7 +112,7 @@ export class Discovery {
     try {
       await this.#round();
     } catch (error) {
-      for (const connection of this.#current) if (connection.outcome === null) this.#retryOwners.add(connection);
+      for (const target of this.#current) if (target.result === null) this.#retryOwners.add(target);
       throw error;
     } finally {
       this.#current = [];
@@ -123,9 +123,9 @@ export class Discovery {
     const { timer, finder, resolver, cutQueue, escalation } = this.#stages;
     const { selector } = finder;
     this.#roundStart = performance.now();
-    for (const connection of cutQueue.ownersLost.splice(0)) {
-      this.#retryOwner(connection);
-      if (connection.outcome !== null) escalation.add(connection);
+    for (const target of cutQueue.ownersLost.splice(0)) {
+      this.#retryOwner(target);
+      if (target.result !== null) escalation.add(target);
     }
     const found = this.#current = timer.time("select", () => this.#select());
     if (this.refused !== null || found.length === 0) return;
@@ -133,19 +133,19 @@ export class Discovery {
     const session = includeSession ? null : new Session(() => selector.listening());
     const options = { exhaustive: dryRun, first: session?.carriers, known: finder.owners };
     timer.time("resolve", () => resolver.resolve(found, options));
-    const wanted = found.filter((connection) => !this.#isExcluded(connection, session));
+    const wanted = found.filter((target) => !this.#isExcluded(target, session));
     if (!await this.#isConfirmed(wanted)) return;
     if (!dryRun) recordFound(found);
-    cutQueue.add(unresponsiveUsersLast(wanted.filter((connection) => this.#isReadyToCut(connection))));
+    cutQueue.add(unresponsiveUsersLast(wanted.filter((target) => this.#isReadyToCut(target))));
     this.#current = [];
-    for (const connection of found) if (connection.outcome !== null) escalation.add(connection);
+    for (const target of found) if (target.result !== null) escalation.add(target);
     if (this.#options.repeat) {
       timer.time("select", () => this.connections.evictGone((some) => selector.remaining(some)));
     }
   }
 
   /** Returns the connections of this round: new ones, and those whose owners have to be looked up again. */
-  #select(): Connection[] {
+  #select(): Target[] {
     const { finder } = this.#stages;
     if (this.#remainingParts !== null) return this.#nextPart(this.#remainingParts);
     const [isFirst, acceptsNew] = [this.#rounds === 0, this.#acceptsNew];
@@ -172,7 +172,7 @@ export class Discovery {
     return isPlain && this.#stages.finder.selector.isInParts;
   }
 
-  #nextPart(parts: Iterator<Connection[], void>): Connection[] {
+  #nextPart(parts: Iterator<Connection[], void>): Target[] {
     const { value, done } = parts.next();
     if (done) this.#remainingParts = null;
     const found = this.#addNew(value ?? []);
@@ -181,120 +181,121 @@ export class Discovery {
   }
 
   /** Adds the connections that were not listed before to the table, and returns them. */
-  #addNew(listed: readonly Connection[]): Connection[] {
-    const found: Connection[] = [];
+  #addNew(listed: readonly Connection[]): Target[] {
+    const found: Target[] = [];
     for (const connection of listed) {
       const identity = identityOf(connection);
       if (this.connections.has(identity) || this.#foundBefore?.has(identity) === false) continue;
-      this.connections.set(identity, connection);
-      found.push(connection);
+      const target = targetOf<HangUpOutcome>(connection);
+      this.connections.set(identity, target);
+      found.push(target);
     }
     return found;
   }
 
-  #withinMax(found: Connection[]): Connection[] {
+  #withinMax(found: Target[]): Target[] {
     const { max = Infinity } = this.#options;
     const surplus = this.connections.total - max;
     if (surplus <= 0) return found;
     if (found.length === this.connections.total) {
       const match = found.length === 1 ? "connection matches" : "connections match";
-      this.#refuse(`${found.length} ${match}, more than the ${max} allowed`);
+      this.#refuse("max", `${found.length} ${match}, more than the ${max} allowed`);
       return [];
     }
     this.maxReached = true;
     const kept = found.slice(0, Math.max(0, found.length - surplus));
-    for (const connection of found.slice(kept.length)) {
-      setOutcome(connection, "skipped", `appeared when the ${max} allowed were reached`);
+    for (const target of found.slice(kept.length)) {
+      setOutcome(target, "skipped", "max", `appeared when the ${max} allowed were reached`);
     }
     return kept;
   }
 
   /** Returns the connections whose owners have to be looked up again and that still match, with their present state. */
-  #stillMatching(listed: readonly Connection[]): Connection[] {
+  #stillMatching(listed: readonly Connection[]): Target[] {
     if (this.#retryOwners.size === 0) return [];
     const byIdentity = (connections: readonly Connection[]) =>
       new Map(connections.map((connection) => [identityOf(connection), connection]));
     const present = byIdentity(listed);
-    const remaining = byIdentity(this.#stages.finder.selector.remaining(this.#retryOwners));
-    const matching: Connection[] = [];
-    for (const connection of this.#retryOwners) {
-      const now = present.get(identityOf(connection));
+    const retried = [...this.#retryOwners].map(({ connection }) => connection);
+    const remaining = byIdentity(this.#stages.finder.selector.remaining(retried));
+    const matching: Target[] = [];
+    for (const target of this.#retryOwners) {
+      const identity = identityOf(target.connection);
+      const now = present.get(identity);
       if (now === undefined) {
-        if (remaining.has(identityOf(connection))) setOutcome(connection, "skipped", "no longer selected");
-        else setOutcome(connection, "already-gone", ENDED);
+        if (remaining.has(identity)) setOutcome(target, "skipped", "not-selected", "no longer selected");
+        else setOutcome(target, "already-gone", "gone", ENDED);
         continue;
       }
       // A connection that was accepted meanwhile has an inode now, and one in SYN-SENT may be established.
-      connection.inode = now.inode;
-      connection.state = now.state;
-      matching.push(connection);
+      update(target, now);
+      matching.push(target);
     }
     this.#retryOwners.clear();
     return matching;
   }
 
-  async #isConfirmed(found: readonly Connection[]): Promise<boolean> {
+  async #isConfirmed(found: readonly Target[]): Promise<boolean> {
     const { confirm, dryRun } = this.#options;
     if (confirm === undefined || dryRun || this.#confirmed || found.length === 0) return true;
     // An earlier process asked already about the connections that are taken now.
     if (this.#foundBefore !== null) return true;
     this.#confirmed = await confirm(found);
-    if (!this.#confirmed) this.#refuse("not confirmed");
+    if (!this.#confirmed) this.#refuse("not-confirmed", "not confirmed");
     return this.#confirmed;
   }
 
-  #refuse(reason: string): void {
-    this.refused = reason;
-    for (const connection of this.connections.values()) setOutcome(connection, "skipped", reason);
+  #refuse(reason: "max" | "not-confirmed", message: string): void {
+    this.refused = message;
+    for (const target of this.connections.values()) setOutcome(target, "skipped", reason, message);
   }
 
   /**
    * Returns `true` when the connection can be queued. Otherwise its owners are looked up again, or it has an outcome.
    */
-  #isReadyToCut(connection: Connection): boolean {
+  #isReadyToCut(target: Target): boolean {
     const { dryRun, destroy } = this.#options;
-    const hasOwner = connection.owners.length > 0;
+    const hasOwner = target.owners.length > 0;
     if (dryRun) {
-      if (destroy) setOutcome(connection, "would-destroy");
-      else if (hasOwner) setOutcome(connection, "would-hang-up");
-      else explainNoOwner(connection, this.#stages.resolver.unreadable);
-    } else if (!hasOwner && !destroy) this.#retryOwner(connection);
-    return connection.outcome === null && (hasOwner || destroy === true);
+      if (destroy) setOutcome(target, "would-destroy", null);
+      else if (hasOwner) setOutcome(target, "would-hang-up", null);
+      else explainNoOwner(target, this.#stages.resolver.unreadable);
+    } else if (!hasOwner && !destroy) this.#retryOwner(target);
+    return target.result === null && (hasOwner || destroy === true);
   }
 
   /** Returns `true` when the connection is protected, or needs nothing. It then has an outcome. */
-  #isExcluded(connection: Connection, session: Session | null): boolean {
+  #isExcluded(target: Target, session: Session | null): boolean {
     const { destroy, finOnly } = this.#options;
-    const protectedAs = session?.explainProtection(connection) ?? null;
+    const { connection } = target;
+    const protectedAs = session?.explainProtection(target) ?? null;
     if (protectedAs !== null) {
-      setOutcome(connection, "skipped", `${protectedAs}; --include-session takes it too`);
-    } else if (connection.subflowOf !== undefined) {
-      const reason = `a subflow of the MPTCP connection to ${connection.subflowOf}, which was not selected`;
-      setOutcome(connection, "skipped", reason);
-    } else if (!destroy && isHungUp(connection, finOnly ?? false)) {
-      setOutcome(connection, "already-gone", explainHungUpBefore(connection));
-    }
-    return connection.outcome !== null;
+      setOutcome(target, "skipped", "session", `${protectedAs}; --include-session takes it too`);
+    } else if (connection.subflowOf !== undefined) skipSubflow(target, connection.subflowOf);
+    else if (!destroy && isHungUp(connection, finOnly ?? false)) skipHungUp(target);
+    return target.result !== null;
   }
 
   /** Has the owners of a connection looked up again, unless the attempts are used up. */
-  #retryOwner(connection: Connection): void {
-    const attempts = (this.#ownerAttempts.get(connection) ?? 0) + 1;
+  #retryOwner(target: Target): void {
     // The connection may yet be accepted, or its owner may yet answer.
-    const mayChange = (connection.inode === 0 || connection.error !== null) && this.#isRepeating;
-    if (attempts >= MAX_OWNER_ATTEMPTS && !mayChange) {
-      return explainNoOwner(connection, this.#stages.resolver.unreadable);
+    const mayChange = (target.connection.inode === 0 || target.trouble !== null) && this.#isRepeating;
+    if (target.ownerAttempts + 1 >= MAX_OWNER_ATTEMPTS && !mayChange) {
+      return explainNoOwner(target, this.#stages.resolver.unreadable);
     }
-    this.#ownerAttempts.set(connection, attempts);
-    this.#retryOwners.add(connection);
+    target.ownerAttempts++;
+    this.#retryOwners.add(target);
   }
 }
 
 /** Puts connections of users who own an unresponsive process last: their other processes may block too. */
-function unresponsiveUsersLast(connections: readonly Connection[]): readonly Connection[] {
-  const uids = new Set(connections.filter((one) => isUnresponsive(handleOf(one))).map(({ uid }) => uid));
-  if (uids.size === 0) return connections;
-  const [others, theirs] = [false, true].map((isTheirs) => connections.filter(({ uid }) => uids.has(uid) === isTheirs));
+function unresponsiveUsersLast(targets: readonly Target[]): readonly Target[] {
+  const unresponsive = targets.filter(({ connection }) => isUnresponsive(handleOf(connection)));
+  const uids = new Set(unresponsive.map(({ connection }) => connection.uid));
+  if (uids.size === 0) return targets;
+  const [others, theirs] = [false, true].map((isTheirs) =>
+    targets.filter(({ connection }) => uids.has(connection.uid) === isTheirs)
+  );
   return [...others, ...theirs];
 }
 

@@ -2,6 +2,7 @@
 
 import { adviceFor, type Disconnector, setOutcome } from "./disconnect.ts";
 import { type Connection, identityOf } from "../model/connection.ts";
+import { type Outcome, type Target, update } from "../model/result.ts";
 import type { ConnectionTable } from "./connection_table.ts";
 import type { Resolver } from "../resolve/resolver.ts";
 import { DUMPS_BEFORE_GONE, type Selector } from "../select/selector.ts";
@@ -18,6 +19,9 @@ export interface EscalationOptions {
 
 /** The pause between two looks at which connections are gone. It doubles from `first` up to `max`. */
 const POLL_MS = { first: 10, max: 250 };
+
+/** The outcomes of connections that should go. */
+const MAY_LINGER: readonly (Outcome | undefined)[] = ["hung-up", "already-gone", "destroyed"];
 
 /** The tools that an escalation needs. */
 export interface EscalationStages {
@@ -39,7 +43,7 @@ export class Escalation {
   readonly #resolver: Resolver;
   readonly #options: EscalationOptions;
   /** The connections to abort unless they go, ordered by their deadlines. */
-  readonly #pending = new Map<Connection, Pending>();
+  readonly #pending = new Map<Target, Pending>();
   #pollMs = POLL_MS.first;
   #nextLook = 0;
 
@@ -51,15 +55,15 @@ export class Escalation {
   }
 
   /** Adds a connection that was acted on just now, whether that succeeded or not. */
-  add(connection: Connection): void {
+  add(target: Target): void {
     const { destroyAfterMs } = this.#options;
-    if (destroyAfterMs === undefined || connection.outcome === "skipped") return;
+    if (destroyAfterMs === undefined || target.result?.outcome === "skipped") return;
     const now = performance.now();
     if (this.#pending.size === 0) {
       this.#pollMs = POLL_MS.first;
       this.#nextLook = now + this.#pollMs;
     }
-    this.#pending.set(connection, { deadline: now + destroyAfterMs, missed: 0 });
+    this.#pending.set(target, { deadline: now + destroyAfterMs, missed: 0 });
   }
 
   /** The time of the next work, on the clock of performance.now(); Infinity when no connection is pending. */
@@ -72,19 +76,18 @@ export class Escalation {
   run(): void {
     const present = this.#present(this.#pending.keys());
     const now = performance.now();
-    const overdue: Connection[] = [];
-    for (const [connection, pending] of this.#pending) {
-      const row = present.get(identityOf(connection));
+    const overdue: Target[] = [];
+    for (const [target, pending] of this.#pending) {
+      const row = present.get(identityOf(target.connection));
       if (row === undefined) {
         if (++pending.missed < DUMPS_BEFORE_GONE) continue;
       } else {
         pending.missed = 0;
-        connection.state = row.state;
-        connection.inode = row.inode;
+        update(target, row);
         if (pending.deadline > now) continue;
-        overdue.push(connection);
+        overdue.push(target);
       }
-      this.#pending.delete(connection);
+      this.#pending.delete(target);
     }
     this.#destroy(overdue);
     this.#nextLook = now + this.#pollMs;
@@ -96,9 +99,9 @@ export class Escalation {
    * descriptor until its last duplicate is closed. The application would still be notified of a connection that it has
    * closed, under a descriptor number that may be another connection's by then.
    */
-  #destroy(connections: readonly Connection[]): void {
-    const abort = (connection: Connection) => this.#disconnector.destroy(connection, this.#selector.diagOf(connection));
-    const ownersLost = connections.filter(abort);
+  #destroy(targets: readonly Target[]): void {
+    const abort = (target: Target) => this.#disconnector.destroy(target, this.#selector.diagOf(target.connection));
+    const ownersLost = targets.filter(abort);
     if (ownersLost.length === 0) return;
     this.#resolver.resolve(ownersLost);
     ownersLost.forEach(abort);
@@ -112,47 +115,46 @@ export class Escalation {
   async waitAndReportLingering(connections: ConnectionTable): Promise<number | null> {
     const { waitMs } = this.#options;
     if (waitMs === undefined) return null;
-    const skipped = [...connections.values()].filter(({ outcome }) => outcome === "skipped").length;
-    const touched = connections.total - skipped - (connections.evicted.get("skipped") ?? 0);
-    const remaining = await this.#waitUntilGone(connections, waitMs);
-    for (const connection of remaining) {
-      const { outcome, state } = connection;
-      if (outcome === "hung-up" || outcome === "already-gone" || outcome === "destroyed") {
-        const reason = `still there after ${waitMs / 1000} s, in ${state}`;
-        setOutcome(connection, "lingering", reason + adviceFor(connection));
-      }
+    const touched = [...connections.values()].filter(({ result }) => result?.outcome !== "skipped");
+    const evicted = connections.total - connections.size - (connections.evicted.get("skipped") ?? 0);
+    const remaining = await this.#waitUntilGone(touched, waitMs);
+    for (const target of remaining) {
+      if (!MAY_LINGER.includes(target.result?.outcome)) continue;
+      const message = `still there after ${waitMs / 1000} s, in ${target.connection.state}`;
+      setOutcome(target, "lingering", "timeout", message + adviceFor(target.connection));
     }
-    return touched - remaining.size;
+    return touched.length + evicted - remaining.size;
   }
 
   /** Waits for `ms` milliseconds at most. Returns the connections that are still there. */
-  async #waitUntilGone(connections: ReadonlyMap<string, Connection>, ms: number): Promise<Set<Connection>> {
+  async #waitUntilGone(targets: readonly Target[], ms: number): Promise<Set<Target>> {
     const deadline = performance.now() + ms;
     for (let pollMs = POLL_MS.first;; pollMs = Math.min(2 * pollMs, POLL_MS.max)) {
-      const remaining = this.#remaining(connections);
+      const remaining = this.#remaining(targets);
       const remainingMs = deadline - performance.now();
       const isOver = remainingMs <= 0 || this.#options.signal?.aborted === true;
       if (remaining.size === 0 || isOver) {
-        for (const connection of this.#remaining(connections)) remaining.add(connection);
+        for (const target of this.#remaining(targets)) remaining.add(target);
         if (remaining.size === 0 || isOver) return remaining;
       }
       await sleep(Math.min(pollMs, remainingMs), this.#options.signal);
     }
   }
 
-  #remaining(connections: ReadonlyMap<string, Connection>): Set<Connection> {
-    const remaining = new Set<Connection>();
-    for (const [identity, { state, inode }] of this.#present(connections.values())) {
-      const connection = connections.get(identity);
-      if (connection === undefined || connection.outcome === "skipped") continue;
-      connection.state = state;
-      connection.inode = inode;
-      remaining.add(connection);
+  #remaining(targets: readonly Target[]): Set<Target> {
+    const present = this.#present(targets);
+    const remaining = new Set<Target>();
+    for (const target of targets) {
+      const row = present.get(identityOf(target.connection));
+      if (row === undefined) continue;
+      update(target, row);
+      remaining.add(target);
     }
     return remaining;
   }
 
-  #present(connections: Iterable<Connection>): Map<string, Connection> {
-    return new Map(this.#selector.remaining(connections).map((connection) => [identityOf(connection), connection]));
+  #present(targets: Iterable<Target>): Map<string, Connection> {
+    const remaining = this.#selector.remaining([...targets].map(({ connection }) => connection));
+    return new Map(remaining.map((connection) => [identityOf(connection), connection]));
   }
 }

@@ -1,6 +1,6 @@
 // The options of hangUp(), and their checks.
 
-import type { Connection } from "../model/connection.ts";
+import type { HeldConnection } from "../model/connection.ts";
 import {
   abortSignal,
   boolean,
@@ -58,7 +58,7 @@ export interface HangUpOptions {
    * them alone. Connections that appear meanwhile are left alone too, unless `repeat` says otherwise. Calling `summary`
    * looks closer at the connections, which costs time.
    */
-  confirm?: (connections: readonly Connection[], summary: () => Summary) => boolean | Promise<boolean>;
+  confirm?: (connections: readonly HeldConnection[], summary: () => Summary) => boolean | Promise<boolean>;
   /**
    * Spreads the cuts over time. Connections that appear meanwhile are replacements of those cut, and are left alone
    * unless `repeat` says otherwise.

@@ -131,7 +131,7 @@ function duplicateForeign(foreign: ForeignDescriptor | null): Verdict {
     else withPair(IPPROTO_TCP, ({ client }) => duplicateOf(client).close());
   } catch (error) {
     if (!isSyscallError(error)) throw error;
-    return missing(`${error.message}: ${explainDuplicateError(error).error}`);
+    return missing(`${error.message}: ${explainDuplicateError(error).message}`);
   }
   return foreign ? ok("works") : limited("tried on this process alone, which is always allowed to");
 }

@@ -7,11 +7,12 @@
 import { isSyscallError } from "../../ffi/errno.ts";
 import { statx } from "../../ffi/fs.ts";
 import { type Activity, avoidUser, excludeProcess, markUnresponsive, SUBJECT } from "../../ffi/progress.ts";
-import { type Connection, handleOf, identityOf, type Outcome } from "../model/connection.ts";
+import { handleOf, identityOf } from "../model/connection.ts";
+import type { Outcome, Target } from "../model/result.ts";
 import { type Entry, MODE, type Shared } from "./shared.ts";
 
 /** The outcomes that cannot be found out again. The mark of an outcome is its index plus 1. */
-const MARKED: readonly Outcome[] = ["hung-up", "destroyed", "keepalive-set"];
+const MARKED = ["hung-up", "destroyed", "keepalive-set"] as const;
 
 /** The size in bytes above which later finds are not recorded: a command may run for days. */
 const MOST_BYTES = 4 << 20;
@@ -29,10 +30,10 @@ let shared: Shared | null = null;
 /** True when the journal takes no more. */
 let isFull = false;
 /** The index in the journal of each connection that this process has found. */
-const places = new WeakMap<Connection, number>();
+const places = new WeakMap<Target, number>();
 let count = 0;
 
-let past: Past = { connections: [], mode: MODE.work, isFirst: true };
+let past: Past<Target> = { targets: [], mode: MODE.work, isFirst: true };
 let unresponsive: readonly Activity[] = [];
 /** The handles of the connections that engines were acting on when they were killed. */
 let doubtful: ReadonlySet<string> = new Set();
@@ -40,9 +41,9 @@ const avoidedUsers: number[] = [];
 let live: readonly string[] = [];
 
 /** The work of the engines before this one. */
-export interface Past {
-  /** The connections that they found, with their outcomes. */
-  readonly connections: readonly Connection[];
+export interface Past<T extends Target> {
+  /** The connections that they found, with the results. */
+  readonly targets: readonly T[];
   /** The way to go on: one of `MODE`. */
   readonly mode: number;
   /** True when there were none. */
@@ -62,7 +63,7 @@ export function keepJournal(memory: Shared): void {
   for (const { engine } of stuck) excludeProcess(engine);
   for (const entry of stuck) markUnresponsive(nameOf(entry.stuck), entry.at + LEFT_ALONE_MS);
   live = entries.flatMap((entry) => "live" in entry ? entry.live : []);
-  past = { connections: connectionsIn(entries, memory.marks), mode: memory.mode, isFirst: entries.length === 0 };
+  past = { targets: targetsIn(entries, memory.marks), mode: memory.mode, isFirst: entries.length === 0 };
 }
 
 function nameOf({ kind, pid, text }: Activity): number | string {
@@ -116,36 +117,44 @@ export function unanswered(): string[] {
 }
 
 /** Returns each connection of the journal once: the entry with a mark, or else the last one. */
-function connectionsIn(entries: readonly Entry[], marks: Uint8Array): Connection[] {
-  const found = new Map<string, Connection>();
-  const byPlace: Connection[] = [];
+function targetsIn(entries: readonly Entry[], marks: Uint8Array): Target[] {
+  const found = new Map<string, Target>();
+  const byPlace: Target[] = [];
   for (const entry of entries) {
     if ("changed" in entry) Object.assign(byPlace[entry.changed], entry.to);
     if (!("found" in entry)) continue;
-    for (const connection of entry.found) {
+    for (const target of entry.found) {
       const mark = marks[count++] ?? 0;
-      byPlace.push(connection);
-      if (mark > 0) Object.assign(connection, { outcome: MARKED[mark - 1], error: null });
-      const identity = identityOf(connection);
-      if (!isMarked(found.get(identity))) found.set(identity, connection);
+      byPlace.push(target);
+      if (mark > 0) target.result = { outcome: MARKED[mark - 1], reason: null, message: null };
+      const identity = identityOf(target.connection);
+      if (!isMarked(found.get(identity))) found.set(identity, target);
     }
   }
   return [...found.values()];
 }
 
-function isMarked(connection: Connection | undefined): boolean {
-  return connection !== undefined && connection.outcome !== null && MARKED.includes(connection.outcome);
+function isMarked(target: Target | undefined): boolean {
+  return markOf(target?.result?.outcome) > 0;
 }
 
-/** Returns the work of earlier engines: all that they found when work goes on, else only what they did. */
-export function pastWork(): Past {
-  if (past.mode !== MODE.work) return past;
-  return { ...past, connections: past.connections.filter(isMarked) };
+function markOf(outcome: Outcome | undefined): number {
+  return (MARKED as readonly (Outcome | undefined)[]).indexOf(outcome) + 1;
+}
+
+/**
+ * Returns the work of earlier engines: only what they did when work goes on, else all that they found. Engines of one
+ * command have the same outcomes.
+ */
+export function pastWork<T extends Target>(): Past<T> {
+  const { targets, mode } = past;
+  return { ...past, targets: (mode === MODE.work ? targets.filter(isMarked) : targets) as readonly T[] };
 }
 
 /** Returns the connections that an engine was acting on when it was killed, so that their outcome is not known. */
-export function doubtfulWork(): Connection[] {
-  return past.connections.filter((connection) => !isMarked(connection) && doubtful.has(handleOf(connection)));
+export function doubtfulWork<T extends Target>(): T[] {
+  const targets = past.targets as readonly T[];
+  return targets.filter((target) => !isMarked(target) && doubtful.has(handleOf(target.connection)));
 }
 
 /** Explains why the work cannot be finished; null when it can. */
@@ -156,26 +165,26 @@ export function whyUnfinished(): string | null {
 
 /** Returns the identities of the connections that earlier engines found; null when there are none. */
 export function foundBefore(): ReadonlySet<string> | null {
-  return past.connections.length === 0 ? null : new Set(past.connections.map(identityOf));
+  return past.targets.length === 0 ? null : new Set(past.targets.map(({ connection }) => identityOf(connection)));
 }
 
 /** Records connections before they are acted on. */
-export function recordFound(connections: readonly Connection[]): void {
-  if (shared === null || isFull || connections.length === 0 || (count > 0 && shared.length > MOST_BYTES)) return;
-  append({ found: connections });
-  for (const connection of connections) places.set(connection, count++);
+export function recordFound(targets: readonly Target[]): void {
+  if (shared === null || isFull || targets.length === 0 || (count > 0 && shared.length > MOST_BYTES)) return;
+  append({ found: targets });
+  for (const target of targets) places.set(target, count++);
 }
 
-/** Records the outcome of a connection when it cannot be found out again. */
-export function recordOutcome(connection: Connection): void {
-  const place = shared === null ? undefined : places.get(connection);
+/** Records the outcome of a target when it cannot be found out again. */
+export function recordOutcome(target: Target): void {
+  const place = shared === null ? undefined : places.get(target);
   if (place === undefined || place >= shared!.marks.length) return;
-  shared!.marks[place] = MARKED.indexOf(connection.outcome!) + 1;
+  shared!.marks[place] = markOf(target.result?.outcome);
 }
 
-/** Records other changes of a connection. */
-export function recordChange(connection: Connection, to: Partial<Connection>): void {
-  const place = places.get(connection);
+/** Records other changes of a target. */
+export function recordChange(target: Target, to: object): void {
+  const place = places.get(target);
   if (place !== undefined) append({ changed: place, to });
 }
 
@@ -191,7 +200,7 @@ export function liveBefore(): readonly string[] {
 
 /** Forgets the work of engines before this one, for a command that reports each piece of work as it is done. */
 export function forgetPastWork(): void {
-  past = { ...past, connections: [] };
+  past = { ...past, targets: [] };
   doubtful = new Set();
 }
 

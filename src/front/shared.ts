@@ -6,7 +6,7 @@ import { EFBIG, SyscallError } from "../../ffi/errno.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
 import { fileSizeLimit } from "../../ffi/process.ts";
 import { type Activity, NOTES_SIZE } from "../../ffi/progress.ts";
-import type { Connection } from "../model/connection.ts";
+import type { Target } from "../model/result.ts";
 
 /** The ways in which the next engine may go on. */
 export const MODE = {
@@ -22,8 +22,8 @@ export const MODE = {
 
 /** An entry of the journal, which is a line of JSON. */
 export type Entry =
-  | { readonly found: readonly Connection[] }
-  | { readonly changed: number; readonly to: Partial<Connection> }
+  | { readonly found: readonly Target[] }
+  | { readonly changed: number; readonly to: object }
   | { readonly stuck: Activity; readonly at: number; readonly engine: number }
   | { readonly killed: Activity }
   | { readonly live: readonly string[] };

@@ -1,4 +1,5 @@
-// A connection: the object that goes through the pipeline, and that --json prints.
+// A connection as the kernel lists it, and the processes that hold it. Nothing changes it: what became of it is in
+// ./result.ts.
 
 import type { ForeignFd } from "../../ffi/fd.ts";
 import type { Cookie, NetnsInode, SocketInode } from "./ids.ts";
@@ -7,31 +8,31 @@ import type { State } from "./tcp_states.ts";
 /** One end of a connection. */
 export interface Endpoint {
   /** Canonical text: a v4-mapped address is written as IPv4. */
-  address: string;
+  readonly address: string;
   /** The TCP port. */
-  port: number;
+  readonly port: number;
 }
 
 /** A process, and the descriptor by which it holds a socket. */
 export interface Owner {
   /** The process's number, in the pid namespace of whoever asks. */
-  pid: number;
+  readonly pid: number;
   /** The thread, where it is one that does not share its process's descriptors. */
-  tid?: number;
+  readonly tid?: number;
   /** The descriptor's number in that process. */
-  fd: ForeignFd;
+  readonly fd: ForeignFd;
   /** The process's name, as /proc/PID/comm has it: up to 15 bytes, any bytes. */
-  comm: string;
+  readonly comm: string;
 }
 
 /** The timer that runs on a connection, as ss(8) names it. */
 export interface Timer {
   /** `on` sends data again, `timewait` ends TIME-WAIT or an orphan, `persist` probes a window that is shut. */
-  name: "on" | "keepalive" | "timewait" | "persist" | "delack" | "unknown";
+  readonly name: "on" | "keepalive" | "timewait" | "persist" | "delack" | "unknown";
   /** Milliseconds until it fires. */
-  expiresMs: number;
+  readonly expiresMs: number;
   /** The number of times that it has fired in a row. */
-  retransmits: number;
+  readonly retransmits: number;
 }
 
 /** The history of a connection; for MPTCP only the times of the last data. */
@@ -42,27 +43,27 @@ export type Info =
 /** The keepalive of a socket, with the values that come from the system. */
 export interface Keepalive {
   /** SO_KEEPALIVE. */
-  enabled: boolean;
+  readonly enabled: boolean;
   /** TCP_KEEPIDLE: seconds without a sign of the peer before the first probe. */
-  idleS: number;
+  readonly idleS: number;
   /** TCP_KEEPINTVL: seconds from one unanswered probe to the next. */
-  intervalS: number;
+  readonly intervalS: number;
   /** TCP_KEEPCNT: unanswered probes after which the connection is dropped. */
-  count: number;
+  readonly count: number;
   /** TCP_USER_TIMEOUT in milliseconds; 0 for none, null where the kernel does not say (MPTCP). */
-  userTimeoutMs: number | null;
+  readonly userTimeoutMs: number | null;
 }
 
 /** The settings of a socket: its keepalive, and those of the other options that were asked for. */
 export interface KeepaliveSettings extends Keepalive {
   /** TCP_SYNCNT; null, as in the others, where the kernel does not say. */
-  syncnt?: number | null;
+  readonly syncnt?: number | null;
   /** TCP_MAXSEG in bytes. */
-  maxseg?: number | null;
+  readonly maxseg?: number | null;
   /** TCP_WINDOW_CLAMP in bytes. */
-  windowClamp?: number | null;
+  readonly windowClamp?: number | null;
   /** TCP_DEFER_ACCEPT in seconds. */
-  deferAcceptS?: number | null;
+  readonly deferAcceptS?: number | null;
 }
 
 /** A reason why the keepalive of some connections could not be read. */
@@ -76,102 +77,75 @@ export interface Unread {
 /** A socket option that the kernel did not take. */
 export interface RefusedOption {
   /** `TCP_USER_TIMEOUT`. */
-  option: string;
+  readonly option: string;
   /** The value that was refused. */
-  value: number;
+  readonly value: number;
   /** The errno's name. */
-  error: string;
+  readonly error: string;
 }
 
 /** The time after which a dead peer is noticed, in milliseconds; null is never. */
 export interface Noticed {
   /** On a connection over which nothing is being sent. */
-  idleMs: number | null;
+  readonly idleMs: number | null;
   /** On one with data that the peer has not acknowledged. */
-  inFlightMs: number;
+  readonly inFlightMs: number;
 }
 
-/** The outcome for a connection. */
-export type Outcome =
-  /** shutdown(2) was called on it: its peer is sent a FIN. */
-  | "hung-up"
-  /** It was aborted: its peer is sent a RST. */
-  | "destroyed"
-  | "would-hang-up"
-  | "would-destroy"
-  /** At least one option of its keepalive was changed, and what was wanted reads back. */
-  | "keepalive-set"
-  | "would-set-keepalive"
-  /** The connection already had the settings, or the application's settings were kept. */
-  | "unchanged"
-  /** The connection ended, or this end had already hung up, before anything was done. */
-  | "already-gone"
-  /** No process holds it, so there is no descriptor to act on. */
-  | "no-owner"
-  /** The user may not open the descriptor. */
-  | "denied"
-  /** The kernel cannot do it. */
-  | "unsupported"
-  /** Protected, or left alone on request. */
-  | "skipped"
-  /** The connection was hung up on, and still existed when the wait was over. */
-  | "lingering"
-  | "failed";
-
-/** A connection of this host. */
+/** A connection of this host, as the kernel lists it. */
 export interface Connection {
   /** `mptcp` for a connection of several subflows, which are not listed by themselves. */
-  protocol: "tcp" | "mptcp";
+  readonly protocol: "tcp" | "mptcp";
   /** The family of the socket: `inet6` also for one that carries IPv4 (v4-mapped addresses). */
-  family: "inet" | "inet6";
+  readonly family: "inet" | "inet6";
   /** The state, as ss(8) names it. */
-  state: State;
+  readonly state: State;
   /** The end on this host. */
-  src: Endpoint;
+  readonly src: Endpoint;
   /** The peer. */
-  dst: Endpoint;
+  readonly dst: Endpoint;
   /** The directions that have been shut down: 1 receiving, 2 sending, 3 both (INET_DIAG_SHUTDOWN). */
-  shutdown: number;
+  readonly shutdown: number;
   /** The peer of the MPTCP connection that the socket is a subflow of. */
-  subflowOf?: string;
+  readonly subflowOf?: string;
   /** Index of the interface that the socket is bound to, 0 for none. */
-  interface: number;
+  readonly interface: number;
   /** Bytes received and not yet read by the application. */
-  rqueue: number;
+  readonly rqueue: number;
   /** Bytes written by the application and not yet acknowledged by the peer. */
-  wqueue: number;
+  readonly wqueue: number;
   /** The socket's inode number, 0 when no descriptor refers to it. */
-  inode: SocketInode;
+  readonly inode: SocketInode;
   /** SO_COOKIE in hexadecimal, as in ss's `sk:`. */
-  cookie: Cookie;
+  readonly cookie: Cookie;
   /** The user that the socket belongs to. */
-  uid: number;
+  readonly uid: number;
   /** Inode number of the network namespace. */
-  netns: NetnsInode;
+  readonly netns: NetnsInode;
   /** The name of the namespace, or of a process in it; only when the selection has several namespaces. */
-  netnsName?: string;
-  /** The holders; empty when there are none, or none that this user may see. */
-  owners: Owner[];
-  /** The number of further descriptors that refer to it, when `owners` would be too long. */
-  ownersLeftOut?: number;
+  readonly netnsName?: string;
   /** null when no timer runs. */
-  timer: Timer | null;
+  readonly timer: Timer | null;
   /** Only when it was asked for; null where the kernel says nothing. */
-  tcpInfo?: Info | null;
+  readonly tcpInfo?: Info | null;
+}
+
+/** A connection, and the processes that hold it. */
+export interface HeldConnection {
+  /** The connection as it was listed last. */
+  readonly connection: Connection;
+  /** The holders; empty when there are none, or none that this user may see. */
+  readonly owners: readonly Owner[];
+  /** The number of further descriptors that refer to it, when `owners` would be too long. */
+  readonly ownersLeftOut?: number;
+}
+
+/** A connection of a list. */
+export interface ListedConnection extends HeldConnection {
   /** Only when it was asked for; null where it could not be read. */
-  keepalive?: Keepalive | null;
+  readonly keepalive?: Keepalive | null;
   /** The times after which that keepalive notices a dead peer. */
-  deadPeerNoticed?: Noticed | null;
-  /** The keepalive before, only when keepalive was to be set; null where it could not be read. */
-  before?: KeepaliveSettings | null;
-  /** The keepalive now; in a dry run, as planned. */
-  after?: KeepaliveSettings | null;
-  /** The options that the kernel did not take. */
-  refused?: readonly RefusedOption[];
-  /** null until something was done, and in a plain list. */
-  outcome: Outcome | null;
-  /** The reason, when the outcome is not the one that was asked for. */
-  error: string | null;
+  readonly deadPeerNoticed?: Noticed | null;
 }
 
 /**

@@ -1,7 +1,7 @@
 // The summary of a list of connections, grouped by their destinations and owners.
 
 import type { NetnsInode } from "../model/ids.ts";
-import type { Connection } from "../model/connection.ts";
+import type { Connection, ListedConnection } from "../model/connection.ts";
 import { idleTime } from "../linux/netlink/tcp_info.ts";
 import type { State } from "../model/tcp_states.ts";
 
@@ -57,19 +57,20 @@ export function idleOf({ state, tcpInfo }: Connection): number | null {
 }
 
 /**
- * Groups connections and adds up their totals. The connections need their `tcp_info` and `keepalive` filled in.
+ * Groups connections and adds up their totals. The connections need their `tcpInfo` and `keepalive`.
  *
  * @param isListening Tells whether a local port is listened on, so that connections to it were accepted.
  */
 export function summarize(
-  connections: readonly Connection[],
+  listed: readonly ListedConnection[],
   isListening: (netns: NetnsInode, port: number) => boolean = () => false,
 ): Summary {
-  const isAccepted = acceptedTest(connections, isListening);
+  const isAccepted = acceptedTest(listed.map(({ connection }) => connection), isListening);
   const groups = new Map<string, { group: Group; peers: Set<string>; pids: Set<number> }>();
   const total = noTotals();
-  for (const connection of connections) {
-    const { src, dst, netns, owners } = connection;
+  for (const one of listed) {
+    const { connection, owners } = one;
+    const { src, dst, netns } = connection;
     const accepted = isAccepted(connection);
     const destination = accepted ? src : dst;
     const process = owners[0]?.comm ?? null;
@@ -80,8 +81,8 @@ export function summarize(
       const group: Group = { direction, destination, peers: 0, netns, process, pids: [], ...noTotals() };
       groups.set(key, entry = { group, peers: new Set(), pids: new Set() });
     }
-    add(connection, entry.group);
-    add(connection, total);
+    add(one, entry.group);
+    add(one, total);
     entry.peers.add(dst.address);
     for (const { pid } of owners) entry.pids.add(pid);
   }
@@ -100,8 +101,8 @@ function noTotals(): Totals {
   return { count: 0, states: {}, idle: 0, withoutKeepalive: 0, keepaliveUnknown: 0, rqueue: 0, wqueue: 0 };
 }
 
-function add(connection: Connection, totals: Totals): void {
-  const { state, keepalive, rqueue, wqueue } = connection;
+function add({ connection, keepalive }: ListedConnection, totals: Totals): void {
+  const { state, rqueue, wqueue } = connection;
   totals.count++;
   totals.states[state] = (totals.states[state] ?? 0) + 1;
   if ((idleOf(connection) ?? 0) >= IDLE_AFTER_MS) totals.idle++;

@@ -59,7 +59,6 @@ export function findOwners(wanted: readonly Wanted[], options: FindOptions = {})
   else search.readMostLikely();
   if (options.exhaustive || search.remaining > 0) search.readThreads();
   else search.checkForkedRelatives();
-  search.nameOwners();
   return { owners: search.owners, leftOut, unreadable: search.unreadable + search.unreadableTables };
 }
 
@@ -74,6 +73,8 @@ class Search {
   readonly leftOut = new Map<SocketInode, number>();
   /** The holders of each wanted inode; null while none has been found. */
   readonly #holders = new Map<SocketInode, Owner[] | null>();
+  /** The names of the processes that hold any. */
+  readonly #names = new Map<number, string>();
   #found = 0;
   readonly #uids = new Set<number>();
   readonly #except: number;
@@ -215,15 +216,6 @@ class Search {
     for (const [inode, owners] of this.#holders) for (const owner of owners ?? []) each(owner, inode);
   }
 
-  nameOwners(): void {
-    const names = new Map<number, string>();
-    this.#forEach((owner) => {
-      let name = names.get(owner.pid);
-      if (name === undefined) names.set(owner.pid, name = comm(owner.pid));
-      owner.comm = name;
-    });
-  }
-
   #readWholly(table: DescriptorTable): void {
     while (!table.exhausted) this.#readBlock(table);
   }
@@ -237,7 +229,9 @@ class Search {
   }
 
   #record({ pid, tid }: DescriptorTable, fd: ForeignFd, inode: SocketInode): void {
-    this.#add(tid === null ? { pid, fd, comm: "" } : { pid, tid, fd, comm: "" }, inode);
+    let name = this.#names.get(pid);
+    if (name === undefined) this.#names.set(pid, name = comm(pid));
+    this.#add(tid === null ? { pid, fd, comm: name } : { pid, tid, fd, comm: name }, inode);
   }
 
   #add(owner: Owner, inode: SocketInode): void {

@@ -18,7 +18,7 @@ export class Finder {
   readonly selector: Selector;
   readonly #holders: HolderFilter | null;
   readonly #keepalive: KeepaliveFilter | null;
-  #owners: ReadonlyMap<SocketInode, Owner[]> | undefined;
+  #owners: ReadonlyMap<SocketInode, readonly Owner[]> | undefined;
 
   /** @param extensions Bits of the reply attributes that connections are to be filled from. */
   constructor(selection: CompiledSelection, extensions = 0) {
@@ -29,7 +29,7 @@ export class Finder {
   }
 
   /**
-   * Returns the connections that match now. They have owners when the selection depends on owners.
+   * Returns the connections that match now.
    *
    * @param states Restricts the states of the selection further: a mask of 1 << state.
    * @throws {UsageError} When a namespace, process, cgroup or container does not exist, at the first call.
@@ -69,15 +69,12 @@ export class Finder {
     return this.#chosen(connections.filter(isHeld), owners);
   }
 
-  /** Fills in the owners, and drops the connections whose SO_KEEPALIVE is not as selected. */
-  #chosen(connections: Connection[], owners?: ReadonlyMap<SocketInode, Owner[]>): Connection[] {
-    for (const connection of owners === undefined ? [] : connections) {
-      connection.owners = [...owners!.get(connection.inode)!];
-    }
+  /** Drops the connections whose SO_KEEPALIVE is not as selected. */
+  #chosen(connections: Connection[], owners?: ReadonlyMap<SocketInode, readonly Owner[]>): Connection[] {
     if (this.#keepalive === null) return connections;
-    const chosen = this.#keepalive.filter(connections, owners !== undefined);
-    this.#owners ??= new Map(chosen.map((connection) => [connection.inode, connection.owners]));
-    return chosen;
+    const chosen = this.#keepalive.filter(connections, owners);
+    this.#owners = chosen.owners;
+    return chosen.connections;
   }
 
   /**

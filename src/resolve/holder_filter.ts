@@ -16,7 +16,7 @@ const MAX_NAMED = 5;
 /** The sockets that are selected. */
 export interface Chosen {
   /** The sockets that a chosen process holds and no excluded process does: the chosen holders by inode. */
-  readonly owners: ReadonlyMap<SocketInode, Owner[]>;
+  readonly owners: ReadonlyMap<SocketInode, readonly Owner[]>;
 }
 
 /** Finds the sockets that chosen processes hold. */

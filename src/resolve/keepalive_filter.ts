@@ -1,11 +1,19 @@
 // Selects connections by SO_KEEPALIVE. The kernel does not list that option, so it is read from a duplicate of the owner's
 // descriptor. A running keepalive timer answers without one.
 
-import type { Connection } from "../model/connection.ts";
+import type { SocketInode } from "../model/ids.ts";
+import type { Connection, Owner } from "../model/connection.ts";
 import type { StateLookup } from "../socket/proof.ts";
 import { KeepaliveReader } from "../socket/keepalive_read.ts";
 import { findOwners } from "./find_owners.ts";
 import { self } from "../linux/proc/process.ts";
+
+/** The connections that were kept. */
+export interface Kept {
+  readonly connections: Connection[];
+  /** The owners of those that were asked, by inode. */
+  readonly owners: ReadonlyMap<SocketInode, readonly Owner[]>;
+}
 
 /** Keeps the connections whose SO_KEEPALIVE is as wanted. */
 export class KeepaliveFilter {
@@ -22,18 +30,18 @@ export class KeepaliveFilter {
    * Returns the connections whose SO_KEEPALIVE is known to be as wanted. Connections whose option cannot be read are left
    * out, and `incomplete` says so.
    *
-   * @param haveOwners Whether the connections already have their owners.
+   * @param known The owners of the connections by inode, where they were found already.
    */
-  filter(connections: readonly Connection[], haveOwners: boolean): Connection[] {
+  filter(connections: readonly Connection[], known?: ReadonlyMap<SocketInode, readonly Owner[]>): Kept {
     const open = connections.filter((connection) => connection.inode !== 0 && !hasKeepaliveTimer(connection));
-    if (!haveOwners) {
-      const { owners } = findOwners(open, { except: self() });
-      for (const connection of open) connection.owners = owners.get(connection.inode) ?? [];
-    }
-    const asked = new Set(open.filter((connection) => this.#reader.read(connection)?.enabled === this.#enabled));
-    return connections.filter((connection) =>
-      asked.has(connection) || (this.#enabled && hasKeepaliveTimer(connection))
-    );
+    const owners = known ?? findOwners(open, { except: self() }).owners;
+    const isAsWanted = (connection: Connection) => {
+      return this.#reader.read({ connection, owners: owners.get(connection.inode) ?? [] })?.enabled === this.#enabled;
+    };
+    const asked = new Set(open.filter(isAsWanted));
+    const isKept = (connection: Connection) =>
+      asked.has(connection) || (this.#enabled && hasKeepaliveTimer(connection));
+    return { connections: connections.filter(isKept), owners };
   }
 
   /** The reasons why connections may have been missed. */

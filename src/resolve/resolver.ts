@@ -1,7 +1,8 @@
 // Fills in the owners of connections.
 
 import type { SocketInode } from "../model/ids.ts";
-import type { Connection, Owner } from "../model/connection.ts";
+import type { Owner } from "../model/connection.ts";
+import type { Target } from "../model/result.ts";
 import { findOwners } from "./find_owners.ts";
 
 /** The most attempts to find an owner of one connection. */
@@ -22,19 +23,19 @@ export class Resolver {
   /** The number of processes that could not be read at the last search. */
   unreadable = 0;
 
-  /** Fills in the owners of connections. */
-  resolve(connections: readonly Connection[], { exhaustive, first, known }: ResolveOptions = {}): void {
-    const held = connections.filter(({ inode }) => inode !== 0);
-    const { owners, leftOut, unreadable } = findOwners(held, {
-      exhaustive,
-      first,
-      known,
-    });
+  /** Fills in the owners beside their connections. */
+  resolve(
+    targets: readonly Pick<Target, "connection" | "owners" | "ownersLeftOut">[],
+    options: ResolveOptions = {},
+  ): void {
+    const held = targets.filter(({ connection }) => connection.inode !== 0);
+    const { owners, leftOut, unreadable } = findOwners(held.map(({ connection }) => connection), options);
     this.unreadable = unreadable;
-    for (const connection of held) {
-      connection.owners = owners.get(connection.inode) ?? [];
-      const more = leftOut.get(connection.inode);
-      if (more !== undefined) connection.ownersLeftOut = more;
+    for (const target of held) {
+      const { inode } = target.connection;
+      target.owners = owners.get(inode) ?? [];
+      const more = leftOut.get(inode);
+      if (more !== undefined) target.ownersLeftOut = more;
     }
   }
 }

@@ -2,7 +2,7 @@
 
 import type { NetnsInode } from "../model/ids.ts";
 import { formatAddress, formatEndpoint, parseAddress } from "../model/address.ts";
-import type { Connection } from "../model/connection.ts";
+import type { Connection, HeldConnection } from "../model/connection.ts";
 import { ancestry, comm, environment, processes, readStat, self, terminalsOf } from "../linux/proc/process.ts";
 
 /** A process that may hold a connection of the session. */
@@ -68,8 +68,8 @@ export class Session {
   }
 
   /** Returns why the connection is part of the session; null when it is not. */
-  explainProtection(connection: Connection): string | null {
-    const { netns, src, owners } = connection;
+  explainProtection({ connection, owners }: HeldConnection): string | null {
+    const { netns, src } = connection;
     if (this.#ssh.has(endsOf(connection))) return "the ssh connection of this session (SSH_CONNECTION)";
     for (const { pid, comm } of owners) {
       const carrier = this.#carriers.get(pid);

@@ -166,12 +166,11 @@ export class Selector {
     yield this.#named(found.flat());
   }
 
-  /** Fills in the names of the namespaces when the selection has several. */
+  /** Adds the names of the namespaces when the selection has several. */
   #named(connections: Connection[]): Connection[] {
-    if (this.#namespaces.areSeveral) {
-      for (const connection of connections) connection.netnsName = this.#namespaces.nameOf(connection.netns);
-    }
-    return connections;
+    const names = this.#namespaces;
+    if (!names.areSeveral) return connections;
+    return connections.map((connection) => ({ ...connection, netnsName: names.nameOf(connection.netns) }));
   }
 
   #plansIn(netns: NetnsInode, states: number): readonly DumpPlan[] {

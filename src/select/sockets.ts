@@ -116,15 +116,14 @@ class Multipath {
     this.#byEnds.set(endsOf(connection), parent);
   }
 
-  /** Returns the TCP sockets that are no subflows of a selected connection. */
+  /** Returns the TCP sockets that are no subflows of a selected connection, and marks those of another connection. */
   withoutSubflows(sockets: Iterable<Connection>): Connection[] {
     if (this.#byEnds.size === 0) return [...sockets];
-    return [...sockets].filter((socket) => {
+    return [...sockets].flatMap((socket) => {
       const parent = this.#parentOf(socket);
-      if (parent === undefined) return true;
+      if (parent === undefined) return [socket];
       const { address, port } = parent.connection.dst;
-      if (!parent.matches) socket.subflowOf = formatEndpoint(address, port);
-      return !parent.matches;
+      return parent.matches ? [] : [{ ...socket, subflowOf: formatEndpoint(address, port) }];
     });
   }
 
@@ -138,8 +137,8 @@ class Multipath {
 }
 
 function withInfo(connection: Connection, row: InetDiagMsg, asked: number): Connection {
-  if (asked & extension(INET_DIAG_INFO)) connection.tcpInfo = infoOf(connection.protocol, row);
-  return connection;
+  if ((asked & extension(INET_DIAG_INFO)) === 0) return connection;
+  return { ...connection, tcpInfo: infoOf(connection.protocol, row) };
 }
 
 /** Decodes INET_DIAG_INFO; null for a connection without a full socket (TIME-WAIT, SYN-RECV). */
@@ -204,7 +203,7 @@ function dstText(row: InetDiagMsg): string {
   return formatAddress({ words: [row.dstWord(0), row.dstWord(1), row.dstWord(2), row.dstWord(3)] });
 }
 
-/** Returns the connection that a row of a dump describes. It has no owners yet. */
+/** Returns the connection that a row of a dump describes. */
 export function connectionOf(row: InetDiagMsg, protocol: "tcp" | "mptcp", netns: number): Connection {
   return {
     protocol,
@@ -220,10 +219,7 @@ export function connectionOf(row: InetDiagMsg, protocol: "tcp" | "mptcp", netns:
     cookie: row.cookie,
     uid: row.uid,
     netns,
-    owners: [],
     timer: timerOf(row),
-    outcome: null,
-    error: null,
   };
 }
 

@@ -63,11 +63,16 @@ export class PidfdCache {
     return proof === "ended" ? proof : null;
   }
 
-  #getfd({ pid, tid, fd }: Omit<Owner, "comm">): Descriptor | null {
+  #getfd(owner: Omit<Owner, "comm">): Descriptor | null {
+    const { pid, tid, fd } = owner;
     const task = tid ?? pid;
     try {
       return pidfdGetfd(this.#pidfd(task, tid !== undefined), fd);
     } catch (error) {
+      if (isSyscallError(error, "EMFILE", "ENFILE") && this.#pidfds.size > 1) {
+        this.close();
+        return this.#getfd(owner);
+      }
       if (isSyscallError(error, "EBADF")) return null;
       if (!isSyscallError(error, "ESRCH")) throw error;
       // The process has gone. A process with the same number is another one.

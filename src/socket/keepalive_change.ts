@@ -31,6 +31,9 @@ export interface Change {
 
 type SettingName = keyof KeepaliveSettings;
 
+/** Settings that are being put together. */
+type Draft = { -readonly [Name in keyof KeepaliveSettings]: KeepaliveSettings[Name] };
+
 /** The values that `read` does not report. They are read only when they were asked for. */
 const EXTRAS = ["syncnt", "maxseg", "windowClamp", "deferAcceptS"] as const satisfies readonly KeepaliveName[];
 
@@ -89,7 +92,7 @@ function extrasOf(values: KeepaliveValues, phase: SocketPhase): (typeof EXTRAS)[
 }
 
 function readSettings(socket: Descriptor, { values }: DesiredKeepalive, phase: SocketPhase): KeepaliveSettings {
-  const settings: KeepaliveSettings = read(socket);
+  const settings: Draft = read(socket);
   if (values === "off") return settings;
   for (const name of extrasOf(values, phase)) settings[name] = readExtra(socket, name);
   return settings;
@@ -115,7 +118,7 @@ export function plannedSettings(
   if (desired.values === "off") return { ...before, enabled: false };
   const values = missing(before, desired, desired.values);
   const { idleS, intervalS, count, userTimeoutMs } = before;
-  const planned: KeepaliveSettings = {
+  const planned: Draft = {
     ...before,
     enabled: true,
     idleS: values.idleS || idleS,

@@ -3,7 +3,7 @@
 
 import { isSyscallError } from "../../ffi/errno.ts";
 import { withDuplicate } from "./with_duplicate.ts";
-import type { Connection, Keepalive, Unread } from "../model/connection.ts";
+import type { HeldConnection, Keepalive, Unread } from "../model/connection.ts";
 import { PidfdCache } from "./duplicate.ts";
 import type { StateLookup } from "./proof.ts";
 import { type KeepaliveSysctls, readSysctls } from "../keepalive/detection.ts";
@@ -22,11 +22,11 @@ export class KeepaliveReader {
    * Returns the keepalive of a connection; null when it cannot be read, and `unread` says why. The duplicate is open for
    * some microseconds: while it is open, the application's own close(2) does not end the connection.
    */
-  read(connection: Connection): Keepalive | null {
-    const result = withDuplicate(this.#pidfds, connection, read);
-    const failed = result === null || result === "ended";
-    if (!failed && "value" in result) return result.value;
-    const reason = failed ? withoutHolder(connection) : result.refusal.error;
+  read(held: HeldConnection): Keepalive | null {
+    const result = withDuplicate(this.#pidfds, held, ({ descriptor }) => read(descriptor));
+    if (result !== null && "value" in result) return result.value;
+    const isLost = result === null || result.outcome === "already-gone";
+    const reason = isLost ? withoutHolder(held) : result.message;
     this.#unread.set(reason, (this.#unread.get(reason) ?? 0) + 1);
     return null;
   }
@@ -43,7 +43,7 @@ export class KeepaliveReader {
 }
 
 /** Returns why a connection has no descriptor to read from. */
-function withoutHolder({ inode, state, owners }: Connection): string {
+function withoutHolder({ connection: { inode, state }, owners }: HeldConnection): string {
   if (owners.length > 0) return "closed meanwhile";
   if (inode !== 0) return "no process that may be looked into holds it";
   return state === "ESTAB" || state === "CLOSE-WAIT" ? "not yet accepted by the application" : "held by no application";

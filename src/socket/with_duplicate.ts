@@ -1,52 +1,78 @@
 // Works on a socket of another process through a duplicate of its descriptor, which is open for some microseconds.
 
 import { isSyscallError, type SyscallError } from "../../ffi/errno.ts";
-import type { Descriptor } from "../../ffi/descriptor.ts";
 import { explainGetfdDenied } from "../linux/proc/permissions.ts";
-import type { Connection, Outcome, Owner } from "../model/connection.ts";
+import type { Connection, HeldConnection, Owner } from "../model/connection.ts";
 import { isTransient } from "../model/errors.ts";
-import type { PidfdCache } from "./duplicate.ts";
+import type { Result } from "../model/result.ts";
+import { Duplicate, type PidfdCache } from "./duplicate.ts";
 
-/** The value that `use` returned, or the refusal with the owner whose descriptor could not be used. */
-export type DuplicateResult<T> = { readonly value: T } | { readonly refusal: Refusal; readonly owner: Owner };
+/** Names an owner for a message: `pid 812 (postgres)`. */
+export function ownerName({ pid, comm }: Owner): string {
+  return `pid ${pid} (${comm})`;
+}
+
+/** The reason given for a connection that ended before it was touched. */
+export const ENDED = "ended by itself";
+
+/** The reason why there is no duplicate, or why it could not be used, as a result. */
+export type Refusal = Result<"already-gone" | "denied" | "unsupported" | "failed"> & {
+  readonly message: string;
+  /** Whether another attempt may succeed. */
+  readonly transient?: boolean;
+  /** The owner whose descriptor it is about. */
+  readonly owner?: Owner;
+};
+
+/** Returns the message of a refusal, with the owner. */
+export function refusalText({ owner, message }: Refusal): string {
+  return owner === undefined ? message : `${ownerName(owner)}: ${message}`;
+}
 
 /**
  * Calls `use` with a duplicate of the first owner's descriptor that can be opened, and closes the duplicate at once. While
  * it is open, the application's own close(2) does not end the connection.
  *
- * @returns `ended` when the connection has ended; null when no owner holds the socket any more, so that owners have to be
+ * @returns The value of `use`; the first refusal; null when no owner holds the socket any more, so that owners have to be
  * looked for again.
  */
 export function withDuplicate<T>(
   pidfds: PidfdCache,
-  connection: Connection,
-  use: (socket: Descriptor) => T,
-): DuplicateResult<T> | "ended" | null {
-  let refused: DuplicateResult<T> | null = null;
-  for (const owner of connection.owners) {
+  { connection, owners }: HeldConnection,
+  use: (duplicate: Duplicate, owner: Owner) => T,
+): { readonly value: T } | Refusal | null {
+  let refusal: Refusal | null = null;
+  for (const owner of owners) {
+    const duplicate = open(pidfds, connection, owner);
+    if (duplicate === null) continue;
+    if (!(duplicate instanceof Duplicate)) {
+      if (duplicate.outcome === "already-gone") return duplicate;
+      refusal ??= duplicate;
+      continue;
+    }
     try {
-      const duplicate = pidfds.duplicate(connection, owner);
-      if (duplicate === null) continue;
-      if (duplicate === "ended") return "ended";
-      try {
-        return { value: use(duplicate.descriptor) };
-      } finally {
-        duplicate.close();
-      }
+      return { value: use(duplicate, owner) };
     } catch (error) {
-      if (!isSyscallError(error)) throw error;
-      refused ??= { refusal: explainDuplicateError(error), owner };
+      return refusalOf(error, owner);
+    } finally {
+      duplicate.close();
     }
   }
-  return refused;
+  return refusal;
 }
 
-/** A refusal of the kernel, as an outcome. */
-export interface Refusal {
-  readonly outcome: Outcome;
-  readonly error: string;
-  /** Whether another attempt may succeed. */
-  readonly transient?: boolean;
+function open(pidfds: PidfdCache, connection: Connection, owner: Owner): Duplicate | Refusal | null {
+  try {
+    const duplicate = pidfds.duplicate(connection, owner);
+    return duplicate === "ended" ? { outcome: "already-gone", reason: "gone", message: ENDED } : duplicate;
+  } catch (error) {
+    return refusalOf(error, owner);
+  }
+}
+
+function refusalOf(error: unknown, owner: Owner): Refusal {
+  if (!isSyscallError(error)) throw error;
+  return { ...explainDuplicateError(error), owner };
 }
 
 /** The error for a process, or a connection, about which no call returns. */
@@ -64,19 +90,27 @@ export function explainDuplicateError(error: SyscallError): Refusal {
   switch (code) {
     case "EPERM":
     case "EACCES":
-      // The explanation reads files, and is the same for every connection of a run.
-      return { outcome: "denied", error: takes ? missing ??= explainGetfdDenied() : `${message}: ${FORBIDDEN}` };
-    case "ETIMEDOUT":
-      return { outcome: "failed", error: UNRESPONSIVE };
-    case "ENOSYS":
       return {
-        outcome: "unsupported",
-        error: `${syscall}(2) is missing: needs ${takes ? "Linux 5.6 and " : ""}a seccomp profile that allows it`,
+        outcome: "denied",
+        reason: "not-permitted",
+        // The explanation reads files, and is the same for every connection of a run.
+        message: takes ? missing ??= explainGetfdDenied() : `${message}: ${FORBIDDEN}`,
       };
+    case "ETIMEDOUT":
+      return { outcome: "failed", reason: "unresponsive", message: UNRESPONSIVE };
+    case "ENOSYS":
+      return unsupported(
+        `${syscall}(2) is missing: needs ${takes ? "Linux 5.6 and " : ""}a seccomp profile that allows it`,
+      );
     case "EINVAL":
-      if (syscall !== "pidfd_open") return { outcome: "failed", error: message };
-      return { outcome: "unsupported", error: "held by a thread that has descriptors of its own: needs Linux 6.9" };
-    default:
-      return { outcome: "failed", error: message, transient: isTransient(error) };
+      if (syscall === "pidfd_open") {
+        return unsupported("held by a thread that has descriptors of its own: needs Linux 6.9");
+      }
   }
+  const transient = isTransient(error);
+  return { outcome: "failed", reason: transient ? "resources" : "error", message, transient };
+}
+
+function unsupported(message: string): Refusal {
+  return { outcome: "unsupported", reason: "not-supported", message };
 }

@@ -1,16 +1,21 @@
 // Eviction of connections that have gone: a long run only counts them.
 
 import { assert, assertEquals } from "@std/assert";
-import { type Connection, identityOf, type Outcome } from "../../src/model/connection.ts";
+import { identityOf } from "../../src/model/connection.ts";
+import { type HangUpOutcome, type Target, targetOf } from "../../src/model/result.ts";
 import { ConnectionTable } from "../../src/act/connection_table.ts";
 import { sampleConnection } from "../harness/sample.ts";
+import { sampleResult } from "../harness/sample_report.ts";
 
 let cookies = 0;
 
-function add(table: ConnectionTable, count: number, outcome: Outcome | null): Connection[] {
-  const connections = Array.from({ length: count }, () => sampleConnection({ cookie: `${++cookies}`, outcome }));
-  for (const connection of connections) table.set(identityOf(connection), connection);
-  return connections;
+function add(table: ConnectionTable, count: number, outcome: HangUpOutcome | null): Target[] {
+  const result = outcome === null ? null : sampleResult(outcome);
+  const targets = Array.from({ length: count }, () => {
+    return { ...targetOf<HangUpOutcome>(sampleConnection({ cookie: `${++cookies}` })), result };
+  });
+  for (const target of targets) table.set(identityOf(target.connection), target);
+  return targets;
 }
 
 Deno.test("of those that are gone the last thousand of each outcome are kept, and the others counted", () => {

@@ -2,10 +2,13 @@
 
 import { assertEquals, assertMatch } from "@std/assert";
 import { Disconnector } from "../../src/act/disconnect.ts";
-import type { Connection, Outcome } from "../../src/model/connection.ts";
+import type { Connection } from "../../src/model/connection.ts";
+import { type Outcome, type Target, targetOf } from "../../src/model/result.ts";
 import { NLMSG_ERROR, NLMSGHDR_SIZE } from "../../src/linux/netlink/message.ts";
 import { NetnsError } from "../../src/linux/netns/enter.ts";
 import { SockDiag } from "../../src/linux/netlink/sock_diag.ts";
+import { sampleConnection } from "../harness/sample.ts";
+import { sampleResult } from "../harness/sample_report.ts";
 
 const [ENOENT, EOPNOTSUPP] = [2, 95];
 
@@ -28,27 +31,25 @@ function kernelThatAnswers(errno: number): SockDiag {
   }));
 }
 
-function connection(outcome: Outcome | null): Connection {
-  const end = { address: "127.0.0.1", port: 1 };
-  const described = { protocol: "tcp", family: "inet", state: "FIN-WAIT-2", src: end, dst: end } as const;
-  const numbers = { shutdown: 0, interface: 0, rqueue: 0, wqueue: 0, inode: 7, uid: 0, netns: 1 };
-  return { ...described, ...numbers, cookie: "c0ffee", owners: [], timer: null, outcome, error: null };
+function target(outcome: Outcome | null, given: Partial<Connection> = {}): Target {
+  const result = outcome === null ? null : sampleResult(outcome);
+  return { ...targetOf(sampleConnection({ state: "FIN-WAIT-2", ...given })), result };
 }
 
 Deno.test("what was hung up on and has gone when it is to be aborted stays hung up", () => {
   const disconnector = new Disconnector({ lingerMs: 0 }, ({ state }) => state);
-  const [hungUp, untouched] = [connection("hung-up"), connection(null)];
+  const [hungUp, untouched] = [target("hung-up"), target(null)];
   for (const each of [hungUp, untouched]) disconnector.destroy(each, kernelThatAnswers(ENOENT));
-  assertEquals([hungUp.outcome, hungUp.error], ["hung-up", null]);
-  assertEquals([untouched.outcome, untouched.error], ["already-gone", "ended by itself"]);
+  assertEquals([hungUp.result?.outcome, hungUp.result?.message], ["hung-up", null]);
+  assertEquals(untouched.result, { outcome: "already-gone", reason: "gone", message: "ended by itself" });
   disconnector.close();
 });
 
 Deno.test("of MPTCP connections that nobody holds any more, one look tells which have gone", () => {
   const disconnector = new Disconnector({ lingerMs: 0 }, () => null);
-  const known = Array.from({ length: 1000 }, (_, port): Connection => {
+  const known = Array.from({ length: 1000 }, (_, port) => {
     const before = port === 2 ? "hung-up" : null;
-    return { ...connection(before), protocol: "mptcp", src: { address: "127.0.0.1", port } };
+    return target(before, { protocol: "mptcp", src: { address: "127.0.0.1", port } });
   });
   for (const each of known) disconnector.destroy(each, kernelThatAnswers(EOPNOTSUPP));
   let lists = 0;
@@ -57,7 +58,7 @@ Deno.test("of MPTCP connections that nobody holds any more, one look tells which
     return [...some].filter(({ src }) => src.port > 2);
   });
   assertEquals(lists, 2);
-  assertEquals(known.slice(0, 4).map(({ outcome }) => outcome), [
+  assertEquals(known.slice(0, 4).map(({ result }) => result?.outcome), [
     "already-gone",
     "already-gone",
     "hung-up",
@@ -68,7 +69,7 @@ Deno.test("of MPTCP connections that nobody holds any more, one look tells which
 
 Deno.test("no dump is made when every MPTCP connection has its outcome", () => {
   const disconnector = new Disconnector({ lingerMs: 0 }, () => null);
-  const gone = connection(null);
+  const gone = target(null);
   disconnector.destroy(gone, kernelThatAnswers(ENOENT));
   disconnector.setOutcomeOfGoneMptcp([gone], () => {
     throw new Error("looked");
@@ -78,7 +79,7 @@ Deno.test("no dump is made when every MPTCP connection has its outcome", () => {
 
 Deno.test("a connection in a network namespace that cannot be entered is not said to have ended", () => {
   const disconnector = new Disconnector({ lingerMs: 0 }, ({ state }) => state);
-  const there = { ...connection(null), inode: 0, state: "ESTAB" as const };
+  const there = target(null, { inode: 0, state: "ESTAB" });
   const place = { ino: 1, paths: ["/proc/1/ns/net"] } as const;
   disconnector.destroy(
     there,
@@ -86,7 +87,7 @@ Deno.test("a connection in a network namespace that cannot be entered is not sai
       throw new NetnsError(place, "gone");
     }),
   );
-  assertEquals(there.outcome !== "already-gone", true);
-  assertMatch(there.error!, /^Cannot enter the network namespace \/proc\/1\/ns\/net: it is gone/);
+  assertEquals(there.result?.outcome !== "already-gone", true);
+  assertMatch(there.result!.message!, /^Cannot enter the network namespace \/proc\/1\/ns\/net: it is gone/);
   disconnector.close();
 });

@@ -1,6 +1,6 @@
 // Connections for tests that need no kernel.
 
-import type { Connection, Info, Keepalive } from "../../src/model/connection.ts";
+import type { Connection, Info, Keepalive, ListedConnection } from "../../src/model/connection.ts";
 
 /** An established connection from 10.0.0.7:51234 to 10.0.0.5:443, except for what is said. */
 export function sampleConnection(given: Partial<Connection> = {}): Connection {
@@ -18,12 +18,19 @@ export function sampleConnection(given: Partial<Connection> = {}): Connection {
     cookie: "c6f9",
     uid: 1000,
     netns: 4026531840,
-    owners: [{ pid: 4242, fd: 17, comm: "java" }],
     timer: null,
-    outcome: null,
-    error: null,
     ...given,
   };
+}
+
+/** All that a list has of a connection, on one level. */
+export type Sample = Partial<Connection & Omit<ListedConnection, "connection">>;
+
+/** The same connection as a list has it, held by java. */
+export function sampleListed(
+  { owners = [{ pid: 4242, fd: 17, comm: "java" }], ownersLeftOut, keepalive, deadPeerNoticed, ...given }: Sample = {},
+): ListedConnection {
+  return { connection: sampleConnection(given), owners, ownersLeftOut, keepalive, deadPeerNoticed };
 }
 
 /** What the kernel says of a connection that last sent, and last received, so long ago. */

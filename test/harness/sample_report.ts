@@ -1,24 +1,34 @@
 // Reports for tests that need no kernel.
 
-import type { Connection, Outcome } from "../../src/model/connection.ts";
+import type { HeldConnection } from "../../src/model/connection.ts";
+import type { HangUpOutcome, HangUpResult, Outcome, Result } from "../../src/model/result.ts";
 import { countOutcomes, type HangUpReport } from "../../src/report/report.ts";
-import { sampleConnection } from "./sample.ts";
+import { type Sample, sampleListed } from "./sample.ts";
 
-/** Connections with these outcomes, in their order; an error stands behind a colon: `denied: needs CAP_SYS_PTRACE`. */
-export function sampleOutcomes(...outcomes: string[]): Connection[] {
+/** A connection with an outcome and a message. */
+export function sampleResult<O extends Outcome>(
+  outcome: O,
+  message: string | null = null,
+  given: Sample = {},
+): HeldConnection & Result<O> {
+  return { ...sampleListed(given), outcome, reason: null, message } as HeldConnection & Result<O>;
+}
+
+/** Connections with these outcomes, in their order; a message stands behind a colon: `denied: needs CAP_SYS_PTRACE`. */
+export function sampleOutcomes(...outcomes: string[]): HangUpResult[] {
   return outcomes.map((text) => {
-    const [outcome, error = null] = text.split(": ", 2);
-    return sampleConnection({ outcome: outcome as Outcome, error });
+    const [outcome, message = null] = text.split(": ", 2);
+    return sampleResult(outcome as HangUpOutcome, message);
   });
 }
 
-/** The report of a run that ended with these connections, except for what is said. */
-export function sampleReport(connections: Connection[], given: Partial<HangUpReport> = {}): HangUpReport {
+/** The report of a run that ended with these results, except for what is said. */
+export function sampleReport(results: HangUpResult[], given: Partial<HangUpReport> = {}): HangUpReport {
   return {
     schema: 1,
     command: "hup",
     dryRun: false,
-    ...countOutcomes(connections, ["hungUp", "destroyed"]),
+    ...countOutcomes(results, ["hungUp", "destroyed"]),
     gone: null,
     refused: null,
     maxReached: false,
@@ -30,7 +40,7 @@ export function sampleReport(connections: Connection[], given: Partial<HangUpRep
     elapsedMs: 12,
     phasesMs: { select: 3, resolve: 4, act: 5, wait: 0 },
     leftOut: 0,
-    connections,
+    results,
     ...given,
   };
 }

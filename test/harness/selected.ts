@@ -1,8 +1,7 @@
 // What a selection selects, as `tcphup ls` says.
 
 import { assertEquals } from "@std/assert";
-import type { JsonDocument } from "../../src/cli/output/json.ts";
-import type { Connection } from "../../src/model/connection.ts";
+import type { JsonDocument, Row } from "../../src/cli/output/json.ts";
 import type { Namespace, SpawnOptions } from "./namespace.ts";
 import { assertExit } from "./scene.ts";
 import { tcphup } from "./tcphup.ts";
@@ -17,7 +16,7 @@ export async function selected(
   netns: Namespace,
   selection: readonly string[],
   { code = 0, ...options }: SelectedOptions = {},
-): Promise<JsonDocument<Connection>[]> {
+): Promise<JsonDocument<Row>[]> {
   const run = await tcphup(["ls", ...selection, "--json"], { netns, ...options });
   assertExit(run, code);
   return run.json().connections;

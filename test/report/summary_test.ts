@@ -1,17 +1,17 @@
 // Grouping connections by destination and process.
 
 import { assertEquals } from "@std/assert";
-import type { Connection } from "../../src/model/connection.ts";
+import type { ListedConnection } from "../../src/model/connection.ts";
 import { IDLE_AFTER_MS, idleOf, summarize } from "../../src/report/summary.ts";
-import { sampleConnection, sampleInfo, sampleKeepalive } from "../harness/sample.ts";
+import { type Sample, sampleConnection, sampleInfo, sampleKeepalive, sampleListed } from "../harness/sample.ts";
 
 const ON = sampleKeepalive();
 const OFF = sampleKeepalive({ enabled: false });
 
 /** So many connections to a port of 10.0.0.5, each from a port of its own. */
-function pool(count: number, port: number, given: Partial<Connection> = {}): Connection[] {
+function pool(count: number, port: number, given: Sample = {}): ListedConnection[] {
   return Array.from({ length: count }, (_, i) =>
-    sampleConnection({
+    sampleListed({
       src: { address: "10.0.0.7", port: 40_000 + i },
       dst: { address: "10.0.0.5", port },
       keepalive: ON,
@@ -70,9 +70,9 @@ Deno.test("the commonest state comes first", () => {
 });
 
 /** Connections that were accepted on a port here, one from each address. */
-function accepted(count: number, port: number, given: Partial<Connection> = {}): Connection[] {
+function accepted(count: number, port: number, given: Sample = {}): ListedConnection[] {
   return Array.from({ length: count }, (_, i) =>
-    sampleConnection({
+    sampleListed({
       src: { address: "10.0.0.7", port },
       dst: { address: `192.0.2.${i}`, port: 50_000 + i },
       ...given,
@@ -98,13 +98,13 @@ Deno.test("connections that a server accepted before it stopped listening are st
 });
 
 Deno.test("a client that uses one port for several destinations has not accepted there", () => {
-  const connections = [5432, 6379, 80].map((port) => sampleConnection({ dst: { address: "10.0.0.5", port } }));
+  const connections = [5432, 6379, 80].map((port) => sampleListed({ dst: { address: "10.0.0.5", port } }));
   assertEquals(summarize(connections).groups.map(({ direction }) => direction), ["out", "out", "out"]);
 });
 
 Deno.test("a port that is listened on in another namespace is not", () => {
   const isListening = (netns: number, port: number) => netns === 1 && port === 51234;
-  const { groups } = summarize([sampleConnection({ netns: 1 }), sampleConnection({ netns: 2 })], isListening);
+  const { groups } = summarize([sampleListed({ netns: 1 }), sampleListed({ netns: 2 })], isListening);
   assertEquals(groups.map(({ netns, direction }) => ({ netns, direction })), [
     { netns: 1, direction: "in" },
     { netns: 2, direction: "out" },

@@ -1,9 +1,9 @@
 // Which connections carry the operator's own session, in a process that was started with an environment of its own.
 
 import { assertEquals } from "@std/assert";
-import type { Connection } from "../../src/model/connection.ts";
+import type { HeldConnection } from "../../src/model/connection.ts";
 import { run } from "../harness/process.ts";
-import { sampleConnection } from "../harness/sample.ts";
+import { sampleListed } from "../harness/sample.ts";
 
 const LISTENED_ON = 2222;
 
@@ -14,7 +14,7 @@ console.log(JSON.stringify(JSON.parse(Deno.args[0]).map((connection) => session.
 `;
 
 /** What is said of each connection in a process with this SSH_CONNECTION. */
-async function sessions(ssh: string | undefined, connections: Connection[]): Promise<(string | null)[]> {
+async function sessions(ssh: string | undefined, connections: HeldConnection[]): Promise<(string | null)[]> {
   const env = { ...Deno.env.toObject(), ...(ssh === undefined ? {} : { SSH_CONNECTION: ssh }) };
   if (ssh === undefined) delete env.SSH_CONNECTION;
   const file = await Deno.makeTempFile({ suffix: ".ts" });
@@ -30,9 +30,9 @@ async function sessions(ssh: string | undefined, connections: Connection[]): Pro
 }
 
 /** The server's end of a connection. */
-function served(client: string, server: string, ports: [number, number] = [50122, 22]): Connection {
+function served(client: string, server: string, ports: [number, number] = [50122, 22]): HeldConnection {
   const [clientPort, serverPort] = ports;
-  return sampleConnection({
+  return sampleListed({
     src: { address: server, port: serverPort },
     dst: { address: client, port: clientPort },
     owners: [],
@@ -64,7 +64,7 @@ Deno.test("SSH_CONNECTION may spell its addresses otherwise, and give them a zon
 });
 
 Deno.test("without SSH_CONNECTION, or with less than one, no connection is named by it", async () => {
-  const connections = [served("192.0.2.9", "10.0.0.7"), sampleConnection()];
+  const connections = [served("192.0.2.9", "10.0.0.7"), sampleListed()];
   for (const ssh of [undefined, "", "192.0.2.9", "192.0.2.9 50122 10.0.0.7", "UNKNOWN 65535 UNKNOWN 65535"]) {
     assertEquals(await sessions(ssh, connections), [null, null], ssh);
   }
@@ -88,7 +88,7 @@ Deno.test("a connection that an ancestor has accepted is the session's, whoever 
 });
 
 Deno.test("a connection that an ancestor has opened is none of the session's", async () => {
-  assertEquals(await sessions(undefined, [sampleConnection({ owners: [{ pid: Deno.pid, fd: 3, comm: "pool" }] })]), [
+  assertEquals(await sessions(undefined, [sampleListed({ owners: [{ pid: Deno.pid, fd: 3, comm: "pool" }] })]), [
     null,
   ]);
 });

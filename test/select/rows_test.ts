@@ -47,10 +47,7 @@ Deno.test("a row becomes a connection", () => {
     cookie: "10000c6f9",
     uid: 1000,
     netns: NETNS,
-    owners: [],
     timer: { name: "keepalive", expiresMs: 112_000, retransmits: 3 },
-    outcome: null,
-    error: null,
   });
 });
 

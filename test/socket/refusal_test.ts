@@ -6,24 +6,24 @@ import { explainDuplicateError } from "../../src/socket/with_duplicate.ts";
 
 const [EPERM, EINVAL, ENOSYS, ENOBUFS] = [1, 22, 38, 105];
 
-function refusal(syscall: string, errno: number): [outcome: string, error: string] {
-  const { outcome, error } = explainDuplicateError(new SyscallError(syscall, errno));
-  return [outcome, error];
+function refusal(syscall: string, errno: number): [outcome: string, message: string] {
+  const { outcome, message } = explainDuplicateError(new SyscallError(syscall, errno));
+  return [outcome, message];
 }
 
 Deno.test("only a thread's pidfd needs a newer kernel", () => {
-  const [outcome, error] = refusal("pidfd_open", EINVAL);
+  const [outcome, message] = refusal("pidfd_open", EINVAL);
   assertEquals(outcome, "unsupported");
-  assertMatch(error, /thread.*Linux 6\.9/);
+  assertMatch(message, /thread.*Linux 6\.9/);
   for (const syscall of ["getsockopt", "setsockopt", "shutdown"]) {
     assertEquals(refusal(syscall, EINVAL), ["failed", `${syscall}: EINVAL`]);
   }
 });
 
 Deno.test("only taking a descriptor is a matter of whose process it is", () => {
-  const [outcome, error] = refusal("pidfd_getfd", EPERM);
+  const [outcome, message] = refusal("pidfd_getfd", EPERM);
   assertEquals(outcome, "denied");
-  assertMatch(error, /CAP_SYS_PTRACE/);
+  assertMatch(message, /CAP_SYS_PTRACE/);
   assertEquals(refusal("setsockopt", EPERM), [
     "denied",
     "setsockopt: EPERM: a seccomp profile, a cgroup's program or a security module forbids it",

@@ -1,8 +1,7 @@
 // tcphup keepalive --watch: connections that are opened later, at no cost while none is.
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import type { JsonDocument } from "../../src/cli/output/json.ts";
-import type { Connection } from "../../src/model/connection.ts";
+import type { JsonDocument, Row } from "../../src/cli/output/json.ts";
 import { DEFAULTS, keepaliveTimers, UNTOUCHED } from "../harness/keepalive.ts";
 import { Lines } from "../harness/lines.ts";
 import { Namespace, type SpawnOptions } from "../harness/namespace.ts";
@@ -120,7 +119,7 @@ systemTest("keepalive --watch --json-lines", [], async (netns) => {
   await watch.lines(1);
   const later = await client.connect("127.0.0.2", DOOMED_PORT);
   const line = (await watch.lines(1))[0]!;
-  const { time, src, outcome, before, after } = JSON.parse(line) as JsonDocument<Connection> & { time: string };
+  const { time, src, outcome, before, after } = JSON.parse(line) as JsonDocument<Row> & { time: string };
   assert(!Number.isNaN(Date.parse(time)));
   assertEquals([src.port, outcome], [later.ports[0], "keepalive-set"]);
   assertEquals([before, after], [UNTOUCHED, { ...DEFAULTS, idle_s: 20, user_timeout_ms: 155_000 }]);

@@ -1,6 +1,7 @@
 // mod.ts: the same as the command line, for other programs.
 
 import { assertEquals } from "@std/assert";
+import type { HangUpResult } from "../../src/model/result.ts";
 import type { KeepaliveReport } from "../../src/set_keepalive.ts";
 import { DEFAULTS, UNTOUCHED } from "../harness/keepalive.ts";
 import type { Namespace } from "../harness/namespace.ts";
@@ -18,11 +19,17 @@ async function evaluate(netns: Namespace, expression: string): Promise<unknown> 
 systemTest("list and hangUp", [], async (netns) => {
   const scene = await Scene.make(netns);
   const selection = `{ dst: "127.0.0.2", dport: ${DOOMED_PORT} }`;
-  const ports = await evaluate(netns, `tcphup.listConnections(${selection}).connections.map(({ src }) => src.port)`);
+  const ports = await evaluate(
+    netns,
+    `tcphup.listConnections(${selection}).connections.map(({ connection }) => connection.src.port)`,
+  );
   assertEquals((ports as number[]).sort(), scene.doomed.ports.sort());
 
   const dry = await evaluate(netns, `(await tcphup.hangUp(${selection}, { dryRun: true })).hungUp`);
   assertEquals(dry, 0);
+  const refused = await evaluate(netns, `(await tcphup.hangUp(${selection}, { max: 2 })).results`) as HangUpResult[];
+  assertEquals(refused.map(({ outcome, reason }) => [outcome, reason]), new Array(3).fill(["skipped", "max"]));
+  assertEquals(refused.map(({ connection }) => connection.src.port).sort(), scene.doomed.ports.sort());
   await scene.assertUntouched();
 
   assertEquals(await evaluate(netns, `(await tcphup.hangUp(${selection})).hungUp`), 3);

@@ -1,8 +1,8 @@
 // tcphup ls on real programs: what it says of keepalive, timers and traffic, against what the programs and ss say.
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import type { JsonDocument } from "../../src/cli/output/json.ts";
-import type { Connection, Keepalive } from "../../src/model/connection.ts";
+import type { JsonDocument, Row } from "../../src/cli/output/json.ts";
+import type { Keepalive } from "../../src/model/connection.ts";
 import type { Listing } from "../../src/list.ts";
 import type { Group, Totals } from "../../src/report/summary.ts";
 import type { Namespace } from "../harness/namespace.ts";
@@ -37,7 +37,7 @@ async function listed(args: readonly string[], netns: Namespace): Promise<Docume
 }
 
 /** The connections with these local ports, in the order of the ports. */
-function from(ports: readonly number[], { connections }: Document): JsonDocument<Connection>[] {
+function from(ports: readonly number[], { connections }: Document): JsonDocument<Row>[] {
   return ports.map((port) => connections.find(({ src }) => src.port === port)!);
 }
 
@@ -331,7 +331,7 @@ systemTest("--json-lines has a connection, or a group, on each line", [], async 
   await Scene.make(netns);
   const lines = (await ls(["127.0.0.2", "--json-lines"], { netns })).stdout.trimEnd().split("\n");
   const { connections } = await listed(["127.0.0.2"], netns);
-  const objects: JsonDocument<Connection>[] = lines.map((line) => JSON.parse(line));
+  const objects: JsonDocument<Row>[] = lines.map((line) => JSON.parse(line));
   assertEquals(objects.map(({ cookie }) => cookie).sort(), connections.map(({ cookie }) => cookie).sort());
   assertEquals(Object.keys(objects[0]!), Object.keys(connections[0]!));
   const groups = (await ls(["127.0.0.2", "--json-lines", "--summary"], { netns })).stdout.trimEnd().split("\n");

@@ -1,8 +1,7 @@
 // What the kernel does not come back from: a socket whose lock somebody holds, a process of which /proc cannot be read.
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import type { JsonDocument } from "../../src/cli/output/json.ts";
-import type { Connection } from "../../src/model/connection.ts";
+import type { JsonDocument, Row } from "../../src/cli/output/json.ts";
 import { pythonProgram } from "../harness/peer.ts";
 import { commandLine, eventually } from "../harness/process.ts";
 import { assertCountsAddUp, assertExit, DOOMED_PORT, KEPT_PORT, Scene } from "../harness/scene.ts";
@@ -17,7 +16,7 @@ const DOOMED = [ADDRESS, `${DOOMED_PORT}`];
 const UNRESPONSIVE = /does not answer: blocked in the kernel/;
 
 /** Fails unless those, and no others, are named as stuck. Returns them. */
-function assertStuck(connections: readonly JsonDocument<Connection>[], count: number): JsonDocument<Connection>[] {
+function assertStuck(connections: readonly JsonDocument<Row>[], count: number): JsonDocument<Row>[] {
   const failed = connections.filter(({ outcome }) => outcome === "failed");
   assertEquals(failed.length, count);
   for (const { error } of failed) assertMatch(error!, UNRESPONSIVE);
@@ -46,7 +45,7 @@ systemTest("keepalive is set on all but the connection that is stuck", ["FUSE", 
   const later = await scene.client.connect(ADDRESS, DOOMED_PORT, { count: 3 });
   const run = await tcphup(["keepalive", ...DOOMED, "--json"], { netns });
   assertExit(run, 1);
-  const { keepalive_set, connections } = run.json<{ keepalive_set: number; connections: Connection[] }>();
+  const { keepalive_set, connections } = run.json<{ keepalive_set: number; connections: Row[] }>();
   assertEquals(keepalive_set, 6);
   assertStuck(connections, 1);
   for (const connection of connections.filter(({ outcome }) => outcome === "keepalive-set")) {

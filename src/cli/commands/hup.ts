@@ -9,7 +9,7 @@ import { outcomeTable } from "../output/tables.ts";
 import { DONE, exitCode } from "../flags/exit_codes.ts";
 import { hangUpOptions } from "./hup_options.ts";
 import { onInterrupt } from "./interrupt.ts";
-import { jsonText } from "../output/json.ts";
+import { jsonReport } from "../output/json.ts";
 import { ProgressLine } from "../output/progress.ts";
 import { selectionOf } from "../flags/selection.ts";
 import { printTimings } from "../output/timings.ts";
@@ -57,14 +57,15 @@ export async function hup(args: Arguments): Promise<number> {
 
 function show(report: HangUpReport, args: Arguments): void {
   [...report.unanswered, ...report.incomplete].forEach(warn);
-  if (args.has("json")) return void write([jsonText(report), "\n"]);
+  const { results, ...head } = report;
+  if (args.has("json")) return void write(jsonReport(head, results));
   if (args.has("quiet")) {
     if (exitCode(report) !== DONE) warn(reportLine(report));
     return;
   }
   const verbose = args.has("verbose");
-  const connections = report.refused === null ? withoutInterrupted(report.connections) : [];
-  if (connections.length > 0) print(outcomeTable(connections, verbose));
+  const shown = report.refused === null ? withoutInterrupted(results) : [];
+  if (shown.length > 0) print(outcomeTable(shown, verbose));
   if (report.leftOut > 0) print([`and ${report.leftOut} before`]);
   print([reportLine(report)]);
   if (verbose) printTimings(report);

@@ -12,7 +12,7 @@ import { keepaliveReportLine, keepaliveTable } from "../output/keepalive_report.
 import { withoutInterrupted } from "../output/report.ts";
 import { DONE, exitCode } from "../flags/exit_codes.ts";
 import { onInterrupt } from "./interrupt.ts";
-import { jsonDocument, jsonLines } from "../output/json.ts";
+import { jsonLines, jsonReport, rowsOf } from "../output/json.ts";
 import { givenValues, noEffectWarnings } from "../flags/keepalive_values.ts";
 import { ProgressLine } from "../output/progress.ts";
 import { selectionOf } from "../flags/selection.ts";
@@ -85,16 +85,16 @@ function optionsOf(args: Arguments): SetKeepaliveOptions {
 
 /** @param more Further keys of the JSON document. */
 function show(report: KeepaliveReport, args: Arguments, more: object = {}): void {
-  const { connections, ...head } = { ...report, ...more };
+  const { results, ...head } = { ...report, ...more };
   [...report.unanswered, ...report.incomplete].forEach(warn);
   if (args.has("json")) {
-    write(jsonDocument(head, "connections", connections));
+    write(jsonReport(head, results));
   } else if (args.has("json-lines")) {
-    write(jsonLines(connections));
+    write(jsonLines(rowsOf(results)));
   } else if (args.has("quiet")) {
     if (exitCode(report) !== DONE) warn(keepaliveReportLine(report));
   } else {
-    const shown = withoutInterrupted(connections);
+    const shown = withoutInterrupted(results);
     if (shown.length > 0) print(keepaliveTable(shown, args.has("verbose")));
     print([keepaliveReportLine(report)]);
   }
@@ -115,9 +115,9 @@ async function watch(args: Arguments, selection: Selection, options: WatchKeepal
     for (const text of incomplete) printer.warnOnce(text);
     printer.printOmitted();
   };
-  for await (const connection of watchKeepalive(selection, { ...options, onRound, onWarning: warn })) {
-    if (isChanged(connection)) changes++;
-    if (!printer.print(connection)) break;
+  for await (const result of watchKeepalive(selection, { ...options, onRound, onWarning: warn })) {
+    if (isChanged(result)) changes++;
+    if (!printer.print(result)) break;
   }
   printer.printOmitted(true);
   if (args.has("verbose")) warn(style("faint", `looked ${looks} times, set keepalive on ${changes}`));

@@ -1,7 +1,7 @@
 // The command `tcphup ls`.
 
 import { host } from "../../../ffi/deno.ts";
-import type { Connection } from "../../model/connection.ts";
+import type { ListedConnection } from "../../model/connection.ts";
 import { pastWork, unanswered, whyUnfinished } from "../../front/journal.ts";
 import { MODE } from "../../front/shared.ts";
 import { formatDuration } from "../../model/duration.ts";
@@ -12,7 +12,7 @@ import { isTransient } from "../../model/errors.ts";
 import type { Arguments } from "../flags/arguments.ts";
 import { sortConnections, withNetns } from "../output/columns.ts";
 import { DONE, FAILED, INTERRUPTED } from "../flags/exit_codes.ts";
-import { jsonDocument, jsonLines } from "../output/json.ts";
+import { jsonDocument, jsonLines, jsonReport, rowsOf } from "../output/json.ts";
 import { listOptions, type View, viewOf } from "./ls_options.ts";
 import { ProgressLine } from "../output/progress.ts";
 import { terminalSize } from "../output/screen.ts";
@@ -172,7 +172,7 @@ class ListPrinter {
     return summarize(connections, this.#lister.listening());
   }
 
-  #ordered({ connections }: Listing): readonly Connection[] {
+  #ordered({ connections }: Listing): readonly ListedConnection[] {
     const { order } = this.#view;
     return order === null ? connections : sortConnections(connections, order);
   }
@@ -180,13 +180,13 @@ class ListPrinter {
   #document(listing: Listing, elapsedMs: number): Iterable<string> {
     const { connections, ...rest } = listing;
     const head = { schema: 1, command: "ls", matched: connections.length, ...rest, elapsedMs };
-    if (!this.#view.summary) return jsonDocument(head, "connections", this.#ordered(listing));
+    if (!this.#view.summary) return jsonReport(head, this.#ordered(listing));
     const { total, groups } = this.#summaryOf(listing);
     return jsonDocument({ ...head, idleAfterMs: IDLE_AFTER_MS, total }, "groups", groups);
   }
 
   #items(listing: Listing): Iterable<object> {
-    return this.#view.summary ? this.#summaryOf(listing).groups : this.#ordered(listing);
+    return this.#view.summary ? this.#summaryOf(listing).groups : rowsOf(this.#ordered(listing));
   }
 }
 

@@ -1,6 +1,6 @@
 // The exit codes. Scripts and playbooks rely on them.
 
-import type { Connection } from "../../model/connection.ts";
+import type { Outcome } from "../../model/result.ts";
 import type { Command } from "./flag.ts";
 
 /** Everything that matched was done, or nothing matched. */
@@ -86,15 +86,15 @@ export interface Result {
   readonly maxReached?: boolean;
   /** The reasons why connections may have been missed. */
   readonly incomplete: readonly string[];
-  readonly connections: readonly Pick<Connection, "outcome">[];
+  readonly results: readonly { readonly outcome: Outcome }[];
 }
 
 /** Returns the exit code of a command that acts on connections. */
 export function exitCode(report: Result): number {
-  const { matched, skipped, failed, connections, error = null, maxReached = false, incomplete } = report;
+  const { matched, skipped, failed, results, error = null, maxReached = false, incomplete } = report;
   if (report.interrupted) return INTERRUPTED;
   if (failed > 0) {
-    const unable = connections.filter(({ outcome }) => outcome === "denied" || outcome === "unsupported").length;
+    const unable = results.filter(({ outcome }) => outcome === "denied" || outcome === "unsupported").length;
     return skipped + failed === matched && unable === failed ? UNABLE : FAILED;
   }
   if (error !== null || maxReached || incomplete.length > 0) return FAILED;

@@ -3,7 +3,7 @@
 
 import { parseAddress } from "../../model/address.ts";
 import { expectedWord } from "../../model/closest.ts";
-import type { Connection, Endpoint, Keepalive } from "../../model/connection.ts";
+import type { Connection, Endpoint, HeldConnection, Keepalive, ListedConnection } from "../../model/connection.ts";
 import { formatDuration } from "../../model/duration.ts";
 import type { ListConnectionsOptions } from "../../list.ts";
 import { idleOf } from "../../report/summary.ts";
@@ -14,24 +14,24 @@ import { endpointText, netnsText, ownersText, timerText, timeText } from "./conn
 type SortKey = number | string | null;
 
 /** A column of a table of connections. */
-export interface TableColumn {
+export interface TableColumn<C extends HeldConnection> {
   readonly name: string;
   readonly title: string;
-  text(connection: Connection, verbose: boolean): string;
+  text(connection: C, verbose: boolean): string;
 }
 
 /** A column of `tcphup ls`, under the name that --columns and --sort take. */
-export interface Column extends TableColumn {
+export interface Column extends TableColumn<ListedConnection> {
   /** A few words of help. */
   readonly help: string;
   /** The part of a connection that the listing has to read for this column. */
   readonly needs?: keyof ListConnectionsOptions;
-  key(connection: Connection): SortKey;
+  key(connection: ListedConnection): SortKey;
 }
 
 /** Makes a column that is sorted by its text. */
 function plain(name: string, title: string, help: string, value: (connection: Connection) => number | string): Column {
-  return { name, title, help, text: (connection) => String(value(connection)), key: value };
+  return { name, title, help, text: (one) => String(value(one.connection)), key: (one) => value(one.connection) };
 }
 
 /** Makes a column from tcp_info, with "-" where the kernel gave none. */
@@ -42,7 +42,7 @@ function measured(
   value: (connection: Connection) => number | null | undefined,
   text: (value: number) => string = String,
 ): Column {
-  const key = (connection: Connection) => value(connection) ?? null;
+  const key = ({ connection }: ListedConnection) => value(connection) ?? null;
   return {
     name,
     title,
@@ -65,15 +65,15 @@ export const COLUMNS: readonly Column[] = [
     name: "local",
     title: "Local",
     help: "the local address and port",
-    text: ({ src }) => endpointText(src),
-    key: ({ src }) => endpointKey(src),
+    text: ({ connection: { src } }) => endpointText(src),
+    key: ({ connection: { src } }) => endpointKey(src),
   },
   {
     name: "remote",
     title: "Remote",
     help: "the address and port of the peer",
-    text: ({ dst }) => endpointText(dst),
-    key: ({ dst }) => endpointKey(dst),
+    text: ({ connection: { dst } }) => endpointText(dst),
+    key: ({ connection: { dst } }) => endpointKey(dst),
   },
   {
     name: "process",
@@ -86,8 +86,8 @@ export const COLUMNS: readonly Column[] = [
     name: "timer",
     title: "Timer",
     help: "the running timer: name, time until it fires, retransmissions",
-    text: timerText,
-    key: ({ timer }) => timer?.expiresMs ?? null,
+    text: ({ connection }) => timerText(connection),
+    key: ({ connection: { timer } }) => timer?.expiresMs ?? null,
   },
   plain("protocol", "Protocol", "tcp or mptcp", ({ protocol }) => protocol),
   plain("family", "Family", "inet or inet6, which may carry IPv4 too", ({ family }) => family),
@@ -98,8 +98,8 @@ export const COLUMNS: readonly Column[] = [
     name: "cookie",
     title: "Cookie",
     help: "cookie of the socket, sk: in ss",
-    text: ({ cookie }) => cookie,
-    key: ({ cookie }) => cookie.padStart(16, "0"),
+    text: ({ connection: { cookie } }) => cookie,
+    key: ({ connection: { cookie } }) => cookie.padStart(16, "0"),
   },
   {
     name: "keepalive",
@@ -182,12 +182,12 @@ export function parseColumns(text = DEFAULT_COLUMNS, withKeepalive = false): Col
 }
 
 /** Adds the column of the network namespace in front where connections come from several namespaces. */
-export function withNetns(
-  columns: readonly TableColumn[],
-  connections: readonly Connection[],
-): readonly TableColumn[] {
-  if (!connections.some(({ netnsName }) => netnsName !== undefined)) return columns;
-  return [...new Set<TableColumn>([columnNamed("netns", "columns"), ...columns])];
+export function withNetns<C extends HeldConnection>(
+  columns: readonly TableColumn<C>[],
+  connections: readonly C[],
+): readonly TableColumn<C>[] {
+  if (!connections.some(({ connection }) => connection.netnsName !== undefined)) return columns;
+  return [...new Set<TableColumn<C>>([columnNamed("netns", "columns"), ...columns])];
 }
 
 /** The order of a list. */
@@ -207,7 +207,10 @@ export function parseOrder(text: string): Order {
 }
 
 /** Sorts connections. Those without a value in the column come last. */
-export function sortConnections(connections: readonly Connection[], { column, descending }: Order): Connection[] {
+export function sortConnections(
+  connections: readonly ListedConnection[],
+  { column, descending }: Order,
+): ListedConnection[] {
   const sign = descending ? -1 : 1;
   const keyed = connections.map((connection) => ({ connection, key: column.key(connection) }));
   keyed.sort(({ key: a }, { key: b }) => {

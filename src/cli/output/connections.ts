@@ -1,7 +1,8 @@
 // The texts of a connection: its endpoints, owners, outcome, network namespace and timer.
 
 import { formatEndpoint } from "../../model/address.ts";
-import type { Connection, Endpoint, Outcome, Owner } from "../../model/connection.ts";
+import type { Connection, Endpoint, HeldConnection, Owner } from "../../model/connection.ts";
+import type { Outcome, Result } from "../../model/result.ts";
 import { style, type Tone } from "./terminal.ts";
 
 const TONES: Partial<Record<Outcome, Tone>> = {
@@ -32,7 +33,7 @@ function ownerText({ pid, fd, comm }: Owner, verbose: boolean): string {
 const MAX_SHOWN_OWNERS = 10;
 
 /** Names the first owner and counts the others by process. With `verbose`, names each descriptor. */
-export function ownersText({ owners, ownersLeftOut = 0 }: Connection, verbose: boolean): string {
+export function ownersText({ owners, ownersLeftOut = 0 }: HeldConnection, verbose: boolean): string {
   const [first, second] = owners;
   if (first === undefined) return "-";
   if (second === undefined) return ownerText(first, verbose);
@@ -45,12 +46,11 @@ export function ownersText({ owners, ownersLeftOut = 0 }: Connection, verbose: b
   return ownerText(first, false) + (others > 0 ? ` +${others}` : "");
 }
 
-/** Writes the outcome of a connection in its color, and the reason for it. */
-export function outcomeText({ outcome, error }: Connection): string {
-  if (outcome === null) return "";
+/** Writes an outcome in its color, and the reason for it. */
+export function outcomeText({ outcome, message }: Result): string {
   const tone = TONES[outcome];
   const text = outcome.replaceAll("-", " ");
-  return (tone ? style(tone, text) : text) + (error ? `: ${error}` : "");
+  return (tone ? style(tone, text) : text) + (message ? `: ${message}` : "");
 }
 
 /** Returns the name of a connection's network namespace, or its inode number where it has none. */

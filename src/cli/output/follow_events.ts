@@ -3,7 +3,7 @@
 import type { FollowEvent } from "../../follow.ts";
 import { formatDuration } from "../../model/duration.ts";
 import { formatEndpoint } from "../../model/address.ts";
-import { jsonLines } from "./json.ts";
+import { jsonLines, rowsOf } from "./json.ts";
 import { ofAll, reportLine } from "./report.ts";
 import { outcomeTable } from "./tables.ts";
 import { print, warn, write } from "./terminal.ts";
@@ -33,7 +33,7 @@ export class FollowPrinter {
 
   /** Prints an event. Returns `false` when the reader of standard output has gone. */
   print(event: FollowEvent): boolean {
-    if (this.#format.json) return write(jsonLines([event], { time: new Date().toISOString() }));
+    if (this.#format.json) return write(jsonLines([documentOf(event)], { time: new Date().toISOString() }));
     const trouble = troubleText(event);
     if (trouble !== null) {
       warn(trouble);
@@ -62,7 +62,7 @@ export class FollowPrinter {
         return [`returned: ${addressList(event.addresses)}`];
       case "cut": {
         const { addresses, report } = event;
-        const table = this.#format.verbose ? outcomeTable(report.connections, true) : [];
+        const table = this.#format.verbose ? outcomeTable(report.results, true) : [];
         return [...table, `${addresses === null ? "elsewhere" : addressList(addresses)}: ${reportLine(report)}`];
       }
       case "ended": {
@@ -78,6 +78,12 @@ export class FollowPrinter {
         return [];
     }
   }
+}
+
+function documentOf(event: FollowEvent): object {
+  if (event.event !== "cut") return event;
+  const { results, ...report } = event.report;
+  return { ...event, report: { ...report, connections: [...rowsOf(results)] } };
 }
 
 /** Words an event that tells of trouble, or of its end; null for any other. */

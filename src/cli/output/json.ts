@@ -1,22 +1,49 @@
 // The boundary between TypeScript, whose keys are in camelCase, and the JSON documents, whose keys are in snake_case. The
 // documents are made in pieces, so that a list of many connections is never one string.
 
+import type { Connection, HeldConnection, ListedConnection } from "../../model/connection.ts";
+import type { KeepaliveChange, Outcome, Reason, Result } from "../../model/result.ts";
+
 /** The characters that JSON.stringify leaves unescaped and that a terminal may act on: see escapeControls of terminal.ts. */
 const UNSAFE = /[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
 
 /** A name as the JSON documents have it. */
 type Documented<Name extends string> = Name extends "incomplete" ? "unseen"
+  : Name extends "results" ? "connections"
   : Name extends Uppercase<Name> ? Name
   : Lowered<Name>;
 type Lowered<Name extends string> = Name extends `${infer First}${infer Rest}`
   ? `${First extends Lowercase<First> ? First : `_${Lowercase<First>}`}${Lowered<Rest>}`
   : Name;
 
-/** What a JSON document of a value holds: the same with other keys. */
+/** What a JSON document of a value holds: the same with other keys, and connections as rows. */
 export type JsonDocument<T> = T extends string | number ? T
   : T extends readonly (infer Item)[] ? JsonDocument<Item>[]
+  : T extends HeldConnection ? JsonDocument<Row>
   : T extends object ? { [Key in keyof T as Key extends string ? Documented<Key> : Key]: JsonDocument<T[Key]> }
   : T;
+
+/** A row of a document: all that is known of a connection on one level. */
+export type Row =
+  & Connection
+  & Omit<ListedConnection, "connection">
+  & Partial<KeepaliveChange>
+  & { outcome: Outcome | null; reason?: Reason | null; error: string | null };
+
+/** Returns a connection as a row. */
+export function rowOf({ connection, message = null, ...rest }: ListedConnection & Partial<Result>): Row {
+  return { ...connection, outcome: null, ...rest, error: message };
+}
+
+/** Writes a report, or a list, as a document of rows. */
+export function jsonReport(head: object, connections: readonly ListedConnection[]): Generator<string> {
+  return jsonDocument(head, "connections", rowsOf(connections));
+}
+
+/** Returns connections as rows, one after another. */
+export function* rowsOf(connections: readonly ListedConnection[]): Generator<Row> {
+  for (const connection of connections) yield rowOf(connection);
+}
 
 /** Writes a value as JSON. Characters that drive a terminal or change the direction of text are escaped. */
 export function jsonText(value: object): string {

@@ -1,15 +1,15 @@
 // The events of `tcphup keepalive --watch`, a line each.
 
-import type { Connection } from "../../model/connection.ts";
+import type { KeepaliveResult } from "../../model/result.ts";
 import { keepaliveText } from "./columns.ts";
 import { endpointText, netnsText, ownersText } from "./connections.ts";
-import { jsonLines } from "./json.ts";
+import { jsonLines, rowOf } from "./json.ts";
 import { keepaliveOutcome, peerText } from "./keepalive_report.ts";
 import { print, warn, write } from "./terminal.ts";
 import { Throttle } from "./throttle.ts";
 
 /** Tells whether keepalive was set on a connection, or would be. */
-export function isChanged({ outcome }: Connection): boolean {
+export function isChanged({ outcome }: KeepaliveResult): boolean {
   return outcome === "keepalive-set" || outcome === "would-set-keepalive";
 }
 
@@ -35,13 +35,13 @@ export class EventPrinter {
   }
 
   /** Prints a connection that was looked at. Returns `false` when the reader of standard output has gone. */
-  print(connection: Connection): boolean {
-    if (this.#format.json) return write(jsonLines([connection], { time: new Date().toISOString() }));
-    if (isChanged(connection)) {
-      return this.#format.quiet || !this.#changes.admits(performance.now()) || print([this.#lineOf(connection)]);
+  print(result: KeepaliveResult): boolean {
+    if (this.#format.json) return write(jsonLines([rowOf(result)], { time: new Date().toISOString() }));
+    if (isChanged(result)) {
+      return this.#format.quiet || !this.#changes.admits(performance.now()) || print([this.#lineOf(result)]);
     }
     // One line for all connections of a process that fail in the same way.
-    this.#warnOnce(`${connection.outcome} ${connection.error}`, this.#lineOf(connection));
+    this.#warnOnce(`${result.outcome} ${result.message}`, this.#lineOf(result));
     return true;
   }
 
@@ -66,16 +66,17 @@ export class EventPrinter {
     if (warnings > 0) warn(`${warnings} more warnings, too many to name`);
   }
 
-  #lineOf(connection: Connection): string {
-    const { state, src, before, after, netnsName } = connection;
+  #lineOf(result: KeepaliveResult): string {
+    const { connection, before, after } = result;
+    const { state, src, netnsName } = connection;
     return [
       ...(netnsName === undefined ? [] : [netnsText(connection)]),
       state,
       endpointText(src),
       peerText(connection),
-      ownersText(connection, this.#format.verbose),
+      ownersText(result, this.#format.verbose),
       ...(before && after ? [`${keepaliveText(before)} → ${keepaliveText(after)}`] : []),
-      keepaliveOutcome(connection),
+      keepaliveOutcome(result),
     ].join(" ");
   }
 }

@@ -1,6 +1,7 @@
 // The report of `tcphup keepalive`: a table of the values before and after, and a line that sums it up.
 
 import type { Connection, Keepalive } from "../../model/connection.ts";
+import type { KeepaliveResult } from "../../model/result.ts";
 import type { KeepaliveReport } from "../../set_keepalive.ts";
 import { keepaliveText, parseColumns, type TableColumn, withNetns } from "./columns.ts";
 import { endpointText, outcomeText } from "./connections.ts";
@@ -8,17 +9,19 @@ import { endText, ofAll, outcomeReasons } from "./report.ts";
 import { connectionTable } from "./tables.ts";
 
 /** Lays out what was done, with the network namespaces where there are several. */
-export function keepaliveTable(connections: readonly Connection[], verbose: boolean): Iterable<string> {
+export function keepaliveTable(results: readonly KeepaliveResult[], verbose: boolean): Iterable<string> {
   const shown = [...parseColumns("state,local"), REMOTE, ...parseColumns("process"), BEFORE, AFTER, OUTCOME];
-  return connectionTable(connections, withNetns(shown, connections), verbose);
+  return connectionTable(results, withNetns(shown, results), verbose);
 }
 
-const REMOTE: TableColumn = { name: "remote", title: "Remote", text: peerText };
-const BEFORE: TableColumn = { name: "before", title: "Before", text: ({ before }) => knownText(before) };
-const AFTER: TableColumn = { name: "after", title: "After", text: ({ after }) => knownText(after) };
-const OUTCOME: TableColumn = { name: "outcome", title: "Outcome", text: keepaliveOutcome };
+type KeepaliveColumn = TableColumn<KeepaliveResult>;
 
-function knownText(keepalive: Keepalive | null | undefined): string {
+const REMOTE: KeepaliveColumn = { name: "remote", title: "Remote", text: ({ connection }) => peerText(connection) };
+const BEFORE: KeepaliveColumn = { name: "before", title: "Before", text: ({ before }) => knownText(before) };
+const AFTER: KeepaliveColumn = { name: "after", title: "After", text: ({ after }) => knownText(after) };
+const OUTCOME: KeepaliveColumn = { name: "outcome", title: "Outcome", text: keepaliveOutcome };
+
+function knownText(keepalive: Keepalive | null): string {
   return keepalive ? keepaliveText(keepalive) : "?";
 }
 
@@ -28,22 +31,22 @@ export function peerText({ state, dst }: Connection): string {
 }
 
 /** Writes the outcome of a connection; one whose keepalive was turned off has its own words. */
-export function keepaliveOutcome(connection: Connection): string {
-  const text = outcomeText(connection);
-  return connection.after?.enabled ? text : text.replace("keepalive set", "keepalive off");
+export function keepaliveOutcome(result: KeepaliveResult): string {
+  const text = outcomeText(result);
+  return result.after?.enabled ? text : text.replace("keepalive set", "keepalive off");
 }
 
 /** Sums a report up in one line: "set keepalive on 10 of 11 connections; 1 denied: pid 812 (postgres): needs …". */
 export function keepaliveReportLine(report: KeepaliveReport): string {
-  const { matched, unchanged, interrupted, error, connections } = report;
+  const { matched, unchanged, interrupted, error, results } = report;
   if (matched === 0) return "no connections match";
   const same = unchanged === 0 ? [] : [`${unchanged} unchanged`];
   const done = interrupted ? `interrupted: ${doneText(report)}` : doneText(report);
-  return [done, ...same, ...outcomeReasons(connections), ...endText(error)].join("; ");
+  return [done, ...same, ...outcomeReasons(results), ...endText(error)].join("; ");
 }
 
-function doneText({ matched, keepaliveSet, wouldAct = 0, dryRun, values, connections }: KeepaliveReport): string {
-  const noun = connections.some(({ state }) => state === "LISTEN") ? "socket" : "connection";
+function doneText({ matched, keepaliveSet, wouldAct = 0, dryRun, values, results }: KeepaliveReport): string {
+  const noun = results.some(({ connection }) => connection.state === "LISTEN") ? "socket" : "connection";
   if (dryRun) return `would ${values === null ? "turn off" : "set"} keepalive on ${ofAll(wouldAct, matched, noun)}`;
   return `${values === null ? "turned off" : "set"} keepalive on ${ofAll(keepaliveSet, matched, noun)}`;
 }

@@ -1,7 +1,7 @@
 // The last line of a report: what was done to how many connections, and why not to the others.
 
-import type { Connection, Outcome } from "../../model/connection.ts";
-import { type HangUpReport, INTERRUPTED } from "../../report/report.ts";
+import type { Outcome, Result } from "../../model/result.ts";
+import type { HangUpReport } from "../../report/report.ts";
 
 /** The outcomes that need no reason. */
 const SUCCESSES: readonly Outcome[] = [
@@ -23,7 +23,7 @@ export function reportLine(report: HangUpReport): string {
   if (matched === 0) return report.interrupted ? "interrupted: no connections matched" : "no connections match";
   if (refused !== null) return `nothing touched: ${refused}`;
   const parts = [report.interrupted ? `interrupted: ${doneText(report)}` : doneText(report)];
-  parts.push(...outcomeReasons(report.connections));
+  parts.push(...outcomeReasons(report.results));
   const acted = matched - skipped;
   if (gone !== null && acted > 0) parts.push(gone === acted ? "all gone" : `${gone} of ${acted} gone`);
   return [...parts, ...endText(error)].join("; ");
@@ -47,18 +47,18 @@ export function ofAll(count: number, all: number, noun = "connection"): string {
 }
 
 /** Counts the connections of each outcome that is no success, with the commonest reasons. */
-export function outcomeReasons(connections: readonly Connection[]): string[] {
+export function outcomeReasons(results: readonly Result[]): string[] {
   const byOutcome = new Map<Outcome, Map<string, number>>();
-  for (const { outcome, error } of connections) {
-    if (outcome === null || SUCCESSES.includes(outcome)) continue;
-    const errors = byOutcome.get(outcome) ?? new Map<string, number>();
-    byOutcome.set(outcome, errors.set(error ?? "", (errors.get(error ?? "") ?? 0) + 1));
+  for (const { outcome, message } of results) {
+    if (SUCCESSES.includes(outcome)) continue;
+    const messages = byOutcome.get(outcome) ?? new Map<string, number>();
+    byOutcome.set(outcome, messages.set(message ?? "", (messages.get(message ?? "") ?? 0) + 1));
   }
-  return [...byOutcome].map(([outcome, errors]) => {
-    const total = [...errors.values()].reduce((a, b) => a + b);
-    const common = [...errors].sort(([, a], [, b]) => b - a);
-    const shown = common.slice(0, MAX_SHOWN_REASONS).map(([error, count]) =>
-      error + (common.length > 1 && count > 1 ? ` (${count})` : "")
+  return [...byOutcome].map(([outcome, messages]) => {
+    const total = [...messages.values()].reduce((a, b) => a + b);
+    const common = [...messages].sort(([, a], [, b]) => b - a);
+    const shown = common.slice(0, MAX_SHOWN_REASONS).map(([message, count]) =>
+      message + (common.length > 1 && count > 1 ? ` (${count})` : "")
     );
     const more = common.length > MAX_SHOWN_REASONS ? `, and ${common.length - MAX_SHOWN_REASONS} other reasons` : "";
     return `${total} ${outcome.replaceAll("-", " ")}: ${shown.join(", ")}${more}`;
@@ -66,6 +66,6 @@ export function outcomeReasons(connections: readonly Connection[]): string[] {
 }
 
 /** Drops the connections that an interrupt left untouched: the summary counts them. */
-export function withoutInterrupted(connections: readonly Connection[]): readonly Connection[] {
-  return connections.filter(({ outcome, error }) => outcome !== "skipped" || error !== INTERRUPTED);
+export function withoutInterrupted<R extends Result>(results: readonly R[]): readonly R[] {
+  return results.filter(({ reason }) => reason !== "interrupted");
 }

@@ -1,6 +1,7 @@
 // Tables: cells laid out in columns, and connections as rows.
 
-import type { Connection } from "../../model/connection.ts";
+import type { HeldConnection } from "../../model/connection.ts";
+import type { HangUpResult } from "../../model/result.ts";
 import { parseColumns, type TableColumn, withNetns } from "./columns.ts";
 import { outcomeText } from "./connections.ts";
 import { escapeControls } from "./terminal.ts";
@@ -52,37 +53,37 @@ function* renderRows(
 }
 
 /** Lays connections out as rows. */
-export function connectionTable(
-  connections: readonly Connection[],
-  shown: readonly TableColumn[],
+export function connectionTable<C extends HeldConnection>(
+  connections: readonly C[],
+  shown: readonly TableColumn<C>[],
   verbose: boolean,
 ): Generator<string> {
   return renderTable(shown.map(({ title }) => title), connectionRows(connections, shown, verbose));
 }
 
-function* connectionRows(
-  connections: readonly Connection[],
-  shown: readonly TableColumn[],
+function* connectionRows<C extends HeldConnection>(
+  connections: readonly C[],
+  shown: readonly TableColumn<C>[],
   verbose: boolean,
 ): Generator<string[]> {
   for (const connection of connections) yield shown.map((column) => column.text(connection, verbose));
 }
 
-const OUTCOME: TableColumn = { name: "outcome", title: "Outcome", text: outcomeText };
+const OUTCOME: TableColumn<HangUpResult> = { name: "outcome", title: "Outcome", text: outcomeText };
 
 /** Lays out what was done, with the network namespaces where there are several. */
-export function outcomeTable(connections: readonly Connection[], verbose: boolean): Generator<string> {
+export function outcomeTable(results: readonly HangUpResult[], verbose: boolean): Generator<string> {
   const shown = [...parseColumns("state,local,remote,process"), OUTCOME];
-  return connectionTable(connections, withNetns(shown, connections), verbose);
+  return connectionTable(results, withNetns(shown, results), verbose);
 }
 
 /** The usual columns that a narrow terminal can do without, the least important first. */
 const DROPPABLE = ["recv-q", "send-q", "timer", "local", "state"];
 
 /** Drops columns until the table fits into `width`, or none is left that a terminal can do without. */
-export function fittingTable(
-  connections: readonly Connection[],
-  shown: readonly TableColumn[],
+export function fittingTable<C extends HeldConnection>(
+  connections: readonly C[],
+  shown: readonly TableColumn<C>[],
   verbose: boolean,
   width: number,
 ): string[] {

@@ -2,16 +2,15 @@
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { COLUMNS, columnsHelp, parseColumns, parseOrder, sortConnections } from "../../../src/cli/output/columns.ts";
-import type { Connection } from "../../../src/model/connection.ts";
 import { UsageError } from "../../../src/model/errors.ts";
-import { sampleConnection, sampleInfo, sampleKeepalive } from "../../harness/sample.ts";
+import { type Sample, sampleInfo, sampleKeepalive, sampleListed } from "../../harness/sample.ts";
 
 const NAMES = (text?: string, keepalive?: boolean) => parseColumns(text, keepalive).map(({ name }) => name);
 const DEFAULT = ["state", "recv-q", "send-q", "local", "remote", "process", "timer"];
 
 /** The cell of one column. */
-function cell(name: string, given: Partial<Connection> = {}, verbose = false): string {
-  return COLUMNS.find((column) => column.name === name)!.text(sampleConnection(given), verbose);
+function cell(name: string, given: Sample = {}, verbose = false): string {
+  return COLUMNS.find((column) => column.name === name)!.text(sampleListed(given), verbose);
 }
 
 Deno.test("the usual columns are those of ss -tno and the owner", () => {
@@ -105,9 +104,9 @@ Deno.test("what the kernel does not say is a dash, not a number", () => {
 });
 
 /** The ports of connections in the order of one column. */
-function ordered(order: string, connections: Partial<Connection>[]): number[] {
-  const all = connections.map((given, i) => sampleConnection({ src: { address: "10.0.0.7", port: i }, ...given }));
-  return sortConnections(all, parseOrder(order)).map(({ src }) => src.port);
+function ordered(order: string, connections: Sample[]): number[] {
+  const all = connections.map((given, i) => sampleListed({ src: { address: "10.0.0.7", port: i }, ...given }));
+  return sortConnections(all, parseOrder(order)).map(({ connection }) => connection.src.port);
 }
 
 Deno.test("numbers are ordered as numbers", () => {

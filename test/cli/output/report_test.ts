@@ -3,8 +3,7 @@
 import { assertEquals } from "@std/assert";
 import { reportLine } from "../../../src/cli/output/report.ts";
 import type { HangUpReport } from "../../../src/report/report.ts";
-import { sampleConnection } from "../../harness/sample.ts";
-import { sampleOutcomes, sampleReport } from "../../harness/sample_report.ts";
+import { sampleOutcomes, sampleReport, sampleResult } from "../../harness/sample_report.ts";
 
 function summaryOf(outcomes: readonly string[], given: Partial<HangUpReport> = {}): string {
   return reportLine(sampleReport(sampleOutcomes(...outcomes), given));
@@ -32,7 +31,7 @@ Deno.test("some of it was done, and the rest has reasons", () => {
   assertEquals(
     reportLine(sampleReport([
       ...sampleOutcomes(...times(10, "hung-up")),
-      sampleConnection({ outcome: "denied", error: "pid 812 (postgres): needs CAP_SYS_PTRACE" }),
+      sampleResult("denied", "pid 812 (postgres): needs CAP_SYS_PTRACE"),
     ])),
     `hung up on 10 of 11 connections; 1 ${denied}`,
   );

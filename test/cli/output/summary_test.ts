@@ -4,10 +4,10 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { summaryLines, sysctlLines, unreadLine } from "../../../src/cli/output/summary.ts";
 import { KERNEL_DEFAULTS } from "../../../src/keepalive/detection.ts";
 import { summarize } from "../../../src/report/summary.ts";
-import { sampleConnection, sampleInfo, sampleKeepalive } from "../../harness/sample.ts";
+import { sampleInfo, sampleKeepalive, sampleListed } from "../../harness/sample.ts";
 
 const to = (port: number, given = {}) =>
-  sampleConnection({
+  sampleListed({
     dst: { address: "10.0.0.5", port },
     keepalive: sampleKeepalive(),
     tcpInfo: sampleInfo(0, 0),
@@ -34,7 +34,7 @@ Deno.test("a group is a row, and the last line adds up", () => {
 Deno.test("accepted connections and several processes are counted", () => {
   const owners = [8, 9].map((pid) => ({ pid, fd: 3, comm: "nginx" }));
   const from = (address: string) =>
-    sampleConnection({ src: { address: "10.0.0.7", port: 443 }, dst: { address, port: 50_000 }, owners });
+    sampleListed({ src: { address: "10.0.0.7", port: 443 }, dst: { address, port: 50_000 }, owners });
   const lines = summaryLines(summarize([from("192.0.2.1"), from("192.0.2.2")]));
   assertMatch(lines[1]!, /^2 +10\.0\.0\.7:443 from 2 peers +nginx \(2\) +ESTAB /);
 });

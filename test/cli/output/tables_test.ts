@@ -5,26 +5,24 @@ import { parseColumns } from "../../../src/cli/output/columns.ts";
 import { reportLine } from "../../../src/cli/output/report.ts";
 import { connectionTable, outcomeTable, renderTable } from "../../../src/cli/output/tables.ts";
 import { forStream } from "../../../src/cli/output/terminal.ts";
-import type { Connection } from "../../../src/model/connection.ts";
-import { sampleConnection } from "../../harness/sample.ts";
-import { sampleReport } from "../../harness/sample_report.ts";
+import type { HangUpResult } from "../../../src/model/result.ts";
+import { sampleListed } from "../../harness/sample.ts";
+import { sampleReport, sampleResult } from "../../harness/sample_report.ts";
 
-function table(connections: Connection[], verbose = false): string[] {
-  return [...outcomeTable(connections, verbose)].map((line) => forStream(line, 1));
+function table(results: HangUpResult[], verbose = false): string[] {
+  return [...outcomeTable(results, verbose)].map((line) => forStream(line, 1));
 }
 
 Deno.test("a table has a line for each connection, in columns", () => {
-  const connections = [
-    sampleConnection({ outcome: "hung-up" }),
-    sampleConnection({
+  const results = [
+    sampleResult("hung-up"),
+    sampleResult("no-owner", "not yet accepted by the application", {
       state: "CLOSE-WAIT",
       dst: { address: "2001:db8::1", port: 80 },
       owners: [],
-      outcome: "no-owner",
-      error: "not yet accepted by the application",
     }),
   ];
-  assertEquals(table(connections), [
+  assertEquals(table(results), [
     "State       Local           Remote            Process    Outcome",
     "ESTAB       10.0.0.7:51234  10.0.0.5:443      4242/java  hung up",
     "CLOSE-WAIT  10.0.0.7:51234  [2001:db8::1]:80  -          no owner: not yet accepted by the application",
@@ -32,8 +30,8 @@ Deno.test("a table has a line for each connection, in columns", () => {
 });
 
 Deno.test("where several namespaces were looked at, each line says which", () => {
-  const named = sampleConnection({ outcome: "hung-up", netnsName: "blue" });
-  const lines = table([named, sampleConnection({ outcome: "hung-up" })]);
+  const named = sampleResult("hung-up", null, { netnsName: "blue" });
+  const lines = table([named, sampleResult("hung-up")]);
   assertEquals(lines.map((line) => line.split(/ {2,}/)[0]), ["Netns", "blue", "4026531840"]);
 });
 
@@ -55,12 +53,12 @@ Deno.test("columns line up under what is written out", () => {
 
 Deno.test("the name of another process cannot drive the terminal", () => {
   const owners = [{ pid: 4, fd: 3, comm: "\x1b[2Jevil\n\u202e" }];
-  const [, line] = connectionTable([sampleConnection({ owners })], parseColumns("process,local"), false);
+  const [, line] = connectionTable([sampleListed({ owners })], parseColumns("process,local"), false);
   assertEquals(line, "4/\\x1b[2Jevil\\x0a\\u202e  10.0.0.7:51234");
 });
 
 Deno.test("the table has a header, and columns as wide as what is in them", () => {
-  const connections = [sampleConnection({ wqueue: 123_456_789 }), sampleConnection({ state: "CLOSE-WAIT" })];
+  const connections = [sampleListed({ wqueue: 123_456_789 }), sampleListed({ state: "CLOSE-WAIT" })];
   assertEquals([...connectionTable(connections, parseColumns("state,send-q,remote"), false)], [
     "State       Send-Q     Remote",
     "ESTAB       123456789  10.0.0.5:443",
@@ -82,11 +80,9 @@ const UNPRINTABLE = /[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u
 Deno.test("nothing that comes from a process or a namespace drives the terminal", () => {
   for (const control of CONTROLS) {
     const name = `a${control}[31mb`;
-    const hostile = sampleConnection({
+    const hostile = sampleResult("denied", `pid 7 (${name}): needs CAP_SYS_PTRACE`, {
       owners: [{ pid: 7, fd: 3, comm: name }],
       netnsName: name,
-      outcome: "denied",
-      error: `pid 7 (${name}): needs CAP_SYS_PTRACE`,
     });
     const lines = [...table([hostile]), ...table([hostile], true), forStream(reportLine(sampleReport([hostile])), 1)];
     for (const line of lines) assert(!UNPRINTABLE.test(line), JSON.stringify(line));
