@@ -12,7 +12,7 @@ import { fail, ROOT } from "./tools.ts";
 /** The files of which parts are made, and what makes each part. */
 const PARTS: Record<string, Record<string, () => string>> = {
   "README.md": { "exit-codes": exitCodes },
-  "scripts/ansible/roles/tcphup/library/tcphup.py": { options: ansibleOptions, flags: ansibleFlags },
+  "scripts/ansible/plugins/modules/tcphup.py": { options: ansibleOptions, flags: ansibleFlags },
 };
 
 /** The exit codes of hup as a table, laid out as `deno fmt` does. */

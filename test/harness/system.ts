@@ -25,6 +25,10 @@ function exists(path: string): boolean {
   }
 }
 
+function runs(program: string, ...args: string[]): boolean {
+  return new Deno.Command(program, { args, stdout: "null", stderr: "null" }).outputSync().success;
+}
+
 const program = (name: string): Requirement => ({
   obtainable: true,
   present: PATH.some((directory) => exists(`${directory}/${name}`)),
@@ -40,6 +44,10 @@ function isAtLeast(major: number, minor: number): boolean {
 
 /** What bash-completion is loaded from. */
 export const BASH_COMPLETION = "/usr/share/bash-completion/bash_completion";
+
+/** A part of ansible-test, which would install with pip what its parts need. */
+export const VALIDATE_MODULES =
+  "/usr/lib/python3/dist-packages/ansible_test/_util/controller/sanity/validate-modules/validate.py";
 
 /** Where Debian's packages of libraries for aarch64, on another machine, are. */
 export const AARCH64_ROOT = "/usr/aarch64-linux-gnu";
@@ -76,9 +84,10 @@ const REQUIREMENTS = {
   man: program("man"),
   npm: program("npm"),
   "ansible-playbook": program("ansible-playbook"),
+  "ansible-lint": program("ansible-lint"),
   "systemd-analyze": program("systemd-analyze"),
   FUSE: kernel("/dev/fuse"),
-  // Not in Debian, where kubernetes-client is from before kustomizations as they are now.
+  // Debian 12's is from before kustomizations as they are now.
   kubectl: { ...program("kubectl"), obtainable: false },
   IPv6: kernel("/proc/sys/net/ipv6"),
   "cgroup v2": { obtainable: false, present: CGROUP_ROOT !== null },
@@ -93,6 +102,10 @@ const REQUIREMENTS = {
   "glibc for aarch64": { obtainable: true, present: exists(`${AARCH64_ROOT}/lib/ld-linux-aarch64.so.1`) },
   "Linux 6.8": { obtainable: false, present: isAtLeast(6, 8) },
   "Linux 6.9": { obtainable: false, present: isAtLeast(6, 9) },
+  // Debian 13 lacks antsibull-docs-parser, which it needs there.
+  get "validate-modules"() {
+    return { obtainable: false, present: exists(VALIDATE_MODULES) && runs(PYTHON, VALIDATE_MODULES, "--help") };
+  },
   get "permission to run containers"() {
     return { obtainable: false, present: canRunContainers() };
   },

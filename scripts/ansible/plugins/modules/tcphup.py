@@ -11,12 +11,15 @@ description:
   - An option of this module is the flag of that name, with underscores for dashes. Where a flag may be given several
     times, its option may be a list.
   - In check mode nothing is touched (C(--dry-run)), and C(changed) says whether something would be.
-author: The authors of tcphup
+author: The authors of tcphup (@tcphup)
 attributes:
-  check_mode: {support: full}
+  check_mode:
+    description: Nothing is touched, and C(changed) says whether something would be.
+    support: full
   diff_mode:
+    description: The settings of each connection before and after.
     support: partial
-    details: With I(command=keepalive), the settings of each connection before and after.
+    details: With I(command=keepalive).
 options:
   command:
     description: C(hup) hangs up, C(keepalive) sets keepalive, C(ls) shows connections and touches nothing.
@@ -32,6 +35,12 @@ options:
   executable:
     description: Where the program is, when it is not found in the path.
     type: path
+  connections:
+    description:
+      - How many connections to return at most, with what became of each. Those that failed come first.
+      - A host may have thousands of them, of some 500 bytes each.
+    type: int
+    default: 0
   # deno task docs: options
   filter:
     description:
@@ -348,14 +357,14 @@ notes:
 
 EXAMPLES = r"""
 - name: Hang up on the old primary, 50 connections a second, and abort what does not answer
-  tcphup:
+  tcphup.tcphup.tcphup:
     dest: 192.0.2.10
     port: 5432
     rate: 50/s
     destroy_after: 10s
 
 - name: Notice within 30 seconds when a peer is gone, except where the application has keepalive on
-  tcphup:
+  tcphup.tcphup.tcphup:
     command: keepalive
     dest: any
     idle: 20
@@ -364,19 +373,26 @@ EXAMPLES = r"""
     only_missing: true
 
 - name: See who talks to two services
-  tcphup:
+  tcphup.tcphup.tcphup:
     command: ls
     dst: [192.0.2.10, db.internal]
     state: established
+    connections: 100
   register: clients
 """
 
 RETURN = r"""
 report:
-  description: The document that C(tcphup --json) prints, with its counts, its connections and what became of each.
+  description: The document that C(tcphup --json) prints, without its connections. These are in C(connections).
   returned: unless tcphup refused before it selected anything
   type: dict
-  sample: {schema: 1, command: hup, dry_run: false, matched: 1, hung_up: 1, failed: 0, connections: [...]}
+  sample: {schema: 1, command: hup, dry_run: false, matched: 1, hung_up: 1, failed: 0}
+connections:
+  description: At most I(connections) of the connections that C(tcphup --json) prints, with what became of each.
+  returned: unless tcphup refused before it selected anything
+  type: list
+  elements: dict
+  sample: [{state: ESTAB, dst: {address: 192.0.2.10, port: 5432}, outcome: hung-up, error: null}]
 exit_code:
   description: The exit code of tcphup. The module fails when it is not 0.
   returned: always
@@ -386,6 +402,7 @@ exit_code:
 import json
 import re
 from collections import Counter
+from itertools import chain, islice
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -502,13 +519,15 @@ def written_out(code):
     return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
 
 
-def why(report, exit_code):
+def first(count, failed, connections):
+    """So many connections, those that failed before the others."""
+    others = (connection for connection in connections if connection["outcome"] not in FAILURES)
+    return list(islice(chain(failed, others), max(count, 0)))
+
+
+def why(report, failed, exit_code):
     """What a report says of a failure, in one line."""
-    counts = Counter(
-        (connection["outcome"], connection["error"])
-        for connection in report["connections"]
-        if connection["outcome"] in FAILURES
-    )
+    counts = Counter((connection["outcome"], connection["error"]) for connection in failed)
     reasons = [f"{count} {outcome}: {error}" for (outcome, error), count in counts.most_common(REASONS_SHOWN)]
     if len(counts) > REASONS_SHOWN:
         reasons.append(f"and {len(counts) - REASONS_SHOWN} other reasons")
@@ -517,9 +536,9 @@ def why(report, exit_code):
     return "; ".join(reasons) or f"tcphup exited with {exit_code}"
 
 
-def diff_of(report):
+def diff_of(connections):
     """The settings of the connections whose keepalive differs, a line each."""
-    changed = [connection for connection in report["connections"] if connection["outcome"] in CHANGES]
+    changed = [connection for connection in connections if connection["outcome"] in CHANGES]
     lines = {
         side: "".join(f"{endpoints(connection)}: {settings(connection[side])}\n" for connection in changed)
         for side in ("before", "after")
@@ -549,6 +568,7 @@ def main():
         "dest": {"type": "str"},
         "port": {"type": "raw"},
         "executable": {"type": "path"},
+        "connections": {"type": "int", "default": 0},
     }
     spec.update((name, {"type": "bool", "default": False}) for name in SWITCHES)
     spec.update((name, {"type": "raw"}) for name in VALUES)
@@ -560,14 +580,17 @@ def main():
         report = harmless(json.loads(stdout))
     except ValueError:
         module.fail_json(msg=stderr.strip() or f"tcphup exited with {exit_code}", **result)
+    connections = report.pop("connections")
+    failed = [connection for connection in connections if connection["outcome"] in FAILURES]
     result["report"] = report
-    result["changed"] = any(connection["outcome"] in CHANGES for connection in report["connections"])
-    if module.params["command"] == "keepalive":
-        result["diff"] = diff_of(report)
+    result["connections"] = first(module.params["connections"], failed, connections)
+    result["changed"] = any(connection["outcome"] in CHANGES for connection in connections)
+    if module.params["command"] == "keepalive" and module._diff:
+        result["diff"] = diff_of(connections)
     for line in stderr.splitlines():
         module.warn(line)
     if exit_code != 0:
-        module.fail_json(msg=why(report, exit_code), **result)
+        module.fail_json(msg=why(report, failed, exit_code), **result)
     module.exit_json(**result)
 
 
