@@ -46,7 +46,7 @@ export function skipSubflow(target: Target, subflowOf: string): void {
  * connection while its application holds it.
  */
 export function adviceFor({ state, inode }: Connection): string {
-  return state === "FIN-WAIT-2" && inode !== 0 ? "; only --destroy ends it" : "";
+  return state === "FIN-WAIT-2" && inode !== 0 ? "; only destroying it ends it" : "";
 }
 
 /**

@@ -269,9 +269,8 @@ export class Discovery {
     const { destroy, finOnly } = this.#options;
     const { connection } = target;
     const protectedAs = session?.explainProtection(target) ?? null;
-    if (protectedAs !== null) {
-      setOutcome(target, "skipped", "session", `${protectedAs}; --include-session takes it too`);
-    } else if (connection.subflowOf !== undefined) skipSubflow(target, connection.subflowOf);
+    if (protectedAs !== null) setOutcome(target, "skipped", "session", protectedAs);
+    else if (connection.subflowOf !== undefined) skipSubflow(target, connection.subflowOf);
     else if (!destroy && isHungUp(connection, finOnly ?? false)) skipHungUp(target);
     return target.result !== null;
   }

@@ -70,7 +70,7 @@ systemTest("--fin-only, then a hang-up: the application need not wait for the pe
   assertEquals(again.outcomes(), ["already-gone", "already-gone"]);
   assertEquals(again.json().hung_up, 0);
   for (const { error } of again.json().connections) {
-    assertEquals(error, "already hung up: in FIN-WAIT-2; only --destroy ends it");
+    assertEquals(error, "already hung up: in FIN-WAIT-2; only destroying it ends it");
   }
   await pool.assertEnded("EOF");
   const destroyed = await tcphup(["any", "--state", "fin-wait-2", "--destroy", "--verify", "--json"], { netns });
@@ -102,7 +102,7 @@ systemTest("--verify: what lingers is named, exit 1", [], async (netns) => {
   assertEquals([hung_up, failed, gone], [3, 1, 3]);
   const lingering = connections.filter(({ outcome }) => outcome === "lingering")[0]!;
   assertEquals(lingering.src.port, stubborn.ports[0]);
-  assertEquals(lingering.error, "still there after 0.5 s, in FIN-WAIT-2; only --destroy ends it");
+  assertEquals(lingering.error, "still there after 0.5 s, in FIN-WAIT-2; only destroying it ends it");
   await scene.assertHungUp();
 });
 

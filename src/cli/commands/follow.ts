@@ -6,6 +6,7 @@ import { type Arguments, followed } from "../flags/arguments.ts";
 import { DONE } from "../flags/exit_codes.ts";
 import { selectionOf } from "../flags/selection.ts";
 import { FollowPrinter } from "../output/follow_events.ts";
+import { nameFlags } from "../output/report.ts";
 import { warn } from "../output/terminal.ts";
 import { hangUpOptions } from "./hup_options.ts";
 import { onInterrupt } from "./interrupt.ts";
@@ -23,7 +24,8 @@ export async function follow(args: Arguments): Promise<number> {
   const restore = onInterrupt(() => interrupt.abort());
   try {
     for await (const event of followName(names, { ...options, signal: interrupt.signal, onWarning: warn })) {
-      if (!printer.print(event)) break;
+      const shown = event.event === "cut" ? { ...event, report: nameFlags(event.report) } : event;
+      if (!printer.print(shown)) break;
     }
     return DONE;
   } finally {

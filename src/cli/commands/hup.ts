@@ -4,7 +4,7 @@ import { hangUp } from "../../hang_up.ts";
 import type { HangUpReport } from "../../report/report.ts";
 import type { Arguments } from "../flags/arguments.ts";
 import { checkTerminal, confirm } from "./confirm.ts";
-import { reportLine, withoutInterrupted } from "../output/report.ts";
+import { nameFlags, reportLine, withoutInterrupted } from "../output/report.ts";
 import { outcomeTable } from "../output/tables.ts";
 import { DONE, exitCode } from "../flags/exit_codes.ts";
 import { hangUpOptions } from "./hup_options.ts";
@@ -29,23 +29,25 @@ export async function hup(args: Arguments): Promise<number> {
   if (!asks) catchInterrupts();
   if (!args.has("quiet")) progress.showSearch();
   try {
-    const report = await hangUp(selection, {
-      ...options,
-      signal: interrupt.signal,
-      onWarning: (text) => {
-        progress.clear();
-        warn(text);
-      },
-      onProgress: args.has("quiet") ? undefined : (state) => progress.show(state),
-      confirm: asks
-        ? (_, summary) => {
-          const act = options.destroy ? "Destroy" : "Hang up on";
-          const confirmed = progress.whileAsking(() => confirm(summary(), act, options.repeat?.forMs));
-          if (confirmed) catchInterrupts();
-          return confirmed;
-        }
-        : undefined,
-    });
+    const report = nameFlags(
+      await hangUp(selection, {
+        ...options,
+        signal: interrupt.signal,
+        onWarning: (text) => {
+          progress.clear();
+          warn(text);
+        },
+        onProgress: args.has("quiet") ? undefined : (state) => progress.show(state),
+        confirm: asks
+          ? (_, summary) => {
+            const act = options.destroy ? "Destroy" : "Hang up on";
+            const confirmed = progress.whileAsking(() => confirm(summary(), act, options.repeat?.forMs));
+            if (confirmed) catchInterrupts();
+            return confirmed;
+          }
+          : undefined,
+      }),
+    );
     progress.clear();
     show(report, args);
     return exitCode(report);

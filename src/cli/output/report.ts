@@ -65,6 +65,14 @@ export function outcomeReasons(results: readonly Result[]): string[] {
   });
 }
 
+/** Adds to the messages of a report the flag without which a connection was skipped. */
+export function nameFlags(report: HangUpReport): HangUpReport {
+  const results = report.results.map((result) =>
+    result.reason === "session" ? { ...result, message: `${result.message}; --include-session takes it too` } : result
+  );
+  return { ...report, results };
+}
+
 /** Drops the connections that an interrupt left untouched: the summary counts them. */
 export function withoutInterrupted<R extends Result>(results: readonly R[]): readonly R[] {
   return results.filter(({ reason }) => reason !== "interrupted");
