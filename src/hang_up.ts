@@ -215,9 +215,10 @@ class HangUp {
   #warnOfOrphans(): void {
     this.#hasWarned = true;
     const { destroyAfterMs, onWarning } = this.#options;
-    if (destroyAfterMs === undefined) return;
     const connections = [...this.#discovery.connections.values()].map(({ connection }) => connection);
-    const why = whyOrphansMayStay(this.#finder.selector.diagOf(connections[0]));
+    const [first] = connections;
+    if (destroyAfterMs === undefined || first === undefined) return;
+    const why = whyOrphansMayStay(this.#finder.selector.diagOf(first));
     const mptcp = connections.filter(({ protocol }) => protocol === "mptcp").length;
     if (why === null && mptcp === 0) return;
     const subject = why === null ? `${mptcp} MPTCP connection${mptcp === 1 ? "" : "s"}` : "connections";

@@ -24,7 +24,7 @@ const DECOMPRESSORS: Record<string, string> = { ".xz": "xz -dc", ".zst": "zstd -
 
 /** Packs a directory, beside it, once for each compressor. Returns the paths of the archives. */
 export async function pack(directory: string): Promise<string[]> {
-  const [, parent, name] = /^(.*)\/([^/]+)$/.exec(directory)!;
+  const [, parent = "", name = ""] = /^(.*)\/([^/]+)$/.exec(directory)!;
   const tar = `${directory}.tar`;
   await run(["tar", "--create", "--file", tar, ...SAMENESS, "-C", parent, name], { env: { LC_ALL: "C" } });
   for (const command of Object.values(COMPRESSORS)) await run([...command, "--keep", "--force", tar]);
@@ -40,5 +40,5 @@ export async function contentSum(file: string): Promise<string> {
   const [, decompressor = "cat"] = Object.entries(DECOMPRESSORS).find(([suffix]) => file.endsWith(suffix)) ?? [];
   const script = `set -o pipefail; ${decompressor} <"$1" | sha256sum`;
   const { stdout } = await run(["bash", "-c", script, "bash", file]);
-  return stdout.split(" ")[0];
+  return stdout.replace(/ .*/s, "");
 }

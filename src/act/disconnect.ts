@@ -326,8 +326,9 @@ export function explainNoOwner(target: Target, unreadable: number): void {
   const { connection: { inode, uid }, owners, trouble } = target;
   if (trouble !== null) return setOutcome(target, "failed", "resources", trouble);
   if (inode === 0) return setOutcome(target, "no-owner", "not-accepted", "not yet accepted by the application");
-  if (owners.length > 0) {
-    const message = `${ownerName(owners[0])} opens and closes it too fast to follow`;
+  const [owner] = owners;
+  if (owner !== undefined) {
+    const message = `${ownerName(owner)} opens and closes it too fast to follow`;
     return setOutcome(target, "failed", "owner-changes", message);
   }
   const blocked = unanswered();

@@ -292,10 +292,8 @@ function unresponsiveUsersLast(targets: readonly Target[]): readonly Target[] {
   const unresponsive = targets.filter(({ connection }) => isUnresponsive(handleOf(connection)));
   const uids = new Set(unresponsive.map(({ connection }) => connection.uid));
   if (uids.size === 0) return targets;
-  const [others, theirs] = [false, true].map((isTheirs) =>
-    targets.filter(({ connection }) => uids.has(connection.uid) === isTheirs)
-  );
-  return [...others, ...theirs];
+  const isTheirs = ({ connection }: Target) => uids.has(connection.uid);
+  return [...targets.filter((target) => !isTheirs(target)), ...targets.filter(isTheirs)];
 }
 
 /** Tells whether this end has sent its FIN already. Without `finOnly` it must also have stopped reading. */

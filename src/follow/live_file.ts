@@ -6,7 +6,7 @@
 import { isSyscallError } from "../../ffi/errno.ts";
 import { readFile } from "../../ffi/files.ts";
 import { statx } from "../../ffi/fs.ts";
-import { type Answer, canonicalAddress, FAMILIES, familyOf } from "./departures.ts";
+import { type Answer, canonicalAddress, familyOf } from "./departures.ts";
 import type { Look, Source } from "./source.ts";
 
 /** File types of <linux/stat.h>. */
@@ -63,6 +63,6 @@ export function parseLiveAddresses(text: string): Answer | string {
     addresses.push(address);
   }
   if (addresses.length === 0) return "it has no address";
-  const [ipv4, ipv6] = FAMILIES.map((family) => [...new Set(addresses.filter((one) => familyOf(one) === family))]);
-  return { ipv4, ipv6 };
+  const addressesOf = (family: keyof Answer) => [...new Set(addresses.filter((one) => familyOf(one) === family))];
+  return { ipv4: addressesOf("ipv4"), ipv6: addressesOf("ipv6") };
 }

@@ -54,8 +54,10 @@ export class Lookups implements Source {
 
   async look(signal: AbortSignal): Promise<Look> {
     const results = await Promise.all(this.#names.map(async (name) => {
-      const ofFamilies = await Promise.all(this.#families.map((family) => this.#result(name, family, signal)));
-      return { name, byFamily: new Map(this.#families.map((family, i) => [family, ofFamilies[i]])) };
+      const ofFamilies = await Promise.all(
+        this.#families.map(async (family) => [family, await this.#result(name, family, signal)] as const),
+      );
+      return { name, byFamily: new Map(ofFamilies) };
     }));
     const problems = new Map(results.flatMap(({ name, byFamily }) => problemsOf(name, byFamily)));
     const addressesOf = (family: Family): string[] | null => {
@@ -96,8 +98,10 @@ function problemsOf(name: string, byFamily: ReadonlyMap<Family, Result>): [strin
   if (hasAddress(byFamily)) {
     return failed.map(({ family, error }) => [`${name} (${family === "ipv4" ? "IPv4" : "IPv6"})`, error]);
   }
+  const [first] = failed;
+  if (first !== undefined) return [[name, first.error]];
   const isOver = ![...byFamily.values()].includes(null);
-  return failed.length > 0 ? [[name, failed[0].error]] : isOver ? [[name, "it does not exist, or has no address"]] : [];
+  return isOver ? [[name, "it does not exist, or has no address"]] : [];
 }
 
 /** One question to the resolver. One lookup at a time is under way for it. */

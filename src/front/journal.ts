@@ -121,12 +121,12 @@ function targetsIn(entries: readonly Entry[], marks: Uint8Array): Target[] {
   const found = new Map<string, Target>();
   const byPlace: Target[] = [];
   for (const entry of entries) {
-    if ("changed" in entry) Object.assign(byPlace[entry.changed], entry.to);
+    if ("changed" in entry) Object.assign(byPlace[entry.changed]!, entry.to);
     if (!("found" in entry)) continue;
     for (const target of entry.found) {
-      const mark = marks[count++] ?? 0;
+      const outcome = MARKED[(marks[count++] ?? 0) - 1];
       byPlace.push(target);
-      if (mark > 0) target.result = { outcome: MARKED[mark - 1], reason: null, message: null };
+      if (outcome !== undefined) target.result = { outcome, reason: null, message: null };
       const identity = identityOf(target.connection);
       if (!isMarked(found.get(identity))) found.set(identity, target);
     }

@@ -40,7 +40,7 @@ class Follow {
 
   async next(): Promise<Event> {
     const [line] = await this.#events.next(1);
-    return JSON.parse(line);
+    return JSON.parse(line!);
   }
 
   /** Waits for the next event, which has to be of this kind. */
@@ -115,7 +115,7 @@ systemTest("follow as text, and its end", ["dnsmasq"], async (netns) => {
   await old.assertEnded("EOF");
   following.kill("SIGINT");
   assertMatch(
-    (await lines.next(1))[0],
+    (await lines.next(1))[0]!,
     /^followed for [\d.]+ s: 1 departure, 0 returns, hung up on 3 of 3 connections$/,
   );
   assertEquals((await following.status).code, 0);
@@ -296,7 +296,7 @@ systemTest("follow --live-file: replaced, half written, unreadable, gone", [], a
         [`${NEW}`, "its last line does not end, as in a file that is only half written"],
         ["", "it has no address"],
         [`${NEW}\n127.0.0.\n`, "line 2 is no address"],
-      ]
+      ] as const
     ) {
       await replace(text);
       const event = await follow.event("cannot-resolve");
