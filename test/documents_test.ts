@@ -8,14 +8,16 @@ async function read(path: string): Promise<string> {
   return await Deno.readTextFile(new URL(path, ROOT));
 }
 
-/** The versions of Deno that a text names, each once. */
+/** The versions that a text names, each once. */
 function versionsIn(text: string, pattern: RegExp): string[] {
   return [...new Set([...text.matchAll(pattern)].map(([, version = ""]) => version))];
 }
 
 Deno.test("README.md, .ci/run and the workflows use the Deno that .ci/deno-version names", async () => {
   const version = (await read(".ci/deno-version")).trim();
-  assertEquals(versionsIn(await read("README.md"), /\bdeno@([\d.]+)/g), [version]);
+  for (const document of ["README.md", ".github/CONTRIBUTING.md", ".github/RELEASING.md"]) {
+    assertEquals(versionsIn(await read(document), /\bdeno@([\d.]+)/g), [version], document);
+  }
   assertEquals((await read(".ci/run")).includes(version), false);
   for (const workflow of ["check", "release"]) {
     const text = await read(`.github/workflows/${workflow}.yml`);
@@ -28,10 +30,19 @@ Deno.test(".ci/run and the workflow try the same oldest Deno", async () => {
   assertEquals(versionsIn(await read(".github/workflows/check.yml"), /deno: \["([\d.]+)", "v2\.x"\]/g), [oldest]);
 });
 
+Deno.test("the documents name this version", async () => {
+  const { version } = JSON.parse(await read("deno.json"));
+  const named = /\b(?:tcphup[-:]|--compare |v=)(\d+\.\d+\.\d+)/g;
+  for (const document of ["README.md", ".github/RELEASING.md", ".github/SECURITY.md", "scripts/kubernetes/README.md"]) {
+    assertEquals(versionsIn(await read(document), named), [version], document);
+  }
+});
+
 const DOCUMENTS = [
   "README.md",
   ".github/ARCHITECTURE.md",
   ".github/CONTRIBUTING.md",
+  ".github/RELEASING.md",
   ".github/SECURITY.md",
   "scripts/ansible/README.md",
   "scripts/bench/README.md",

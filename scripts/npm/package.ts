@@ -40,8 +40,6 @@ export const manifest = {
 /** What README.md says in a checkout, and what it says on npm instead. */
 const ON_NPM: readonly (readonly [string, string])[] = [
   ["This runs the demonstration above, and needs", "In a checkout, this runs the demonstration above. It needs"],
-  ["Each of these starts from a checkout.", "All but npm's start from a checkout."],
-  [`deno task npm\nnpm install --global ./build/tcphup-${description.version}.tgz\n`, "npm install --global tcphup\n"],
   [`from "${description.name}"`, `from "${manifest.name}"`],
 ];
 

@@ -5,7 +5,6 @@ import { run } from "../process.ts";
 /** Keeps out of a tar file what depends on who packs it, where and when. */
 const SAMENESS = [
   "--format=ustar",
-  "--sort=name",
   "--mtime=@0",
   "--owner=0",
   "--group=0",
@@ -22,11 +21,16 @@ const COMPRESSORS: Record<string, readonly string[]> = {
 /** Commands that decompress from standard input, by the suffixes of what they read. */
 const DECOMPRESSORS: Record<string, string> = { ".xz": "xz -dc", ".zst": "zstd -dcq", ".tgz": "gzip -dc" };
 
-/** Packs a directory, beside it, once for each compressor. Returns the paths of the archives. */
+/**
+ * Packs the files of a directory, beside it, once for each compressor. The directories in it are not packed: tar(1) would
+ * give those of a host, /usr/local/bin among them, their rights and times. Returns the paths of the archives.
+ */
 export async function pack(directory: string): Promise<string[]> {
   const [, parent = "", name = ""] = /^(.*)\/([^/]+)$/.exec(directory)!;
   const tar = `${directory}.tar`;
-  await run(["tar", "--create", "--file", tar, ...SAMENESS, "-C", parent, name], { env: { LC_ALL: "C" } });
+  const files = 'find "$1" -type f -print0 | LC_ALL=C sort --zero-terminated';
+  const script = `set -o pipefail; ${files} | tar --create --file "$2" --null --files-from=- ${SAMENESS.join(" ")}`;
+  await run(["bash", "-c", script, "bash", name, tar], { cwd: parent });
   for (const command of Object.values(COMPRESSORS)) await run([...command, "--keep", "--force", tar]);
   await Deno.remove(tar);
   return Object.keys(COMPRESSORS).map((suffix) => `${tar}${suffix}`);

@@ -2,6 +2,8 @@
 // same for a reason.
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { pack } from "../../scripts/release/archive.ts";
+import { writeSums } from "../../scripts/release/compare.ts";
 import { inDirectory } from "../harness/directory.ts";
 import { run } from "../harness/process.ts";
 import { assertNoStackTrace } from "../harness/scene.ts";
@@ -17,15 +19,57 @@ const BLOCKS = new Map(
 
 /** Where a block cannot be followed on any machine: what it would take, and who does the same here. */
 const ELSEWHERE: Record<string, string> = {
-  Binary: "dl.deno.land and another host; .ci/run compiles with npm's runtime, binary_test.ts copies the file",
-  npm: "jsr.io; npm_test.ts makes the package without dnt, installs it and uses it",
+  npm: "a release; npm_test.ts makes the package without dnt, installs it and uses it",
   Ansible: "hosts; ansible_test.ts runs this playbook on namespaces",
   Kubernetes: "a cluster; kubernetes_test.ts applies it to one in small, container_test.ts runs the image as it says",
   systemd: "a host's systemd; systemd_test.ts verifies the unit",
 };
 
 Deno.test("each way that README.md shows is tried", () => {
-  assertEquals([...BLOCKS.keys()].sort(), [...Object.keys(ELSEWHERE), "Deno", "Library"].sort());
+  assertEquals([...BLOCKS.keys()].sort(), [...Object.keys(ELSEWHERE), "Binary", "Deno", "Library"].sort());
+});
+
+/** Has curl(1) find in a directory what is on GitHub. */
+const CURL = `#!/bin/bash
+from=https://github.com/tcphup/tcphup/releases/download
+exec /usr/bin/curl "\${@/$from/file://$PUBLISHED}"`;
+
+/** Installs on a host on which /usr/local is empty but for one directory. */
+const INSTALL = `mount -t tmpfs -o mode=755 tmpfs /usr/local && mkdir -m 2775 /usr/local/bin && sh -euc "$0"
+  stat --format=%a /usr/local/bin && find /usr/local -type f | sort && /usr/local/bin/tcphup --version`;
+
+const BINARY_NEEDS = ["root", "unshare", "curl", "xz", "zstd"] as const;
+
+hostTest("install: the program, from an archive that is what SHA256SUMS says", BINARY_NEEDS, async () => {
+  await inDirectory(async (directory) => {
+    const { version } = JSON.parse(await Deno.readTextFile(`${ROOT}deno.json`));
+    const name = `tcphup-${version}-${Deno.build.target}`;
+    const published = `${directory}/v${version}`;
+    await Deno.mkdir(`${published}/${name}/bin`, { recursive: true });
+    // The real one would take long to compress. binary_test.ts runs it.
+    const program = `#!/bin/sh\necho tcphup ${version}\n`;
+    await Deno.writeTextFile(`${published}/${name}/bin/tcphup`, program, { mode: 0o755 });
+    await Deno.writeTextFile(`${published}/${name}/README.md`, "");
+    await pack(`${published}/${name}`);
+    await Deno.remove(`${published}/${name}`, { recursive: true });
+    // Not every file is downloaded.
+    await Deno.writeTextFile(`${published}/other`, "");
+    writeSums(published);
+    await Deno.writeTextFile(`${directory}/curl`, CURL, { mode: 0o755 });
+    const env = { PATH: `${directory}:${Deno.env.get("PATH")}`, PUBLISHED: directory };
+    const install = async () => {
+      const command = ["unshare", "--mount", "bash", "-euc", INSTALL, BLOCKS.get("Binary")!];
+      return await run(command, { env, cwd: directory, mayFail: true });
+    };
+    const files = ["README.md", "bin/tcphup"].map((file) => `/usr/local/${file}\n`).join("");
+    const { stdout, stderr } = await install();
+    assertEquals(stdout, `${name}.tar.xz: OK\n2775\n${files}tcphup ${version}\n`, stderr);
+
+    await Deno.writeTextFile(`${published}/${name}.tar.xz`, "other", { append: true });
+    const refused = await install();
+    assertEquals(refused.code === 0, false);
+    assertEquals(refused.stdout, `${name}.tar.xz: FAILED\n`);
+  });
 });
 
 hostTest("install: with Deno", [], async () => {
@@ -93,14 +137,11 @@ Deno.test("compile: where Deno's runtime cannot be downloaded, it is said what t
 });
 
 Deno.test("what the other ways name is there", async () => {
-  const { tasks, version } = JSON.parse(await Deno.readTextFile(`${ROOT}deno.json`));
-  const blocks = Object.keys(ELSEWHERE).map((way) => BLOCKS.get(way)!).join("\n");
+  const blocks = [...BLOCKS.values()].join("\n");
   const named = (pattern: RegExp) => {
     const found = [...blocks.matchAll(pattern)].map(([, name = ""]) => name);
     assert(found.length > 0, `nothing is named like ${pattern}`);
     return found;
   };
   for (const path of named(/\b(scripts\/\S+)/g)) assert(await Deno.stat(ROOT + path), path);
-  for (const task of named(/\bdeno task (\S+)/g)) assert(task in tasks, task);
-  for (const one of named(/tcphup[-:](\d+\.\d+\.\d+)/g)) assertEquals(one, version);
 });
