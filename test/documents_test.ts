@@ -32,7 +32,7 @@ Deno.test(".ci/run and the workflow try the same oldest Deno", async () => {
 
 Deno.test("the documents name this version", async () => {
   const { version } = JSON.parse(await read("deno.json"));
-  const named = /\b(?:tcphup[-:]|--compare |v=)(\d+\.\d+\.\d+)/g;
+  const named = /(?:\btcphup[-:]|--compare |\bv=)(\d+\.\d+\.\d+)/g;
   for (const document of ["README.md", ".github/RELEASING.md", ".github/SECURITY.md", "scripts/kubernetes/README.md"]) {
     assertEquals(versionsIn(await read(document), named), [version], document);
   }
