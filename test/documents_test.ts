@@ -47,6 +47,7 @@ const DOCUMENTS = [
   "scripts/ansible/README.md",
   "scripts/bench/README.md",
   "scripts/kubernetes/README.md",
+  "src/follow/README.md",
   "src/keepalive/README.md",
 ];
 

@@ -58,6 +58,13 @@ export class Inventory implements AsyncDisposable {
     await Deno.writeTextFile(`${directory}/ansible.cfg`, "");
     await installCollection(directory);
     await inventory.writeProgram("");
+    // In place of the host's, which runs no systemd for a test: the unit is there, and does not run yet.
+    await Deno.mkdir(`${directory}/bin`);
+    const state = "printf 'LoadState=loaded\\nActiveState=inactive\\nUnitFileState=disabled\\n'";
+    await writeScript(
+      `${directory}/bin/systemctl`,
+      `echo "$*" >>${directory}/systemctl; [ "$1" != show ] || ${state}; [ "$1" != is-enabled ]`,
+    );
     const variables: Record<string, Record<string, string | boolean>> = {};
     for (const [name, { netns, without }] of Object.entries(hosts)) {
       const python = netns.enter([PYTHON], { without });
@@ -85,6 +92,18 @@ export class Inventory implements AsyncDisposable {
     return `${this.#directory}/tcphup-on-${host}`;
   }
 
+  /** A directory of the hosts, made anew, for what a playbook puts there. */
+  async directory(name: string): Promise<string> {
+    await Deno.mkdir(`${this.#directory}/${name}`);
+    return `${this.#directory}/${name}`;
+  }
+
+  /** The commands that systemctl was given, but for questions. */
+  async systemctl(): Promise<string[]> {
+    const lines = (await Deno.readTextFile(`${this.#directory}/systemctl`)).split("\n");
+    return lines.filter((line) => !/^(?:show|is-|$)/.test(line));
+  }
+
   /** Runs one of our playbooks, or a play of the test's own. */
   async play(playbook: string | Record<string, unknown>, ...args: string[]): Promise<Play> {
     const path = typeof playbook === "string" ? `tcphup.tcphup.${playbook}` : `${this.#directory}/play.json`;
@@ -94,6 +113,7 @@ export class Inventory implements AsyncDisposable {
     const output = await run(["ansible-playbook", "-i", `${this.#directory}/hosts.json`, path, ...args], {
       cwd: this.#directory,
       env: {
+        PATH: `${this.#directory}/bin:${Deno.env.get("PATH")}`,
         ANSIBLE_CONFIG: `${this.#directory}/ansible.cfg`,
         ANSIBLE_CALLBACK_PLUGINS: this.#directory,
         ANSIBLE_CALLBACKS_ENABLED: "ansible_results",

@@ -1,11 +1,14 @@
-// scripts/systemd/tcphup-keepalive.service, as a list of settings.
+// The units in scripts/systemd, as lists of settings.
 
-/** Where the unit is. */
-export const UNIT = new URL("../../scripts/systemd/tcphup-keepalive.service", import.meta.url).pathname;
+const DIRECTORY = new URL("../../scripts/systemd/", import.meta.url).pathname;
+
+/** Where the units are. Every function here is about the first one unless told otherwise. */
+export const UNIT = `${DIRECTORY}tcphup-keepalive.service`;
+export const FOLLOW_UNIT = `${DIRECTORY}tcphup-follow@.service`;
 
 /** The values of a setting, in order. */
-export async function unitSetting(name: string): Promise<string[]> {
-  const lines = (await Deno.readTextFile(UNIT)).split("\n");
+export async function unitSetting(name: string, unit = UNIT): Promise<string[]> {
+  const lines = (await Deno.readTextFile(unit)).split("\n");
   return lines.filter((line) => line.startsWith(`${name}=`)).map((line) => line.slice(name.length + 1));
 }
 
@@ -16,7 +19,7 @@ export async function unitCapabilities(): Promise<string[]> {
 }
 
 /** What it runs tcphup with. */
-export async function unitCommand(): Promise<string[]> {
-  const [command] = await unitSetting("ExecStart");
+export async function unitCommand(unit = UNIT): Promise<string[]> {
+  const [command] = await unitSetting("ExecStart", unit);
   return command!.split(" ").slice(1);
 }

@@ -9,6 +9,7 @@ import { run } from "../harness/process.ts";
 import { DOOMED_PORT, Scene } from "../harness/scene.ts";
 import { hostTest, systemTest, VALIDATE_MODULES } from "../harness/system.ts";
 import { COMPILED } from "../harness/tcphup.ts";
+import { FOLLOW_UNIT } from "../harness/unit.ts";
 
 const VIP = ["-e", "vip=127.0.0.2", "-e", `vip_port=${DOOMED_PORT}`];
 const OTHER_USER = 12346;
@@ -265,4 +266,35 @@ hostTest("Ansible: ansible-doc shows the module's options", ["ansible-playbook"]
 Deno.test("Ansible: the collection has the version of tcphup", async () => {
   const { version } = JSON.parse(await Deno.readTextFile(`${COLLECTION}/../../deno.json`));
   assertEquals((parse(await Deno.readTextFile(`${COLLECTION}/galaxy.yml`)) as { version: string }).version, version);
+});
+
+systemTest("Ansible: hosts follow a name by a unit", ["ansible-playbook"], async (netns) => {
+  await using inventory = await Inventory.make({ one: { netns } });
+  const [units, options] = [await inventory.directory("units"), await inventory.directory("options")];
+  const variables = {
+    follow_name: "db.internal",
+    follow_port: 5432,
+    follow_options: "--when-idle=200ms --ready",
+    follow_unit: FOLLOW_UNIT,
+    unit_directory: units,
+    options_directory: options,
+  };
+  const [first, second] = [
+    await inventory.play("follow", "-e", JSON.stringify(variables)),
+    await inventory.play("follow", "-e", JSON.stringify(variables)),
+  ];
+  for (const run of [first, second]) assertPlay(run, 0);
+  const changed = (run: typeof first) =>
+    ["Copy the unit", "Write"].map((name) => resultsOf(run, name)[0]!.result.changed);
+  assertEquals([changed(first), changed(second)], [[true, true], [false, false]]);
+  const unit = "tcphup-follow@db.internal:5432.service";
+  assertEquals(await inventory.systemctl(), [
+    "daemon-reload",
+    ...[`enable ${unit}`, `start ${unit}`],
+    ...[`enable ${unit}`, `start ${unit}`],
+  ]);
+  const [command] = /^ExecStart=.*$/m.exec(await Deno.readTextFile(`${units}/tcphup-follow@.service`))!;
+  assertEquals(command, `ExecStart=${inventory.executable("one")} follow %i $OPTIONS`);
+  const text = await Deno.readTextFile(`${options}/db.internal:5432.conf`);
+  assertEquals(text, 'OPTIONS="--when-idle=200ms --ready"\n');
 });

@@ -424,6 +424,27 @@ systemTest("follow: an engine that is killed is replaced, and knows what was liv
   assertEquals((await following.status).code, 0);
 });
 
+systemTest("follow: each line of src/follow/README.md runs", [], async (netns) => {
+  const readme = await Deno.readTextFile(new URL("../../src/follow/README.md", import.meta.url));
+  const lines = readme.match(/^tcphup follow .*$/gm)!.map((line) => line.replace(/ +#.*$/, "").split(" ").slice(1));
+  assert(lines.length >= 5);
+  const names = lines.map(([, name]) => name!).filter((name) => !name.startsWith("-"));
+  await netns.hosts(names.map((name) => `${OLD} ${name}`));
+  const directory = await Deno.makeTempDir({ prefix: "tcphup-test-" });
+  try {
+    await Deno.writeTextFile(`${directory}/live`, `${OLD}\n`);
+    for (const args of lines) {
+      const following = netns.spawn([...TCPHUP, ...args, "--ipv4"], { cwd: directory });
+      await using stdout = new Lines(following.stdout);
+      assertMatch((await stdout.next(1))[0]!, new RegExp(`^following .*: ${OLD}$`), args.join(" "));
+      following.kill("SIGTERM");
+      assertEquals((await following.status).code, 0);
+    }
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+});
+
 systemTest("follow: wrong usage", [], async (netns) => {
   for (
     const [args, message] of [

@@ -15,11 +15,13 @@ import { selectionOf } from "../../src/cli/flags/selection.ts";
 const WORDS = {
   NODE: "worker-1.example.com",
   VIP: "192.0.2.10",
+  NAME: "db.example.com",
   PORT: "5432",
 };
 /** What the scene doomed. */
 const SELECTION = ["127.0.0.2", `${DOOMED_PORT}`];
-const WORKLOADS = ["failover.yaml", "keepalive.yaml"];
+const COMMANDS = { "failover.yaml": "hup", "follow.yaml": "follow", "keepalive.yaml": "keepalive" };
+const WORKLOADS = Object.keys(COMMANDS) as (keyof typeof COMMANDS)[];
 
 for (const file of [...WORKLOADS, "namespace.yaml", "priority.yaml"]) {
   Deno.test(`${file} is what its schema says`, async () => {
@@ -70,16 +72,18 @@ for (const file of WORKLOADS) {
     const { spec } = await readManifest(file, WORDS);
     const args = parseArguments(spec.template.spec.containers[0]!.args);
     // Named, so that VIP may be a host whose name is near a command's.
-    assertEquals([args.named, args.command], [true, file === "failover.yaml" ? "hup" : "keepalive"]);
+    assertEquals([args.named, args.command], [true, COMMANDS[file]]);
     compileSelection(selectionOf(args));
   });
 }
 
-Deno.test("the DaemonSet's pods have the labels that it looks for, and a priority that there is", async () => {
-  const { spec } = await readManifest("keepalive.yaml", WORDS);
-  assertEquals(spec.template.metadata.labels, spec.selector!.matchLabels);
-  assertEquals(spec.template.spec.priorityClassName, (await readManifest("priority.yaml", WORDS)).metadata.name);
-});
+for (const file of ["follow.yaml", "keepalive.yaml"]) {
+  Deno.test(`${file}: its pods have the labels that it looks for, and a priority that there is`, async () => {
+    const { spec } = await readManifest(file, WORDS);
+    assertEquals(spec.template.metadata.labels, spec.selector!.matchLabels);
+    assertEquals(spec.template.spec.priorityClassName, (await readManifest("priority.yaml", WORDS)).metadata.name);
+  });
+}
 
 /** Runs a script of a document's, whose kubectl speaks to a cluster. */
 async function runWith(cluster: Cluster, script: string, cwd: URL): Promise<Output> {

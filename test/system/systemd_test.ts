@@ -1,31 +1,45 @@
-// scripts/systemd/tcphup-keepalive.service: accepted by systemd, and no tighter than what tcphup does.
+// scripts/systemd: units that systemd accepts, and that are no tighter than what tcphup does.
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { SECCOMP_PROFILE } from "../harness/container.ts";
 import { Lines } from "../harness/lines.ts";
+import type { Namespace } from "../harness/namespace.ts";
 import { eventually, run } from "../harness/process.ts";
 import { DOOMED_PORT, Scene } from "../harness/scene.ts";
-import { hostTest, systemTest } from "../harness/system.ts";
+import { NameServer } from "../harness/servers.ts";
+import { hostTest, type Need, systemTest } from "../harness/system.ts";
 import { BINARY } from "../harness/tcphup.ts";
-import { UNIT, unitCommand, unitSetting } from "../harness/unit.ts";
+import { FOLLOW_UNIT, UNIT, unitCommand, unitSetting } from "../harness/unit.ts";
 
-hostTest("systemd accepts the unit", ["systemd-analyze"], async () => {
-  const directory = await Deno.makeTempDir({ prefix: "tcphup-test-" });
-  try {
-    // Neither the program nor its man page is installed here.
-    const text = (await Deno.readTextFile(UNIT)).replace("/usr/local/bin/tcphup", "/bin/true").replace(/^Doc.*$/m, "");
-    await Deno.writeTextFile(`${directory}/tcphup-keepalive.service`, text);
-    const { stdout, stderr } = await run(["systemd-analyze", "verify", `${directory}/tcphup-keepalive.service`]);
-    assertEquals(stdout + stderr, "");
-  } finally {
-    await Deno.remove(directory, { recursive: true });
-  }
-});
+/** Each unit, and the most of its exposure, in tenths, of which 100 is no protection at all. */
+const UNITS = [
+  { unit: UNIT, name: "tcphup-keepalive.service", exposure: 20 },
+  // It resolves names, and so may use the network.
+  { unit: FOLLOW_UNIT, name: "tcphup-follow@.service", exposure: 25 },
+] as const;
 
-hostTest("systemd finds the unit little exposed", ["systemd-analyze"], async () => {
-  // In tenths, of which 100 is no protection at all.
-  const { stdout } = await run(["systemd-analyze", "security", "--offline=true", "--threshold=20", UNIT]);
-  assertMatch(stdout, /Overall exposure level/);
-});
+for (const { unit, name, exposure } of UNITS) {
+  hostTest(`systemd accepts ${name}`, ["systemd-analyze"], async () => {
+    const directory = await Deno.makeTempDir({ prefix: "tcphup-test-" });
+    try {
+      // Neither the program nor its man page is installed here.
+      const text = (await Deno.readTextFile(unit)).replace("/usr/local/bin/tcphup", "/bin/true").replace(
+        /^Doc.*$/m,
+        "",
+      );
+      await Deno.writeTextFile(`${directory}/${name}`, text);
+      const { stdout, stderr } = await run(["systemd-analyze", "verify", `${directory}/${name}`]);
+      assertEquals(stdout + stderr, "");
+    } finally {
+      await Deno.remove(directory, { recursive: true });
+    }
+  });
+
+  hostTest(`systemd finds ${name} little exposed`, ["systemd-analyze"], async () => {
+    const { stdout } = await run(["systemd-analyze", "security", "--offline=true", `--threshold=${exposure}`, unit]);
+    assertMatch(stdout, /Overall exposure level/);
+  });
+}
 
 /** The system calls of a set of systemd's, and of the sets in it. */
 async function callsIn(names: readonly string[]): Promise<Set<string>> {
@@ -42,48 +56,41 @@ async function callsIn(names: readonly string[]): Promise<Set<string>> {
   return calls;
 }
 
-async function allowedCalls(): Promise<Set<string>> {
+async function allowedCalls(unit: string): Promise<Set<string>> {
   let allowed = new Set<string>();
-  for (const filter of await unitSetting("SystemCallFilter")) {
+  for (const filter of await unitSetting("SystemCallFilter", unit)) {
     if (filter.startsWith("~")) allowed = allowed.difference(await callsIn(filter.slice(1).split(" ")));
     else allowed = allowed.union(await callsIn(filter.split(" ")));
   }
   return allowed;
 }
 
-/** A line of what the unit's command says. */
-const SET = /keepalive set/;
+/** A system call, and its first argument where that is a name. */
+type Call = readonly [name: string, argument: string];
 
-systemTest(
-  "the unit allows every system call that tcphup makes",
-  ["systemd-analyze", "strace", "TCPHUP_COMPILED"],
-  async (netns) => {
-    const { client, doomed, kept } = await Scene.make(netns);
-    const trace = await Deno.makeTempFile({ prefix: "tcphup-test-" });
-    try {
-      const strace = ["strace", "--daemonize", "--follow-forks", "--quiet=all", "--signal=none", "--output", trace];
-      const watching = netns.spawn([...strace, BINARY!, ...await unitCommand()]);
-      await using lines = new Lines(watching.stdout);
-      // Both ends of each.
-      for (const line of await lines.next(2 * (doomed.ports.length + kept.ports.length))) assertMatch(line, SET);
-      // At a later look.
-      await client.connect("127.0.0.2", DOOMED_PORT);
-      for (const line of await lines.next(2)) assertMatch(line, SET);
-      watching.kill("SIGTERM");
-      assertEquals((await watching.status).code, 0);
-
-      const calls = [...(await wholeTrace(trace)).matchAll(/^\d+ +([a-z0-9_]+)\(([A-Z_]*)/gm)];
-      const names = new Set(calls.map(([, name]) => name));
-      assert(names.has("pidfd_getfd") && names.has("setsockopt"), [...names].join(" "));
-      assertEquals([...names.difference(await allowedCalls())], []);
-      assertEquals([names.has("bind"), await unitSetting("SocketBindDeny")], [false, ["any"]]);
-      const families = calls.filter(([, name]) => name === "socket").map(([, , family]) => family);
-      assertEquals([...new Set(families)], await unitSetting("RestrictAddressFamilies"));
-    } finally {
-      await Deno.remove(trace);
-    }
-  },
-);
+/**
+ * Runs the compiled program with strace(1) until `use` has seen enough of its lines. Returns the system calls of all of its
+ * processes.
+ */
+async function callsOf(
+  netns: Namespace,
+  args: readonly string[],
+  use: (lines: Lines) => Promise<void>,
+): Promise<Call[]> {
+  const trace = await Deno.makeTempFile({ prefix: "tcphup-test-" });
+  try {
+    const strace = ["strace", "--daemonize", "--follow-forks", "--quiet=all", "--signal=none", "--output", trace];
+    const running = netns.spawn([...strace, BINARY!, ...args]);
+    await using lines = new Lines(running.stdout);
+    await use(lines);
+    running.kill("SIGTERM");
+    assertEquals((await running.status).code, 0);
+    const calls = (await wholeTrace(trace)).matchAll(/^\d+ +([a-z0-9_]+)\(([A-Z_0-9]*)/gm);
+    return [...calls].map(([, name = "", argument = ""]) => [name, argument]);
+  } finally {
+    await Deno.remove(trace);
+  }
+}
 
 /** What strace(1) has written once it knows of the end, which it may a moment after others do. */
 async function wholeTrace(path: string): Promise<string> {
@@ -92,3 +99,58 @@ async function wholeTrace(path: string): Promise<string> {
     return /exit_group(?:\(0\)| resumed>\)) +=/.test(text) && text;
   });
 }
+
+/** Fails unless a unit allows these calls, and sockets of these families and of no others. */
+async function assertAllowed(unit: string, calls: readonly Call[]): Promise<void> {
+  const names = new Set(calls.map(([name]) => name));
+  assert(names.has("pidfd_getfd") && names.has("setsockopt"), [...names].join(" "));
+  assertEquals([...names.difference(await allowedCalls(unit))], []);
+  assertEquals([names.has("bind"), await unitSetting("SocketBindDeny", unit)], [false, ["any"]]);
+  const families = new Set(calls.filter(([name]) => name === "socket").map(([, family]) => family));
+  const [allowed = ""] = await unitSetting("RestrictAddressFamilies", unit);
+  assertEquals([...families.difference(new Set(allowed.split(" ")))], []);
+}
+
+const TRACED: readonly Need[] = ["systemd-analyze", "strace", "TCPHUP_COMPILED"];
+
+/** A line of what the unit's command says. */
+const SET = /keepalive set/;
+
+systemTest("the unit for keepalive allows every system call that tcphup makes", TRACED, async (netns) => {
+  const { client, doomed, kept } = await Scene.make(netns);
+  const calls = await callsOf(netns, await unitCommand(), async (lines) => {
+    // Both ends of each.
+    for (const line of await lines.next(2 * (doomed.ports.length + kept.ports.length))) assertMatch(line, SET);
+    // At a later look.
+    await client.connect("127.0.0.2", DOOMED_PORT);
+    for (const line of await lines.next(2)) assertMatch(line, SET);
+  });
+  await assertAllowed(UNIT, calls);
+  assertEquals(
+    new Set(calls.filter(([name]) => name === "socket").map(([, family]) => family)),
+    new Set(["AF_NETLINK"]),
+  );
+});
+
+systemTest(
+  "the unit that follows a name, and the profile for Kubernetes, allow every system call that tcphup makes",
+  [...TRACED, "dnsmasq"],
+  async (netns) => {
+    const { doomed } = await Scene.make(netns);
+    await using dns = await NameServer.start(netns, { "db.internal": ["127.0.0.2"] });
+    const [command, instance, options] = await unitCommand(FOLLOW_UNIT);
+    assertEquals([command, instance, options], ["follow", "%i", "$OPTIONS"]);
+    const args = ["follow", `db.internal:${DOOMED_PORT}`, "--every=200ms", "--after=1s", "--ready"];
+    const calls = await callsOf(netns, args, async (lines) => {
+      await lines.next(1);
+      await dns.set({ "db.internal": ["127.0.0.3"] });
+      assertMatch((await lines.next(3)).join("\n"), /hung up on 3 connections$/);
+    });
+    await doomed.assertEnded("EOF");
+    await assertAllowed(FOLLOW_UNIT, calls);
+    const profile: { syscalls: { names: string[] }[] } = JSON.parse(await Deno.readTextFile(SECCOMP_PROFILE));
+    const allowed = new Set(profile.syscalls.flatMap(({ names }) => names));
+    // Where clone3 is missing, as the profile has it, glibc calls clone.
+    assertEquals([...new Set(calls.map(([name]) => name)).difference(allowed)].filter((name) => name !== "clone3"), []);
+  },
+);
