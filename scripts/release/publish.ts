@@ -33,28 +33,18 @@ async function publishImage(name: string): Promise<void> {
   const context = `${BUILD}image`;
   await Deno.remove(context, { recursive: true }).catch(() => {});
   await run(["podman", "manifest", "rm", image], { mayFail: true });
+  await run(["podman", "manifest", "create", image]);
   for (const target of TARGETS) {
     const [machine] = target.split("-") as [keyof typeof PLATFORMS];
     const directory = `${context}/${machine}`;
     await Deno.mkdir(directory, { recursive: true });
     const program = ["--strip-components=2", `tcphup-${VERSION}-${target}/bin/tcphup`];
-    await run([
-      "tar",
-      "--extract",
-      "--file",
-      `${RELEASE}tcphup-${VERSION}-${target}.tar.xz`,
-      "-C",
-      directory,
-      ...program,
-    ]);
-    const flags = [
-      "--platform",
-      PLATFORMS[machine],
-      "--timestamp=0",
-      "--file",
-      `${ROOT}scripts/kubernetes/Containerfile`,
-    ];
-    await run(["podman", "build", ...flags, "--manifest", image, directory], { shown: true });
+    const archive = `${RELEASE}tcphup-${VERSION}-${target}.tar.xz`;
+    await run(["tar", "--extract", "--file", archive, "-C", directory, ...program]);
+    const platform = ["--platform", PLATFORMS[machine], "--timestamp=0"];
+    const flags = ["--file", `${ROOT}scripts/kubernetes/Containerfile`, "--tag", `${image}-${machine}`];
+    await run(["podman", "build", ...platform, ...flags, directory], { shown: true });
+    await run(["podman", "manifest", "add", image, `containers-storage:${image}-${machine}`]);
   }
   const push = ["podman", "manifest", "push", "--all", "--digestfile", `${context}/digest`];
   await run([...push, image, `docker://${image}`], { shown: true });

@@ -3,8 +3,10 @@
 
 import { assertEquals, assertMatch } from "@std/assert";
 import { notes } from "../../scripts/release/publish.ts";
+import { pack } from "../../scripts/release/archive.ts";
 import { inDirectory } from "../harness/directory.ts";
 import { run } from "../harness/process.ts";
+import { hostTest } from "../harness/system.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
 const { version: VERSION } = JSON.parse(await Deno.readTextFile(`${ROOT}deno.json`));
@@ -35,6 +37,15 @@ edit) [ "$3" = --draft=false ] && touch public ;;
 download) cat "files/$4" ;;
 esac`;
 
+/** Has a storage of its own, a base image in place of the one on a registry, and a directory in place of a registry. */
+const PODMAN = `#!/bin/bash
+arguments=("\${@/#docker:*/oci:$REGISTRY/image}")
+storage=(--root "$REGISTRY/root" --runroot "$REGISTRY/run" --storage-driver=vfs)
+if [ "$1" = build ]; then
+  arguments=(build --pull=never --isolation=chroot --from "localhost/base:\${3#linux/}" "\${@:2}")
+fi
+exec /usr/bin/podman "\${storage[@]}" "\${arguments[@]}"`;
+
 /** A copy of the project that has built a release, and what is published. */
 class Project {
   readonly #directory: string;
@@ -56,7 +67,7 @@ class Project {
       ...["deno.json", "CHANGELOG.md", "cli.ts", "ffi", "scripts", "src"].map((name) => ROOT + name),
       directory,
     ]);
-    for (const [name, text] of [["npm", NPM], ["gh", GH]] as const) {
+    for (const [name, text] of [["npm", NPM], ["gh", GH], ["podman", PODMAN]] as const) {
       await Deno.writeTextFile(`${directory}/bin/${name}`, text, { mode: 0o755 });
     }
     await project.build("first");
@@ -71,10 +82,14 @@ class Project {
   }
 
   /** Returns the exit status, and what it says. */
-  async publish(where: string): Promise<[number, string]> {
-    const script = `${this.#directory}/scripts/release/publish.ts`;
+  async publish(...where: string[]): Promise<[number, string]> {
+    const command = [Deno.execPath(), "run", "--allow-all", "scripts/release/publish.ts", ...where];
+    return await this.run(command);
+  }
+
+  /** Runs a program as `publish` does. */
+  async run(command: readonly string[]): Promise<[number, string]> {
     const env = { PATH: `${this.#directory}/bin:${Deno.env.get("PATH")}`, REGISTRY: this.registry };
-    const command = [Deno.execPath(), "run", "--allow-all", script, where];
     const { code, stdout, stderr } = await run(command, { env, mayFail: true, cwd: this.#directory });
     return [code, `${stdout}${stderr}`.trim()];
   }
@@ -113,6 +128,36 @@ Deno.test("publish: a release that failed half-way is completed before anybody s
     assertEquals(await project.publish("github"), [0, `GitHub has the release v${VERSION} already`]);
     await project.build("second");
     assertEquals(await project.publish("github"), [1, `GitHub has another release v${VERSION}`]);
+  });
+});
+
+const IMAGE_NEEDS = ["root", "podman", "permission to run containers", "xz", "zstd"] as const;
+
+hostTest("publish: an image for each machine, the same each time", IMAGE_NEEDS, async () => {
+  await inDirectory(async (directory) => {
+    const project = await Project.make(directory);
+    await Deno.writeTextFile(`${directory}/empty`, "");
+    await run(["tar", "--create", "--file", "base.tar", "empty"], { cwd: directory });
+    for (const [arch, target] of Object.entries({ amd64: "x86_64", arm64: "aarch64" })) {
+      const root = `${directory}/build/release/tcphup-${VERSION}-${target}-unknown-linux-gnu`;
+      await Deno.mkdir(`${root}/bin`, { recursive: true });
+      await Deno.writeTextFile(`${root}/bin/tcphup`, target);
+      await pack(root);
+      const base = ["--os", "linux", "--arch", arch, `${directory}/base.tar`, `localhost/base:${arch}`];
+      const [code, text] = await project.run(["podman", "import", ...base]);
+      assertEquals(code, 0, text);
+    }
+    const digests = [];
+    for (const _ of [1, 2]) {
+      const [code, text] = await project.publish("image", "localhost/tcphup");
+      assertEquals(code, 0, text);
+      digests.push(await Deno.readTextFile(`${directory}/build/image/digest`));
+    }
+    assertEquals(digests[0], digests[1]);
+    const blob = `${project.registry}/image/blobs/${digests[0]?.replace(":", "/")}`;
+    const { manifests } = JSON.parse(await Deno.readTextFile(blob));
+    const platforms = manifests.map(({ platform }: { platform: Record<string, string> }) => platform);
+    assertEquals(platforms, [{ architecture: "amd64", os: "linux" }, { architecture: "arm64", os: "linux" }]);
   });
 });
 
