@@ -34,6 +34,12 @@ const directorySymbols = lazily({
   unlink: { parameters: ["buffer"], result: "i32" },
 });
 
+const creationSymbols = lazily({
+  create: { name: "openat", parameters: ["i32", "buffer", "i32", "u32"], result: "i32" },
+  rename: { parameters: ["buffer", "buffer"], result: "i32" },
+  umask: { parameters: ["u32"], result: "u32" },
+});
+
 const accessSymbols = lazily({
   faccessat: { parameters: ["i32", "buffer", "i32", "i32"], result: "i32" },
   getxattr: { parameters: ["buffer", "buffer", "buffer", "usize"], result: "i32" },
@@ -41,6 +47,9 @@ const accessSymbols = lazily({
 
 const AT_FDCWD = -100;
 const O_RDONLY = 0;
+const O_WRONLY = 1;
+const O_CREAT = 0o100;
+const O_EXCL = 0o200;
 export const O_RDWR = 2;
 export const O_DIRECTORY = host.arch === "x86_64" ? 0o200000 : 0o40000;
 
@@ -164,9 +173,25 @@ export function xattrLength(path: string, name: string): number {
   return check("getxattr", accessSymbols().getxattr(cString(path), cString(name), null, 0n));
 }
 
-/** mkdir(2), for its owner alone. @throws {SyscallError} `EEXIST`. */
-export function makeDirectory(path: string): void {
-  check("mkdir", directorySymbols().mkdir(cString(path), 0o700));
+/** mkdir(2), by default for its owner alone. @throws {SyscallError} `EEXIST`. */
+export function makeDirectory(path: string, mode = 0o700): void {
+  check("mkdir", directorySymbols().mkdir(cString(path), mode));
+}
+
+/** openat(2) of a file that is made by it, for writing. It follows no link. @throws {SyscallError} `EEXIST`. */
+export function createFile(path: string, mode: number): Descriptor {
+  const flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC;
+  return new Descriptor(check("openat", creationSymbols().create(AT_FDCWD, cString(path), flags, mode)));
+}
+
+/** rename(2), which takes the place of a file at `to`. */
+export function rename(from: string, to: string): void {
+  check("rename", creationSymbols().rename(cString(from), cString(to)));
+}
+
+/** umask(2). Returns the mask before. */
+export function setUmask(mask: number): number {
+  return creationSymbols().umask(mask);
 }
 
 /** unlink(2). @throws {SyscallError} `ENOENT`. */

@@ -1,14 +1,15 @@
 // `tcphup completions` in the shells that it is for: typed on a terminal, or asked of the shell.
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { COLUMNS } from "../../src/cli/output/columns.ts";
 import { HOLDERS_COMMAND } from "../../src/cli/flags/completions/offers.ts";
 import { COMMANDS } from "../../src/cli/flags/flag.ts";
 import { FLAGS } from "../../src/cli/flags/table.ts";
-import { assertUsageError, Scene } from "../harness/scene.ts";
+import { assertExit, assertUsageError, Scene } from "../harness/scene.ts";
+import type { Namespace } from "../harness/namespace.ts";
 import { run } from "../harness/process.ts";
 import { BASH_COMPLETION, hostTest, systemTest } from "../harness/system.ts";
-import { TCPHUP, tcphup } from "../harness/tcphup.ts";
+import { type Run, TCPHUP, tcphup } from "../harness/tcphup.ts";
 import { type, TYPIST_SETUP } from "../harness/typist.ts";
 
 /** What is typed, and the words that tcphup is then run with. `getent services` has postgresql, and no other postgr. */
@@ -202,4 +203,126 @@ systemTest("completions of no shell, an unknown one, or two", [], async (netns) 
   assertUsageError(await tcphup(["completions", "ksh"], { netns }), /"ksh".*bash\|zsh\|fish/);
   assertUsageError(await tcphup(["completions", "__proto__"], { netns }), /"__proto__"/);
   assertUsageError(await tcphup(["completions", "bash", "zsh"], { netns }), /"zsh"/);
+  assertUsageError(await tcphup(["completions", "bash", "--install"], { netns }), /"bash".*--install/);
 });
+
+/** A directory of a user's own, and how tcphup installs for that user. */
+async function withUser(
+  netns: Namespace,
+  use: (home: string, install: (env?: Record<string, string>) => Promise<Run>) => Promise<void>,
+): Promise<void> {
+  const home = await Deno.makeTempDir({ prefix: "tcphup-test-" });
+  try {
+    await Deno.chown(home, USER, USER);
+    await use(home, (env) => {
+      return tcphup(["completions", "--install"], {
+        netns,
+        user: USER,
+        env: { HOME: home, XDG_DATA_HOME: "", ...env },
+      });
+    });
+  } finally {
+    await Deno.remove(home, { recursive: true });
+  }
+}
+
+const USER = 12345;
+
+/** What a user has then, below the directory of data. */
+const INSTALLED = [
+  "bash-completion/completions/tcphup",
+  "zsh/site-functions/_tcphup",
+  "fish/vendor_completions.d/tcphup.fish",
+  "man/man1/tcphup.1",
+];
+
+systemTest("completions --install: a user's files, written again over older ones", [], async (netns) => {
+  await withUser(netns, async (home, install) => {
+    const paths = INSTALLED.map((path) => `${home}/.local/share/${path}\n`).join("");
+    const first = await install();
+    assertExit(first, 0);
+    assertEquals(first.stdout, paths);
+    assertMatch(
+      first.stderr,
+      /^tcphup: zsh needs this .*: fpath=\(\S+\/\.local\/share\/zsh\/site-functions \$fpath\)\n$/,
+    );
+    const [bash] = INSTALLED;
+    const file = `${home}/.local/share/${bash}`;
+    const whole = await Deno.readTextFile(file);
+    await Deno.writeTextFile(file, whole.replace(/(?<=\n\n)[^]*/, "of another version\n"));
+    assertEquals((await install()).stdout, paths);
+    assertEquals(await Deno.readTextFile(file), whole);
+    assertEquals((await Array.fromAsync(Deno.readDir(`${home}/.local/share/man/man1`))).length, 1);
+
+    const elsewhere = await install({ XDG_DATA_HOME: `${home}/data/` });
+    assertEquals(elsewhere.stdout, INSTALLED.map((path) => `${home}/data/${path}\n`).join(""));
+  });
+});
+
+systemTest("completions --install: what is somebody else's stays, and nothing is written", [], async (netns) => {
+  await withUser(netns, async (home, install) => {
+    const man = `${home}/.local/share/man/man1/tcphup.1`;
+    const assertRefused = async (says: RegExp, code: number, env?: Record<string, string>) => {
+      const run = await install(env);
+      assertExit(run, code);
+      assertMatch(run.stderr, says);
+      assertEquals(run.stdout, "");
+      const written = INSTALLED.map((path) => `${home}/.local/share/${path}`).filter((path) => path !== man);
+      assertEquals(written.filter((path) => exists(path)), []);
+    };
+    await Deno.mkdir(man.slice(0, man.lastIndexOf("/")), { recursive: true });
+    await Deno.writeTextFile(man, '.TH HANGUP 1 "" "their own" ""\n');
+    await assertRefused(
+      /^tcphup: Nothing was written: \S+\/man1\/tcphup\.1 was not made by tcphup; move it away first\n$/,
+      3,
+    );
+    assertEquals(await Deno.readTextFile(man), '.TH HANGUP 1 "" "their own" ""\n');
+    await Deno.remove(man);
+    await Deno.mkdir(man);
+    await assertRefused(/man1\/tcphup\.1 was not made by tcphup/, 3);
+    await Deno.remove(man);
+    // The directories are root's, since the test has made them.
+    await assertRefused(/^tcphup: Cannot write \S+\/bash-completion\/completions\/tcphup: EACCES\n$/, 1);
+    await assertRefused(/^tcphup: Nothing was written: HOME, .* not set\n$/, 1, { HOME: "", DENO_DIR: `${home}/deno` });
+  });
+});
+
+function exists(path: string): boolean {
+  try {
+    return Deno.lstatSync(path).isFile;
+  } catch {
+    return false;
+  }
+}
+
+systemTest(
+  "completions --install: as root for all users, and shells and man find it",
+  ["unshare", "bash-completion", "zsh", "fish", "man"],
+  async (netns) => {
+    await using home = await Home.make("bash", "unused");
+    const load = `. ${BASH_COMPLETION}; _completion_loader tcphup; complete -p tcphup`;
+    const script = `
+      mount -t tmpfs none /usr/local/share && mount -t tmpfs none /etc/fish && umask 077
+      ${TCPHUP.join(" ")} completions --install || exit
+      bash -c '${load}'
+      zsh -fc 'autoload -U compinit; compinit -uD; echo $_comps[tcphup]'
+      fish -c 'complete -C "tcphup doc"'
+      readlink -f "$(MANPATH= man -w tcphup)"
+      stat -c %a /usr/local/share/man/man1 /usr/local/share/man/man1/tcphup.1`;
+    const env = { HOME: home.path, PATH: `${home.path}:${Deno.env.get("PATH")}`, LC_ALL: "C.UTF-8" };
+    const { stdout } = await netns.run(["unshare", "--mount", "sh", "-c", script], { env });
+    assertEquals(stdout.split("\n"), [
+      "/usr/local/share/bash-completion/completions/tcphup",
+      "/usr/local/share/zsh/site-functions/_tcphup",
+      "/etc/fish/completions/tcphup.fish",
+      "/usr/local/share/man/man1/tcphup.1",
+      "complete -F _tcphup tcphup",
+      "_tcphup",
+      "doctor\tshow what works on this host, what does not, and why",
+      "/usr/local/share/man/man1/tcphup.1",
+      "755",
+      "644",
+      "",
+    ]);
+  },
+);

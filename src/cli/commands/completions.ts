@@ -14,11 +14,15 @@ export const COMPLETIONS = { bash: bashCompletions, zsh: zshCompletions, fish: f
 /** A shell with completions. */
 export type Shell = keyof typeof COMPLETIONS;
 
-/** Prints the completions of a shell. Returns the exit code. */
-export function completions({ positionals }: Arguments): number {
-  const [shell, surplus] = positionals;
+/** Prints the completions of a shell, or installs those of all shells and the man page. Returns the exit code. */
+export async function completions(args: Arguments): Promise<number> {
+  const [shell, surplus] = args.positionals;
+  if (args.has("install")) {
+    if (shell === undefined) return (await import("./install.ts")).install();
+    throw new UsageError(`Unexpected argument "${shell}": --install is for all shells, and for the man page`);
+  }
   const expected = "expected tcphup completions bash|zsh|fish";
-  if (shell === undefined) throw new UsageError(`No shell named: ${expected}`);
+  if (shell === undefined) throw new UsageError(`No shell named: ${expected}, or --install`);
   if (!Object.keys(COMPLETIONS).includes(shell)) throw new UsageError(`Unknown shell "${shell}": ${expected}`);
   if (surplus !== undefined) throw new UsageError(`Unexpected argument "${surplus}": ${expected}`);
   write([COMPLETIONS[shell as Shell]()]);

@@ -71,7 +71,12 @@ export const EXIT_CODES: Record<Command, Meanings> = {
     [USAGE, "wrong usage"],
     [UNABLE, "connections cannot be hung up on"],
   ],
-  completions: PRINTING,
+  completions: [
+    [DONE, "printed or installed"],
+    [FAILED, "failed, one line says why"],
+    [USAGE, "wrong usage"],
+    [REFUSED, "a file of somebody else's is in the way, nothing written"],
+  ],
 };
 
 /** The part of a report that decides the exit code. */

@@ -153,14 +153,14 @@ Formats of --emit:
     examples: [["tcphup doctor", "before relying on it"]],
   },
   completions: {
-    usage: "tcphup completions bash|zsh|fish",
-    summary: "print completions for a shell",
-    text: `Prints a script that completes tcphup's commands, flags and values.`,
+    usage: "tcphup completions [bash|zsh|fish] [--install]",
+    summary: "print completions for a shell, or install them and the man page",
+    text: `Prints a script that completes tcphup's commands, flags and values. What --install writes is found
+without being sourced: by bash with bash-completion, zsh, fish and man.`,
     examples: [
+      ["tcphup completions --install", "as root for everybody on this host, otherwise for you"],
       ["source <(tcphup completions bash)", "in ~/.bashrc"],
-      ["tcphup completions bash >/etc/bash_completion.d/tcphup", "for everybody on this host"],
       ["source <(tcphup completions zsh)", "in ~/.zshrc, after compinit"],
-      ["tcphup completions fish >~/.config/fish/completions/tcphup.fish", "for fish"],
     ],
   },
 };

@@ -1,10 +1,44 @@
 // The man page in the macros of man(7), made from the table of flags and the manuals like the help.
 
+import { KEEPALIVE_FIELDS } from "../../keepalive/values.ts";
 import { FLAGS } from "./table.ts";
 import type { Flag } from "./flag.ts";
 import { EXIT_CODES } from "./exit_codes.ts";
 import { capitalize, MANUALS, operandOf, timesHelp } from "./help.ts";
 import { VERSION } from "./version.ts";
+
+const DESCRIPTION = [
+  "tcphup hangs up on TCP and MPTCP connections from outside the programs that hold them: the peer is sent a FIN and the " +
+  "application reads end-of-file, without a restart, packet injection or a change to the application. It is for the " +
+  "moment after a failover, when clients keep idle connections to an address that is dead.",
+  "Without a command it is hup. Listening sockets are never touched, and your own session is spared. --dry-run shows " +
+  "what would be done.",
+  "Connections of your own processes take no privileges, except where kernel.yama.ptrace_scope is above 0. All others " +
+  "take CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH, other network namespaces CAP_SYS_ADMIN, and what no process holds " +
+  "CAP_NET_ADMIN. tcphup doctor tries them.",
+];
+
+/** The environment variables, with what each is for. */
+const ENVIRONMENT: readonly (readonly [names: string, text: string])[] = [
+  ["NO_COLOR", "When it is set, nothing is printed in color, unless --color is always."],
+  ["TERM", "When it is not set, or dumb, nothing is printed in color, and no progress is shown."],
+  ["SSH_CONNECTION", "Of tcphup, or of an ancestor of it: the connection that hup skips without --include-session."],
+  ["PATH", "Where run looks for COMMAND."],
+  ...Object.values(KEEPALIVE_FIELDS).map(({ variable, label, unit }) =>
+    [variable, `For run, where --${label} is not given: the same, in ${unit}.`] as const
+  ),
+  ["LIBKEEPALIVE_DEBUG", "For run: when it is set, as --debug."],
+  ["XDG_DATA_HOME, HOME", "For completions --install: where your files are, ~/.local/share if only HOME is set."],
+];
+
+const FILES: readonly (readonly [path: string, text: string])[] = [
+  ["/proc/PID", "Who holds which socket (fd), in which network namespace (ns/net), and what selects by owner."],
+  ["/run/netns", "The names of network namespaces for --netns."],
+  ["/etc/hosts, /etc/services", "Names of hosts and of ports, as nsswitch.conf(5) says."],
+  ["/proc/sys/net/ipv4/tcp_keepalive_*", "The values that plan goes by when none is given."],
+  ["/sys/fs/bpf/tcphup", "What keepalive --pin has attached, until unpin."],
+  ["/usr/local/share, /etc/fish, ~/.local/share", "What completions --install has written."],
+];
 
 const SEE_ALSO = [
   "shutdown(2)",
@@ -24,6 +58,8 @@ export function manPage(): string {
     "tcphup \\- hang up on TCP connections from outside the programs that hold them",
     ".SH SYNOPSIS",
     ...manuals.flatMap(([, { usage }], i) => [...i > 0 ? [".br"] : [], usage.replace(/^tcphup/, bold("tcphup"))]),
+    ".SH DESCRIPTION",
+    ...DESCRIPTION.flatMap((paragraph) => [".PP", roff(paragraph)]),
     ".SH COMMANDS",
     ...manuals.flatMap(([name, { summary, text }]) => [
       `.SS ${name}`,
@@ -40,7 +76,9 @@ export function manPage(): string {
     ".SH EXIT STATUS",
     ...exitStatus(),
     ".SH ENVIRONMENT",
-    ...tagged(bold("NO_COLOR"), "When it is set, nothing is printed in color, unless --color is always."),
+    ...ENVIRONMENT.flatMap(([names, text]) => tagged(bold(literal(names)), roff(text))),
+    ".SH FILES",
+    ...FILES.flatMap(([path, text]) => tagged(bold(literal(path)), roff(text))),
     ".SH EXAMPLES",
     ...manuals.flatMap(([, { examples }]) =>
       examples.flatMap(([line, what]) => tagged(bold(literal(line)), roff(what)))

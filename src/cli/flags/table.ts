@@ -496,6 +496,16 @@ export const FLAGS: readonly Flag[] = [
     commands: ["hup", "ls", "keepalive", "follow", "doctor"],
   },
   {
+    name: "install",
+    help: "install them for each shell, and the man page",
+    more:
+      "As root for all users, in /usr/local/share and /etc/fish; otherwise for you, in ~/.local/share, where man looks if " +
+      "~/.local/bin is in PATH. The paths are printed. A file that is there and not tcphup's own is not replaced, and " +
+      "then nothing is written.",
+    group: "Output",
+    commands: ["completions"],
+  },
+  {
     name: "help",
     short: "h",
     help: "show help; after a command, the help of that command",
