@@ -5,6 +5,7 @@
 import { readArguments } from "./arguments.ts";
 import { packAndExamine } from "./npm/examine.ts";
 import { completePackage, manifest } from "./npm/package.ts";
+import tools from "./npm/tools/package.json" with { type: "json" };
 import { BUILD, fail, ROOT } from "./tools.ts";
 
 const DNT = Deno.env.get("DNT") ?? "jsr:@deno/dnt@0.43.2";
@@ -48,7 +49,7 @@ async function build(): Promise<void> {
     typeCheck: false,
     compilerOptions: { target: "ES2022", lib: ["ESNext"] },
     // dnt compiles with what this installs. Its package.json gives way to ours afterwards.
-    package: { ...manifest, files: undefined, devDependencies: { "@types/node": "^22" } },
+    package: { ...manifest, files: undefined, devDependencies: { "@types/node": tools.dependencies["@types/node"] } },
     postBuild: () => completePackage(DIRECTORY),
   });
 }

@@ -85,11 +85,21 @@ async function build(version: string, tryProgram?: (program: string) => Promise<
   await Deno.rename(await buildPackage(), `${RELEASE}tcphup-${version}.tgz`);
 }
 
+/** Lists the files of the release with their sizes. */
+function sizes(): string {
+  const names = [...Deno.readDirSync(RELEASE)].map(({ name }) => name).sort();
+  return names.map((name) => `${(Deno.statSync(RELEASE + name).size / 1e6).toFixed(1).padStart(5)} MB  ${name}\n`).join(
+    "",
+  );
+}
+
 async function release(version: string): Promise<void> {
   await requireReady(version);
   await testSources();
   await build(version, (program) => task({ TCPHUP: program }, "test"));
-  console.log(`${writeSums(RELEASE)}
+  const sums = writeSums(RELEASE);
+  console.log(`${sizes()}
+${sums}
 ${RELEASE} is complete. To publish it, push the tag, and .github/workflows/release.yml does the rest:
 
   git tag v${version} && git push origin v${version}
