@@ -243,12 +243,20 @@ function mayNeverReturn(notes: Notes): boolean {
   return kind === SUBJECT.process || kind === SUBJECT.connection || (kind === SUBJECT.list && pid !== 0);
 }
 
-/** Reads a process's state, and the processor time of all its threads. */
+/**
+ * Reads a process's state, and the processor time of all its threads. A process of which they cannot be read now does not
+ * count as stuck.
+ */
 function statOf(pid: number): { state: string; cpu: number } {
-  // The second field is a name in parentheses, which may itself contain parentheses and spaces.
-  const stat = readTextFile(`/proc/${pid}/stat`);
-  const [state = "", ...fields] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return { state, cpu: Number(fields[10]) + Number(fields[11]) };
+  try {
+    // The second field is a name in parentheses, which may itself contain parentheses and spaces.
+    const stat = readTextFile(`/proc/${pid}/stat`);
+    const [state = "", ...fields] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    return { state, cpu: Number(fields[10]) + Number(fields[11]) };
+  } catch (error) {
+    if (!isSyscallError(error)) throw error;
+    return { state: "", cpu: 0 };
+  }
 }
 
 /** Ends this process by the signal's default action. */

@@ -246,8 +246,14 @@ export class Duplicate {
     else this.descriptor.close();
   }
 
+  /** Whether close(2) may wait, which it may where the kernel does not say. */
   get #lingers(): boolean {
-    getsockoptBytes(this.descriptor, SOL_SOCKET, SO_LINGER, linger);
+    try {
+      getsockoptBytes(this.descriptor, SOL_SOCKET, SO_LINGER, linger);
+    } catch (error) {
+      if (!isSyscallError(error)) throw error;
+      return true;
+    }
     const [on = 0, seconds = 0] = new Int32Array(linger.buffer);
     return on !== 0 && seconds > 0;
   }
