@@ -1,17 +1,19 @@
-// What is made from the tables of flags and exit codes apart from the program itself: `deno task docs` brings README.md
-// and the Ansible module up to date, with --check it fails where they are not. --output DIRECTORY makes the man page and the completions,
-// laid out as under /usr.
+// What is made from the tables of flags and exit codes, and from types, apart from the program itself: `deno task docs`
+// brings README.md, JSON.md and the Ansible module up to date, with --check it fails where they are not. --output
+// DIRECTORY makes the man page and the completions, laid out as under /usr.
 
 import { COMPLETIONS } from "../src/cli/commands/completions.ts";
 import { EXIT_CODES } from "../src/cli/flags/exit_codes.ts";
 import { manPage } from "../src/cli/flags/man_page.ts";
 import { readArguments } from "./arguments.ts";
 import { ansibleFlags, ansibleOptions } from "./docs/ansible.ts";
+import { jsonReference } from "./docs/json.ts";
 import { fail, ROOT } from "./tools.ts";
 
 /** The files of which parts are made, and what makes each part. */
 const PARTS: Record<string, Record<string, () => string>> = {
   "README.md": { "exit-codes": exitCodes },
+  ".github/JSON.md": { reference: jsonReference },
   "scripts/ansible/plugins/modules/tcphup.py": { options: ansibleOptions, flags: ansibleFlags },
 };
 

@@ -42,9 +42,11 @@ export type FollowEvent =
   | { readonly event: "cut"; readonly addresses: readonly string[] | null; readonly report: HangUpReport }
   /** A name, or the file, does not tell the live addresses. Nothing changes until it does. */
   | { readonly event: "cannot-resolve"; readonly name: string; readonly reason: string }
+  /** They are told again. */
   | { readonly event: "resolves-again"; readonly name: string }
   /** Connections cannot be looked for, or not be hung up on at all. It is tried again. */
   | { readonly event: "cannot-look"; readonly reason: string }
+  /** It works again. */
   | { readonly event: "looks-again" }
   /** The end, with totals. */
   | {

@@ -42,6 +42,7 @@ const DOCUMENTS = [
   "README.md",
   ".github/ARCHITECTURE.md",
   ".github/CONTRIBUTING.md",
+  ".github/JSON.md",
   ".github/RELEASING.md",
   ".github/SECURITY.md",
   "scripts/ansible/README.md",

@@ -171,7 +171,7 @@ export function endsOf({ src, dst }: Pick<Connection, "src" | "dst">): string {
  * The history of a connection: `struct tcp_info` of <linux/tcp.h>. A field is `null` where the kernel is too old for it.
  */
 export interface TcpInfo {
-  /** The state's number: see ./tcp_states.ts. */
+  /** The state's number, as <netinet/tcp.h> has it: 1 is ESTAB. */
   readonly state: number;
   /** Retransmission timeouts in a row (icsk_retransmits); 0 again when the peer acknowledges something. */
   readonly retransmits: number;

@@ -4,9 +4,11 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { drifted, SHARED, writeShared } from "../../scripts/docs.ts";
 import { demonstrate, PICTURE, pictureOf } from "../../scripts/picture.ts";
 import { run } from "../harness/process.ts";
-import { hostTest } from "../harness/system.ts";
+import { DOOMED_PORT, Scene } from "../harness/scene.ts";
+import { hostTest, systemTest } from "../harness/system.ts";
+import { tcphup } from "../harness/tcphup.ts";
 
-Deno.test("README.md and the Ansible module are what deno task docs makes", async () => {
+Deno.test("README.md, JSON.md and the Ansible module are what deno task docs makes", async () => {
   assertEquals([...(await drifted()).keys()], []);
 });
 
@@ -36,6 +38,72 @@ async function withShared(use: (directory: string) => Promise<void>): Promise<vo
     await Deno.remove(directory, { recursive: true });
   }
 }
+
+/** The tables of a section of JSON.md: the type of each key. */
+type Reference = ReadonlyMap<string, ReadonlyMap<string, string>>;
+
+async function jsonReference(): Promise<Reference> {
+  const text = await Deno.readTextFile(new URL("../../.github/JSON.md", import.meta.url));
+  return new Map(
+    text.split(/^### /m).slice(1).map((section) => {
+      const rows = [...section.matchAll(/^\| `(\w+)` +\| (.*?) +\|/gm)];
+      return [section.slice(0, section.indexOf("\n")), new Map(rows.map(([, key = "", type = ""]) => [key, type]))];
+    }),
+  );
+}
+
+/** What an object has that its section does not say, and the other way round. */
+function differences(reference: Reference, title: string, object: Record<string, unknown>): string[] {
+  const table = reference.get(title);
+  if (table === undefined) return [`no section "${title}"`];
+  const absent = [...table].filter(([key, type]) => !(key in object) && !type.endsWith(", or absent"));
+  return [
+    ...absent.map(([key]) => `${title}: no ${key}`),
+    ...Object.entries(object).flatMap(([key, value]) => {
+      const type = table.get(key);
+      if (type === undefined) return [`${title}: ${key} is not in JSON.md`];
+      const [, linked] = /\[([\w ]+)\]\(#/.exec(type) ?? [];
+      if (linked === undefined) {
+        return typesOf(type).includes(kindOf(value)) ? [] : [`${title}: ${key} is ${kindOf(value)}`];
+      }
+      const objects = [value].flat().filter((one) => one !== null) as Record<string, unknown>[];
+      return objects.flatMap((one) => differences(reference, linked, one));
+    }),
+  ];
+}
+
+function kindOf(value: unknown): string {
+  if (Array.isArray(value)) return "array";
+  return value === null ? "null" : typeof value;
+}
+
+function typesOf(type: string): string[] {
+  return type.replace(", or absent", "").split(" or ").map((one) => {
+    if (one.startsWith("`")) return typeof JSON.parse(one.slice(1, -1));
+    return one.startsWith("array") || one.startsWith("object") ? one.split(" ")[0]! : one;
+  });
+}
+
+systemTest("JSON.md has every key of the documents, and of none another type", [], async (netns) => {
+  const scene = await Scene.make(netns);
+  const reference = await jsonReference();
+  const target = ["127.0.0.2", `${DOOMED_PORT}`];
+  const commands: Record<string, readonly string[]> = {
+    "tcphup plan --json": ["plan"],
+    "tcphup doctor --json": ["doctor"],
+    "tcphup ls --json": ["ls", ...target, "--keepalive", "--idle-for=1ms"],
+    "tcphup ls --summary --json": ["ls", ...target, "--summary"],
+    "tcphup keepalive --json": ["keepalive", ...target, "--dry-run", "--maxseg=1000"],
+    "tcphup hup --json": [...target, "--verify"],
+  };
+  for (const [title, args] of Object.entries(commands)) {
+    const document = (await tcphup([...args, "--json"], { netns })).json<Record<string, unknown>>();
+    assertEquals(differences(reference, title, document), [], title);
+    const lists = [document.connections, document.groups].filter((list) => list !== undefined);
+    for (const list of lists) assert((list as unknown[]).length > 0, title);
+  }
+  await scene.doomed.assertEnded("EOF");
+});
 
 Deno.test("the man page and the completions are laid out as under /usr", async () => {
   await withShared(async (directory) => {

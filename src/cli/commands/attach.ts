@@ -7,6 +7,7 @@ import type { SetKeepaliveOptions } from "../../keepalive/set_options.ts";
 import type { KeepaliveReport } from "../../set_keepalive.ts";
 import type { Arguments } from "../flags/arguments.ts";
 import { DONE, exitCode, FAILED } from "../flags/exit_codes.ts";
+import type { AttachedDocument } from "../output/documents.ts";
 import { attachedLine, destinationLines, groupsText } from "../output/pinned.ts";
 import { ProgressLine } from "../output/progress.ts";
 import { print, warn } from "../output/terminal.ts";
@@ -70,7 +71,7 @@ async function attachVisibly(
   }
 }
 
-function describe({ settings, counters }: AttachedKeepalive, pin: string | undefined): object {
+function describe({ settings, counters }: AttachedKeepalive, pin: string | undefined): AttachedDocument {
   return { name: pin ?? null, ...settings, counters: counters() };
 }
 

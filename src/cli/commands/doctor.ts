@@ -4,6 +4,7 @@ import { host } from "../../../ffi/deno.ts";
 import { checkHost, type Finding, PROBES_ARGUMENT, runProbes } from "../../doctor.ts";
 import type { Arguments } from "../flags/arguments.ts";
 import { DONE, UNABLE } from "../flags/exit_codes.ts";
+import type { DoctorDocument } from "../output/documents.ts";
 import { jsonText } from "../output/json.ts";
 import { print, style, type Tone, write } from "../output/terminal.ts";
 import { UsageError } from "../../model/errors.ts";
@@ -19,7 +20,8 @@ export function doctorCommand(args: Arguments): number {
   }
   if (surplus !== undefined) throw new UsageError(`Unexpected argument "${surplus}": expected tcphup doctor [--json]`);
   const health = checkHost({ command: host.selfCommand });
-  if (args.has("json")) write([jsonText({ schema: 1, command: "doctor", ...health }), "\n"]);
+  const document: DoctorDocument = { schema: 1, command: "doctor", ...health };
+  if (args.has("json")) write([jsonText(document), "\n"]);
   else print([...health.findings.flatMap(describe), conclusion(health.ok)]);
   return health.ok ? DONE : UNABLE;
 }

@@ -12,6 +12,7 @@ import { isTransient } from "../../model/errors.ts";
 import type { Arguments } from "../flags/arguments.ts";
 import { sortConnections, withNetns } from "../output/columns.ts";
 import { DONE, FAILED, INTERRUPTED } from "../flags/exit_codes.ts";
+import type { ListDocument, SummaryDocument } from "../output/documents.ts";
 import { jsonDocument, jsonLines, jsonReport, rowsOf } from "../output/json.ts";
 import { listOptions, type View, viewOf } from "./ls_options.ts";
 import { ProgressLine } from "../output/progress.ts";
@@ -179,10 +180,11 @@ class ListPrinter {
 
   #document(listing: Listing, elapsedMs: number): Iterable<string> {
     const { connections, ...rest } = listing;
-    const head = { schema: 1, command: "ls", matched: connections.length, ...rest, elapsedMs };
+    const head: ListDocument = { schema: 1, command: "ls", matched: connections.length, ...rest, elapsedMs };
     if (!this.#view.summary) return jsonReport(head, this.#ordered(listing));
     const { total, groups } = this.#summaryOf(listing);
-    return jsonDocument({ ...head, idleAfterMs: IDLE_AFTER_MS, total }, "groups", groups);
+    const document: SummaryDocument = { ...head, idleAfterMs: IDLE_AFTER_MS, total };
+    return jsonDocument(document, "groups", groups);
   }
 
   #items(listing: Listing): Iterable<object> {

@@ -4,6 +4,7 @@ import { pinnedKeepalive } from "../../attach_keepalive.ts";
 import { UsageError } from "../../model/errors.ts";
 import type { Arguments } from "../flags/arguments.ts";
 import { DONE } from "../flags/exit_codes.ts";
+import type { PinnedDocument } from "../output/documents.ts";
 import { jsonDocument, jsonLines } from "../output/json.ts";
 import { pinnedLines } from "../output/pinned.ts";
 import { print, write } from "../output/terminal.ts";
@@ -20,7 +21,8 @@ export function listPinned(args: Arguments): number {
     throw new UsageError(`Options --pinned and --${other.flag.name} cannot be used together: it lists no connections`);
   }
   const pinned = pinnedKeepalive();
-  if (args.has("json")) write(jsonDocument({ schema: 1, command: "ls" }, "pinned", pinned));
+  const head: Omit<PinnedDocument, "pinned"> = { schema: 1, command: "ls" };
+  if (args.has("json")) write(jsonDocument(head, "pinned", pinned));
   else if (args.has("json-lines")) write(jsonLines(pinned));
   else if (!args.has("quiet")) print(pinnedLines(pinned, args.has("verbose")));
   return DONE;

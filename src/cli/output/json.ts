@@ -85,6 +85,11 @@ function withDocumentedKeys(value: unknown): unknown {
   return copy;
 }
 
+/** Returns the documented key of a property of a report. */
+export function keyOf(name: string): string {
+  return name === "results" ? "connections" : keys.get(name) ?? documentedKey(name);
+}
+
 /** Returns a name in snake_case: `dry_run` for `dryRun`. The names of TCP states, such as `SYN-SENT`, stay as they are. */
 function documentedKey(name: string): string {
   return name.replace(/(?<=[a-z0-9])[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
