@@ -42,6 +42,8 @@ async function build(): Promise<void> {
     configFile: "./deno.json",
     mappings: { "./ffi/deno.ts": "./ffi/node.ts" },
     shims: {},
+    // Every Node that `engines` allows has what dnt has polyfills for.
+    polyfills: false,
     scriptModule: false,
     test: false,
     skipSourceOutput: true,

@@ -22,9 +22,10 @@ export function checkOptions<T>(options: T, checks: Checks<T>, name = "options",
   if (typeof options !== "object" || options === null || Array.isArray(options)) {
     throw wrongType(name, options, "an object");
   }
+  const known = Object.keys(checks);
   for (const key of Object.keys(options)) {
-    if (Object.hasOwn(checks, key)) continue;
-    throw new UsageError(`Unknown option "${path}${key}": ${expectedWord(key, Object.keys(checks))}`, {
+    if (known.includes(key)) continue;
+    throw new UsageError(`Unknown option "${path}${key}": ${expectedWord(key, known)}`, {
       code: "unknown-option",
       option: path + key,
       value: options[key as keyof T],
