@@ -87,6 +87,7 @@ const REQUIREMENTS = {
   "ansible-lint": program("ansible-lint"),
   "systemd-analyze": program("systemd-analyze"),
   FUSE: kernel("/dev/fuse"),
+  BTF: kernel("/sys/kernel/btf/vmlinux"),
   // Debian 12's is from before kustomizations as they are now.
   kubectl: { ...program("kubectl"), obtainable: false },
   IPv6: kernel("/proc/sys/net/ipv6"),

@@ -9,7 +9,7 @@ import { eventually } from "../harness/process.ts";
 import { assertExit, assertNoStackTrace, assertOneLine, assertUsageError } from "../harness/scene.ts";
 import { nginx } from "../harness/servers.ts";
 import { type Need, systemTest } from "../harness/system.ts";
-import { engineOf, TCPHUP } from "../harness/tcphup.ts";
+import { engineOf, Running, TCPHUP } from "../harness/tcphup.ts";
 
 const NEEDS: Need[] = ["cgroup v2", "unshare"];
 
@@ -239,6 +239,18 @@ attachTest("--json, --json-lines and --dry-run", [], async (place) => {
   });
   assertEquals(await before.keepalive(), [UNTOUCHED]);
   assertEquals(await (await client.connect("127.0.0.2", 8000)).keepalive(), [UNTOUCHED]);
+  // The document comes at the end, with what was made meanwhile; lines come at once.
+  const running = new Running([...args, "--json"], { netns: place.netns, ...place.inside() });
+  await eventually("it is attached", async () => (await enabled(await client.connect("127.0.0.2", 8000)))[0]);
+  running.kill("SIGTERM");
+  const document = (await running.end()).json<{ keepalive_set: number; attached: { counters: { port: number }[] } }>();
+  assert(document.keepalive_set >= 2);
+  assertEquals(document.attached.counters.map(({ port }) => port), [8000]);
+  const lines = new Running([...args, "--json-lines", "--idle", "20"], { netns: place.netns, ...place.inside() });
+  await eventually("it has set what is open", async () => (await before.keepalive())[0]?.idle_s === 20);
+  lines.kill("SIGTERM");
+  const [line] = (await lines.end()).stdout.split("\n");
+  assertEquals(JSON.parse(line!).outcome, "keepalive-set");
 });
 
 systemTest("keepalive --attach refuses what the kernel cannot tell then", NEEDS, async (netns) => {
