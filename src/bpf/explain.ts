@@ -45,5 +45,6 @@ export function explainBpfDenied(): string {
   const isAdmin = hasCapability("CAP_SYS_ADMIN");
   const lacking = (["CAP_BPF", "CAP_NET_ADMIN"] as const).filter((name) => !isAdmin && !hasCapability(name));
   if (lacking.length > 0) return `needs ${lacking.join(" and ")}`;
-  return "forbidden despite its capabilities, by a seccomp filter, a security module or its user namespace";
+  return "forbidden despite its capabilities, by a seccomp filter, a security module or its user namespace, " +
+    "or before Linux 5.11 by a low RLIMIT_MEMLOCK";
 }

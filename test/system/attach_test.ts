@@ -141,7 +141,9 @@ attachTest("what the kernel can tell narrows it", ["IPv6"], async (place) => {
     [["any", "--not", "--netns", place.netns.name], "........"],
   ];
   for (const [args, expected] of cases) {
-    await using _attached = await place.attach(args);
+    // Looking for open connections in one network namespace is faster.
+    const where = args.includes("--netns") ? [] : ["--netns", place.netns.name];
+    await using _attached = await place.attach([...args, ...where]);
     assertEquals(await made(), expected, args.join(" "));
   }
   await Deno.remove(file);
