@@ -56,8 +56,14 @@ export class Place implements AsyncDisposable {
     return new Run(await this.netns.run([...command, ...args], { ...this.inside(), ...rest }));
   }
 
-  /** Starts `tcphup keepalive --attach` on a control group, and waits until it is attached. */
-  async attach(args: readonly string[], cgroup: Cgroup = this.cgroup): Promise<Attached> {
+  /** Starts `tcphup keepalive --attach` on a control group, for one network namespace, and waits until it is attached. */
+  async attach(args: readonly string[], cgroup?: Cgroup): Promise<Attached> {
+    const where = args.includes("--netns") ? [] : ["--netns", this.netns.name];
+    return await this.attachEverywhere([...args, ...where], cgroup);
+  }
+
+  /** The same for all network namespaces, which takes longer: this host may have many. */
+  async attachEverywhere(args: readonly string[], cgroup: Cgroup = this.cgroup): Promise<Attached> {
     const command = [...TCPHUP, "keepalive", ...args, "--attach", "--cgroup", cgroup.path];
     const attached = new Attached(this.netns.spawn(command, this.inside()));
     await attached.untilAttached();
