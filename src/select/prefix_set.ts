@@ -1,5 +1,5 @@
 // A set of thousands of prefixes, which is asked once for each row of a dump. It has a hash table for each length that
-// occurs, so that a lookup costs as much as there are different lengths, not prefixes. A lookup allocates nothing.
+// occurs, so that a lookup costs as much as there are different lengths, not prefixes.
 
 import { isIPv4, maskWords, type Prefix, type Words } from "../model/address.ts";
 
@@ -22,51 +22,28 @@ class IPv4Table {
 /** IPv6 prefixes of one length. */
 class IPv6Table {
   readonly #masks: Words;
-  /** The words of the prefixes, four each. */
-  readonly #words: Uint32Array;
-  /** A table with open addressing: 1 + the index of a prefix, 0 for a free slot. */
-  readonly #slots: Uint32Array;
+  /** The prefixes by the hash of their words. Hardly ever do two have the same. */
+  readonly #prefixes: ReadonlyMap<number, readonly Prefix[]>;
 
   constructor(length: number, prefixes: readonly Prefix[]) {
     this.#masks = maskWords([~0, ~0, ~0, ~0], length);
-    this.#words = new Uint32Array(4 * prefixes.length);
-    // The table is at most half full, so that runs of taken slots stay short. Its size is a power of two, so that a mask
-    // makes the index.
-    this.#slots = new Uint32Array(2 << Math.ceil(Math.log2(prefixes.length)));
-    const words = this.#words;
-    for (let i = 0; i < prefixes.length; i++) {
-      const at = 4 * i;
-      for (let j = 0; j < 4; j++) words[at + j] = prefixes[i]!.words[j]! & this.#masks[j]!;
-      this.#slots[this.#find(words[at]!, words[at + 1]!, words[at + 2]!, words[at + 3]!)] = i + 1;
-    }
+    const masked = prefixes.map(({ words }) => ({ words: maskWords(words, length), length }));
+    this.#prefixes = Map.groupBy(masked, ({ words }) => hash(...words));
   }
 
   has(w0: number, w1: number, w2: number, w3: number): boolean {
     const masks = this.#masks;
-    // Without `>>> 0` the words would compare as signed numbers with the unsigned ones of the table.
-    const slot = this.#find((w0 & masks[0]) >>> 0, (w1 & masks[1]) >>> 0, (w2 & masks[2]) >>> 0, (w3 & masks[3]) >>> 0);
-    return this.#slots[slot] !== 0;
-  }
-
-  /** Returns the slot that holds the words, or the free slot where they belong. */
-  #find(w0: number, w1: number, w2: number, w3: number): number {
-    const words = this.#words;
-    const slots = this.#slots;
-    const last = slots.length - 1;
-    for (let slot = hash(w0, w1, w2, w3) & last;; slot = (slot + 1) & last) {
-      if (slots[slot] === 0) return slot;
-      const at = 4 * (slots[slot]! - 1);
-      if (words[at + 3] === w3 && words[at + 2] === w2 && words[at + 1] === w1 && words[at] === w0) return slot;
+    // Without `>>> 0` the words would compare as signed numbers with the unsigned ones of the prefixes.
+    const [a, b, c, d] = [(w0 & masks[0]) >>> 0, (w1 & masks[1]) >>> 0, (w2 & masks[2]) >>> 0, (w3 & masks[3]) >>> 0];
+    for (const { words } of this.#prefixes.get(hash(a, b, c, d)) ?? []) {
+      if (words[3] === d && words[2] === c && words[1] === b && words[0] === a) return true;
     }
+    return false;
   }
 }
 
 function hash(w0: number, w1: number, w2: number, w3: number): number {
-  const mixed = Math.imul(
-    w3 ^ Math.imul(w2 ^ Math.imul(w1 ^ Math.imul(w0, 0x9e3779b1), 0x85ebca6b), 0xc2b2ae35),
-    0x27d4eb2f,
-  );
-  return mixed ^ (mixed >>> 15);
+  return Math.imul(w3 ^ Math.imul(w2 ^ Math.imul(w1 ^ Math.imul(w0, 0x9e3779b1), 0x85ebca6b), 0xc2b2ae35), 0x27d4eb2f);
 }
 
 /** Returns a table for each length among the prefixes. */
