@@ -1,10 +1,11 @@
 // Sets keepalive on open connections, and in the kernel on each connection that is made from then on.
 
-import { Attachment, cgroupsOf, type Direction } from "./act/attachment.ts";
+import { Attachment, cgroupsOf } from "./act/attachment.ts";
 import type { DestinationCount } from "./bpf/counters.ts";
 import { withBpf } from "./bpf/explain.ts";
 import { alreadyPinned, pinExists, pinnedLinks, removePin, requirePinName } from "./bpf/pins.ts";
 import type { KeepaliveValues } from "./keepalive/values.ts";
+import type { Direction } from "./model/connection.ts";
 import { UsageError } from "./model/errors.ts";
 import type { Selection } from "./select/criteria.ts";
 import { compileWithListeners } from "./select/listeners.ts";

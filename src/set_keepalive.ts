@@ -3,11 +3,11 @@
 
 import { host } from "../ffi/deno.ts";
 import { isUnresponsive } from "../ffi/progress.ts";
-import type { Direction } from "./act/attachment.ts";
 import { explainNoOwner, explainNotReached, setOutcome, skipSubflow } from "./act/disconnect.ts";
 import { ENDED, refusalText, withDuplicate } from "./socket/with_duplicate.ts";
 import {
   type Connection,
+  type Direction,
   handleOf,
   identityOf,
   type KeepaliveSettings,
@@ -25,7 +25,7 @@ import {
 import { PidfdCache } from "./socket/duplicate.ts";
 import { pastWork, recordChange, recordFound, unanswered, whyUnfinished } from "./front/journal.ts";
 import { MODE } from "./front/shared.ts";
-import { type Change, change, type DesiredKeepalive, sameSettings } from "./socket/keepalive_change.ts";
+import { type Change, change, sameSettings } from "./socket/keepalive_change.ts";
 import {
   DEFAULT_EVERY_MS,
   type SetKeepaliveOptions,
@@ -34,7 +34,7 @@ import {
   type WatchKeepaliveOptions,
 } from "./keepalive/set_options.ts";
 import type { SocketPhase } from "./keepalive/socket_options.ts";
-import { KEEPALIVE_FIELDS, type KeepaliveValues, resolveValues } from "./keepalive/values.ts";
+import { type DesiredKeepalive, KEEPALIVE_FIELDS, type KeepaliveValues, resolveValues } from "./keepalive/values.ts";
 import { CLOSING, stateMask } from "./model/tcp_states.ts";
 import { countOutcomes, errorForReport, PhaseTimer, type Report } from "./report/report.ts";
 import { MAX_OWNER_ATTEMPTS, Resolver } from "./resolve/resolver.ts";

@@ -17,13 +17,11 @@ import { findNetns, mustExist } from "../linux/netns/find.ts";
 import { unifiedPoint } from "../linux/proc/cgroup.ts";
 import { explainSetnsDenied } from "../linux/proc/permissions.ts";
 import { processes } from "../linux/proc/process.ts";
+import type { Direction } from "../model/connection.ts";
 import { UnsupportedError, UsageError } from "../model/errors.ts";
 import { attachPoints } from "../select/attach_points.ts";
 import type { CompiledSelection } from "../select/criteria.ts";
 import { emitFilter, emitNamespaces, encodeTrieKey, rankOf } from "../select/narrowing.ts";
-
-/** The connections of one direction: those that this host opens, or those that it accepts. */
-export type Direction = "outgoing" | "accepted";
 
 /** What the program sets, and where. */
 export interface AttachmentOptions {

@@ -28,6 +28,14 @@ export interface KeepaliveValues {
 
 export type { Keepalive } from "../model/connection.ts";
 
+/** The keepalive that a socket should have. */
+export interface DesiredKeepalive {
+  /** Keepalive with these values, or none. */
+  readonly values: KeepaliveValues | "off";
+  /** Leave what the application has chosen: keepalive that is on, and any user timeout. */
+  readonly onlyMissing?: boolean;
+}
+
 /** A value's name. */
 export type KeepaliveName = keyof KeepaliveValues;
 

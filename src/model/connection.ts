@@ -203,3 +203,6 @@ export interface TcpInfo {
   /** Bytes in the send queue that have not been sent even once. Linux ≥ 4.6. */
   readonly notsentBytes: number | null;
 }
+
+/** The connections of one direction: those that this host opens, or those that it accepts. */
+export type Direction = "outgoing" | "accepted";

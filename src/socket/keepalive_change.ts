@@ -6,15 +6,7 @@ import type { Descriptor } from "../../ffi/descriptor.ts";
 import type { KeepaliveSettings, RefusedOption } from "../model/connection.ts";
 import { apply, disableKeepalive, read } from "./keepalive_options.ts";
 import { optionOf, type SocketPhase, withoutEffect } from "../keepalive/socket_options.ts";
-import type { KeepaliveName, KeepaliveValues } from "../keepalive/values.ts";
-
-/** The keepalive that a socket should have. */
-export interface DesiredKeepalive {
-  /** Keepalive with these values, or none. */
-  readonly values: KeepaliveValues | "off";
-  /** Leave what the application has chosen: keepalive that is on, and any user timeout. */
-  readonly onlyMissing?: boolean;
-}
+import type { DesiredKeepalive, KeepaliveName, KeepaliveValues } from "../keepalive/values.ts";
 
 /** The result of a change. */
 export interface Change {

@@ -16,16 +16,14 @@ import {
   TCP_USER_TIMEOUT,
 } from "../../ffi/socket.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
-import {
-  change,
-  deferral,
-  type DesiredKeepalive,
-  plannedSettings,
-  sameSettings,
-  unmetSettings,
-} from "../../src/socket/keepalive_change.ts";
+import { change, deferral, plannedSettings, sameSettings, unmetSettings } from "../../src/socket/keepalive_change.ts";
 import { read } from "../../src/socket/keepalive_options.ts";
-import { type KeepaliveValues, resolveValues, SYSTEM_VALUES } from "../../src/keepalive/values.ts";
+import {
+  type DesiredKeepalive,
+  type KeepaliveValues,
+  resolveValues,
+  SYSTEM_VALUES,
+} from "../../src/keepalive/values.ts";
 import { sampleKeepalive } from "../harness/sample.ts";
 
 const { values: LIBKEEPALIVE } = resolveValues();
