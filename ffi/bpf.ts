@@ -20,9 +20,13 @@ const BPF_OBJ_GET = 7;
 const BPF_PROG_GET_FD_BY_ID = 13;
 const BPF_MAP_GET_FD_BY_ID = 14;
 const BPF_OBJ_GET_INFO_BY_FD = 15;
+const BPF_BTF_GET_FD_BY_ID = 19;
+const BPF_MAP_UPDATE_BATCH = 26;
 const BPF_LINK_CREATE = 28;
+const BPF_ITER_CREATE = 33;
 const BPF_PROG_BIND_MAP = 35;
 
+export const BPF_MAP_TYPE_HASH = 1;
 export const BPF_MAP_TYPE_ARRAY = 2;
 export const BPF_MAP_TYPE_LRU_HASH = 9;
 export const BPF_MAP_TYPE_LPM_TRIE = 11;
@@ -31,13 +35,19 @@ export const BPF_F_NO_PREALLOC = 1;
 
 export const BPF_PROG_TYPE_SOCK_OPS = 13;
 export const BPF_CGROUP_SOCK_OPS = 3;
+const BPF_PROG_TYPE_TRACING = 26;
+const BPF_TRACE_ITER = 28;
 
 /** The numbers of functions that a program may call: `enum bpf_func_id`. */
 export const BPF_FUNC_map_lookup_elem = 1;
 export const BPF_FUNC_map_update_elem = 2;
+export const BPF_FUNC_get_current_task = 35;
+export const BPF_FUNC_get_socket_cookie = 46;
 export const BPF_FUNC_setsockopt = 49;
 export const BPF_FUNC_getsockopt = 57;
+export const BPF_FUNC_probe_read_kernel = 113;
 export const BPF_FUNC_get_netns_cookie = 122;
+export const BPF_FUNC_seq_write = 127;
 export const BPF_FUNC_skc_to_tcp_sock = 137;
 
 /** The longest name of a program or a map, in bytes. */
@@ -101,6 +111,12 @@ export function mapUpdate(map: Descriptor, key: Uint8Array, value: Uint8Array): 
   attributes.call(BPF_MAP_UPDATE_ELEM, "BPF_MAP_UPDATE_ELEM");
 }
 
+/** BPF_MAP_UPDATE_BATCH: sets `count` entries, whose keys and values stand one after the other. */
+export function mapUpdateBatch(map: Descriptor, keys: Uint8Array, values: Uint8Array, count: number): void {
+  const attributes = new Attributes().copy(16, keys).copy(24, values).u32(32, count).u32(36, map.number);
+  attributes.call(BPF_MAP_UPDATE_BATCH, "BPF_MAP_UPDATE_BATCH");
+}
+
 /** BPF_MAP_LOOKUP_ELEM: returns the value, or null when the key is not there. */
 export function mapLookup(map: Descriptor, key: Uint8Array, valueSize: number): Uint8Array | null {
   const value = allocate(valueSize);
@@ -131,6 +147,8 @@ export interface ProgramOptions {
   readonly type: number;
   readonly name: string;
   readonly attachType: number;
+  /** The number, among the kernel's types, of the function that a program of type TRACING is attached to. */
+  readonly attachBtfId?: number;
   readonly license: string;
   /** An array of `struct bpf_insn`. */
   readonly instructions: Uint8Array;
@@ -158,14 +176,35 @@ const LOG_SIZE = 1 << 18;
  * @throws {SyscallError} `EPERM` without the rights, `ENOSYS` without bpf(2).
  * @throws {VerifierError} When the verifier has something to say about a program that it refuses.
  */
-export function progLoad({ type, name, attachType, license, instructions }: ProgramOptions): Descriptor {
+export function progLoad(options: ProgramOptions): Descriptor {
+  const { type, name, attachType, attachBtfId = 0, license, instructions } = options;
   const attributes = new Attributes().u32(0, type).u32(4, instructions.length / 8).copy(8, instructions)
-    .copy(16, cString(license)).name(48, name).u32(68, attachType);
+    .copy(16, cString(license)).name(48, name).u32(68, attachType).u32(108, attachBtfId);
   try {
     return new Descriptor(attributes.call(BPF_PROG_LOAD, "BPF_PROG_LOAD"));
   } catch (error) {
     if (!isSyscallError(error, "EACCES", "EINVAL", "E2BIG", "ENOTSUP")) throw error;
     return explained(attributes, error);
+  }
+}
+
+/** BPF_PROG_LOAD of a program that an iterator runs. @throws As `progLoad`. */
+export function iteratorLoad(options: Omit<ProgramOptions, "type" | "attachType">): Descriptor {
+  return progLoad({ ...options, type: BPF_PROG_TYPE_TRACING, attachType: BPF_TRACE_ITER });
+}
+
+/**
+ * BPF_LINK_CREATE and BPF_ITER_CREATE: returns a descriptor whose read(2) runs an iterator's program on one object after
+ * the other, in the network and pid namespaces of this thread, and returns what the program writes.
+ */
+export function iteratorOpen(program: Descriptor): Descriptor {
+  const link = new Descriptor(
+    new Attributes().u32(0, program.number).u32(8, BPF_TRACE_ITER).call(BPF_LINK_CREATE, "BPF_LINK_CREATE"),
+  );
+  try {
+    return new Descriptor(new Attributes().u32(0, link.number).call(BPF_ITER_CREATE, "BPF_ITER_CREATE"));
+  } finally {
+    link.close();
   }
 }
 
@@ -277,4 +316,35 @@ export function mapInfo(map: Descriptor): MapInfo {
   // struct bpf_map_info {u32 type, id, key_size, value_size, max_entries, map_flags; char name[16]}
   const info = infoOf(map, allocate(40));
   return { name: nameAt(info, 24), keySize: info.getUint32(8, true), valueSize: info.getUint32(12, true) };
+}
+
+const VMLINUX = "vmlinux";
+/** The kernel gives this number to its own types, before those of any module or program. */
+const VMLINUX_ID = 1;
+
+/**
+ * BPF_OBJ_GET_INFO_BY_FD of the kernel's own types: its BTF. One copy is faster than /sys/kernel/btf/vmlinux, which comes in
+ * pages. Needs CAP_SYS_ADMIN. Returns null when the number is that of other types.
+ */
+export function kernelBtf(): Uint8Array | null {
+  const attributes = new Attributes().u32(0, VMLINUX_ID);
+  const btf = new Descriptor(attributes.call(BPF_BTF_GET_FD_BY_ID, "BPF_BTF_GET_FD_BY_ID"));
+  try {
+    // struct bpf_btf_info {u64 btf; u32 btf_size, id; u64 name; u32 name_len, kernel_btf}
+    const name = allocate(VMLINUX.length + 1);
+    const bytes = allocate(32);
+    const view = new DataView(bytes.buffer);
+    view.setBigUint64(16, addressOf(name), true);
+    view.setUint32(24, name.length, true);
+    const size = infoOf(btf, bytes).getUint32(8, true);
+    if (new TextDecoder().decode(name.subarray(0, -1)) !== VMLINUX) return null;
+    const types = allocate(size);
+    bytes.fill(0);
+    view.setBigUint64(0, addressOf(types), true);
+    view.setUint32(8, size, true);
+    infoOf(btf, bytes);
+    return types;
+  } finally {
+    btf.close();
+  }
 }

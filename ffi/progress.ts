@@ -50,6 +50,11 @@ export function isUnresponsive(what: number | string): boolean {
   return unresponsive.size > 0 && (unresponsive.get(what) ?? 0) > Date.now();
 }
 
+/** Returns whether anything did not answer. */
+export function findsUnresponsive(): boolean {
+  return unresponsive.size > 0;
+}
+
 /** Earlier engines of this command, which cannot end. */
 const leftOut = new Set<number>();
 

@@ -25,9 +25,10 @@ const LOAD_IMMEDIATE = 0x18;
 /** In the source register of LOAD_IMMEDIATE: the immediate is a map's descriptor. */
 const BPF_PSEUDO_MAP_FD = 1;
 const MOVE = { value: 0xb7, register: 0xbf };
-const ADD_VALUE = 0x07;
+const ADD = { value: 0x07, register: 0x0f };
 const AND_VALUE = 0x57;
 const OR = { value: 0x47, register: 0x4f };
+const SHIFT_LEFT_VALUE = 0x67;
 const SHIFT_RIGHT_VALUE = 0x77;
 /** BPF_ALU | BPF_END | BPF_TO_BE. */
 const TO_BIG_ENDIAN = 0xdc;
@@ -88,7 +89,11 @@ export class Assembler {
   }
 
   add(destination: Register, value: number): void {
-    this.#add({ code: ADD_VALUE, destination, immediate: value });
+    this.#add({ code: ADD.value, destination, immediate: value });
+  }
+
+  addRegister(destination: Register, source: Register): void {
+    this.#add({ code: ADD.register, destination, source });
   }
 
   and(destination: Register, value: number): void {
@@ -101,6 +106,10 @@ export class Assembler {
 
   orRegister(destination: Register, source: Register): void {
     this.#add({ code: OR.register, destination, source });
+  }
+
+  shiftLeft(destination: Register, bits: number): void {
+    this.#add({ code: SHIFT_LEFT_VALUE, destination, immediate: bits });
   }
 
   shiftRight(destination: Register, bits: number): void {

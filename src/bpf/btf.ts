@@ -1,70 +1,142 @@
-// Reads BTF, the types of the running kernel, for the place of single members of its structs. Its layout is that of
-// Documentation/bpf/btf.rst. Nothing here calls the kernel.
+// Reads BTF, the types of the running kernel, for the numbers of functions and the places of members of structs. Its layout
+// is that of Documentation/bpf/btf.rst. Nothing here calls the kernel.
 //
-// The types of a kernel are 5 MB, and most are of no interest: the name is looked up in the section of strings first,
-// and the types are walked as words, until one has that name.
+// The types of a kernel are 5 MB, and most are of no interest: they are walked as words, and only the names of structs and
+// functions are compared, until all that is wanted is found.
 
 const BTF_MAGIC = 0xeb9f;
 
 /** Kinds of types, as `btf_type.info` has them in its bits 24 to 28. */
-const KIND = {
-  int: 1,
-  array: 3,
-  struct: 4,
-  union: 5,
-  enum: 6,
-  proto: 13,
-  variable: 14,
-  section: 15,
-  tag: 17,
-  enum64: 19,
-};
+const KIND = { struct: 4, function: 12 };
 
-/** The bytes that follow the three words of a type, by its kind: some for each of its `vlen` members, or a number of them. */
-function wordsAfter(kind: number, vlen: number): number {
-  switch (kind) {
-    case KIND.int:
-    case KIND.variable:
-    case KIND.tag:
-      return 1;
-    case KIND.array:
-      return 3;
-    case KIND.struct:
-    case KIND.union:
-    case KIND.section:
-    case KIND.enum64:
-      return 3 * vlen;
-    case KIND.enum:
-    case KIND.proto:
-      return 2 * vlen;
-    default:
-      return 0;
-  }
+/** The words that follow the three words of a type of each kind. */
+const WORDS = tableOf({ int: [1, 1], array: [3, 3], variable: [14, 1], tag: [17, 1] });
+
+/** The words that follow for each of the `vlen` members of a type of each kind. */
+const WORDS_OF_MEMBER = tableOf({
+  struct: [KIND.struct, 3],
+  union: [5, 3],
+  enum: [6, 2],
+  proto: [13, 2],
+  section: [15, 3],
+  enum64: [19, 3],
+});
+
+function tableOf(kinds: Readonly<Record<string, readonly [kind: number, words: number]>>): Uint8Array {
+  const table = new Uint8Array(32);
+  for (const [kind, words] of Object.values(kinds)) table[kind] = words;
+  return table;
 }
 
-/**
- * Returns the offset, in bytes, of a member of a struct; null when there is no such struct with such a member, or the
- * bytes are no BTF of this machine's byte order.
- */
+/** The types to look for: functions, and members of structs by the struct's name. */
+export interface WantedTypes {
+  readonly functions: readonly string[];
+  readonly members: Readonly<Record<string, readonly string[]>>;
+}
+
+/** What was found. Functions are named as they are, members as `struct.member`. */
+export interface FoundTypes {
+  /** The numbers of functions. */
+  readonly ids: ReadonlyMap<string, number>;
+  /** The offsets of members, in bytes. */
+  readonly offsets: ReadonlyMap<string, number>;
+}
+
+/** Looks for types. What is not there, or what bytes that are no BTF of this machine's byte order lack, is left out. */
+export function readTypes(btf: Uint8Array, wanted: WantedTypes): FoundTypes {
+  const walk = Walk.of(btf);
+  walk?.find(wanted);
+  return { ids: walk?.ids ?? new Map(), offsets: walk?.offsets ?? new Map() };
+}
+
+/** Returns the offset, in bytes, of a member of a struct; null when there is no such struct with such a member. */
 export function memberOffset(btf: Uint8Array, struct: string, member: string): number | null {
-  const view = new DataView(btf.buffer, btf.byteOffset, btf.byteLength);
-  // struct btf_header {u16 magic; u8 version, flags; u32 hdr_len, type_off, type_len, str_off, str_len}
-  if (btf.length < 24 || view.getUint16(0, true) !== BTF_MAGIC) return null;
-  const header = view.getUint32(4, true);
-  const [typesAt, typesLength] = [header + view.getUint32(8, true), view.getUint32(12, true)];
-  const [stringsAt, stringsLength] = [header + view.getUint32(16, true), view.getUint32(20, true)];
-  if (typesAt + typesLength > btf.length || stringsAt + stringsLength > btf.length) return null;
-  // A character a byte, so that a place in the text is a place in the section.
-  const strings = new TextDecoder("latin1").decode(btf.subarray(stringsAt, stringsAt + stringsLength));
-  const [structName, memberName] = [nameIn(strings, struct), nameIn(strings, member)];
-  if (structName === null || memberName === null) return null;
-  return memberIn(wordsIn(btf, typesAt, typesLength), structName, memberName);
+  const { offsets } = readTypes(btf, { functions: [], members: { [struct]: [member] } });
+  return offsets.get(`${struct}.${member}`) ?? null;
 }
 
-/** Returns the place of a whole string in the section of strings; null when it is not there. */
-function nameIn(strings: string, name: string): number | null {
-  const at = strings.indexOf(`\0${name}\0`);
-  return at === -1 ? null : at + 1;
+/** A name, as it stands in the section of strings. */
+interface Name {
+  readonly text: string;
+  readonly bytes: Uint8Array;
+}
+
+interface Struct extends Name {
+  readonly members: readonly string[];
+}
+
+const encoder = new TextEncoder();
+
+function nameOf(text: string): Name {
+  return { text, bytes: encoder.encode(`${text}\0`) };
+}
+
+class Walk {
+  readonly ids = new Map<string, number>();
+  readonly offsets = new Map<string, number>();
+  readonly #words: Uint32Array;
+  readonly #strings: Uint8Array;
+
+  private constructor(words: Uint32Array, strings: Uint8Array) {
+    this.#words = words;
+    this.#strings = strings;
+  }
+
+  static of(btf: Uint8Array): Walk | null {
+    const view = new DataView(btf.buffer, btf.byteOffset, btf.byteLength);
+    // struct btf_header {u16 magic; u8 version, flags; u32 hdr_len, type_off, type_len, str_off, str_len}
+    if (btf.length < 24 || view.getUint16(0, true) !== BTF_MAGIC) return null;
+    const header = view.getUint32(4, true);
+    const [typesAt, typesLength] = [header + view.getUint32(8, true), view.getUint32(12, true)];
+    const [stringsAt, stringsLength] = [header + view.getUint32(16, true), view.getUint32(20, true)];
+    if (typesAt + typesLength > btf.length || stringsAt + stringsLength > btf.length) return null;
+    return new Walk(wordsIn(btf, typesAt, typesLength), btf.subarray(stringsAt, stringsAt + stringsLength));
+  }
+
+  find(wanted: WantedTypes): void {
+    const words = this.#words;
+    const functions: Name[] = wanted.functions.map(nameOf);
+    const structs: Struct[] = Object.entries(wanted.members).map(([name, members]) => ({ ...nameOf(name), members }));
+    const count = functions.length + structs.reduce((sum, { members }) => sum + members.length, 0);
+    // This loop runs a hundred thousand times, before the runtime has compiled it: its test of a letter settles most.
+    const strings = this.#strings;
+    const letters = new Uint8Array(256);
+    for (const { bytes } of [...functions, ...structs]) letters[bytes[0]!] = 1;
+    // The first type is number 1: number 0 is void.
+    for (let at = 0, id = 1; at + 3 <= words.length; id++) {
+      const info = words[at + 1]!;
+      const kind = (info >>> 24) & 0x1f;
+      const next = at + 3 + WORDS[kind]! + WORDS_OF_MEMBER[kind]! * (info & 0xffff);
+      if ((kind === KIND.struct || kind === KIND.function) && letters[strings[words[at]!]!] === 1) {
+        const name = (kind === KIND.struct ? structs : functions as (Name | Struct)[]).find((one) =>
+          this.#isNamed(words[at]!, one)
+        );
+        if (name !== undefined && "members" in name) this.#takeMembers(at, next, name);
+        else if (name !== undefined) this.ids.set(name.text, id);
+        if (this.ids.size + this.offsets.size === count) return;
+      }
+      at = next;
+    }
+  }
+
+  /** struct btf_type {u32 name_off, info, size}; struct btf_member {u32 name_off, type, offset}, the offset in bits. */
+  #takeMembers(at: number, end: number, { text, members }: Struct): void {
+    const words = this.#words;
+    const names = members.map(nameOf);
+    // With kind_flag, the upper 8 bits are the width of a bit field.
+    const mask = words[at + 1]! >>> 31 ? 0xffffff : ~0;
+    for (let member = at + 3; member + 2 < Math.min(end, words.length); member += 3) {
+      const name = names.find((one) => this.#isNamed(words[member]!, one));
+      if (name === undefined) continue;
+      const key = `${text}.${name.text}`;
+      if (!this.offsets.has(key)) this.offsets.set(key, ((words[member + 2]! & mask) >>> 0) / 8);
+    }
+  }
+
+  #isNamed(place: number, { bytes }: Name): boolean {
+    for (let i = 0; i < bytes.length; i++) if (this.#strings[place + i] !== bytes[i]) return false;
+    return true;
+  }
 }
 
 function wordsIn(btf: Uint8Array, start: number, length: number): Uint32Array {
@@ -72,22 +144,4 @@ function wordsIn(btf: Uint8Array, start: number, length: number): Uint32Array {
   // The section of types is aligned in the kernel's own BTF, but need not be in memory.
   const aligned = from % 4 === 0 ? btf.buffer : btf.slice(start, start + length).buffer;
   return new Uint32Array(aligned as ArrayBuffer, from % 4 === 0 ? from : 0, length >>> 2);
-}
-
-/** struct btf_type {u32 name_off, info, size}; struct btf_member {u32 name_off, type, offset}, the offset in bits. */
-function memberIn(words: Uint32Array, structName: number, memberName: number): number | null {
-  for (let at = 0; at + 3 <= words.length;) {
-    const info = words[at + 1]!;
-    const [kind, vlen] = [(info >>> 24) & 0x1f, info & 0xffff];
-    const after = wordsAfter(kind, vlen);
-    if (kind === KIND.struct && words[at] === structName) {
-      for (let member = at + 3; member + 2 < Math.min(at + 3 + after, words.length); member += 3) {
-        // With kind_flag, the upper 8 bits are the width of a bit field.
-        const bits = words[member + 2]! & (info >>> 31 ? 0xffffff : ~0);
-        if (words[member] === memberName) return (bits >>> 0) / 8;
-      }
-    }
-    at += 3 + after;
-  }
-  return null;
 }

@@ -18,21 +18,32 @@ const HELPERS: readonly (readonly [RegExp, string])[] = [
  * @throws {UnsupportedError} When this host or user cannot do that.
  */
 export function withBpf<T>(work: () => T): T {
+  return explained(work, ["CAP_BPF", "CAP_NET_ADMIN"]);
+}
+
+/** Like `withBpf`, for the kernel's iterators. */
+export function withIterator<T>(work: () => T): T {
+  return explained(work, ["CAP_BPF", "CAP_PERFMON"]);
+}
+
+type Capability = Parameters<typeof hasCapability>[0];
+
+function explained<T>(work: () => T, needed: readonly Capability[]): T {
   try {
     return withLockedMemory(work);
   } catch (error) {
-    throw explain(error);
+    throw explain(error, needed);
   }
 }
 
-function explain(error: unknown): unknown {
+function explain(error: unknown, needed: readonly Capability[]): unknown {
   if (error instanceof VerifierError) {
     const [, text] = HELPERS.find(([helper]) => helper.test(error.reason)) ?? [];
     return new UnsupportedError(text === undefined ? sentence(error.message) : sentence(text));
   }
   if (!isSyscallError(error) || !error.syscall.startsWith("bpf(")) return error;
   if (error.code === "ENOSYS") return new UnsupportedError("This kernel, or a seccomp filter, has no bpf(2)");
-  if (error.code === "EPERM") return new UnsupportedError(`BPF is denied: ${explainBpfDenied()}`);
+  if (error.code === "EPERM") return new UnsupportedError(`BPF is denied: ${explainBpfDenied(needed)}`);
   return new UnsupportedError(`BPF cannot be used here: ${error.message}`);
 }
 
@@ -41,9 +52,9 @@ function sentence(text: string): string {
 }
 
 /** Explains an EPERM of bpf(2). CAP_SYS_ADMIN stands for each of the others. */
-export function explainBpfDenied(): string {
+function explainBpfDenied(needed: readonly Capability[]): string {
   const isAdmin = hasCapability("CAP_SYS_ADMIN");
-  const lacking = (["CAP_BPF", "CAP_NET_ADMIN"] as const).filter((name) => !isAdmin && !hasCapability(name));
+  const lacking = needed.filter((name) => !isAdmin && !hasCapability(name));
   if (lacking.length > 0) return `needs ${lacking.join(" and ")}`;
   return "forbidden despite its capabilities, by a seccomp filter, a security module or its user namespace, " +
     "or before Linux 5.11 by a low RLIMIT_MEMLOCK";

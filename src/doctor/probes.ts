@@ -19,6 +19,8 @@ import { explainGetfdDenied, explainProcDenied, explainSetnsDenied, hasCapabilit
 import { listsAllProcesses, processes } from "../linux/proc/process.ts";
 import { DescriptorTable } from "../linux/proc/fd_table.ts";
 import { explainDuplicateError } from "../socket/with_duplicate.ts";
+import { statx } from "../../ffi/fs.ts";
+import { iterateSocketFiles } from "../resolve/socket_files.ts";
 import { Selector } from "../select/selector.ts";
 import { compileSelection } from "../select/criteria.ts";
 import { sockIdOf } from "../select/sockets.ts";
@@ -68,6 +70,7 @@ export const PROBES: readonly Probe[] = [
   probe("SOCK_DESTROY: destroy what a program has closed", ["hup --destroy", "hup --destroy-after"], destroyOrphan),
   probe("connect(AF_UNSPEC): destroy through a duplicate", ["hup --destroy", "hup --destroy-after"], abortDuplicate),
   probe("BPF: set keepalive as connections are made", ["keepalive --attach"], attachProgram),
+  probe("BPF: find who holds a socket", ["hup", "ls", "keepalive"], iterateFiles),
   probe("setns: enter other network namespaces", ["--netns"], enterNamespaces),
 ];
 
@@ -239,6 +242,22 @@ function attachProgram(): Verdict {
     attachment?.close();
   }
 }
+
+/** Has the kernel find the descriptor of a socket of this process. */
+function iterateFiles(): Verdict {
+  return withPair(IPPROTO_TCP, ({ client }) => {
+    try {
+      const inode = statx(client).ino;
+      const found = iterateSocketFiles("inode", [inode], { atLeast: Infinity, way: "bpf" }) ?? [];
+      return found.some(({ fd }) => fd === client.number) ? ok("works") : limited(`it finds none; ${WITHOUT_ITERATOR}`);
+    } catch (error) {
+      if (!(error instanceof UnsupportedError) && !isSyscallError(error)) throw error;
+      return limited(`${error.message}; ${WITHOUT_ITERATOR}`);
+    }
+  });
+}
+
+const WITHOUT_ITERATOR = "/proc tells it more slowly";
 
 function enterNamespaces(): Verdict {
   const found = findNetns(["all"], processes(), mustExist);

@@ -1,6 +1,6 @@
-// Finds the processes that hold sockets: one walk over /proc for a whole set of inodes.
+// Finds the processes that hold sockets: one pass of the kernel's iterator, or one walk over /proc, for a whole set of inodes.
 //
-// Reading a descriptor costs the kernel some 5 µs, so the order matters. The processes of the users whom the sockets belong
+// In the walk, reading a descriptor costs the kernel some 5 µs, so the order matters. The processes of the users whom the sockets belong
 // to come first, and of these the ranges of descriptors whose inodes are near. Then come the tables in which most was
 // found.
 
@@ -8,9 +8,11 @@ import type { SocketInode } from "../model/ids.ts";
 import type { ForeignFd } from "../../ffi/fd.ts";
 import { isSyscallError } from "../../ffi/errno.ts";
 import { shareDescriptors } from "../../ffi/process.ts";
+import type { SocketFile } from "../bpf/task_file.ts";
 import type { Owner } from "../model/connection.ts";
 import { comm, listsAllProcesses, parent, processes, threads } from "../linux/proc/process.ts";
 import { BLOCK, DescriptorTable } from "../linux/proc/fd_table.ts";
+import { iterateSocketFiles, type Way } from "./socket_files.ts";
 
 /** A socket to look for. */
 export interface Wanted {
@@ -28,6 +30,7 @@ export interface FindOptions {
   readonly except?: number;
   /** Holders that the caller has just found, by inode. They count as found in this search. */
   readonly known?: ReadonlyMap<SocketInode, readonly Owner[]>;
+  readonly way?: Way;
 }
 
 /** The most holders of a socket that are reported. A process can duplicate a descriptor as often as memory allows. */
@@ -53,11 +56,20 @@ export function findOwners(wanted: readonly Wanted[], options: FindOptions = {})
   const search = new Search(wanted, options);
   const { leftOut } = search;
   if (wanted.length === 0) return { owners: search.owners, leftOut, unreadable: 0 };
+  const { exhaustive = false, first = [], way } = options;
+  const files = iterateSocketFiles("inode", search.inodes, {
+    atLeast: exhaustive ? Infinity : search.remaining,
+    way,
+  });
+  if (files !== null) {
+    search.takeFiles(files, first);
+    return { owners: search.owners, leftOut, unreadable: 0 };
+  }
   search.lookAtProcesses();
-  search.readFirst(options.first ?? []);
-  if (options.exhaustive) search.readEverything();
+  search.readFirst(first);
+  if (exhaustive) search.readEverything();
   else search.readMostLikely();
-  if (options.exhaustive || search.remaining > 0) search.readThreads();
+  if (exhaustive || search.remaining > 0) search.readThreads();
   else search.checkForkedRelatives();
   return { owners: search.owners, leftOut, unreadable: search.unreadable + search.unreadableTables };
 }
@@ -92,6 +104,24 @@ class Search {
   #take(known: ReadonlyMap<SocketInode, readonly Owner[]>): void {
     for (const inode of this.#holders.keys()) {
       for (const owner of known.get(inode) ?? []) this.#add(owner, inode);
+    }
+  }
+
+  /** The inodes to look for. */
+  get inodes(): SocketInode[] {
+    return [...this.#holders.keys()];
+  }
+
+  /** Takes what the iterator found, in the order of the walk: some processes first, threads last. */
+  takeFiles(files: readonly SocketFile[], first: readonly number[]): void {
+    const isFirst = ({ pid }: SocketFile) => first.includes(pid);
+    for (const part of [files.filter(isFirst), files.filter((file) => !isFirst(file))]) {
+      for (const hasTid of [false, true]) {
+        for (const { pid, tid, fd, inode, comm } of part) {
+          if (pid === this.#except || (tid !== null) !== hasTid) continue;
+          this.#add(tid === null ? { pid, fd, comm } : { pid, tid, fd, comm }, inode);
+        }
+      }
     }
   }
 
@@ -237,9 +267,10 @@ class Search {
   #add(owner: Owner, inode: SocketInode): void {
     const owners = this.#holders.get(inode);
     if (owners) {
-      if (owners.length >= MAX_OWNERS) return void this.leftOut.set(inode, (this.leftOut.get(inode) ?? 0) + 1);
       const { pid, tid, fd } = owner;
-      if (!owners.some((known) => known.pid === pid && known.tid === tid && known.fd === fd)) owners.push(owner);
+      if (owners.some((known) => known.pid === pid && known.tid === tid && known.fd === fd)) return;
+      if (owners.length < MAX_OWNERS) owners.push(owner);
+      else this.leftOut.set(inode, (this.leftOut.get(inode) ?? 0) + 1);
     } else {
       this.#holders.set(inode, [owner]);
       this.#found++;

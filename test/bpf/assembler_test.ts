@@ -17,6 +17,8 @@ Deno.test("each instruction", () => {
       program.move(R0, 1);
       program.move(R0, -1);
       program.add(R2, -24);
+      program.addRegister(R2, R7);
+      program.shiftLeft(R7, 4);
       program.and(R1, 0xffff);
       program.or(R1, 0x800000);
       program.orRegister(R1, R2);
@@ -36,6 +38,8 @@ Deno.test("each instruction", () => {
       "b700000001000000",
       "b7000000ffffffff",
       "07020000e8ffffff",
+      "0f72000000000000",
+      "6707000004000000",
       "57010000ffff0000",
       "4701000000008000",
       "4f21000000000000",

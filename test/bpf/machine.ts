@@ -55,10 +55,14 @@ export class Memory {
 
 const SIZES: Readonly<Record<number, number>> = { 0x00: 4, 0x08: 2, 0x10: 1, 0x18: 8 };
 
-/** Runs a program on a context. Returns R0. Map descriptors are loaded as plain numbers. */
-export function runProgram(program: Uint8Array, context: Uint8Array, helpers: Helpers): bigint {
+/** Runs a program on a context, beside what the memory has already. Returns R0. Map descriptors are loaded as plain numbers. */
+export function runProgram(
+  program: Uint8Array,
+  context: Uint8Array,
+  helpers: Helpers,
+  memory: Memory = new Memory(),
+): bigint {
   const view = new DataView(program.buffer, program.byteOffset, program.byteLength);
-  const memory = new Memory();
   const registers = new BigUint64Array(11);
   registers[1] = memory.add(context);
   registers[10] = memory.add(new Uint8Array(STACK_SIZE)) + BigInt(STACK_SIZE);
@@ -150,6 +154,8 @@ function calculate(code: number, a: bigint, b: bigint): bigint {
       return a | b;
     case 0x50:
       return a & b;
+    case 0x60:
+      return a << b;
     case 0x70:
       return a >> b;
     case 0xb0:

@@ -3,6 +3,9 @@
 import { assert, assertEquals } from "@std/assert";
 import type { Owner } from "../../src/model/connection.ts";
 import { type FindOptions, findOwners, MAX_OWNERS } from "../../src/resolve/find_owners.ts";
+import { iterateSocketFiles } from "../../src/resolve/socket_files.ts";
+import { holdingsOf } from "../../src/resolve/sockets_of.ts";
+import { UnsupportedError } from "../../src/model/errors.ts";
 import { type Held, withHolder } from "./holder.ts";
 import { asUnprivileged } from "./user.ts";
 
@@ -12,10 +15,29 @@ function wanted(sockets: readonly { inode: number }[]) {
   return sockets.map(({ inode }) => ({ inode, uid: USER }));
 }
 
-/** The owners of each socket, in their order. */
-function ownersOf(sockets: readonly { inode: number }[], options?: FindOptions): (Owner[] | undefined)[] {
-  const { owners } = findOwners(wanted(sockets), options);
-  return sockets.map(({ inode }) => owners.get(inode));
+/** The ways to look: /proc, and the kernel's iterator where it may be had. */
+const WAYS = ["proc", ...(mayIterate() ? ["bpf" as const] : [])] as const;
+
+function mayIterate(): boolean {
+  try {
+    return iterateSocketFiles("inode", [], { atLeast: 0, way: "bpf" }) !== null;
+  } catch (error) {
+    if (error instanceof UnsupportedError) return false;
+    throw error;
+  }
+}
+
+/** The owners of each socket, in their order. Fails unless all ways give the same, or, of what may stop early, as much. */
+function ownersOf(sockets: readonly { inode: number }[], options: FindOptions = {}): (Owner[] | undefined)[] {
+  const [first = [], ...others] = WAYS.map((way) => {
+    const { owners } = findOwners(wanted(sockets), { ...options, way });
+    return sockets.map(({ inode }) => owners.get(inode));
+  });
+  for (const other of others) {
+    if (options.exhaustive) assertEquals(other, first);
+    else first.forEach((owners, i) => owners?.forEach((owner) => assert(other[i]?.some(({ fd }) => fd === owner.fd))));
+  }
+  return others.at(-1) ?? first;
 }
 
 /** Fails unless each socket is found with the process that holds it, in every way of looking. */
@@ -43,9 +65,14 @@ Deno.test("thousands of sockets of one process, all of them and few of them", as
 
 Deno.test("of a socket that a process duplicates without end some descriptors are told, and all are counted", async () => {
   await withHolder(["duplicates", 3000], (pid, [socket]) => {
-    const { owners, leftOut } = findOwners(wanted([socket]), { exhaustive: true });
-    assertEquals(owners.get(socket.inode)!.map((owner) => owner.pid), Array(MAX_OWNERS).fill(pid));
-    assertEquals(leftOut.get(socket.inode), 3000 - MAX_OWNERS);
+    for (const way of WAYS) {
+      const { owners, leftOut } = findOwners(wanted([socket]), { exhaustive: true, way });
+      assertEquals(owners.get(socket.inode)!.map((owner) => owner.pid), Array(MAX_OWNERS).fill(pid));
+      assertEquals(leftOut.get(socket.inode), 3000 - MAX_OWNERS);
+      // Those that the caller knows are not counted a second time.
+      const again = findOwners(wanted([socket]), { exhaustive: true, way, known: owners });
+      assertEquals(again.leftOut.get(socket.inode), 3000 - MAX_OWNERS);
+    }
   });
 });
 
@@ -126,11 +153,50 @@ Deno.test("a file of another kind with the same inode number is no socket", () =
   const { ino } = Deno.statSync("/dev/null");
   const file = Deno.openSync("/dev/null");
   try {
-    const owners = findOwners([{ inode: ino!, uid: USER }], { exhaustive: true }).owners.get(ino!) ?? [];
+    const [owners = []] = ownersOf([{ inode: ino! }], { exhaustive: true });
     assertEquals(owners.filter(({ pid }) => pid === Deno.pid), []);
   } finally {
     file.close();
   }
+});
+
+Deno.test("a socket on its way to another process has no holder", async () => {
+  await withHolder(["in-flight"], (_pid, sockets) => {
+    for (const exhaustive of [false, true]) assertEquals(ownersOf(sockets, { exhaustive }), [undefined]);
+  });
+});
+
+Deno.test({
+  name: "in a pid namespace holders have its numbers, and those outside are none",
+  ignore: USER !== 0,
+  fn: () =>
+    withHolder(["at", 9], async (_pid, [outside]) => {
+      const program = new URL("inside.ts", import.meta.url).pathname;
+      const deno = [Deno.execPath(), "run", "-A", program, `${outside!.inode}`, ...WAYS];
+      const { stdout } = await new Deno.Command("unshare", { args: ["--pid", "--fork", "--mount-proc", ...deno] })
+        .output();
+      const { self, found } = JSON.parse(new TextDecoder().decode(stdout));
+      for (const owners of found) {
+        assertEquals(owners, found[0]);
+        assertEquals(owners.at(-1), null);
+        for (const [[pid]] of owners.slice(0, -1)) assertEquals(pid, self);
+      }
+    }),
+});
+
+Deno.test("all sockets of processes, those of their threads too, and of no others", async () => {
+  await withHolder(["thread"], async (one, thread) => {
+    await withHolder(["fork", 300], (other, { child, sockets }) => {
+      for (const way of WAYS) {
+        const { owners, unreadable } = holdingsOf([one, other], way);
+        assertEquals(unreadable, []);
+        assertEquals(owners.get(thread.inode), [{ pid: one, tid: thread.tid, fd: thread.fd, comm: "python3" }]);
+        for (const { inode, fd } of sockets) assertEquals(owners.get(inode), [{ pid: other, fd, comm: "python3" }]);
+        assertEquals(holdingsOf([child], way).owners.size, sockets.length);
+        assertEquals(holdingsOf([], way).owners.size, 0);
+      }
+    });
+  });
 });
 
 Deno.test("nothing wanted is nothing looked for", () => {

@@ -65,6 +65,20 @@ def thread(share):
     return found
 
 
+def in_flight():
+    """A socket in a message that nobody has received, and under no number any more."""
+    ends = socket.socketpair()
+    one = open_socket()
+    found = held(one)
+    socket.send_fds(ends[0], [b"x"], [one])
+    os.close(one)
+    kept.extend(ends)
+    return [found]
+
+
+kept = []
+
+
 def main(do, *numbers):
     numbers = [int(number) for number in numbers]
     allow_descriptors(max([*numbers, 200]) + 100)
@@ -80,6 +94,8 @@ def main(do, *numbers):
     if do == "twice":
         one = open_socket()
         return [held(one), held(os.dup(one))]
+    if do == "in-flight":
+        return in_flight()
     return thread(do == "shared-thread")
 
 

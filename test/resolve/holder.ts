@@ -20,6 +20,8 @@ interface Answers {
   duplicates: [Held];
   /** One socket under two numbers. */
   twice: Held[];
+  /** One socket that is in a message which nobody has received. */
+  "in-flight": Held[];
   /** A socket of a thread that has a table of its own. */
   thread: Held & { tid: number };
   /** One of a thread that has none. */

@@ -1,6 +1,8 @@
 // Whoever holds a connection, and however: tcphup finds it, and hits nothing else while holders come and go.
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import type { Health } from "../../src/doctor.ts";
+import { withHolder } from "../resolve/holder.ts";
 import { Namespace } from "../harness/namespace.ts";
 import { Peer, Program } from "../harness/peer.ts";
 import { assertExit, DOOMED_PORT, KEPT_PORT, Scene } from "../harness/scene.ts";
@@ -40,6 +42,32 @@ systemTest("sockets that two processes share after a fork", [], async (netns) =>
   assertEquals(run.outcomes(), ["hung-up", "hung-up", "hung-up"]);
   await scene.assertHungUp();
 });
+
+systemTest(
+  "where many descriptors are open the kernel itself finds holders, the same as /proc has",
+  [],
+  async (netns) => {
+    const scene = await Scene.make(netns);
+    await scene.client.fork();
+    await scene.client.connectInThread("127.0.0.2", DOOMED_PORT);
+    await withHolder(["many", 8000], async () => {
+      const found = async (...flags: string[]) => {
+        const args = ["-n", "127.0.0.2", `${DOOMED_PORT}`, ...flags];
+        const run = await tcphup([...args, "--json"], { netns });
+        assertExit(run, 0);
+        const owners = run.json().connections.map(({ cookie, owners }) => ({ cookie, owners }));
+        const { stderr } = await tcphup([...args, "--verbose"], { netns });
+        return { owners, stderr };
+      };
+      const [usual, without] = [await found(), await found("--no-bpf")];
+      assertEquals(usual.owners, without.owners);
+      assertMatch(without.stderr, /holders found in \/proc: --no-bpf/);
+      const { findings } = (await tcphup(["doctor", "--json"], { netns })).json<Health>();
+      const works = findings.find(({ name }) => name === "BPF: find who holds a socket")?.status === "ok";
+      assertMatch(usual.stderr, works ? /holders found with BPF/ : /holders found in \/proc: /);
+    });
+  },
+);
 
 systemTest("a holder that may not be looked into: the other holder will do", ["setpriv"], async (netns) => {
   await using copy = await PublicCopy.make();

@@ -59,6 +59,7 @@ function checkConflicts(args: Arguments): void {
   refuseTogether(args, "watch", "json", "--json-lines prints again and again");
   for (const name of ["attach", "pin"]) {
     refuseTogether(args, name, "watch", "what is attached needs no looking again");
+    refuseTogether(args, name, "no-bpf", "it is done with BPF");
     refuseTogether(args, name, "defer-accept", "it is for listeners, and sets nothing as a connection is made");
   }
   refuseTogether(args, "listeners", "outgoing", "those that are accepted, or those that are not");

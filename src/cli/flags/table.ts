@@ -254,6 +254,15 @@ export const FLAGS: readonly Flag[] = [
     commands: ["follow"],
   },
   {
+    name: "no-bpf",
+    help: "load no BPF program: find holders in /proc alone",
+    more:
+      "On hosts with many open descriptors holders are found by the kernel itself, through a BPF program that runs once, " +
+      "where CAP_BPF and CAP_PERFMON allow that. --verbose says which way was taken, and why.",
+    group: "Guards",
+    commands: SELECTING,
+  },
+  {
     name: "only-missing",
     help: "never override what an application has chosen",
     more:

@@ -2,6 +2,7 @@
 
 import { readFile } from "../../linux/proc/process.ts";
 import type { HangUpReport, Phases } from "../../report/report.ts";
+import { explainWay } from "../../resolve/socket_files.ts";
 import { style, warn } from "./terminal.ts";
 
 /** The part of a report with its times. */
@@ -12,7 +13,9 @@ export function printTimings({ elapsedMs, phasesMs, unreadableProcesses }: Timin
   const phases = Object.entries(phasesMs) as [keyof Phases, number][];
   const spent = phases.map(([phase, ms]) => `${phase} ${ms.toFixed(0)}`).join(", ");
   const unread = unreadText(unreadableProcesses);
-  warn(style("faint", `${elapsedMs} ms: ${spent}; ${unread}; ${peakMemory_kb()} kB of memory at the most`));
+  const way = explainWay();
+  const looked = way === "" ? unread : `${way}; ${unread}`;
+  warn(style("faint", `${elapsedMs} ms: ${spent}; ${looked}; ${peakMemory_kb()} kB of memory at the most`));
 }
 
 /** Says how many processes could not be looked into. */

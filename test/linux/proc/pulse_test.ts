@@ -8,10 +8,10 @@ Deno.test("each process that is looked into is a pulse, as long as somebody list
   const wanted = [{ inode: 1, uid: 0 }];
   let pulses = 0;
   onPulse(() => pulses++);
-  findOwners(wanted);
+  findOwners(wanted, { way: "proc" });
   assert(pulses > 0);
   onPulse(null);
   const before = pulses;
-  findOwners(wanted);
+  findOwners(wanted, { way: "proc" });
   assertEquals(pulses, before);
 });

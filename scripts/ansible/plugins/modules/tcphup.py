@@ -246,6 +246,12 @@ options:
       - "It needs a bpffs (mount -t bpf bpf /sys/fs/bpf), and one control group. Where the same is pinned under that name, only open connections are set. A pin lasts until the next boot; tcphup ls --pinned shows it."
       - "With I(command=keepalive)."
     type: raw
+  no_bpf:
+    description:
+      - "Load no BPF program: find holders in /proc alone."
+      - "On hosts with many open descriptors holders are found by the kernel itself, through a BPF program that runs once, where CAP_BPF and CAP_PERFMON allow that. --verbose says which way was taken, and why."
+    type: bool
+    default: false
   only_missing:
     description:
       - "Never override what an application has chosen."
@@ -420,6 +426,7 @@ SWITCHES = {
     "listeners": "--listeners",
     "turn_off": "--off",
     "outgoing": "--outgoing",
+    "no_bpf": "--no-bpf",
     "only_missing": "--only-missing",
     "fin_only": "--fin-only",
     "verify": "--verify",

@@ -1,0 +1,91 @@
+// Decides whether descriptors of sockets are asked of the kernel's iterator or read in /proc. The iterator has to be set up,
+// and then looks at each descriptor of the host for a tenth of what /proc costs. Either finds the same.
+
+import { readTextFile } from "../../ffi/files.ts";
+import { isSyscallError } from "../../ffi/errno.ts";
+import { avoidsUsers, findsUnresponsive, isExcluded } from "../../ffi/progress.ts";
+import { withIterator } from "../bpf/explain.ts";
+import { avoidsBpf } from "../bpf/policy.ts";
+import { findSocketFiles, type SocketFile, type SocketFilter } from "../bpf/task_file.ts";
+import { processes, readFile } from "../linux/proc/process.ts";
+import { UnsupportedError } from "../model/errors.ts";
+
+/** The way to take: `proc` and `bpf` are for tests. */
+export type Way = "proc" | "bpf" | "cheapest";
+
+/** What a search may cost. */
+export interface SearchSize {
+  /** The number of descriptors that have to be read in /proc at the least; Infinity for all. */
+  readonly atLeast: number;
+  readonly way?: Way;
+}
+
+/** Microseconds, as measured: to set the iterator up, and for each descriptor of the host. */
+const ITERATOR = { setUp: 25_000, file: 0.6 };
+/** Microseconds for each descriptor that is read in /proc. */
+const PROC_FILE = 5;
+/** Of a large table one in so many descriptors is read to learn where to look. */
+const SAMPLED = 64;
+
+let failure: string | null = null;
+let lastWay = "";
+
+/** Says how holders were found last, and why not otherwise. */
+export function explainWay(): string {
+  return lastWay;
+}
+
+/**
+ * Returns the descriptors of sockets with these inodes, or of these processes; null when /proc is to be read. The processes
+ * are those that the caller's /proc shows.
+ */
+export function iterateSocketFiles(by: SocketFilter, keys: readonly number[], size: SearchSize): SocketFile[] | null {
+  const { way = "cheapest" } = size;
+  if (way === "bpf") return withIterator(() => findSocketFiles(by, keys));
+  const reason = way === "proc" ? "asked for" : whyNot(size);
+  if (reason !== null) return leaveToProc(reason);
+  try {
+    const files = withIterator(() => findSocketFiles(by, keys)).filter(({ pid }) => !isExcluded(pid));
+    // Listing the processes has those of users who are left alone marked.
+    if (avoidsUsers()) processes();
+    lastWay = "holders found with BPF";
+    return files;
+  } catch (error) {
+    if (!(error instanceof UnsupportedError) && !isSyscallError(error)) throw error;
+    failure = error.message;
+    return leaveToProc(failure);
+  }
+}
+
+function leaveToProc(reason: string): null {
+  lastWay = `holders found in /proc: ${reason}`;
+  return null;
+}
+
+function whyNot({ atLeast }: SearchSize): string | null {
+  if (avoidsBpf()) return "--no-bpf";
+  if (failure !== null) return failure;
+  if (!isOwnProc()) return "it is that of another pid namespace";
+  // A process that /proc hangs at cannot hold up the iterator.
+  if (findsUnresponsive()) return null;
+  const files = openFiles();
+  const read = Math.min(files, atLeast + files / SAMPLED);
+  return PROC_FILE * read > ITERATOR.setUp + ITERATOR.file * files ? null : "few descriptors";
+}
+
+/** The number of open files of the host, which costs one read. A file may have several descriptors. */
+function openFiles(): number {
+  try {
+    return parseInt(readTextFile("/proc/sys/fs/file-nr"));
+  } catch (error) {
+    if (isSyscallError(error)) return 0;
+    throw error;
+  }
+}
+
+/** Whether /proc shows the pid namespace of this process, in which the iterator numbers processes. */
+function isOwnProc(): boolean {
+  // The numbers of this process, from the pid namespace of /proc to its own.
+  const [, numbers = ""] = /^NSpid:\s*(.*)$/m.exec(readFile("/proc/self/status") ?? "") ?? [];
+  return /^\d+$/.test(numbers);
+}
