@@ -12,7 +12,7 @@ import type { SocketFile } from "../bpf/task_file.ts";
 import type { Owner } from "../model/connection.ts";
 import { comm, listsAllProcesses, parent, processes, threads } from "../linux/proc/process.ts";
 import { BLOCK, DescriptorTable } from "../linux/proc/fd_table.ts";
-import { iterateSocketFiles, type Way } from "./socket_files.ts";
+import { affordableReads, iterateSocketFiles, type Way } from "./socket_files.ts";
 
 /** A socket to look for. */
 export interface Wanted {
@@ -57,18 +57,22 @@ export function findOwners(wanted: readonly Wanted[], options: FindOptions = {})
   const { leftOut } = search;
   if (wanted.length === 0) return { owners: search.owners, leftOut, unreadable: 0 };
   const { exhaustive = false, first = [], way } = options;
-  const files = iterateSocketFiles("inode", search.inodes, {
-    atLeast: exhaustive ? Infinity : search.remaining,
-    way,
-  });
+  const iterate = (atLeast: number) => iterateSocketFiles("inode", search.inodes, { atLeast, way });
+  let files = iterate(exhaustive ? Infinity : search.remaining);
+  if (files === null) {
+    search.lookAtProcesses();
+    search.readFirst(first);
+    if (exhaustive) search.readEverything();
+    else if (!search.readMostLikely(way === "proc" ? Infinity : affordableReads())) {
+      // What nobody seems to hold would have everything read.
+      files = iterate(Infinity);
+      if (files === null) search.readEverything();
+    }
+  }
   if (files !== null) {
     search.takeFiles(files, first);
     return { owners: search.owners, leftOut, unreadable: 0 };
   }
-  search.lookAtProcesses();
-  search.readFirst(first);
-  if (exhaustive) search.readEverything();
-  else search.readMostLikely();
   if (exhaustive || search.remaining > 0) search.readThreads();
   else search.checkForkedRelatives();
   return { owners: search.owners, leftOut, unreadable: search.unreadable + search.unreadableTables };
@@ -161,9 +165,9 @@ class Search {
     for (const table of this.#tables) this.#readWholly(table);
   }
 
-  /** Reads the most likely blocks first, until every socket has a holder. */
-  readMostLikely(): void {
-    if (this.remaining === 0) return;
+  /** Reads the most likely blocks first, until every socket has a holder. Returns false when that takes too many reads. */
+  readMostLikely(mostReads: number): boolean {
+    if (this.remaining === 0) return true;
     const queue: DescriptorTable[] = [];
     const ascending = Uint32Array.from(this.#holders.keys()).sort();
     for (const table of this.#tables) {
@@ -173,11 +177,13 @@ class Search {
       table.expect((isSampled ? 1 : 0.25) * (this.#uids.has(table.uid) ? 1 : 0.5));
       insert(queue, table);
     }
-    while (queue.length > 0 && this.remaining > 0) {
+    for (let reads = 0; queue.length > 0 && this.remaining > 0; reads += BLOCK) {
+      if (reads > mostReads) return false;
       const table = queue.pop()!;
       this.#readBlock(table);
       if (!table.exhausted) insert(queue, table);
     }
+    return true;
   }
 
   /** Reads the tables of threads that have unshared their descriptors. They are rare, and finding them is expensive. */

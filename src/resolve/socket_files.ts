@@ -69,8 +69,17 @@ function whyNot({ atLeast }: SearchSize): string | null {
   // A process that /proc hangs at cannot hold up the iterator.
   if (findsUnresponsive()) return null;
   const files = openFiles();
-  const read = Math.min(files, atLeast + files / SAMPLED);
-  return PROC_FILE * read > ITERATOR.setUp + ITERATOR.file * files ? null : "few descriptors";
+  return Math.min(files, atLeast + files / SAMPLED) > readsWorth(files) ? null : "few descriptors";
+}
+
+/** Returns the number of descriptors to read in /proc in the time that the iterator takes. */
+function readsWorth(files: number): number {
+  return (ITERATOR.setUp + ITERATOR.file * files) / PROC_FILE;
+}
+
+/** Returns the number of reads in /proc after which a search does better to begin anew with the iterator. */
+export function affordableReads(): number {
+  return avoidsBpf() || failure !== null ? Infinity : readsWorth(openFiles());
 }
 
 /** The number of open files of the host, which costs one read. A file may have several descriptors. */
