@@ -7,7 +7,7 @@ const FILES = [
   "src/attach_keepalive.ts",
   "src/bpf/counters.ts",
   "src/cli/output/documents.ts",
-  "src/doctor.ts",
+  "src/doctor/check_host.ts",
   "src/doctor/probes.ts",
   "src/keepalive/detection.ts",
   "src/keepalive/values.ts",

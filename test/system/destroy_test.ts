@@ -1,7 +1,7 @@
 // Aborting, only when asked: --destroy and --destroy-after, by SOCK_DESTROY or through the owner's descriptor.
 
 import { assertEquals, assertMatch } from "@std/assert";
-import type { Finding } from "../../src/doctor.ts";
+import type { Finding } from "../../src/doctor/check_host.ts";
 import { Namespace } from "../harness/namespace.ts";
 import { type Connections, Peer } from "../harness/peer.ts";
 import { eventually } from "../harness/process.ts";

@@ -1,7 +1,7 @@
 // `tcphup doctor`: what works on this host for this user, tried out on loopback.
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { checkHost, type Health } from "../../src/doctor.ts";
+import { checkHost, type Health } from "../../src/doctor/check_host.ts";
 import { pythonProgram } from "../harness/peer.ts";
 import { assertExit, assertNoStackTrace, Scene } from "../harness/scene.ts";
 import { hostTest, systemTest } from "../harness/system.ts";

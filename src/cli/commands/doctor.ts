@@ -1,7 +1,7 @@
 // The command `tcphup doctor`.
 
 import { host } from "../../../ffi/deno.ts";
-import { checkHost, type Finding, PROBES_ARGUMENT, runProbes } from "../../doctor.ts";
+import { checkHost, type Finding, PROBES_ARGUMENT, runProbes } from "../../doctor/check_host.ts";
 import type { Arguments } from "../flags/arguments.ts";
 import { DONE, UNABLE } from "../flags/exit_codes.ts";
 import type { DoctorDocument } from "../output/documents.ts";

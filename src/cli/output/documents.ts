@@ -2,7 +2,7 @@
 // ./json.ts writes them.
 
 import type { AttachedSettings, DestinationCount, PinnedKeepalive } from "../../attach_keepalive.ts";
-import type { Health } from "../../doctor.ts";
+import type { Health } from "../../doctor/check_host.ts";
 import type { Listing } from "../../list.ts";
 import type { Totals } from "../../report/summary.ts";
 

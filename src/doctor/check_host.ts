@@ -1,12 +1,12 @@
 // Checks what works on this host and for this user by trying it.
 
-import { host } from "../ffi/deno.ts";
-import { getsockopt, IPPROTO_TCP, SO_KEEPALIVE, SOL_SOCKET } from "../ffi/socket.ts";
-import { socketpair } from "../ffi/unix.ts";
-import { UsageError } from "./model/errors.ts";
-import { type Check, checkOptions, text } from "./model/options.ts";
-import { type Command, type Failure, runChild } from "./doctor/child.ts";
-import { withPair } from "./act/loopback_pair.ts";
+import { host } from "../../ffi/deno.ts";
+import { getsockopt, IPPROTO_TCP, SO_KEEPALIVE, SOL_SOCKET } from "../../ffi/socket.ts";
+import { socketpair } from "../../ffi/unix.ts";
+import { UsageError } from "../model/errors.ts";
+import { type Check, checkOptions, text } from "../model/options.ts";
+import { type Command, type Failure, runChild } from "./child.ts";
+import { withPair } from "../act/loopback_pair.ts";
 import {
   type Finding,
   type ForeignDescriptor,
@@ -16,9 +16,9 @@ import {
   type Probe,
   PROBES,
   type Verdict,
-} from "./doctor/probes.ts";
+} from "./probes.ts";
 
-export type { Finding } from "./doctor/probes.ts";
+export type { Finding } from "./probes.ts";
 
 /** The findings about this host. */
 export interface Health {
