@@ -34,21 +34,27 @@ export const BPF_MAP_TYPE_LPM_TRIE = 11;
 export const BPF_F_NO_PREALLOC = 1;
 
 export const BPF_PROG_TYPE_SOCK_OPS = 13;
+export const BPF_PROG_TYPE_CGROUP_SOCK_ADDR = 18;
 export const BPF_CGROUP_SOCK_OPS = 3;
 const BPF_PROG_TYPE_TRACING = 26;
 const BPF_TRACE_ITER = 28;
+export const BPF_CGROUP_INET4_CONNECT = 10;
+export const BPF_CGROUP_INET6_CONNECT = 11;
 
 /** The numbers of functions that a program may call: `enum bpf_func_id`. */
 export const BPF_FUNC_map_lookup_elem = 1;
 export const BPF_FUNC_map_update_elem = 2;
+export const BPF_FUNC_get_current_uid_gid = 15;
 export const BPF_FUNC_get_current_task = 35;
 export const BPF_FUNC_get_socket_cookie = 46;
 export const BPF_FUNC_setsockopt = 49;
 export const BPF_FUNC_getsockopt = 57;
 export const BPF_FUNC_probe_read_kernel = 113;
 export const BPF_FUNC_get_netns_cookie = 122;
+export const BPF_FUNC_ktime_get_boot_ns = 125;
 export const BPF_FUNC_seq_write = 127;
 export const BPF_FUNC_skc_to_tcp_sock = 137;
+export const BPF_FUNC_set_retval = 187;
 
 /** The longest name of a program or a map, in bytes. */
 const NAME_LENGTH = 15;

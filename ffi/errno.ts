@@ -21,6 +21,7 @@ export const EACCES = 13;
 export const EFBIG = 27;
 export const ENOBUFS = 105;
 export const ETIMEDOUT = 110;
+export const ECONNREFUSED = 111;
 
 const names: readonly string[] = NAMES.split(" ");
 

@@ -32,6 +32,7 @@ const pwriteSymbols = lazily({
 const directorySymbols = lazily({
   mkdir: { parameters: ["buffer", "u32"], result: "i32" },
   unlink: { parameters: ["buffer"], result: "i32" },
+  rmdir: { parameters: ["buffer"], result: "i32" },
 });
 
 const creationSymbols = lazily({
@@ -197,4 +198,9 @@ export function setUmask(mask: number): number {
 /** unlink(2). @throws {SyscallError} `ENOENT`. */
 export function unlink(path: string): void {
   check("unlink", directorySymbols().unlink(cString(path)));
+}
+
+/** rmdir(2). @throws {SyscallError} `ENOENT`, `ENOTEMPTY`. */
+export function removeDirectory(path: string): void {
+  check("rmdir", directorySymbols().rmdir(cString(path)));
 }

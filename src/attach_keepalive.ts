@@ -1,6 +1,7 @@
 // Sets keepalive on open connections, and in the kernel on each connection that is made from then on.
 
-import { Attachment, cgroupsOf } from "./act/attachment.ts";
+import { cgroupsOf } from "./act/attachment.ts";
+import { KeepaliveAttachment } from "./act/keepalive_attachment.ts";
 import type { DestinationCount } from "./bpf/counters.ts";
 import { withBpf } from "./bpf/explain.ts";
 import { alreadyPinned, pinExists, pinnedLinks, removePin, requirePinName } from "./bpf/pins.ts";
@@ -110,7 +111,7 @@ export async function attachKeepalive(
     const report = await setCompiled(open, options, direction);
     return { settings: known, report, isAttached: true, counters: () => [], close() {} };
   }
-  const attachment = Attachment.create(compiled, cgroups, { values, onlyMissing, direction, settings }, !dryRun);
+  const attachment = new KeepaliveAttachment(compiled, cgroups, { values, onlyMissing, direction, settings }, !dryRun);
   let pinned = false;
   try {
     if (pin !== undefined && !dryRun) attachment.pin(pin);

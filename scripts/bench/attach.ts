@@ -2,10 +2,11 @@
 // and accept(2) to close(2), both ends in a control group of its own. An empty program, which shows what the kernel takes
 // to run any, is the floor.
 
-import { Attachment } from "../../src/act/attachment.ts";
+import { KeepaliveAttachment } from "../../src/act/keepalive_attachment.ts";
 import { Assembler, R0 } from "../../src/bpf/assembler.ts";
-import { linkToCgroup, loadSockOps } from "../../src/bpf/cgroup_link.ts";
+import { linkToCgroup, loadProgram } from "../../src/bpf/cgroup_link.ts";
 import { createCounters } from "../../src/bpf/counters.ts";
+import { sockOpsProgram } from "../../src/bpf/sock_ops.ts";
 import { resolveValues } from "../../src/keepalive/values.ts";
 import { unifiedPoint } from "../../src/linux/proc/cgroup.ts";
 import { compileSelection } from "../../src/select/criteria.ts";
@@ -46,7 +47,7 @@ function attachFor(selection: { dst: string; dport?: string }): Attach {
   const compiled = compileSelection(selection);
   const { values } = resolveValues();
   return (path) => {
-    const attachment = Attachment.create(compiled, [path], { values, onlyMissing: false, settings: {} });
+    const attachment = new KeepaliveAttachment(compiled, [path], { values, onlyMissing: false, settings: {} });
     return () => attachment.close();
   };
 }
@@ -57,8 +58,9 @@ function attachNothing(path: string): () => void {
   program.move(R0, 1);
   program.exit();
   const counters = createCounters();
-  const loaded = loadSockOps(program.assemble(), counters);
-  const link = linkToCgroup(loaded, `${unifiedPoint()}${path}`)!;
+  const options = sockOpsProgram(program.assemble());
+  const loaded = loadProgram(options, counters);
+  const link = linkToCgroup(loaded, `${unifiedPoint()}${path}`, options.attachType)!;
   return () => [link, loaded, counters].forEach((descriptor) => descriptor.close());
 }
 

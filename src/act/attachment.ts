@@ -1,38 +1,21 @@
-// A program in the kernel that sets keepalive on connections as they are made, attached to control groups.
+// Programs in the kernel that are attached to control groups.
 
 import { isSyscallError } from "../../ffi/errno.ts";
-import { readLargeFile, readTextFile } from "../../ffi/files.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
 import { AF_INET, getsockoptBytes, SO_NETNS_COOKIE, SOCK_STREAM, socket, SOL_SOCKET } from "../../ffi/socket.ts";
-import { memberOffset } from "../bpf/btf.ts";
-import { createTrie, isLinked, linkToCgroup, loadSockOps } from "../bpf/cgroup_link.ts";
-import { createCounters, type DestinationCount, readCounters } from "../bpf/counters.ts";
+import { type CgroupProgram, createTrie, isLinked, linkToCgroup, loadProgram } from "../bpf/cgroup_link.ts";
+import type { Emit } from "../bpf/conditions.ts";
 import { withBpf } from "../bpf/explain.ts";
-import { createSettings, pinLink } from "../bpf/pins.ts";
-import { compileSockOps } from "../bpf/sock_ops.ts";
-import { KEEPALIVE_SWITCH, type Step, steps } from "../keepalive/socket_options.ts";
-import type { KeepaliveValues } from "../keepalive/values.ts";
+import { createSettings, pinLinks } from "../bpf/pins.ts";
 import { inNetns } from "../linux/netns/enter.ts";
 import { findNetns, mustExist } from "../linux/netns/find.ts";
 import { unifiedPoint } from "../linux/proc/cgroup.ts";
 import { explainSetnsDenied } from "../linux/proc/permissions.ts";
 import { processes } from "../linux/proc/process.ts";
-import type { Direction } from "../model/connection.ts";
 import { UnsupportedError, UsageError } from "../model/errors.ts";
 import { attachPoints } from "../select/attach_points.ts";
 import type { CompiledSelection } from "../select/criteria.ts";
-import { emitFilter, emitNamespaces, encodeTrieKey, rankOf } from "../select/narrowing.ts";
-
-/** What the program sets, and where. */
-export interface AttachmentOptions {
-  /** The values, or keepalive off. */
-  readonly values: KeepaliveValues | "off";
-  readonly onlyMissing: boolean;
-  /** Leaves the connections of the other direction alone. */
-  readonly direction?: Direction;
-  /** What is kept beside the program, for those who read a pin. */
-  readonly settings: object;
-}
+import { emitFilter, emitNamespaces, encodeTrieKey, type TrieEntry, type Vocabulary } from "../select/narrowing.ts";
 
 /**
  * Returns the paths of the control groups that a program is attached to for a selection.
@@ -54,102 +37,77 @@ function cgroupRoot(): string {
   );
 }
 
-/** A program that is attached until it is closed, or this process ends. */
+/** What is attached. */
+export interface AttachmentOptions {
+  /** The paths of the control groups, from `cgroupsOf`. */
+  readonly cgroups: readonly string[];
+  /** Returns the programs for a control group. */
+  readonly programs: (cgroup: string, tries: Tries) => CgroupProgram[];
+  /** Maps that the programs use. The attachment closes them. */
+  readonly maps: readonly Descriptor[];
+  /** What is kept beside the programs, for those who read a pin. */
+  readonly settings: object;
+  /** False to have the kernel verify the programs, and no more. */
+  readonly mayAttach: boolean;
+}
+
+/** Makes an LPM trie that lasts as long as the program that uses it, and returns its descriptor. */
+export type Tries = (entries: readonly TrieEntry[]) => number;
+
+/** Programs that are attached until this is closed, or this process ends. */
 export class Attachment {
   readonly #links: Descriptor[] = [];
-  readonly #counters: Descriptor;
+  readonly #maps: readonly Descriptor[];
 
-  private constructor(counters: Descriptor) {
-    this.#counters = counters;
+  private constructor(maps: readonly Descriptor[]) {
+    this.#maps = maps;
   }
 
   /**
-   * Loads the program for a selection that `requireTellable` has passed, and attaches it.
+   * Loads programs, and attaches them.
    *
-   * @param cgroups From `cgroupsOf`.
-   * @param mayAttach False to have the kernel verify the program, and no more.
-   * @throws {UsageError} When a network namespace does not exist, or a control group has gone.
+   * @throws {UsageError} When a control group has gone.
    * @throws {UnsupportedError} When this host or user cannot do that. Nothing stays attached then.
    */
-  static create(
-    selection: CompiledSelection,
-    cgroups: readonly string[],
-    options: AttachmentOptions,
-    mayAttach = true,
-  ): Attachment {
-    if (options.onlyMissing) requireReadableOptions();
-    const namespaces = namespacesOf(selection);
-    return withBpf(() => {
-      const attachment = new Attachment(createCounters());
-      try {
-        attachment.#attach(selection, cgroups, { ...options, namespaces }, mayAttach);
-        return attachment;
-      } catch (error) {
-        attachment.close();
-        throw error;
-      }
-    });
-  }
-
-  #attach(
-    selection: CompiledSelection,
-    cgroups: readonly string[],
-    { settings, ...options }: AttachmentOptions & { namespaces: Namespaces },
-    mayAttach: boolean,
-  ): void {
-    const root = cgroupRoot();
-    const maps: Descriptor[] = [];
-    const trie = (...args: Parameters<typeof createTrie>) => {
-      const map = createTrie(...args);
-      maps.push(map);
-      return map.number;
-    };
+  static create(options: AttachmentOptions): Attachment {
+    const attachment = new Attachment(options.maps);
     try {
-      const kept = createSettings(settings);
-      maps.push(kept);
-      for (const path of cgroups) {
-        const program = loadSockOps(this.#compile(selection, path, options, trie), kept);
-        maps.push(program);
-        if (!mayAttach) continue;
-        const link = linkToCgroup(program, root + path);
-        if (link === null) throw new UsageError(`The control group ${path} has gone`);
-        this.#links.push(link);
-      }
-    } finally {
-      for (const map of maps) map.close();
+      withBpf(() => attachment.#attach(options));
+      return attachment;
+    } catch (error) {
+      attachment.close();
+      throw error;
     }
   }
 
-  #compile(
-    { filter }: CompiledSelection,
-    path: string,
-    { values, onlyMissing, direction, namespaces }: Omit<AttachmentOptions, "settings"> & { namespaces: Namespaces },
-    trie: (...args: Parameters<typeof createTrie>) => number,
-  ): Uint8Array {
-    const { chosen, excluded } = namespaces;
-    const chooses = emitFilter(filter, {
-      trie: (entries) => trie(entries.map((entry) => [encodeTrieKey(entry), entry.isChosen])),
-      userOffset,
-    });
-    const depth = path === "/" ? 0 : path.split("/").length - 1;
-    return compileSockOps({
-      connecting: direction === "accepted" ? null : stepsFor(values, "connect"),
-      accepted: direction === "outgoing" ? null : stepsFor(values, "established"),
-      onlyMissing,
-      rank: rankOf(filter, depth, chosen !== null || excluded.length > 0 || direction !== undefined),
-      chooses(program, yes, no) {
-        const next = program.newLabel();
-        emitNamespaces(chosen, excluded)(program, next, no);
-        program.label(next);
-        chooses(program, yes, no);
-      },
-      counters: this.#counters.number,
-    });
+  #attach({ cgroups, programs, settings, mayAttach }: AttachmentOptions): void {
+    const root = cgroupRoot();
+    const open: Descriptor[] = [];
+    const track = (descriptor: Descriptor) => {
+      open.push(descriptor);
+      return descriptor;
+    };
+    const tries: Tries = (entries) =>
+      track(createTrie(entries.map((entry) => [encodeTrieKey(entry), entry.isChosen]))).number;
+    try {
+      const kept = track(createSettings(settings));
+      for (const path of cgroups) {
+        for (const options of programs(path, tries)) {
+          const program = track(loadProgram(options, kept));
+          if (!mayAttach) continue;
+          const link = linkToCgroup(program, root + path, options.attachType);
+          if (link === null) throw new UsageError(`The control group ${path} has gone`);
+          this.#links.push(link);
+        }
+      }
+    } finally {
+      for (const descriptor of open) descriptor.close();
+    }
   }
 
-  /** Keeps the program beyond the end of this process. @throws {UsageError} When the name is taken. */
+  /** Keeps the programs beyond the end of this process. @throws {UsageError} When the name is taken. */
   pin(name: string): void {
-    withBpf(() => this.#links.forEach((link) => pinLink(link, name)));
+    withBpf(() => pinLinks(this.#links, name));
   }
 
   /** Whether one of its control groups still exists. */
@@ -157,20 +115,30 @@ export class Attachment {
     return this.#links.some(isLinked);
   }
 
-  /** Returns the numbers of connections so far, by destination. */
-  counters(): DestinationCount[] {
-    return readCounters(this.#counters);
-  }
-
-  /** Detaches the program, unless it is pinned. */
+  /** Detaches the programs, unless they are pinned. */
   close(): void {
     for (const link of this.#links.splice(0)) link.close();
-    this.#counters.close();
+    for (const map of this.#maps) map.close();
   }
 }
 
-function stepsFor(values: KeepaliveValues | "off", phase: "connect" | "established"): Step[] {
-  return values === "off" ? [{ ...KEEPALIVE_SWITCH, value: 0 }] : steps(values, phase);
+/**
+ * Compiles what a selection chooses sockets by.
+ *
+ * @throws {UsageError} When a network namespace does not exist.
+ * @throws {UnsupportedError} When the kernel cannot tell network namespaces apart.
+ */
+export function chooserOf(selection: CompiledSelection, vocabulary: Vocabulary): (tries: Tries) => Emit {
+  const { chosen, excluded } = namespacesOf(selection);
+  return (trie) => {
+    const chooses = emitFilter(selection.filter, { trie, ...vocabulary });
+    return (program, yes, no) => {
+      const next = program.newLabel();
+      emitNamespaces(chosen, excluded)(program, next, no);
+      program.label(next);
+      chooses(program, yes, no);
+    };
+  };
 }
 
 /** The cookies of the network namespaces that are chosen, null for all, and of those that are excluded. */
@@ -209,33 +177,4 @@ function ownNetnsCookie(): bigint {
   } finally {
     any.close();
   }
-}
-
-/** The running kernel's types. */
-const BTF = "/sys/kernel/btf/vmlinux";
-
-let knownOffset: number | null = null;
-
-/** Returns the place of `sk_uid` in `struct sock`. @throws {UnsupportedError} When the kernel does not say. */
-function userOffset(): number {
-  if (knownOffset !== null) return knownOffset;
-  try {
-    knownOffset = memberOffset(readLargeFile(BTF), "sock", "sk_uid");
-  } catch (error) {
-    if (!isSyscallError(error)) throw error;
-    throw new UnsupportedError(
-      `The user as a connection is made is found by ${BTF}, which cannot be read (${error.code})`,
-    );
-  }
-  if (knownOffset !== null) return knownOffset;
-  throw new UnsupportedError(`The user as a connection is made cannot be found: ${BTF} does not have it`);
-}
-
-/** Before Linux 6.1 a program can set SO_KEEPALIVE, but not read it. */
-function requireReadableOptions(): void {
-  const [major = 0, minor = 0] = readTextFile("/proc/sys/kernel/osrelease").split(".").map(Number);
-  if (major > 6 || (major === 6 && minor >= 1)) return;
-  throw new UnsupportedError(
-    "This kernel cannot tell whether an application has keepalive on as a connection is made: Linux 6.1 can",
-  );
 }

@@ -1,36 +1,32 @@
-// Loads a sock_ops program and links it to a control group. The link ends with its last descriptor, so with this process,
-// unless it is pinned.
+// Loads programs and links them to control groups. A link ends with its last descriptor, so with this process, unless it is
+// pinned.
 
 import {
-  BPF_CGROUP_SOCK_OPS,
   BPF_F_NO_PREALLOC,
+  BPF_MAP_TYPE_ARRAY,
   BPF_MAP_TYPE_LPM_TRIE,
-  BPF_PROG_TYPE_SOCK_OPS,
   cgroupLinkInfo,
   linkCreate,
   mapCreate,
+  mapLookup,
   mapUpdate,
   progBindMap,
   progLoad,
+  type ProgramOptions,
 } from "../../ffi/bpf.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
 import { isSyscallError } from "../../ffi/errno.ts";
 import { O_DIRECTORY, open } from "../../ffi/fs.ts";
 
-export const PROGRAM_NAME = "tcphup_keepaliv";
-
 /** Fields of the kernel's own structs are shown to programs with a license that goes with the GPL. */
 const LICENSE = "Dual MIT/GPL";
 
+/** A program of a type that is attached to control groups. */
+export type CgroupProgram = Omit<ProgramOptions, "license">;
+
 /** Loads a program, and has it keep a map that it does not use. */
-export function loadSockOps(instructions: Uint8Array, kept: Descriptor): Descriptor {
-  const program = progLoad({
-    type: BPF_PROG_TYPE_SOCK_OPS,
-    name: PROGRAM_NAME,
-    attachType: BPF_CGROUP_SOCK_OPS,
-    license: LICENSE,
-    instructions,
-  });
+export function loadProgram(options: CgroupProgram, kept: Descriptor): Descriptor {
+  const program = progLoad({ ...options, license: LICENSE });
   try {
     progBindMap(program, kept);
     return program;
@@ -41,11 +37,11 @@ export function loadSockOps(instructions: Uint8Array, kept: Descriptor): Descrip
 }
 
 /** Links a program to the control group with that directory; null when the control group has gone. */
-export function linkToCgroup(program: Descriptor, directory: string): Descriptor | null {
+export function linkToCgroup(program: Descriptor, directory: string, attachType: number): Descriptor | null {
   try {
     const cgroup = open(null, directory, O_DIRECTORY);
     try {
-      return linkCreate(program, cgroup, BPF_CGROUP_SOCK_OPS);
+      return linkCreate(program, cgroup, attachType);
     } finally {
       cgroup.close();
     }
@@ -78,4 +74,21 @@ export function createTrie(entries: readonly (readonly [key: Uint8Array, isChose
     trie.close();
     throw error;
   }
+}
+
+export const ARMED_NAME = "tcphup_armed";
+
+/** Creates a map with one u32, by which programs on several hooks begin and end to work in one moment. */
+export function createArmed(): Descriptor {
+  return mapCreate({ type: BPF_MAP_TYPE_ARRAY, name: ARMED_NAME, keySize: 4, valueSize: 4, maxEntries: 1 });
+}
+
+/** Has the programs of such a map work, or not. */
+export function setArmed(map: Descriptor, isArmed: boolean): void {
+  mapUpdate(map, new Uint8Array(4), Uint8Array.of(isArmed ? 1 : 0, 0, 0, 0));
+}
+
+/** Tells whether the programs of such a map work. */
+export function isArmed(map: Descriptor): boolean {
+  return mapLookup(map, new Uint8Array(4), 4)?.[0] === 1;
 }

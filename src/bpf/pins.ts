@@ -1,11 +1,14 @@
-// Links that are pinned in a bpffs, and so outlive tcphup: a file for each, which is the link. It appears and goes by one
-// system call, so that there is no moment at which a pin is half made.
+// Links that are pinned in a bpffs, and so outlive tcphup. A pin of one link is a file, which appears and goes by one system
+// call. A pin of several links, which belong together, is a directory of such files. Their programs share a map by which
+// they work once all are there, and until the first goes: at no moment is a pin in force by half.
 
 import {
   BPF_MAP_TYPE_ARRAY,
+  type CgroupLinkInfo,
   cgroupLinkInfo,
   mapById,
   mapCreate,
+  type MapInfo,
   mapInfo,
   mapLookup,
   mapUpdate,
@@ -17,10 +20,18 @@ import {
 import type { Descriptor } from "../../ffi/descriptor.ts";
 import { isSyscallError } from "../../ffi/errno.ts";
 import { readDirectory, readTextFile } from "../../ffi/files.ts";
-import { makeDirectory, unlink } from "../../ffi/fs.ts";
+import { makeDirectory, removeDirectory, unlink } from "../../ffi/fs.ts";
 import { bpffsPoints } from "../linux/proc/mountinfo.ts";
 import { UnsupportedError, UsageError } from "../model/errors.ts";
-import { COUNTERS_NAME, type DestinationCount, readCounters } from "./counters.ts";
+import { ARMED_NAME, isArmed, setArmed } from "./cgroup_link.ts";
+import {
+  type ConnectCount,
+  CONNECTS_NAME,
+  COUNTERS_NAME,
+  type DestinationCount,
+  readConnectCounters,
+  readCounters,
+} from "./counters.ts";
 
 /** The usual mount point of bpffs. */
 const USUAL_POINT = "/sys/fs/bpf";
@@ -66,22 +77,31 @@ function explainDirectory(directory: string, error: unknown): unknown {
 }
 
 /**
- * Pins a link.
+ * Pins links.
  *
  * @throws {UsageError} When the name is taken.
  * @throws {UnsupportedError} Where no bpffs is mounted, or this user may not write to it.
  */
-export function pinLink(link: Descriptor, name: string): void {
+export function pinLinks(links: readonly Descriptor[], name: string): void {
   const directory = pinDirectory();
+  const path = `${directory}/${name}`;
   try {
     makeDirectory(directory);
   } catch (error) {
     if (!isSyscallError(error, "EEXIST")) throw explainDirectory(directory, error);
   }
   try {
-    objPin(link, `${directory}/${name}`);
+    if (links.length > 1) makeDirectory(path);
+    else for (const link of links) objPin(link, path);
   } catch (error) {
     if (isSyscallError(error, "EEXIST")) throw alreadyPinned(name);
+    throw explainDirectory(directory, error);
+  }
+  if (links.length === 1) return;
+  try {
+    for (const [i, link] of links.entries()) objPin(link, `${path}/${i}`);
+  } catch (error) {
+    removePin(name);
     throw explainDirectory(directory, error);
   }
 }
@@ -115,14 +135,15 @@ export interface PinnedLink {
   /** What `createSettings` was given; null for what this tcphup cannot read. */
   readonly settings: unknown;
   readonly counters: DestinationCount[];
-  /** Whether its control group still exists. */
+  readonly connects: ConnectCount[];
+  /** Whether it is in force: false when its control group has gone, or tcphup was killed while it pinned. */
   readonly attached: boolean;
 }
 
 /** Returns what is pinned, by name. @throws {UnsupportedError} Where no bpffs is mounted, or this user may not look. */
 export function pinnedLinks(): PinnedLink[] {
   const directory = pinDirectory();
-  return namesIn(directory).sort().flatMap((name) => readPin(name, `${directory}/${name}`) ?? []);
+  return namesIn(directory).sort().flatMap((name) => readPin(directory, name) ?? []);
 }
 
 function namesIn(directory: string): string[] {
@@ -134,32 +155,60 @@ function namesIn(directory: string): string[] {
   }
 }
 
-/** Returns null when the pin has gone meanwhile. */
-function readPin(name: string, path: string): PinnedLink | null {
-  const open: Descriptor[] = [];
-  const track = (descriptor: Descriptor) => {
-    open.push(descriptor);
-    return descriptor;
-  };
-  const unknown: PinnedLink = { name, settings: null, counters: [], attached: true };
+/** Returns the paths of the links of a pin: more than one, or none, where the pin is a directory. */
+function linkPaths(directory: string, name: string): string[] {
+  const path = `${directory}/${name}`;
   try {
-    const link = track(objGet(path));
-    const info = cgroupLinkInfo(link);
-    if (info === null) return unknown;
-    let settings: unknown = null;
-    let counters: DestinationCount[] = [];
-    for (const id of programMaps(track(progById(info.progId)))) {
-      const map = track(mapById(id));
-      const { name, valueSize } = mapInfo(map);
-      if (name === SETTINGS_NAME) settings = readSettings(map, valueSize);
-      else if (name === COUNTERS_NAME) counters = readCounters(map);
-    }
-    return { name, settings, counters, attached: info.cgroupId !== 0n };
+    return readDirectory(path).map((link) => `${path}/${link.name}`);
+  } catch (error) {
+    if (isSyscallError(error, "ENOTDIR")) return [path];
+    throw error;
+  }
+}
+
+/** Returns null when the pin has gone meanwhile. */
+function readPin(directory: string, name: string): PinnedLink | null {
+  const unknown: PinnedLink = { name, settings: null, counters: [], connects: [], attached: true };
+  try {
+    // The programs of a pin differ in the hook that they are attached to, and in nothing that is told of them.
+    const [path] = linkPaths(directory, name);
+    if (path === undefined) return { ...unknown, attached: false };
+    return withLink(path, (info, maps) => {
+      if (info === null) return unknown;
+      let pin: PinnedLink = { ...unknown, attached: info.cgroupId !== 0n };
+      for (const { map, name, valueSize } of maps) {
+        if (name === SETTINGS_NAME) pin = { ...pin, settings: readSettings(map, valueSize) };
+        else if (name === COUNTERS_NAME) pin = { ...pin, counters: readCounters(map) };
+        else if (name === CONNECTS_NAME) pin = { ...pin, connects: readConnectCounters(map) };
+        else if (name === ARMED_NAME) pin = { ...pin, attached: pin.attached && isArmed(map) };
+      }
+      return pin;
+    });
   } catch (error) {
     if (isSyscallError(error, "ENOENT")) return null;
     // A pinned map, a directory, or whatever else somebody has put there.
     if (isSyscallError(error, "EINVAL", "EISDIR")) return unknown;
     throw error;
+  }
+}
+
+/** A map of a program. */
+interface NamedMap extends MapInfo {
+  readonly map: Descriptor;
+}
+
+/** Calls `use` with what a pinned link is, and with the maps of its program; with null and none for something else. */
+function withLink<T>(path: string, use: (info: CgroupLinkInfo | null, maps: readonly NamedMap[]) => T): T {
+  const open: Descriptor[] = [];
+  const track = (descriptor: Descriptor) => {
+    open.push(descriptor);
+    return descriptor;
+  };
+  try {
+    const info = cgroupLinkInfo(track(objGet(path)));
+    if (info === null) return use(null, []);
+    const maps = programMaps(track(progById(info.progId))).map((id) => track(mapById(id)));
+    return use(info, maps.map((map) => ({ map, ...mapInfo(map) })));
   } finally {
     for (const descriptor of open) descriptor.close();
   }
@@ -175,16 +224,31 @@ function readSettings(map: Descriptor, size: number): unknown {
   }
 }
 
-/** Removes a pin, with which its program is detached. @throws {UsageError} When there is none. */
+/** Removes a pin, with which its programs are detached. @throws {UsageError} When there is none. */
 export function removePin(name: string): void {
   requirePinName(name);
   const directory = pinDirectory();
   try {
-    unlink(`${directory}/${name}`);
+    const paths = linkPaths(directory, name);
+    const isDirectory = paths[0] !== `${directory}/${name}`;
+    if (isDirectory) paths.forEach(disarm);
+    paths.forEach(unlink);
+    if (isDirectory) removeDirectory(`${directory}/${name}`);
   } catch (error) {
     if (!isSyscallError(error, "ENOENT")) throw explainDirectory(directory, error);
     const names = namesIn(directory).sort();
     const pinned = names.length === 0 ? "nothing is" : `there are ${names.join(", ")}`;
     throw new UsageError(`"${name}" is not pinned: ${pinned}`);
+  }
+}
+
+/** Has the programs of a pin end to work together, where this user may do that. */
+function disarm(path: string): void {
+  try {
+    withLink(path, (_, maps) => {
+      for (const { map, name } of maps) if (name === ARMED_NAME) setArmed(map, false);
+    });
+  } catch (error) {
+    if (!isSyscallError(error)) throw error;
   }
 }

@@ -6,16 +6,28 @@
 // each program that decides about a socket leaves its rank there, and a program of a lower rank then keeps off.
 
 import {
-  BPF_FUNC_get_netns_cookie,
+  BPF_CGROUP_SOCK_OPS,
   BPF_FUNC_getsockopt,
-  BPF_FUNC_map_lookup_elem,
-  BPF_FUNC_map_update_elem,
   BPF_FUNC_setsockopt,
   BPF_FUNC_skc_to_tcp_sock,
+  BPF_PROG_TYPE_SOCK_OPS,
 } from "../../ffi/bpf.ts";
 import { AF_INET, AF_INET6, IPPROTO_TCP, TCP_USER_TIMEOUT } from "../../ffi/socket.ts";
 import { KEEPALIVE_SWITCH, type SocketOption, type Step } from "../keepalive/socket_options.ts";
-import { Assembler, R0, R1, R10, R2, R3, R4, R5, R6, R7, R8, R9, type Register } from "./assembler.ts";
+import type { CgroupProgram } from "./cgroup_link.ts";
+import { Assembler, R0, R1, R10, R2, R3, R4, R5, R6, R7, R8, R9 } from "./assembler.ts";
+import {
+  ACCEPTED,
+  CONNECTING,
+  copyFromContext,
+  type Emit,
+  emitPort,
+  findCounter,
+  type Side,
+  STACK,
+  storeDestination,
+  storeMapped,
+} from "./conditions.ts";
 
 /** Offsets in `struct bpf_sock_ops`. Addresses are in network order, like `remote_port`; `local_port` is in host order. */
 const CONTEXT = {
@@ -35,17 +47,6 @@ const CONTEXT = {
 const BPF_SOCK_OPS_TCP_CONNECT_CB = 3;
 const BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB = 5;
 
-/**
- * The stack, from R10 down. An address stands behind the length that a lookup in an LPM trie wants, IPv4 as v4-mapped
- * IPv6.
- */
-const STACK = { counter: -24, peer: -44, local: -68, value: -76, zeros: -104 } as const;
-
-/** A side of the connection: `src` is this host's end. */
-type Side = "src" | "dst";
-
-const ADDRESS: Readonly<Record<Side, number>> = { dst: STACK.peer, src: STACK.local };
-
 /** `reply`: a mark of tcphup, what the application has chosen, and a rank. */
 const MARK = 0x7c000000;
 const MARK_MASK = 0x7f000000;
@@ -58,18 +59,9 @@ const RANK_MASK = 0xffff;
 /** The highest rank. */
 export const MAX_RANK = RANK_MASK;
 
-/** struct {u8 address[16]; u32 port, side}: the destination, as the peer of what connects, and as the end that accepts. */
-export const COUNTER_KEY_SIZE = 24;
 /** struct {u64 set, kept, refused}: numbers of connections. */
 export const COUNTER_SIZE = 24;
 const COUNTER = { set: 0, kept: 8, refused: 16 } as const;
-/** The values of `side`. */
-export const CONNECTING = 0;
-export const ACCEPTED = 1;
-
-/** Emits instructions that jump to `yes` or to `no`. */
-export type Emit = (program: Assembler, yes: string, no: string) => void;
-
 /** The program to make. */
 export interface SockOpsOptions {
   /** The options to set on sockets that connect, and on those that are accepted; null leaves these alone. */
@@ -83,6 +75,11 @@ export interface SockOpsOptions {
   readonly chooses: Emit;
   /** The descriptor of the map of counters. */
   readonly counters: number;
+}
+
+/** Returns such a program, as the kernel is given it. */
+export function sockOpsProgram(instructions: Uint8Array): CgroupProgram {
+  return { type: BPF_PROG_TYPE_SOCK_OPS, attachType: BPF_CGROUP_SOCK_OPS, name: "tcphup_keepaliv", instructions };
 }
 
 /** Compiles the program to an array of `struct bpf_insn`. */
@@ -125,26 +122,16 @@ function loadAddresses(program: Assembler): void {
   program.jumpIf(R1, "==", AF_INET, "ipv4");
   program.jumpIf(R1, "!=", AF_INET6, "out");
   for (let i = 0; i < 16; i += 4) {
-    copy(program, CONTEXT.remoteIPv6 + i, STACK.peer + i);
-    copy(program, CONTEXT.localIPv6 + i, STACK.local + i);
+    copyFromContext(program, CONTEXT.remoteIPv6 + i, STACK.peer + i);
+    copyFromContext(program, CONTEXT.localIPv6 + i, STACK.local + i);
   }
   program.jump("addresses");
   program.label("ipv4");
   for (const [address, context] of [[STACK.peer, CONTEXT.remoteIPv4], [STACK.local, CONTEXT.localIPv4]] as const) {
-    program.storeValue(4, R10, address, 0);
-    program.storeValue(4, R10, address + 4, 0);
-    program.storeValue(4, R10, address + 8, MAPPED);
-    copy(program, context, address + 12);
+    storeMapped(program, address);
+    copyFromContext(program, context, address + 12);
   }
   program.label("addresses");
-}
-
-/** The third word of an IPv4 address, 0x0000ffff in network order. */
-const MAPPED = 0xffff0000;
-
-function copy(program: Assembler, context: number, stack: number): void {
-  program.load(4, R1, R6, context);
-  program.store(4, R10, stack, R1);
 }
 
 /** Lets a program of a higher rank have its way, and leaves this one's rank otherwise. R9 is what the application chose. */
@@ -214,29 +201,18 @@ function setOptions(program: Assembler, steps: readonly Step[], { onlyMissing }:
 /** Adds 1 to the counter of the destination at the offset that R8 has. */
 function count(program: Assembler, counters: number): void {
   const isAccepted = program.newLabel();
-  const known = program.newLabel();
+  const find = program.newLabel();
   program.jumpIf(R7, "==", BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB, isAccepted);
-  destinationFrom(program, STACK.peer, CONNECTING);
-  loadPort(program, R1, "dst");
+  storeDestination(program, STACK.peer, CONNECTING);
+  loadPort("dst")(program);
   program.store(4, R10, STACK.counter + 16, R1);
-  program.jump("look up");
+  program.jump(find);
   program.label(isAccepted);
-  destinationFrom(program, STACK.local, ACCEPTED);
-  loadPort(program, R1, "src");
+  storeDestination(program, STACK.local, ACCEPTED);
+  loadPort("src")(program);
   program.store(4, R10, STACK.counter + 16, R1);
-  program.label("look up");
-  lookUp(program, counters);
-  program.jumpIf(R0, "!=", 0, known);
-  for (let i = 0; i < COUNTER_SIZE; i += 8) program.storeValue(8, R10, STACK.zeros + i, 0);
-  program.moveMap(R1, counters);
-  pointToKey(program);
-  program.moveRegister(R3, R10);
-  program.add(R3, STACK.zeros);
-  program.move(R4, BPF_NOEXIST);
-  program.call(BPF_FUNC_map_update_elem);
-  lookUp(program, counters);
-  program.jumpIf(R0, "==", 0, "out");
-  program.label(known);
+  program.label(find);
+  findCounter(program, counters, COUNTER_SIZE, "out");
   program.move(R1, 1);
   // The verifier wants to know each offset.
   const [kept, refused] = [program.newLabel(), program.newLabel()];
@@ -251,75 +227,16 @@ function count(program: Assembler, counters: number): void {
   program.atomicAdd(R0, COUNTER.refused, R1);
 }
 
-/** bpf_map_update_elem: leaves an entry that another processor has just made. */
-const BPF_NOEXIST = 1;
-
-function destinationFrom(program: Assembler, address: number, side: number): void {
-  for (let i = 0; i < 16; i += 4) {
-    program.load(4, R1, R10, address + i);
-    program.store(4, R10, STACK.counter + i, R1);
-  }
-  program.storeValue(4, R10, STACK.counter + 20, side);
-}
-
-function lookUp(program: Assembler, map: number): void {
-  program.moveMap(R1, map);
-  pointToKey(program);
-  program.call(BPF_FUNC_map_lookup_elem);
-}
-
-function pointToKey(program: Assembler): void {
-  program.moveRegister(R2, R10);
-  program.add(R2, STACK.counter);
-}
-
-function loadPort(program: Assembler, register: Register, side: Side): void {
-  program.load(4, register, R6, side === "dst" ? CONTEXT.remotePort : CONTEXT.localPort);
-  if (side === "dst") program.swap32(register);
-}
-
-/** Chooses every socket, or none, by a test whose result only the run can know: the verifier refuses unreachable code. */
-export function emitAlways(isChosen: boolean): Emit {
-  return (program, yes, no) => {
-    program.jumpIf(R7, "==", 0, isChosen ? no : yes);
-    program.jump(isChosen ? yes : no);
-  };
-}
-
-/** Chooses sockets with an IPv4 address, a v4-mapped one included. */
-export function emitIPv4(side: Side): Emit {
-  return (program, yes, no) => {
-    for (const [i, word] of [0, 0, MAPPED].entries()) {
-      program.load(4, R1, R10, ADDRESS[side] + 4 * i);
-      program.jumpIf32(R1, "!=", word, no);
-    }
-    program.jump(yes);
-  };
-}
-
-/** Chooses sockets by their address: a BPF_MAP_TYPE_LPM_TRIE of {u32 length; u8 address[16]} holds u32, not 0 for a yes. */
-export function emitAddress(side: Side, trie: number): Emit {
-  return (program, yes, no) => {
-    program.storeValue(4, R10, ADDRESS[side] - 4, 128);
-    program.moveMap(R1, trie);
-    program.moveRegister(R2, R10);
-    program.add(R2, ADDRESS[side] - 4);
-    program.call(BPF_FUNC_map_lookup_elem);
-    program.jumpIf(R0, "==", 0, no);
-    program.load(4, R1, R0, 0);
-    program.jumpIf(R1, "==", 0, no);
-    program.jump(yes);
+function loadPort(side: Side): (program: Assembler) => void {
+  return (program) => {
+    program.load(4, R1, R6, side === "dst" ? CONTEXT.remotePort : CONTEXT.localPort);
+    if (side === "dst") program.swap32(R1);
   };
 }
 
 /** Chooses sockets by `from <= port <= to`. */
-export function emitPort(side: Side, from: number, to: number): Emit {
-  return (program, yes, no) => {
-    loadPort(program, R1, side);
-    program.jumpIf(R1, "<", from, no);
-    program.jumpIf(R1, ">", to, no);
-    program.jump(yes);
-  };
+export function emitSocketPort(side: Side, from: number, to: number): Emit {
+  return emitPort(loadPort(side), from, to);
 }
 
 /**
@@ -327,7 +244,7 @@ export function emitPort(side: Side, from: number, to: number): Emit {
  *
  * @param offset The place of `sk_uid` in `struct sock`, with which `struct tcp_sock` begins.
  */
-export function emitUser(uid: number, offset: number): Emit {
+export function emitSocketUser(uid: number, offset: number): Emit {
   return (program, yes, no) => {
     program.load(8, R1, R6, CONTEXT.sk);
     program.jumpIf(R1, "==", 0, no);
@@ -335,19 +252,6 @@ export function emitUser(uid: number, offset: number): Emit {
     program.jumpIf(R0, "==", 0, no);
     program.load(4, R1, R0, offset);
     program.jumpIf32(R1, "==", uid, yes);
-    program.jump(no);
-  };
-}
-
-/** Chooses sockets in one of these network namespaces, by their cookies: SO_NETNS_COOKIE. Linux ≥ 5.15. */
-export function emitNetns(cookies: readonly bigint[]): Emit {
-  return (program, yes, no) => {
-    program.moveRegister(R1, R6);
-    program.call(BPF_FUNC_get_netns_cookie);
-    for (const cookie of cookies) {
-      program.moveWide(R1, cookie);
-      program.jumpIfRegister(R0, "==", R1, yes);
-    }
     program.jump(no);
   };
 }

@@ -6,7 +6,7 @@ import { pidfdGetfd, pidfdOpen } from "../../ffi/pidfd.ts";
 import { getsockopt, IPPROTO_MPTCP, IPPROTO_TCP, SO_KEEPALIVE, socketCookie, SOL_SOCKET } from "../../ffi/socket.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
 import { Duplicate } from "../socket/duplicate.ts";
-import { Attachment } from "../act/attachment.ts";
+import { KeepaliveAttachment } from "../act/keepalive_attachment.ts";
 import { resolveValues } from "../keepalive/values.ts";
 import { unifiedCgroupOf } from "../linux/proc/cgroup.ts";
 import { UnsupportedError } from "../model/errors.ts";
@@ -224,7 +224,7 @@ function abortDuplicate(): Verdict {
 
 /** Tries it on the control group of this process, for one port. */
 function attachProgram(): Verdict {
-  let attachment: Attachment | undefined;
+  let attachment: KeepaliveAttachment | undefined;
   try {
     return withPair(IPPROTO_TCP, ({ client }) => {
       if (getsockopt(client, SOL_SOCKET, SO_KEEPALIVE) !== 0) return ok("works");
@@ -233,7 +233,7 @@ function attachProgram(): Verdict {
       const selection = compileSelection({ dst: "127.0.0.1", dport: port });
       const cgroup = unifiedCgroupOf(host.pid) ?? "/";
       const { values } = resolveValues();
-      attachment = Attachment.create(selection, [cgroup], { values, onlyMissing: false, settings: {} });
+      attachment = new KeepaliveAttachment(selection, [cgroup], { values, onlyMissing: false, settings: {} });
     });
   } catch (error) {
     if (!(error instanceof UnsupportedError)) throw error;

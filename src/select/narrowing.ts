@@ -1,23 +1,15 @@
 // What the kernel can tell of a selection at the moment a connection is made: its addresses and ports, its user, its network
 // namespace and its control group. The rest is refused, in words. Decides also which of two selections is narrower.
 
-import {
-  type Emit,
-  emitAddress,
-  emitAlways,
-  emitIPv4,
-  emitNetns,
-  emitPort,
-  emitUser,
-  MAX_RANK,
-} from "../bpf/sock_ops.ts";
-import { maskWords, type Prefix } from "../model/address.ts";
+import { type Emit, emitAddress, emitAlways, emitIPv4, emitNetns } from "../bpf/conditions.ts";
+import { MAX_RANK } from "../bpf/sock_ops.ts";
+import { type Address, maskWords, type Prefix } from "../model/address.ts";
 import type { UsageError } from "../model/errors.ts";
 import { type Message, usageError } from "../model/wording.ts";
 import { CONNECTED } from "../model/tcp_states.ts";
 import type { CompiledSelection, Criteria, Selection } from "./criteria.ts";
-import { type Condition, type Filter, fold } from "./filter.ts";
-import { isIPv4Prefix } from "./prefix_set.ts";
+import { type Condition, type Filter, fold, type Side } from "./filter.ts";
+import { isIPv4Prefix, PrefixSet } from "./prefix_set.ts";
 
 /** The criteria that nothing tells while a connection is being made. */
 const UNTELLABLE = [
@@ -36,43 +28,72 @@ const UNTELLABLE = [
 /** The criteria by which a program is attached. None of them can be left out from there. */
 const PLACES = ["pid", "cgroup", "container"] as const satisfies readonly (keyof Criteria)[];
 
-const TELLABLE =
-  "when a connection is made, the kernel tells its addresses, ports, user, network namespace and control group";
+/** What a program is run for, by the option that asks for the program. */
+const MOMENTS = {
+  attach: {
+    untellable: UNTELLABLE,
+    sides: ["src", "dst"],
+    tellable:
+      "when a connection is made, the kernel tells its addresses, ports, user, network namespace and control group",
+  },
+  // This host's end is chosen later. A process would be chosen by its control group, where others may be too.
+  refuse: {
+    untellable: [...UNTELLABLE, "src", "sport", "pid"],
+    sides: ["dst"],
+    tellable:
+      "when connect(2) is called, the kernel tells the peer's address and port, the user, the network namespace and the " +
+      "control group",
+  },
+} as const satisfies Record<string, Moment>;
 
-function untellable(what: Message, option?: string): UsageError {
-  return usageError((words) => `${words.name("attach")} cannot go by ${what(words)}: ${TELLABLE}`, {
-    code: "conflict",
-    option,
-  });
+interface Moment {
+  readonly untellable: readonly (keyof Criteria)[];
+  readonly sides: readonly Side[];
+  /** What the kernel can tell then. */
+  readonly tellable: string;
 }
 
+/** Returns the error for a criterion, or a part of a filter, that nothing tells. */
+type Untellable = (what: Message, option?: string) => UsageError;
+
 /**
- * Checks that the kernel can tell, at the moment a connection is made, what the selection asks for.
+ * Checks that the kernel can tell what the selection asks for, at the moment a connection is made or, for `refuse` and
+ * `redirect`, when connect(2) is called.
  *
  * @throws {UsageError} When it cannot.
  */
-export function requireTellable(selection: Selection, compiled: CompiledSelection): void {
+export function requireTellable(
+  selection: Selection,
+  compiled: CompiledSelection,
+  by: "attach" | "refuse" | "redirect" = "attach",
+): void {
   const { not: excluded = {} } = selection;
+  const moment: Moment = MOMENTS[by === "attach" ? by : "refuse"];
+  const untellable: Untellable = (what, option) =>
+    usageError((words) => `${words.name(by)} cannot go by ${what(words)}: ${moment.tellable}`, {
+      code: "conflict",
+      option,
+    });
   const given = [
-    ...UNTELLABLE.filter((name) => isGiven(selection, name)),
-    ...[...UNTELLABLE, ...PLACES].filter((name) => isGiven(excluded, name)).map((name) => `not.${name}`),
+    ...moment.untellable.filter((name) => isGiven(selection, name)),
+    ...[...moment.untellable, ...PLACES].filter((name) => isGiven(excluded, name)).map((name) => `not.${name}`),
     ...(selection.children ? ["children"] : []),
   ];
   for (const option of given) throw untellable(({ name }) => name(option), option);
   if (selection.missingOk) {
     throw usageError(
-      ({ name }) => `${name("attach")} cannot take ${name("missingOk")}: it needs a control group to attach to`,
+      ({ name }) => `${name(by)} cannot take ${name("missingOk")}: it needs a control group to attach to`,
       { code: "conflict", option: "missingOk" },
     );
   }
   const places = PLACES.filter((name) => isGiven(selection, name));
   if (places.length > 1) {
     throw usageError(
-      ({ name }) => `${name("attach")} takes one of ${places.map(name).join(" and ")}: each names control groups`,
+      ({ name }) => `${name(by)} takes one of ${places.map(name).join(" and ")}: each names control groups`,
       { code: "conflict", option: places[0] },
     );
   }
-  fold(compiled.filter, (condition) => requireTellableCondition(condition), () => undefined);
+  fold(compiled.filter, (condition) => requireTellableCondition(condition, moment, untellable), () => undefined);
 }
 
 function isGiven(criteria: Criteria, name: keyof Criteria): boolean {
@@ -86,22 +107,28 @@ const FILTER_WORDS: Partial<Record<Condition["op"], string>> = {
   mark: "fwmark",
   cgroup: "cgroup",
   autobound: "autobound",
+  address: "src",
+  port: "sport",
 };
 
-function requireTellableCondition(condition: Condition): void {
+function requireTellableCondition(condition: Condition, { sides }: Moment, untellable: Untellable): void {
   const { op } = condition;
-  if (op === "address" || op === "port" || op === "uid") return;
+  if (op === "uid" || ((op === "address" || op === "port") && sides.includes(condition.side))) return;
   if (op === "state" && (condition.mask & CONNECTED) === CONNECTED) return;
   const what = op === "state" ? "the states of a filter" : `${FILTER_WORDS[op] ?? op} of a filter or an address`;
   throw untellable(() => what);
 }
 
-/** What a filter needs of the kernel before it can be compiled. */
-export interface Resources {
+/** How a type of programs tells ports and users. */
+export interface Vocabulary {
+  port(side: Side, from: number, to: number): Emit;
+  user(uid: number): Emit;
+}
+
+/** What a filter needs before it can be compiled. */
+export interface Resources extends Vocabulary {
   /** Returns the descriptor of an LPM trie with these entries. */
   trie(entries: readonly TrieEntry[]): number;
-  /** Returns the place of `sk_uid` in `struct sock`. */
-  userOffset(): number;
 }
 
 /** Compiles a filter that `requireTellable` has passed. */
@@ -126,7 +153,7 @@ export function emitFilter(filter: Filter, resources: Resources): Emit {
   };
 }
 
-function emitCondition(condition: Condition, { trie, userOffset }: Resources): Emit {
+function emitCondition(condition: Condition, { trie, port, user }: Resources): Emit {
   switch (condition.op) {
     case "address": {
       const { side, prefixes } = condition;
@@ -135,9 +162,9 @@ function emitCondition(condition: Condition, { trie, userOffset }: Resources): E
         : emitAddress(side, trie(trieEntries(prefixes)));
     }
     case "port":
-      return emitPort(condition.side, condition.from, condition.to);
+      return port(condition.side, condition.from, condition.to);
     case "uid":
-      return emitUser(condition.uid, userOffset());
+      return user(condition.uid);
     // All states of a connection.
     default:
       return emitAlways(true);
@@ -225,4 +252,38 @@ function combine(op: "all" | "any", terms: readonly Narrowness[]): Narrowness {
   const bits = terms.map((term) => term.bits);
   if (op === "all") return { bits: Math.max(0, ...bits), narrows: terms.some(({ narrows }) => narrows) };
   return { bits: terms.length === 0 ? 0 : Math.min(...bits), narrows: terms.some(({ narrows }) => narrows) };
+}
+
+/**
+ * Tells whether a filter may choose something of which only a part is known.
+ *
+ * @param knows Returns whether a condition holds for it; null when that is not known.
+ */
+export function mayChoose(filter: Filter, knows: (condition: Condition) => boolean | null): boolean {
+  return fold(
+    filter,
+    (condition, isNegated) => knows(condition) !== isNegated,
+    (op, terms) => op === "all" ? terms.every(Boolean) : terms.some(Boolean),
+  );
+}
+
+/** Tells whether a filter may choose a peer's address of a family. */
+export function mayChooseFamily(filter: Filter, version: 4 | 6): boolean {
+  return mayChoose(filter, (condition) => {
+    if (condition.op !== "address" || condition.side !== "dst") return null;
+    const prefixes = condition.prefixes.filter((prefix) => isIPv4Prefix(prefix) === (version === 4));
+    if (prefixes.length === 0) return false;
+    return prefixes.some(({ length }) => length === (version === 4 ? IPV4.length : 0)) ? true : null;
+  });
+}
+
+/** Tells whether a filter may choose a peer. @param port Null when it may be any. */
+export function mayChoosePeer(filter: Filter, address: Address, port: number | null): boolean {
+  return mayChoose(filter, (condition) => {
+    if (condition.op === "address" && condition.side === "dst") {
+      return new PrefixSet(condition.prefixes).has(...address.words);
+    }
+    if (condition.op !== "port" || condition.side !== "dst" || port === null) return null;
+    return condition.from <= port && port <= condition.to;
+  });
 }

@@ -8,7 +8,8 @@ import {
   BPF_FUNC_setsockopt,
 } from "../../ffi/bpf.ts";
 import { decodeCounter, type DestinationCount } from "../../src/bpf/counters.ts";
-import { compileSockOps, emitAlways, type SockOpsOptions } from "../../src/bpf/sock_ops.ts";
+import { emitAlways } from "../../src/bpf/conditions.ts";
+import { compileSockOps, type SockOpsOptions } from "../../src/bpf/sock_ops.ts";
 import { steps } from "../../src/keepalive/socket_options.ts";
 import { resolveValues } from "../../src/keepalive/values.ts";
 import { type Helpers, runProgram } from "./machine.ts";

@@ -9,7 +9,8 @@ import {
   BPF_FUNC_setsockopt,
   BPF_FUNC_skc_to_tcp_sock,
 } from "../../ffi/bpf.ts";
-import { compileSockOps, type Emit } from "../../src/bpf/sock_ops.ts";
+import type { Emit } from "../../src/bpf/conditions.ts";
+import { compileSockOps, emitSocketPort, emitSocketUser } from "../../src/bpf/sock_ops.ts";
 import { KEEPALIVE_SWITCH } from "../../src/keepalive/socket_options.ts";
 import { maskWords, parsePrefix, type Words } from "../../src/model/address.ts";
 import { UsageError } from "../../src/model/errors.ts";
@@ -28,6 +29,8 @@ import { runProgram } from "../bpf/machine.ts";
 import { meaning } from "./meaning.ts";
 import { Random, randomFilter, randomPrefix, randomSocket } from "./random.ts";
 import { AF_INET, type Socket } from "./row.ts";
+
+const VOCABULARY = { port: emitSocketPort, user: (uid: number) => emitSocketUser(uid, 528) };
 
 const prefixes = (...texts: string[]) => texts.map((text) => parsePrefix(text)!);
 
@@ -109,7 +112,7 @@ Deno.test("random filters choose what they mean", () => {
   for (let i = 0; i < 3000; i++) {
     const filter = randomFilter(random, ["address", "port", "uid"]);
     const socket = randomSocket(random);
-    const chosen = isChosen(socket, (trie) => emitFilter(filter, { trie, userOffset: () => 528 }));
+    const chosen = isChosen(socket, (trie) => emitFilter(filter, { trie, ...VOCABULARY }));
     assertEquals(chosen, meaning(filter, socket, false), Deno.inspect({ filter, socket }, { depth: 9 }));
   }
 });
@@ -123,7 +126,7 @@ Deno.test("many prefixes choose what each of them would", () => {
       prefixes: random.some(40, () => randomPrefix(random)),
     };
     const socket = randomSocket(random);
-    const chosen = isChosen(socket, (trie) => emitFilter(filter, { trie, userOffset: () => 528 }));
+    const chosen = isChosen(socket, (trie) => emitFilter(filter, { trie, ...VOCABULARY }));
     assertEquals(chosen, meaning(filter, socket, false), Deno.inspect({ filter, socket }, { depth: 9 }));
   }
 });

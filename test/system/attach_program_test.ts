@@ -2,11 +2,11 @@
 
 import { assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { Assembler, R0, R7 } from "../../src/bpf/assembler.ts";
-import { createTrie, loadSockOps } from "../../src/bpf/cgroup_link.ts";
+import { createTrie, loadProgram } from "../../src/bpf/cgroup_link.ts";
 import { createCounters } from "../../src/bpf/counters.ts";
 import { withBpf } from "../../src/bpf/explain.ts";
 import { memberOffset } from "../../src/bpf/btf.ts";
-import { compileSockOps } from "../../src/bpf/sock_ops.ts";
+import { compileSockOps, emitSocketPort, emitSocketUser, sockOpsProgram } from "../../src/bpf/sock_ops.ts";
 import { steps } from "../../src/keepalive/socket_options.ts";
 import { resolveValues } from "../../src/keepalive/values.ts";
 import { UnsupportedError } from "../../src/model/errors.ts";
@@ -28,7 +28,8 @@ hostTest("the verifier takes what is made of random filters", ["root", "BTF"], (
         tries.push(createTrie(entries.map((entry) => [encodeTrieKey(entry), entry.isChosen])));
         return tries.at(-1)!.number;
       },
-      userOffset: () => uid,
+      port: emitSocketPort,
+      user: (number) => emitSocketUser(number, uid),
     });
     const namespaces = emitNamespaces(random.chance(0.5) ? [1n, 2n ** 40n] : null, random.some(2, () => 7n));
     const direction = random.below(3);
@@ -45,7 +46,7 @@ hostTest("the verifier takes what is made of random filters", ["root", "BTF"], (
       },
       counters: counters.number,
     });
-    withBpf(() => loadSockOps(program, counters)).close();
+    withBpf(() => loadProgram(sockOpsProgram(program), counters)).close();
     for (const trie of tries) trie.close();
   }
   counters.close();
@@ -57,7 +58,10 @@ hostTest("what the verifier says about a program that it refuses is in the error
   program.moveRegister(R0, R7);
   program.exit();
   const counters = createCounters();
-  const error = assertThrows(() => withBpf(() => loadSockOps(program.assemble(), counters)), UnsupportedError);
+  const error = assertThrows(
+    () => withBpf(() => loadProgram(sockOpsProgram(program.assemble()), counters)),
+    UnsupportedError,
+  );
   assertMatch(error.message, /^The kernel's verifier refuses the program: R7 !read_ok$/);
   assertEquals(error.message.includes("\n"), false);
   counters.close();

@@ -1,0 +1,120 @@
+// Programs in the kernel that set keepalive on connections as they are made.
+
+import type { Descriptor } from "../../ffi/descriptor.ts";
+import { isSyscallError } from "../../ffi/errno.ts";
+import { readLargeFile, readTextFile } from "../../ffi/files.ts";
+import { memberOffset } from "../bpf/btf.ts";
+import { createCounters, type DestinationCount, readCounters } from "../bpf/counters.ts";
+import { withBpf } from "../bpf/explain.ts";
+import { compileSockOps, emitSocketPort, emitSocketUser, sockOpsProgram } from "../bpf/sock_ops.ts";
+import { KEEPALIVE_SWITCH, type Step, steps } from "../keepalive/socket_options.ts";
+import type { KeepaliveValues } from "../keepalive/values.ts";
+import type { Direction } from "../model/connection.ts";
+import { UnsupportedError } from "../model/errors.ts";
+import type { CompiledSelection } from "../select/criteria.ts";
+import { rankOf, type Vocabulary } from "../select/narrowing.ts";
+import { Attachment, chooserOf, type Tries } from "./attachment.ts";
+
+/** What the program sets, and where. */
+export interface KeepaliveAttachmentOptions {
+  /** The values, or keepalive off. */
+  readonly values: KeepaliveValues | "off";
+  readonly onlyMissing: boolean;
+  /** Leaves the connections of the other direction alone. */
+  readonly direction?: Direction;
+  /** What is kept beside the program, for those who read a pin. */
+  readonly settings: object;
+}
+
+/** A program that is attached until it is closed, or this process ends. */
+export class KeepaliveAttachment {
+  readonly #attachment: Attachment;
+  readonly #counters: Descriptor;
+
+  /**
+   * Loads the program for a selection that `requireTellable` has passed, and attaches it.
+   *
+   * @param cgroups From `cgroupsOf`.
+   * @param mayAttach False to have the kernel verify the program, and no more.
+   * @throws {UsageError} When a network namespace does not exist, or a control group has gone.
+   * @throws {UnsupportedError} When this host or user cannot do that. Nothing stays attached then.
+   */
+  constructor(
+    selection: CompiledSelection,
+    cgroups: readonly string[],
+    { values, onlyMissing, direction, settings }: KeepaliveAttachmentOptions,
+    mayAttach = true,
+  ) {
+    if (onlyMissing) requireReadableOptions();
+    const { filter, netns, notNetns = [] } = selection;
+    const chooses = chooserOf(selection, VOCABULARY);
+    const narrows = direction !== undefined || notNetns.length > 0 || (netns !== undefined && !netns.includes("all"));
+    const counters = this.#counters = withBpf(createCounters);
+    const programs = (cgroup: string, tries: Tries) => [
+      sockOpsProgram(compileSockOps({
+        connecting: direction === "accepted" ? null : stepsFor(values, "connect"),
+        accepted: direction === "outgoing" ? null : stepsFor(values, "established"),
+        onlyMissing,
+        rank: rankOf(filter, cgroup === "/" ? 0 : cgroup.split("/").length - 1, narrows),
+        chooses: chooses(tries),
+        counters: counters.number,
+      })),
+    ];
+    this.#attachment = Attachment.create({ cgroups, programs, maps: [counters], settings, mayAttach });
+  }
+
+  /** Keeps the program beyond the end of this process. @throws {UsageError} When the name is taken. */
+  pin(name: string): void {
+    this.#attachment.pin(name);
+  }
+
+  /** Whether one of its control groups still exists. */
+  get isAttached(): boolean {
+    return this.#attachment.isAttached;
+  }
+
+  /** Returns the numbers of connections so far, by destination. */
+  counters(): DestinationCount[] {
+    return readCounters(this.#counters);
+  }
+
+  /** Detaches the program, unless it is pinned. */
+  close(): void {
+    this.#attachment.close();
+  }
+}
+
+const VOCABULARY: Vocabulary = { port: emitSocketPort, user: (uid) => emitSocketUser(uid, userOffset()) };
+
+function stepsFor(values: KeepaliveValues | "off", phase: "connect" | "established"): Step[] {
+  return values === "off" ? [{ ...KEEPALIVE_SWITCH, value: 0 }] : steps(values, phase);
+}
+
+/** The running kernel's types. */
+const BTF = "/sys/kernel/btf/vmlinux";
+
+let knownOffset: number | null = null;
+
+/** Returns the place of `sk_uid` in `struct sock`. @throws {UnsupportedError} When the kernel does not say. */
+function userOffset(): number {
+  if (knownOffset !== null) return knownOffset;
+  try {
+    knownOffset = memberOffset(readLargeFile(BTF), "sock", "sk_uid");
+  } catch (error) {
+    if (!isSyscallError(error)) throw error;
+    throw new UnsupportedError(
+      `The user as a connection is made is found by ${BTF}, which cannot be read (${error.code})`,
+    );
+  }
+  if (knownOffset !== null) return knownOffset;
+  throw new UnsupportedError(`The user as a connection is made cannot be found: ${BTF} does not have it`);
+}
+
+/** Before Linux 6.1 a program can set SO_KEEPALIVE, but not read it. */
+function requireReadableOptions(): void {
+  const [major = 0, minor = 0] = readTextFile("/proc/sys/kernel/osrelease").split(".").map(Number);
+  if (major > 6 || (major === 6 && minor >= 1)) return;
+  throw new UnsupportedError(
+    "This kernel cannot tell whether an application has keepalive on as a connection is made: Linux 6.1 can",
+  );
+}
