@@ -44,6 +44,8 @@ export async function installTools(): Promise<Record<string, string>> {
 
 /** Packs a package into the directory `destination`, and examines it. Returns the path of the tarball. */
 export async function packAndExamine(directory: string, destination: string): Promise<string> {
+  // npm packs the rights of files, which are a matter of whose umask made them.
+  await run(["chmod", "-R", "a=rX,u+w", directory]);
   const pack = ["npm", "pack", "--loglevel=error", "--pack-destination", destination];
   const tarball = `${destination}/${(await run(pack, { cwd: directory })).stdout.trim()}`;
   const env = await installTools();
