@@ -1,7 +1,7 @@
 // Whoever holds a connection, and however: tcphup finds it, and hits nothing else while holders come and go.
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import type { Health } from "../../src/doctor.ts";
+import type { Health } from "../../src/doctor/check_host.ts";
 import { withHolder } from "../resolve/holder.ts";
 import { Namespace } from "../harness/namespace.ts";
 import { Peer, Program } from "../harness/peer.ts";
