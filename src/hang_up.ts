@@ -1,7 +1,6 @@
 // Hangs up on connections, in three stages that work over time. The discovery finds connections, the queue cuts them one
-// by one, and the escalation handles those that do not go. The stage whose next work is due first has its turn.
+// by one, and the escalation handles those that do not go.
 
-import { host } from "../ffi/deno.ts";
 import { Disconnector, explainNotReached, NOT_FOR_MPTCP, setOutcome, whyOrphansMayStay } from "./act/disconnect.ts";
 import { Escalation } from "./act/escalation.ts";
 import { type HeldConnection, identityOf } from "./model/connection.ts";
@@ -18,17 +17,10 @@ import { Resolver } from "./resolve/resolver.ts";
 import { Finder } from "./resolve/finder.ts";
 import { Selector } from "./select/selector.ts";
 import { type CompiledSelection, compileSelection, connectionsOnly, type Selection } from "./select/criteria.ts";
-import { sleep, SLICE_MS } from "../ffi/sleep.ts";
-import { TransientErrors } from "./report/transient_errors.ts";
+import { Turns } from "./act/turns.ts";
 
 /** Milliseconds by which a connection may outlast TCP_USER_TIMEOUT: the kernel's timers are late. */
 const VERIFY_MARGIN_MS = 1000;
-
-/** The longest time, in milliseconds, without a report of the progress. */
-const MAX_SLEEP_MS = 1000;
-
-/** Milliseconds to wait after a transient error before the next attempt. */
-const RETRY_MS = 100;
 
 /**
  * Hangs up on the selected connections as if the applications that hold them had done so: each peer receives a FIN,
@@ -75,14 +67,7 @@ export async function hangUp(selection: Selection, options: HangUpOptions = {}):
   }
 }
 
-/** A stage of a run. */
-interface Stage {
-  /** The time of the next work, on the clock of performance.now(); Infinity for none. */
-  readonly due: number;
-  run(): void | Promise<void>;
-}
-
-/** One run: it gives the stages their turns, and makes the report. */
+/** One run: it has the stages made and work, and makes the report. */
 class HangUp {
   readonly #options: HangUpOptions;
   readonly #timer = new PhaseTimer();
@@ -95,11 +80,9 @@ class HangUp {
   readonly #cutQueue: CutQueue;
   readonly #escalation: Escalation;
   readonly #previous = pastWork<Target<HangUpOutcome>>();
-  /** The time at which the event loop has its next turn. */
-  #sliceEnd = performance.now() + SLICE_MS;
+  readonly #turns: Turns;
   #error = whyUnfinished();
   #hasWarned = false;
-  readonly #start = performance.now();
 
   constructor(selection: CompiledSelection, options: HangUpOptions) {
     const { dryRun, lingerMs = DEFAULT_LINGER_MS, finOnly, pacing, whenIdle, verify, signal } = options;
@@ -111,12 +94,12 @@ class HangUp {
     // A dump with tcp_info takes the kernel longer, so only `whenIdle` asks for it.
     const infoSelector = whenIdle ? new Selector(selection, extension(INET_DIAG_INFO)) : selector;
     const disconnector = new Disconnector({ lingerMs, finOnly }, (connection) => selector.stateOf(connection));
-    const escalation = new Escalation({ disconnector, selector, resolver: this.#resolver }, {
-      destroyAfterMs,
-      waitMs,
-      signal,
-    });
-    const cutQueue = new CutQueue({ disconnector, selector: infoSelector, escalation, timer }, options);
+    const { onWarning, repeat } = options;
+    const onPause = () => this.#reportProgress();
+    const turns = new Turns({ signal, toleranceMs: repeat?.forMs ?? 0, onPause, onWarning });
+    const tools = { disconnector, resolver: this.#resolver, turns };
+    const escalation = new Escalation({ ...tools, selector }, { destroyAfterMs, waitMs });
+    const cutQueue = new CutQueue({ ...tools, selector: infoSelector, escalation, timer }, options);
     const stages = { finder, resolver: this.#resolver, cutQueue, escalation, timer };
     const onlyFirstRound = pacing !== undefined || whenIdle !== undefined || options.confirm !== undefined;
     this.#options = options;
@@ -131,6 +114,7 @@ class HangUp {
     this.#discovery = new Discovery(stages, { ...options, confirm: confirmWithSummary }, onlyFirstRound);
     this.#cutQueue = cutQueue;
     this.#escalation = escalation;
+    this.#turns = turns;
   }
 
   /** Resumes the work of an earlier process that got stuck or was killed. */
@@ -158,8 +142,9 @@ class HangUp {
     const { selector } = this.#finder;
     let gone: number | null = null;
     try {
+      if (this.#error !== null || this.#interrupted) this.#turns.stop();
       this.#resume();
-      if (this.#error === null) await this.#work();
+      await this.#work();
       this.#timer.time("select", () => {
         this.#disconnector.setOutcomeOfGoneMptcp(connections.values(), (some) => selector.remaining(some));
       });
@@ -184,31 +169,21 @@ class HangUp {
     }
   }
 
-  /** Gives the stages their turns until none has work left. */
+  /** Discovers connections and cuts them, round by round. The escalation has a loop of its own beside. */
   async #work(): Promise<void> {
-    const stages: Stage[] = [this.#discovery, this.#cutQueue, this.#escalation];
-    const errorsOf = new Map(stages.map((stage) => [stage, new TransientErrors(this.#options.onWarning)]));
-    for (;;) {
-      const next = stages.reduce((first, stage) => stage.due < first.due ? stage : first);
-      if (next.due === Infinity) return errorsOf.forEach((transientErrors) => transientErrors.rethrowLast());
-      await this.#sleepUntil(next.due);
-      if (this.#interrupted) return;
-      // Timers may fire early.
-      if (next.due <= performance.now()) await this.#run(next, errorsOf.get(next)!);
-    }
-  }
-
-  /** Gives a stage its turn. While `repeat` lasts, a transient error does not end the run. */
-  async #run(stage: Stage, transientErrors: TransientErrors): Promise<void> {
-    if (stage === this.#cutQueue && !this.#hasWarned) this.#warnOfOrphans();
+    const [discovery, cutQueue, turns] = [this.#discovery, this.#cutQueue, this.#turns];
     try {
-      await stage.run();
+      const wait = (time: number) => this.#timer.timeAsync("wait", () => turns.until(time));
+      for (let time = 0; time < Infinity && await wait(time); time = discovery.nextRound) {
+        await turns.attempt(discovery, () => discovery.round());
+        if (cutQueue.size > 0 && !this.#hasWarned) this.#warnOfOrphans();
+        discovery.retryOwners(await cutQueue.cut(discovery.repeatAt));
+      }
     } catch (error) {
-      if (performance.now() > this.#start + (this.#options.repeat?.forMs ?? 0)) throw error;
-      transientErrors.tolerate(error);
-      await sleep(RETRY_MS, this.#options.signal);
+      turns.stop({ error });
     }
-    transientErrors.endAttempt();
+    await this.#timer.timeAsync("wait", () => this.#escalation.finish());
+    turns.end();
   }
 
   /** Warns, before anything is touched, of connections that `destroyAfterMs` cannot abort. */
@@ -223,18 +198,6 @@ class HangUp {
     if (why === null && mptcp === 0) return;
     const subject = why === null ? `${mptcp} MPTCP connection${mptcp === 1 ? "" : "s"}` : "connections";
     onWarning?.(`${subject} can be destroyed only while an application holds them: ${why ?? NOT_FOR_MPTCP}`);
-  }
-
-  /** Sleeps until `due`. When it is due already, the event loop still has its turn every `SLICE_MS`. */
-  async #sleepUntil(due: number): Promise<void> {
-    const waitMs = Math.min(due - performance.now(), MAX_SLEEP_MS);
-    if (waitMs <= 0 && performance.now() < this.#sliceEnd) return;
-    this.#reportProgress();
-    await this.#timer.timeAsync(
-      "wait",
-      () => waitMs > 0 ? sleep(waitMs, this.#options.signal) : host.yieldToEvents(),
-    );
-    this.#sliceEnd = performance.now() + SLICE_MS;
   }
 
   #reportProgress(): void {

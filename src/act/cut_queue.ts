@@ -12,6 +12,7 @@ import { idleTime } from "../linux/netlink/tcp_info.ts";
 import { PacingSchedule } from "./pacing.ts";
 import type { PhaseTimer } from "../report/report.ts";
 import { DUMPS_BEFORE_GONE, type Selector } from "../select/selector.ts";
+import type { Turns } from "./turns.ts";
 
 /** The stages and tools that a cut needs. */
 export interface CutStages {
@@ -19,6 +20,7 @@ export interface CutStages {
   readonly selector: Selector;
   readonly escalation: Escalation;
   readonly timer: PhaseTimer;
+  readonly turns: Turns;
 }
 
 /**
@@ -41,18 +43,15 @@ interface QueueEntry {
 
 /** Cuts the queued connections, one after another. */
 export class CutQueue {
-  /**
-   * Connections that none of their owners holds any more. The discovery takes them from here and looks up their owners
-   * again.
-   */
-  readonly ownersLost: Target[] = [];
   readonly #stages: CutStages;
   readonly #options: CutOptions;
   /** The entries in the order in which they were added. Removed entries stay in it for a while. */
   #queue: QueueEntry[] = [];
-  /** Index of the first entry that may still wait. */
+  /** Index of the first entry that waits. */
   #head = 0;
   #size = 0;
+  /** The connections that none of their owners holds any more. */
+  readonly #ownersLost: Target[] = [];
   /** The entries that were idle at the last look, in reverse order. */
   #idle: QueueEntry[] = [];
   #nextLook = 0;
@@ -85,8 +84,21 @@ export class CutQueue {
     this.#nextLook = now;
   }
 
-  /** The time of the next work, on the clock of performance.now(); Infinity when no connection waits. */
-  get due(): number {
+  /**
+   * Cuts connections, each when its turn comes, until none waits any more or the next turn comes after `until`.
+   *
+   * @returns Those that none of their owners holds any more.
+   */
+  async cut(until: number): Promise<Target[]> {
+    const { timer, turns } = this.#stages;
+    while (this.#turn < until && await timer.timeAsync("wait", () => turns.until(this.#turn))) {
+      await turns.attempt(this, () => this.#step());
+    }
+    return this.#ownersLost.splice(0);
+  }
+
+  /** The time of the next turn, on the clock of performance.now(); Infinity when no connection waits. */
+  get #turn(): number {
     if (this.#size === 0) return Infinity;
     const turn = this.#schedule?.due ?? 0;
     if (this.#options.whenIdle === undefined || this.#idle.length > 0) return turn;
@@ -95,13 +107,11 @@ export class CutQueue {
 
   /** The entry that has waited longest. */
   get #first(): QueueEntry {
-    let first = this.#queue[this.#head]!;
-    while (!first.isWaiting) first = this.#queue[++this.#head]!;
-    return first;
+    return this.#queue[this.#head]!;
   }
 
   /** Cuts the connections that are due, for `SLICE_MS` at most, and looks which of the others are idle. */
-  run(): void {
+  #step(): void {
     const { timer } = this.#stages;
     const { whenIdle } = this.#options;
     timer.time("act", () => this.#cutDue());
@@ -133,7 +143,7 @@ export class CutQueue {
     if (!done) return;
     this.#drop(entry);
     const outcome = target.result?.outcome;
-    if (outcome === undefined) this.ownersLost.push(target);
+    if (outcome === undefined) this.#ownersLost.push(target);
     else this.#stages.escalation.add(target);
     if (outcome === "hung-up" || outcome === "destroyed") this.#schedule?.advance(now);
   }
@@ -159,6 +169,7 @@ export class CutQueue {
   #drop(entry: QueueEntry): void {
     entry.isWaiting = false;
     this.#size--;
+    while (this.#queue[this.#head]?.isWaiting === false) this.#head++;
   }
 
   /** Finds the idle connections. One dump serves for all that wait. */

@@ -80,23 +80,24 @@ export class Discovery {
     this.#foundBefore = onlyFirstRound || options.confirm !== undefined ? foundBefore() : null;
   }
 
-  /** The time of the next round, on the clock of performance.now(); Infinity when there is none. */
-  get due(): number {
-    if (this.#rounds === 0) return this.#start;
-    if (this.#options.dryRun || this.refused !== null) return Infinity;
-    if (this.#remainingParts !== null) return this.#stages.cutQueue.size > 0 ? Infinity : this.#roundStart;
-    if (this.#isRepeating) return this.#roundStart + (this.#options.repeat?.everyMs ?? DEFAULT_EVERY_MS);
-    const { cutQueue } = this.#stages;
-    if (cutQueue.size > 0) return Infinity;
-    const again = this.#retryOwners.size > 0 || cutQueue.ownersLost.length > 0 || (this.#foundNew && this.#acceptsNew);
+  /** The time of the next round that `repeat` asks for, on the clock of performance.now(); Infinity for none. */
+  get repeatAt(): number {
+    const { repeat } = this.#options;
+    if (repeat === undefined || this.#isSettled || this.maxReached) return Infinity;
+    const time = this.#roundStart + (repeat.everyMs ?? DEFAULT_EVERY_MS);
+    return time <= this.#start + repeat.forMs ? time : Infinity;
+  }
+
+  /** The time of the next round when all cuts that are due have been made; Infinity when it is not needed. */
+  get nextRound(): number {
+    if (this.repeatAt < Infinity || this.#isSettled) return this.repeatAt;
+    const again = this.#remainingParts !== null || this.#retryOwners.size > 0 || (this.#foundNew && this.#acceptsNew);
     return again ? this.#roundStart : Infinity;
   }
 
-  /** `true` when the next round is due before the time of `repeat` is over. */
-  get #isRepeating(): boolean {
-    const { repeat } = this.#options;
-    if (repeat === undefined || this.maxReached) return false;
-    return this.#roundStart + (repeat.everyMs ?? DEFAULT_EVERY_MS) <= this.#start + repeat.forMs;
+  /** `true` when the first round is the only one. */
+  get #isSettled(): boolean {
+    return this.#options.dryRun === true || this.refused !== null;
   }
 
   get #acceptsNew(): boolean {
@@ -107,10 +108,10 @@ export class Discovery {
     return this.#rounds < (this.#onlyFirstRound ? 1 : MAX_ROUNDS);
   }
 
-  /** Runs one round. Connections that are not queued because of an error are looked for again. */
-  async run(): Promise<void> {
+  /** Makes one round. Connections that are not queued because of an error are looked for again. */
+  async round(): Promise<void> {
     try {
-      await this.#round();
+      await this.#discover();
     } catch (error) {
       for (const target of this.#current) if (target.result === null) this.#retryOwners.add(target);
       throw error;
@@ -119,14 +120,10 @@ export class Discovery {
     }
   }
 
-  async #round(): Promise<void> {
+  async #discover(): Promise<void> {
     const { timer, finder, resolver, cutQueue, escalation } = this.#stages;
     const { selector } = finder;
     this.#roundStart = performance.now();
-    for (const target of cutQueue.ownersLost.splice(0)) {
-      this.#retryOwner(target);
-      if (target.result !== null) escalation.add(target);
-    }
     const found = this.#current = timer.time("select", () => this.#select());
     if (this.refused !== null || found.length === 0) return;
     const { dryRun, includeSession } = this.#options;
@@ -275,10 +272,18 @@ export class Discovery {
     return target.result !== null;
   }
 
+  /** Has the owners of connections looked up again. */
+  retryOwners(targets: readonly Target[]): void {
+    for (const target of targets) {
+      this.#retryOwner(target);
+      if (target.result !== null) this.#stages.escalation.add(target);
+    }
+  }
+
   /** Has the owners of a connection looked up again, unless the attempts are used up. */
   #retryOwner(target: Target): void {
     // The connection may yet be accepted, or its owner may yet answer.
-    const mayChange = (target.connection.inode === 0 || target.trouble !== null) && this.#isRepeating;
+    const mayChange = (target.connection.inode === 0 || target.trouble !== null) && this.repeatAt < Infinity;
     if (target.ownerAttempts + 1 >= MAX_OWNER_ATTEMPTS && !mayChange) {
       return explainNoOwner(target, this.#stages.resolver.unreadable);
     }

@@ -7,6 +7,7 @@ import type { ConnectionTable } from "./connection_table.ts";
 import type { Resolver } from "../resolve/resolver.ts";
 import { DUMPS_BEFORE_GONE, type Selector } from "../select/selector.ts";
 import { sleep } from "../../ffi/sleep.ts";
+import type { Turns } from "./turns.ts";
 
 /** Options for connections that do not go. */
 export interface EscalationOptions {
@@ -14,7 +15,6 @@ export interface EscalationOptions {
   readonly destroyAfterMs?: number;
   /** Milliseconds to wait in the end until all connections are gone. */
   readonly waitMs?: number;
-  readonly signal?: AbortSignal;
 }
 
 /** The pause between two looks at which connections are gone. It doubles from `first` up to `max`. */
@@ -28,6 +28,7 @@ export interface EscalationStages {
   readonly disconnector: Disconnector;
   readonly selector: Selector;
   readonly resolver: Resolver;
+  readonly turns: Turns;
 }
 
 interface Pending {
@@ -38,19 +39,17 @@ interface Pending {
 
 /** Aborts connections that do not go in time, and reports those that linger. */
 export class Escalation {
-  readonly #disconnector: Disconnector;
-  readonly #selector: Selector;
-  readonly #resolver: Resolver;
+  readonly #stages: EscalationStages;
   readonly #options: EscalationOptions;
   /** The connections to abort unless they go, ordered by their deadlines. */
   readonly #pending = new Map<Target, Pending>();
   #pollMs = POLL_MS.first;
   #nextLook = 0;
+  /** The loop over the pending connections, while there are any. */
+  #running: Promise<void> | undefined;
 
-  constructor({ disconnector, selector, resolver }: EscalationStages, options: EscalationOptions) {
-    this.#disconnector = disconnector;
-    this.#selector = selector;
-    this.#resolver = resolver;
+  constructor(stages: EscalationStages, options: EscalationOptions) {
+    this.#stages = stages;
     this.#options = options;
   }
 
@@ -64,16 +63,33 @@ export class Escalation {
       this.#nextLook = now + this.#pollMs;
     }
     this.#pending.set(target, { deadline: now + destroyAfterMs, missed: 0 });
+    this.#running ??= this.#run();
   }
 
-  /** The time of the next work, on the clock of performance.now(); Infinity when no connection is pending. */
-  get due(): number {
-    for (const { deadline } of this.#pending.values()) return Math.min(deadline, this.#nextLook);
-    return Infinity;
+  /** Resolves when no connection is pending, or the run has stopped. */
+  async finish(): Promise<void> {
+    await this.#running;
+  }
+
+  /** Sees to the pending connections until there are none. */
+  async #run(): Promise<void> {
+    const { turns } = this.#stages;
+    try {
+      while (this.#pending.size > 0 && await turns.until(this.#turn)) await turns.attempt(this, () => this.#step());
+    } catch (error) {
+      turns.stop({ error });
+    }
+    this.#running = undefined;
+  }
+
+  /** The time of the next step, on the clock of performance.now(). */
+  get #turn(): number {
+    const [first] = this.#pending.values();
+    return Math.min(first?.deadline ?? Infinity, this.#nextLook);
   }
 
   /** Forgets connections that have gone, and aborts those whose deadline has passed. */
-  run(): void {
+  #step(): void {
     const present = this.#present(this.#pending.keys());
     const now = performance.now();
     const overdue: Target[] = [];
@@ -100,10 +116,11 @@ export class Escalation {
    * closed, under a descriptor number that may be another connection's by then.
    */
   #destroy(targets: readonly Target[]): void {
-    const abort = (target: Target) => this.#disconnector.destroy(target, this.#selector.diagOf(target.connection));
+    const { disconnector, selector, resolver } = this.#stages;
+    const abort = (target: Target) => disconnector.destroy(target, selector.diagOf(target.connection));
     const ownersLost = targets.filter(abort);
     if (ownersLost.length === 0) return;
-    this.#resolver.resolve(ownersLost);
+    resolver.resolve(ownersLost);
     ownersLost.forEach(abort);
   }
 
@@ -129,15 +146,16 @@ export class Escalation {
   /** Waits for `ms` milliseconds at most. Returns the connections that are still there. */
   async #waitUntilGone(targets: readonly Target[], ms: number): Promise<Set<Target>> {
     const deadline = performance.now() + ms;
+    const { signal } = this.#stages.turns;
     for (let pollMs = POLL_MS.first;; pollMs = Math.min(2 * pollMs, POLL_MS.max)) {
       const remaining = this.#remaining(targets);
       const remainingMs = deadline - performance.now();
-      const isOver = remainingMs <= 0 || this.#options.signal?.aborted === true;
+      const isOver = remainingMs <= 0 || signal.aborted;
       if (remaining.size === 0 || isOver) {
         for (const target of this.#remaining(targets)) remaining.add(target);
         if (remaining.size === 0 || isOver) return remaining;
       }
-      await sleep(Math.min(pollMs, remainingMs), this.#options.signal);
+      await sleep(Math.min(pollMs, remainingMs), signal);
     }
   }
 
@@ -154,7 +172,7 @@ export class Escalation {
   }
 
   #present(targets: Iterable<Target>): Map<string, Connection> {
-    const remaining = this.#selector.remaining([...targets].map(({ connection }) => connection));
+    const remaining = this.#stages.selector.remaining([...targets].map(({ connection }) => connection));
     return new Map(remaining.map((connection) => [identityOf(connection), connection]));
   }
 }
