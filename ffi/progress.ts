@@ -116,6 +116,15 @@ export function noteDump(looksInto: boolean): void {
   numbers[PID] = looksInto ? 1 : 0;
 }
 
+/** Notes that the calls which follow are about all sockets of a network namespace, each of which the kernel locks. */
+export function notePass(): void {
+  numbers[KIND] = SUBJECT.list;
+  numbers[PID] = PASS;
+}
+
+/** In place of a process of `SUBJECT.list`. */
+export const PASS = 2;
+
 const SLASH = 47;
 
 /** Notes that the calls which follow are about a file, or, for a file of /proc/PID, the process. Returns its id, or 0. */

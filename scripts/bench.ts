@@ -15,6 +15,7 @@ const BENCHMARKS: Record<string, () => Promise<Row[]>> = {
   hup: async () => (await import("./bench/hup.ts")).hup(),
   connect: async () => (await import("./bench/connect.ts")).connect(),
   attach: async () => (await import("./bench/attach.ts")).attach(),
+  bpf: async () => (await import("./bench/bpf.ts")).bpf(),
   watch: async () => (await import("./bench/watch.ts")).watch(),
   netns: async () => (await import("./bench/netns.ts")).netns(),
   dst_file: async () => (await import("./bench/dst_file.ts")).dstFile(),

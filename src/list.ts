@@ -15,6 +15,7 @@ import { detection, type KeepaliveSysctls } from "./keepalive/detection.ts";
 import { KeepaliveReader, keepaliveSysctls } from "./socket/keepalive_read.ts";
 import { extension, INET_DIAG_INFO } from "./linux/netlink/inet_diag.ts";
 import { Resolver } from "./resolve/resolver.ts";
+import { readInPass, worthPass } from "./resolve/keepalive_pass.ts";
 import { Finder } from "./resolve/finder.ts";
 import { Selector } from "./select/selector.ts";
 import { type CompiledSelection, compileSelection, type Selection } from "./select/criteria.ts";
@@ -162,9 +163,10 @@ type Sysctls = ReadonlyMap<NetnsInode, KeepaliveSysctls | null>;
 /** Fills in the keepalive of connections. Returns the reasons why it is null for some of them. */
 function readKeepalive(listed: readonly Listed[], sysctls: Sysctls, selector: Selector): Unread[] {
   const reader = new KeepaliveReader((connection) => selector.stateOf(connection));
+  const passed = readInPass(worthPass(listed), selector);
   try {
     for (const one of listed) {
-      one.keepalive = reader.read(one);
+      one.keepalive = passed.get(one.connection) ?? reader.read(one);
       one.deadPeerNoticed = deadPeerNoticed(one.keepalive, sysctls.get(one.connection.netns) ?? null);
     }
     return reader.unread;

@@ -38,6 +38,7 @@ import { type DesiredKeepalive, KEEPALIVE_FIELDS, type KeepaliveValues, resolveV
 import { CLOSING, stateMask } from "./model/tcp_states.ts";
 import { countOutcomes, errorForReport, PhaseTimer, type Report } from "./report/report.ts";
 import { MAX_OWNER_ATTEMPTS, Resolver } from "./resolve/resolver.ts";
+import { changeInPass, type Passed, worthPass } from "./resolve/keepalive_pass.ts";
 import { Finder, MAX_ROUNDS } from "./resolve/finder.ts";
 import { compileWithListeners } from "./select/listeners.ts";
 import { DUMPS_BEFORE_GONE } from "./select/selector.ts";
@@ -175,6 +176,8 @@ class Setter {
   readonly #done = new Map<string, number>();
   /** The connections whose owners have to be looked up again, by identity. */
   readonly #retryOwners = new Map<string, KeepaliveTarget>();
+  /** What the last pass has done. */
+  #passed: ReadonlyMap<Connection, Passed> = new Map();
   #rounds = 0;
   #sliceEnd = 0;
   readonly #transientErrors: TransientErrors;
@@ -230,7 +233,9 @@ class Setter {
     const { everyMs = DEFAULT_EVERY_MS, onRound, signal } = this.#options;
     while (!this.#interrupted) {
       const start = performance.now();
-      for (const target of this.#tolerate(() => this.#nextRound()) ?? []) {
+      const found = this.#tolerate(() => this.#nextRound()) ?? [];
+      this.#tolerate(() => this.#pass(found));
+      for (const target of found) {
         await this.#yieldToSignals();
         if (this.#interrupted) return;
         // A retried connection whose values are as wanted may have been set by an attempt that failed at reading them
@@ -313,7 +318,16 @@ class Setter {
     }
   }
 
+  /** Sets keepalive on many connections at once, where that can be done and pays. */
+  #pass(targets: readonly KeepaliveTarget[]): void {
+    const open = targets.filter(({ result, connection }) => result === null && !isAbandoned(connection));
+    const { selector } = this.#finder;
+    this.#passed = changeInPass(worthPass(open), this.#desired, phaseOf, selector, this.#options.dryRun ?? false);
+  }
+
   async #setAll(targets: readonly KeepaliveTarget[]): Promise<void> {
+    await this.#yieldToSignals();
+    if (!this.#interrupted) this.#pass(targets);
     for (const target of targets) {
       await this.#yieldToSignals();
       if (this.#interrupted && target.result === null) explainNotReached(target, null);
@@ -338,6 +352,9 @@ class Setter {
     if (isAbandoned(connection)) {
       return setOutcome(target, "already-gone", "closing", `closed by its application: in ${connection.state}`);
     }
+    const passed = this.#passed.get(connection);
+    if (passed !== undefined && "change" in passed) return this.#setChangeOutcome(target, passed.change);
+    if (passed !== undefined) target.change = { before: passed.before, after: null, refused: [] };
     const used = withDuplicate(this.#pidfds, target, ({ descriptor }) => {
       return change(descriptor, this.#desired, phaseOf(connection), this.#options.dryRun);
     });

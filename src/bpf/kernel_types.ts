@@ -14,6 +14,7 @@ const WANTED = {
     file: ["f_inode"],
     inode: ["i_ino", "i_sb"],
     super_block: ["s_magic"],
+    seq_file: ["count", "size"],
     sock_common: ["skc_family", "skc_v6_daddr", "skc_v6_rcv_saddr"],
   },
 } as const satisfies WantedTypes;

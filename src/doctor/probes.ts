@@ -20,6 +20,7 @@ import { listsAllProcesses, processes } from "../linux/proc/process.ts";
 import { DescriptorTable } from "../linux/proc/fd_table.ts";
 import { explainDuplicateError } from "../socket/with_duplicate.ts";
 import { statx } from "../../ffi/fs.ts";
+import { explainPass, readInPass } from "../resolve/keepalive_pass.ts";
 import { iterateSocketFiles } from "../resolve/socket_files.ts";
 import { Selector } from "../select/selector.ts";
 import { compileSelection } from "../select/criteria.ts";
@@ -71,6 +72,7 @@ export const PROBES: readonly Probe[] = [
   probe("connect(AF_UNSPEC): destroy through a duplicate", ["hup --destroy", "hup --destroy-after"], abortDuplicate),
   probe("BPF: set keepalive as connections are made", ["keepalive --attach"], attachProgram),
   probe("BPF: find who holds a socket", ["hup", "ls", "keepalive"], iterateFiles),
+  probe("BPF: read and set keepalive in one pass", ["keepalive", "ls --keepalive"], passOverSockets),
   probe("setns: enter other network namespaces", ["--netns"], enterNamespaces),
 ];
 
@@ -258,6 +260,21 @@ function iterateFiles(): Verdict {
 }
 
 const WITHOUT_ITERATOR = "/proc tells it more slowly";
+
+/** Has the kernel read the keepalive of a socket of this process. */
+function passOverSockets(): Verdict {
+  return withPair(IPPROTO_TCP, ({ listed }) => {
+    const connection = listed();
+    if (connection === undefined) return limited("not tried: the connection to try it on was not listed");
+    const selector = new Selector(compileSelection({ dst: "any" }));
+    try {
+      const read = readInPass([{ connection, owners: [] }], selector);
+      return read.has(connection) ? ok("works") : limited(`${explainPass()}, which takes the rights to duplicate them`);
+    } finally {
+      selector.close();
+    }
+  });
+}
 
 function enterNamespaces(): Verdict {
   const found = findNetns(["all"], processes(), mustExist);

@@ -6,7 +6,7 @@
 
 import { isSyscallError } from "../../ffi/errno.ts";
 import { statx } from "../../ffi/fs.ts";
-import { type Activity, avoidUser, excludeProcess, markUnresponsive, SUBJECT } from "../../ffi/progress.ts";
+import { type Activity, avoidUser, excludeProcess, markUnresponsive, PASS, SUBJECT } from "../../ffi/progress.ts";
 import { handleOf, identityOf } from "../model/connection.ts";
 import type { Outcome, Target } from "../model/result.ts";
 import { type Entry, MODE, type Shared } from "./shared.ts";
@@ -16,6 +16,9 @@ const MARKED = ["hung-up", "destroyed", "keepalive-set"] as const;
 
 /** The size in bytes above which later finds are not recorded: a command may run for days. */
 const MOST_BYTES = 4 << 20;
+
+/** The name of passes over all sockets, for which the kernel locks each, too. What they do is done with duplicates then. */
+const PASSES = "bpf_iter_tcp";
 
 /** The time for which a process that did not answer is left alone. Its id may be another process's later. */
 const LEFT_ALONE_MS = 10 * 60 * 1000;
@@ -67,7 +70,8 @@ export function keepJournal(memory: Shared): void {
 }
 
 function nameOf({ kind, pid, text }: Activity): number | string {
-  return kind === SUBJECT.process ? pid : kind === SUBJECT.connection ? text : CLOSE_DUMPS;
+  if (kind === SUBJECT.list) return pid === PASS ? PASSES : CLOSE_DUMPS;
+  return kind === SUBJECT.process ? pid : text;
 }
 
 /**
@@ -108,7 +112,7 @@ const WITHOUT_INFO =
 export function unanswered(): string[] {
   const pids = [...new Set(unresponsive.filter(({ kind }) => kind === SUBJECT.process).map(({ pid }) => pid))];
   const lines = pids.slice(0, SHOWN).map((pid) => `pid ${pid} does not answer: blocked in the kernel`);
-  if (unresponsive.some(({ kind }) => kind === SUBJECT.list)) lines.push(WITHOUT_INFO);
+  if (unresponsive.some(({ kind, pid }) => kind === SUBJECT.list && pid !== PASS)) lines.push(WITHOUT_INFO);
   if (pids.length > SHOWN) lines.push(`${pids.length - SHOWN} more processes do not answer`);
   for (const uid of avoidedUsers) {
     lines.push(`uid ${uid}: too many processes do not answer, so that none was looked into`);

@@ -211,6 +211,11 @@ export class Selector {
     return this.#namespaces.inEach(work);
   }
 
+  /** Calls `work` in the network namespace of a connection. @throws {NetnsError} When it cannot be entered. */
+  within<T>({ netns }: Connection, work: () => T): T {
+    return this.#namespaces.within(netns, work);
+  }
+
   close(): void {
     this.#namespaces.close();
   }

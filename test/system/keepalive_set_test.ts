@@ -3,7 +3,8 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { DEFAULTS, keepalive, keepaliveTimers, outcomes, reportOf, UNTOUCHED } from "../harness/keepalive.ts";
 import { Namespace } from "../harness/namespace.ts";
-import { Peer, pythonProgram } from "../harness/peer.ts";
+import type { Health } from "../../src/doctor/check_host.ts";
+import { type Connections, Peer, pythonProgram } from "../harness/peer.ts";
 import { eventually } from "../harness/process.ts";
 import { assertExit, assertOneLine, assertUsageError, DOOMED_PORT, KEPT_PORT, Scene } from "../harness/scene.ts";
 import { haproxy, nginx, redis } from "../harness/servers.ts";
@@ -352,12 +353,82 @@ systemTest(
     await pool.only([pool.ports[0]!]).close();
     const closed = await keepalive(["127.0.0.2", PORT], { netns });
     assertEquals(outcomes(closed), { "already-gone": 1, "keepalive-set": 1 });
-    const waiting = await keepalive(["--sport", PORT], { netns, code: 1 });
+    const waiting = await keepalive(["--sport", PORT, "--no-bpf"], { netns, code: 1 });
     assertEquals(outcomes(waiting), { "no-owner": 2 });
     assertEquals(waiting.connections[0]!.error, "not yet accepted by the application");
     assertEquals([waiting.connections[0]!.before, waiting.connections[0]!.after], [null, null]);
   },
 );
+
+/** Whether the kernel lets this host set keepalive in one pass. */
+async function makesPasses(netns: Namespace): Promise<boolean> {
+  const { findings } = (await tcphup(["doctor", "--json"], { netns })).json<Health>();
+  return findings.find(({ name }) => name === "BPF: read and set keepalive in one pass")?.status === "ok";
+}
+
+systemTest(
+  "keepalive: in one pass in the kernel, or through duplicates: it comes to the same",
+  ["IPv6"],
+  async (netns) => {
+    const server = Peer.start(netns);
+    for (const port of [8000, 9000]) await server.listen("::", port);
+    const client = Peer.start(netns);
+    const pools: Connections[][] = [];
+    for (const port of [8000, 9000]) {
+      const made = [];
+      for (const address of ["127.0.0.2", "::1", "::ffff:127.0.0.3"]) {
+        made.push(await client.connect(address, port, { count: 160 }));
+      }
+      pools.push(made);
+    }
+    await server.serving(960);
+    const works = await makesPasses(netns);
+    /** What is reported, in the order of the connections' settings before, and what the application finds. */
+    const set = async (i: number, flags: readonly string[]) => {
+      const args = ["any", i === 0 ? "8000" : "9000", ...flags, ...(i === 0 ? [] : ["--no-bpf"])];
+      const { connections } = await keepalive(args, { netns });
+      const told = connections.map(({ before, after, refused, outcome, error }) =>
+        JSON.stringify({ before, after, refused, outcome, error })
+      );
+      const found = [];
+      for (const pool of pools[i]!) found.push(...await pool.keepalive());
+      return { told: told.sort(), found };
+    };
+    const some = (flags: readonly string[]) => Promise.all([0, 1].map((i) => set(i, flags)));
+    const sequence = [
+      ["--dry-run"],
+      ["--only-missing", "--user-timeout", "0"],
+      ["--only-missing", "--idle", "99"],
+      ["--idle", "30", "--window-clamp", "20000"],
+      ["--idle", "30", "--window-clamp", "20000"],
+      ["--off"],
+      ["--only-missing", "--idle", "50", "--user-timeout", "70s"],
+      [],
+    ];
+    for (const flags of sequence) {
+      const [pass, duplicates] = await some(flags);
+      assertEquals(pass!.told.length, 480);
+      assertEquals(pass, duplicates, flags.join(" "));
+    }
+    const { stderr } = await tcphup(["keepalive", "any", "8000", "--idle", "77", "--verbose"], { netns });
+    assertMatch(stderr, works ? /sockets read and set with BPF/ : /sockets duplicated: /);
+  },
+);
+
+systemTest("keepalive: in one pass, what is not yet accepted has it too", [], async (netns) => {
+  if (!await makesPasses(netns)) return;
+  const server = Peer.start(netns);
+  await server.listen("127.0.0.2", DOOMED_PORT, { accept: false });
+  await Peer.start(netns).connect("127.0.0.2", DOOMED_PORT, { count: 2 });
+  const report = await keepalive(["--sport", PORT], { netns });
+  assertEquals(outcomes(report), { "keepalive-set": 2 });
+  assertEquals(report.connections.map(({ owners }) => owners), [[], []]);
+  for (const seconds of await keepaliveTimers(netns, "src", `127.0.0.2:${PORT}`)) {
+    assert(seconds !== null && seconds <= 15, `${seconds} s`);
+  }
+  const list = await tcphup(["ls", "any", "--sport", PORT, "-k", "--json"], { netns });
+  assertEquals(list.json().connections.map(({ keepalive }) => keepalive), [DEFAULTS, DEFAULTS]);
+});
 
 systemTest("keepalive spares nobody's session, and takes --include-session as hup does", [], async (netns) => {
   const scene = await Scene.make(netns);

@@ -231,7 +231,7 @@ systemTest("a connection that is not accepted yet has nobody to ask", [], async 
   const server = Peer.start(netns);
   await server.listen("127.0.0.2", DOOMED_PORT, { accept: false });
   const pool = await Peer.start(netns).connect("127.0.0.2", DOOMED_PORT);
-  const document = await listed(["any"], netns);
+  const document = await listed(["any", "--no-bpf"], netns);
   assertEquals(document.keepalive_unreadable, [{ reason: "not yet accepted by the application", count: 1 }]);
   assertEquals(from([DOOMED_PORT], document)[0]!.keepalive, null);
   assertEquals(from(pool.ports, document)[0]!.keepalive, DEFAULTS);

@@ -255,10 +255,10 @@ export const FLAGS: readonly Flag[] = [
   },
   {
     name: "no-bpf",
-    help: "load no BPF program: find holders in /proc alone",
-    more:
-      "On hosts with many open descriptors holders are found by the kernel itself, through a BPF program that runs once, " +
-      "where CAP_BPF and CAP_PERFMON allow that. --verbose says which way was taken, and why.",
+    help: "load no BPF program: find holders in /proc, and set keepalive through duplicates",
+    more: "Where CAP_BPF and CAP_PERFMON allow that, BPF programs that run once find holders on hosts with many open " +
+      "descriptors, and read and set the keepalive of many connections, or of connections without a holder. --verbose " +
+      "says which way was taken, and why.",
     group: "Guards",
     commands: SELECTING,
   },
@@ -451,7 +451,9 @@ export const FLAGS: readonly Flag[] = [
     name: "keepalive",
     short: "k",
     help: "show their keepalive, and how long it takes to notice a dead peer",
-    more: "It is read through a duplicate of an owner's descriptor, which takes the same rights as hanging up.",
+    more:
+      "It is read through a duplicate of an owner's descriptor, which takes the same rights as hanging up, or by a BPF " +
+      "program, which takes CAP_BPF and CAP_PERFMON.",
     group: "Listing",
     commands: ["ls"],
   },

@@ -2,6 +2,7 @@
 
 import { readFile } from "../../linux/proc/process.ts";
 import type { HangUpReport, Phases } from "../../report/report.ts";
+import { explainPass } from "../../resolve/keepalive_pass.ts";
 import { explainWay } from "../../resolve/socket_files.ts";
 import { style, warn } from "./terminal.ts";
 
@@ -13,8 +14,7 @@ export function printTimings({ elapsedMs, phasesMs, unreadableProcesses }: Timin
   const phases = Object.entries(phasesMs) as [keyof Phases, number][];
   const spent = phases.map(([phase, ms]) => `${phase} ${ms.toFixed(0)}`).join(", ");
   const unread = unreadText(unreadableProcesses);
-  const way = explainWay();
-  const looked = way === "" ? unread : `${way}; ${unread}`;
+  const looked = [explainWay(), explainPass(), unread].filter((text) => text !== "").join("; ");
   warn(style("faint", `${elapsedMs} ms: ${spent}; ${looked}; ${peakMemory_kb()} kB of memory at the most`));
 }
 

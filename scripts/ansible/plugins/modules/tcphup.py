@@ -248,8 +248,8 @@ options:
     type: raw
   no_bpf:
     description:
-      - "Load no BPF program: find holders in /proc alone."
-      - "On hosts with many open descriptors holders are found by the kernel itself, through a BPF program that runs once, where CAP_BPF and CAP_PERFMON allow that. --verbose says which way was taken, and why."
+      - "Load no BPF program: find holders in /proc, and set keepalive through duplicates."
+      - "Where CAP_BPF and CAP_PERFMON allow that, BPF programs that run once find holders on hosts with many open descriptors, and read and set the keepalive of many connections, or of connections without a holder. --verbose says which way was taken, and why."
     type: bool
     default: false
   only_missing:
@@ -351,7 +351,7 @@ options:
   keepalive:
     description:
       - "Show their keepalive, and how long it takes to notice a dead peer."
-      - "It is read through a duplicate of an owner's descriptor, which takes the same rights as hanging up."
+      - "It is read through a duplicate of an owner's descriptor, which takes the same rights as hanging up, or by a BPF program, which takes CAP_BPF and CAP_PERFMON."
       - "With I(command=ls)."
     type: bool
     default: false

@@ -1,0 +1,322 @@
+// Reads and sets options of many TCP sockets in one pass, with the kernel's iterator over the sockets of a network namespace,
+// bpf_iter_tcp. The kernel holds the lock of each socket while the program runs, so that a socket which is found by its
+// cookie and its ends is that socket until the program is done with it.
+
+import {
+  BPF_FUNC_get_socket_cookie,
+  BPF_FUNC_getsockopt,
+  BPF_FUNC_map_lookup_elem,
+  BPF_FUNC_seq_write,
+  BPF_FUNC_setsockopt,
+  BPF_FUNC_skc_to_tcp_sock,
+  BPF_MAP_TYPE_HASH,
+  mapCreate,
+  mapUpdateBatch,
+} from "../../ffi/bpf.ts";
+import { AF_INET, AF_INET6 } from "../../ffi/socket.ts";
+import type { Descriptor } from "../../ffi/descriptor.ts";
+import type { SockId } from "../linux/netlink/inet_diag.ts";
+import { UnsupportedError } from "../model/errors.ts";
+import type { SocketOption, Step } from "../keepalive/socket_options.ts";
+import { Assembler, R0, R1, R10, R2, R3, R4, R5, R6, R7, R8, R9 } from "./assembler.ts";
+import { loadIterator, readRows } from "./iterator.ts";
+import { type KernelTypes, kernelTypes } from "./kernel_types.ts";
+
+/** The work of a pass: what it reads, and what it sets. */
+export interface Pass {
+  readonly reads: readonly SocketOption[];
+  /** What is set, in that order; null to read alone. */
+  readonly steps: readonly Step[] | null;
+  /** An option, of those that are read, which keeps the socket from being touched where it is not 0. */
+  readonly unless?: SocketOption;
+  /** An option, of those that are read, which is not set where it is not 0. */
+  readonly spares?: SocketOption;
+}
+
+/** What a pass found. */
+export interface FoundSocket {
+  readonly cookie: bigint;
+  /** `unread` when an option cannot be read, so that nothing was set; `same` when there was nothing to set. */
+  readonly status: "unread" | "same" | "set";
+  /** The values of the options that are read, in their order, before and after. */
+  readonly before: readonly number[];
+  readonly after: readonly number[];
+  /** The results of the steps: 0, or an errno below 0. */
+  readonly results: readonly number[];
+}
+
+/** Offsets in `struct bpf_iter__tcp`. */
+const CONTEXT = { meta: 0, socket: 8 } as const;
+/** `bpf_iter_meta.seq`. */
+const SEQ = 0;
+/** What `struct sock_common` begins with, whose names stand in structs without a name. */
+const COMMON = { peer: 0, local: 4, ports: 12, family: 16 } as const;
+
+/** The values of the map: struct {u32 family; u16 dport (network order), sport; u8 peer[16], local[16]}. */
+const VALUE = { family: 0, ports: 4, peer: 8, local: 24 } as const;
+const VALUE_SIZE = 40;
+
+/** The rows: struct {u64 cookie; u64 status; s32 before[], after[], results[]}. */
+const ROW = { cookie: 0, status: 8, values: 16 } as const;
+const STATUSES = ["unread", "same", "set"] as const;
+const STATUS = { same: 1, set: 2 } as const;
+
+/** The offsets in a row. */
+interface Layout {
+  readonly before: number;
+  readonly after: number;
+  readonly results: number;
+  readonly size: number;
+}
+
+function layOut({ reads, steps }: Pass): Layout {
+  const before = ROW.values;
+  const after = before + 4 * reads.length;
+  const results = after + 4 * reads.length;
+  const end = results + 4 * (steps?.length ?? 0);
+  return { before, after, results, size: Math.ceil(end / 8) * 8 };
+}
+
+/**
+ * Compiles the program to an array of `struct bpf_insn`.
+ *
+ * @param map The descriptor of the hash map of wanted sockets, by cookie.
+ */
+export function compileTcpIterator(pass: Pass, map: number, types: Pick<KernelTypes, "offset">): Uint8Array {
+  const layout = layOut(pass);
+  const row = -layout.size;
+  const program = new Assembler();
+  program.moveRegister(R6, R1);
+  program.load(8, R7, R6, CONTEXT.socket);
+  program.jumpIf(R7, "==", 0, "out");
+  // Neither a request for a connection nor what is left of one is a whole socket.
+  program.moveRegister(R1, R7);
+  program.call(BPF_FUNC_skc_to_tcp_sock);
+  program.jumpIf(R0, "==", 0, "out");
+  program.moveRegister(R8, R0);
+  for (let i = 0; i < layout.size; i += 8) program.storeValue(8, R10, row + i, 0);
+  program.moveRegister(R1, R8);
+  program.call(BPF_FUNC_get_socket_cookie);
+  program.store(8, R10, row + ROW.cookie, R0);
+  program.moveMap(R1, map);
+  program.moveRegister(R2, R10);
+  program.add(R2, row + ROW.cookie);
+  program.call(BPF_FUNC_map_lookup_elem);
+  program.jumpIf(R0, "==", 0, "out");
+  program.moveRegister(R9, R0);
+  compareEnds(program, types);
+  readAll(program, pass, row + layout.before, "write");
+  program.storeValue(8, R10, row + ROW.status, STATUS.same);
+  if (pass.steps !== null) {
+    requireRoom(program, layout, types);
+    emitSteps(program, pass, pass.steps, layout, row);
+  }
+  program.label("write");
+  program.load(8, R1, R6, CONTEXT.meta);
+  program.load(8, R1, R1, SEQ);
+  program.moveRegister(R2, R10);
+  program.add(R2, row);
+  program.move(R3, layout.size);
+  program.call(BPF_FUNC_seq_write);
+  program.label("out");
+  program.move(R0, 0);
+  program.exit();
+  return program.assemble();
+}
+
+/** Leaves out a socket that has other ends by now. R7 is the socket, R9 what the map has for its cookie. */
+function compareEnds(program: Assembler, { offset }: Pick<KernelTypes, "offset">): void {
+  const compare = (size: 2 | 4 | 8, socket: number, value: number, valueSize: 4 | 8 = size === 2 ? 4 : size) => {
+    program.load(size, R1, R7, socket);
+    program.load(valueSize, R2, R9, value);
+    program.jumpIfRegister(R1, "!=", R2, "out");
+  };
+  compare(2, offset("sock_common.skc_family"), VALUE.family);
+  compare(4, COMMON.ports, VALUE.ports);
+  program.load(4, R2, R9, VALUE.family);
+  program.jumpIf(R2, "==", AF_INET6, "ipv6");
+  compare(4, COMMON.peer, VALUE.peer);
+  compare(4, COMMON.local, VALUE.local);
+  program.jump("compared");
+  program.label("ipv6");
+  for (const i of [0, 8]) {
+    compare(8, offset("sock_common.skc_v6_daddr") + i, VALUE.peer + i);
+    compare(8, offset("sock_common.skc_v6_rcv_saddr") + i, VALUE.local + i);
+  }
+  program.label("compared");
+}
+
+/**
+ * Has nothing set when the row does not fit into what the kernel returns at once: the kernel drops the row then, and runs the
+ * program for this socket again.
+ */
+function requireRoom(program: Assembler, { size }: Layout, { offset }: Pick<KernelTypes, "offset">): void {
+  program.load(8, R1, R6, CONTEXT.meta);
+  program.load(8, R1, R1, SEQ);
+  program.load(8, R2, R1, offset("seq_file.count"));
+  program.load(8, R3, R1, offset("seq_file.size"));
+  program.add(R2, size);
+  program.jumpIfRegister(R2, ">=", R3, "write");
+}
+
+/** Reads options into the row. Jumps when one cannot be read. */
+function readAll(program: Assembler, { reads }: Pass, place: number, otherwise: string): void {
+  reads.forEach(({ level, name }, i) => {
+    callSockopt(program, BPF_FUNC_getsockopt, level, name, place + 4 * i);
+    program.jumpIf32(R0, "!=", 0, otherwise);
+  });
+}
+
+function callSockopt(program: Assembler, helper: number, level: number, name: number, place: number): void {
+  program.moveRegister(R1, R8);
+  program.move(R2, level);
+  program.move(R3, name);
+  program.moveRegister(R4, R10);
+  program.add(R4, place);
+  program.move(R5, 4);
+  program.call(helper);
+}
+
+/** Sets what is not as wanted, and reads everything again. */
+function emitSteps(program: Assembler, pass: Pass, steps: readonly Step[], layout: Layout, row: number): void {
+  const placeOf = (option: SocketOption) => row + layout.before + 4 * indexOf(pass, option);
+  if (pass.unless !== undefined) {
+    program.load(4, R1, R10, placeOf(pass.unless));
+    program.jumpIf(R1, "!=", 0, "write");
+  }
+  const isSpared = (step: Step) => pass.spares !== undefined && isSame(step, pass.spares);
+  for (const step of steps) {
+    const next = program.newLabel();
+    program.load(4, R1, R10, placeOf(step));
+    if (isSpared(step)) program.jumpIf(R1, "!=", 0, next);
+    program.jumpIf32(R1, "!=", step.value, "set");
+    program.label(next);
+  }
+  program.jump("write");
+  program.label("set");
+  const value = row - 8;
+  steps.forEach((step, i) => {
+    const next = program.newLabel();
+    if (isSpared(step)) {
+      program.load(4, R1, R10, placeOf(step));
+      program.jumpIf(R1, "!=", 0, next);
+    }
+    program.storeValue(4, R10, value, step.value);
+    callSockopt(program, BPF_FUNC_setsockopt, step.level, step.name, value);
+    program.store(4, R10, row + layout.results + 4 * i, R0);
+    program.label(next);
+  });
+  program.storeValue(8, R10, row + ROW.status, STATUS.set);
+  readAll(program, pass, row + layout.after, "write");
+}
+
+function indexOf({ reads }: Pass, option: SocketOption): number {
+  return reads.findIndex((read) => isSame(read, option));
+}
+
+function isSame(a: SocketOption, b: SocketOption): boolean {
+  return a.level === b.level && a.name === b.name;
+}
+
+/** Decodes a row. */
+export function decodeFoundSocket(row: DataView, pass: Pass): FoundSocket {
+  const layout = layOut(pass);
+  const { length } = pass.reads;
+  const status = STATUSES[row.getUint32(ROW.status, true)] ?? "unread";
+  const before = numbersAt(row, layout.before, length);
+  return {
+    cookie: row.getBigUint64(ROW.cookie, true),
+    status,
+    before,
+    after: status === "set" ? numbersAt(row, layout.after, length) : before,
+    results: numbersAt(row, layout.results, pass.steps?.length ?? 0),
+  };
+}
+
+function numbersAt(row: DataView, at: number, count: number): number[] {
+  const numbers: number[] = [];
+  for (let i = 0; i < count; i++) numbers.push(row.getInt32(at + 4 * i, true));
+  return numbers;
+}
+
+/** Encodes a socket as the map has it: addresses in network order, those of IPv4 in 4 bytes. */
+export function encodeWantedSocket({ family, src, dst, sport, dport }: SockId, value: DataView): void {
+  value.setUint32(VALUE.family, family, true);
+  value.setUint16(VALUE.ports, dport);
+  value.setUint16(VALUE.ports + 2, sport, true);
+  // An IPv4 address is the last word.
+  const first = family === AF_INET ? 3 : 0;
+  for (let i = first; i < 4; i++) {
+    value.setUint32(VALUE.peer + 4 * (i - first), dst[i]!);
+    value.setUint32(VALUE.local + 4 * (i - first), src[i]!);
+  }
+}
+
+/**
+ * Makes a pass over the sockets of network namespaces. Needs CAP_BPF and CAP_PERFMON.
+ *
+ * @param inEach Calls `work` in each network namespace that has wanted sockets.
+ * @param each Gets the wanted sockets that are there, with the ends that are given. A socket may come twice: where others
+ * come and go the kernel may begin some of them anew.
+ * @throws {UnsupportedError} When the kernel does not tell its types.
+ * @throws {SyscallError} When the kernel refuses a call.
+ * @throws {VerifierError} When the kernel refuses the program: before Linux 5.15.
+ */
+export function passOver(
+  wanted: readonly SockId[],
+  pass: Pass,
+  inEach: (work: () => void) => void,
+  each: (found: FoundSocket) => void,
+): void {
+  const map = mapOf(wanted);
+  try {
+    const types = kernelTypes();
+    if (types.offset("sock_common.skc_family") !== COMMON.family) {
+      throw new UnsupportedError("This kernel's sockets do not begin as others' do");
+    }
+    const { size } = layOut(pass);
+    const program = loadIterator("bpf_iter_tcp", compileTcpIterator(pass, map.number, types));
+    try {
+      if (pass.steps !== null) inEach(lockEach);
+      inEach(() => readRows(program, size, (row) => each(decodeFoundSocket(row, pass))));
+    } finally {
+      program.close();
+    }
+  } finally {
+    map.close();
+  }
+}
+
+/** Has the kernel lock each socket, so that a lock that is never to be had is met before anything is set. */
+function lockEach(): void {
+  const nothing = new Assembler();
+  nothing.move(R0, 0);
+  nothing.exit();
+  const program = loadIterator("bpf_iter_tcp", nothing.assemble());
+  try {
+    readRows(program, 1, () => {});
+  } finally {
+    program.close();
+  }
+}
+
+function mapOf(wanted: readonly SockId[]): Descriptor {
+  const { length } = wanted;
+  const keys = new BigUint64Array(wanted.map(({ cookie }) => cookie));
+  const values = new Uint8Array(length * VALUE_SIZE);
+  wanted.forEach((socket, i) => encodeWantedSocket(socket, new DataView(values.buffer, i * VALUE_SIZE, VALUE_SIZE)));
+  const map = mapCreate({
+    type: BPF_MAP_TYPE_HASH,
+    name: "tcphup_sockets",
+    keySize: 8,
+    valueSize: VALUE_SIZE,
+    maxEntries: Math.max(1, length),
+  });
+  try {
+    if (length > 0) mapUpdateBatch(map, new Uint8Array(keys.buffer), values, length);
+    return map;
+  } catch (error) {
+    map.close();
+    throw error;
+  }
+}
