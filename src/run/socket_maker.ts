@@ -6,10 +6,11 @@
 
 import { readTextFile } from "../../ffi/files.ts";
 import { isSyscallError } from "../../ffi/errno.ts";
-import { CLONE_NEWNET, setFsCredentials, setns } from "../../ffi/process.ts";
+import { setFsCredentials } from "../../ffi/process.ts";
 import { open, statx } from "../../ffi/fs.ts";
 import { socket } from "../../ffi/socket.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
+import { thereAndBack } from "../linux/netns/enter.ts";
 
 /** The properties that a new socket takes from the task that makes it. */
 export interface SocketCredentials {
@@ -105,17 +106,15 @@ export class SocketMaker {
 
   #inNamespace(tid: number, caller: SocketCredentials, make: () => Descriptor): Descriptor {
     if (caller.netns === this.#self.netns) return make();
-    const namespace = open(null, `/proc/${tid}/ns/net`);
-    try {
-      enter(namespace);
-    } finally {
-      namespace.close();
-    }
-    try {
-      return make();
-    } finally {
-      goBack(this.#netns);
-    }
+    return thereAndBack(open(null, `/proc/${tid}/ns/net`), this.#netns, make, {
+      cannotEnter(error) {
+        if (!isSyscallError(error, "EPERM")) throw error;
+        throw new SocketMakerError("is in another network namespace: needs CAP_SYS_ADMIN");
+      },
+      cannotGoBack(error) {
+        throw new CannotRevertError(`cannot go back to its own network namespace: ${(error as Error).message}`);
+      },
+    });
   }
 }
 
@@ -130,27 +129,8 @@ function lookAt(tid: number, hasLabel: boolean): SocketCredentials {
   }
 }
 
-function enter(namespace: Descriptor): void {
-  try {
-    setns(namespace, CLONE_NEWNET);
-  } catch (error) {
-    if (isSyscallError(error, "EPERM")) {
-      throw new SocketMakerError("is in another network namespace: needs CAP_SYS_ADMIN");
-    }
-    throw error;
-  }
-}
-
 function becomeAgain({ uid, gid }: SocketCredentials): void {
   if (!setFsCredentials(uid, gid)) throw new CannotRevertError(`cannot be user ${uid} again`);
-}
-
-function goBack(netns: Descriptor): void {
-  try {
-    setns(netns, CLONE_NEWNET);
-  } catch (error) {
-    throw new CannotRevertError(`cannot go back to its own network namespace: ${(error as Error).message}`);
-  }
 }
 
 /** Thrown when this process cannot revert to its own credentials, and so must make no further socket. */

@@ -90,17 +90,17 @@ export function inNetns<T>(file: NetnsFile, work: () => T): T {
   const { ino, descriptor, reenterable } = theHome();
   if (file.ino === ino) return work();
   if (!reenterable) throw new NetnsError(file, "forbidden");
-  const namespace = openNetns(file);
-  try {
-    enter(namespace, file);
-  } finally {
-    namespace.close();
-  }
-  try {
-    return work();
-  } finally {
-    goBack(descriptor);
-  }
+  return thereAndBack(openNetns(file), descriptor, work, {
+    cannotEnter(error) {
+      if (isSyscallError(error, "EPERM")) throw new NetnsError(file, "forbidden");
+      if (isSyscallError(error, "EINVAL")) throw new NetnsError(file, "of another kind");
+      throw error;
+    },
+    cannotGoBack(error) {
+      host.write(2, `tcphup: cannot go back to its own network namespace: ${(error as Error).message}\n`);
+      return host.exit(1);
+    },
+  });
 }
 
 function openNetns(file: NetnsFile): Descriptor {
@@ -119,27 +119,44 @@ function openNetns(file: NetnsFile): Descriptor {
   throw new NetnsError(file, forbidden ? "forbidden" : "gone");
 }
 
-function enter(namespace: Descriptor, file: NetnsFile): void {
+/** What to do when the thread cannot change its network namespace. */
+export interface NetnsTrouble {
+  /** Throws when the namespace cannot be entered. */
+  cannotEnter(error: unknown): never;
+  /** Throws, or ends the process, when the thread cannot go back. */
+  cannotGoBack(error: unknown): never;
+}
+
+/** The attempts to go back before that is given up. */
+const ATTEMPTS = 3;
+
+/** Calls `work` in a network namespace, goes back to `home`, and closes the namespace's descriptor. */
+export function thereAndBack<T>(
+  namespace: Descriptor,
+  home: Descriptor,
+  work: () => T,
+  { cannotEnter, cannotGoBack }: NetnsTrouble,
+): T {
   try {
     setns(namespace, CLONE_NEWNET);
   } catch (error) {
-    if (isSyscallError(error, "EPERM")) throw new NetnsError(file, "forbidden");
-    if (isSyscallError(error, "EINVAL")) throw new NetnsError(file, "of another kind");
-    throw error;
+    cannotEnter(error);
+  } finally {
+    namespace.close();
+  }
+  try {
+    return work();
+  } finally {
+    goBack(home, cannotGoBack);
   }
 }
 
-/** The attempts to go back before the process exits. */
-const ATTEMPTS = 3;
-
-function goBack(descriptor: Descriptor): void {
+function goBack(home: Descriptor, cannotGoBack: NetnsTrouble["cannotGoBack"]): void {
   for (let attempt = 1;; attempt++) {
     try {
-      return setns(descriptor, CLONE_NEWNET);
+      return setns(home, CLONE_NEWNET);
     } catch (error) {
-      if (attempt < ATTEMPTS) continue;
-      host.write(2, `tcphup: cannot go back to its own network namespace: ${(error as Error).message}\n`);
-      host.exit(1);
+      if (attempt >= ATTEMPTS) cannotGoBack(error);
     }
   }
 }
