@@ -96,7 +96,7 @@ class HangUp {
     const disconnector = new Disconnector({ lingerMs, finOnly }, (connection) => selector.stateOf(connection));
     const { onWarning, repeat } = options;
     const onPause = () => this.#reportProgress();
-    const turns = new Turns({ signal, toleranceMs: repeat?.forMs ?? 0, onPause, onWarning });
+    const turns = new Turns({ signal, toleranceMs: repeat?.forMs, onPause, onWarning });
     const tools = { disconnector, resolver: this.#resolver, turns };
     const escalation = new Escalation({ ...tools, selector }, { destroyAfterMs, waitMs });
     const cutQueue = new CutQueue({ ...tools, selector: infoSelector, escalation, timer }, options);

@@ -1,9 +1,9 @@
 // Sets keepalive on open connections: in rounds, until no new connection is found or, when watching, until it is
 // aborted.
 
-import { host } from "../ffi/deno.ts";
 import { isUnresponsive } from "../ffi/progress.ts";
-import { explainNoOwner, explainNotReached, setOutcome, skipSubflow } from "./act/disconnect.ts";
+import { explainNoOwner, explainNotReached, retriesOwner, setOutcome, skipSubflow } from "./act/disconnect.ts";
+import { Turns } from "./act/turns.ts";
 import { ENDED, refusalText, withDuplicate } from "./socket/with_duplicate.ts";
 import {
   type Connection,
@@ -37,13 +37,12 @@ import type { SocketPhase } from "./keepalive/socket_options.ts";
 import { type DesiredKeepalive, KEEPALIVE_FIELDS, type KeepaliveValues, resolveValues } from "./keepalive/values.ts";
 import { CLOSING, stateMask } from "./model/tcp_states.ts";
 import { countOutcomes, errorForReport, PhaseTimer, type Report } from "./report/report.ts";
-import { MAX_OWNER_ATTEMPTS, Resolver } from "./resolve/resolver.ts";
+import { Resolver } from "./resolve/resolver.ts";
 import { changeInPass, type Passed, worthPass } from "./resolve/keepalive_pass.ts";
 import { Finder, MAX_ROUNDS } from "./resolve/finder.ts";
 import { compileWithListeners } from "./select/listeners.ts";
 import { DUMPS_BEFORE_GONE } from "./select/selector.ts";
 import type { CompiledSelection, Selection } from "./select/criteria.ts";
-import { sleep, SLICE_MS } from "../ffi/sleep.ts";
 import { TransientErrors } from "./report/transient_errors.ts";
 import { isTransientErrno } from "./model/errors.ts";
 
@@ -178,8 +177,8 @@ class Setter {
   readonly #retryOwners = new Map<string, KeepaliveTarget>();
   /** What the last pass has done. */
   #passed: ReadonlyMap<Connection, Passed> = new Map();
+  readonly #turns: Turns;
   #rounds = 0;
-  #sliceEnd = 0;
   readonly #transientErrors: TransientErrors;
 
   constructor(
@@ -191,6 +190,8 @@ class Setter {
     this.#direction = direction;
     this.#isWatching = isWatching;
     this.#transientErrors = new TransientErrors(options.onWarning);
+    this.#turns = new Turns({ signal: options.signal });
+    if (this.#previous.mode === MODE.interrupted) this.#turns.stop();
     this.#desired = desiredKeepalive(options);
     this.#finder = new Finder(selection);
     this.#pidfds = new PidfdCache((connection) => this.#finder.selector.stateOf(connection));
@@ -230,14 +231,13 @@ class Setter {
   }
 
   async *forever(): AsyncGenerator<KeepaliveResult, void> {
-    const { everyMs = DEFAULT_EVERY_MS, onRound, signal } = this.#options;
-    while (!this.#interrupted) {
+    const { everyMs = DEFAULT_EVERY_MS, onRound } = this.#options;
+    for (let next = 0; await this.#turns.until(next);) {
       const start = performance.now();
       const found = this.#tolerate(() => this.#nextRound()) ?? [];
       this.#tolerate(() => this.#pass(found));
       for (const target of found) {
-        await this.#yieldToSignals();
-        if (this.#interrupted) return;
+        if (!await this.#turns.until(0)) return;
         // A retried connection whose values are as wanted may have been set by an attempt that failed at reading them
         // back.
         const isRetried = target.result === null && target.trouble !== null;
@@ -249,7 +249,8 @@ class Setter {
       this.#transientErrors.endAttempt();
       if (incomplete) onRound?.(incomplete);
       // The pause is as long as the work, so that a flood of new connections takes at most half of a processor.
-      await sleep(Math.max(everyMs, performance.now() - start), signal);
+      const end = performance.now();
+      next = end + Math.max(everyMs, end - start);
     }
   }
 
@@ -326,12 +327,10 @@ class Setter {
   }
 
   async #setAll(targets: readonly KeepaliveTarget[]): Promise<void> {
-    await this.#yieldToSignals();
-    if (!this.#interrupted) this.#pass(targets);
+    if (await this.#turns.until(0)) this.#pass(targets);
     for (const target of targets) {
-      await this.#yieldToSignals();
-      if (this.#interrupted && target.result === null) explainNotReached(target, null);
-      else this.#set(target);
+      if (await this.#turns.until(0)) this.#set(target);
+      else if (target.result === null) explainNotReached(target, null);
     }
   }
 
@@ -341,9 +340,8 @@ class Setter {
     target.trouble = null;
     this.#attempt(target);
     const identity = identityOf(target.connection);
-    if (target.result === null) return this.#retryOwner(identity, target);
-    this.#retryOwners.delete(identity);
-    this.#done.set(identity, this.#rounds);
+    if (target.result === null) this.#retryOwner(identity, target);
+    else this.#setDone(identity);
   }
 
   #attempt(target: KeepaliveTarget): void {
@@ -391,21 +389,17 @@ class Setter {
   /** Has the owners of a connection looked up again, unless the attempts are used up. */
   #retryOwner(identity: string, target: KeepaliveTarget): void {
     const mayPass = this.#isWatching && target.trouble !== null;
-    if (++target.ownerAttempts < MAX_OWNER_ATTEMPTS || mayPass) return void this.#retryOwners.set(identity, target);
-    this.#retryOwners.delete(identity);
-    this.#done.set(identity, this.#rounds);
-    explainNoOwner(target, this.#resolver.unreadable);
+    if (retriesOwner(target, mayPass, this.#resolver.unreadable)) this.#retryOwners.set(identity, target);
+    else this.#setDone(identity);
   }
 
-  /** Gives the event loop its turn every `SLICE_MS`, so that signals are delivered. */
-  async #yieldToSignals(): Promise<void> {
-    if (performance.now() < this.#sliceEnd) return;
-    if (this.#sliceEnd !== 0) await host.yieldToEvents();
-    this.#sliceEnd = performance.now() + SLICE_MS;
+  #setDone(identity: string): void {
+    this.#retryOwners.delete(identity);
+    this.#done.set(identity, this.#rounds);
   }
 
   get #interrupted(): boolean {
-    return this.#previous.mode === MODE.interrupted || (this.#options.signal?.aborted ?? false);
+    return this.#turns.signal.aborted;
   }
 
   #report(results: KeepaliveResult[], error: string | null, incomplete: string[]): KeepaliveReport {

@@ -317,6 +317,21 @@ export function explainNotReached(target: Target, error: string | null): void {
   else setOutcome(target, "failed", "not-reached", `not reached: ${error}`);
 }
 
+/** The most attempts to find an owner of one connection. */
+const MAX_OWNER_ATTEMPTS = 3;
+
+/**
+ * Counts a vain attempt to find an owner. Returns `true` when there is to be another one; else the connection has its
+ * outcome.
+ *
+ * @param mayChange Whether a later attempt may succeed however many there were.
+ */
+export function retriesOwner(target: Target, mayChange: boolean, unreadable: number): boolean {
+  if (++target.ownerAttempts < MAX_OWNER_ATTEMPTS || mayChange) return true;
+  explainNoOwner(target, unreadable);
+  return false;
+}
+
 /**
  * Sets the outcome of a connection whose owner was not found, or could not be asked. In the second case `trouble` says why.
  *

@@ -1,7 +1,7 @@
 // Discovery of the connections to cut, in rounds: list them, find their owners, apply the guards, queue them.
 
 import { isUnresponsive } from "../../ffi/progress.ts";
-import { explainNoOwner, setOutcome, skipHungUp, skipSubflow } from "./disconnect.ts";
+import { explainNoOwner, retriesOwner, setOutcome, skipHungUp, skipSubflow } from "./disconnect.ts";
 import type { Escalation } from "./escalation.ts";
 import { type Connection, handleOf, type HeldConnection, identityOf } from "../model/connection.ts";
 import { type HangUpOutcome, type Target, targetOf, update } from "../model/result.ts";
@@ -11,7 +11,7 @@ import { foundBefore, recordFound } from "../front/journal.ts";
 import { ConnectionTable } from "./connection_table.ts";
 import { CLOSING, stateMask } from "../model/tcp_states.ts";
 import type { PhaseTimer } from "../report/report.ts";
-import { MAX_OWNER_ATTEMPTS, type Resolver } from "../resolve/resolver.ts";
+import type { Resolver } from "../resolve/resolver.ts";
 import { type Finder, MAX_ROUNDS } from "../resolve/finder.ts";
 import { Session } from "../resolve/session.ts";
 
@@ -284,11 +284,7 @@ export class Discovery {
   #retryOwner(target: Target): void {
     // The connection may yet be accepted, or its owner may yet answer.
     const mayChange = (target.connection.inode === 0 || target.trouble !== null) && this.repeatAt < Infinity;
-    if (target.ownerAttempts + 1 >= MAX_OWNER_ATTEMPTS && !mayChange) {
-      return explainNoOwner(target, this.#stages.resolver.unreadable);
-    }
-    target.ownerAttempts++;
-    this.#retryOwners.add(target);
+    if (retriesOwner(target, mayChange, this.#stages.resolver.unreadable)) this.#retryOwners.add(target);
   }
 }
 

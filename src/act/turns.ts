@@ -15,10 +15,10 @@ const RETRY_MS = 100;
 export interface TurnsOptions {
   /** Stops all stages. */
   readonly signal?: AbortSignal;
-  /** Milliseconds from now for which a transient error does not end the run. */
-  readonly toleranceMs: number;
+  /** Milliseconds from now for which a transient error does not end the run. Default 0. */
+  readonly toleranceMs?: number;
   /** Is called before every pause, and once a second while it lasts. */
-  readonly onPause: () => void;
+  readonly onPause?: () => void;
   /** Receives a line of text for people when transient errors begin, and when they have passed. */
   readonly onWarning?: (text: string) => void;
 }
@@ -35,7 +35,7 @@ export class Turns {
   /** The time at which the event loop has its next turn. */
   #sliceEnd = this.#start + SLICE_MS;
 
-  constructor(options: TurnsOptions) {
+  constructor(options: TurnsOptions = {}) {
     const { signal } = this.#stop;
     this.#options = options;
     this.signal = options.signal === undefined ? signal : AbortSignal.any([options.signal, signal]);
@@ -51,7 +51,7 @@ export class Turns {
     while (!this.signal.aborted) {
       const now = performance.now();
       if (now >= time && now < this.#sliceEnd) return true;
-      this.#options.onPause();
+      this.#options.onPause?.();
       await (time > now ? sleep(Math.min(time - now, MAX_SLEEP_MS), this.signal) : host.yieldToEvents());
       this.#sliceEnd = performance.now() + SLICE_MS;
     }
@@ -65,7 +65,7 @@ export class Turns {
     try {
       await step();
     } catch (error) {
-      if (performance.now() > this.#start + this.#options.toleranceMs) throw error;
+      if (performance.now() > this.#start + (this.#options.toleranceMs ?? 0)) throw error;
       errors.tolerate(error);
       await sleep(RETRY_MS, this.signal);
     }

@@ -5,9 +5,6 @@ import type { Owner } from "../model/connection.ts";
 import type { Target } from "../model/result.ts";
 import { findOwners } from "./find_owners.ts";
 
-/** The most attempts to find an owner of one connection. */
-export const MAX_OWNER_ATTEMPTS = 3;
-
 /** Options of a search for owners. */
 export interface ResolveOptions {
   /** Find every holder. Otherwise the search stops when every connection has a holder. */
