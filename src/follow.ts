@@ -258,11 +258,13 @@ class Follower {
   }
 
   #noteProblems(problems: ReadonlyMap<string, string>): void {
+    for (const name of this.#problems.keys()) {
+      // Trouble with one family of a name is part of trouble with the name.
+      const isPart = [...problems.keys()].some((other) => name.startsWith(`${other} (`));
+      if (!problems.has(name) && !isPart) this.#push({ event: "resolves-again", name });
+    }
     for (const [name, reason] of problems) {
       if (!this.#problems.has(name)) this.#push({ event: "cannot-resolve", name, reason });
-    }
-    for (const name of this.#problems.keys()) {
-      if (!problems.has(name)) this.#push({ event: "resolves-again", name });
     }
     this.#problems = problems;
   }

@@ -248,17 +248,19 @@ for (const failure of ["fail", "mute"]) {
     async (netns) => {
       const address = "127.0.0.54";
       const serve = async (...answers: string[]) => {
-        const program = new Lines(netns.spawn(pythonProgram("dns.py", address, ...answers)).stdout);
-        assertEquals(await program.next(1), ["ready"]);
+        const program = netns.spawn(pythonProgram("dns.py", address, ...answers));
+        assertEquals(await new Lines(program.stdout).next(1), ["ready"]);
+        return program;
       };
       await netns.nameServer(address);
-      await serve(OLD, failure);
+      const first = await serve(OLD, failure);
       const [old] = await pools(netns);
       const v6 = await Peer.start(netns).connect("::1", PORT).catch(() => null);
       const follow = new Follow(netns, [NAME, `${PORT}`, ...SOON, "--was", "::1"]);
       const events = [await follow.next(), await follow.next()];
       assertEquals(events.map(({ event }) => event).sort(), ["cannot-resolve", "started"]);
-      await netns.exec("sh", "-c", `kill $(ss -lunpH src ${address} | sed 's/.*pid=\\([0-9]*\\).*/\\1/')`);
+      first.kill("SIGKILL");
+      await first.status;
       await serve(NEW, failure);
       const seen: Event[] = [];
       while (seen.at(-1)?.event !== "cut") seen.push(await follow.next());
