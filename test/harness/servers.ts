@@ -162,14 +162,62 @@ function recordsText(records: Record<string, readonly string[]>): string {
 /** nobody: PostgreSQL does not run as root. */
 const USER = 65534;
 
-/** Starts a PostgreSQL server on port 5432 of some addresses, which lets `postgres` in without a password. */
-export async function postgresql(netns: Namespace, ...addresses: string[]): Promise<Server> {
+/** A PostgreSQL server, on port 5432. */
+export class PostgreSql implements AsyncDisposable {
+  readonly #netns: Namespace;
+  readonly #server: Server;
+  /** The first of its addresses. */
+  readonly #address: string;
+
+  constructor(netns: Namespace, server: Server, address: string) {
+    this.#netns = netns;
+    this.#server = server;
+    this.#address = address;
+  }
+
+  /** What it has written to its log file. */
+  async log(): Promise<string> {
+    return await this.#server.log();
+  }
+
+  /** Has it execute SQL, each text in a transaction of its own. */
+  async execute(...commands: string[]): Promise<void> {
+    const flags = ["--no-psqlrc", "--quiet", "--host", this.#address, "--username=postgres"];
+    for (const command of commands) await this.#netns.exec(`${POSTGRESQL}/psql`, ...flags, "--command", command);
+  }
+
+  /** Starts a replica of it. */
+  async replica(...addresses: string[]): Promise<PostgreSql> {
+    return await startPostgreSql(this.#netns, addresses, (data) => {
+      const flags = ["--pgdata", data, "--host", this.#address, "--username=postgres", "--write-recovery-conf"];
+      return this.#netns.enter([`${POSTGRESQL}/pg_basebackup`, ...flags, "--checkpoint=fast"], { user: USER });
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#server[Symbol.asyncDispose]();
+  }
+}
+
+/** Starts a PostgreSQL server on some addresses, which lets `postgres` in without a password. */
+export async function postgresql(netns: Namespace, ...addresses: string[]): Promise<PostgreSql> {
+  return await startPostgreSql(netns, addresses, (data) => {
+    const as = ["setpriv", "--reuid", `${USER}`, "--regid", `${USER}`, "--clear-groups", "--"];
+    const manner = ["--auth=trust", "--username=postgres", "--no-locale", "--encoding=UTF8", "--no-sync"];
+    return [...as, `${POSTGRESQL}/initdb`, "-D", data, ...manner];
+  });
+}
+
+/** @param makeData The command that makes a directory of data. */
+async function startPostgreSql(
+  netns: Namespace,
+  addresses: readonly string[],
+  makeData: (data: string) => string[],
+): Promise<PostgreSql> {
   const directory = await Deno.makeTempDir({ prefix: "tcphup-test-" });
   await Deno.chown(directory, USER, USER);
   const data = `${directory}/data`;
-  const as = ["setpriv", "--reuid", `${USER}`, "--regid", `${USER}`, "--clear-groups", "--"];
-  const manner = ["--auth=trust", "--username=postgres", "--no-locale", "--encoding=UTF8", "--no-sync"];
-  await run([...as, `${POSTGRESQL}/initdb`, "-D", data, ...manner], { cwd: directory });
+  await run(makeData(data), { cwd: directory });
   const settings = {
     listen_addresses: addresses.join(","),
     unix_socket_directories: "",
@@ -183,5 +231,5 @@ export async function postgresql(netns: Namespace, ...addresses: string[]): Prom
   // SIGTERM would have it wait for its clients.
   const server = new Server(child, directory, "SIGINT");
   for (const address of addresses) await listens(netns, `${address}:5432`);
-  return server;
+  return new PostgreSql(netns, server, addresses[0]!);
 }

@@ -7,9 +7,10 @@ import { Lines } from "../harness/lines.ts";
 import { Namespace } from "../harness/namespace.ts";
 import { type Connections, Peer, pythonProgram } from "../harness/peer.ts";
 import { eventually } from "../harness/process.ts";
+import { PgPool } from "../harness/pg.ts";
 import { assertExit } from "../harness/scene.ts";
-import { NameServer } from "../harness/servers.ts";
-import { systemTest } from "../harness/system.ts";
+import { NameServer, postgresql } from "../harness/servers.ts";
+import { type Need, systemTest } from "../harness/system.ts";
 import { engineOf, TCPHUP, tcphup } from "../harness/tcphup.ts";
 
 const OLD = "127.0.0.2";
@@ -278,6 +279,41 @@ async function reads(pid: number, count: number): Promise<void> {
   const made = async () => Number(/^syscr: (\d+)$/m.exec(await Deno.readTextFile(`/proc/${pid}/io`))![1]);
   const wanted = await made() + count;
   await eventually(`${count} reads`, async () => await made() >= wanted);
+}
+
+const POSTGRESQL: Record<typeof PgPool.kinds[number], readonly Need[]> = {
+  psycopg2: ["postgresql", "setpriv", "dnsmasq", "psycopg2"],
+  "node-postgres": ["postgresql", "setpriv", "dnsmasq"],
+};
+
+for (const kind of PgPool.kinds) {
+  systemTest(
+    `follow: a pool of ${kind} moves to the promoted replica, the old primary stays up`,
+    POSTGRESQL[kind],
+    async (netns) => {
+      await using dns = await NameServer.start(netns, { [NAME]: [OLD] });
+      await using primary = await postgresql(netns, OLD);
+      await primary.execute("CREATE TABLE writes (number serial)");
+      await using replica = await primary.replica(NEW);
+      const pool = new PgPool(netns, kind, { host: NAME, clients: 4 });
+      await pool.each(({ server }) => server === OLD);
+      const follow = new Follow(netns, [NAME, "5432", "--every=200ms", "--after=3s", "--ready"]);
+      await follow.event("started");
+
+      await replica.execute("SELECT pg_promote()");
+      await primary.execute("ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()");
+      await dns.set({ [NAME]: [NEW] });
+      // The pool keeps its connections, on which reading goes on.
+      await pool.each(({ error }) => error?.includes("read-only transaction") ?? false);
+      await follow.event("changed");
+      await follow.event("left");
+      const { report } = await follow.event("cut");
+      assert(report.hung_up >= pool.clients, JSON.stringify(report));
+      const changes = await pool.each(({ server }) => server === NEW);
+      assertEquals(changes.filter(({ server }) => server === OLD), []);
+      await follow.end();
+    },
+  );
 }
 
 systemTest("follow --live-file: replaced, half written, unreadable, gone", [], async (netns) => {
