@@ -49,6 +49,7 @@ export { type GivenValues, type KeepaliveValues, SYSTEM_VALUES } from "./src/kee
 export { type Detection, type KeepaliveSysctls, KERNEL_DEFAULTS, readSysctls } from "./src/keepalive/detection.ts";
 export { checkHost, type CheckHostOptions, type Finding, type Health } from "./src/doctor/check_host.ts";
 export type { HangUpReport, Phases, Report } from "./src/report/report.ts";
+export type { ConnectCount, DiversionReport, DiversionRule } from "./src/model/diversion.ts";
 export type { Connection, Endpoint, Info, Keepalive, Noticed, Owner, Timer } from "./src/model/connection.ts";
 export type { HeldConnection, ListedConnection } from "./src/model/connection.ts";
 export type { HangUpOutcome, HangUpResult, KeepaliveOutcome, KeepaliveResult } from "./src/model/result.ts";

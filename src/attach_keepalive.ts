@@ -3,12 +3,11 @@
 import { cgroupsOf } from "./act/attachment.ts";
 import { KeepaliveAttachment } from "./act/keepalive_attachment.ts";
 import type { DestinationCount } from "./bpf/counters.ts";
-import { withBpf } from "./bpf/explain.ts";
-import { alreadyPinned, pinExists, pinnedLinks, removePin, requirePinName } from "./bpf/pins.ts";
+import { findSamePin, removePin, requirePinName } from "./bpf/pins.ts";
 import type { KeepaliveValues } from "./keepalive/values.ts";
 import type { Direction } from "./model/connection.ts";
 import { UsageError } from "./model/errors.ts";
-import type { Selection } from "./select/criteria.ts";
+import { givenCriteria, type Selection } from "./select/criteria.ts";
 import { compileWithListeners } from "./select/listeners.ts";
 import { requireTellable } from "./select/narrowing.ts";
 import { type SetKeepaliveOptions, validateKeepaliveOptions } from "./keepalive/set_options.ts";
@@ -59,18 +58,6 @@ export interface AttachedKeepalive {
   close(): void;
 }
 
-/** What is pinned under a name. */
-export interface PinnedKeepalive {
-  /** The name that it was given. */
-  readonly name: string;
-  /** What it does; null for what another version of tcphup, or another program, has pinned. */
-  readonly settings: AttachedSettings | null;
-  /** Whether its control group still exists. */
-  readonly attached: boolean;
-  /** The numbers of connections so far, by destination, the greatest first. */
-  readonly counters: DestinationCount[];
-}
-
 /**
  * Attaches a program to cgroup v2 that sets keepalive on each selected connection before its application has it, in every
  * network namespace unless the selection names some, and then sets it on those that are open already. The program goes
@@ -99,14 +86,14 @@ export async function attachKeepalive(
     schema: SCHEMA,
     since: new Date().toISOString(),
     cgroups,
-    selection: givenOf(selection),
+    selection: givenCriteria(selection),
     values: values === "off" ? null : values,
     onlyMissing,
     direction: direction ?? null,
   };
   // Connections of every network namespace are made from now on, so those that are open are looked for in all of them.
   const open = { ...compiled, netns: compiled.netns ?? ["all"] };
-  const known = pin === undefined || dryRun ? null : sameAsPinned(pin, settings);
+  const known = pin === undefined || dryRun ? null : findSamePin(pin, settings);
   if (known !== null) {
     const report = await setCompiled(open, options, direction);
     return { settings: known, report, isAttached: true, counters: () => [], close() {} };
@@ -135,60 +122,3 @@ export async function attachKeepalive(
 
 /** The version of the keys of `AttachedSettings`. */
 const SCHEMA = 1;
-
-/** Returns the criteria that are given, without those that ask for nothing. */
-function givenOf(selection: Selection): Selection {
-  const given = Object.entries(selection).flatMap(([name, value]) => {
-    if (name !== "not") return isGiven(value) ? [[name, value]] : [];
-    const excluded = givenOf(value);
-    return Object.keys(excluded).length > 0 ? [[name, excluded]] : [];
-  });
-  return Object.fromEntries(given);
-}
-
-function isGiven(value: unknown): boolean {
-  return value !== undefined && value !== false && !(Array.isArray(value) && value.length === 0);
-}
-
-/**
- * Returns the settings of what is pinned under a name, when that does the same; null when nothing is pinned there.
- *
- * @throws {UsageError} When something else is pinned there.
- */
-function sameAsPinned(name: string, settings: AttachedSettings): AttachedSettings | null {
-  if (!pinExists(name)) return null;
-  const pinned = pinnedKeepalive().find((one) => one.name === name);
-  const isSame = pinned?.attached && pinned.settings !== null && doesTheSame(pinned.settings, settings);
-  if (!isSame) throw alreadyPinned(name);
-  return pinned.settings;
-}
-
-function doesTheSame(one: AttachedSettings, other: AttachedSettings): boolean {
-  const since = "";
-  return JSON.stringify({ ...one, since }) === JSON.stringify({ ...other, since });
-}
-
-/**
- * Returns what is pinned, by name. It takes CAP_SYS_ADMIN.
- *
- * @throws {UnsupportedError} Where no bpffs is mounted, or this user may not look.
- */
-export function pinnedKeepalive(): PinnedKeepalive[] {
-  return withBpf(pinnedLinks).map(({ settings, ...rest }) => ({ ...rest, settings: readableSettings(settings) }));
-}
-
-function readableSettings(settings: unknown): AttachedSettings | null {
-  const isReadable = typeof settings === "object" && settings !== null &&
-    (settings as AttachedSettings).schema === SCHEMA;
-  return isReadable ? settings as AttachedSettings : null;
-}
-
-/**
- * Removes a pin, with which its program is detached. Connections keep the values that they have.
- *
- * @throws {UsageError} When nothing is pinned under that name.
- * @throws {UnsupportedError} Where no bpffs is mounted, or this user may not remove it.
- */
-export function unpinKeepalive(name: string): void {
-  removePin(name);
-}

@@ -2,6 +2,7 @@
 // by one, and the escalation handles those that do not go.
 
 import { Disconnector, explainNotReached, NOT_FOR_MPTCP, setOutcome, whyOrphansMayStay } from "./act/disconnect.ts";
+import { Diversion } from "./act/diversion.ts";
 import { Escalation } from "./act/escalation.ts";
 import { type HeldConnection, identityOf } from "./model/connection.ts";
 import { type HangUpOutcome, resultOf, type Target } from "./model/result.ts";
@@ -59,11 +60,52 @@ const VERIFY_MARGIN_MS = 1000;
  */
 export async function hangUp(selection: Selection, options: HangUpOptions = {}): Promise<HangUpReport> {
   validateHangUpOptions(options);
-  const run = new HangUp(connectionsOnly(compileSelection(selection), options.destroy ?? false), options);
+  const compiled = connectionsOnly(compileSelection(selection), options.destroy ?? false);
+  if (!options.refuse && !options.redirect) return await runOnce(compiled, options);
+  const diversion = new Diversion(selection, compiled, options);
+  try {
+    return await hangUpDiverted(compiled, options, diversion);
+  } finally {
+    diversion.close();
+  }
+}
+
+async function runOnce(
+  compiled: CompiledSelection,
+  options: HangUpOptions,
+  diversion?: Diversion,
+): Promise<HangUpReport> {
+  const run = new HangUp(compiled, options, diversion);
   try {
     return await run.start();
   } finally {
     run.close();
+  }
+}
+
+/** Hangs up while connects are refused or redirected, and waits for the end of that. */
+async function hangUpDiverted(
+  compiled: CompiledSelection,
+  options: HangUpOptions,
+  diversion: Diversion,
+): Promise<HangUpReport> {
+  const { max, confirm, signal, onHungUp } = options;
+  try {
+    // What a guard has to pass first is not in force before.
+    if (max === undefined && confirm === undefined) diversion.arm();
+    const report = await runOnce(compiled, options, diversion);
+    if (report.refused !== null) {
+      const untouched = { ...report, diversion: diversion.report() };
+      diversion.undo();
+      return untouched;
+    }
+    if (!report.interrupted) diversion.arm();
+    onHungUp?.({ ...report, diversion: diversion.report() });
+    if (!report.interrupted) await diversion.last(signal);
+    return { ...report, diversion: diversion.report() };
+  } catch (error) {
+    diversion.undo();
+    throw error;
   }
 }
 
@@ -84,7 +126,7 @@ class HangUp {
   #error = whyUnfinished();
   #hasWarned = false;
 
-  constructor(selection: CompiledSelection, options: HangUpOptions) {
+  constructor(selection: CompiledSelection, options: HangUpOptions, diversion?: Diversion) {
     const { dryRun, lingerMs = DEFAULT_LINGER_MS, finOnly, pacing, whenIdle, verify, signal } = options;
     const destroyAfterMs = dryRun ? undefined : options.destroyAfterMs;
     const waitMs = options.waitMs ?? (verify ? lingerMs + VERIFY_MARGIN_MS : undefined);
@@ -111,7 +153,8 @@ class HangUp {
       const { summarizeInDetail } = await import("./list.ts");
       return confirm(found, () => summarizeInDetail(selection, found));
     });
-    this.#discovery = new Discovery(stages, { ...options, confirm: confirmWithSummary }, onlyFirstRound);
+    const beforeCuts = diversion && (() => diversion.arm());
+    this.#discovery = new Discovery(stages, { ...options, confirm: confirmWithSummary, beforeCuts }, onlyFirstRound);
     this.#cutQueue = cutQueue;
     this.#escalation = escalation;
     this.#turns = turns;
@@ -240,6 +283,7 @@ class HangUp {
       elapsedMs: this.#timer.elapsedMs,
       phasesMs: this.#timer.phases,
       leftOut: table.total - table.size,
+      diversion: null,
       results,
     };
   }

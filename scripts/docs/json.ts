@@ -4,6 +4,7 @@ import { keyOf } from "../../src/cli/output/json.ts";
 import { type Declaration, type Property, readInterfaces, readReasons, readUnion } from "./declarations.ts";
 
 const FILES = [
+  "src/act/diversion.ts",
   "src/attach_keepalive.ts",
   "src/bpf/counters.ts",
   "src/cli/output/documents.ts",
@@ -13,7 +14,9 @@ const FILES = [
   "src/keepalive/values.ts",
   "src/list.ts",
   "src/model/connection.ts",
+  "src/model/diversion.ts",
   "src/model/result.ts",
+  "src/pinned.ts",
   "src/plan.ts",
   "src/report/report.ts",
   "src/report/summary.ts",

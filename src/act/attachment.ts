@@ -125,11 +125,16 @@ export class Attachment {
 /**
  * Compiles what a selection chooses sockets by.
  *
+ * @param ownByDefault Chooses this network namespace alone where the selection names none, and otherwise all.
  * @throws {UsageError} When a network namespace does not exist.
  * @throws {UnsupportedError} When the kernel cannot tell network namespaces apart.
  */
-export function chooserOf(selection: CompiledSelection, vocabulary: Vocabulary): (tries: Tries) => Emit {
-  const { chosen, excluded } = namespacesOf(selection);
+export function chooserOf(
+  selection: CompiledSelection,
+  vocabulary: Vocabulary,
+  ownByDefault = false,
+): (tries: Tries) => Emit {
+  const { chosen, excluded } = namespacesOf(selection, ownByDefault);
   return (trie) => {
     const chooses = emitFilter(selection.filter, { trie, ...vocabulary });
     return (program, yes, no) => {
@@ -147,9 +152,10 @@ interface Namespaces {
   readonly excluded: readonly bigint[];
 }
 
-function namespacesOf({ netns, notNetns = [] }: CompiledSelection): Namespaces {
+function namespacesOf({ netns, notNetns = [] }: CompiledSelection, ownByDefault: boolean): Namespaces {
+  const own = ownByDefault && notNetns.length === 0;
   return {
-    chosen: netns === undefined || netns.includes("all") ? null : cookiesOf(netns),
+    chosen: netns === undefined ? own ? [ownNetnsCookie()] : null : netns.includes("all") ? null : cookiesOf(netns),
     excluded: cookiesOf(notNetns),
   };
 }

@@ -29,6 +29,8 @@ export interface DiscoveryOptions {
   readonly max?: number;
   /** Asks for consent, once and before anything is touched. */
   readonly confirm?: (connections: readonly HeldConnection[]) => boolean | Promise<boolean>;
+  /** Called once, after the guards and before anything is cut. */
+  readonly beforeCuts?: () => void;
   /** Takes connections that appear within `forMs`, with a round every `everyMs`. */
   readonly repeat?: { readonly forMs: number; readonly everyMs?: number };
 }
@@ -132,6 +134,7 @@ export class Discovery {
     timer.time("resolve", () => resolver.resolve(found, options));
     const wanted = found.filter((target) => !this.#isExcluded(target, session));
     if (!await this.#isConfirmed(wanted)) return;
+    this.#options.beforeCuts?.();
     if (!dryRun) recordFound(found);
     cutQueue.add(unresponsiveUsersLast(wanted.filter((target) => this.#isReadyToCut(target))));
     this.#current = [];

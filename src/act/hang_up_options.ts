@@ -11,11 +11,17 @@ import {
   count,
   inRange,
   nested,
+  oneOrMore,
   refuseConflicts,
   requireOptions,
+  text,
   time,
 } from "../model/options.ts";
+import { about } from "../model/wording.ts";
+import type { HangUpReport } from "../report/report.ts";
 import type { Summary } from "../report/summary.ts";
+import type { OneOrMore } from "../select/criteria.ts";
+import { parseEndpoint } from "../select/destination.ts";
 import type { WhenIdle } from "./cut_options.ts";
 import type { Pacing } from "./pacing.ts";
 
@@ -74,6 +80,30 @@ export interface HangUpOptions {
    * (default 500, 50 at least).
    */
   repeat?: { readonly forMs: number; readonly everyMs?: number };
+  /**
+   * Has connect(2) to what is selected fail at once, for `forMs` milliseconds, or until `signal` is aborted. It is in force
+   * before anything is hung up on, so that no client connects again meanwhile.
+   *
+   * The selection may go by the peer's address and port, by users, network namespaces and control groups. Without `cgroup`
+   * and `container` it concerns every program of the host. It takes cgroup v2, CAP_BPF and CAP_NET_ADMIN, and ends with this
+   * process, however that ends.
+   */
+  refuse?: { readonly forMs?: number };
+  /**
+   * Has connect(2) to what is selected go elsewhere, as `refuse` refuses it: to an address, or an address and port such as
+   * `10.0.0.6:5432` and `[2001:db8::6]:5432`. Where IPv4 and IPv6 addresses are selected, it takes one of each.
+   */
+  redirect?: { readonly to: OneOrMore<string>; readonly forMs?: number };
+  /**
+   * A name under which `refuse` or `redirect` stays in force beyond the end of this process, in a bpffs. The promise resolves
+   * once the connections are hung up on.
+   */
+  pin?: string;
+  /**
+   * Receives the report once the connections are hung up on, while `refuse` or `redirect` is in force still. The promise
+   * resolves with the same report later, which has the final counts.
+   */
+  onHungUp?: (report: HangUpReport) => void;
   /** Receives the progress, at least once a second while there is work to do. */
   onProgress?: (progress: Progress) => void;
   /**
@@ -126,12 +156,25 @@ export const HANG_UP_CHECKS: Checks<HangUpOptions> = {
   }),
   whenIdle: nested<WhenIdle>({ idleMs: time(1), deadlineMs: time(0), leaveBusy: boolean }),
   repeat: nested<NonNullable<HangUpOptions["repeat"]>>({ forMs: time(1), everyMs: time(SHORTEST_EVERY_MS) }),
+  refuse: nested<NonNullable<HangUpOptions["refuse"]>>({ forMs: time(1) }),
+  redirect: nested<NonNullable<HangUpOptions["redirect"]>>({
+    to: oneOrMore((option, value) => {
+      text(option, value);
+      about(option, value, () => parseEndpoint(value as string));
+    }),
+    forMs: time(1),
+  }),
+  pin: text,
+  onHungUp: callback,
   onProgress: callback,
   onWarning: callback,
   signal: abortSignal,
 };
 
 const CONFLICTS: readonly Conflict[] = [
+  ["refuse", "redirect", () => "a connect either fails or goes elsewhere"],
+  ["pin", "refuse.forMs", () => "what is pinned stays until it is removed"],
+  ["pin", "redirect.forMs", () => "what is pinned stays until it is removed"],
   ["destroy", "destroyAfterMs", () => "one acts at once, the other later"],
   ["destroy", "finOnly", () => "one sends a RST, the other a FIN"],
   ["destroy", "lingerMs", () => "what is destroyed does not linger"],
@@ -153,6 +196,10 @@ const NEEDS: readonly (readonly [string, readonly string[]])[] = [
   ["whenIdle", ["whenIdle.idleMs"]],
   ["repeat.everyMs", ["repeat.forMs"]],
   ["repeat", ["repeat.forMs"]],
+  ["redirect", ["redirect.to"]],
+  ["pin", ["refuse", "redirect"]],
+  ["refuse", ["refuse.forMs", "pin", "signal", "dryRun"]],
+  ["redirect", ["redirect.forMs", "pin", "signal", "dryRun"]],
 ];
 
 /**

@@ -13,6 +13,7 @@ import {
   progBindMap,
   progLoad,
   type ProgramOptions,
+  VerifierError,
 } from "../../ffi/bpf.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
 import { isSyscallError } from "../../ffi/errno.ts";
@@ -32,6 +33,17 @@ export function loadProgram(options: CgroupProgram, kept: Descriptor): Descripto
     return program;
   } catch (error) {
     program.close();
+    throw error;
+  }
+}
+
+/** Tells whether the verifier takes a program. */
+export function isLoadable(options: CgroupProgram): boolean {
+  try {
+    progLoad({ ...options, license: LICENSE }).close();
+    return true;
+  } catch (error) {
+    if (error instanceof VerifierError) return false;
     throw error;
   }
 }

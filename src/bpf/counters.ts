@@ -4,6 +4,7 @@ import { BPF_MAP_TYPE_LRU_HASH, mapCreate, mapLookup, mapNextKey } from "../../f
 import type { Descriptor } from "../../ffi/descriptor.ts";
 import { readTextFile } from "../../ffi/files.ts";
 import { formatAddress, type Words } from "../model/address.ts";
+import type { ConnectCount } from "../model/diversion.ts";
 import { ACCEPTED, COUNTER_KEY_SIZE } from "./conditions.ts";
 import { CONNECT_COUNTER_SIZE } from "./sock_addr.ts";
 import { COUNTER_SIZE } from "./sock_ops.ts";
@@ -28,18 +29,6 @@ export interface DestinationCount {
   readonly kept: number;
   /** Those on which the kernel has refused an option. */
   readonly refused: number;
-}
-
-/** The calls of connect(2) to one destination that were refused, or that went elsewhere. */
-export interface ConnectCount {
-  /** The address that was called for, in its usual form. */
-  readonly address: string;
-  /** The port that was called for. */
-  readonly port: number;
-  /** How many there were. */
-  readonly count: number;
-  /** When the last one was, as ISO 8601 has it, to some 10 ms. */
-  readonly lastAt: string;
 }
 
 /** Creates the map of `DestinationCount`. */

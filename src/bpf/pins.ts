@@ -21,17 +21,12 @@ import type { Descriptor } from "../../ffi/descriptor.ts";
 import { isSyscallError } from "../../ffi/errno.ts";
 import { readDirectory, readTextFile } from "../../ffi/files.ts";
 import { makeDirectory, removeDirectory, unlink } from "../../ffi/fs.ts";
+import type { ConnectCount } from "../model/diversion.ts";
 import { bpffsPoints } from "../linux/proc/mountinfo.ts";
 import { UnsupportedError, UsageError } from "../model/errors.ts";
 import { ARMED_NAME, isArmed, setArmed } from "./cgroup_link.ts";
-import {
-  type ConnectCount,
-  CONNECTS_NAME,
-  COUNTERS_NAME,
-  type DestinationCount,
-  readConnectCounters,
-  readCounters,
-} from "./counters.ts";
+import { withBpf } from "./explain.ts";
+import { CONNECTS_NAME, COUNTERS_NAME, type DestinationCount, readConnectCounters, readCounters } from "./counters.ts";
 
 /** The usual mount point of bpffs. */
 const USUAL_POINT = "/sys/fs/bpf";
@@ -50,7 +45,9 @@ const decoder = new TextDecoder();
 /** @throws {UsageError} For a name that a pin cannot have. */
 export function requirePinName(name: string): void {
   if (NAME.test(name)) return;
-  throw new UsageError(`"${name}" cannot be the name of a pin: expected 1 to 64 letters, digits, - and _`);
+  throw new UsageError(`"${name}" cannot be the name of a pin: expected 1 to 64 letters, digits, - and _`, {
+    option: "pin",
+  });
 }
 
 /** Returns the directory of pins. @throws {UnsupportedError} Where no bpffs is mounted. */
@@ -62,13 +59,31 @@ function pinDirectory(): string {
 }
 
 /** Whether something is pinned under a name. @throws {UnsupportedError} Where no bpffs is mounted. */
-export function pinExists(name: string): boolean {
+function pinExists(name: string): boolean {
   return namesIn(pinDirectory()).includes(name);
 }
 
 /** Returns the error for a name that is taken. */
-export function alreadyPinned(name: string): UsageError {
+function alreadyPinned(name: string): UsageError {
   return new UsageError(`"${name}" is pinned already, for something else: "tcphup unpin ${name}" removes that`);
+}
+
+/**
+ * Returns the settings of what is pinned under a name, when it does the same; null when nothing is pinned there.
+ *
+ * @throws {UsageError} When something else is pinned there.
+ */
+export function findSamePin<T extends { readonly since: string }>(name: string, settings: T): T | null {
+  if (!pinExists(name)) return null;
+  const pinned = withBpf(() => readPin(pinDirectory(), name));
+  const isSame = pinned?.attached && pinned.settings !== null && doesTheSame(pinned.settings as T, settings);
+  if (!isSame) throw alreadyPinned(name);
+  return pinned.settings as T;
+}
+
+function doesTheSame<T extends { readonly since: string }>(one: T, other: T): boolean {
+  const since = "";
+  return JSON.stringify({ ...one, since }) === JSON.stringify({ ...other, since });
 }
 
 function explainDirectory(directory: string, error: unknown): unknown {

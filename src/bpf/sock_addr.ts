@@ -12,7 +12,8 @@ import {
   BPF_FUNC_set_retval,
   BPF_PROG_TYPE_CGROUP_SOCK_ADDR,
 } from "../../ffi/bpf.ts";
-import { AF_INET, AF_INET6, IPPROTO_TCP, SOCK_STREAM } from "../../ffi/socket.ts";
+import { ECONNREFUSED } from "../../ffi/errno.ts";
+import { AF_INET, IPPROTO_TCP, SOCK_STREAM } from "../../ffi/socket.ts";
 import type { CgroupProgram } from "./cgroup_link.ts";
 import type { Words } from "../model/address.ts";
 import { Assembler, R0, R1, R10, R6, R7, R8 } from "./assembler.ts";
@@ -89,6 +90,13 @@ export function compileSockAddr({ family, fate, chooses, counters, armed }: Sock
   program.label("out");
   program.move(R0, 1);
   program.exit();
+  return program.assemble();
+}
+
+/** Compiles a program that a kernel takes when it can be told an errno. */
+export function compileSetRetval(): Uint8Array {
+  const program = new Assembler();
+  refuse(program, ECONNREFUSED);
   return program.assemble();
 }
 
@@ -199,6 +207,3 @@ export function emitCaller(uid: number): Emit {
     program.jump(no);
   };
 }
-
-/** The families of sockets, whose programs are different ones. */
-export const FAMILIES = [AF_INET, AF_INET6] as const;

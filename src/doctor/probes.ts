@@ -6,6 +6,7 @@ import { pidfdGetfd, pidfdOpen } from "../../ffi/pidfd.ts";
 import { getsockopt, IPPROTO_MPTCP, IPPROTO_TCP, SO_KEEPALIVE, socketCookie, SOL_SOCKET } from "../../ffi/socket.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
 import { Duplicate } from "../socket/duplicate.ts";
+import { Diversion } from "../act/diversion.ts";
 import { KeepaliveAttachment } from "../act/keepalive_attachment.ts";
 import { resolveValues } from "../keepalive/values.ts";
 import { unifiedCgroupOf } from "../linux/proc/cgroup.ts";
@@ -73,6 +74,7 @@ export const PROBES: readonly Probe[] = [
   probe("BPF: set keepalive as connections are made", ["keepalive --attach"], attachProgram),
   probe("BPF: find who holds a socket", ["hup", "ls", "keepalive"], iterateFiles),
   probe("BPF: read and set keepalive in one pass", ["keepalive", "ls --keepalive"], passOverSockets),
+  probe("BPF: refuse or redirect connect(2)", ["hup --refuse", "hup --redirect"], divert),
   probe("setns: enter other network namespaces", ["--netns"], enterNamespaces),
 ];
 
@@ -274,6 +276,34 @@ function passOverSockets(): Verdict {
       selector.close();
     }
   });
+}
+
+/** Tries it on the control group of this process, for one port. */
+function divert(): Verdict {
+  let diversion: Diversion | undefined;
+  let errno = "";
+  try {
+    return withPair(
+      IPPROTO_TCP,
+      () => limited("a program can be attached, and the kernel does not run it"),
+      (port) => {
+        const cgroup = unifiedCgroupOf(host.pid) ?? "/";
+        const selection = { dst: "127.0.0.1", dport: port, ...(cgroup === "/" ? {} : { cgroup }) };
+        diversion = new Diversion(selection, compileSelection(selection), { refuse: {} });
+        diversion.arm();
+        errno = diversion.report().errno ?? "";
+      },
+    );
+  } catch (error) {
+    if (isSyscallError(error, "ECONNREFUSED")) return ok("works");
+    if (isSyscallError(error, "EPERM") && errno === "EPERM") {
+      return ok("works; connects that are refused fail with EPERM: Linux 5.18 can make that ECONNREFUSED");
+    }
+    if (!(error instanceof UnsupportedError)) throw error;
+    return limited(error.message);
+  } finally {
+    diversion?.close();
+  }
 }
 
 function enterNamespaces(): Verdict {

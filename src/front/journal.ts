@@ -42,6 +42,7 @@ let unresponsive: readonly Activity[] = [];
 let doubtful: ReadonlySet<string> = new Set();
 const avoidedUsers: number[] = [];
 let live: readonly string[] = [];
+let armed: readonly Armed[] = [];
 
 /** The work of the engines before this one. */
 export interface Past<T extends Target> {
@@ -65,6 +66,7 @@ export function keepJournal(memory: Shared): void {
   // An engine that was left behind still holds a duplicate of its last socket, but is no owner of it.
   for (const { engine } of stuck) excludeProcess(engine);
   for (const entry of stuck) markUnresponsive(nameOf(entry.stuck), entry.at + LEFT_ALONE_MS);
+  armed = entries.flatMap((entry) => "armed" in entry ? entry.armed : []);
   live = entries.flatMap((entry) => "live" in entry ? entry.live : []);
   past = { targets: targetsIn(entries, memory.marks), mode: memory.mode, isFirst: entries.length === 0 };
 }
@@ -195,6 +197,19 @@ export function recordChange(target: Target, to: object): void {
 /** Records addresses that were live, for `follow`. */
 export function recordLive(addresses: readonly string[]): void {
   if (shared !== null && shared.length <= 2 * MOST_BYTES) append({ live: addresses });
+}
+
+/** What an engine holds that outlives the engine while a system call of it does not return: see `recordArmed`. */
+type Armed = Extract<Entry, { armed: object }>["armed"];
+
+/** Records the descriptor with which programs in the kernel that this process has attached can be ended. */
+export function recordArmed(armed: Armed): void {
+  append({ armed });
+}
+
+/** Returns what `recordArmed` was given in engines before this one. */
+export function armedBefore(): readonly Armed[] {
+  return armed;
 }
 
 /** Returns the addresses that engines before this one have seen live. */

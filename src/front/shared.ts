@@ -26,7 +26,8 @@ export type Entry =
   | { readonly changed: number; readonly to: object }
   | { readonly stuck: Activity; readonly at: number; readonly engine: number }
   | { readonly killed: Activity }
-  | { readonly live: readonly string[] };
+  | { readonly live: readonly string[] }
+  | { readonly armed: { readonly pid: number; readonly fd: number; readonly at: number } };
 
 /** The indices of the numbers of 32 bits after the notes. */
 const STARTED = 0;

@@ -1,5 +1,6 @@
 // The report of a command as one document. Its keys are stable: `schema` changes with them.
 
+import type { DiversionReport } from "../model/diversion.ts";
 import type { HangUpResult, Outcome, Target } from "../model/result.ts";
 
 /** The message for connections that an interrupted command did not reach. */
@@ -60,6 +61,8 @@ export interface HangUpReport extends Report {
    * Number of connections that are counted above but not in `results`: a long run keeps only the last that have gone.
    */
   readonly leftOut: number;
+  /** What was in force for connect(2); null without `refuse` and `redirect`. */
+  readonly diversion: DiversionReport | null;
   /** The connections, each with its outcome. */
   readonly results: readonly HangUpResult[];
 }

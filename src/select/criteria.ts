@@ -389,3 +389,17 @@ export function stableConditions(filter: Filter): Filter {
     (op, terms) => op === "all" ? all(terms) : any(terms),
   );
 }
+
+/** Returns a selection without the criteria that ask for nothing. */
+export function givenCriteria(selection: Selection): Selection {
+  const given = Object.entries(selection).flatMap(([name, value]) => {
+    if (name !== "not") return isGiven(value) ? [[name, value]] : [];
+    const excluded = givenCriteria(value);
+    return Object.keys(excluded).length > 0 ? [[name, excluded]] : [];
+  });
+  return Object.fromEntries(given);
+}
+
+function isGiven(value: unknown): boolean {
+  return value !== undefined && value !== false && !(Array.isArray(value) && value.length === 0);
+}

@@ -154,3 +154,27 @@ export function parsePort(text: string, side: Side, names: Names): Filter {
   if (from > to) throw new UsageError(`Port range "${text}" is empty: expected the lower port first`);
   return { op: "port", side, from, to };
 }
+
+/**
+ * Reads where connections can be made to: `ADDRESS` or `ADDRESS:PORT`, an IPv6 address with a port in brackets.
+ *
+ * @throws {UsageError} When it is something else, or an address of no host in particular.
+ */
+export function parseEndpoint(text: string): { address: Address; port: number | null } {
+  const [, addressText = text, portText] = /^\[([^\]]+)\](?::(\d+))?$/.exec(text) ?? /^([^:]+):(\d+)$/.exec(text) ?? [];
+  const address = parseAddress(addressText);
+  const port = portText === undefined ? null : Number(portText);
+  const isPort = port === null || (port > 0 && port < 0x10000);
+  if (address !== null && isPort && !isNobody(address)) return { address, port };
+  throw new UsageError(
+    `Not an address to connect to: "${text}": expected ADDRESS or ADDRESS:PORT, as in 10.0.0.6:5432 or [2001:db8::6]:5432`,
+  );
+}
+
+/** Whether it is the unspecified address, or one that needs an interface beside it. */
+function isNobody(address: Address): boolean {
+  const { words } = address;
+  const isUnspecified = words[3] === 0 && (isIPv4(address) || words.every((word) => word === 0));
+  const isLinkLocal = words[0] >>> 22 === 0xfe80 >>> 6;
+  return isUnspecified || isLinkLocal;
+}

@@ -70,6 +70,13 @@ export class Place implements AsyncDisposable {
     return attached;
   }
 
+  /** Starts `tcphup hup` with --refuse or --redirect on a control group, and waits until it is in force. */
+  async divert(args: readonly string[], cgroup: Cgroup = this.cgroup): Promise<Attached> {
+    const diverting = new Attached(this.netns.spawn([...TCPHUP, ...args, "--cgroup", cgroup.path], this.inside()));
+    await diverting.untilLine("connects are ");
+    return diverting;
+  }
+
   /** Runs a program to its end that sees the mounts. */
   async run(command: readonly string[]): Promise<Output> {
     return await run(this.netns.enter(command, this.inside()));
@@ -101,9 +108,14 @@ export class Attached implements AsyncDisposable {
 
   /** Waits for the line that says that it is attached. */
   async untilAttached(): Promise<string> {
+    return await this.untilLine("attached to ");
+  }
+
+  /** Waits for a line that begins so. */
+  async untilLine(start: string): Promise<string> {
     for (;;) {
       const [line = ""] = await this.#lines.next(1);
-      if (line.startsWith("attached to ")) return line;
+      if (line.startsWith(start)) return line;
     }
   }
 

@@ -32,6 +32,7 @@ export function sampleReport(results: HangUpResult[], given: Partial<HangUpRepor
     gone: null,
     refused: null,
     maxReached: false,
+    diversion: null,
     interrupted: false,
     error: null,
     unreadableProcesses: 0,

@@ -65,6 +65,7 @@ const REQUIREMENTS = {
   curl: program("curl"),
   wrk: program("wrk"),
   setpriv: program("setpriv"),
+  javac: { ...program("javac"), obtainable: false },
   script: program("script"),
   sysctl: program("sysctl"),
   strace: program("strace"),

@@ -1,8 +1,8 @@
 // DEST and PORT as they are typed, and what is said of those that are none.
 
 import { assertEquals, assertThrows } from "@std/assert";
-import { formatPrefix, parseAddress } from "../../src/model/address.ts";
-import { parseDestination, parsePort } from "../../src/select/destination.ts";
+import { formatAddress, formatPrefix, parseAddress } from "../../src/model/address.ts";
+import { parseDestination, parseEndpoint, parsePort } from "../../src/select/destination.ts";
 import type { Filter, Side } from "../../src/select/filter.ts";
 import type { Names } from "../../src/select/names.ts";
 import { UsageError } from "../../src/model/errors.ts";
@@ -147,4 +147,32 @@ Deno.test("what is no port is told what was meant", () => {
     { "80,443": 'Not a port: "80,443": did you mean { sport: ["80", "443"] }?' },
     (text) => parsePort(text, "src", names),
   );
+});
+
+Deno.test("where connections can be made to: an address, perhaps with a port", () => {
+  const read = (text: string) => {
+    const { address, port } = parseEndpoint(text);
+    return [formatAddress(address), port];
+  };
+  assertEquals(read("10.0.0.6"), ["10.0.0.6", null]);
+  assertEquals(read("10.0.0.6:5432"), ["10.0.0.6", 5432]);
+  assertEquals(read("::ffff:10.0.0.6"), ["10.0.0.6", null]);
+  assertEquals(read("2001:db8::6"), ["2001:db8::6", null]);
+  assertEquals(read("[2001:db8::6]"), ["2001:db8::6", null]);
+  assertEquals(read("[2001:db8::6]:5432"), ["2001:db8::6", 5432]);
+  const wrong = [
+    "",
+    "db",
+    "10.0.0.6:",
+    "10.0.0.6:0",
+    "10.0.0.6:65536",
+    "10.0.0.0/8",
+    "0.0.0.0",
+    "::",
+    "[::]:1",
+    "fe80::1",
+  ];
+  for (const text of [...wrong, "[10.0.0.6", "10.0.0.6:5432:1", "[2001:db8::6]5432"]) {
+    assertThrows(() => parseEndpoint(text), UsageError, `Not an address to connect to: "${text}"`);
+  }
 });

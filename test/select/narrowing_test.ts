@@ -1,8 +1,9 @@
 // What the kernel is told of a selection as a connection is made: contents of maps, ranks, refusals; and random filters,
 // run on the tests' own machine.
 
-import { assertEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertMatch, assertThrows } from "@std/assert";
 import {
+  BPF_FUNC_get_current_uid_gid,
   BPF_FUNC_get_netns_cookie,
   BPF_FUNC_map_lookup_elem,
   BPF_FUNC_map_update_elem,
@@ -10,9 +11,10 @@ import {
   BPF_FUNC_skc_to_tcp_sock,
 } from "../../ffi/bpf.ts";
 import type { Emit } from "../../src/bpf/conditions.ts";
+import { compileSockAddr, emitCalledPort, emitCaller } from "../../src/bpf/sock_addr.ts";
 import { compileSockOps, emitSocketPort, emitSocketUser } from "../../src/bpf/sock_ops.ts";
 import { KEEPALIVE_SWITCH } from "../../src/keepalive/socket_options.ts";
-import { maskWords, parsePrefix, type Words } from "../../src/model/address.ts";
+import { maskWords, parseAddress, parsePrefix, type Words } from "../../src/model/address.ts";
 import { UsageError } from "../../src/model/errors.ts";
 import { compileSelection, type Selection } from "../../src/select/criteria.ts";
 import type { Filter } from "../../src/select/filter.ts";
@@ -20,6 +22,8 @@ import {
   emitFilter,
   emitNamespaces,
   encodeTrieKey,
+  mayChooseFamily,
+  mayChoosePeer,
   rankOf,
   requireTellable,
   trieEntries,
@@ -204,3 +208,93 @@ Deno.test("what the kernel cannot tell then is refused, and named", () => {
     requireTellable(selection, compiled(selection));
   }
 });
+
+Deno.test("connect(2) tells nothing of this host's end", () => {
+  const compiled = (selection: Selection) => compileSelection(selection);
+  for (const selection of [{ src: "10.0.0.1" }, { sport: 80 }, { dst: "any", pid: 1 }, { filter: "src 10.0.0.1" }]) {
+    const error = assertThrows(() => requireTellable(selection, compiled(selection), "refuse"), UsageError);
+    assertMatch(error.message, /^refuse cannot go by .*: when connect\(2\) is called, the kernel tells/);
+  }
+  for (const selection of [{ dst: "10.0.0.1", dport: 80 }, { dst: "any", user: 0 }, { filter: "dst 10.0.0.1" }]) {
+    requireTellable(selection, compiled(selection), "redirect");
+  }
+});
+
+Deno.test("the families of the peers that a selection may choose", () => {
+  const families = (selection: Selection) => {
+    const { filter } = compileSelection(selection);
+    return ([4, 6] as const).filter((version) => mayChooseFamily(filter, version)).join();
+  };
+  assertEquals(families({ dst: "any" }), "4,6");
+  assertEquals(families({ dst: "any", version: 4 }), "4");
+  assertEquals(families({ dst: "any", version: 6 }), "6");
+  assertEquals(families({ dst: "10.0.0.0/8", dport: 80 }), "4");
+  assertEquals(families({ dst: ["10.0.0.1", "2001:db8::1"] }), "4,6");
+  assertEquals(families({ dst: "any", not: { dst: "0.0.0.0/0" } }), "6");
+  assertEquals(families({ dst: "any", not: { dst: "10.0.0.0/8" } }), "4,6");
+  assertEquals(families({ dst: "::/0" }), "6");
+  assertEquals(families({ filter: "dport = :80" }), "4,6");
+});
+
+Deno.test("whether a selection may choose a peer", () => {
+  const chooses = (selection: Selection, address: string, port: number | null = null) =>
+    mayChoosePeer(compileSelection(selection).filter, parseAddress(address)!, port);
+  assertEquals(chooses({ dst: "10.0.0.0/24" }, "10.0.0.6"), true);
+  assertEquals(chooses({ dst: "10.0.0.0/24" }, "10.0.1.6"), false);
+  assertEquals(chooses({ dst: "10.0.0.0/24", not: { dst: "10.0.0.6" } }, "10.0.0.6"), false);
+  assertEquals(chooses({ dst: "10.0.0.6", dport: "80-90" }, "10.0.0.6"), true);
+  assertEquals(chooses({ dst: "10.0.0.6", dport: "80-90" }, "10.0.0.6", 90), true);
+  assertEquals(chooses({ dst: "10.0.0.6", dport: "80-90" }, "10.0.0.6", 91), false);
+  assertEquals(chooses({ dst: "any", user: 7 }, "2001:db8::6", 1), true);
+});
+
+Deno.test("random filters choose calls of connect(2) as they mean", () => {
+  const random = new Random(20261130);
+  for (let i = 0; i < 2000; i++) {
+    const filter = towardsPeers(randomFilter(random, ["address", "port", "uid"]));
+    const socket = randomSocket(random);
+    const family = socket.family;
+    const tries: TrieEntry[][] = [];
+    const chooses = emitFilter(filter, {
+      trie: (entries) => tries.push([...entries]) - 1,
+      port: (_, from, to) => emitCalledPort(from, to),
+      user: emitCaller,
+    });
+    const context = new DataView(new ArrayBuffer(72));
+    context.setUint32(0, family, true);
+    if (family === AF_INET) context.setUint32(4, socket.dst[3]);
+    else socket.dst.forEach((word, i) => context.setUint32(8 + 4 * i, word));
+    context.setUint16(24, socket.dport);
+    context.setUint32(32, 1, true);
+    context.setUint32(36, 6, true);
+    const fate = { op: "refuse", errno: null } as const;
+    const program = compileSockAddr({ family, fate, chooses, counters: 0xffff, armed: 0xfffe });
+    const passes = runProgram(program, new Uint8Array(context.buffer), {
+      [BPF_FUNC_map_lookup_elem]: ([map, key], memory) => {
+        if (map === 0xffffn) return 0n;
+        if (map === 0xfffen) return memory.add(Uint8Array.of(1, 0, 0, 0));
+        const view = new DataView(memory.bytes(key, 20).slice().buffer);
+        const words: Words = [view.getUint32(4), view.getUint32(8), view.getUint32(12), view.getUint32(16)];
+        const found = lookUp(tries[Number(map)]!, words);
+        return found === null ? 0n : memory.add(Uint8Array.of(found ? 1 : 0, 0, 0, 0));
+      },
+      [BPF_FUNC_map_update_elem]: () => 0n,
+      [BPF_FUNC_get_current_uid_gid]: () => BigInt(socket.uid),
+    });
+    const isUnspecified = socket.dst[3] === 0 && socket.dst[0] === 0 && socket.dst[1] === 0;
+    if (!isUnspecified) assertEquals(passes === 0n, meaning(filter, socket, false), Deno.inspect({ filter, socket }));
+  }
+});
+
+/** The filter with every condition about the peer instead of this host's end. */
+function towardsPeers(filter: Filter): Filter {
+  switch (filter.op) {
+    case "not":
+      return { op: "not", term: towardsPeers(filter.term) };
+    case "all":
+    case "any":
+      return { op: filter.op, terms: filter.terms.map(towardsPeers) };
+    default:
+      return "side" in filter ? { ...filter, side: "dst" } : filter;
+  }
+}

@@ -1,5 +1,6 @@
 // The options of `tcphup hup` from its flags. What is out of range, and what contradicts, is refused by hangUp().
 
+import { parseDuration } from "../../model/duration.ts";
 import type { HangUpOptions } from "../../act/hang_up_options.ts";
 import { type Arguments, refuseTogether } from "../flags/arguments.ts";
 import { parseCount, parsePercentage, parseRate } from "../flags/values.ts";
@@ -32,10 +33,22 @@ export function hangUpOptions(args: Arguments): HangUpOptions {
       deadlineMs: args.duration("deadline"),
       leaveBusy: args.has("leave-busy") || undefined,
     }),
+    refuse: args.given("refuse") ? { forMs: args.duration("refuse") } : undefined,
+    redirect: redirection(args),
+    pin: args.value("pin"),
     repeat: ifGiven({ forMs: args.duration("for"), everyMs: args.duration("every") }),
   };
   // A part may lack what it needs: hangUp() refuses that.
   return options as HangUpOptions;
+}
+
+/** Returns where --redirect says that connects go, and for how long. */
+function redirection(args: Arguments): HangUpOptions["redirect"] {
+  if (!args.given("redirect")) return undefined;
+  const values = args.values("redirect").map((value) => value.split(" "));
+  const times = values.flatMap(([, ...words]) => words.length === 0 ? [] : [words.join(" ")]);
+  const [forMs] = times.slice(-1).map((text) => parseDuration(text, { label: "--redirect", bare: ["s"] }));
+  return { to: values.map(([address = ""]) => address), forMs };
 }
 
 /** Returns a group of options of which one is given at least. */

@@ -1,6 +1,6 @@
 // The command `tcphup ls --pinned`.
 
-import { pinnedKeepalive } from "../../attach_keepalive.ts";
+import { listPinned as readPinned } from "../../pinned.ts";
 import { UsageError } from "../../model/errors.ts";
 import type { Arguments } from "../flags/arguments.ts";
 import { DONE } from "../flags/exit_codes.ts";
@@ -20,7 +20,7 @@ export function listPinned(args: Arguments): number {
   if (other) {
     throw new UsageError(`Options --pinned and --${other.flag.name} cannot be used together: it lists no connections`);
   }
-  const pinned = pinnedKeepalive();
+  const pinned = readPinned();
   const head: Omit<PinnedDocument, "pinned"> = { schema: 1, command: "ls" };
   if (args.has("json")) write(jsonDocument(head, "pinned", pinned));
   else if (args.has("json-lines")) write(jsonLines(pinned));

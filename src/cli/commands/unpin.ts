@@ -1,6 +1,6 @@
 // The command `tcphup unpin`.
 
-import { unpinKeepalive } from "../../attach_keepalive.ts";
+import { unpin as removePin } from "../../pinned.ts";
 import { UsageError } from "../../model/errors.ts";
 import type { Arguments } from "../flags/arguments.ts";
 import { DONE } from "../flags/exit_codes.ts";
@@ -10,6 +10,6 @@ export function unpin({ positionals }: Arguments): number {
   const [name, surplus] = positionals;
   if (name === undefined) throw new UsageError('No name given: "tcphup ls --pinned" shows what is pinned');
   if (surplus !== undefined) throw new UsageError(`Unexpected argument "${surplus}": expected tcphup unpin NAME`);
-  unpinKeepalive(name);
+  removePin(name);
   return DONE;
 }

@@ -83,7 +83,7 @@ export class Arguments {
 
   /** Returns all values of a flag as times, as `duration` does. */
   durations(name: string, longestMs = MAX_DURATION_MS): number[] {
-    return this.flags.filter(({ flag }) => flag.name === name).map(({ flag, value }) =>
+    return this.flags.filter(({ flag, value }) => flag.name === name && value !== undefined).map(({ flag, value }) =>
       parseDuration(value!, { label: `--${name}`, bare: flag.bare!, longestMs })
     );
   }
@@ -192,7 +192,7 @@ function classifyWords(args: readonly string[]): Words {
     const negated = word === "--not";
     const spelled = parseFlags(negated ? wordAfterNot(rest.shift()) : word);
     if (spelled === null) unknown.push(word);
-    else flags.push(...spelled.map((given) => ({ ...takeValue(given, rest), negated })));
+    else flags.push(...spelled.map((given) => ({ ...takeTimeAfter(takeValue(given, rest), rest), negated })));
   }
   return { words, flags, unknown, afterDoubleDash };
 }
@@ -237,9 +237,18 @@ function parseShortFlags(word: string): GivenFlag[] | null {
 function takeValue({ flag, value }: GivenFlag, rest: string[]): GivenFlag {
   if (value !== undefined || flag.value === undefined) return { flag, value };
   const [next] = rest;
-  if (flag.optionalValue !== undefined) return { flag, value: takeTime(rest, flag) ?? flag.optionalValue };
+  if (flag.optionalValue !== undefined) {
+    return { flag, value: takeTime(rest, `--${flag.name}`) ?? flag.optionalValue ?? undefined };
+  }
   const missing = next === undefined || (isFlag(next) && (flag.signed ? next.startsWith("--") : !isNegative(next)));
   return { flag, value: missing ? "" : rest.shift() };
+}
+
+/** Takes the time that may follow the value of a flag. */
+function takeTimeAfter({ flag, value }: GivenFlag, rest: string[]): GivenFlag {
+  if (!flag.thenTime || value === undefined || value === "" || value.includes(" ")) return { flag, value };
+  const time = takeTime(rest, `--${flag.name} ${value}`);
+  return { flag, value: time === undefined ? value : `${value} ${time}` };
 }
 
 /**
@@ -247,10 +256,11 @@ function takeValue({ flag, value }: GivenFlag, rest: string[]): GivenFlag {
  *
  * @throws {UsageError} For a number, which may be meant as a time or as PORT.
  */
-function takeTime(rest: string[], { name }: Flag): string | undefined {
+function takeTime(rest: string[], flag: string): string | undefined {
   const [next = ""] = rest;
   if (/^\d+$/.test(next)) {
-    throw new UsageError(`"--${name} ${next}" may mean a time or PORT: expected --${name}=${next}s, or PORT before it`);
+    const time = flag.includes(" ") ? `${flag} ${next}s` : `${flag}=${next}s`;
+    throw new UsageError(`"${flag} ${next}" may mean a time or PORT: expected ${time}, or PORT before it`);
   }
   return TIME_WITH_UNIT.test(next) ? rest.shift() : undefined;
 }

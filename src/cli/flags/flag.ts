@@ -22,10 +22,12 @@ export interface Flag {
    */
   readonly bare?: readonly TimeUnit[];
   /**
-   * The value of a flag that is given without one: a time. Since DEST may follow such a flag, it takes a value only after
+   * The value of a flag that is given without one: a time, or null where it has none then. Since DEST may follow such a flag, it takes a value only after
    * "=", or a time with a unit.
    */
-  readonly optionalValue?: string;
+  readonly optionalValue?: string | null;
+  /** A time with a unit may follow the value, as a word of its own. It becomes a part of the value, after a space. */
+  readonly thenTime?: boolean;
   /** The value may begin with a minus. */
   readonly signed?: boolean;
   /** The flag may follow --not. */
@@ -47,6 +49,7 @@ export interface Flag {
     | "Planning"
     | "Following"
     | "Hanging up"
+    | "Connecting again"
     | "Pacing"
     | "Listing"
     | "Output";

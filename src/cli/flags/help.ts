@@ -142,7 +142,7 @@ Formats of --emit:
   },
   unpin: {
     usage: "tcphup unpin NAME",
-    summary: "detach what keepalive --attach --pin NAME has attached",
+    summary: "end what --pin NAME has left in force",
     text: `Connections keep the values that they have. "tcphup ls --pinned" shows the names.`,
     examples: [["tcphup unpin node", "from now on connections are made without keepalive again"]],
   },
@@ -287,8 +287,9 @@ export function timesHelp(command?: Command, width: number = WIDTH.usual): strin
 }
 
 /** Writes the value of a flag behind its name, as in ` TIME` or `[=TIME]`. */
-export function operandOf({ value, optionalValue }: Flag): string {
-  return value === undefined ? "" : optionalValue === undefined ? ` ${value}` : `[=${value}]`;
+export function operandOf({ value, optionalValue, thenTime }: Flag): string {
+  if (value === undefined) return "";
+  return optionalValue === undefined ? ` ${value}${thenTime ? " [TIME]" : ""}` : `[=${value}]`;
 }
 
 function flagHelp(flag: Flag, long: boolean, width: number): string[] {

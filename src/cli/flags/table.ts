@@ -145,12 +145,13 @@ export const FLAGS: readonly Flag[] = [
   {
     name: "pin",
     value: "NAME",
-    help: "like --attach, but end at once, and leave it attached until tcphup unpin NAME",
+    help: "end at once, and leave what --attach, --refuse or --redirect does in force until tcphup unpin NAME",
     more:
-      "It needs a bpffs (mount -t bpf bpf /sys/fs/bpf), and one control group. Where the same is pinned under that name, " +
-      "only open connections are set. A pin lasts until the next boot; tcphup ls --pinned shows it.",
+      "In keepalive it implies --attach. It needs a bpffs (mount -t bpf bpf /sys/fs/bpf), and one control group. Where the " +
+      "same is pinned under that name, only what is open is seen to. A pin lasts until the next boot; tcphup ls --pinned " +
+      "shows it.",
     group: "Attaching",
-    commands: ["keepalive"],
+    commands: ["hup", "keepalive"],
   },
   {
     name: "on",
@@ -351,6 +352,36 @@ export const FLAGS: readonly Flag[] = [
     commands: ["hup", "follow"],
   },
   {
+    name: "refuse",
+    value: "TIME",
+    bare: ["s"],
+    optionalValue: null,
+    help: "refuse connect(2) to it for this long, or until interrupted, so that clients try their next address",
+    more:
+      "In the kernel (BPF), before anything is hung up on, so that no client connects to it again. connect(2) fails at " +
+      "once with ECONNREFUSED, before Linux 5.18 with EPERM. It concerns every program of this network namespace, or of " +
+      "those that --netns names; with --cgroup or --container, those in that group. The selection may go by DEST, PORT, " +
+      "--dst-file, --user, these, and --filter with the same. It ends with tcphup, however that ends. A time without a " +
+      "unit needs an equals sign: --refuse=60, but --refuse 10m. It takes cgroup v2, CAP_BPF and CAP_NET_ADMIN, and one " +
+      "network namespace alone Linux 5.15.",
+    group: "Connecting again",
+    commands: ["hup"],
+  },
+  {
+    name: "redirect",
+    value: "ADDRESS[:PORT]",
+    thenTime: true,
+    help: "have connect(2) to it go to this address instead, until interrupted or for a TIME that follows",
+    more:
+      "As --refuse, for clients that never resolve a name again: --redirect 10.0.0.6, --redirect 10.0.0.6:5433 10m, " +
+      "--redirect [2001:db8::6]:5432. The TIME needs its unit, so that it cannot be taken for PORT. Without a port, each " +
+      "keeps its own. Of IPv4 and IPv6, connects stay what they are: where both are selected, give the flag once for " +
+      "each, or -4 or -6. To the client, and to tcphup ls, the peer is the new address. Of several that are in force, " +
+      "the innermost group's is first, then the one that was attached first.",
+    group: "Connecting again",
+    commands: ["hup"],
+  },
+  {
     name: "rate",
     value: "N/s",
     help: "cut at most N per second; N/m is per minute, N/h per hour",
@@ -459,7 +490,7 @@ export const FLAGS: readonly Flag[] = [
   },
   {
     name: "pinned",
-    help: "show what keepalive --pin keeps attached, with the numbers of connections by destination",
+    help: "show what --pin keeps in force, with the numbers of connections by destination",
     more: "Instead of connections, so without DEST and selection flags. It takes CAP_SYS_ADMIN.",
     group: "Listing",
     commands: ["ls"],

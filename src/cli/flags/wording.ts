@@ -11,6 +11,9 @@ const FLAG_OF: Readonly<Record<string, string>> = {
   "whenIdle.idleMs": "when-idle",
   "repeat": "for",
   "everyMs": "watch",
+  "refuse.forMs": "refuse",
+  "redirect.forMs": "redirect",
+  "redirect.to": "redirect",
 };
 
 /** Returns the name of an option's flag, without dashes: `destroy-after` for `destroyAfterMs`. */

@@ -1,9 +1,10 @@
 // The documents that --json prints where they are more than what the library returns. Keys are as in TypeScript:
 // ./json.ts writes them.
 
-import type { AttachedSettings, DestinationCount, PinnedKeepalive } from "../../attach_keepalive.ts";
+import type { AttachedSettings, DestinationCount } from "../../attach_keepalive.ts";
 import type { Health } from "../../doctor/check_host.ts";
 import type { Listing } from "../../list.ts";
+import type { Pinned } from "../../pinned.ts";
 import type { Totals } from "../../report/summary.ts";
 
 /** What every document begins with. */
@@ -33,7 +34,7 @@ export interface SummaryDocument extends ListDocument {
 /** The document of `ls --pinned`. */
 export interface PinnedDocument extends Document<"ls"> {
   /** What is pinned. */
-  readonly pinned: readonly PinnedKeepalive[];
+  readonly pinned: readonly Pinned[];
 }
 
 /** What a document of `keepalive --attach` has under `attached`. */

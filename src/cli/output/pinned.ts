@@ -1,6 +1,8 @@
 // What is attached in the kernel, as text.
 
-import type { AttachedSettings, DestinationCount, PinnedKeepalive } from "../../attach_keepalive.ts";
+import type { AttachedSettings, DestinationCount } from "../../attach_keepalive.ts";
+import type { ConnectCount, DiversionReport, DiversionRule } from "../../model/diversion.ts";
+import type { Pinned } from "../../pinned.ts";
 import { formatDuration } from "../../model/duration.ts";
 import { formatEndpoint } from "../../model/address.ts";
 import type { Selection } from "../../select/criteria.ts";
@@ -28,23 +30,26 @@ export function attachedLine(
 }
 
 /** Lays out what is pinned and, for each, the destinations with the most connections. */
-export function* pinnedLines(pinned: readonly PinnedKeepalive[], verbose: boolean): Generator<string> {
+export function* pinnedLines(pinned: readonly Pinned[], verbose: boolean): Generator<string> {
   if (pinned.length === 0) return yield "nothing is pinned";
-  yield* renderTable(["Name", "Cgroup", "Connections", "Keepalive", "Since"], pinned.map(rowOf));
-  for (const { name, counters } of pinned) {
-    if (counters.length === 0) continue;
+  yield* renderTable(["Name", "Cgroup", "Connections", "What", "Since"], pinned.map(rowOf));
+  for (const { name, counters, connects } of pinned) {
+    if (counters.length + connects.length === 0) continue;
     yield "";
     yield `${name}:`;
-    yield* destinationLines(counters, verbose ? Infinity : MOST_SHOWN);
+    const most = verbose ? Infinity : MOST_SHOWN;
+    yield* destinationLines(counters, most);
+    yield* connectLines(connects, most);
   }
 }
 
-function rowOf({ name, settings, attached }: PinnedKeepalive): string[] {
+function rowOf({ name, settings, attached }: Pinned): string[] {
   if (settings === null) return [name, "?", "made by another version of tcphup, or by another program", "?", "?"];
-  const { cgroups, selection, direction, since } = settings;
+  const { cgroups, selection, since } = settings;
   const place = attached ? cgroups.join(" ") : `${cgroups.join(" ")} (gone)`;
+  const direction = "op" in settings ? null : settings.direction;
   const which = [direction ?? [], selectionText(selection)].flat().join(" ");
-  return [name, place, which, valuesText(settings), since.slice(0, 19).replace("T", " ")];
+  return [name, place, which, "op" in settings ? fateText(settings) : valuesText(settings), timeText(since)];
 }
 
 /** Names the criteria of a selection that a program goes by. */
@@ -82,4 +87,42 @@ export function* destinationLines(counters: readonly DestinationCount[], most = 
   ]);
   yield* renderTable(["Destination", "Set", "Kept", "Refused"], rows);
   if (counters.length > most) yield `and ${counters.length - most} more`;
+}
+
+/** Writes what becomes of connects. */
+function fateText({ op, to, errno }: DiversionRule): string {
+  return op === "refuse" ? `refused (${errno})` : `redirected to ${to.join(" and ")}`;
+}
+
+/** Says what becomes of connects from now on, and for how long. */
+export function diversionLine(diversion: DiversionReport, dryRun: boolean): string {
+  const place = groupsText(diversion.cgroups);
+  if (dryRun) return `connects would be ${fateText(diversion)} in ${place}`;
+  const { pin } = diversion;
+  const end = pin === null ? "" : `, as ${pin}, until "tcphup unpin ${pin}"`;
+  return `connects are ${fateText(diversion)} in ${place}${end}`;
+}
+
+/** Says how many connects were refused or redirected. */
+export function connectsLine({ op, count, lastAt }: DiversionReport): string {
+  const done = op === "refuse" ? "refused" : "redirected";
+  const last = lastAt === null ? "" : `, the last at ${timeText(lastAt)}`;
+  return `${done} ${count} connect${count === 1 ? "" : "s"}${last}`;
+}
+
+/** Lays out numbers of connects by destination. */
+export function* connectLines(connects: readonly ConnectCount[], most = MOST_SHOWN): Generator<string> {
+  if (connects.length === 0) return;
+  const rows = connects.slice(0, most).map(({ address, port, count, lastAt }) => [
+    `to ${formatEndpoint(address, port)}`,
+    String(count),
+    timeText(lastAt),
+  ]);
+  yield* renderTable(["Destination", "Connects", "Last"], rows);
+  if (connects.length > most) yield `and ${connects.length - most} more`;
+}
+
+/** Writes a time of ISO 8601 for people, in UTC. */
+function timeText(time: string): string {
+  return time.slice(0, 19).replace("T", " ");
 }

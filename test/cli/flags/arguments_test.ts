@@ -43,7 +43,8 @@ Deno.test("each flag is known by its name, and by its letter", () => {
     // It is no flag of its own, but a part of the one after it.
     if (name === "not") continue;
     const operand = value !== undefined && optionalValue === undefined ? ["7"] : [];
-    const expected = [value === undefined ? name : `${name}=${optionalValue ?? "7"}`];
+    const hasNone = value === undefined || optionalValue === null;
+    const expected = [hasNone ? name : `${name}=${optionalValue ?? "7"}`];
     const command = commands[0]!;
     assertEquals(flags(command, `--${name}`, ...operand), expected);
     if (short) assertEquals(flags(command, `-${short}`, ...operand), expected);
@@ -222,6 +223,33 @@ Deno.test("--watch takes the next word where that can be nothing but a time", ()
   const last = parseArguments(["ls", "any", "--watch", "2m"]);
   assertEquals([last.duration("watch"), ...last.positionals], [120_000, "any"]);
   assertEquals(parseArguments(["ls", "any", "--watch"]).duration("watch"), 1000);
+});
+
+Deno.test("--refuse takes a time with a unit, or none, and never DEST", () => {
+  const forever = parseArguments(["--refuse", "10.0.0.5", "443"]);
+  assertEquals([forever.given("refuse"), forever.duration("refuse")], [true, undefined]);
+  assertEquals(forever.positionals, ["10.0.0.5", "443"]);
+  assertEquals(parseArguments(["any", "--refuse", "10m"]).duration("refuse"), 600_000);
+  assertEquals(parseArguments(["--refuse=60", "any"]).duration("refuse"), 60_000);
+  assertRefused(
+    ["any", "--refuse", "60"],
+    '"--refuse 60" may mean a time or PORT: expected --refuse=60s, or PORT before it',
+  );
+});
+
+Deno.test("--redirect takes an address, and a time that follows it", () => {
+  const redirect = (...words: string[]) => {
+    const args = parseArguments(words);
+    return [...args.values("redirect"), ...args.positionals];
+  };
+  assertEquals(redirect("--redirect", "10.0.0.6", "10.0.0.5", "443"), ["10.0.0.6", "10.0.0.5", "443"]);
+  assertEquals(redirect("10.0.0.5", "--redirect", "10.0.0.6:5432", "10m"), ["10.0.0.6:5432 10m", "10.0.0.5"]);
+  assertEquals(redirect("--redirect=10.0.0.6", "10m", "any"), ["10.0.0.6 10m", "any"]);
+  assertEquals(redirect("--redirect=10.0.0.6 10m", "5m"), ["10.0.0.6 10m", "5m"]);
+  assertRefused(["any", "--redirect"], 'Option "--redirect" needs a value: --redirect ADDRESS[:PORT]');
+  const message =
+    '"--redirect 10.0.0.6 443" may mean a time or PORT: expected --redirect 10.0.0.6 443s, or PORT before it';
+  assertRefused(["10.0.0.5", "--redirect", "10.0.0.6", "443"], message);
 });
 
 Deno.test("a number after --watch is refused: it may be a time or PORT", () => {

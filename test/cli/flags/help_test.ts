@@ -71,8 +71,9 @@ Deno.test("a command's help explains each of its flags, and no other's", () => {
 });
 
 Deno.test("a flag that needs a value is shown with one", () => {
-  for (const { name, value, optionalValue, commands } of FLAGS) {
-    const operand = value === undefined ? "" : optionalValue === undefined ? ` ${value}` : `[=${value}]`;
+  for (const { name, value, optionalValue, thenTime, commands } of FLAGS) {
+    const needed = `${value}${thenTime ? " [TIME]" : ""}`;
+    const operand = value === undefined ? "" : optionalValue === undefined ? ` ${needed}` : `[=${value}]`;
     const help = commandHelp(commands[0]!);
     assert(help.split("\n").some((line) => `${line} `.includes(`--${name}${operand} `)), `--${name}${operand}`);
   }

@@ -188,8 +188,12 @@ class Peer:
             self.closing.append((time.monotonic() + CLOSING_DELAY_S, connection.sock))
         elif connection.reconnects_to:
             connection.sock.close()
-            connection.sock = self.open(*connection.reconnects_to)
-            self.watch(connection)
+            try:
+                connection.sock = self.open(*connection.reconnects_to)
+            except OSError as error:
+                connection.ends.append(errno.errorcode[error.errno])
+            else:
+                self.watch(connection)
 
     def open(self, address, port, protocol, source):
         sock = self.bound(address, protocol, source)

@@ -242,9 +242,9 @@ options:
     default: false
   pin:
     description:
-      - "Like --attach, but end at once, and leave it attached until tcphup unpin NAME."
-      - "It needs a bpffs (mount -t bpf bpf /sys/fs/bpf), and one control group. Where the same is pinned under that name, only open connections are set. A pin lasts until the next boot; tcphup ls --pinned shows it."
-      - "With I(command=keepalive)."
+      - "End at once, and leave what --attach, --refuse or --redirect does in force until tcphup unpin NAME."
+      - "In keepalive it implies --attach. It needs a bpffs (mount -t bpf bpf /sys/fs/bpf), and one control group. Where the same is pinned under that name, only what is open is seen to. A pin lasts until the next boot; tcphup ls --pinned shows it."
+      - "With I(command=hup), I(command=keepalive)."
     type: raw
   no_bpf:
     description:
@@ -302,6 +302,18 @@ options:
       - "With I(command=hup)."
     type: bool
     default: false
+  refuse:
+    description:
+      - "Refuse connect(2) to it for this long, or until interrupted, so that clients try their next address."
+      - "In the kernel (BPF), before anything is hung up on, so that no client connects to it again. connect(2) fails at once with ECONNREFUSED, before Linux 5.18 with EPERM. It concerns every program of this network namespace, or of those that --netns names; with --cgroup or --container, those in that group. The selection may go by DEST, PORT, --dst-file, --user, these, and --filter with the same. It ends with tcphup, however that ends. A time without a unit needs an equals sign: --refuse=60, but --refuse 10m. It takes cgroup v2, CAP_BPF and CAP_NET_ADMIN, and one network namespace alone Linux 5.15."
+      - "With I(command=hup)."
+    type: raw
+  redirect:
+    description:
+      - "Have connect(2) to it go to this address instead, until interrupted or for a TIME that follows."
+      - "As --refuse, for clients that never resolve a name again: --redirect 10.0.0.6, --redirect 10.0.0.6:5433 10m, --redirect [2001:db8::6]:5432. The TIME needs its unit, so that it cannot be taken for PORT. Without a port, each keeps its own. Of IPv4 and IPv6, connects stay what they are: where both are selected, give the flag once for each, or -4 or -6. To the client, and to tcphup ls, the peer is the new address. Of several that are in force, the innermost group's is first, then the one that was attached first."
+      - "With I(command=hup)."
+    type: raw
   rate:
     description:
       - "Cut at most N per second; N/m is per minute, N/h per hour."
@@ -465,6 +477,8 @@ VALUES = {
     "linger": "--linger",
     "wait": "--wait",
     "destroy_after": "--destroy-after",
+    "refuse": "--refuse",
+    "redirect": "--redirect",
     "rate": "--rate",
     "over": "--over",
     "jitter": "--jitter",
@@ -503,7 +517,8 @@ def command_line(module):
     for name, flag in VALUES.items():
         value = params[name]
         for one in value if isinstance(value, list) else [] if value is None else [value]:
-            words.append(f"{flag}={one}")
+            # A flag whose value is optional stands alone for true.
+            words.append(flag if one is True else f"{flag}={one}")
     return words + ["--"] + [str(params[name]) for name in ("dest", "port") if params[name] is not None]
 
 

@@ -1,0 +1,277 @@
+// Refuses connect(2) to what a selection chooses, or has it go elsewhere, by programs in the kernel that are attached to
+// control groups.
+
+import { host } from "../../ffi/deno.ts";
+import type { Descriptor } from "../../ffi/descriptor.ts";
+import { ECONNREFUSED, isSyscallError } from "../../ffi/errno.ts";
+import { mapInfo } from "../../ffi/bpf.ts";
+import { pidfdGetfd, pidfdOpen } from "../../ffi/pidfd.ts";
+import { sleep } from "../../ffi/sleep.ts";
+import { AF_INET, AF_INET6 } from "../../ffi/socket.ts";
+import { ARMED_NAME, createArmed, isLoadable, setArmed } from "../bpf/cgroup_link.ts";
+import { createConnectCounters, readConnectCounters } from "../bpf/counters.ts";
+import { withBpf } from "../bpf/explain.ts";
+import { findSamePin, removePin, requirePinName } from "../bpf/pins.ts";
+import {
+  compileSetRetval,
+  compileSockAddr,
+  emitCalledPort,
+  emitCaller,
+  type Endpoint,
+  type Fate,
+  sockAddrProgram,
+} from "../bpf/sock_addr.ts";
+import { armedBefore, recordArmed } from "../front/journal.ts";
+import { isIPv4 } from "../model/address.ts";
+import type { ConnectCount, DiversionReport, DiversionRule } from "../model/diversion.ts";
+import { UsageError } from "../model/errors.ts";
+import { usageError } from "../model/wording.ts";
+import { type CompiledSelection, givenCriteria, type OneOrMore, type Selection } from "../select/criteria.ts";
+import { parseEndpoint } from "../select/destination.ts";
+import { mayChooseFamily, mayChoosePeer, requireTellable, type Vocabulary } from "../select/narrowing.ts";
+import { Attachment, cgroupsOf, chooserOf } from "./attachment.ts";
+
+/** What becomes of connect(2), and for how long. At most one of `refuse` and `redirect` is given. */
+export interface DiversionOptions {
+  readonly dryRun?: boolean;
+  readonly refuse?: { readonly forMs?: number };
+  readonly redirect?: { readonly to: OneOrMore<string>; readonly forMs?: number };
+  readonly pin?: string;
+}
+
+/** What is in force, as it is kept beside the programs. */
+export interface DiversionSettings extends DiversionRule {
+  /** The version of these keys. */
+  readonly schema: 1;
+  /** The selection that narrows it. */
+  readonly selection: Selection;
+}
+
+/** The time between two looks whether the control group is still there. */
+const LOOK_MS = 1000;
+
+/** The version of the keys of `DiversionSettings`. */
+const SCHEMA = 1;
+
+const VOCABULARY: Vocabulary = {
+  // `requireTellable` lets no condition on this host's end pass.
+  port: (_, from, to) => emitCalledPort(from, to),
+  user: emitCaller,
+};
+
+/** Programs that refuse or redirect connect(2) until this is closed, or this process ends. */
+export class Diversion {
+  readonly #settings: DiversionSettings;
+  readonly #pin: string | null;
+  readonly #dryRun: boolean;
+  readonly #forMs: number;
+  /** Null when the same is pinned already, so that there is nothing to do. */
+  readonly #attached:
+    | { readonly attachment: Attachment; readonly counters: Descriptor; readonly armed: Descriptor }
+    | null;
+  #isArmed = false;
+  /** The time of its end, on the clock of performance.now(). */
+  #end = Infinity;
+
+  /**
+   * Attaches the programs, which do nothing yet.
+   *
+   * @throws {UsageError} When the selection asks for what connect(2) does not tell, when the families do not agree, when the
+   * selection holds where connects are to go, when the name is taken.
+   * @throws {UnsupportedError} When this host or user cannot do that. Nothing is attached then.
+   */
+  constructor(selection: Selection, compiled: CompiledSelection, options: DiversionOptions) {
+    const { pin, dryRun = false, redirect } = options;
+    const op = redirect === undefined ? "refuse" : "redirect";
+    requireTellable(selection, compiled, op);
+    const targets = redirect === undefined ? [] : list(redirect.to);
+    const fate: Fate = redirect === undefined ? { op: "refuse", errno: null } : redirection(targets, compiled);
+    if (pin !== undefined) requirePinName(pin);
+    const cgroups = cgroupsOf(compiled);
+    if (pin !== undefined && cgroups.length > 1) {
+      throw new UsageError(`Pinning takes one control group, and these are ${cgroups.join(", ")}: name one of them`);
+    }
+    const tellsErrno = op === "refuse" && withBpf(() => isLoadable(sockAddrProgram(AF_INET, compileSetRetval())));
+    const errno = op === "redirect" ? null : tellsErrno ? "ECONNREFUSED" : "EPERM";
+    const since = new Date().toISOString();
+    const settings = {
+      schema: SCHEMA,
+      op,
+      to: targets,
+      errno,
+      cgroups,
+      selection: givenCriteria(selection),
+      since,
+    } as const;
+    const same = pin === undefined || dryRun ? null : findSamePin(pin, settings);
+    this.#pin = pin ?? null;
+    this.#dryRun = dryRun;
+    this.#forMs = (redirect ?? options.refuse)?.forMs ?? Infinity;
+    this.#settings = same ?? settings;
+    if (same !== null) {
+      this.#attached = null;
+      return;
+    }
+    const how = tellsErrno ? { op: "refuse", errno: ECONNREFUSED } as const : fate;
+    this.#attached = attach(compiled, { cgroups, fate: how, settings, mayAttach: !dryRun });
+  }
+
+  /** Puts it in force. @throws {UsageError} When the name of the pin is taken. */
+  arm(): void {
+    if (this.#attached === null || this.#dryRun || this.#isArmed) return;
+    const { attachment, armed } = this.#attached;
+    // A process that takes the place of another one ends when that one would have ended.
+    const began = Math.min(Date.now(), ...armedBefore().map(({ at }) => at));
+    this.#end = performance.now() + this.#forMs - (Date.now() - began);
+    if (this.#pin === null) recordArmed({ pid: host.pid, fd: armed.number, at: began });
+    else attachment.pin(this.#pin);
+    this.#isArmed = true;
+    withBpf(() => setArmed(armed, true));
+    endLeftBehind();
+  }
+
+  /** Waits for its end: until its time is over, the signal is aborted or its control group has gone. */
+  async last(signal: AbortSignal | undefined): Promise<void> {
+    if (this.#dryRun || this.#pin !== null) return;
+    while (this.isInForce && !signal?.aborted) {
+      const remainingMs = this.#end - performance.now();
+      if (remainingMs <= 0) return;
+      await sleep(Math.min(remainingMs, LOOK_MS), signal);
+    }
+  }
+
+  /** Whether it is in force, and its control group still exists. */
+  get isInForce(): boolean {
+    if (this.#attached === null) return true;
+    return this.#isArmed && this.#attached.attachment.isAttached;
+  }
+
+  /** Reports what is in force, and what came of it. */
+  report(): DiversionReport {
+    const connects = this.#attached === null ? [] : withBpf(() => readConnectCounters(this.#attached!.counters));
+    const { schema: _schema, selection: _selection, ...settings } = this.#settings;
+    return {
+      ...settings,
+      pin: this.#pin,
+      inForce: this.isInForce,
+      ...totalOf(connects),
+      connects,
+    };
+  }
+
+  /** Ends it, unless it is pinned. */
+  close(): void {
+    endLeftBehind();
+    if (this.#attached === null) return;
+    const { attachment, armed } = this.#attached;
+    // Of programs on several hooks none ends before the others.
+    if (this.#isArmed && this.#pin === null) withBpf(() => setArmed(armed, false));
+    attachment.close();
+  }
+
+  /** Ends it, and removes the pin that this has made. */
+  undo(): void {
+    if (this.#isArmed && this.#pin !== null) removePin(this.#pin);
+    this.close();
+  }
+}
+
+/** Returns the number of calls, and the time of the last one. */
+function totalOf(connects: readonly ConnectCount[]): Pick<DiversionReport, "count" | "lastAt"> {
+  const lastAt = connects.map((connect) => connect.lastAt).sort().at(-1) ?? null;
+  return { count: connects.reduce((sum, { count }) => sum + count, 0), lastAt };
+}
+
+function attach(
+  selection: CompiledSelection,
+  options: { cgroups: readonly string[]; fate: Fate; settings: DiversionSettings; mayAttach: boolean },
+): { attachment: Attachment; counters: Descriptor; armed: Descriptor } {
+  // Sockets of IPv6 connect to IPv4 too.
+  const families = mayChooseFamily(selection.filter, 4) ? [AF_INET, AF_INET6] : [AF_INET6];
+  const chooses = chooserOf(selection, VOCABULARY, true);
+  const { fate, ...rest } = options;
+  const maps = withBpf(() => [createConnectCounters(), createArmed()] as const);
+  const [counters, armed] = maps;
+  const attachment = Attachment.create({
+    ...rest,
+    maps,
+    programs: (_, tries) =>
+      families.map((family) => {
+        const numbers = { counters: counters.number, armed: armed.number };
+        return sockAddrProgram(family, compileSockAddr({ family, fate, chooses: chooses(tries), ...numbers }));
+      }),
+  });
+  return { attachment, counters, armed };
+}
+
+/**
+ * Ends what processes have left that were left behind in a system call: their descriptors, and so their links, last as long
+ * as the call.
+ */
+function endLeftBehind(): void {
+  for (const { pid, fd } of armedBefore()) {
+    try {
+      const pidfd = pidfdOpen(pid);
+      try {
+        const map = pidfdGetfd(pidfd, fd);
+        try {
+          if (mapInfo(map).name === ARMED_NAME) setArmed(map, false);
+        } finally {
+          map.close();
+        }
+      } finally {
+        pidfd.close();
+      }
+    } catch (error) {
+      // It has ended, and its links have ended with it.
+      if (!isSyscallError(error)) throw error;
+    }
+  }
+}
+
+/** Returns where connects go, by family. @throws {UsageError} */
+function redirection(targets: readonly string[], { filter }: CompiledSelection): Fate {
+  const endpoints: { ipv4: Endpoint | null; ipv6: Endpoint | null } = { ipv4: null, ipv6: null };
+  for (const text of targets) {
+    const { address, port } = parseEndpoint(text);
+    const family = isIPv4(address) ? "ipv4" : "ipv6";
+    if (endpoints[family] !== null) {
+      throw conflict(
+        `Connects cannot go to both ${targets.join(" and ")}: expected one address of each family at most`,
+      );
+    }
+    if (!mayChooseFamily(filter, family === "ipv4" ? 4 : 6)) {
+      throw conflict(`Connects cannot go to "${text}": none of the selected addresses is of its family`);
+    }
+    if (mayChoosePeer(filter, address, port)) {
+      throw usageError(
+        ({ name }) =>
+          `Connects cannot go to "${text}", which is selected itself: leave it out with ${name("not.dst")} ` +
+          `${text.replace(/(?<=\.\d+):\d+$|^\[|\](?::\d+)?$/g, "")}`,
+        { code: "conflict", option: "redirect.to" },
+      );
+    }
+    endpoints[family] = { words: address.words, port };
+  }
+  for (const [version, family] of [[4, "ipv4"], [6, "ipv6"]] as const) {
+    if (endpoints[family] !== null || !mayChooseFamily(filter, version)) continue;
+    const other = version === 4 ? 6 : 4;
+    throw usageError(
+      (words) =>
+        `IPv${version} addresses are selected too, from which connects cannot go to ${
+          targets.join(" or ")
+        }: expected ` +
+        `${words.name("redirect.to")} with an IPv${version} address as well, or ${words.quote("version", other)}`,
+      { code: "conflict", option: "redirect.to" },
+    );
+  }
+  return { op: "redirect", ...endpoints };
+}
+
+function conflict(message: string): UsageError {
+  return new UsageError(message, { code: "conflict", option: "redirect.to" });
+}
+
+function list<T extends string>(values: OneOrMore<T>): readonly T[] {
+  return typeof values === "object" ? values : [values];
+}

@@ -1,0 +1,50 @@
+// What is pinned in the kernel, and so outlives tcphup: programs that set keepalive, and programs that refuse or redirect
+// connects.
+
+import type { DiversionSettings } from "./act/diversion.ts";
+import type { AttachedSettings } from "./attach_keepalive.ts";
+import type { DestinationCount } from "./bpf/counters.ts";
+import { withBpf } from "./bpf/explain.ts";
+import { pinnedLinks, removePin } from "./bpf/pins.ts";
+import type { ConnectCount } from "./model/diversion.ts";
+
+/** What is pinned under a name. */
+export interface Pinned {
+  /** The name that it was given. */
+  readonly name: string;
+  /** What it does; null for what another version of tcphup, or another program, has pinned. */
+  readonly settings: AttachedSettings | DiversionSettings | null;
+  /** Whether it is in force: false when its control group has gone, or tcphup was killed while it pinned. */
+  readonly attached: boolean;
+  /** The numbers of connections on which keepalive was set, by destination, the greatest first. */
+  readonly counters: readonly DestinationCount[];
+  /** The calls of connect(2) that were refused, or went elsewhere, by destination, the most frequent first. */
+  readonly connects: readonly ConnectCount[];
+}
+
+/** The version of the keys of settings. */
+const SCHEMA = 1;
+
+/**
+ * Returns what is pinned, by name. It takes CAP_SYS_ADMIN.
+ *
+ * @throws {UnsupportedError} Where no bpffs is mounted, or this user may not look.
+ */
+export function listPinned(): Pinned[] {
+  return withBpf(pinnedLinks).map(({ settings, ...rest }) => ({ ...rest, settings: readableSettings(settings) }));
+}
+
+function readableSettings(settings: unknown): Pinned["settings"] {
+  const isReadable = typeof settings === "object" && settings !== null && "schema" in settings;
+  return isReadable && settings.schema === SCHEMA ? settings as Pinned["settings"] : null;
+}
+
+/**
+ * Removes a pin, with which its programs are detached. Connections keep what they have.
+ *
+ * @throws {UsageError} When nothing is pinned under that name.
+ * @throws {UnsupportedError} Where no bpffs is mounted, or this user may not remove it.
+ */
+export function unpin(name: string): void {
+  removePin(name);
+}
