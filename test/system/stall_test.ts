@@ -2,7 +2,7 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { JsonDocument, Row } from "../../src/cli/output/json.ts";
-import { pythonProgram } from "../harness/peer.ts";
+import { Peer, pythonProgram } from "../harness/peer.ts";
 import { commandLine, eventually } from "../harness/process.ts";
 import { assertCountsAddUp, assertExit, DOOMED_PORT, KEPT_PORT, Scene } from "../harness/scene.ts";
 import { Stuck } from "../harness/stuck.ts";
@@ -53,6 +53,27 @@ systemTest("keepalive is set on all but the connection that is stuck", ["FUSE", 
   }
   for (const pool of [scene.doomed, later]) assert((await pool.keepalive()).every(({ enabled }) => enabled));
 });
+
+systemTest(
+  "a pass over all sockets that meets a lock is given up, and keepalive set without",
+  ["FUSE", "unshare"],
+  async (netns) => {
+    const scene = await Scene.make(netns, { address: ADDRESS });
+    await using stuck = await Stuck.start(netns, "lock", ADDRESS, DOOMED_PORT);
+    // What nobody holds is for a pass alone.
+    const server = Peer.start(netns);
+    await server.listen(ADDRESS, DOOMED_PORT + 1, { accept: false });
+    await scene.client.connect(ADDRESS, DOOMED_PORT + 1);
+    const run = await tcphup(["keepalive", "any", "--state", "established", "--json"], { netns });
+    assertExit(run, 1);
+    const { connections } = run.json();
+    const failed = connections.filter(({ outcome }) => outcome === "failed");
+    assertEquals(failed.map(({ owners }) => owners.map(({ pid }) => pid)), [stuck.pids]);
+    assertEquals(connections.filter(({ outcome }) => outcome === "no-owner").length, 1);
+    assertEquals(connections.filter(({ outcome }) => outcome === "keepalive-set").length, connections.length - 2);
+    for (const pool of [scene.doomed, scene.kept]) assert((await pool.keepalive()).every(({ enabled }) => enabled));
+  },
+);
 
 systemTest("a process that /proc hangs at is left out, and named", ["FUSE", "unshare"], async (netns) => {
   const scene = await Scene.make(netns, { address: ADDRESS });
