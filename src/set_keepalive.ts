@@ -235,14 +235,13 @@ class Setter {
     for (let next = 0; await this.#turns.until(next);) {
       const start = performance.now();
       const found = this.#tolerate(() => this.#nextRound()) ?? [];
+      // A retried connection whose values are as wanted may have been set by an attempt that failed at reading them back.
+      const retried = new Set(found.filter(({ result, trouble }) => result === null && trouble !== null));
       this.#tolerate(() => this.#pass(found));
       for (const target of found) {
         if (!await this.#turns.until(0)) return;
-        // A retried connection whose values are as wanted may have been set by an attempt that failed at reading them
-        // back.
-        const isRetried = target.result === null && target.trouble !== null;
         this.#tolerate(() => this.#set(target));
-        if (target.result === null || (!isRetried && NOT_YIELDED.includes(target.result.outcome))) continue;
+        if (target.result === null || (!retried.has(target) && NOT_YIELDED.includes(target.result.outcome))) continue;
         yield keepaliveResultOf(target);
       }
       const incomplete = this.#tolerate(() => this.#finder.incomplete);
@@ -324,13 +323,29 @@ class Setter {
     const open = targets.filter(({ result, connection }) => result === null && !isAbandoned(connection));
     const { selector } = this.#finder;
     this.#passed = changeInPass(worthPass(open), this.#desired, phaseOf, selector, this.#options.dryRun ?? false);
+    // Most have the same change, which is recorded once.
+    const groups = new Map<string, KeepaliveTarget[]>();
+    for (const target of open) {
+      const passed = this.#passed.get(target.connection);
+      if (passed === undefined || !("change" in passed)) continue;
+      noteChange(target, passed.change);
+      const key = JSON.stringify(target.change);
+      const group = groups.get(key);
+      if (group === undefined) groups.set(key, [target]);
+      else group.push(target);
+    }
+    for (const group of groups.values()) {
+      recordChange(group, { change: group[0]!.change });
+      for (const target of group) this.#set(target);
+    }
   }
 
   async #setAll(targets: readonly KeepaliveTarget[]): Promise<void> {
     if (await this.#turns.until(0)) this.#pass(targets);
     for (const target of targets) {
+      if (target.result !== null) continue;
       if (await this.#turns.until(0)) this.#set(target);
-      else if (target.result === null) explainNotReached(target, null);
+      else explainNotReached(target, null);
     }
   }
 
@@ -357,7 +372,11 @@ class Setter {
       return change(descriptor, this.#desired, phaseOf(connection), this.#options.dryRun);
     });
     if (used === null) return;
-    if ("value" in used) return this.#setChangeOutcome(target, used.value);
+    if ("value" in used) {
+      noteChange(target, used.value);
+      recordChange([target], { change: target.change });
+      return this.#setChangeOutcome(target, used.value);
+    }
     if (used.transient) return this.#putOff(target, refusalText(used));
     setOutcome(target, used.outcome, used.reason, refusalText(used));
   }
@@ -368,12 +387,7 @@ class Setter {
     this.#transientErrors.note(trouble);
   }
 
-  #setChangeOutcome(target: KeepaliveTarget, change: Change): void {
-    const { after, refused, unmet, keptByApplication } = change;
-    // An earlier attempt may have set some of the values.
-    const before = target.change.before ?? change.before;
-    target.change = { before, after, refused };
-    recordChange(target, { change: target.change });
+  #setChangeOutcome(target: KeepaliveTarget, { after, refused, unmet, keptByApplication }: Change): void {
     const refusal = refused.length > 0 ? refusedText(refused) : null;
     const reason = refusal === null ? null : "refused";
     if (keptByApplication) setOutcome(target, "unchanged", "kept", "its application has keepalive on");
@@ -381,7 +395,7 @@ class Setter {
       this.#putOff(target, refusal!);
     } else if (unmet.length > 0) {
       setOutcome(target, "failed", reason ?? "no-effect", `${refusal ?? NO_EFFECT}: ${stateText(after, unmet)}`);
-    } else if (sameSettings(before, after)) setOutcome(target, "unchanged", reason, refusal);
+    } else if (sameSettings(target.change.before!, after)) setOutcome(target, "unchanged", reason, refusal);
     else if (this.#options.dryRun) setOutcome(target, "would-set-keepalive", null);
     else setOutcome(target, "keepalive-set", reason, refusal);
   }
@@ -425,6 +439,11 @@ class Setter {
     this.#pidfds.close();
     this.#finder.close();
   }
+}
+
+function noteChange(target: KeepaliveTarget, { before, after, refused }: Change): void {
+  // An earlier attempt may have set some of the values.
+  target.change = { before: target.change.before ?? before, after, refused };
 }
 
 function keepaliveResultOf(target: KeepaliveTarget): KeepaliveResult {

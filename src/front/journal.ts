@@ -127,7 +127,7 @@ function targetsIn(entries: readonly Entry[], marks: Uint8Array): Target[] {
   const found = new Map<string, Target>();
   const byPlace: Target[] = [];
   for (const entry of entries) {
-    if ("changed" in entry) Object.assign(byPlace[entry.changed]!, entry.to);
+    if ("changed" in entry) { for (const place of entry.changed) Object.assign(byPlace[place]!, entry.to); }
     if (!("found" in entry)) continue;
     for (const target of entry.found) {
       const outcome = MARKED[(marks[count++] ?? 0) - 1];
@@ -188,10 +188,10 @@ export function recordOutcome(target: Target): void {
   shared!.marks[place] = markOf(target.result?.outcome);
 }
 
-/** Records other changes of a target. */
-export function recordChange(target: Target, to: object): void {
-  const place = places.get(target);
-  if (place !== undefined) append({ changed: place, to });
+/** Records a change that is the same for some targets. */
+export function recordChange(targets: readonly Target[], to: object): void {
+  const changed = targets.map((target) => places.get(target)).filter((place) => place !== undefined);
+  if (changed.length > 0) append({ changed, to });
 }
 
 /** Records addresses that were live, for `follow`. */

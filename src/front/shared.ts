@@ -23,7 +23,7 @@ export const MODE = {
 /** An entry of the journal, which is a line of JSON. */
 export type Entry =
   | { readonly found: readonly Target[] }
-  | { readonly changed: number; readonly to: object }
+  | { readonly changed: readonly number[]; readonly to: object }
   | { readonly stuck: Activity; readonly at: number; readonly engine: number }
   | { readonly killed: Activity }
   | { readonly live: readonly string[] }
