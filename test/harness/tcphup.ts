@@ -96,6 +96,9 @@ export async function engineOf(pid: number): Promise<number> {
   });
 }
 
+/** Flags with which Deno reads no configuration and fetches nothing. */
+const NOTHING_ELSE = ["--no-config", "--no-lock", "--no-npm", "--no-remote"];
+
 /** tcphup in a place of its own, where every user of the host may run it. Its fields are options of `tcphup`. */
 export class PublicCopy implements AsyncDisposable {
   readonly command: readonly string[];
@@ -106,7 +109,7 @@ export class PublicCopy implements AsyncDisposable {
     const [, ...args] = TCPHUP;
     this.command = given
       ? [`${directory}/program`, ...args.map((arg) => arg.replace(ROOT, `${directory}/`))]
-      : [`${directory}/program`, "run", "--no-lock", "--cached-only", "--allow-ffi", `${directory}/cli.ts`];
+      : [`${directory}/program`, "run", ...NOTHING_ELSE, "--allow-ffi", `${directory}/cli.ts`];
     this.env = { HOME: directory, DENO_DIR: `${directory}/deno_dir` };
     this.cwd = directory;
   }
@@ -126,22 +129,8 @@ export class PublicCopy implements AsyncDisposable {
   }
 }
 
-/** Copies the program, and what it imports from npm and is already here. */
+/** Copies the program, which imports nothing from elsewhere. */
 async function copySources(directory: string): Promise<void> {
   const parts = ["deno.json", "cli.ts", "src", "ffi", ...(given ? ["scripts/node", "build/node"] : [])];
   await run(["cp", "-r", "--parents", ...parts, directory], { cwd: ROOT });
-  if (!given) await copyDenoCache(directory);
-}
-
-async function copyDenoCache(directory: string): Promise<void> {
-  const info = async (...args: string[]) =>
-    JSON.parse((await run([Deno.execPath(), "info", "--json", ...args])).stdout);
-  const { npmCache } = await info();
-  const { npmPackages = {} } = await info(`${ROOT}cli.ts`);
-  for (const { name, registryUrl } of Object.values<{ name: string; registryUrl: string }>(npmPackages)) {
-    const host = new URL(registryUrl).host;
-    const cache = `${directory}/deno_dir/npm/${host}`;
-    await run(["mkdir", "-p", cache]);
-    await run(["cp", "-r", `${npmCache}/${host}/${name}`, cache]);
-  }
 }
