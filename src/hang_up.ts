@@ -274,6 +274,7 @@ class HangUp {
       ...countOutcomes(results, ["hungUp", "destroyed"], table.evicted),
       gone,
       refused: this.#discovery.refused,
+      recovered: this.#discovery.recovered,
       maxReached: this.#discovery.maxReached,
       interrupted: this.#interrupted,
       error: this.#error,

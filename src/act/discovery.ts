@@ -7,7 +7,7 @@ import { type Connection, handleOf, type HeldConnection, identityOf } from "../m
 import { type HangUpOutcome, type Target, targetOf, update } from "../model/result.ts";
 import { ENDED } from "../socket/with_duplicate.ts";
 import type { CutQueue } from "./cut_queue.ts";
-import { foundBefore, recordFound } from "../front/journal.ts";
+import { foundBefore, recordFound, workedBeforeMs } from "../front/journal.ts";
 import { ConnectionTable } from "./connection_table.ts";
 import { CLOSING, stateMask } from "../model/tcp_states.ts";
 import type { PhaseTimer } from "../report/report.ts";
@@ -17,6 +17,9 @@ import { Session } from "../resolve/session.ts";
 
 /** Default of `repeat.everyMs`: milliseconds from one round to the next. */
 export const DEFAULT_EVERY_MS = 500;
+
+/** The time by which the kernel's times may be too long: they are counted in ticks, of up to 10 ms. */
+const TICK_MS = 10;
 
 /** Options that say which connections to cut, and for how long to look for them. */
 export interface DiscoveryOptions {
@@ -60,6 +63,8 @@ export class Discovery {
   readonly #retryOwners = new Set<Target>();
   /** The connections of the running round, until they are queued. */
   #current: readonly Target[] = [];
+  /** Connections that were left alone because they are probably new. */
+  readonly #recovered = new Set<string>();
   readonly #start = performance.now();
   #roundStart = 0;
   /** The parts that the first round has still to list; null when there are none. */
@@ -67,10 +72,12 @@ export class Discovery {
   #rounds = 0;
   #foundNew = false;
   #confirmed = false;
-  /**
-   * Identities of the connections that an earlier process found before it got stuck; null when others are taken too.
-   */
-  readonly #foundBefore: ReadonlySet<string> | null;
+  /** Identities of the connections that an earlier process found before it got stuck; null when there was none. */
+  readonly #foundBefore = foundBefore();
+  /** The time at which the command began, maybe in an earlier process. */
+  readonly #commandStart = this.#start - (this.#foundBefore === null ? 0 : workedBeforeMs());
+  /** Takes no other connections than an earlier process has found. */
+  readonly #onlyFoundBefore: boolean;
 
   /**
    * @param onlyFirstRound Leaves alone connections that appear after the first round, unless `repeat` asks for them.
@@ -79,7 +86,12 @@ export class Discovery {
     this.#stages = stages;
     this.#options = options;
     this.#onlyFirstRound = onlyFirstRound;
-    this.#foundBefore = onlyFirstRound || options.confirm !== undefined ? foundBefore() : null;
+    this.#onlyFoundBefore = this.#foundBefore !== null && (onlyFirstRound || options.confirm !== undefined);
+  }
+
+  /** The number of connections that were left alone because they are probably new. */
+  get recovered(): number {
+    return this.#recovered.size;
   }
 
   /** The time of the next round that `repeat` asks for, on the clock of performance.now(); Infinity for none. */
@@ -150,9 +162,13 @@ export class Discovery {
     if (this.#remainingParts !== null) return this.#nextPart(this.#remainingParts);
     const [isFirst, acceptsNew] = [this.#rounds === 0, this.#acceptsNew];
     this.#rounds++;
-    if (isFirst && this.#canCutEarly) return this.#nextPart(this.#remainingParts = finder.findInParts());
+    // A dump with tcp_info takes the kernel longer.
+    const withInfo = acceptsNew && this.#sparesRecovered;
+    if (isFirst && this.#canCutEarly) {
+      return this.#nextPart(this.#remainingParts = finder.findInParts(undefined, withInfo));
+    }
     // A connection that was hung up on is closing, so later rounds skip the closing states.
-    const seen = finder.find(isFirst ? undefined : ~CLOSING);
+    const seen = finder.find(isFirst ? undefined : ~CLOSING, withInfo);
     // A dump of many sockets that come and go may miss one, so a round that is the only one takes two dumps.
     const listed = isFirst && this.#onlyFirstRound ? seen.concat(finder.find()) : seen;
     const retried = this.#stillMatching(listed);
@@ -185,12 +201,31 @@ export class Discovery {
     const found: Target[] = [];
     for (const connection of listed) {
       const identity = identityOf(connection);
-      if (this.connections.has(identity) || this.#foundBefore?.has(identity) === false) continue;
+      if (this.connections.has(identity)) continue;
+      const wasFound = this.#foundBefore?.has(identity) ?? false;
+      if (this.#onlyFoundBefore && !wasFound) continue;
+      if (this.#sparesRecovered && !wasFound && !this.#isSilent(connection)) {
+        this.#recovered.add(identity);
+        continue;
+      }
       const target = targetOf<HangUpOutcome>(connection);
       this.connections.set(identity, target);
       found.push(target);
     }
     return found;
+  }
+
+  /**
+   * `true` when connections that were cut may have been replaced already. A dump may have missed some that were there before,
+   * but what is new is spared unless `repeat` asks for it.
+   */
+  get #sparesRecovered(): boolean {
+    return this.#options.repeat === undefined && (this.#rounds > 1 || this.#foundBefore !== null);
+  }
+
+  /** Tells whether a connection is known to be older than the command: its peer was not heard since then. */
+  #isSilent({ silentMs }: Connection): boolean {
+    return typeof silentMs === "number" && silentMs >= performance.now() - this.#commandStart + TICK_MS;
   }
 
   #withinMax(found: Target[]): Target[] {
@@ -227,6 +262,10 @@ export class Discovery {
         else setOutcome(target, "already-gone", "gone", ENDED);
         continue;
       }
+      if (this.#options.repeat === undefined && isOpening(target.connection) && !isOpening(now)) {
+        setOutcome(target, "skipped", "recovered", "established meanwhile");
+        continue;
+      }
       // A connection that was accepted meanwhile has an inode now, and one in SYN-SENT may be established.
       update(target, now);
       matching.push(target);
@@ -239,7 +278,7 @@ export class Discovery {
     const { confirm, dryRun } = this.#options;
     if (confirm === undefined || dryRun || this.#confirmed || found.length === 0) return true;
     // An earlier process asked already about the connections that are taken now.
-    if (this.#foundBefore !== null) return true;
+    if (this.#onlyFoundBefore) return true;
     this.#confirmed = await confirm(found);
     if (!this.#confirmed) this.#refuse("not-confirmed", "not confirmed");
     return this.#confirmed;
@@ -298,6 +337,10 @@ function unresponsiveUsersLast(targets: readonly Target[]): readonly Target[] {
   if (uids.size === 0) return targets;
   const isTheirs = ({ connection }: Target) => uids.has(connection.uid);
   return [...targets.filter((target) => !isTheirs(target)), ...targets.filter(isTheirs)];
+}
+
+function isOpening({ state }: Connection): boolean {
+  return state === "SYN-SENT";
 }
 
 /** Tells whether this end has sent its FIN already. Without `finOnly` it must also have stopped reading. */

@@ -77,7 +77,7 @@ export interface HangUpOptions {
   whenIdle?: WhenIdle;
   /**
    * Hangs up on connections that appear within `forMs` milliseconds too, looking for them every `everyMs` milliseconds
-   * (default 500, 50 at least).
+   * (default 500, 50 at least). Without it, what is new is left alone, and counted as `recovered` where it is seen.
    */
   repeat?: { readonly forMs: number; readonly everyMs?: number };
   /**

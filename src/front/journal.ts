@@ -69,6 +69,7 @@ export function keepJournal(memory: Shared): void {
   armed = entries.flatMap((entry) => "armed" in entry ? entry.armed : []);
   live = entries.flatMap((entry) => "live" in entry ? entry.live : []);
   past = { targets: targetsIn(entries, memory.marks), mode: memory.mode, isFirst: entries.length === 0 };
+  if (past.isFirst) memory.began = Date.now();
 }
 
 function nameOf({ kind, pid, text }: Activity): number | string {
@@ -172,6 +173,11 @@ export function whyUnfinished(): string | null {
 /** Returns the identities of the connections that earlier engines found; null when there are none. */
 export function foundBefore(): ReadonlySet<string> | null {
   return past.targets.length === 0 ? null : new Set(past.targets.map(({ connection }) => identityOf(connection)));
+}
+
+/** Returns the time in milliseconds for which earlier engines have worked, by the clock of the day; 0 without any. */
+export function workedBeforeMs(): number {
+  return shared === null || past.isFirst ? 0 : Math.max(0, Date.now() - shared.began | 0);
 }
 
 /** Records connections before they are acted on. */

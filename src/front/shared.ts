@@ -34,6 +34,7 @@ const STARTED = 0;
 const HEARD = 1;
 const MODE_AT = 2;
 const LENGTH = 3;
+const BEGAN = 4;
 
 /** The size of the notes and these numbers, in bytes. */
 const PAGE = 4096;
@@ -57,7 +58,7 @@ export class Shared {
     const memory = mapShared(file, JOURNAL);
     this.file = file;
     this.notes = memory.subarray(0, NOTES_SIZE);
-    this.#numbers = new Int32Array(memory.buffer, NOTES_SIZE, LENGTH + 1);
+    this.#numbers = new Int32Array(memory.buffer, NOTES_SIZE, BEGAN + 1);
     this.marks = memory.subarray(PAGE);
   }
 
@@ -91,6 +92,15 @@ export class Shared {
 
   set mode(mode: number) {
     this.#numbers[MODE_AT] = mode;
+  }
+
+  /** The time at which the first engine began to work: the lower 32 bits of Date.now(). */
+  get began(): number {
+    return this.#numbers[BEGAN]!;
+  }
+
+  set began(time: number) {
+    this.#numbers[BEGAN] = time;
   }
 
   /** The length of the journal, in bytes. */

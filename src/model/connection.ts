@@ -128,6 +128,8 @@ export interface Connection {
   readonly timer: Timer | null;
   /** Only when it was asked for; null where the kernel says nothing. */
   readonly tcpInfo?: Info | null;
+  /** Milliseconds since data or an acknowledgement came, over any subflow; only with `tcpInfo`, null when unknown. */
+  readonly silentMs?: number | null;
 }
 
 /** A connection, and the processes that hold it. */

@@ -66,6 +66,8 @@ export interface Reasons {
     | "not-confirmed"
     /** It no longer matched the selection when its owner was known. */
     | "not-selected"
+    /** It was being opened when it was found, and was established before it was touched. */
+    | "recovered"
     /** It was busy until the deadline of `whenIdle`. */
     | "busy"
     /** The run was interrupted before. */

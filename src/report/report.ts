@@ -55,6 +55,8 @@ export interface HangUpReport extends Report {
   readonly gone: number | null;
   /** The reason why a guard refused the run, so that every connection was skipped; null when none did. */
   readonly refused: string | null;
+  /** Number of connections, not counted above, that were found later and left alone, as they may be new. */
+  readonly recovered: number;
   /** `true` when more connections appeared than `max` allows. The surplus was skipped. */
   readonly maxReached: boolean;
   /**

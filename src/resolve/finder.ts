@@ -32,15 +32,16 @@ export class Finder {
    * Returns the connections that match now.
    *
    * @param states Restricts the states of the selection further: a mask of 1 << state.
+   * @param withInfo Has connections get their `tcpInfo`, where that can be listed.
    * @throws {UsageError} When a namespace, process, cgroup or container does not exist, at the first call.
    * @throws {UnsupportedError} As `Selector.select`.
    */
-  find(states?: number): Connection[] {
-    return [...this.findInParts(states)].flat();
+  find(states?: number, withInfo?: boolean): Connection[] {
+    return [...this.findInParts(states, withInfo)].flat();
   }
 
   /** Yields the connections that match, in parts, as `Selector.selectInParts`. Errors may come after some parts. */
-  *findInParts(states?: number): Generator<Connection[], void> {
+  *findInParts(states?: number, withInfo?: boolean): Generator<Connection[], void> {
     // Holders are read before sockets are listed, so that a connection which others hold too is found as surely as any.
     const owners = this.#owners = this.#holders?.look().owners;
     const leftOut: Wanted[] = [];
@@ -50,7 +51,7 @@ export class Finder {
       if (!held && needsReview && inode !== 0) leftOut.push({ inode, uid });
       return held;
     });
-    for (const part of this.selector.selectInParts(states, isHeld)) yield this.#chosen(part, owners);
+    for (const part of this.selector.selectInParts(states, isHeld, withInfo)) yield this.#chosen(part, owners);
     if (needsReview) this.#holders!.countPossiblyMissed(leftOut);
   }
 

@@ -74,13 +74,18 @@ export class Selector {
    * time. Errors may come after some parts.
    *
    * @param chooses Decides about each row that matches.
+   * @param withInfo Has connections get their `tcpInfo`, where that can be listed.
    */
-  *selectInParts(states: number = this.#selection.states, chooses?: RowPredicate): Generator<Connection[], void> {
+  *selectInParts(
+    states: number = this.#selection.states,
+    chooses?: RowPredicate,
+    withInfo = false,
+  ): Generator<Connection[], void> {
     const mask = states & this.#selection.states;
     yield* this.#listInParts((netns) => {
       const plans = this.#plansIn(netns, mask);
       return chooses === undefined ? plans : plans.map((plan) => narrowed(plan, chooses));
-    });
+    }, withInfo);
     this.#selection.local?.verify();
   }
 
@@ -129,8 +134,13 @@ export class Selector {
     return [...this.#listInParts(plansIn)].flat();
   }
 
-  *#listInParts(plansIn: (netns: NetnsInode) => readonly DumpPlan[]): Generator<Connection[], void> {
+  *#listInParts(
+    plansIn: (netns: NetnsInode) => readonly DumpPlan[],
+    withInfo = false,
+  ): Generator<Connection[], void> {
     let found: Connection[][] = [];
+    const asksInfo = withInfo && !isUnresponsive(CLOSE_DUMPS);
+    const extensions = this.#extensions | (asksInfo ? extension(INET_DIAG_INFO) : 0);
     const known = new Map<NetnsInode, readonly DumpPlan[]>();
     const plansOnceIn = (netns: NetnsInode): readonly DumpPlan[] => {
       const plans = known.get(netns) ?? plansIn(netns);
@@ -141,7 +151,7 @@ export class Selector {
     const requests = new Map<readonly DumpPlan[], DumpRequest[]>();
     const requestsIn = (netns: NetnsInode): DumpRequest[] => {
       const plans = plansOnceIn(netns);
-      const made = requests.get(plans) ?? requestsOf(plans, this.#extensions);
+      const made = requests.get(plans) ?? requestsOf(plans, extensions);
       requests.set(plans, made);
       return made;
     };
@@ -149,7 +159,7 @@ export class Selector {
       pulse();
       const plans = plansOnceIn(netns);
       if (this.#asksForMark && plans.length > 0) verifyMarks(diag);
-      if (plans.length > 0) found.push(listConnections(diag, plans, this.#extensions, netns));
+      if (plans.length > 0) found.push(listConnections(diag, plans, extensions, netns));
     };
     try {
       for (const _ of this.#namespaces.forEach(list, requestsIn)) {

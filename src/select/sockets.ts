@@ -10,7 +10,7 @@ import {
   type SockId,
 } from "../linux/netlink/inet_diag.ts";
 import type { DumpRequest } from "../linux/netlink/sock_diag.ts";
-import { decodeMptcpInfo, decodeTcpInfo } from "../linux/netlink/tcp_info.ts";
+import { decodeMptcpInfo, decodeTcpInfo, silentTime } from "../linux/netlink/tcp_info.ts";
 import { formatAddress, formatEndpoint, ipv4, parseAddress, type Words } from "../model/address.ts";
 import { type Connection, endsOf, identityOf, type Info, type Timer } from "../model/connection.ts";
 import { only } from "../model/only.ts";
@@ -25,7 +25,7 @@ const OPEN_STATES = ~stateMask("LISTEN") >>> 0;
  * TCP sockets too. They are left out when their connection is selected; otherwise they are listed with `subflowOf`.
  *
  * @param extensions Bits of the reply attributes that the matchers read. With INET_DIAG_INFO connections get their
- * `tcp_info`.
+ * `tcpInfo` and `silentMs`.
  * @throws {SyscallError} `ENOENT` where the kernel has no tcp_diag.
  */
 export function listConnections(
@@ -61,7 +61,12 @@ export function listConnections(
   }
   // An MPTCP connection may have been established since the first dump, whose subflow the TCP dump has seen.
   if (sockets.size > 0) listMptcp();
-  return [...connections.values(), ...multipath.withoutSubflows(sockets.values())];
+  const others = multipath.withoutSubflows(sockets.values(), (subflow, parent) => {
+    const identity = identityOf(parent);
+    const connection = connections.get(identity);
+    if (connection !== undefined) connections.set(identity, heardOver(subflow, connection));
+  });
+  return [...connections.values(), ...others];
 }
 
 /**
@@ -116,14 +121,23 @@ class Multipath {
     this.#byEnds.set(endsOf(connection), parent);
   }
 
-  /** Returns the TCP sockets that are no subflows of a selected connection, and marks those of another connection. */
-  withoutSubflows(sockets: Iterable<Connection>): Connection[] {
+  /**
+   * Returns the TCP sockets that are no subflows of a selected connection, and marks those of another connection.
+   *
+   * @param leaveOut Is called with each subflow that is left out, and its connection.
+   */
+  withoutSubflows(
+    sockets: Iterable<Connection>,
+    leaveOut: (subflow: Connection, connection: Connection) => void,
+  ): Connection[] {
     if (this.#byEnds.size === 0) return [...sockets];
     return [...sockets].flatMap((socket) => {
       const parent = this.#parentOf(socket);
       if (parent === undefined) return [socket];
       const { address, port } = parent.connection.dst;
-      return parent.matches ? [] : [{ ...socket, subflowOf: formatEndpoint(address, port) }];
+      if (!parent.matches) return [{ ...socket, subflowOf: formatEndpoint(address, port) }];
+      leaveOut(socket, parent.connection);
+      return [];
     });
   }
 
@@ -138,7 +152,15 @@ class Multipath {
 
 function withInfo(connection: Connection, row: InetDiagMsg, asked: number): Connection {
   if ((asked & extension(INET_DIAG_INFO)) === 0) return connection;
-  return { ...connection, tcpInfo: infoOf(connection.protocol, row) };
+  const tcpInfo = infoOf(connection.protocol, row);
+  const isEstablished = connection.state !== "SYN-SENT" && connection.state !== "SYN-RECV";
+  return { ...connection, tcpInfo, silentMs: tcpInfo && isEstablished ? silentTime(tcpInfo) : null };
+}
+
+/** Returns an MPTCP connection whose peer may also have been heard over a subflow. */
+function heardOver({ silentMs }: Connection, connection: Connection): Connection {
+  if (silentMs === undefined || silentMs === null) return connection;
+  return { ...connection, silentMs: Math.min(silentMs, connection.silentMs ?? Infinity) };
 }
 
 /** Decodes INET_DIAG_INFO; null for a connection without a full socket (TIME-WAIT, SYN-RECV). */

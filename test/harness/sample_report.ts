@@ -31,6 +31,7 @@ export function sampleReport(results: HangUpResult[], given: Partial<HangUpRepor
     ...countOutcomes(results, ["hungUp", "destroyed"]),
     gone: null,
     refused: null,
+    recovered: 0,
     maxReached: false,
     diversion: null,
     interrupted: false,

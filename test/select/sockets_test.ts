@@ -117,6 +117,42 @@ Deno.test("the subflows of an MPTCP connection are left out in its favour", () =
   assertEquals(briefs(kernel), ["mptcp 10.0.0.5:443 ESTAB", "tcp 10.0.0.6:443 ESTAB"]);
 });
 
+/** struct tcp_info with tcpi_last_data_recv and tcpi_last_ack_recv. */
+function tcpInfo(dataMs: number, ackMs: number): Uint8Array {
+  const words = new Uint32Array(26);
+  words.set([dataMs, ackMs], 13);
+  return new Uint8Array(words.buffer);
+}
+
+/** struct mptcp_info with mptcpi_last_data_recv and mptcpi_last_ack_recv. */
+function mptcpInfo(dataMs: number, ackMs: number): Uint8Array {
+  const words = new Uint32Array(24);
+  words.set([dataMs, ackMs], 22);
+  return new Uint8Array(words.buffer);
+}
+
+Deno.test("a peer was heard when data or an acknowledgement came last, over any subflow", () => {
+  const silence = (tcp: Row[], mptcp: Row[] = []) => {
+    const kernel = kernelWith({ tcp, mptcp });
+    return listConnections(kernel.diag, [plan()], 0b10, 7).map(({ silentMs }) => silentMs);
+  };
+  assertEquals(silence([{ info: tcpInfo(5, 9) }]), [5]);
+  assertEquals(silence([{ info: tcpInfo(9, 5) }]), [5]);
+  assertEquals(silence([{ state: STATES["SYN-SENT"], info: tcpInfo(9, 5) }]), [null]);
+  assertEquals(silence([{}]), [null]);
+  const subflows: Row[] = [{ inode: 5, cookie: [1, 0], info: tcpInfo(7, 8) }, {
+    inode: 5,
+    cookie: [2, 0],
+    info: tcpInfo(6, 9),
+  }];
+  assertEquals(silence(subflows, [{ inode: 5, info: mptcpInfo(9, 9) }]), [6]);
+  assertEquals(silence(subflows, [{ inode: 5, info: mptcpInfo(3, 9) }]), [3]);
+  // A kernel that says nothing of MPTCP, and one whose subflows have gone.
+  assertEquals(silence(subflows, [{ inode: 5 }]), [6]);
+  assertEquals(silence([], [{ inode: 5, info: mptcpInfo(4, 9) }]), [4]);
+  assertEquals(silence([], [{ inode: 5 }]), [null]);
+});
+
 Deno.test("a subflow whose connection is not selected says whose it is", () => {
   const kernel = kernelWith({
     mptcp: [{ inode: 5, dst: [10, 0, 9, 9] }],

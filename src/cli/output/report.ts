@@ -19,11 +19,12 @@ const MAX_SHOWN_REASONS = 3;
 
 /** Sums a report up in one line: "hung up on 10 of 11 connections; 1 denied: pid 812 (postgres): needs …". */
 export function reportLine(report: HangUpReport): string {
-  const { matched, skipped, gone, refused, error } = report;
+  const { matched, skipped, gone, refused, recovered, error } = report;
   if (matched === 0) return report.interrupted ? "interrupted: no connections matched" : "no connections match";
   if (refused !== null) return `nothing touched: ${refused}`;
   const parts = [report.interrupted ? `interrupted: ${doneText(report)}` : doneText(report)];
   parts.push(...outcomeReasons(report.results));
+  if (recovered > 0) parts.push(`${recovered} new ${recovered === 1 ? "one" : "ones"} left alone`);
   const acted = matched - skipped;
   if (gone !== null && acted > 0) parts.push(gone === acted ? "all gone" : `${gone} of ${acted} gone`);
   return [...parts, ...endText(error)].join("; ");

@@ -50,6 +50,14 @@ export function idleTime(info: Pick<TcpInfo, "lastDataSentMs" | "lastDataRecvMs"
   return Math.min(info.lastDataSentMs, info.lastDataRecvMs);
 }
 
+/**
+ * Returns the milliseconds since anything was heard from the peer: data or an acknowledgement, also one of a keepalive probe.
+ * The result is valid for connections that have been established.
+ */
+export function silentTime(info: Pick<TcpInfo, "lastAckRecvMs" | "lastDataRecvMs">): number {
+  return Math.min(info.lastAckRecvMs, info.lastDataRecvMs);
+}
+
 /** The times of the last data of an MPTCP connection, over all of its subflows, as in TcpInfo. */
 export interface MptcpInfo {
   readonly lastDataSentMs: number;

@@ -1,6 +1,8 @@
 // A kernel made up by a test: what it is asked, and the datagrams that it answers with.
 
 import { SyscallError } from "../../../ffi/errno.ts";
+import { INET_DIAG_INFO } from "../../../src/linux/netlink/inet_diag.ts";
+import { encodeAttribute } from "../../../src/linux/netlink/message.ts";
 import { SockDiag } from "../../../src/linux/netlink/sock_diag.ts";
 import type { Transport } from "../../../src/linux/netlink/socket.ts";
 
@@ -140,9 +142,11 @@ export interface Row {
   inode?: number;
   /** INET_DIAG_SHUTDOWN. */
   shutdown?: number;
+  /** INET_DIAG_INFO. */
+  info?: Uint8Array;
 }
 
-/** `struct inet_diag_msg`, and the attribute INET_DIAG_SHUTDOWN. */
+/** `struct inet_diag_msg`, and its attributes. */
 export function row(given: Row): Uint8Array {
   const { family = 2, src = [10, 0, 0, 7], dst = [10, 0, 0, 5], cookie = [1, 0] } = given;
   const bytes = new Uint8Array(72 + 8);
@@ -161,7 +165,7 @@ export function row(given: Row): Uint8Array {
   view.setUint32(64, given.uid ?? 0, true);
   view.setUint32(68, given.inode ?? 0, true);
   bytes.set([5, 0, 8, 0, given.shutdown ?? 0], 72);
-  return bytes;
+  return given.info === undefined ? bytes : new Uint8Array([...bytes, ...encodeAttribute(INET_DIAG_INFO, given.info)]);
 }
 
 /** The octets of ::ffff:a.b.c.d. */
