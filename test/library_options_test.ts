@@ -156,6 +156,7 @@ const CRITERIA: readonly Case[] = [
   [{ dstFile: "/no/such/file" }, "unavailable", "dstFile", /ENOENT/],
   [{ filter: "" }, "malformed", "filter", /Empty filter/],
   [{ idleForMs: 0 }, "out-of-range", "idleForMs", /1ms/],
+  [{ silentForMs: 0 }, "out-of-range", "silentForMs", /1ms/],
   [{ stalled: "no" }, "wrong-type", "stalled", /true or false/],
 ];
 

@@ -89,6 +89,7 @@ function relaxCondition(condition: Condition, negated: boolean): Filter {
     case "uid":
     case "state":
     case "idle":
+    case "silent":
     case "stalled":
     case "transparent":
       // The bytecode has no operation for these. The request has a mask of states of its own.
@@ -204,6 +205,7 @@ function encodeCondition(condition: Condition): Uint8Array[] {
     case "uid":
     case "state":
     case "idle":
+    case "silent":
     case "stalled":
     case "transparent":
       throw new TypeError(`The kernel has no operation for ${condition.op}`);

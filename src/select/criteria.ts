@@ -52,6 +52,8 @@ export interface Criteria {
   user?: OneOrMore<string | number>;
   /** No data either way for so many milliseconds. */
   idleForMs?: number;
+  /** Nothing heard from the peer for so many milliseconds: neither data nor an acknowledgement. */
+  silentForMs?: number;
   /** Data that the peer does not acknowledge is being sent again. */
   stalled?: boolean;
   /** The peer has hung up, the application has not closed it. */
@@ -99,6 +101,7 @@ const CRITERIA_CHECKS: Checks<Criteria> = {
   user: oneOrMore(textOrNumber),
   // tcp_info counts milliseconds in a u32.
   idleForMs: inRange({ minimum: 1, maximum: 2 ** 32 - 1, expected: "1ms to 49 days" }),
+  silentForMs: inRange({ minimum: 1, maximum: 2 ** 32 - 1, expected: "1ms to 49 days" }),
   stalled: boolean,
   closeWait: boolean,
   noKeepalive: boolean,
@@ -268,7 +271,7 @@ class Compiler implements LocalFilter {
   #kinds(criteria: Criteria, path: string, states: number, localAddresses: () => readonly Prefix[]): Kinds {
     const names = this.#names;
     const { version } = this.#selection;
-    const { idleForMs } = criteria;
+    const { idleForMs, silentForMs } = criteria;
     const each = (option: TextOption, read: (text: string) => Filter) =>
       list<string | number>(criteria[option]).map((value) => about(path + option, value, () => read(String(value))));
     const kinds: Kinds = [
@@ -285,6 +288,7 @@ class Compiler implements LocalFilter {
       each("mark", readMark),
       each("user", (text) => ({ op: "uid", uid: /^\d+$/.test(text) ? Number(text) : names.uid(text) })),
       idleForMs === undefined ? [] : [{ op: "idle", ms: idleForMs }],
+      silentForMs === undefined ? [] : [{ op: "silent", ms: silentForMs }],
       criteria.stalled ? [{ op: "stalled" }] : [],
       criteria.closeWait ? [inStates(stateMask("CLOSE-WAIT"))] : [],
       criteria.srcGone ? [foreign(localAddresses())] : [],

@@ -47,7 +47,7 @@ export function planDumps(filter: Filter, states: number = ALL_STATES): DumpPlan
 
 /** Whether a filter reads INET_DIAG_INFO, which has to be asked for. */
 export function asksForInfo(filter: Filter): boolean {
-  return mentions(filter, "idle") || mentions(filter, "stalled");
+  return (["idle", "silent", "stalled"] as const).some((op) => mentions(filter, op));
 }
 
 /**

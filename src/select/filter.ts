@@ -30,6 +30,8 @@ export type Condition =
   | { readonly op: "state"; readonly mask: number }
   /** No data for so many milliseconds, either way (tcpi_last_data_sent, tcpi_last_data_recv). */
   | { readonly op: "idle"; readonly ms: number }
+  /** Nothing heard from the peer for so many milliseconds (tcpi_last_data_recv, tcpi_last_ack_recv). */
+  | { readonly op: "silent"; readonly ms: number }
   /** Data, a SYN or a FIN that the peer does not acknowledge although it was sent again: see `isStalled`. */
   | { readonly op: "stalled" }
   /** IP_TRANSPARENT: its local address is another host's on purpose (INET_DIAG_SOCKOPT). */

@@ -58,6 +58,7 @@ function isBeyondListeners(condition: Condition): boolean {
     case "port":
       return condition.side === "dst";
     case "idle":
+    case "silent":
     case "stalled":
     // This condition is part of --src-gone. Most listeners have the wildcard address, which is no address of this host.
     case "transparent":

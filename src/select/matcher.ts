@@ -8,7 +8,7 @@ import {
   INET_DIAG_SOCKOPT,
   type InetDiagMsg,
 } from "../linux/netlink/inet_diag.ts";
-import { decodeMptcpInfo, decodeTcpInfo, idleTime } from "../linux/netlink/tcp_info.ts";
+import { decodeMptcpInfo, decodeTcpInfo, idleTime, type MptcpInfo, silentTime } from "../linux/netlink/tcp_info.ts";
 import { STATES } from "../model/tcp_states.ts";
 import type { TcpInfo } from "../model/connection.ts";
 import { type Condition, type Filter, fold } from "./filter.ts";
@@ -97,8 +97,13 @@ function matchCondition(condition: Condition, negated: boolean, protocol: Protoc
       return (row) => ((condition.mask >>> stateOf(row, protocol) & 1) === 1) !== negated;
     case "idle":
       return (row) => {
-        const idleMs = idleTimeOf(row, protocol);
-        return idleMs !== null && (idleMs >= condition.ms) !== negated;
+        const times = timesOf(row, protocol);
+        return times !== null && (idleTime(times) >= condition.ms) !== negated;
+      };
+    case "silent":
+      return (row) => {
+        const times = timesOf(row, protocol);
+        return times !== null && (silentTime(times) >= condition.ms) !== negated;
       };
     case "stalled":
       return (row) => {
@@ -129,12 +134,11 @@ function tcpInfoOf(row: InetDiagMsg): TcpInfo | null {
   return info && decodeTcpInfo(info);
 }
 
-/** Returns the idle time; null before a connection is established, when its times mean nothing. */
-function idleTimeOf(row: InetDiagMsg, protocol: Protocol): number | null {
+/** Returns the times of a connection; null before it is established, when they mean nothing. */
+function timesOf(row: InetDiagMsg, protocol: Protocol): MptcpInfo | null {
   if (row.state === STATES["SYN-SENT"]) return null;
   const info = row.attribute(INET_DIAG_INFO);
-  const times = info && (protocol === "tcp" ? decodeTcpInfo(info) : decodeMptcpInfo(info));
-  return times && idleTime(times);
+  return info && (protocol === "tcp" ? decodeTcpInfo(info) : decodeMptcpInfo(info));
 }
 
 /**

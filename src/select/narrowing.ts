@@ -19,6 +19,7 @@ const UNTELLABLE = [
   "comm",
   "exe",
   "idleForMs",
+  "silentForMs",
   "stalled",
   "closeWait",
   "noKeepalive",

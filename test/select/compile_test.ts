@@ -11,7 +11,7 @@ import { Random, randomFilter, randomSocket } from "./random.ts";
 import { rowOf, type Socket } from "./row.ts";
 
 const DECIDABLE = ["address", "port", "interface", "mark", "cgroup"] as const;
-const CONDITIONS = [...DECIDABLE, "uid", "state", "autobound", "idle", "stalled", "transparent"] as const;
+const CONDITIONS = [...DECIDABLE, "uid", "state", "autobound", "idle", "silent", "stalled", "transparent"] as const;
 
 /** Like assertEquals, but describes the case only when it has failed: there are many. */
 function assertSame<T>(actual: T, expected: T, filter: Filter, socket: Socket): void {
@@ -51,7 +51,7 @@ Deno.test("the matcher matches what is known to be meant", () => {
 
 Deno.test("the matcher of MPTCP connections reads what the kernel says of those", () => {
   let matched = 0;
-  forMany(6, ["idle", "stalled", "port"], (filter, sockets) => {
+  forMany(6, ["idle", "silent", "stalled", "port"], (filter, sockets) => {
     const matches = compileMatcher(filter, "mptcp");
     for (const socket of sockets) {
       const expected = meaning(filter, socket, false, "mptcp") === true;

@@ -50,7 +50,8 @@ function show(filter: Filter): string {
     case "uid":
       return `uid ${filter.uid}`;
     case "idle":
-      return `idle ${filter.ms}`;
+    case "silent":
+      return `${filter.op} ${filter.ms}`;
     case "state":
       return `state ${filter.mask}`;
     default:
@@ -75,8 +76,8 @@ Deno.test("alternatives of one kind, and kinds together", () => {
     [{ interface: ["eth0", "7"] }, "any(interface 2, interface 7)"],
     [{ mark: 16, user: ["www", 1000] }, "all(mark 16/4294967295, any(uid 33, uid 1000))"],
     [
-      { idleForMs: 5000, stalled: true, closeWait: true },
-      `all(idle 5000, stalled, state ${stateMask("CLOSE-WAIT")})`,
+      { idleForMs: 5000, silentForMs: 2500, stalled: true, closeWait: true },
+      `all(idle 5000, silent 2500, stalled, state ${stateMask("CLOSE-WAIT")})`,
     ],
     [{ dst: "any", version: 4 }, "all(dst 0.0.0.0/0, dst 0.0.0.0/0)"],
     [{ dport: 443, version: 6 }, "all(dst 443-443, not(dst 0.0.0.0/0))"],

@@ -38,6 +38,7 @@ Deno.test("a peer, or traffic, does not", () => {
     { filter: "sport = :443 and dst 10.0.0.0/8" },
     { sport: 443, not: { dst: "10.0.0.0/8" } },
     { dst: "any", idleForMs: 1000 },
+    { dst: "any", silentForMs: 1000 },
     { dst: "any", stalled: true },
     { dst: "any", srcGone: true },
   ];

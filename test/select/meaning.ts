@@ -46,6 +46,10 @@ export function meaning(
       if (socket.past === null || socket.state === SYN_SENT) return null;
       return socket.past.sentMs >= filter.ms && socket.past.receivedMs >= filter.ms;
     }
+    case "silent": {
+      if (socket.past === null || socket.state === SYN_SENT) return null;
+      return socket.past.acknowledgedMs >= filter.ms && socket.past.receivedMs >= filter.ms;
+    }
     case "stalled": {
       if (socket.past === null || protocol === "mptcp") return null;
       const { unacked, retransmits, probes } = socket.past;

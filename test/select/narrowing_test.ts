@@ -193,6 +193,7 @@ Deno.test("what the kernel cannot tell then is refused, and named", () => {
   refused({ dst: "any", comm: "x" }, "by comm:");
   refused({ dst: "any", exe: "x" }, "by exe:");
   refused({ dst: "any", idleForMs: 5 }, "by idleForMs:");
+  refused({ dst: "any", silentForMs: 5 }, "by silentForMs:");
   refused({ dst: "any", stalled: true }, "by stalled:");
   refused({ dst: "any", closeWait: true }, "by closeWait:");
   refused({ dst: "any", noKeepalive: true }, "by noKeepalive:");

@@ -99,6 +99,7 @@ function randomPast(random: Random): Past {
     probes: random.one([0, 1, 2]),
     sentMs: random.one(TIMES_MS),
     receivedMs: random.one(TIMES_MS),
+    acknowledgedMs: random.one(TIMES_MS),
   };
 }
 
@@ -133,6 +134,8 @@ export function randomFilter(random: Random, conditions: readonly Filter["op"][]
       return { op: "uid", uid: random.one([0, 1000]) };
     case "idle":
       return { op: "idle", ms: random.one([1, 1000, 60_000]) };
+    case "silent":
+      return { op: "silent", ms: random.one([1, 1000, 60_000]) };
     case "stalled":
       return { op: "stalled" };
     case "transparent":

@@ -45,24 +45,28 @@ export interface Past {
   /** Milliseconds since data was sent, and since data came. */
   sentMs: number;
   receivedMs: number;
+  /** Milliseconds since an acknowledgement came. */
+  acknowledgedMs: number;
 }
 
 /** sizeof(struct tcp_info) of some kernel; the offsets are those of <linux/tcp.h>. */
-function tcpInfo({ unacked, retransmits, probes, sentMs, receivedMs }: Past): Uint8Array {
+function tcpInfo({ unacked, retransmits, probes, sentMs, receivedMs, acknowledgedMs }: Past): Uint8Array {
   const view = new DataView(new ArrayBuffer(240));
   view.setUint8(2, retransmits);
   view.setUint8(3, probes);
   view.setUint32(24, unacked, true);
   view.setUint32(44, sentMs, true);
   view.setUint32(52, receivedMs, true);
+  view.setUint32(56, acknowledgedMs, true);
   return new Uint8Array(view.buffer);
 }
 
 /** struct mptcp_info, which has nothing of retransmission by the timer. */
-function mptcpInfo({ sentMs, receivedMs }: Past): Uint8Array {
+function mptcpInfo({ sentMs, receivedMs, acknowledgedMs }: Past): Uint8Array {
   const view = new DataView(new ArrayBuffer(96));
   view.setUint32(84, sentMs, true);
   view.setUint32(88, receivedMs, true);
+  view.setUint32(92, acknowledgedMs, true);
   return new Uint8Array(view.buffer);
 }
 

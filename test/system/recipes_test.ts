@@ -7,7 +7,7 @@ import { eventually } from "../harness/process.ts";
 import { assertExit } from "../harness/scene.ts";
 import { nginx, redis } from "../harness/servers.ts";
 import { type Need, systemTest } from "../harness/system.ts";
-import { Run, TCPHUP } from "../harness/tcphup.ts";
+import { Run, TCPHUP, tcphup } from "../harness/tcphup.ts";
 
 const README = await Deno.readTextFile(new URL("../../README.md", import.meta.url));
 
@@ -99,6 +99,10 @@ recipeTest("A virtual IP has moved", ["redis-server"], async (netns) => {
   // In place of the new holder's gratuitous ARP.
   await netns.exec("ip", "neighbour", "del", "192.0.2.10", "dev", "switch");
   assertEquals((await left.ss("src", "192.0.2.10")).length, 3);
+  await eventually("nothing was heard from the old holder for long enough", async () => {
+    const run = await tcphup(["ls", "192.0.2.10", "--silent-for", "2500ms", "--json"], { netns });
+    return run.json().connections.length === 3;
+  });
 
   const onHost = await follow("A virtual IP has moved", left);
   assertExit(onHost, 0);

@@ -94,6 +94,7 @@ systemTest("each flag that selects does so for hup, ls and keepalive", ["cgroup 
     container: [["--container", containerId.slice(0, 12)], [all.inContainer]],
     netns: [["--netns", netns.name, "--netns", far.name, "--dst", dead], [all.stuck]],
     "idle-for": [["--idle-for", "1s", "--dst", server, "--dport", `${OTHER_PORT}`], [all.toOtherPort]],
+    "silent-for": [["--silent-for", "1s", "--dst", server, "--dport", `${OTHER_PORT}`], [all.toOtherPort]],
     stalled: [["--stalled"], [all.stuck]],
     "close-wait": [["--close-wait"], [all.halfClosed]],
     "no-keepalive": [["--no-keepalive"], [all.plain]],

@@ -75,6 +75,45 @@ systemTest("--idle-for knows MPTCP connections", ["MPTCP"], async (netns) => {
   });
 });
 
+systemTest("--silent-for: the peer was not heard, whatever was sent to it", [], async (netns) => {
+  await using far = await Namespace.create();
+  await netns.link(far, ["10.0.0.1/24"], ["10.0.0.3/24", "10.0.0.2/24"]);
+  const server = Peer.start(far);
+  await server.listen("0.0.0.0", 8000);
+  const client = Peer.start(netns);
+  const doomed = await client.connect("10.0.0.2", 8000, { count: 2 });
+  const kept = await client.connect("10.0.0.3", 8000, { count: 2 });
+  await netns.silence("10.0.0.2", far);
+  const silent = ["--dport", "8000", "--silent-for", "2500ms"];
+  await whileBusy(kept, async () => {
+    // While data is sent it is not idle, and before the first retransmission it is not stalled.
+    await doomed.only(doomed.ports.slice(0, 1)).send("are you there?");
+    const opening = await client.beginConnect("10.0.0.2", 8000);
+    await eventuallySelects(netns, silent, doomed.ports);
+    await assertSelects(netns, ["--dport", "8000", "--not", "--silent-for", "2500ms"], kept.ports);
+    await assertSelects(netns, ["--dst", "10.0.0.2"], [...doomed.ports, ...opening.ports]);
+    const run = await tcphup([...silent, "--json"], { netns });
+    assertExit(run, 0);
+    assertEquals(run.outcomes(), ["hung-up", "hung-up"]);
+    const { silent_ms, tcp_info } = run.json().connections[0]!;
+    assertEquals(silent_ms, Math.min(tcp_info!.last_ack_recv_ms, tcp_info!.last_data_recv_ms));
+  });
+});
+
+systemTest("--silent-for: the answer to a keepalive probe is heard", [], async (netns) => {
+  const { doomed, kept } = await Scene.make(netns);
+  await kept.setKeepalive({ enabled: true, idle_s: 1, interval_s: 1 });
+  await eventuallySelects(netns, ["--dst", "127.0.0.2", "--silent-for", "3s"], doomed.ports);
+  await assertSelects(netns, ["--dst", "127.0.0.2", "--idle-for", "3s"], [...doomed.ports, ...kept.ports]);
+});
+
+systemTest("--silent-for knows MPTCP connections", ["MPTCP"], async (netns) => {
+  const { doomed, kept } = await Scene.make(netns, { protocol: "mptcp" });
+  await whileBusy(kept, async () => {
+    await eventuallySelects(netns, ["--dst", "127.0.0.2", "--silent-for", "2s"], doomed.ports);
+  });
+});
+
 systemTest("--stalled: data that a dead peer does not acknowledge, and a SYN", [], async (netns) => {
   await using far = await Namespace.create();
   await netns.link(far, ["10.0.0.1/24"], ["10.0.0.3/24", "10.0.0.2/24"]);

@@ -52,7 +52,8 @@ function criteriaOf(args: Arguments): Criteria & Peers {
     cgroup: values("cgroup"),
     container: values("container"),
     netns: values("netns"),
-    idleForMs: idleTime(args),
+    idleForMs: shortestTime(args, "idle-for"),
+    silentForMs: shortestTime(args, "silent-for"),
     stalled: has("stalled"),
     closeWait: has("close-wait"),
     noKeepalive: has("no-keepalive"),
@@ -64,7 +65,7 @@ function criteriaOf(args: Arguments): Criteria & Peers {
 const LONGEST_MS = 2 ** 32 - 1;
 
 /** Returns the shortest of several times, since each is an alternative. */
-function idleTime(args: Arguments): number | undefined {
-  const times = args.durations("idle-for", LONGEST_MS);
+function shortestTime(args: Arguments, name: string): number | undefined {
+  const times = args.durations(name, LONGEST_MS);
   return times.length === 0 ? undefined : Math.min(...times);
 }

@@ -129,6 +129,16 @@ const CRITERIA: readonly Criterion[] = [
     group: "Selection by history",
   },
   {
+    name: "silent-for",
+    value: "TIME",
+    bare: ["s", "m"],
+    help: "whose peer was not heard for this long, as in 2500ms: it seems dead, or is idle",
+    more:
+      "The lesser of tcpi_last_data_recv and tcpi_last_ack_recv: data, acknowledgements and answers to keepalive probes all " +
+      "count. After an address has moved, it leaves alone what clients have just connected anew. For MPTCP, from Linux 6.10 on.",
+    group: "Selection by history",
+  },
+  {
     name: "stalled",
     help: "whose data is retransmitted and not acknowledged: the peer seems dead",
     more:

@@ -145,8 +145,9 @@ Deno.test("DEST and PORT are two words at most, and none where flags select", ()
 Deno.test("flags that select may be given again, and are alternatives; DEST and PORT are two more", () => {
   const selection = selectionOf(parseArguments(["10.0.0.5", "443", "--dst=::1", "--dport", "80", "--dst", "::2"]));
   assertEquals([selection.dst, selection.dport], [["10.0.0.5", "::1", "::2"], ["443", "80"]]);
-  const { idleForMs } = selectionOf(parseArguments(["--idle-for=5m", "--idle-for", "90s"]));
-  assertEquals(idleForMs, 90_000);
+  const words = ["--idle-for=5m", "--idle-for", "90s", "--silent-for=1d", "--silent-for=2500ms"];
+  const { idleForMs, silentForMs } = selectionOf(parseArguments(words));
+  assertEquals([idleForMs, silentForMs], [90_000, 2500]);
 });
 
 Deno.test("any is no alternative to what flags say: they decide", () => {

@@ -19,7 +19,19 @@ function worded(...words: string[]): string {
 Deno.test("every option that an error may name has a flag", () => {
   const options = [
     ...["dst", "dstFile", "src", "dport", "sport", "filter", "state", "interface", "mark", "user", "idleForMs"],
-    ...["stalled", "closeWait", "noKeepalive", "srcGone", "pid", "comm", "exe", "cgroup", "container", "netns"],
+    ...[
+      "silentForMs",
+      "stalled",
+      "closeWait",
+      "noKeepalive",
+      "srcGone",
+      "pid",
+      "comm",
+      "exe",
+      "cgroup",
+      "container",
+      "netns",
+    ],
     ...["children", "missingOk", "not.dst", "dryRun", "lingerMs", "finOnly", "waitMs", "verify", "destroy"],
     ...["destroyAfterMs", "includeSession", "max", "pacing", "pacing.perSecond", "pacing.overMs", "pacing.jitter"],
     ...["whenIdle", "whenIdle.idleMs", "whenIdle.deadlineMs", "whenIdle.leaveBusy", "repeat", "repeat.forMs"],

@@ -2,7 +2,7 @@
 // fields are equal.
 
 import { assertEquals } from "@std/assert";
-import { decodeMptcpInfo, decodeTcpInfo, idleTime } from "../../../src/linux/netlink/tcp_info.ts";
+import { decodeMptcpInfo, decodeTcpInfo, idleTime, silentTime } from "../../../src/linux/netlink/tcp_info.ts";
 
 function bytes(...lines: string[]): DataView {
   return new DataView(Uint8Array.from(lines.join(" ").trim().split(/\s+/), (hex) => parseInt(hex, 16)).buffer);
@@ -75,6 +75,8 @@ Deno.test("fewer bytes than any tcp_info are none", () => {
 Deno.test("a connection is idle since data went either way", () => {
   assertEquals(idleTime(DECODED), 748);
   assertEquals(idleTime({ ...DECODED, lastDataSentMs: 5000 }), 2108);
+  assertEquals(silentTime(DECODED), 2108);
+  assertEquals(silentTime({ ...DECODED, lastAckRecvMs: 7 }), 7);
 });
 
 const MPTCP = bytes(

@@ -134,6 +134,11 @@ options:
       - "Without data in either direction for this long, as in 5m."
       - "The lesser of tcpi_last_data_sent and tcpi_last_data_recv. Retransmissions count as data, keepalive probes and acknowledgements do not. For MPTCP, from Linux 6.10 on."
     type: raw
+  silent_for:
+    description:
+      - "Whose peer was not heard for this long, as in 2500ms: it seems dead, or is idle."
+      - "The lesser of tcpi_last_data_recv and tcpi_last_ack_recv: data, acknowledgements and answers to keepalive probes all count. After an address has moved, it leaves alone what clients have just connected anew. For MPTCP, from Linux 6.10 on."
+    type: raw
   stalled:
     description:
       - "Whose data is retransmitted and not acknowledged: the peer seems dead."
@@ -464,6 +469,7 @@ VALUES = {
     "container": "--container",
     "netns": "--netns",
     "idle_for": "--idle-for",
+    "silent_for": "--silent-for",
     "idle": "--idle",
     "interval": "--interval",
     "count": "--count",
