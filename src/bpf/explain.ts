@@ -21,9 +21,15 @@ export function withBpf<T>(work: () => T): T {
   return explained(work, ["CAP_BPF", "CAP_NET_ADMIN"]);
 }
 
-/** Like `withBpf`, for the kernel's iterators. */
+/**
+ * Like `withBpf`, for the kernel's iterators. Without the capabilities bpf(2) is not even called: what is done with iterators
+ * can be done without, and a seccomp filter may kill who calls it.
+ */
 export function withIterator<T>(work: () => T): T {
-  return explained(work, ["CAP_BPF", "CAP_PERFMON"]);
+  const needed = ["CAP_BPF", "CAP_PERFMON"] as const;
+  const missing = lacking(needed);
+  if (missing.length > 0) throw new UnsupportedError(`BPF is denied: needs ${missing.join(" and ")}`);
+  return explained(work, needed);
 }
 
 type Capability = Parameters<typeof hasCapability>[0];
@@ -51,11 +57,16 @@ function sentence(text: string): string {
   return text.slice(0, 1).toUpperCase() + text.slice(1);
 }
 
-/** Explains an EPERM of bpf(2). CAP_SYS_ADMIN stands for each of the others. */
-function explainBpfDenied(needed: readonly Capability[]): string {
+/** Returns the capabilities that this thread lacks. CAP_SYS_ADMIN stands for each of them. */
+function lacking(needed: readonly Capability[]): Capability[] {
   const isAdmin = hasCapability("CAP_SYS_ADMIN");
-  const lacking = needed.filter((name) => !isAdmin && !hasCapability(name));
-  if (lacking.length > 0) return `needs ${lacking.join(" and ")}`;
+  return needed.filter((name) => !isAdmin && !hasCapability(name));
+}
+
+/** Explains an EPERM of bpf(2). */
+function explainBpfDenied(needed: readonly Capability[]): string {
+  const missing = lacking(needed);
+  if (missing.length > 0) return `needs ${missing.join(" and ")}`;
   return "forbidden despite its capabilities, by a seccomp filter, a security module or its user namespace, " +
     "or before Linux 5.11 by a low RLIMIT_MEMLOCK";
 }

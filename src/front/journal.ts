@@ -7,6 +7,7 @@
 import { isSyscallError } from "../../ffi/errno.ts";
 import { statx } from "../../ffi/fs.ts";
 import { type Activity, avoidUser, excludeProcess, markUnresponsive, PASS, SUBJECT } from "../../ffi/progress.ts";
+import { avoidBpf } from "../bpf/policy.ts";
 import { handleOf, identityOf } from "../model/connection.ts";
 import type { Outcome, Target } from "../model/result.ts";
 import { type Entry, MODE, type Shared } from "./shared.ts";
@@ -61,6 +62,8 @@ export function keepJournal(memory: Shared): void {
   const stuck = entries.filter((entry) => "stuck" in entry).filter(({ at }) => at > Date.now() - LEFT_ALONE_MS);
   unresponsive = stuck.map(({ stuck }) => stuck);
   const killed = entries.filter((entry) => "killed" in entry).map(({ killed }) => killed);
+  // A seccomp filter may kill who calls bpf(2).
+  if (killed.length > 0) avoidBpf();
   doubtful = new Set(killed.filter(({ kind }) => kind === SUBJECT.connection).map(({ text }) => text));
   avoidUsers();
   // An engine that was left behind still holds a duplicate of its last socket, but is no owner of it.

@@ -13,6 +13,7 @@ import { Terminal } from "../harness/terminal.ts";
 /** An address that no other test uses: whoever looks at the whole host would get stuck with these connections too. */
 const ADDRESS = `127.77.${crypto.getRandomValues(new Uint8Array(2)).join(".")}`;
 const DOOMED = [ADDRESS, `${DOOMED_PORT}`];
+const SYS_BPF = Deno.build.arch === "x86_64" ? 321 : 280;
 const UNRESPONSIVE = /does not answer: blocked in the kernel/;
 
 /** Fails unless those, and no others, are named as stuck. Returns them. */
@@ -152,6 +153,19 @@ systemTest("when the process that works is killed another one finishes, and tell
   assertMatch(run.stderr, /^tcphup: the process that does the work was killed by signal 9\n$/);
   assertEquals(run.outcomes(), ["hung-up", "hung-up", "hung-up"]);
   await scene.assertHungUp();
+});
+
+systemTest("a seccomp filter that kills at bpf(2) costs a process, and no more", [], async (netns) => {
+  const server = Peer.start(netns);
+  await server.listen("127.0.0.2", DOOMED_PORT, { accept: false });
+  const pool = await Peer.start(netns).connect("127.0.0.2", DOOMED_PORT);
+  const command = [...pythonProgram("without_syscall.py", SYS_BPF, "KILL"), ...TCPHUP];
+  // What is not accepted yet would be set with BPF.
+  const run = await tcphup(["keepalive", "any", "--json"], { netns, command });
+  assertExit(run, 1);
+  assertMatch(run.stderr, /^tcphup: the process that does the work was killed by signal 31\n/);
+  assertEquals(run.outcomes().sort(), ["keepalive-set", "no-owner"]);
+  assert((await pool.keepalive()).every(({ enabled }) => enabled));
 });
 
 systemTest("what connects anew is left alone by the process that goes on too", [], async (netns) => {
