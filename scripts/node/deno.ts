@@ -71,6 +71,7 @@ export const deno = {
   args: process.argv.slice(2),
   pid: process.pid,
   ppid: process.ppid,
+  uid: () => process.getuid!(),
   env: { get: (name: string) => process.env[name] },
   exit: (code: number) => process.exit(code),
   addSignalListener: (signal: NodeJS.Signals, listener: () => void) => process.on(signal, listener),

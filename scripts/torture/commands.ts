@@ -1,6 +1,6 @@
 // The commands that are tortured: what each is to do, and so what its report has to say.
 
-import { PYTHON } from "../../test/harness/peer.ts";
+import { PYTHON } from "../../test/harness/needs.ts";
 import { TCPHUP } from "../bench/paths.ts";
 
 /** A way of calling tcphup. */

@@ -2,7 +2,7 @@
 //
 // A case is called MODE:SEED, as in dissolve:12345: some seconds of one of the modes of `racer.py`.
 
-import { PYTHON } from "../../test/harness/peer.ts";
+import { PYTHON } from "../../test/harness/needs.ts";
 import { Dialogue } from "../../test/harness/lines.ts";
 import { Random } from "../../test/select/random.ts";
 import { fromFileUrl, TCPHUP } from "../bench/paths.ts";

@@ -4,7 +4,7 @@
 
 import type { JsonDocument } from "../../src/cli/output/json.ts";
 import type { KeepaliveSettings } from "../../src/model/connection.ts";
-import { PYTHON } from "../../test/harness/peer.ts";
+import { PYTHON } from "../../test/harness/needs.ts";
 import { commandLine } from "../../test/harness/process.ts";
 import { Dialogue } from "../../test/harness/lines.ts";
 import { fromFileUrl } from "../bench/paths.ts";

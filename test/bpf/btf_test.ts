@@ -2,6 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { memberOffset } from "../../src/bpf/btf.ts";
+import { functionTest } from "../harness/needs.ts";
 
 /** Names and numbers that occur in one type. A string stands for its place in the section of strings. */
 type Word = number | string;
@@ -75,11 +76,8 @@ Deno.test("bytes that do not begin at a word", () => {
   assertEquals(memberOffset(shifted.subarray(1), "sock", "sk_uid"), 12);
 });
 
-const VMLINUX = "/sys/kernel/btf/vmlinux";
-const hasBtf = await Deno.stat(VMLINUX).then(() => true, () => false);
-
-Deno.test({ name: "the types of this machine's kernel", ignore: !hasBtf }, () => {
-  const btf = Deno.readFileSync(VMLINUX);
+functionTest("the types of this machine's kernel", ["BTF"], () => {
+  const btf = Deno.readFileSync("/sys/kernel/btf/vmlinux");
   assertEquals(memberOffset(btf, "tcp_sock", "inet_conn"), 0);
   assertEquals(memberOffset(btf, "sock", "__sk_common"), 0);
   const uid = memberOffset(btf, "sock", "sk_uid");

@@ -36,6 +36,7 @@ import {
 } from "../../ffi/socket.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
 import { load } from "../../ffi/deno.ts";
+import { functionTest, PYTHON } from "../harness/needs.ts";
 
 const LOOPBACK = Uint8Array.of(2, 0, 0, 0, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0);
 const SOCK_DGRAM = 2;
@@ -208,12 +209,12 @@ for _ in range(5):
     ctypes.CDLL(None).tgkill(int(sys.argv[1]), int(sys.argv[2]), 10)
 `;
 
-Deno.test("a signal that comes while a call waits does not end the call", async () => {
+functionTest("a signal that comes while a call waits does not end the call", ["python3"], async () => {
   let signals = 0;
   const count = () => void signals++;
   Deno.addSignalListener("SIGUSR1", count);
   const [pid = "", , tid = ""] = Deno.readLinkSync("/proc/thread-self").split("/");
-  const child = new Deno.Command("/usr/bin/python3", { args: ["-c", SIGNAL_THREAD, pid, tid] }).spawn();
+  const child = new Deno.Command(PYTHON, { args: ["-c", SIGNAL_THREAD, pid, tid] }).spawn();
   withDescriptors((track) => {
     const receiver = track(socket(AF_INET, SOCK_DGRAM, 0));
     bind(receiver, LOOPBACK);

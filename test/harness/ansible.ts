@@ -4,7 +4,7 @@ import { assertEquals, assertNotMatch } from "@std/assert";
 import type { JsonDocument } from "../../src/cli/output/json.ts";
 import type { HangUpReport } from "../../src/report/report.ts";
 import type { Namespace } from "./namespace.ts";
-import { PYTHON } from "./peer.ts";
+import { PYTHON } from "./needs.ts";
 import { type Output, run } from "./process.ts";
 import { COMPILED, TCPHUP } from "./tcphup.ts";
 

@@ -4,11 +4,9 @@ import { assertEquals } from "@std/assert";
 import type { JsonDocument } from "../../src/cli/output/json.ts";
 import type { Keepalive } from "../../src/model/connection.ts";
 import { Dialogue } from "./lines.ts";
+import { PYTHON } from "./needs.ts";
 import type { Namespace, SpawnOptions } from "./namespace.ts";
 import { type Output, outputOf } from "./process.ts";
-
-/** Debian's own Python, which every user of the host may run. */
-export const PYTHON = "/usr/bin/python3";
 
 /** The command that runs one of our programs. It goes by its text: the file is perhaps not every user's to read. */
 export function pythonProgram(name: string, ...args: (string | number)[]): string[] {

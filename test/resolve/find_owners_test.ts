@@ -6,6 +6,7 @@ import { type FindOptions, findOwners, MAX_OWNERS } from "../../src/resolve/find
 import { iterateSocketFiles } from "../../src/resolve/socket_files.ts";
 import { holdingsOf } from "../../src/resolve/sockets_of.ts";
 import { UnsupportedError } from "../../src/model/errors.ts";
+import { hostTest } from "../harness/system.ts";
 import { type Held, withHolder } from "./holder.ts";
 import { asUnprivileged } from "./user.ts";
 
@@ -46,7 +47,7 @@ function assertFound(pid: number, sockets: readonly Held[]): void {
   for (const exhaustive of [false, true]) assertEquals(ownersOf(sockets, { exhaustive }), expected);
 }
 
-Deno.test("sockets at any number, 0 and far apart ones too", async () => {
+hostTest("sockets at any number, 0 and far apart ones too", ["python3"], async () => {
   await withHolder(["at", 0, 1000, 63, 64, 3900], (pid, sockets) => {
     assertEquals(sockets.map(({ fd }) => fd), [0, 1000, 63, 64, 3900]);
     assertFound(pid, sockets);
@@ -55,7 +56,7 @@ Deno.test("sockets at any number, 0 and far apart ones too", async () => {
   });
 });
 
-Deno.test("thousands of sockets of one process, all of them and few of them", async () => {
+hostTest("thousands of sockets of one process, all of them and few of them", ["python3"], async () => {
   await withHolder(["many", 3000], (pid, sockets) => {
     assertFound(pid, sockets);
     assertFound(pid, sockets.filter((_, i) => i % 500 === 7));
@@ -63,7 +64,9 @@ Deno.test("thousands of sockets of one process, all of them and few of them", as
   });
 });
 
-Deno.test("of a socket that a process duplicates without end some descriptors are told, and all are counted", async () => {
+hostTest("of a socket that a process duplicates without end some descriptors are told, and all are counted", [
+  "python3",
+], async () => {
   await withHolder(["duplicates", 3000], (pid, [socket]) => {
     for (const way of WAYS) {
       const { owners, leftOut } = findOwners(wanted([socket]), { exhaustive: true, way });
@@ -76,7 +79,7 @@ Deno.test("of a socket that a process duplicates without end some descriptors ar
   });
 });
 
-Deno.test("sockets of several processes", async () => {
+hostTest("sockets of several processes", ["python3"], async () => {
   await withHolder(["many", 300], async (one, first) => {
     await withHolder(["at", 0, 3000], (other, second) => {
       const found = ownersOf([...first, ...second]);
@@ -88,7 +91,7 @@ Deno.test("sockets of several processes", async () => {
   });
 });
 
-Deno.test("processes that share sockets after a fork are all found", async () => {
+hostTest("processes that share sockets after a fork are all found", ["python3"], async () => {
   for (const count of [3, 200, 1000]) {
     await withHolder(["fork", count], (pid, { child, sockets }) => {
       for (const exhaustive of [false, true]) {
@@ -102,14 +105,14 @@ Deno.test("processes that share sockets after a fork are all found", async () =>
   }
 });
 
-Deno.test("one process is found once for each descriptor of a socket", async () => {
+hostTest("one process is found once for each descriptor of a socket", ["python3"], async () => {
   await withHolder(["twice"], (pid, sockets) => {
     const [owners] = ownersOf(sockets, { exhaustive: true });
     assertEquals(owners?.map(({ pid, fd }) => ({ pid, fd })), sockets.map(({ fd }) => ({ pid, fd })));
   });
 });
 
-Deno.test("a thread that has unshared its descriptors is found, as the thread that it is", async () => {
+hostTest("a thread that has unshared its descriptors is found, as the thread that it is", ["python3"], async () => {
   await withHolder(["thread"], (pid, { tid, fd, inode }) => {
     for (const exhaustive of [false, true]) {
       assertEquals(ownersOf([{ inode }], { exhaustive }), [[{ pid, tid, fd, comm: "python3" }]]);
@@ -117,11 +120,11 @@ Deno.test("a thread that has unshared its descriptors is found, as the thread th
   });
 });
 
-Deno.test("a thread that shares its process's descriptors is not told apart from it", async () => {
+hostTest("a thread that shares its process's descriptors is not told apart from it", ["python3"], async () => {
   await withHolder(["shared-thread"], (pid, { fd, inode }) => assertFound(pid, [{ fd, inode }]));
 });
 
-Deno.test("a process may be left out", async () => {
+hostTest("a process may be left out", ["python3"], async () => {
   await withHolder(["fork", 2], (pid, { child, sockets }) => {
     for (const [except, found] of [[pid, child], [child, pid]] as const) {
       for (const exhaustive of [false, true]) {
@@ -132,7 +135,7 @@ Deno.test("a process may be left out", async () => {
   });
 });
 
-Deno.test("a process that is to be read first is found where another would do", async () => {
+hostTest("a process that is to be read first is found where another would do", ["python3"], async () => {
   await withHolder(["fork", 1], (pid, { child, sockets }) => {
     for (const first of [pid, child]) {
       const [owners] = ownersOf(sockets, { first: [first] });
@@ -141,7 +144,7 @@ Deno.test("a process that is to be read first is found where another would do", 
   });
 });
 
-Deno.test("a socket that nobody holds has no owners, and keeps no other from being found", async () => {
+hostTest("a socket that nobody holds has no owners, and keeps no other from being found", ["python3"], async () => {
   await withHolder(["at", 77], (pid, sockets) => {
     const nobodys = { inode: 4_294_967_295 };
     const found = ownersOf([nobodys, ...sockets]);
@@ -160,31 +163,33 @@ Deno.test("a file of another kind with the same inode number is no socket", () =
   }
 });
 
-Deno.test("a socket on its way to another process has no holder", async () => {
+hostTest("a socket on its way to another process has no holder", ["python3"], async () => {
   await withHolder(["in-flight"], (_pid, sockets) => {
     for (const exhaustive of [false, true]) assertEquals(ownersOf(sockets, { exhaustive }), [undefined]);
   });
 });
 
-Deno.test({
-  name: "in a pid namespace holders have its numbers, and those outside are none",
-  ignore: USER !== 0,
-  fn: () =>
-    withHolder(["at", 9], async (_pid, [outside]) => {
-      const program = new URL("inside.ts", import.meta.url).pathname;
-      const deno = [Deno.execPath(), "run", "-A", program, `${outside!.inode}`, ...WAYS];
-      const { stdout } = await new Deno.Command("unshare", { args: ["--pid", "--fork", "--mount-proc", ...deno] })
-        .output();
-      const { self, found } = JSON.parse(new TextDecoder().decode(stdout));
-      for (const owners of found) {
-        assertEquals(owners, found[0]);
-        assertEquals(owners.at(-1), null);
-        for (const [[pid]] of owners.slice(0, -1)) assertEquals(pid, self);
-      }
-    }),
+hostTest("in a pid namespace holders have its numbers, and those outside are none", [
+  "root",
+  "python3",
+  "unshare",
+  "permission to make namespaces",
+], async () => {
+  await withHolder(["at", 9], async (_pid, [outside]) => {
+    const program = new URL("inside.ts", import.meta.url).pathname;
+    const deno = [Deno.execPath(), "run", "-A", program, `${outside!.inode}`, ...WAYS];
+    const { stdout } = await new Deno.Command("unshare", { args: ["--pid", "--fork", "--mount-proc", ...deno] })
+      .output();
+    const { self, found } = JSON.parse(new TextDecoder().decode(stdout));
+    for (const owners of found) {
+      assertEquals(owners, found[0]);
+      assertEquals(owners.at(-1), null);
+      for (const [[pid]] of owners.slice(0, -1)) assertEquals(pid, self);
+    }
+  });
 });
 
-Deno.test("all sockets of processes, those of their threads too, and of no others", async () => {
+hostTest("all sockets of processes, those of their threads too, and of no others", ["python3"], async () => {
   await withHolder(["thread"], async (one, thread) => {
     await withHolder(["fork", 300], (other, { child, sockets }) => {
       for (const way of WAYS) {
@@ -203,13 +208,14 @@ Deno.test("nothing wanted is nothing looked for", () => {
   assertEquals(findOwners([]), { owners: new Map(), leftOut: new Map(), unreadable: 0 });
 });
 
-Deno.test({
-  name: "processes that may not be looked into are counted, and theirs is not found (needs root, to be two users)",
-  ignore: USER !== 0,
-  fn: () =>
-    withHolder(["at", 9], (_pid, sockets) => {
+hostTest(
+  "processes that may not be looked into are counted, and theirs is not found",
+  ["root", "python3"],
+  async () => {
+    await withHolder(["at", 9], (_pid, sockets) => {
       const { owners, unreadable } = asUnprivileged(() => findOwners(wanted(sockets)));
       assertEquals(owners.size, 0);
       assert(unreadable > 0);
-    }),
-});
+    });
+  },
+);

@@ -1,6 +1,7 @@
 // A process of the test's own that holds sockets: holder.py.
 
 import { Lines } from "../harness/lines.ts";
+import { PYTHON } from "../harness/needs.ts";
 
 /** A socket, and the descriptor that it is held by. */
 export interface Held {
@@ -34,7 +35,7 @@ export async function withHolder<Do extends keyof Answers>(
   test: (pid: number, answer: Answers[Do]) => void | Promise<void>,
 ): Promise<void> {
   const program = new URL("holder.py", import.meta.url).pathname;
-  const child = new Deno.Command("/usr/bin/python3", {
+  const child = new Deno.Command(PYTHON, {
     args: [program, what, ...numbers.map(String)],
     stdin: "null",
     stdout: "piped",

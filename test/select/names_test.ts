@@ -6,8 +6,9 @@ import { EVERYTHING } from "../../src/select/filter.ts";
 import { parsePort } from "../../src/select/destination.ts";
 import { systemNames } from "../../src/select/names.ts";
 import { UsageError } from "../../src/model/errors.ts";
+import { functionTest } from "../harness/needs.ts";
 
-Deno.test("a service is known by its name, also by one that begins with a digit", () => {
+functionTest("a service is known by its name, also by one that begins with a digit", ["/etc/services"], () => {
   assertEquals(systemNames.port("https"), 443);
   assertThrows(() => systemNames.port("9no-such-service"), UsageError, 'Unknown port "9no-such-service"');
 });
@@ -18,7 +19,7 @@ Deno.test("a number in another guise is no service, lest it be a port that was n
   }
 });
 
-Deno.test("a port is a number, a range, a service, or any", () => {
+functionTest("a port is a number, a range, a service, or any", ["/etc/services"], () => {
   const ports = (text: string) => parsePort(text, "dst", systemNames);
   const range = (from: number, to: number) => ({ op: "port", side: "dst", from, to });
   assertEquals([ports("443"), ports("65535"), ports("https")], [range(443, 443), range(65535, 65535), range(443, 443)]);
@@ -65,7 +66,7 @@ Deno.test("a user is known by its name", () => {
   assertThrows(() => systemNames.uid("no-such-user"), UsageError, 'Unknown user "no-such-user"');
 });
 
-Deno.test("a service in capitals is told how it is written", () => {
+functionTest("a service in capitals is told how it is written", ["/etc/services"], () => {
   assertThrows(() => systemNames.port("HTTPS"), UsageError, 'Unknown port "HTTPS": did you mean "https"?');
   assertThrows(() => systemNames.port("NO-SUCH"), UsageError, "expected a number from 0 to 65535 or a service name");
 });

@@ -1,5 +1,4 @@
 import { assert, assertEquals } from "@std/assert";
-import { isSyscallError } from "../../ffi/errno.ts";
 import {
   accept,
   AF_INET,
@@ -21,6 +20,7 @@ import type { Descriptor } from "../../ffi/descriptor.ts";
 import { apply, disableKeepalive, read } from "../../src/socket/keepalive_options.ts";
 import { steps, withoutEffect } from "../../src/keepalive/socket_options.ts";
 import { KEEPALIVE_FIELDS, KEEPALIVE_NAMES, type KeepaliveValues, SYSTEM_VALUES } from "../../src/keepalive/values.ts";
+import { functionTest } from "../harness/needs.ts";
 
 const ALL: KeepaliveValues = {
   idleS: 11,
@@ -133,37 +133,21 @@ Deno.test("the ranges are the kernel's own: it takes both ends and nothing beyon
   });
 });
 
-function mptcpSocket(): Descriptor | null {
-  try {
-    return tcpSocket(IPPROTO_MPTCP);
-  } catch (error) {
-    if (isSyscallError(error, "EPROTONOSUPPORT", "ENOPROTOOPT", "EINVAL")) return null;
-    throw error;
-  }
-}
-
-const mptcp = mptcpSocket();
-mptcp?.close();
-
-Deno.test({
-  name: mptcp ? "on MPTCP what is refused is reported, and the rest is set" : "MPTCP: this kernel has none",
-  ignore: mptcp === null,
-  fn: () =>
-    withDescriptors((own) => {
-      const fresh = own(mptcpSocket()!);
-      const results = apply(fresh, { ...ALL, syncnt: 0, maxseg: 0, windowClamp: 0, deferAcceptS: 0 }, "new");
-      assertEquals(results.map(({ option }) => option), [
-        "TCP_KEEPINTVL",
-        "TCP_KEEPCNT",
-        "TCP_KEEPIDLE",
-        "SO_KEEPALIVE",
-        "TCP_USER_TIMEOUT",
-      ]);
-      const refused = results.filter(({ error }) => error !== null);
-      for (const { option } of refused) assertEquals(option, "TCP_USER_TIMEOUT");
-      const { userTimeoutMs, ...rest } = read(fresh);
-      assertEquals(rest, { enabled: true, idleS: 11, intervalS: 12, count: 3 });
-      // A kernel that refuses to set it does not tell it either.
-      assert(refused.length === 1 ? userTimeoutMs === null : userTimeoutMs === 14_000);
-    }),
-});
+functionTest("on MPTCP what is refused is reported, and the rest is set", ["MPTCP"], () =>
+  withDescriptors((own) => {
+    const fresh = own(tcpSocket(IPPROTO_MPTCP));
+    const results = apply(fresh, { ...ALL, syncnt: 0, maxseg: 0, windowClamp: 0, deferAcceptS: 0 }, "new");
+    assertEquals(results.map(({ option }) => option), [
+      "TCP_KEEPINTVL",
+      "TCP_KEEPCNT",
+      "TCP_KEEPIDLE",
+      "SO_KEEPALIVE",
+      "TCP_USER_TIMEOUT",
+    ]);
+    const refused = results.filter(({ error }) => error !== null);
+    for (const { option } of refused) assertEquals(option, "TCP_USER_TIMEOUT");
+    const { userTimeoutMs, ...rest } = read(fresh);
+    assertEquals(rest, { enabled: true, idleS: 11, intervalS: 12, count: 3 });
+    // A kernel that refuses to set it does not tell it either.
+    assert(refused.length === 1 ? userTimeoutMs === null : userTimeoutMs === 14_000);
+  }));

@@ -2,7 +2,8 @@
 
 import { assertEquals, assertMatch } from "@std/assert";
 import { run } from "../harness/process.ts";
-import { AARCH64_ROOT, hostTest, type Need } from "../harness/system.ts";
+import { AARCH64_ROOT } from "../harness/needs.ts";
+import { hostTest, type Need } from "../harness/system.ts";
 import { AARCH64 } from "../harness/tcphup.ts";
 
 const NEEDS: readonly Need[] = ["root", "TCPHUP_AARCH64", "qemu-aarch64", "glibc for aarch64"];

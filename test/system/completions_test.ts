@@ -8,7 +8,8 @@ import { FLAGS } from "../../src/cli/flags/table.ts";
 import { assertExit, assertUsageError, Scene } from "../harness/scene.ts";
 import type { Namespace } from "../harness/namespace.ts";
 import { run } from "../harness/process.ts";
-import { BASH_COMPLETION, hostTest, systemTest } from "../harness/system.ts";
+import { BASH_COMPLETION } from "../harness/needs.ts";
+import { hostTest, systemTest } from "../harness/system.ts";
 import { type Run, TCPHUP, tcphup } from "../harness/tcphup.ts";
 import { type, TYPIST_SETUP } from "../harness/typist.ts";
 

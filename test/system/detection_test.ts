@@ -7,7 +7,7 @@ import { apply, read } from "../../src/socket/keepalive_options.ts";
 import { type GivenValues, type Keepalive, resolveValues } from "../../src/keepalive/values.ts";
 import { Dialogue } from "../harness/lines.ts";
 import { Namespace } from "../harness/namespace.ts";
-import { PYTHON } from "../harness/peer.ts";
+import { PYTHON } from "../harness/needs.ts";
 import { systemTest } from "../harness/system.ts";
 
 const CLIENT_ADDRESS = "192.0.2.1";

@@ -9,7 +9,7 @@ import { read } from "../../src/socket/keepalive_options.ts";
 import { type Keepalive, type KeepaliveValues, resolveValues, SYSTEM_VALUES } from "../../src/keepalive/values.ts";
 import { Dialogue } from "../harness/lines.ts";
 import { Namespace } from "../harness/namespace.ts";
-import { PYTHON } from "../harness/peer.ts";
+import { PYTHON } from "../harness/needs.ts";
 import { eventually, run } from "../harness/process.ts";
 import { hostTest, type Need } from "../harness/system.ts";
 

@@ -2,7 +2,8 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Namespace } from "../harness/namespace.ts";
-import { Peer, PYTHON } from "../harness/peer.ts";
+import { PYTHON } from "../harness/needs.ts";
+import { Peer } from "../harness/peer.ts";
 import { eventually, outputOf, run } from "../harness/process.ts";
 import { assertCountsAddUp, assertExit, deadPeer, DOOMED_PORT, Scene } from "../harness/scene.ts";
 import { systemTest } from "../harness/system.ts";

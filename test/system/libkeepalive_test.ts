@@ -3,7 +3,8 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { launching } from "../harness/launched.ts";
 import type { Namespace } from "../harness/namespace.ts";
-import { Peer, PYTHON } from "../harness/peer.ts";
+import { PYTHON } from "../harness/needs.ts";
+import { Peer } from "../harness/peer.ts";
 import { systemTest } from "../harness/system.ts";
 
 const PORT = 8000;

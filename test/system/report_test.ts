@@ -2,7 +2,8 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { Namespace } from "../harness/namespace.ts";
-import { Peer, PYTHON } from "../harness/peer.ts";
+import { PYTHON } from "../harness/needs.ts";
+import { Peer } from "../harness/peer.ts";
 import {
   assertCountsAddUp,
   assertExit,

@@ -3,7 +3,8 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { beside, launching, supervised, unsupervised } from "../harness/launched.ts";
 import { Namespace, type SpawnOptions } from "../harness/namespace.ts";
-import { Peer, PYTHON, pythonProgram } from "../harness/peer.ts";
+import { PYTHON } from "../harness/needs.ts";
+import { Peer, pythonProgram } from "../harness/peer.ts";
 import { eventually, type Output, outputOf, run } from "../harness/process.ts";
 import { type Need, systemTest } from "../harness/system.ts";
 import { PublicCopy, TCPHUP } from "../harness/tcphup.ts";

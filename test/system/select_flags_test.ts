@@ -3,7 +3,7 @@
 import { assertEquals } from "@std/assert";
 import { Namespace } from "../harness/namespace.ts";
 import { assertSelects, selected } from "../harness/selected.ts";
-import { PYTHON } from "../harness/peer.ts";
+import { PYTHON } from "../harness/needs.ts";
 import { assertExit, assertOneLine, assertUsageError, DOOMED_PORT, KEPT_PORT, Scene } from "../harness/scene.ts";
 import { systemTest } from "../harness/system.ts";
 import { tcphup } from "../harness/tcphup.ts";

@@ -3,7 +3,8 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Cgroup } from "../harness/cgroup.ts";
 import { Namespace } from "../harness/namespace.ts";
-import { Peer, PYTHON, pythonProgram } from "../harness/peer.ts";
+import { PYTHON } from "../harness/needs.ts";
+import { Peer, pythonProgram } from "../harness/peer.ts";
 import { eventually, run } from "../harness/process.ts";
 import { assertExit, assertOneLine, assertUsageError, Scene } from "../harness/scene.ts";
 import { assertSelects, selected } from "../harness/selected.ts";

@@ -3,7 +3,8 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Lines } from "../harness/lines.ts";
 import type { Namespace } from "../harness/namespace.ts";
-import { Peer, PYTHON } from "../harness/peer.ts";
+import { PYTHON } from "../harness/needs.ts";
+import { Peer } from "../harness/peer.ts";
 import { DOOMED_PORT, Scene } from "../harness/scene.ts";
 import { systemTest } from "../harness/system.ts";
 import { TCPHUP } from "../harness/tcphup.ts";

@@ -2,6 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { BLOCK, DescriptorTable } from "../../../src/linux/proc/fd_table.ts";
+import { functionTest } from "../../harness/needs.ts";
 import { type Held, withHolder } from "../../resolve/holder.ts";
 import { asUnprivileged } from "../../resolve/user.ts";
 
@@ -16,7 +17,7 @@ function socketsIn(table: DescriptorTable): Held[] {
   return sockets.sort((a, b) => a.fd - b.fd);
 }
 
-Deno.test("a table gives every socket once, whatever the gaps between them", async () => {
+functionTest("a table gives every socket once, whatever the gaps between them", ["python3"], async () => {
   // Fewer descriptors than a block, a block's worth, and several blocks with others far above.
   const tables = [[0], [7, 3000], Array.from({ length: BLOCK }, (_, i) => i + 10), [
     ...Array.from({ length: 3 * BLOCK }, (_, i) => i + 3),
@@ -30,7 +31,7 @@ Deno.test("a table gives every socket once, whatever the gaps between them", asy
   }
 });
 
-Deno.test("a table knows its size and its user", async () => {
+functionTest("a table knows its size and its user", ["python3"], async () => {
   await withHolder(["many", 500], (pid, sockets) => {
     const table = tableOf(pid);
     // Before Linux 6.2 it is counted, after that the kernel says it.
@@ -40,7 +41,7 @@ Deno.test("a table knows its size and its user", async () => {
   });
 });
 
-Deno.test("a sampled table gives every socket once, whichever is wanted", async () => {
+functionTest("a sampled table gives every socket once, whichever is wanted", ["python3"], async () => {
   await withHolder(["many", 1000], (pid, sockets) => {
     const inodes = sockets.map(({ inode }) => inode).sort((a, b) => a - b);
     for (const wanted of [[], inodes.slice(0, 1), inodes.slice(500, 502), inodes, [1, 4_294_967_295]]) {
@@ -51,7 +52,7 @@ Deno.test("a sampled table gives every socket once, whichever is wanted", async 
   });
 });
 
-Deno.test("where nothing wanted can be, little is promised", async () => {
+functionTest("where nothing wanted can be, little is promised", ["python3"], async () => {
   await withHolder(["many", 1000], (pid, sockets) => {
     const likelihood = (wanted: number[]) => {
       const table = tableOf(pid);
@@ -73,7 +74,7 @@ Deno.test("where nothing wanted can be, little is promised", async () => {
   });
 });
 
-Deno.test("what is promised follows what was found", async () => {
+functionTest("what is promised follows what was found", ["python3"], async () => {
   await withHolder(["many", 1000], (pid) => {
     const [hit, missed] = [tableOf(pid), tableOf(pid)];
     for (const table of [hit, missed]) table.expect(0.25);
@@ -86,7 +87,7 @@ Deno.test("what is promised follows what was found", async () => {
   });
 });
 
-Deno.test("a process that has gone has no table, or no more of one", async () => {
+functionTest("a process that has gone has no table, or no more of one", ["python3"], async () => {
   let gone: DescriptorTable | undefined;
   let number = 0;
   await withHolder(["many", 500], (pid) => {
@@ -98,7 +99,7 @@ Deno.test("a process that has gone has no table, or no more of one", async () =>
   assertEquals(gone!.holds([{ fd: 3, inode: 1 }]), []);
 });
 
-Deno.test("another user's table is unreadable, at the latest when it is read", () => {
+functionTest("another user's table is unreadable, at the latest when it is read", ["another user's process"], () => {
   const found = asUnprivileged(() => {
     const table = DescriptorTable.open(1);
     // Where the kernel does not tell its size, opening it reads it.
@@ -108,7 +109,7 @@ Deno.test("another user's table is unreadable, at the latest when it is read", (
   assertEquals(found, { sockets: [], readable: false });
 });
 
-Deno.test("a thread may have a table of its own", async () => {
+functionTest("a thread may have a table of its own", ["python3"], async () => {
   await withHolder(["thread"], (pid, { tid, fd, inode }) => {
     assertEquals(socketsIn(tableOf(pid)), []);
     const table = tableOf(pid, tid);
@@ -117,7 +118,7 @@ Deno.test("a thread may have a table of its own", async () => {
   });
 });
 
-Deno.test("a table holds what it is said to hold, and nothing else", async () => {
+functionTest("a table holds what it is said to hold, and nothing else", ["python3"], async () => {
   await withHolder(["at", 20, 30, 3000], (pid, sockets) => {
     const [first, second, third] = sockets as [Held, Held, Held];
     const asked = [third, { fd: 20, inode: second.inode }, { fd: 21, inode: first.inode }, { fd: 0, inode: 0 }, first];

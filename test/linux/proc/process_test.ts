@@ -17,6 +17,7 @@ import {
   terminalsOf,
   threads,
 } from "../../../src/linux/proc/process.ts";
+import { functionTest, PYTHON } from "../../harness/needs.ts";
 import { withHolder } from "../../resolve/holder.ts";
 import { asUnprivileged } from "../../resolve/user.ts";
 
@@ -58,7 +59,7 @@ Deno.test("what is gone reads as null", () => {
   assertEquals([comm(NOBODY), parent(NOBODY), threads(NOBODY)], ["", 0, []]);
 });
 
-Deno.test("another user's process reads as null, or is unreadable", () => {
+functionTest("another user's process reads as null, or is unreadable", ["another user's process"], () => {
   asUnprivileged(() => {
     assertEquals(readFile("/proc/1/environ"), null);
     assertEquals(openDirectory("/proc/1/fd"), "unreadable");
@@ -78,7 +79,7 @@ Deno.test("a directory's numbers are its entries that are numbers", async () => 
   }
 });
 
-Deno.test("more entries than come at once are all read", async () => {
+functionTest("more entries than come at once are all read", ["python3"], async () => {
   await withHolder(["many", 3000], (pid) => {
     const directory = openDirectory(`/proc/${pid}/fd`) as Descriptor;
     try {
@@ -101,7 +102,7 @@ Deno.test("this process is among the processes, with its threads and its parent"
   assert(threads(Deno.pid).length > 1);
 });
 
-Deno.test("the threads of a process, be it one or several", async () => {
+functionTest("the threads of a process, be it one or several", ["python3"], async () => {
   await withHolder(["many", 1], (pid) => assertEquals(threads(pid), [pid]));
   await withHolder(["shared-thread"], (pid, { tid }) => assertEquals(threads(pid), [pid, tid]));
 });
@@ -123,8 +124,8 @@ if child == 0:
 sys.stdin.read()
 `;
 
-Deno.test("a terminal is known by one number to who has it open and to whom it controls", async () => {
-  const child = new Deno.Command("/usr/bin/python3", { args: ["-c", ON_A_TERMINAL], stdin: "piped", stdout: "piped" })
+functionTest("a terminal is known by one number to who has it open and to whom it controls", ["python3"], async () => {
+  const child = new Deno.Command(PYTHON, { args: ["-c", ON_A_TERMINAL], stdin: "piped", stdout: "piped" })
     .spawn();
   const reader = child.stdout.getReader();
   try {
