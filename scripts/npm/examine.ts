@@ -39,7 +39,9 @@ export async function installTools(): Promise<Record<string, string>> {
     await run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"], { cwd: DIRECTORY });
     await Deno.writeTextFile(installed, lock);
   }
-  return { PATH: `${DIRECTORY}/node_modules/.bin:${Deno.env.get("PATH")}` };
+  // npm before version 10 makes no link to the program of a package that is optional.
+  const node = `${DIRECTORY}/node_modules/node-linux-${Deno.build.arch === "x86_64" ? "x64" : "arm64"}/bin`;
+  return { PATH: `${node}:${DIRECTORY}/node_modules/.bin:${Deno.env.get("PATH")}` };
 }
 
 /** Packs a package into the directory `destination`, and examines it. Returns the path of the tarball. */

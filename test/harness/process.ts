@@ -5,7 +5,7 @@ import * as process from "../../scripts/process.ts";
 export type { Output } from "../../scripts/process.ts";
 
 /** What is waited for has come by then, unless something is broken. */
-export const PATIENCE_MS = 60_000;
+export const PATIENCE_MS = 180_000;
 
 /** Runs a program to its end. Throws when it fails, unless it may, and when it does not end. */
 export async function run(command: readonly string[], options: process.RunOptions = {}): Promise<process.Output> {

@@ -1,5 +1,6 @@
 // Tests that need a host: each gets a network namespace, and is skipped, with the reason in its name, where it cannot run.
 
+import { hasCapability } from "../../src/linux/proc/permissions.ts";
 import { CGROUP_ROOT } from "./cgroup.ts";
 import { canRunContainers } from "./container.ts";
 import { Namespace } from "./namespace.ts";
@@ -48,6 +49,10 @@ const REQUIREMENTS = {
     present: () => exists(VALIDATE_MODULES) && runs(PYTHON, VALIDATE_MODULES, "--help"),
   },
   "permission to make namespaces": { obtainable: true, present: mayMakeNamespaces },
+  "permission to use BPF": {
+    obtainable: true,
+    present: () => Deno.uid() !== 0 || hasCapability("CAP_BPF") || hasCapability("CAP_SYS_ADMIN"),
+  },
   "permission to run containers": { obtainable: false, present: canRunContainers },
 } satisfies Record<string, Requirement>;
 

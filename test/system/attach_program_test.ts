@@ -15,7 +15,7 @@ import type { Descriptor } from "../../ffi/descriptor.ts";
 import { hostTest } from "../harness/system.ts";
 import { Random, randomFilter } from "../select/random.ts";
 
-hostTest("the verifier takes what is made of random filters", ["root", "BTF"], () => {
+hostTest("the verifier takes what is made of random filters", ["root", "permission to use BPF", "BTF"], () => {
   const random = new Random(42);
   const uid = memberOffset(Deno.readFileSync("/sys/kernel/btf/vmlinux"), "sock", "sk_uid")!;
   const { values } = resolveValues({ syncnt: 3, maxseg: 1000, windowClamp: 20000 });
@@ -53,17 +53,21 @@ hostTest("the verifier takes what is made of random filters", ["root", "BTF"], (
   return Promise.resolve();
 });
 
-hostTest("what the verifier says about a program that it refuses is in the error", ["root"], () => {
-  const program = new Assembler();
-  program.moveRegister(R0, R7);
-  program.exit();
-  const counters = createCounters();
-  const error = assertThrows(
-    () => withBpf(() => loadProgram(sockOpsProgram(program.assemble()), counters)),
-    UnsupportedError,
-  );
-  assertMatch(error.message, /^The kernel's verifier refuses the program: R7 !read_ok$/);
-  assertEquals(error.message.includes("\n"), false);
-  counters.close();
-  return Promise.resolve();
-});
+hostTest(
+  "what the verifier says about a program that it refuses is in the error",
+  ["root", "permission to use BPF"],
+  () => {
+    const program = new Assembler();
+    program.moveRegister(R0, R7);
+    program.exit();
+    const counters = createCounters();
+    const error = assertThrows(
+      () => withBpf(() => loadProgram(sockOpsProgram(program.assemble()), counters)),
+      UnsupportedError,
+    );
+    assertMatch(error.message, /^The kernel's verifier refuses the program: R7 !read_ok$/);
+    assertEquals(error.message.includes("\n"), false);
+    counters.close();
+    return Promise.resolve();
+  },
+);

@@ -19,7 +19,7 @@ import { hostTest, type Need } from "../harness/system.ts";
 import { unitCapabilities, unitCommand } from "../harness/unit.ts";
 import { PublicCopy, TCPHUP } from "../harness/tcphup.ts";
 
-const NEEDS: readonly Need[] = ["root", "python3", "iproute2", "setpriv", "unshare"];
+const NEEDS: readonly Need[] = ["root", "python3", "iproute2", "setpriv", "unshare", "permission to make namespaces"];
 
 const UNHARMED = Array(2).fill(["alive", "alive", "alive"]);
 const NOBODY = 65534;

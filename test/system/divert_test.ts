@@ -3,7 +3,8 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Place } from "../harness/attach.ts";
 import { Cgroup } from "../harness/cgroup.ts";
-import { Peer, PYTHON, pythonProgram } from "../harness/peer.ts";
+import { PYTHON } from "../harness/needs.ts";
+import { Peer, pythonProgram } from "../harness/peer.ts";
 import { eventually } from "../harness/process.ts";
 import { assertExit, assertOneLine, assertUsageError } from "../harness/scene.ts";
 import { nginx, redis } from "../harness/servers.ts";

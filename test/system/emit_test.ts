@@ -49,6 +49,9 @@ async function tried(...command: string[]): Promise<Ended> {
   return { code, output: stdout + stderr };
 }
 
+/** What it takes to run something apart. */
+const APART = ["root", "unshare", "permission to make namespaces"] as const;
+
 /** Runs a shell script in a network namespace of its own, which ends with it. */
 async function triedApart(script: string, ...args: string[]): Promise<Ended> {
   return await tried("unshare", "--net", "sh", "-c", script, "sh", ...args);
@@ -141,7 +144,7 @@ Deno.test("kubernetes: sysctls of a pod, whose values are strings", () => {
   });
 });
 
-emitTest(["root", "sysctl"], "sysctl -p takes the lines, and the namespace has the values", async (directory) => {
+emitTest(["sysctl", ...APART], "sysctl -p takes the lines, and the namespace has the values", async (directory) => {
   for (const values of SAMPLES) {
     const text = emitKeepaliveConfig("sysctl", values);
     const lines = text.split("\n").filter((line) => /^net/.test(line));
@@ -155,7 +158,7 @@ emitTest(["root", "sysctl"], "sysctl -p takes the lines, and the namespace has t
 });
 
 emitTest(
-  ["root", "nginx"],
+  ["nginx", ...APART],
   "nginx refuses a second listen directive, and a second so_keepalive, as the comment says",
   async (directory) => {
     const [, parameter] = /listen 443 (.*);/.exec(emitKeepaliveConfig("nginx", LIBKEEPALIVE))!;
@@ -173,7 +176,7 @@ emitTest(
   },
 );
 
-emitTest(["root", "nginx"], "nginx -t takes the directives", async (directory) => {
+emitTest(["nginx", ...APART], "nginx -t takes the directives", async (directory) => {
   for (const values of [...SAMPLES, SYSTEM_VALUES]) {
     const text = emitKeepaliveConfig("nginx", values);
     const path = write(
@@ -274,7 +277,7 @@ const LIVE = { ...SYSTEM_VALUES, idleS: 111, intervalS: 12, count: 3, userTimeou
 const SET = { enabled: true, idleS: 111, intervalS: 12, count: 3, userTimeoutMs: 147_000 };
 
 emitTest(
-  ["root", "iproute2", "python3", "haproxy"],
+  ["iproute2", "python3", "haproxy", ...APART],
   "haproxy sets the values towards the client and the server",
   async (directory) => {
     const path = write(directory, "haproxy.cfg", haproxyConfiguration(LIVE, 8081));
@@ -289,7 +292,7 @@ emitTest(
   },
 );
 
-emitTest(["root", "iproute2", "python3", "nginx"], "nginx sets the values on what it accepts", async (directory) => {
+emitTest(["iproute2", "python3", "nginx", ...APART], "nginx sets the values on what it accepts", async (directory) => {
   const path = write(
     directory,
     "nginx.conf",

@@ -38,7 +38,7 @@ exec /usr/bin/curl "\${@/$from/file://$PUBLISHED}"`;
 const INSTALL = `mount -t tmpfs -o mode=755 tmpfs /usr/local && mkdir -m 2775 /usr/local/bin && sh -euc "$0"
   stat --format=%a /usr/local/bin && find /usr/local -type f | sort && /usr/local/bin/tcphup --version`;
 
-const BINARY_NEEDS = ["root", "unshare", "curl", "xz", "zstd"] as const;
+const BINARY_NEEDS = ["root", "unshare", "permission to make namespaces", "curl", "xz", "zstd"] as const;
 
 hostTest("install: the program, from an archive that is what SHA256SUMS says", BINARY_NEEDS, async () => {
   await inDirectory(async (directory) => {

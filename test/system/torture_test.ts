@@ -14,7 +14,7 @@ async function torture(program: string, ...args: string[]): Promise<Output> {
   return await run(command, { env: { TCPHUP: program }, mayFail: true, patience_ms: 5 * PATIENCE_MS });
 }
 
-const NEEDS = ["root", "iproute2", "python3", "strace", "unshare"] as const;
+const NEEDS = ["root", "iproute2", "python3", "strace", "unshare", "permission to make namespaces"] as const;
 
 /** Fails unless some of a part's cases were tried, and none failed. */
 async function assertStands(part: string, ...args: string[]): Promise<void> {
