@@ -9,6 +9,7 @@ import { checkFollow, FOLLOW_DEFAULTS, type FollowOptions, passedOn } from "./fo
 import { LiveFile } from "./follow/live_file.ts";
 import { Lookups } from "./follow/lookups.ts";
 import { findAccepting } from "./follow/probe.ts";
+import { Steering } from "./follow/steering.ts";
 import type { Look, Source } from "./follow/source.ts";
 import { forgetPastWork, liveBefore, pastWork, recordLive, whyUnfinished } from "./front/journal.ts";
 import { MODE } from "./front/shared.ts";
@@ -36,6 +37,16 @@ export type FollowEvent =
   | { readonly event: "left"; readonly addresses: readonly string[]; readonly live: readonly string[] }
   /** Addresses that had left are live again. */
   | { readonly event: "returned"; readonly addresses: readonly string[] }
+  /**
+   * Connects to what has left are refused from now on, or go `to` live addresses. `addresses` is null for all that are
+   * elsewhere.
+   */
+  | {
+    readonly event: "connects";
+    readonly op: "refuse" | "redirect";
+    readonly addresses: readonly string[] | null;
+    readonly to: readonly string[];
+  }
   /** No live address accepts a connection, as `ready` asks for, so that `matched` connections have to wait. */
   | { readonly event: "waiting"; readonly live: readonly string[]; readonly port: number; readonly matched: number }
   /** Connections were hung up on, or could not be. `addresses` is null for those that are elsewhere. */
@@ -57,6 +68,7 @@ export type FollowEvent =
     readonly hungUp: number;
     readonly destroyed: number;
     readonly failed: number;
+    readonly connects: number;
     readonly elapsedMs: number;
   };
 
@@ -127,6 +139,8 @@ class Follower {
   /** The port that `ready` tries; null without it. */
   readonly #readyPort: number | null;
   readonly #departures: Departures;
+  /** Null where connects are let through. */
+  readonly #steering: Steering | null;
   readonly #stop = new AbortController();
   readonly #start = performance.now();
   readonly #events: FollowEvent[] = [];
@@ -155,6 +169,8 @@ class Follower {
     this.#selection = selection;
     this.#everyMs = everyMs;
     this.#departures = new Departures({ afterMs, everyMs, was: [...was, ...liveBefore()] }, this.#start);
+    const fate = options.refuse ? "refuse" : options.redirect ? "redirect" : null;
+    this.#steering = fate && new Steering(fate);
     const { version } = selection;
     const families = version === undefined ? undefined : [version === 4 ? "ipv4" as const : "ipv6" as const];
     this.#source = liveFile === undefined ? new Lookups(names, everyMs, families) : new LiveFile(liveFile);
@@ -163,8 +179,10 @@ class Follower {
 
   /** Looks for connections once, so that what is wrong with the selection, or missing on this host, is an error now. */
   #tryOut(): void {
-    const finder = this.#makeFinder({ addresses: [NOBODY[this.#selection.version ?? 4]] });
+    const nobody = { addresses: [NOBODY[this.#selection.version ?? 4]] };
+    const finder = this.#makeFinder(nobody);
     try {
+      this.#steering?.tryOut(this.#selectionOf(nobody));
       finder.find();
       this.#warnOnce(finder.incomplete);
     } finally {
@@ -194,7 +212,12 @@ class Follower {
         if (isRunning && this.#events.length === 0) await delivered;
       }
       if (this.#errors.length > 0) throw this.#errors[0];
-      yield { event: "ended", ...this.#totals, elapsedMs: Math.round(performance.now() - this.#start) };
+      yield {
+        event: "ended",
+        ...this.#totals,
+        connects: this.#steering?.count ?? 0,
+        elapsedMs: Math.round(performance.now() - this.#start),
+      };
     } finally {
       signal?.removeEventListener("abort", stop);
       this.#abort();
@@ -250,11 +273,31 @@ class Follower {
     this.#hasStarted ||= live.length > 0;
     if (returned.length > 0) this.#push({ event: "returned", addresses: returned });
     if (left.length > 0) this.#push({ event: "left", addresses: left, live });
+    if (!this.#options.dryRun) this.#steer();
     this.#totals.left += left.length;
     this.#totals.returned += returned.length;
     // What is live again is not to be cut any further.
     for (const [target, run] of this.#runs) if (added.some((address) => covers(target, address))) run.abort();
     if (left.length > 0) this.#hurry.abort();
+  }
+
+  /** Refuses or redirects connects to what has left, before any of it is cut. */
+  #steer(): void {
+    const { left, stayed, live } = this.#departures;
+    const elsewhere = this.#options.elsewhere ? this.#elsewhere() : null;
+    const target = elsewhere ?? (left.length === 0 ? null : { addresses: left });
+    try {
+      const to = this.#steering?.update(
+        target && this.#selectionOf(target),
+        live.filter((one) => stayed.includes(one)),
+      );
+      if (!to) return;
+      const addresses = elsewhere === null ? left : null;
+      this.#push({ event: "connects", op: this.#options.refuse ? "refuse" : "redirect", addresses, to });
+    } catch (error) {
+      if (!isExpected(error)) throw error;
+      this.#warnOnce([`Connects to what has left are let through: ${error.message}`]);
+    }
   }
 
   #noteProblems(problems: ReadonlyMap<string, string>): void {
@@ -294,8 +337,7 @@ class Follower {
       this.#trouble = null;
       return result;
     } catch (error) {
-      const isKnown = isTransient(error) || error instanceof UsageError || error instanceof UnsupportedError;
-      if (!isKnown) throw error;
+      if (!isExpected(error)) throw error;
       if (this.#trouble === null) this.#push({ event: "cannot-look", reason: error.message });
       this.#trouble = error.message;
     }
@@ -327,15 +369,22 @@ class Follower {
 
   /** Returns all that has left and that no run is cutting; null when there is nothing. */
   #idleTarget(): Target | null {
-    const { left, stayed, settled } = this.#departures;
+    const { left } = this.#departures;
     const running = [...this.#runs.keys()];
-    const { version } = this.#selection;
     if (this.#options.elsewhere && !running.some((target) => "stayed" in target)) {
-      if (settled.length === 2 || (settled.length === 1 && version !== undefined)) return { stayed };
-      if (settled.length === 1) return { stayed, version: settled[0] === "ipv4" ? 4 : 6 };
+      const elsewhere = this.#elsewhere();
+      if (elsewhere !== null) return elsewhere;
     }
     const addresses = left.filter((address) => !running.some((target) => covers(target, address)));
     return addresses.length === 0 ? null : { addresses };
+  }
+
+  /** Returns all that is elsewhere; null when no family can be said to be settled. */
+  #elsewhere(): Target | null {
+    const { stayed, settled } = this.#departures;
+    const { version } = this.#selection;
+    if (settled.length === 2 || (settled.length === 1 && version !== undefined)) return { stayed };
+    return settled.length === 1 ? { stayed, version: settled[0] === "ipv4" ? 4 : 6 } : null;
   }
 
   /** Returns the connections of a target that are new, or due to be tried again. */
@@ -430,8 +479,14 @@ class Follower {
 
   close(): void {
     this.#source.close();
+    this.#steering?.close();
     this.#finder?.finder.close();
   }
+}
+
+/** Tells whether an error may pass, or can be ended by people. */
+function isExpected(error: unknown): error is Error {
+  return isTransient(error) || error instanceof UsageError || error instanceof UnsupportedError;
 }
 
 /** The number of warnings that are remembered, to give each once. Processes choose names in them. */

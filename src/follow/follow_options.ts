@@ -6,7 +6,9 @@ import {
   boolean,
   checkOptions,
   type Checks,
+  type Conflict,
   oneOrMore,
+  refuseConflicts,
   requireOptions,
   SHORTEST_WATCH_MS,
   text,
@@ -60,6 +62,13 @@ export interface FollowOptions extends
   was?: OneOrMore<string>;
   /** Hangs up on all connections to the port, which `selection` has to name, that go to no live address. */
   elsewhere?: boolean;
+  /**
+   * Refuses connects to what has left, for as long as it is out, as the option `refuse` of `hangUp` does. It is in force
+   * before anything is hung up on.
+   */
+  refuse?: boolean;
+  /** Has connects to what has left go to a live address of the same family instead, as `refuse` refuses them. */
+  redirect?: boolean;
   /** Hangs up only once a live address accepts a connection at the port, which `selection` has to name. */
   ready?: boolean;
 }
@@ -83,7 +92,11 @@ const CHECKS: Checks<FollowOptions> = {
   }),
   elsewhere: boolean,
   ready: boolean,
+  refuse: boolean,
+  redirect: boolean,
 };
+
+const CONFLICTS: readonly Conflict[] = [["refuse", "redirect", () => "a connect either fails or goes elsewhere"]];
 
 const NEEDS = [["elsewhere", ["selection.dport"]], ["ready", ["selection.dport"]]] as const;
 
@@ -101,6 +114,7 @@ export function checkFollow(names: OneOrMore<string>, options: FollowOptions): C
   validateHangUpOptions(passedOn(options));
   refusePeers(options.selection);
   requireOptions(options, NEEDS);
+  refuseConflicts(options, CONFLICTS);
   const { selection = {}, liveFile, elsewhere, ready, was } = options;
   const all = list(names);
   checkNames(all, liveFile);

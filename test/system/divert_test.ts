@@ -1,7 +1,7 @@
 // tcphup --refuse and --redirect: connect(2) fails or goes elsewhere, while it runs and no longer.
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { Place } from "../harness/attach.ts";
+import { Attached, Place } from "../harness/attach.ts";
 import { Cgroup } from "../harness/cgroup.ts";
 import { PYTHON } from "../harness/needs.ts";
 import { Peer, pythonProgram } from "../harness/peer.ts";
@@ -437,4 +437,88 @@ systemTest("doctor tries to refuse connects", NEEDS, async (netns) => {
   const without = await bare.tcphup(["doctor"]);
   assertMatch(line(without.stdout), /^limited .*cgroup v2 is not mounted here/);
   assert(without.stdout.includes("affects: hup --refuse, hup --redirect"));
+});
+
+/** Starts `tcphup follow` of a file of live addresses, with a control group. */
+function follow(place: Place, path: string, args: readonly string[]): Attached {
+  const words = [
+    "follow",
+    "--live-file",
+    path,
+    "8000",
+    "--every=100ms",
+    "--after=500ms",
+    "--cgroup",
+    place.cgroup.path,
+  ];
+  return new Attached(place.netns.spawn([...TCPHUP, ...words, ...args], place.inside()));
+}
+
+/** Writes a file of live addresses, as a whole. */
+async function writeLive(path: string, ...addresses: string[]): Promise<void> {
+  await Deno.writeTextFile(`${path}.new`, addresses.map((address) => `${address}\n`).join(""));
+  await Deno.rename(`${path}.new`, path);
+}
+
+divertTest("follow refuses what has left, as long as it is out", [], async (place) => {
+  const server = await serve(place);
+  const directory = await Deno.makeTempDir({ prefix: "tcphup-test-" });
+  const path = `${directory}/live`;
+  await writeLive(path, "127.0.0.5", "2001:db8::5");
+  const client = Peer.start(place.netns, place.inside(place.cgroup));
+  const open = await client.connect("127.0.0.5", 8000, { reconnect: true });
+  await server.serving(1);
+  const following = follow(place, path, ["--refuse"]);
+  await following.untilLine("following ");
+  await writeLive(path, "127.0.0.6", "2001:db8::5");
+  assertEquals(await following.untilLine("connects "), "connects to 127.0.0.5 are refused");
+  await eventually("the client is refused", async () => (await open.seen())[0]?.ends.join() === "EOF,ECONNREFUSED");
+  const targets = ["127.0.0.5 8000", "127.0.0.6 8000", "2001:db8::5 8000"];
+  assertEquals(await connects(place, targets), ["ECONNREFUSED", ...targets.slice(1)]);
+  await writeLive(path, "127.0.0.5", "127.0.0.6", "2001:db8::5");
+  await following.untilLine("returned: 127.0.0.5");
+  assertEquals(await connects(place, targets), targets);
+  const { code, stdout } = await following.end();
+  assertEquals(code, 0);
+  assertMatch(stdout, /, kept 2 connects away$/m);
+  await Deno.remove(directory, { recursive: true });
+});
+
+divertTest("follow redirects what has left to what is live, of the same family", [], async (place) => {
+  await serve(place);
+  const directory = await Deno.makeTempDir({ prefix: "tcphup-test-" });
+  const path = `${directory}/live`;
+  await writeLive(path, "127.0.0.5", "127.0.0.6", "2001:db8::5");
+  const following = follow(place, path, ["--redirect", "live"]);
+  await following.untilLine("following ");
+  await writeLive(path, "127.0.0.6", "2001:db8::5");
+  assertMatch(await following.untilLine("connects "), /^connects to 127\.0\.0\.5 are redirected to 127\.0\.0\.6/);
+  const targets = ["127.0.0.5 8000", "::ffff:127.0.0.5 8000", "2001:db8::5 8000"];
+  assertEquals(await connects(place, targets), ["127.0.0.6 8000", "::ffff:127.0.0.6 8000", "2001:db8::5 8000"]);
+  // What is live leaves too, and something else takes its place.
+  await writeLive(path, "127.0.0.7", "2001:db8::5");
+  await eventually(
+    "it goes to the new address",
+    async () => (await connect(place, "127.0.0.5 8000")) === "127.0.0.7 8000",
+  );
+  assertEquals((await following.end()).code, 0);
+  assertEquals(await connects(place, targets), targets);
+  await Deno.remove(directory, { recursive: true });
+});
+
+divertTest("what follow refuses at its start", [], async (place) => {
+  const file = await Deno.makeTempFile({ prefix: "tcphup-test-" });
+  const cases: [string[], RegExp][] = [
+    [["--refuse=5s"], /--refuse takes no time in follow/],
+    [["--redirect", "10.0.0.6"], /Not where connects can go in follow: "10.0.0.6": expected --redirect live/],
+    [["--redirect", "live", "--refuse"], /--refuse and --redirect cannot be used together/],
+    [["--refuse", "--comm", "x"], /--refuse cannot go by --comm/],
+  ];
+  for (const [args, says] of cases) {
+    assertUsageError(await place.tcphup(["follow", "--live-file", file, ...args]), says);
+  }
+  const denied = { without: ["bpf", "net_admin", "sys_admin"] };
+  const args = ["follow", "--live-file", file, "--refuse", "--cgroup", place.cgroup.path];
+  assertExit(await place.tcphup(args, denied), 4);
+  await Deno.remove(file);
 });

@@ -2,6 +2,7 @@
 
 import { followName } from "../../follow.ts";
 import type { FollowOptions } from "../../follow/follow_options.ts";
+import { UsageError } from "../../model/errors.ts";
 import { type Arguments, followed } from "../flags/arguments.ts";
 import { DONE } from "../flags/exit_codes.ts";
 import { selectionOf } from "../flags/selection.ts";
@@ -51,5 +52,25 @@ function followOptions(args: Arguments): FollowOptions {
     was: args.given("was") ? args.values("was") : undefined,
     elsewhere: args.has("elsewhere"),
     ready: args.has("ready"),
+    refuse: isRefusing(args),
+    redirect: isRedirecting(args),
   };
+}
+
+/** Here --refuse lasts as long as an address is out. @throws {UsageError} With a time. */
+function isRefusing(args: Arguments): boolean {
+  const time = args.values("refuse").find((value) => value !== undefined);
+  if (time === undefined) return args.given("refuse");
+  throw new UsageError(
+    `Option --refuse takes no time in follow, as in --refuse=${time}: it lasts as long as an address is out`,
+  );
+}
+
+/** Here --redirect goes to an address that is live. @throws {UsageError} With another one. */
+function isRedirecting(args: Arguments): boolean {
+  const other = args.values("redirect").find((value) => value !== "live");
+  if (other === undefined) return args.given("redirect");
+  throw new UsageError(
+    `Not where connects can go in follow: "${other}": expected --redirect live, an address that is live`,
+  );
 }

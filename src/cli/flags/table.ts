@@ -362,10 +362,11 @@ export const FLAGS: readonly Flag[] = [
       "once with ECONNREFUSED, before Linux 5.18 with EPERM. It concerns every program of this network namespace, or of " +
       "those that --netns names; with --cgroup or --container, those in that group. The selection may go by DEST, PORT, " +
       "--dst-file, --user, these, and --filter with the same. It ends with tcphup, however that ends. A time without a " +
-      "unit needs an equals sign: --refuse=60, but --refuse 10m. It takes cgroup v2, CAP_BPF and CAP_NET_ADMIN, and one " +
+      "unit needs an equals sign: --refuse=60, but --refuse 10m. In follow it takes no time, and concerns what has left for " +
+      "as long as it is out. It takes cgroup v2, CAP_BPF and CAP_NET_ADMIN, and one " +
       "network namespace alone Linux 5.15.",
     group: "Connecting again",
-    commands: ["hup"],
+    commands: ["hup", "follow"],
   },
   {
     name: "redirect",
@@ -377,9 +378,10 @@ export const FLAGS: readonly Flag[] = [
       "--redirect [2001:db8::6]:5432. The TIME needs its unit, so that it cannot be taken for PORT. Without a port, each " +
       "keeps its own. Of IPv4 and IPv6, connects stay what they are: where both are selected, give the flag once for " +
       "each, or -4 or -6. To the client, and to tcphup ls, the peer is the new address. Of several that are in force, " +
-      "the innermost group's is first, then the one that was attached first.",
+      "the innermost group's is first, then the one that was attached first. In follow, --redirect live: what has left, to " +
+      "an address that is live, for as long as it is out.",
     group: "Connecting again",
-    commands: ["hup"],
+    commands: ["hup", "follow"],
   },
   {
     name: "rate",

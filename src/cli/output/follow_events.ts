@@ -60,18 +60,24 @@ export class FollowPrinter {
         return [`left: ${addressList(event.addresses)}; live: ${addressList(event.live)}`];
       case "returned":
         return [`returned: ${addressList(event.addresses)}`];
+      case "connects": {
+        const { op, to } = event;
+        const place = event.addresses === null ? "elsewhere" : `to ${addressList(event.addresses)}`;
+        return [`connects ${place} are ${op === "refuse" ? "refused" : `redirected to ${to.join(" and ")}`}`];
+      }
       case "cut": {
         const { addresses, report } = event;
         const table = this.#format.verbose ? outcomeTable(report.results, true) : [];
         return [...table, `${addresses === null ? "elsewhere" : addressList(addresses)}: ${reportLine(report)}`];
       }
       case "ended": {
-        const { left, returned, matched, hungUp, destroyed, failed, elapsedMs } = event;
+        const { left, returned, matched, hungUp, destroyed, failed, connects, elapsedMs } = event;
         const cut = destroyed > 0 ? `, hung up on ${hungUp} and destroyed ${destroyed}` : `, hung up on ${hungUp}`;
         const failures = failed > 0 ? `, ${failed} failed` : "";
+        const steered = connects > 0 ? `, kept ${ofAll(connects, connects, "connect")} away` : "";
         return [
           `followed for ${formatDuration(elapsedMs)}: ${ofAll(left, left, "departure")}, ` +
-          `${ofAll(returned, returned, "return")}${cut} of ${ofAll(matched, matched)}${failures}`,
+          `${ofAll(returned, returned, "return")}${cut} of ${ofAll(matched, matched)}${failures}${steered}`,
         ];
       }
       default:

@@ -310,13 +310,13 @@ options:
   refuse:
     description:
       - "Refuse connect(2) to it for this long, or until interrupted, so that clients try their next address."
-      - "In the kernel (BPF), before anything is hung up on, so that no client connects to it again. connect(2) fails at once with ECONNREFUSED, before Linux 5.18 with EPERM. It concerns every program of this network namespace, or of those that --netns names; with --cgroup or --container, those in that group. The selection may go by DEST, PORT, --dst-file, --user, these, and --filter with the same. It ends with tcphup, however that ends. A time without a unit needs an equals sign: --refuse=60, but --refuse 10m. It takes cgroup v2, CAP_BPF and CAP_NET_ADMIN, and one network namespace alone Linux 5.15."
+      - "In the kernel (BPF), before anything is hung up on, so that no client connects to it again. connect(2) fails at once with ECONNREFUSED, before Linux 5.18 with EPERM. It concerns every program of this network namespace, or of those that --netns names; with --cgroup or --container, those in that group. The selection may go by DEST, PORT, --dst-file, --user, these, and --filter with the same. It ends with tcphup, however that ends. A time without a unit needs an equals sign: --refuse=60, but --refuse 10m. In follow it takes no time, and concerns what has left for as long as it is out. It takes cgroup v2, CAP_BPF and CAP_NET_ADMIN, and one network namespace alone Linux 5.15."
       - "With I(command=hup)."
     type: raw
   redirect:
     description:
       - "Have connect(2) to it go to this address instead, until interrupted or for a TIME that follows."
-      - "As --refuse, for clients that never resolve a name again: --redirect 10.0.0.6, --redirect 10.0.0.6:5433 10m, --redirect [2001:db8::6]:5432. The TIME needs its unit, so that it cannot be taken for PORT. Without a port, each keeps its own. Of IPv4 and IPv6, connects stay what they are: where both are selected, give the flag once for each, or -4 or -6. To the client, and to tcphup ls, the peer is the new address. Of several that are in force, the innermost group's is first, then the one that was attached first."
+      - "As --refuse, for clients that never resolve a name again: --redirect 10.0.0.6, --redirect 10.0.0.6:5433 10m, --redirect [2001:db8::6]:5432. The TIME needs its unit, so that it cannot be taken for PORT. Without a port, each keeps its own. Of IPv4 and IPv6, connects stay what they are: where both are selected, give the flag once for each, or -4 or -6. To the client, and to tcphup ls, the peer is the new address. Of several that are in force, the innermost group's is first, then the one that was attached first. In follow, --redirect live: what has left, to an address that is live, for as long as it is out."
       - "With I(command=hup)."
     type: raw
   rate:
