@@ -2,6 +2,7 @@
 
 import { isSyscallError } from "../../../ffi/errno.ts";
 import { readDirectory, readTextFile } from "../../../ffi/files.ts";
+import { statx } from "../../../ffi/fs.ts";
 import { cgroupMounts } from "./mountinfo.ts";
 import { glob, isGlob } from "../../model/glob.ts";
 import { readFile } from "./process.ts";
@@ -113,10 +114,18 @@ export function cgroupExists(text: string, matches: CgroupMatcher, mountPoints: 
   return isGlob(text) || mountPoints.some((point) => search(point, "", matches));
 }
 
-/** Returns where cgroup v2 is mounted; null where it is not. */
+/** Returns where cgroup v2 is mounted, and where there are several mounts that with the most; null where it is not. */
 export function unifiedPoint(): string | null {
   const mounts = cgroupMounts(readTextFile("/proc/self/mountinfo")).filter(({ unified }) => unified);
-  return (mounts.find(({ isWhole }) => isWhole) ?? mounts[0])?.point ?? null;
+  return mounts.sort((a, b) => b.height - a.height)[0]?.point ?? null;
+}
+
+/** The inode number of the root of a hierarchy. */
+const ROOT_INODE = 1;
+
+/** Whether a mount of cgroup v2 begins at the host's root, not at that of a container. */
+export function isHostRoot(point: string): boolean {
+  return statx(null, point).ino === ROOT_INODE;
 }
 
 /**

@@ -6,14 +6,22 @@ export interface CgroupMount {
   readonly point: string;
   /** Whether it is the hierarchy of cgroup v2, not one of v1. */
   readonly unified: boolean;
-  /** Whether it shows the hierarchy from its root, or from that of the cgroup namespace, and not a part of it. */
-  readonly isWhole: boolean;
+  /**
+   * How many levels above the root of the cgroup namespace it begins, as a mount of the host's does in a container. 0 when
+   * it begins at that root, -1 when it shows a part of what is below.
+   */
+  readonly height: number;
 }
 
 /** Returns the hierarchies of control groups among the mounts. */
 export function cgroupMounts(mountinfo: string): CgroupMount[] {
   return mounts(mountinfo, ["cgroup", "cgroup2"])
-    .map(({ root, point, type }) => ({ point, unified: type === "cgroup2", isWhole: root === "/" }));
+    .map(({ root, point, type }) => ({ point, unified: type === "cgroup2", height: heightOf(root) }));
+}
+
+function heightOf(root: string): number {
+  if (root === "/") return 0;
+  return /^(?:\/\.\.)+$/.test(root) ? root.length / "/..".length : -1;
 }
 
 /** Returns the mount points of bpffs, which keeps what is pinned. */

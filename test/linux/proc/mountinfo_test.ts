@@ -9,11 +9,15 @@ Deno.test("the hierarchies of both versions, and nothing else", () => {
 25 24 0:22 / /sys/fs/cgroup/unified rw,nosuid shared:10 master:3 - cgroup2 cgroup2 rw,nsdelegate
 30 24 0:27 /docker/x /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct
 31 22 0:28 / /mnt/with\\040blank\\134 rw - cgroup2 none rw
+32 22 0:28 /../.. /host/sys/fs/cgroup ro - cgroup2 none rw
+33 22 0:28 /../b /mnt/other rw - cgroup2 none rw
 `;
   assertEquals(cgroupMounts(mountinfo), [
-    { point: "/sys/fs/cgroup/unified", unified: true, isWhole: true },
-    { point: "/sys/fs/cgroup/cpu,cpuacct", unified: false, isWhole: false },
-    { point: "/mnt/with blank\\", unified: true, isWhole: true },
+    { point: "/sys/fs/cgroup/unified", unified: true, height: 0 },
+    { point: "/sys/fs/cgroup/cpu,cpuacct", unified: false, height: -1 },
+    { point: "/mnt/with blank\\", unified: true, height: 0 },
+    { point: "/host/sys/fs/cgroup", unified: true, height: 2 },
+    { point: "/mnt/other", unified: true, height: -1 },
   ]);
 });
 
