@@ -1,6 +1,6 @@
 // Sets keepalive on open connections, and in the kernel on each connection that is made from then on.
 
-import { cgroupsOf } from "./act/attachment.ts";
+import { cgroupsOf, explainPartialRoot } from "./act/attachment.ts";
 import { KeepaliveAttachment } from "./act/keepalive_attachment.ts";
 import type { DestinationCount } from "./bpf/counters.ts";
 import { findSamePin, removePin, requirePinName } from "./bpf/pins.ts";
@@ -11,7 +11,7 @@ import { givenCriteria, type Selection } from "./select/criteria.ts";
 import { compileWithListeners } from "./select/listeners.ts";
 import { requireTellable } from "./select/narrowing.ts";
 import { type SetKeepaliveOptions, validateKeepaliveOptions } from "./keepalive/set_options.ts";
-import { desiredKeepalive, type KeepaliveReport, setCompiled } from "./set_keepalive.ts";
+import { desiredKeepalive, type KeepaliveReport, reportNone, setCompiled } from "./set_keepalive.ts";
 
 export type { DestinationCount } from "./bpf/counters.ts";
 
@@ -24,6 +24,8 @@ export interface AttachOptions {
    * bpffs, and one control group.
    */
   readonly pin?: string;
+  /** Leaves the connections that are open already alone, which takes no rights beyond those to attach. */
+  readonly onlyNew?: boolean;
 }
 
 /** What an attached program does, as it is kept beside the program. */
@@ -60,8 +62,9 @@ export interface AttachedKeepalive {
 
 /**
  * Attaches a program to cgroup v2 that sets keepalive on each selected connection before its application has it, in every
- * network namespace unless the selection names some, and then sets it on those that are open already. The program goes
- * with this process, or when it is closed, unless it is pinned. It takes CAP_BPF and CAP_NET_ADMIN.
+ * network namespace unless the selection names some, and then sets it on those that are open already, unless told
+ * otherwise. The program goes with this process, or when it is closed, unless it is pinned. It takes CAP_BPF and
+ * CAP_NET_ADMIN.
  *
  * @throws {UsageError} As `setKeepalive`; when the selection asks for what the kernel cannot tell as a connection is made;
  * when the name is taken.
@@ -70,7 +73,7 @@ export interface AttachedKeepalive {
 export async function attachKeepalive(
   selection: Selection,
   options: SetKeepaliveOptions,
-  { direction, pin }: AttachOptions = {},
+  { direction, pin, onlyNew = false }: AttachOptions = {},
 ): Promise<AttachedKeepalive> {
   validateKeepaliveOptions(options);
   const { onlyMissing = false, dryRun = false } = options;
@@ -91,11 +94,16 @@ export async function attachKeepalive(
     onlyMissing,
     direction: direction ?? null,
   };
-  // Connections of every network namespace are made from now on, so those that are open are looked for in all of them.
-  const open = { ...compiled, netns: compiled.netns ?? ["all"] };
+  const partial = explainPartialRoot(cgroups);
+  const setOpen = async (): Promise<KeepaliveReport> => {
+    // Connections of every network namespace are made from now on, so those that are open are looked for in all of them.
+    const open = { ...compiled, netns: compiled.netns ?? ["all"] };
+    const report = onlyNew ? reportNone(open, options) : await setCompiled(open, options, direction);
+    return partial === null ? report : { ...report, incomplete: [partial, ...report.incomplete] };
+  };
   const known = pin === undefined || dryRun ? null : findSamePin(pin, settings);
   if (known !== null) {
-    const report = await setCompiled(open, options, direction);
+    const report = await setOpen();
     return { settings: known, report, isAttached: true, counters: () => [], close() {} };
   }
   const attachment = new KeepaliveAttachment(compiled, cgroups, { values, onlyMissing, direction, settings }, !dryRun);
@@ -103,7 +111,7 @@ export async function attachKeepalive(
   try {
     if (pin !== undefined && !dryRun) attachment.pin(pin);
     pinned = true;
-    const report = await setCompiled(open, options, direction);
+    const report = await setOpen();
     return {
       settings,
       report,

@@ -104,6 +104,16 @@ export async function setCompiled(
   }
 }
 
+/** Returns the report of a run that leaves all open connections alone. */
+export function reportNone(selection: CompiledSelection, options: SetKeepaliveOptions): KeepaliveReport {
+  const setter = new Setter(selection, options);
+  try {
+    return setter.none();
+  } finally {
+    setter.close();
+  }
+}
+
 /**
  * Sets keepalive on the selected connections and on those that are opened later, until `signal` is aborted or the caller
  * leaves the loop. A new connection may be without keepalive for up to `everyMs`. Each connection is set once: changes by
@@ -195,6 +205,10 @@ class Setter {
     this.#desired = desiredKeepalive(options);
     this.#finder = new Finder(selection);
     this.#pidfds = new PidfdCache((connection) => this.#finder.selector.stateOf(connection));
+  }
+
+  none(): KeepaliveReport {
+    return this.#report([], null, []);
   }
 
   async once(): Promise<KeepaliveReport> {

@@ -9,7 +9,7 @@ import { withBpf } from "../bpf/explain.ts";
 import { createSettings, pinLinks } from "../bpf/pins.ts";
 import { inNetns } from "../linux/netns/enter.ts";
 import { findNetns, mustExist } from "../linux/netns/find.ts";
-import { unifiedPoint } from "../linux/proc/cgroup.ts";
+import { isHostRoot, unifiedPoint } from "../linux/proc/cgroup.ts";
 import { explainSetnsDenied } from "../linux/proc/permissions.ts";
 import { processes } from "../linux/proc/process.ts";
 import { UnsupportedError, UsageError } from "../model/errors.ts";
@@ -25,6 +25,13 @@ import { emitFilter, emitNamespaces, encodeTrieKey, type TrieEntry, type Vocabul
  */
 export function cgroupsOf({ heldBy }: CompiledSelection): string[] {
   return attachPoints(cgroupRoot(), heldBy);
+}
+
+/** Returns why programs outside these control groups may be meant, and are left out; null when there is no reason. */
+export function explainPartialRoot(cgroups: readonly string[]): string | null {
+  if (!cgroups.includes("/") || isHostRoot(cgroupRoot())) return null;
+  return "left out what is outside of this container, or of its cgroup namespace: " +
+    "the host's /sys/fs/cgroup is not mounted in it";
 }
 
 /** The mount point of cgroup v2. @throws {UnsupportedError} Where it is not mounted. */

@@ -2,7 +2,7 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Place } from "../harness/attach.ts";
-import { Cgroup } from "../harness/cgroup.ts";
+import { Cgroup, CGROUP_ROOT } from "../harness/cgroup.ts";
 import { DEFAULTS, UNTOUCHED } from "../harness/keepalive.ts";
 import { type Connections, Peer, pythonProgram } from "../harness/peer.ts";
 import { eventually } from "../harness/process.ts";
@@ -47,6 +47,37 @@ attachTest("both ends, both families, open and new, until interrupted", ["IPv6"]
   const after = await client.connect("127.0.0.2", 8000);
   assertEquals(await after.keepalive(), [UNTOUCHED]);
 });
+
+attachTest("--only-new leaves alone what is open", [], async (place) => {
+  const { client } = await application(place);
+  const before = await client.connect("127.0.0.2", 8000);
+  const attached = await place.attachEverywhere(["any", "--only-new"]);
+  assertEquals(await before.keepalive(), [UNTOUCHED]);
+  assertEquals(await (await client.connect("127.0.0.2", 8000)).keepalive(), [DEFAULTS]);
+  assertEquals(await attached.end(), { code: 0, stdout: "", stderr: "" });
+  const dry = await place.tcphup(["keepalive", "any", "--attach", "--only-new", "--dry-run", "--json"]);
+  assertEquals(dry.json().matched, 0);
+});
+
+attachTest(
+  "in a cgroup namespace: the host's root where it is mounted, else it says so",
+  [],
+  async (place) => {
+    const attempt = async (mounts: string) => {
+      const script = `${mounts} && mount -t cgroup2 cgroup2 /mnt && exec "$@"`;
+      const { within } = place.inside(place.cgroup);
+      const apart = ["unshare", "--cgroup", "--mount", "sh", "-c", script, "sh"];
+      const args = ["keepalive", "any", "--attach", "--only-new", "--dry-run"];
+      return await place.tcphup(args, { within: [...within, ...apart] });
+    };
+    const alone = await attempt("umount --all --lazy --types cgroup2");
+    assertExit(alone, 1);
+    assertOneLine(alone, /left out what is outside of this container.* is not mounted in it$/m);
+    const both = await attempt(`mount --bind -o ro ${CGROUP_ROOT} /opt && umount --lazy ${CGROUP_ROOT}`);
+    assertExit(both, 0);
+    assertEquals([both.stdout, both.stderr], ["would attach to the root of cgroup v2\n", ""]);
+  },
+);
 
 attachTest("each value, and keepalive off", [], async (place) => {
   const { client } = await application(place);
@@ -280,7 +311,9 @@ systemTest("keepalive --attach refuses what the kernel cannot tell then", NEEDS,
     [[...cgroup.slice(2)], /No connections selected/],
   ];
   for (const [args, says] of cases) assertUsageError(await place.tcphup(["keepalive", ...args, "--attach"]), says);
-  assertUsageError(await place.tcphup(["keepalive", "any", "--outgoing"]), /--outgoing needs --attach/);
+  for (const flag of ["--outgoing", "--only-new"]) {
+    assertUsageError(await place.tcphup(["keepalive", "any", flag]), new RegExp(`${flag} needs --attach`));
+  }
 });
 
 systemTest("keepalive --attach says what it lacks, exit 4", [...NEEDS, "setpriv"], async (netns) => {

@@ -32,13 +32,17 @@ export async function attach(
   const restore = onInterrupt(() => interrupt.abort());
   const { signal } = interrupt;
   try {
-    const attached = await attachVisibly(selection, { ...options, signal }, { direction, pin }, args);
+    const onlyNew = args.has("only-new");
+    const attached = await attachVisibly(selection, { ...options, signal }, { direction, pin, onlyNew }, args);
     const isLasting = pin === undefined && !options.dryRun && !attached.report.interrupted;
     // A document is written once, when everything is known. A list is shown before what comes later.
     const comesLast = args.has("json") && isLasting;
-    if (!comesLast) show(attached.report, args, { attached: describe(attached, pin) });
-    if (!args.has("quiet") && !args.has("json") && !args.has("json-lines")) {
-      print([attachedLine(attached.settings, { pin, dryRun: options.dryRun ?? false })]);
+    const isText = !args.has("json") && !args.has("json-lines");
+    // Of no connections there is nothing to tell.
+    if (onlyNew && isText) attached.report.incomplete.forEach(warn);
+    else if (!comesLast) show(attached.report, args, { attached: describe(attached, pin) });
+    if (isText && !args.has("quiet")) {
+      print([attachedLine(attached.settings, { pin, onlyNew, dryRun: options.dryRun ?? false })]);
     }
     if (!isLasting) {
       attached.close();

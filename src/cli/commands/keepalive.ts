@@ -63,7 +63,9 @@ function checkConflicts(args: Arguments): void {
     refuseTogether(args, name, "defer-accept", "it is for listeners, and sets nothing as a connection is made");
   }
   refuseTogether(args, "listeners", "outgoing", "those that are accepted, or those that are not");
-  if (args.has("outgoing") && !isAttaching(args)) throw new UsageError("Option --outgoing needs --attach");
+  for (const name of ["outgoing", "only-new"]) {
+    if (args.has(name) && !isAttaching(args)) throw new UsageError(`Option --${name} needs --attach`);
+  }
 }
 
 function optionsOf(args: Arguments): SetKeepaliveOptions {

@@ -143,6 +143,15 @@ export const FLAGS: readonly Flag[] = [
     commands: ["keepalive"],
   },
   {
+    name: "only-new",
+    help: "with --attach: leave alone the connections that are open already",
+    more:
+      "These take other rights: CAP_SYS_PTRACE or CAP_PERFMON, CAP_SYS_ADMIN for other network namespaces, and the PID " +
+      "namespace of the host. Without --only-new, each that cannot be set is named.",
+    group: "Attaching",
+    commands: ["keepalive"],
+  },
+  {
     name: "pin",
     value: "NAME",
     help: "end at once, and leave what --attach, --refuse or --redirect does in force until tcphup unpin NAME",

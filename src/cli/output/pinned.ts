@@ -20,13 +20,14 @@ export function groupsText(cgroups: readonly string[]): string {
 /** Says what is attached, and for how long. */
 export function attachedLine(
   { cgroups }: AttachedSettings,
-  { pin, dryRun }: { pin: string | undefined; dryRun: boolean },
+  { pin, onlyNew, dryRun }: { pin: string | undefined; onlyNew: boolean; dryRun: boolean },
 ): string {
   const place = groupsText(cgroups);
   if (dryRun) return `would attach to ${place}`;
+  const what = onlyNew ? "new connections get it" : "new connections get it too";
   return pin === undefined
-    ? `attached to ${place}: new connections get it too, until interrupted`
-    : `attached to ${place} as ${pin}: new connections get it too, until "tcphup unpin ${pin}"`;
+    ? `attached to ${place}: ${what}, until interrupted`
+    : `attached to ${place} as ${pin}: ${what}, until "tcphup unpin ${pin}"`;
 }
 
 /** Lays out what is pinned and, for each, the destinations with the most connections. */

@@ -245,6 +245,13 @@ options:
       - "With I(command=keepalive)."
     type: bool
     default: false
+  only_new:
+    description:
+      - "With --attach: leave alone the connections that are open already."
+      - "These take other rights: CAP_SYS_PTRACE or CAP_PERFMON, CAP_SYS_ADMIN for other network namespaces, and the PID namespace of the host. Without --only-new, each that cannot be set is named."
+      - "With I(command=keepalive)."
+    type: bool
+    default: false
   pin:
     description:
       - "End at once, and leave what --attach, --refuse or --redirect does in force until tcphup unpin NAME."
@@ -443,6 +450,7 @@ SWITCHES = {
     "listeners": "--listeners",
     "turn_off": "--off",
     "outgoing": "--outgoing",
+    "only_new": "--only-new",
     "no_bpf": "--no-bpf",
     "only_missing": "--only-missing",
     "fin_only": "--fin-only",
