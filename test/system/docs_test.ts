@@ -3,8 +3,10 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { drifted, SHARED, writeShared } from "../../scripts/docs.ts";
 import { demonstrate, PICTURE, pictureOf } from "../../scripts/picture.ts";
+import { Place } from "../harness/attach.ts";
+import { Peer } from "../harness/peer.ts";
 import { run } from "../harness/process.ts";
-import { DOOMED_PORT, Scene } from "../harness/scene.ts";
+import { assertExit, DOOMED_PORT, Scene } from "../harness/scene.ts";
 import { hostTest, systemTest } from "../harness/system.ts";
 import { tcphup } from "../harness/tcphup.ts";
 
@@ -45,7 +47,7 @@ type Reference = ReadonlyMap<string, ReadonlyMap<string, string>>;
 async function jsonReference(): Promise<Reference> {
   const text = await Deno.readTextFile(new URL("../../.github/JSON.md", import.meta.url));
   return new Map(
-    text.split(/^### /m).slice(1).map((section) => {
+    text.split(/^###? /m).slice(1).map((section) => {
       const rows = [...section.matchAll(/^\| `(\w+)` +\| (.*?) +\|/gm)];
       return [section.slice(0, section.indexOf("\n")), new Map(rows.map(([, key = "", type = ""]) => [key, type]))];
     }),
@@ -103,6 +105,22 @@ systemTest("JSON.md has every key of the documents, and of none another type", [
     for (const list of lists) assert((list as unknown[]).length > 0, title);
   }
   await scene.doomed.assertEnded("EOF");
+});
+
+systemTest("JSON.md has every key of what is attached and pinned", ["cgroup v2", "unshare"], async (netns) => {
+  await using place = await Place.make(netns);
+  const reference = await jsonReference();
+  const peer = Peer.start(netns, place.inside(place.cgroup));
+  await peer.listen("127.0.0.2", 8000);
+  const pin = ["keepalive", "any", "--cgroup", place.cgroup.path, "--netns", netns.name, "--pin", "one", "--json"];
+  const attached = (await place.tcphup(pin)).json<Record<string, unknown>>();
+  assert("attached" in attached);
+  assertEquals(differences(reference, "tcphup keepalive --json", attached), []);
+  await peer.connect("127.0.0.2", 8000);
+  const listed = (await place.tcphup(["ls", "--pinned", "--json"])).json<{ pinned: { counters: unknown[] }[] }>();
+  assertEquals(listed.pinned.map(({ counters }) => counters.length), [2]);
+  assertEquals(differences(reference, "tcphup ls --pinned --json", { ...listed }), []);
+  assertExit(await place.tcphup(["unpin", "one"]), 0);
 });
 
 Deno.test("the man page and the completions are laid out as under /usr", async () => {
