@@ -1,9 +1,12 @@
 // `tcphup keepalive --attach` in tests: on control groups of their own, since what is attached to the root would set the
 // connections of everybody on this host.
 
+import { assertEquals } from "@std/assert";
 import { Cgroup } from "./cgroup.ts";
+import { UNTOUCHED } from "./keepalive.ts";
 import { Lines } from "./lines.ts";
-import type { Namespace, SpawnOptions } from "./namespace.ts";
+import { Namespace, type SpawnOptions } from "./namespace.ts";
+import { Peer } from "./peer.ts";
 import { type Output, run } from "./process.ts";
 import { Run, TCPHUP } from "./tcphup.ts";
 
@@ -87,6 +90,41 @@ export class Place implements AsyncDisposable {
     await this.#mounts.status;
     await this.cgroup[Symbol.asyncDispose]();
   }
+}
+
+/** What the manifest and the unit set. */
+const VALUES = { enabled: true, idle_s: 60, interval_s: 10, count: 6, user_timeout_ms: 120_000 };
+
+/**
+ * Fails unless a program attaches to a place's control group, and sets keepalive on what the applications of two pods open
+ * and accept from then on, and on nothing else. Returns what it had to say at its end.
+ *
+ * @param command Starts tcphup. It sees the mounts of the place.
+ */
+export async function assertSetsInPods(place: Place, command: readonly string[]): Promise<Output> {
+  await using other = await Namespace.create();
+  const pods = [place.netns, other].map((netns, user) => {
+    const options = { ...place.inside(place.cgroup), ...(user === 0 ? {} : { user: 12347 }) };
+    return { server: Peer.start(netns, options), client: Peer.start(netns, options) };
+  });
+  const connect = async () => {
+    const found = [];
+    for (const { client } of pods) found.push(...await (await client.connect("127.0.0.2", 8000)).keepalive());
+    return found;
+  };
+  for (const { server } of pods) await server.listen("127.0.0.2", 8000);
+  const before = await pods[0]!.client.connect("127.0.0.2", 8000);
+  await using attached = new Attached(place.netns.spawn(command, place.inside()));
+  assertEquals(
+    await attached.untilAttached(),
+    `attached to the control group ${place.cgroup.path}: new connections get it, until interrupted`,
+  );
+  assertEquals(await connect(), [VALUES, VALUES]);
+  assertEquals(await (await pods[1]!.server.serving(1)).keepalive(), [VALUES]);
+  assertEquals(await before.keepalive(), [UNTOUCHED]);
+  const end = await attached.end();
+  assertEquals(await connect(), [UNTOUCHED, UNTOUCHED]);
+  return end;
 }
 
 /** A tcphup that has attached its program. Disposing of it interrupts it. */

@@ -1,7 +1,7 @@
 // Containers as a cluster's node runs them, made by podman: of the image that the Containerfile describes, with the
 // privileges and limits that a manifest gives.
 
-import type { Container } from "./kubernetes.ts";
+import type { PodContainer } from "./kubernetes.ts";
 import { toCommand } from "../../scripts/process.ts";
 import { commandLine, PATIENCE_MS, run } from "./process.ts";
 
@@ -144,14 +144,20 @@ export class Image {
   }
 
   /**
-   * The command that runs it as a manifest says, in the PID namespace that the command is run in.
+   * The command that runs it as a manifest says. The PID namespace that the command is run in stands for the node's.
    *
    * @param seccomp A seccomp profile in place of the runtime's.
    */
-  commandOf({ securityContext, resources, args }: Container, seccomp?: string): string[] {
+  commandOf(container: PodContainer, seccomp?: string): string[] {
+    const { hostPID, securityContext, resources, args, volumes = [], volumeMounts = [] } = container;
     const { runAsUser, allowPrivilegeEscalation, readOnlyRootFilesystem, capabilities } = securityContext;
     const flags = [
-      "--pid=host",
+      ...(hostPID ? ["--pid=host"] : []),
+      "--cgroupns=private",
+      ...volumeMounts.map(({ name, mountPath, readOnly }) => {
+        const { path } = volumes.find((volume) => volume.name === name)!.hostPath;
+        return `--volume=${path}:${mountPath}${readOnly ? ":ro" : ""}`;
+      }),
       `--user=${runAsUser}`,
       `--read-only=${readOnlyRootFilesystem}`,
       "--read-only-tmpfs=false",

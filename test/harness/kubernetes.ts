@@ -25,10 +25,11 @@ export interface Manifest {
 interface PodSpec {
   nodeName?: string;
   priorityClassName?: string;
-  hostPID: boolean;
+  hostPID?: boolean;
   hostNetwork?: boolean;
   automountServiceAccountToken: boolean;
   containers: Container[];
+  volumes?: { name: string; hostPath: { path: string } }[];
 }
 
 /** A container of a pod. */
@@ -43,6 +44,16 @@ export interface Container {
     capabilities: { drop: string[]; add: string[] };
   };
   resources: { limits: { memory: string; cpu: string } };
+  volumeMounts?: { name: string; mountPath: string; readOnly?: boolean }[];
+}
+
+/** A container with what its pod gives it. */
+export type PodContainer = Container & Pick<PodSpec, "hostPID" | "volumes">;
+
+/** The container of a workload. */
+export function containerOf({ spec }: Manifest): PodContainer {
+  const { hostPID, volumes, containers } = spec.template.spec;
+  return { ...containers[0]!, hostPID, volumes };
 }
 
 /** Reads a manifest, in which some words stand for what its user puts there with sed(1): the first in each line. */

@@ -4,6 +4,7 @@ const DIRECTORY = new URL("../../scripts/systemd/", import.meta.url).pathname;
 
 /** Where the units are. Every function here is about the first one unless told otherwise. */
 export const UNIT = `${DIRECTORY}tcphup-keepalive.service`;
+export const WATCH_UNIT = `${DIRECTORY}tcphup-keepalive-watch.service`;
 export const FOLLOW_UNIT = `${DIRECTORY}tcphup-follow@.service`;
 
 /** The values of a setting, in order. */
@@ -13,8 +14,8 @@ export async function unitSetting(name: string, unit = UNIT): Promise<string[]> 
 }
 
 /** The capabilities that it leaves, as setpriv(1) spells them. */
-export async function unitCapabilities(): Promise<string[]> {
-  const [set] = await unitSetting("CapabilityBoundingSet");
+export async function unitCapabilities(unit = UNIT): Promise<string[]> {
+  const [set] = await unitSetting("CapabilityBoundingSet", unit);
   return set!.split(" ").map((name) => name.toLowerCase().replace("cap_", ""));
 }
 

@@ -1,6 +1,7 @@
 // The capabilities that the manifests and the unit give tcphup: with exactly these it works, with one less it says which.
 
 import { assertEquals, assertMatch } from "@std/assert";
+import { assertSetsInPods, Place } from "../harness/attach.ts";
 import { type Manifest, readManifest } from "../harness/kubernetes.ts";
 import {
   assertNames,
@@ -14,10 +15,10 @@ import {
   runOnNode,
   withoutEscalation,
 } from "../harness/node.ts";
-import { assertExit } from "../harness/scene.ts";
-import { hostTest, type Need } from "../harness/system.ts";
-import { unitCapabilities, unitCommand } from "../harness/unit.ts";
-import { PublicCopy, TCPHUP } from "../harness/tcphup.ts";
+import { assertExit, assertOneLine } from "../harness/scene.ts";
+import { hostTest, type Need, systemTest } from "../harness/system.ts";
+import { unitCapabilities, unitCommand, WATCH_UNIT } from "../harness/unit.ts";
+import { PublicCopy, Run, TCPHUP } from "../harness/tcphup.ts";
 
 const NEEDS: readonly Need[] = ["root", "python3", "iproute2", "setpriv", "unshare", "permission to make namespaces"];
 
@@ -96,17 +97,17 @@ interface KeepaliveDocument {
   connections: { owners: unknown[]; outcome: string }[];
 }
 
-const keepalive = await readManifest("keepalive.yaml", {});
+const watching = await readManifest("keepalive-watch.yaml", {});
 
-hostTest("the DaemonSet's capabilities set keepalive in every pod", NEEDS, async () => {
+hostTest("the watching DaemonSet's capabilities set keepalive in every pod", NEEDS, async () => {
   // Three clients and two accepted connections in each of two pods.
-  await setsKeepalive(once(argsOf(keepalive)), { capabilities: capabilitiesOf(keepalive) }, 10);
+  await setsKeepalive(once(argsOf(watching)), { capabilities: capabilitiesOf(watching) }, 10);
 });
 
-for (const [left, capabilities] of oneLess(capabilitiesOf(keepalive))) {
+for (const [left, capabilities] of oneLess(capabilitiesOf(watching))) {
   const name = `CAP_${left.toUpperCase()}`;
-  hostTest(`the DaemonSet's capabilities without ${name}: it says so`, NEEDS, async () => {
-    const args = [...once(argsOf(keepalive)), "--dst", POD_ADDRESS, "--no-bpf"];
+  hostTest(`the watching DaemonSet's capabilities without ${name}: it says so`, NEEDS, async () => {
+    const args = [...once(argsOf(watching)), "--dst", POD_ADDRESS, "--no-bpf"];
     const { tcphup, pods } = await runPrivileged(args, { capabilities });
     assertNames(left, tcphup);
     assertEquals(pods, UNHARMED);
@@ -115,18 +116,50 @@ for (const [left, capabilities] of oneLess(capabilitiesOf(keepalive))) {
 
 // The unit watches the network namespace that it runs in, the host's. Here that of the first pod stands for it.
 
-hostTest("the unit's capabilities set keepalive, as a user of its own", NEEDS, async () => {
-  const privileges: Privileges = { capabilities: await unitCapabilities(), user: NOBODY, inPod: true };
-  await setsKeepalive(once(await unitCommand()), privileges, 5);
+hostTest("the watching unit's capabilities set keepalive, as a user of its own", NEEDS, async () => {
+  const privileges: Privileges = { capabilities: await unitCapabilities(WATCH_UNIT), user: NOBODY, inPod: true };
+  await setsKeepalive(once(await unitCommand(WATCH_UNIT)), privileges, 5);
 });
 
-for (const [left, others] of oneLess(await unitCapabilities())) {
+for (const [left, others] of oneLess(await unitCapabilities(WATCH_UNIT))) {
   const name = `CAP_${left.toUpperCase()}`;
-  hostTest(`the unit's capabilities without ${name}: it says so`, NEEDS, async () => {
+  hostTest(`the watching unit's capabilities without ${name}: it says so`, NEEDS, async () => {
     const privileges: Privileges = { capabilities: others, user: NOBODY, inPod: true };
-    const args = [...once(await unitCommand()), "--dst", POD_ADDRESS];
+    const args = [...once(await unitCommand(WATCH_UNIT)), "--dst", POD_ADDRESS];
     const { tcphup, pods } = await runPrivileged(args, privileges);
     assertNames(left, tcphup);
     assertEquals(pods, UNHARMED);
   });
+}
+
+const attaching = await readManifest("keepalive.yaml", {});
+
+/** What is attached, and as whom. */
+const ATTACHING: readonly (readonly [string, readonly string[], Privileges])[] = [
+  ["DaemonSet", argsOf(attaching), { capabilities: capabilitiesOf(attaching) }],
+  ["unit", await unitCommand(), { capabilities: await unitCapabilities(), user: NOBODY }],
+];
+
+for (const [what, args, privileges] of ATTACHING) {
+  /** Attached to the root, it would set the connections of this host. */
+  const attachTest = (name: string, body: (place: Place, command: (given: Privileges) => string[]) => Promise<void>) =>
+    systemTest(`the ${what}'s capabilities ${name}`, [...NEEDS, "cgroup v2"], async (netns) => {
+      await using place = await Place.make(netns);
+      await using copy = await PublicCopy.make();
+      const env = Object.entries(copy.env).map(([name, value]) => `${name}=${value}`);
+      const command = ["env", `--chdir=${copy.cwd}`, ...env, ...copy.command, ...args, "--cgroup", place.cgroup.path];
+      await body(place, (given) => ["unshare", "--net", ...privileged(given, command)]);
+    });
+
+  attachTest("set keepalive on what every pod opens from then on", async (place, command) => {
+    assertEquals(await assertSetsInPods(place, command(privileges)), { code: 0, stdout: "", stderr: "" });
+  });
+
+  for (const [left, capabilities] of oneLess(privileges.capabilities)) {
+    attachTest(`without CAP_${left.toUpperCase()}: it says so`, async (place, command) => {
+      const tcphup = new Run(await place.netns.run(command({ ...privileges, capabilities }), place.inside()));
+      assertNames(left, tcphup);
+      assertOneLine(tcphup, /BPF is denied/);
+    });
+  }
 }

@@ -2,14 +2,16 @@
 // limits leave of a process's rights is enough, beside the pods of a node in small. And the connections of one.
 
 import { assertEquals, assertMatch } from "@std/assert";
+import { assertSetsInPods, Place } from "../harness/attach.ts";
 import { Image, SECCOMP_PROFILE, Talker } from "../harness/container.ts";
-import { type Container, readManifest } from "../harness/kubernetes.ts";
+import { containerOf, type PodContainer, readManifest } from "../harness/kubernetes.ts";
+import { Namespace } from "../harness/namespace.ts";
 import { assertNames, HALF_OWNED, once, oneLess, POD_ADDRESS, runOnNode, withoutEscalation } from "../harness/node.ts";
 import { eventually, run } from "../harness/process.ts";
 import { assertExit } from "../harness/scene.ts";
 import { selected } from "../harness/selected.ts";
 import { hostTest, type Need, systemTest } from "../harness/system.ts";
-import { BINARY, tcphup } from "../harness/tcphup.ts";
+import { BINARY, Run, tcphup } from "../harness/tcphup.ts";
 
 const CONTAINERS: readonly Need[] = ["root", "podman", "runc", "busybox", "permission to run containers"];
 
@@ -27,12 +29,9 @@ async function theImage(): Promise<Image> {
 
 globalThis.addEventListener("unload", () => image?.close());
 
-async function containerOf(manifest: string, words: Record<string, string>): Promise<Container> {
-  return (await readManifest(manifest, words)).spec.template.spec.containers[0]!;
-}
-
-const job = await containerOf("failover.yaml", { VIP: POD_ADDRESS, PORT: "8000" });
-const daemon = await containerOf("keepalive.yaml", {});
+const job = containerOf(await readManifest("failover.yaml", { VIP: POD_ADDRESS, PORT: "8000" }));
+const watching = containerOf(await readManifest("keepalive-watch.yaml", {}));
+const attaching = containerOf(await readManifest("keepalive.yaml", {}));
 
 const HANG_UP = withoutEscalation(job.args);
 
@@ -65,11 +64,11 @@ imageTest("the Job's container destroys what nobody holds", async (image) => {
   assertEquals(pods, Array(2).fill(["EOF", "EOF", "ECONNRESET"]));
 });
 
-imageTest("both manifests' containers work under the profile that these name", async (image) => {
+imageTest("the manifests' containers work under the profile that these name", async (image) => {
   const destroying = await runOnNode(image.commandOf({ ...job, args: HALF_OWNED }, SECCOMP_PROFILE));
   assertExit(destroying.tcphup, 0);
   assertEquals(destroying.pods, Array(2).fill(["EOF", "EOF", "ECONNRESET"]));
-  const setting = await runOnNode(image.commandOf({ ...daemon, args: once(daemon.args) }, SECCOMP_PROFILE));
+  const setting = await runOnNode(image.commandOf({ ...watching, args: once(watching.args) }, SECCOMP_PROFILE));
   assertEquals(setting.tcphup.json<{ keepalive_set: number }>().keepalive_set, 10);
 });
 
@@ -97,8 +96,44 @@ for (const [left, add] of oneLess(job.securityContext.capabilities.add)) {
   });
 }
 
-imageTest("the DaemonSet's container sets keepalive in every pod", async (image) => {
-  const { tcphup, pods } = await runOnNode(image.commandOf({ ...daemon, args: once(daemon.args) }));
+/** The container of the manifest, attaching to a control group of a place: the root's would set this host's connections. */
+function attachingTo({ cgroup }: Place): PodContainer {
+  return { ...attaching, args: [...attaching.args, `--cgroup=${cgroup.path}`] };
+}
+
+async function withPlace(body: (place: Place) => Promise<void>): Promise<void> {
+  await using netns = await Namespace.create();
+  await using place = await Place.make(netns);
+  await body(place);
+}
+
+// Under the profile that the manifest names: podman's own lets bpf(2) pass only with CAP_SYS_ADMIN, as CRI-O's does.
+
+imageTest("the DaemonSet's container sets keepalive on what every pod opens, in the kernel", async (image) => {
+  await withPlace(async (place) => {
+    const end = await assertSetsInPods(place, image.commandOf(attachingTo(place), SECCOMP_PROFILE));
+    assertEquals(end, { code: 0, stdout: "", stderr: "" });
+  });
+});
+
+for (const [left, add] of oneLess(attaching.securityContext.capabilities.add)) {
+  imageTest(`the DaemonSet's container without CAP_${left}: it fails and says so`, async (image) => {
+    await withPlace(async (place) => {
+      const securityContext = { ...attaching.securityContext, capabilities: { drop: ["ALL"], add } };
+      const command = image.commandOf({ ...attachingTo(place), securityContext }, SECCOMP_PROFILE);
+      assertNames(left, new Run(await place.netns.run(command, place.inside())));
+    });
+  });
+}
+
+imageTest("the DaemonSet's container finds the root of the node's cgroups", async (image) => {
+  const args = [...attaching.args, "--dry-run"];
+  const { stdout, stderr } = await run(image.commandOf({ ...attaching, args }, SECCOMP_PROFILE));
+  assertEquals([stdout, stderr], ["would attach to the root of cgroup v2\n", ""]);
+});
+
+imageTest("the watching DaemonSet's container sets keepalive in every pod", async (image) => {
+  const { tcphup, pods } = await runOnNode(image.commandOf({ ...watching, args: once(watching.args) }));
   // Three clients and two accepted connections in each of two pods.
   assertEquals(tcphup.json<{ keepalive_set: number }>().keepalive_set, 10);
   assertEquals(pods, Array(2).fill(["alive", "alive", "alive"]));

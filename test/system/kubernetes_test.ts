@@ -1,10 +1,12 @@
 // scripts/kubernetes: the manifests by the schemas that they are of, by what is promised of them, and in kubectl's hands.
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { Attached, Place } from "../harness/attach.ts";
 import { Cluster } from "../harness/cluster.ts";
 import { SECCOMP_PROFILE } from "../harness/container.ts";
-import { DIRECTORY, findFault, type Manifest, readManifest, scriptIn } from "../harness/kubernetes.ts";
+import { containerOf, DIRECTORY, findFault, type Manifest, readManifest, scriptIn } from "../harness/kubernetes.ts";
 import { type Output, run } from "../harness/process.ts";
+import { wholeTrace } from "../harness/strace.ts";
 import { DOOMED_PORT, Scene } from "../harness/scene.ts";
 import { hostTest, systemTest } from "../harness/system.ts";
 import { BINARY } from "../harness/tcphup.ts";
@@ -20,7 +22,12 @@ const WORDS = {
 };
 /** What the scene doomed. */
 const SELECTION = ["127.0.0.2", `${DOOMED_PORT}`];
-const COMMANDS = { "failover.yaml": "hup", "follow.yaml": "follow", "keepalive.yaml": "keepalive" };
+const COMMANDS = {
+  "failover.yaml": "hup",
+  "follow.yaml": "follow",
+  "keepalive.yaml": "keepalive",
+  "keepalive-watch.yaml": "keepalive",
+};
 const WORKLOADS = Object.keys(COMMANDS) as (keyof typeof COMMANDS)[];
 
 for (const file of [...WORKLOADS, "namespace.yaml", "priority.yaml"]) {
@@ -46,8 +53,12 @@ Deno.test("a wrong value and an unknown field are noticed", async () => {
 for (const file of WORKLOADS) {
   Deno.test(`${file} asks for no more than it needs`, async () => {
     const { metadata, spec } = await readManifest(file, WORDS);
-    const { hostPID, hostNetwork, automountServiceAccountToken, containers } = spec.template.spec;
-    assertEquals([hostPID, hostNetwork, automountServiceAccountToken], [true, undefined, false]);
+    const { hostPID, hostNetwork, automountServiceAccountToken, volumes, containers } = spec.template.spec;
+    const looksAtProcesses = file === "keepalive.yaml" ? undefined : true;
+    assertEquals([hostPID, hostNetwork, automountServiceAccountToken], [looksAtProcesses, undefined, false]);
+    const cgroups = { name: "cgroup", hostPath: { path: "/sys/fs/cgroup", type: "Directory" } };
+    assertEquals(volumes, looksAtProcesses ? undefined : [cgroups]);
+    assertEquals(containers[0]!.volumeMounts?.map(({ readOnly }) => readOnly), volumes?.map(() => true));
     assertEquals(metadata.namespace, (await readManifest("namespace.yaml", WORDS)).metadata.name);
     const { securityContext, resources } = containers[0]!;
     const { privileged, allowPrivilegeEscalation, readOnlyRootFilesystem, capabilities } = securityContext;
@@ -77,7 +88,7 @@ for (const file of WORKLOADS) {
   });
 }
 
-for (const file of ["follow.yaml", "keepalive.yaml"]) {
+for (const file of ["follow.yaml", "keepalive.yaml", "keepalive-watch.yaml"]) {
   Deno.test(`${file}: its pods have the labels that it looks for, and a priority that there is`, async () => {
     const { spec } = await readManifest(file, WORDS);
     assertEquals(spec.template.metadata.labels, spec.selector!.matchLabels);
@@ -117,6 +128,25 @@ hostTest("kubectl apply -k: an empty cluster gets all of it, in order", ["kubect
   assertEquals([labels["app.kubernetes.io/name"], labels["app.kubernetes.io/version"]], ["tcphup", version]);
 });
 
+hostTest("kubectl apply -k: keepalive-watch.yaml takes the place of keepalive.yaml", ["kubectl"], async () => {
+  await using cluster = new Cluster("node-2");
+  const copy = await Deno.makeTempDir({ prefix: "tcphup-test-" });
+  try {
+    await run(["cp", "-r", `${DIRECTORY.pathname}.`, copy]);
+    const script =
+      `sed -i "/^resources/s/keepalive.yaml/keepalive-watch.yaml/" kustomization.yaml && kubectl apply -k .`;
+    const { code, stderr } = await runWith(cluster, script, new URL(`file://${copy}/`));
+    assertEquals([code, stderr], [0, ""]);
+  } finally {
+    await Deno.remove(copy, { recursive: true });
+  }
+  const { spec } = cluster.stored.get("/apis/apps/v1/namespaces/tcphup/daemonsets/keepalive") as Manifest;
+  const watching = await readManifest("keepalive-watch.yaml", {});
+  assertEquals(spec.template.spec.containers[0]!.args, watching.spec.template.spec.containers[0]!.args);
+  // What is looked for by labels cannot be changed in place.
+  assertEquals(spec.selector, (await readManifest("keepalive.yaml", {})).spec.selector);
+});
+
 hostTest(
   "failover.yaml: what its head says goes from node to node, and ends where one fails",
   ["kubectl"],
@@ -134,7 +164,7 @@ hostTest(
 /** A profile in the form that container runtimes take. */
 interface Profile {
   defaultAction: string;
-  syscalls: { names: string[]; action: string }[];
+  syscalls: { comment: string; names: string[]; action: string; args?: unknown[] }[];
 }
 
 const profile: Profile = JSON.parse(await Deno.readTextFile(SECCOMP_PROFILE));
@@ -170,12 +200,44 @@ systemTest(
   },
 );
 
+systemTest(
+  "the seccomp profile allows the commands of bpf(2) that keepalive --attach gives, and no others",
+  ["strace", "unshare", "cgroup v2", "TCPHUP_COMPILED"],
+  async (netns) => {
+    await using place = await Place.make(netns);
+    const { args } = containerOf(await readManifest("keepalive.yaml", {}));
+    const trace = await Deno.makeTempFile({ prefix: "tcphup-test-" });
+    try {
+      const strace = ["strace", "--daemonize", "--follow-forks", "--quiet=all", "--signal=none", "--output", trace];
+      const command = [...strace, BINARY!, ...args, "--cgroup", place.cgroup.path];
+      await using attached = new Attached(netns.spawn(command, place.inside()));
+      await attached.untilAttached();
+      await attached.end();
+      const calls = await wholeTrace(trace);
+      const made = new Set([...calls.matchAll(/^\d+ +([a-z0-9_]+)\(/gm)].map(([, name = ""]) => name));
+      const allowed = new Set(profile.syscalls.flatMap(({ names }) => names));
+      assertEquals([...made.difference(allowed)].filter((name) => name !== "clone3"), []);
+      const commands = new Set([...calls.matchAll(/^\d+ +bpf\((\w+)/gm)].map(([, command = ""]) => command));
+      // These read the counters, for --json and --verbose.
+      const others = ["BPF_MAP_GET_NEXT_KEY", "BPF_MAP_LOOKUP_ELEM"];
+      const named = profile.syscalls.filter(({ names }) => names.includes("bpf"))
+        .map(({ comment }) => /: (\w+)\.$/.exec(comment)![1]!);
+      assertEquals([...commands, ...others].toSorted(), named.toSorted());
+      assertEquals(
+        new Set(profile.syscalls.filter(({ names }) => names.includes("bpf")).map(({ args }) => args?.length)),
+        new Set([1]),
+      );
+    } finally {
+      await Deno.remove(trace);
+    }
+  },
+);
+
 Deno.test("the seccomp profile denies what it does not allow, and allows nothing that changes the node", () => {
   assertEquals(profile.defaultAction, "SCMP_ACT_ERRNO");
   assertEquals(new Set(profile.syscalls.map(({ action }) => action)), new Set(["SCMP_ACT_ALLOW"]));
   const names = profile.syscalls.flatMap(({ names }) => names);
   const harmful = [
-    "bpf",
     "clone3",
     "kill",
     "mount",

@@ -1,19 +1,22 @@
 // scripts/systemd: units that systemd accepts, and that are no tighter than what tcphup does.
 
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assertEquals, assertMatch } from "@std/assert";
+import { Place } from "../harness/attach.ts";
 import { SECCOMP_PROFILE } from "../harness/container.ts";
 import { Lines } from "../harness/lines.ts";
-import type { Namespace } from "../harness/namespace.ts";
-import { eventually, run } from "../harness/process.ts";
+import type { Namespace, SpawnOptions } from "../harness/namespace.ts";
+import { run } from "../harness/process.ts";
 import { DOOMED_PORT, Scene } from "../harness/scene.ts";
 import { NameServer } from "../harness/servers.ts";
+import { wholeTrace } from "../harness/strace.ts";
 import { hostTest, type Need, systemTest } from "../harness/system.ts";
 import { BINARY } from "../harness/tcphup.ts";
-import { FOLLOW_UNIT, UNIT, unitCommand, unitSetting } from "../harness/unit.ts";
+import { FOLLOW_UNIT, UNIT, unitCommand, unitSetting, WATCH_UNIT } from "../harness/unit.ts";
 
 /** Each unit, and the most of its exposure, in tenths, of which 100 is no protection at all. */
 const UNITS = [
-  { unit: UNIT, name: "tcphup-keepalive.service", exposure: 20 },
+  { unit: UNIT, name: "tcphup-keepalive.service", exposure: 15 },
+  { unit: WATCH_UNIT, name: "tcphup-keepalive-watch.service", exposure: 20 },
   // It resolves names, and so may use the network.
   { unit: FOLLOW_UNIT, name: "tcphup-follow@.service", exposure: 25 },
 ] as const;
@@ -76,11 +79,12 @@ async function callsOf(
   netns: Namespace,
   args: readonly string[],
   use: (lines: Lines) => Promise<void>,
+  options: SpawnOptions = {},
 ): Promise<Call[]> {
   const trace = await Deno.makeTempFile({ prefix: "tcphup-test-" });
   try {
     const strace = ["strace", "--daemonize", "--follow-forks", "--quiet=all", "--signal=none", "--output", trace];
-    const running = netns.spawn([...strace, BINARY!, ...args]);
+    const running = netns.spawn([...strace, BINARY!, ...args], options);
     await using lines = new Lines(running.stdout);
     await use(lines);
     running.kill("SIGTERM");
@@ -92,40 +96,46 @@ async function callsOf(
   }
 }
 
-/** What strace(1) has written once it knows of the end, which it may a moment after others do. */
-async function wholeTrace(path: string): Promise<string> {
-  return await eventually("strace has ended", async () => {
-    const text = await Deno.readTextFile(path);
-    return /exit_group(?:\(0\)| resumed>\)) +=/.test(text) && text;
-  });
-}
-
 /** Fails unless a unit allows these calls, and sockets of these families and of no others. */
-async function assertAllowed(unit: string, calls: readonly Call[]): Promise<void> {
+async function assertAllowed(unit: string, calls: readonly Call[], expected: readonly string[]): Promise<void> {
   const names = new Set(calls.map(([name]) => name));
-  assert(names.has("pidfd_getfd") && names.has("setsockopt"), [...names].join(" "));
+  assertEquals(expected.filter((name) => !names.has(name)), [], [...names].join(" "));
   assertEquals([...names.difference(await allowedCalls(unit))], []);
   assertEquals([names.has("bind"), await unitSetting("SocketBindDeny", unit)], [false, ["any"]]);
   const families = new Set(calls.filter(([name]) => name === "socket").map(([, family]) => family));
   const [allowed = ""] = await unitSetting("RestrictAddressFamilies", unit);
-  assertEquals([...families.difference(new Set(allowed.split(" ")))], []);
+  assertEquals([...families.difference(new Set(allowed.replace("none", "").split(" ")))], []);
 }
 
 const TRACED: readonly Need[] = ["systemd-analyze", "strace", "TCPHUP_COMPILED"];
 
+/** The system calls with which it acts on sockets of others. */
+const ACTING = ["pidfd_getfd", "setsockopt"];
+
 /** A line of what the unit's command says. */
 const SET = /keepalive set/;
 
-systemTest("the unit for keepalive allows every system call that tcphup makes", TRACED, async (netns) => {
+systemTest(
+  "the unit for keepalive allows every system call that tcphup makes",
+  [...TRACED, "cgroup v2", "unshare"],
+  async (netns) => {
+    await using place = await Place.make(netns);
+    const args = [...await unitCommand(), "--cgroup", place.cgroup.path];
+    const untilAttached = async (lines: Lines) => assertMatch((await lines.next(1))[0]!, /^attached to /);
+    await assertAllowed(UNIT, await callsOf(netns, args, untilAttached, place.inside()), ["bpf"]);
+  },
+);
+
+systemTest("the watching unit allows every system call that tcphup makes", TRACED, async (netns) => {
   const { client, doomed, kept } = await Scene.make(netns);
-  const calls = await callsOf(netns, await unitCommand(), async (lines) => {
+  const calls = await callsOf(netns, await unitCommand(WATCH_UNIT), async (lines) => {
     // Both ends of each.
     for (const line of await lines.next(2 * (doomed.ports.length + kept.ports.length))) assertMatch(line, SET);
     // At a later look.
     await client.connect("127.0.0.2", DOOMED_PORT);
     for (const line of await lines.next(2)) assertMatch(line, SET);
   });
-  await assertAllowed(UNIT, calls);
+  await assertAllowed(WATCH_UNIT, calls, ACTING);
   assertEquals(
     new Set(calls.filter(([name]) => name === "socket").map(([, family]) => family)),
     new Set(["AF_NETLINK"]),
@@ -147,7 +157,7 @@ systemTest(
       assertMatch((await lines.next(3)).join("\n"), /hung up on 3 connections$/);
     });
     await doomed.assertEnded("EOF");
-    await assertAllowed(FOLLOW_UNIT, calls);
+    await assertAllowed(FOLLOW_UNIT, calls, ACTING);
     const profile: { syscalls: { names: string[] }[] } = JSON.parse(await Deno.readTextFile(SECCOMP_PROFILE));
     const allowed = new Set(profile.syscalls.flatMap(({ names }) => names));
     // Where clone3 is missing, as the profile has it, glibc calls clone.
