@@ -134,8 +134,10 @@ imageTest("the DaemonSet's container finds the root of the node's cgroups", asyn
 
 imageTest("the watching DaemonSet's container sets keepalive in every pod", async (image) => {
   const { tcphup, pods } = await runOnNode(image.commandOf({ ...watching, args: once(watching.args) }));
-  // Three clients and two accepted connections in each of two pods.
-  assertEquals(tcphup.json<{ keepalive_set: number }>().keepalive_set, 10);
+  // Three clients and two accepted connections in each of two pods. A BPF program may reach what nobody holds, too.
+  const { connections } = tcphup.json<{ connections: { owners: unknown[]; outcome: string }[] }>();
+  const held = connections.filter(({ owners, outcome }) => owners.length > 0 && outcome === "keepalive-set");
+  assertEquals(held.length, 10, tcphup.stdout + tcphup.stderr);
   assertEquals(pods, Array(2).fill(["alive", "alive", "alive"]));
 });
 
