@@ -148,7 +148,7 @@ export class Discovery {
     if (!await this.#isConfirmed(wanted)) return;
     this.#options.beforeCuts?.();
     if (!dryRun) recordFound(found);
-    cutQueue.add(unresponsiveUsersLast(wanted.filter((target) => this.#isReadyToCut(target))));
+    cutQueue.add(unresponsiveUsersLast(mostUrgentFirst(wanted.filter((target) => this.#isReadyToCut(target)))));
     this.#current = [];
     for (const target of found) if (target.result !== null) escalation.add(target);
     if (this.#options.repeat) {
@@ -328,6 +328,19 @@ export class Discovery {
     const mayChange = (target.connection.inode === 0 || target.trouble !== null) && this.repeatAt < Infinity;
     if (retriesOwner(target, mayChange, this.#stages.resolver.unreadable)) this.#retryOwners.add(target);
   }
+}
+
+/**
+ * Puts connections with data in flight first, and attempts to connect last: a program whose request is lost waits for the
+ * cut, and each cut wakes a program that competes for the processors.
+ */
+function mostUrgentFirst(targets: readonly Target[]): readonly Target[] {
+  const groups: [Target[], Target[], Target[]] = [[], [], []];
+  for (const target of targets) {
+    const { connection } = target;
+    groups[isOpening(connection) ? 2 : connection.wqueue > 0 ? 0 : 1].push(target);
+  }
+  return groups.flat();
 }
 
 /** Puts connections of users who own an unresponsive process last: their other processes may block too. */

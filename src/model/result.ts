@@ -7,7 +7,7 @@ import type { Connection, HeldConnection, KeepaliveSettings, Owner, RefusedOptio
  * code keeps its meaning; later versions may add codes.
  */
 export interface Reasons {
-  /** shutdown(2) was called on it: its peer is sent a FIN. */
+  /** shutdown(2) was called on it: its peer is sent a FIN or, in SYN-SENT, connect(2) fails. */
   "hung-up":
     | null
     /** A system call after the shutdown failed. */

@@ -1,4 +1,4 @@
-// Which connections later rounds take: those that the first round has missed, and none that is new.
+// Which connections rounds take, and in which order. Later ones take what the first has missed, and nothing that is new.
 
 import { assertEquals } from "@std/assert";
 import { Discovery, type DiscoveryOptions, type DiscoveryStages } from "../../src/act/discovery.ts";
@@ -101,4 +101,15 @@ Deno.test("what had no owner at first is taken later, although its peer was hear
   const rounds = new Rounds();
   assertEquals(await rounds.list(connection("a", { inode: 0 })), []);
   assertEquals(await rounds.list(old), ["a"]);
+});
+
+Deno.test("what has data in flight is cut first, attempts to connect last", async () => {
+  const listed = [
+    connection("a", { state: "SYN-SENT", wqueue: 1 }),
+    connection("b"),
+    connection("c", { wqueue: 100 }),
+    connection("d", { state: "CLOSE-WAIT" }),
+    connection("e", { wqueue: 1 }),
+  ];
+  assertEquals(await new Rounds().list(...listed), ["c", "e", "b", "d", "a"]);
 });

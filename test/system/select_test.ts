@@ -1,6 +1,6 @@
 // Which connections tcphup takes: DEST and PORT in all their forms, on IPv4, IPv6, v4-mapped and MPTCP sockets.
 
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertMatch } from "@std/assert";
 import { Namespace } from "../harness/namespace.ts";
 import { type Connections, Peer } from "../harness/peer.ts";
 import { eventually } from "../harness/process.ts";
@@ -271,11 +271,16 @@ systemTest("a connection that is still being opened to a dead host", [], async (
   await netns.silence("10.1.0.9", other);
   const client = Peer.start(netns);
   const opening = await client.beginConnect("10.1.0.9", DOOMED_PORT);
+  const again = await client.beginConnect("10.1.0.9", DOOMED_PORT + 1);
   const run = await tcphup(["10.1.0.9", `${DOOMED_PORT}`, "--json"], { netns });
   assertExit(run, 0);
   assertEquals(run.json().connections.map(({ state, outcome }) => ({ state, outcome })), [
     { state: "SYN-SENT", outcome: "hung-up" },
   ]);
+  const told = await tcphup(["10.1.0.9"], { netns });
+  assertExit(told, 0);
+  assertMatch(told.stdout, /connect attempt ended\nended 1 connect attempt\n$/);
+  await again.assertEnded("ECONNRESET");
   await opening.assertEnded("ECONNRESET");
   assertEquals(await netns.ss("state", "connected"), []);
 });

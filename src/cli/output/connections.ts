@@ -46,10 +46,16 @@ export function ownersText({ owners, ownersLeftOut = 0 }: HeldConnection, verbos
   return ownerText(first, false) + (others > 0 ? ` +${others}` : "");
 }
 
+/** Tells whether a hang-up has ended an attempt to connect, so that connect(2) fails. */
+export function isEndedAttempt({ outcome, connection }: Result & HeldConnection): boolean {
+  return outcome === "hung-up" && connection.state === "SYN-SENT";
+}
+
 /** Writes an outcome in its color, and the reason for it. */
-export function outcomeText({ outcome, message }: Result): string {
+export function outcomeText(result: Result & HeldConnection): string {
+  const { outcome, message } = result;
   const tone = TONES[outcome];
-  const text = outcome.replaceAll("-", " ");
+  const text = isEndedAttempt(result) ? "connect attempt ended" : outcome.replaceAll("-", " ");
   return (tone ? style(tone, text) : text) + (message ? `: ${message}` : "");
 }
 

@@ -2,6 +2,7 @@
 
 import type { Outcome, Result } from "../../model/result.ts";
 import type { HangUpReport } from "../../report/report.ts";
+import { isEndedAttempt } from "./connections.ts";
 
 /** The outcomes that need no reason. */
 const SUCCESSES: readonly Outcome[] = [
@@ -35,9 +36,15 @@ export function endText(error: string | null): string[] {
   return error === null ? [] : [`ended early: ${error}`];
 }
 
-function doneText({ matched, hungUp, destroyed, dryRun, wouldAct = 0 }: HangUpReport): string {
+function doneText({ matched, hungUp, destroyed, dryRun, wouldAct = 0, results }: HangUpReport): string {
   if (dryRun) return `would act on ${ofAll(wouldAct, matched)}`;
-  if (destroyed === 0) return `hung up on ${ofAll(hungUp, matched)}`;
+  if (destroyed === 0) {
+    const attempts = results.filter(isEndedAttempt).length;
+    const cut = `hung up on ${ofAll(hungUp - attempts, matched - attempts)}`;
+    if (attempts === 0) return cut;
+    const ended = `ended ${attempts} connect ${attempts === 1 ? "attempt" : "attempts"}`;
+    return attempts === matched ? ended : `${cut}, ${ended}`;
+  }
   return `${hungUp > 0 ? `hung up on ${hungUp} and ` : ""}destroyed ${ofAll(destroyed, matched)}`;
 }
 

@@ -73,3 +73,22 @@ Deno.test("connections that have gone are counted where they were looked for", (
   assertEquals(summaryOf(["hung-up", "hung-up"], { gone: 1 }), "hung up on 2 connections; 1 of 2 gone");
   assertEquals(summaryOf(["skipped: mine"], { gone: 0 }), "hung up on 0 of 1 connection; 1 skipped: mine");
 });
+
+Deno.test("attempts to connect are ended, not hung up on", () => {
+  const attempts = Array.from({ length: 2 }, () => sampleResult("hung-up", null, { state: "SYN-SENT" }));
+  const line = (...results: Parameters<typeof sampleReport>[0]) => reportLine(sampleReport(results));
+  assertEquals(line(...attempts.slice(1)), "ended 1 connect attempt");
+  assertEquals(line(...attempts, sampleResult("hung-up")), "hung up on 1 connection, ended 2 connect attempts");
+  assertEquals(
+    line(...attempts, sampleResult("denied", "why")),
+    "hung up on 0 of 1 connection, ended 2 connect attempts; 1 denied: why",
+  );
+});
+
+Deno.test("what is new and was left alone is counted apart", () => {
+  assertEquals(summaryOf(["hung-up"], { recovered: 1 }), "hung up on 1 connection; 1 new one left alone");
+  assertEquals(
+    summaryOf(times(2, "hung-up"), { recovered: 2, gone: 2 }),
+    "hung up on 2 connections; 2 new ones left alone; all gone",
+  );
+});
