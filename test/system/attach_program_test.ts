@@ -2,11 +2,14 @@
 
 import { assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { Assembler, R0, R7 } from "../../src/bpf/assembler.ts";
-import { createTrie, loadProgram } from "../../src/bpf/cgroup_link.ts";
-import { createCounters } from "../../src/bpf/counters.ts";
+import { createArmed, createTrie, loadProgram } from "../../src/bpf/cgroup_link.ts";
+import { createConnectCounters, createCounters } from "../../src/bpf/counters.ts";
 import { withBpf } from "../../src/bpf/explain.ts";
 import { memberOffset } from "../../src/bpf/btf.ts";
 import { compileSockOps, emitSocketPort, emitSocketUser, sockOpsProgram } from "../../src/bpf/sock_ops.ts";
+import { compileSockAddr, emitCalledPort, emitCaller, type Fate, sockAddrProgram } from "../../src/bpf/sock_addr.ts";
+import { AF_INET, AF_INET6 } from "../../ffi/socket.ts";
+import type { Words } from "../../src/model/address.ts";
 import { steps } from "../../src/keepalive/socket_options.ts";
 import { resolveValues } from "../../src/keepalive/values.ts";
 import { UnsupportedError } from "../../src/model/errors.ts";
@@ -50,6 +53,37 @@ hostTest("the verifier takes what is made of random filters", ["root", "permissi
     for (const trie of tries) trie.close();
   }
   counters.close();
+  return Promise.resolve();
+});
+
+hostTest("the verifier takes the programs for connect(2)", ["root", "permission to use BPF"], () => {
+  const random = new Random(43);
+  const [counters, armed] = [createConnectCounters(), createArmed()];
+  const endpoint = (words: Words) => random.chance(0.3) ? null : { words, port: random.chance(0.5) ? null : 5432 };
+  const fates = (): Fate[] => [
+    { op: "refuse", errno: null },
+    { op: "refuse", errno: 111 },
+    { op: "redirect", ipv4: endpoint([0, 0, 0xffff, 0xfffefdfc]), ipv6: endpoint([0x20010db8, 0, 0, 0xffffffff]) },
+  ];
+  for (let i = 0; i < 40; i++) {
+    const tries: Descriptor[] = [];
+    const chooses = emitFilter(randomFilter(random, ["address", "port", "uid"]), {
+      trie(entries) {
+        tries.push(createTrie(entries.map((entry) => [encodeTrieKey(entry), entry.isChosen])));
+        return tries.at(-1)!.number;
+      },
+      port: (_, from, to) => emitCalledPort(from, to),
+      user: emitCaller,
+    });
+    const family = random.chance(0.5) ? AF_INET : AF_INET6;
+    for (const fate of fates()) {
+      const numbers = { counters: counters.number, armed: armed.number };
+      const program = sockAddrProgram(family, compileSockAddr({ family, fate, chooses, ...numbers }));
+      withBpf(() => loadProgram(program, counters)).close();
+    }
+    for (const trie of tries) trie.close();
+  }
+  for (const map of [counters, armed]) map.close();
   return Promise.resolve();
 });
 

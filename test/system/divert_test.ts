@@ -11,7 +11,7 @@ import { nginx, redis } from "../harness/servers.ts";
 import { type Need, systemTest } from "../harness/system.ts";
 import { engineOf, TCPHUP } from "../harness/tcphup.ts";
 
-const NEEDS: Need[] = ["cgroup v2", "unshare", "IPv6"];
+const NEEDS: Need[] = ["cgroup v2", "unshare", "IPv6", "permission to use BPF"];
 
 /** A server for every address of the place, and two IPv6 addresses. */
 async function serve(place: Place, ...ports: number[]): Promise<Peer> {
@@ -337,6 +337,7 @@ divertTest("what connect(2) cannot know, and addresses that do not agree, are re
     [["10.0.0.5", "--redirect", "db.internal"], /Not an address to connect to: "db.internal"/],
     [["10.0.0.5", "--redirect", "10.0.0.6", "5432"], /may mean a time or PORT: expected --redirect 10\.0\.0\.6 5432s/],
     [["10.0.0.5", "--redirect", "10.0.0.6", "--refuse"], /--refuse and --redirect cannot be used together/],
+    [["10.0.0.5", "--refuse", "--no-bpf"], /--refuse and --no-bpf cannot be used together: it is done with BPF/],
     [["10.0.0.5", "--refuse", "5432"], /may mean a time or PORT: expected --refuse=5432s/],
     [["10.0.0.5", "--refuse", "1m", "--pin", "x"], /--pin and --refuse cannot be used together/],
     [["10.0.0.5", "--pin", "x"], /--pin needs --refuse or --redirect/],

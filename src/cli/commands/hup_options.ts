@@ -12,6 +12,7 @@ import { parseCount, parsePercentage, parseRate } from "../flags/values.ts";
  */
 export function hangUpOptions(args: Arguments): HangUpOptions {
   refuseTogether(args, "interactive", "quiet", "the question needs the summary that --quiet hides");
+  for (const name of ["refuse", "redirect"]) refuseTogether(args, name, "no-bpf", "it is done with BPF");
   const [max, rate, jitter] = ["max", "rate", "jitter"].map((name) => args.value(name));
   const options = {
     dryRun: args.has("dry-run"),
