@@ -89,6 +89,11 @@ export class Discovery {
     this.#onlyFoundBefore = this.#foundBefore !== null && (onlyFirstRound || options.confirm !== undefined);
   }
 
+  /** `true` when new connections are taken: they are asked for, or what connects anew is refused or goes elsewhere. */
+  get #takesNew(): boolean {
+    return this.#options.repeat !== undefined || this.#options.beforeCuts !== undefined;
+  }
+
   /** The number of connections that were left alone because they are probably new. */
   get recovered(): number {
     return this.#recovered.size;
@@ -217,10 +222,10 @@ export class Discovery {
 
   /**
    * `true` when connections that were cut may have been replaced already. A dump may have missed some that were there before,
-   * but what is new is spared unless `repeat` asks for it.
+   * but what is new is spared.
    */
   get #sparesRecovered(): boolean {
-    return this.#options.repeat === undefined && (this.#rounds > 1 || this.#foundBefore !== null);
+    return !this.#takesNew && (this.#rounds > 1 || this.#foundBefore !== null);
   }
 
   /** Tells whether a connection is known to be older than the command: its peer was not heard since then. */
@@ -262,7 +267,7 @@ export class Discovery {
         else setOutcome(target, "already-gone", "gone", ENDED);
         continue;
       }
-      if (this.#options.repeat === undefined && isOpening(target.connection) && !isOpening(now)) {
+      if (!this.#takesNew && isOpening(target.connection) && !isOpening(now)) {
         setOutcome(target, "skipped", "recovered", "established meanwhile");
         continue;
       }

@@ -88,6 +88,13 @@ Deno.test("with repeat each round takes what is new, and asks for no more than t
   assertEquals(rounds.asked, [false, false]);
 });
 
+Deno.test("while connects are refused or go elsewhere, what slipped through before is taken", async () => {
+  const rounds = new Rounds({ beforeCuts() {} });
+  assertEquals(await rounds.list(old), ["a"]);
+  assertEquals(await rounds.list(missed, ...others), ["b", "c", "d", "e", "f"]);
+  assertEquals(rounds.discovery.recovered, 0);
+});
+
 Deno.test("what was being opened, had no owner, and is established then is left alone", async () => {
   const opening = { state: "SYN-SENT", inode: 0 } as const;
   const rounds = new Rounds();
