@@ -10,7 +10,7 @@ import type { Namespace } from "../harness/namespace.ts";
 import { run } from "../harness/process.ts";
 import { BASH_COMPLETION } from "../harness/needs.ts";
 import { hostTest, systemTest } from "../harness/system.ts";
-import { type Run, TCPHUP, tcphup } from "../harness/tcphup.ts";
+import { PublicCopy, type Run, TCPHUP, tcphup } from "../harness/tcphup.ts";
 import { type, TYPIST_SETUP } from "../harness/typist.ts";
 
 /** What is typed, and the words that tcphup is then run with. `getent services` has postgresql, and no other postgr. */
@@ -212,6 +212,8 @@ async function withUser(
   netns: Namespace,
   use: (home: string, install: (env?: Record<string, string>) => Promise<Run>) => Promise<void>,
 ): Promise<void> {
+  // A user may be unable to read this one: it may be in root's home directory.
+  await using copy = await PublicCopy.make();
   const home = await Deno.makeTempDir({ prefix: "tcphup-test-" });
   try {
     await Deno.chown(home, USER, USER);
@@ -219,7 +221,8 @@ async function withUser(
       return tcphup(["completions", "--install"], {
         netns,
         user: USER,
-        env: { HOME: home, XDG_DATA_HOME: "", ...env },
+        ...copy,
+        env: { ...copy.env, HOME: home, XDG_DATA_HOME: "", ...env },
       });
     });
   } finally {
