@@ -763,7 +763,7 @@ systemTest("launch: a program that does not know what `supervise` is starts noth
        }`,
     );
     const { stdout } = await netns.run([Deno.execPath(), "run", "--no-check", "--allow-ffi", `${directory}/main.ts`]);
-    assertEquals(stdout, "Unsupported the supervisor did not start: --debug shows what it says\n");
+    assertEquals(stdout, "UnsupportedError the supervisor did not start: --debug shows what it says\n");
     await unsupervised(netns);
   } finally {
     await Deno.remove(directory, { recursive: true });
