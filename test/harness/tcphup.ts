@@ -125,7 +125,11 @@ export class PublicCopy implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Deno.remove(this.cwd, { recursive: true });
+    // A supervisor that ends may still write to Deno's cache.
+    await eventually(
+      "the end of who writes there",
+      () => Deno.remove(this.cwd, { recursive: true }).then(() => true, () => false),
+    );
   }
 }
 
