@@ -44,7 +44,7 @@ export {
   type PlanKeepaliveOptions,
   type PlanRow,
   valuesWithin,
-} from "./src/plan.ts";
+} from "./src/keepalive/plan.ts";
 export { type GivenValues, type KeepaliveValues, SYSTEM_VALUES } from "./src/keepalive/values.ts";
 export { type Detection, type KeepaliveSysctls, KERNEL_DEFAULTS, readSysctls } from "./src/keepalive/detection.ts";
 export { checkHost, type CheckHostOptions, type Finding, type Health } from "./src/doctor/check_host.ts";

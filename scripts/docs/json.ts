@@ -17,7 +17,7 @@ const FILES = [
   "src/model/diversion.ts",
   "src/model/result.ts",
   "src/pinned.ts",
-  "src/plan.ts",
+  "src/keepalive/plan.ts",
   "src/report/report.ts",
   "src/report/summary.ts",
   "src/set_keepalive.ts",

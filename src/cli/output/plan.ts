@@ -2,7 +2,7 @@
 
 import type { Detection } from "../../keepalive/detection.ts";
 import { formatDuration, formatMinutes } from "../../model/duration.ts";
-import type { Plan } from "../../plan.ts";
+import type { Plan } from "../../keepalive/plan.ts";
 
 /** Writes a whole number with a comma between thousands. toLocaleString() would take 20 ms to load its locales. */
 function grouped(number: number): string {

@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert";
 import { formatPlan } from "../../../src/cli/output/plan.ts";
 import { KERNEL_DEFAULTS } from "../../../src/keepalive/detection.ts";
 import { SYSTEM_VALUES } from "../../../src/keepalive/values.ts";
-import { planKeepalive } from "../../../src/plan.ts";
+import { planKeepalive } from "../../../src/keepalive/plan.ts";
 
 Deno.test("a plan for people to read", () => {
   assertEquals(

@@ -1,8 +1,8 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { detection, effective, KERNEL_DEFAULTS } from "../src/keepalive/detection.ts";
-import { type KeepaliveValues, resolveValues, SYSTEM_VALUES } from "../src/keepalive/values.ts";
-import { planKeepalive, valuesWithin } from "../src/plan.ts";
-import { UsageError } from "../src/model/errors.ts";
+import { detection, effective, KERNEL_DEFAULTS } from "../../src/keepalive/detection.ts";
+import { type KeepaliveValues, resolveValues, SYSTEM_VALUES } from "../../src/keepalive/values.ts";
+import { planKeepalive, valuesWithin } from "../../src/keepalive/plan.ts";
+import { UsageError } from "../../src/model/errors.ts";
 
 const LIBKEEPALIVE = resolveValues().values;
 const sysctls = KERNEL_DEFAULTS;

@@ -1,6 +1,6 @@
 // Plans keepalive: the traffic and the detection times of given values, and the values for a wanted detection time.
 
-import { type Detection, detection, effective, type KeepaliveSysctls, KERNEL_DEFAULTS } from "./keepalive/detection.ts";
+import { type Detection, detection, effective, type KeepaliveSysctls, KERNEL_DEFAULTS } from "./detection.ts";
 import {
   checkValues,
   deriveUserTimeout,
@@ -9,11 +9,11 @@ import {
   type KeepaliveValues,
   resolveValues,
   SYSTEM_VALUES,
-} from "./keepalive/values.ts";
-import { checkOptions, type Checks, count, inRange, nested } from "./model/options.ts";
-import { usageError } from "./model/wording.ts";
+} from "./values.ts";
+import { checkOptions, type Checks, count, inRange, nested } from "../model/options.ts";
+import { usageError } from "../model/wording.ts";
 
-export { EMIT_FORMATS, type EmitFormat, emitKeepaliveConfig } from "./keepalive/emit.ts";
+export { EMIT_FORMATS, type EmitFormat, emitKeepaliveConfig } from "./emit.ts";
 
 /** Options of `planKeepalive`. */
 export interface PlanKeepaliveOptions {
