@@ -19,7 +19,7 @@ import type { HangUpOutcome } from "./model/result.ts";
 import { isTransient, UnsupportedError, UsageError } from "./model/errors.ts";
 import { countOutcomes, type HangUpReport } from "./report/report.ts";
 import { Finder } from "./resolve/finder.ts";
-import { compileSelection, connectionsOnly, type OneOrMore, type Selection } from "./select/criteria.ts";
+import { compileSelection, connectionsOnly, listOf, type OneOrMore, type Selection } from "./select/criteria.ts";
 import { DUMPS_BEFORE_GONE } from "./select/selector.ts";
 
 /** What happens while a name is followed. Addresses are in canonical text. */
@@ -422,7 +422,7 @@ class Follower {
     const selection = this.#selection;
     if ("addresses" in target) return { ...selection, dst: target.addresses };
     const { not: excluded } = selection;
-    const not = { ...excluded, dst: [...list(excluded?.dst), ...target.stayed] };
+    const not = { ...excluded, dst: [...listOf(excluded?.dst), ...target.stayed] };
     return { ...selection, not, version: selection.version ?? target.version };
   }
 
@@ -494,10 +494,6 @@ const MAX_WARNED = 1000;
 
 /** The outcomes of connections that are not tried again. */
 const FINAL: readonly HangUpOutcome[] = ["hung-up", "destroyed", "would-hang-up", "would-destroy", "already-gone"];
-
-function list<T>(values: OneOrMore<T> | undefined): readonly T[] {
-  return values === undefined ? [] : Array.isArray(values) ? values : [values as T];
-}
 
 function isSame(one: Target, other: Target | null): boolean {
   return JSON.stringify(one) === JSON.stringify(other);

@@ -26,7 +26,7 @@ import { isIPv4 } from "../model/address.ts";
 import type { ConnectCount, DiversionReport, DiversionRule } from "../model/diversion.ts";
 import { UsageError } from "../model/errors.ts";
 import { usageError } from "../model/wording.ts";
-import { type CompiledSelection, givenCriteria, type OneOrMore, type Selection } from "../select/criteria.ts";
+import { type CompiledSelection, givenCriteria, listOf, type OneOrMore, type Selection } from "../select/criteria.ts";
 import { parseEndpoint } from "../select/destination.ts";
 import { mayChooseFamily, mayChoosePeer, requireTellable, type Vocabulary } from "../select/narrowing.ts";
 import { Attachment, cgroupsOf, chooserOf } from "./attachment.ts";
@@ -84,7 +84,7 @@ export class Diversion {
     const { pin, dryRun = false, redirect } = options;
     const op = redirect === undefined ? "refuse" : "redirect";
     requireTellable(selection, compiled, op);
-    const targets = redirect === undefined ? [] : list(redirect.to);
+    const targets = listOf(redirect?.to);
     const fate: Fate = redirect === undefined ? { op: "refuse", errno: null } : redirection(targets, compiled);
     if (pin !== undefined) requirePinName(pin);
     const cgroups = cgroupsOf(compiled);
@@ -270,8 +270,4 @@ function redirection(targets: readonly string[], { filter }: CompiledSelection):
 
 function conflict(message: string): UsageError {
   return new UsageError(message, { code: "conflict", option: "redirect.to" });
-}
-
-function list<T extends string>(values: OneOrMore<T>): readonly T[] {
-  return typeof values === "object" ? values : [values];
 }

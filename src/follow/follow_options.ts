@@ -15,7 +15,7 @@ import {
   time,
 } from "../model/options.ts";
 import { about, usageError } from "../model/wording.ts";
-import type { OneOrMore, Selection } from "../select/criteria.ts";
+import { listOf, type OneOrMore, type Selection } from "../select/criteria.ts";
 import { isHostName, parsePort } from "../select/destination.ts";
 import type { Filter } from "../select/filter.ts";
 import { systemNames } from "../select/names.ts";
@@ -116,23 +116,19 @@ export function checkFollow(names: OneOrMore<string>, options: FollowOptions): C
   requireOptions(options, NEEDS);
   refuseConflicts(options, CONFLICTS);
   const { selection = {}, liveFile, elsewhere, ready, was } = options;
-  const all = list(names);
+  const all = listOf(names);
   checkNames(all, liveFile);
-  const ports = list(selection.dport).map((port) => parsePort(String(port), "dst", systemNames));
+  const ports = listOf(selection.dport).map((port) => parsePort(String(port), "dst", systemNames));
   if (elsewhere && ports.some(({ op }) => op !== "port")) {
     const message = "Everything elsewhere can be meant at a port only: expected the port of the peers";
     throw new UsageError(message, { option: "elsewhere", value: elsewhere });
   }
-  return { names: all, was: list(was).map(parseWas), readyPort: ready ? singlePort(ports) : null };
+  return { names: all, was: listOf(was).map(parseWas), readyPort: ready ? singlePort(ports) : null };
 }
 
 /** Returns the options that are those of `hangUp`, but for callbacks. */
 export function passedOn(options: FollowOptions): HangUpOptions {
   return Object.fromEntries(PASSED_ON.map((name) => [name, options[name]]));
-}
-
-function list<T extends string | number>(values: OneOrMore<T> | undefined): readonly T[] {
-  return values === undefined ? [] : typeof values === "object" ? values : [values];
 }
 
 function refusePeers(selection: Selection | undefined): void {

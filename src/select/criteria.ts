@@ -183,7 +183,7 @@ export function compileSelection(
 ): CompiledSelection {
   checkOptions(selection, SELECTION_CHECKS, "selection");
   const { not: excluded = {}, netns, children, missingOk } = selection;
-  const compiler = new Compiler(selection, new NamesByNetns(names, list(netns).length > 0), about);
+  const compiler = new Compiler(selection, new NamesByNetns(names, listOf(netns).length > 0), about);
   const filter = compiler.compile(() => []);
   const [heldBy, notHeldBy] = [processCriteriaOf(selection, ""), processCriteriaOf(excluded, "not.")];
   const keepalive = keepaliveOf(selection, excluded);
@@ -204,13 +204,14 @@ export function compileSelection(
     notHeldBy,
     children,
     missingOk,
-    netns: list(netns).length > 0 ? list(netns) : undefined,
-    notNetns: list(excluded.netns),
+    netns: listOf(netns).length > 0 ? listOf(netns) : undefined,
+    notNetns: listOf(excluded.netns),
     keepalive,
   };
 }
 
-function list<T extends string | number>(values: OneOrMore<T> | undefined): readonly T[] {
+/** Returns the values of a criterion as a list. */
+export function listOf<T extends string | number>(values: OneOrMore<T> | undefined): readonly T[] {
   return values === undefined ? [] : typeof values === "object" ? values : [values];
 }
 
@@ -260,9 +261,9 @@ class Compiler implements LocalFilter {
 
   /** The mask that a filter without states is about. */
   #statesOf({ state, filter }: Criteria): number {
-    const named = list(state).reduce((mask, name) => mask | about("state", name, () => stateNamed(name)), 0);
+    const named = listOf(state).reduce((mask, name) => mask | about("state", name, () => stateNamed(name)), 0);
     const statesIn = (text: string) => about("filter", text, () => parseFilter(text, this.#names).states);
-    const filtered = list(filter).some((text) => statesIn(text) !== null);
+    const filtered = listOf(filter).some((text) => statesIn(text) !== null);
     this.states = named !== 0 ? named : filtered ? ALL_STATES : this.#about;
     return named !== 0 ? named : this.#about;
   }
@@ -273,7 +274,7 @@ class Compiler implements LocalFilter {
     const { version } = this.#selection;
     const { idleForMs, silentForMs } = criteria;
     const each = (option: TextOption, read: (text: string) => Filter) =>
-      list<string | number>(criteria[option]).map((value) => about(path + option, value, () => read(String(value))));
+      listOf<string | number>(criteria[option]).map((value) => about(path + option, value, () => read(String(value))));
     const kinds: Kinds = [
       [
         ...each("dst", (text) => parseDestination(text, "dst", names, version)),
@@ -330,11 +331,11 @@ function foreign(local: readonly Prefix[]): Filter {
 function processCriteriaOf(given: Criteria, path: string): ProcessCriteria | undefined {
   const { pid, comm, exe, cgroup, container } = given;
   const criteria: ProcessCriteria = {
-    pid: list(pid).map((one) => about(`${path}pid`, one, () => processNumber(one))),
-    comm: list(comm),
-    exe: list(exe),
-    cgroup: list(cgroup),
-    container: list(container),
+    pid: listOf(pid).map((one) => about(`${path}pid`, one, () => processNumber(one))),
+    comm: listOf(comm),
+    exe: listOf(exe),
+    cgroup: listOf(cgroup),
+    container: listOf(container),
   };
   return Object.values(criteria).some((values) => values.length > 0) ? criteria : undefined;
 }
