@@ -75,15 +75,20 @@ systemTest("--idle-for knows MPTCP connections", ["MPTCP"], async (netns) => {
   });
 });
 
-systemTest("--silent-for: the peer was not heard, whatever was sent to it", [], async (netns) => {
-  await using far = await Namespace.create();
+/** Connections of a client to two addresses of another host, which goes silent at the first. */
+async function silencedScene(netns: Namespace, far: Namespace) {
   await netns.link(far, ["10.0.0.1/24"], ["10.0.0.3/24", "10.0.0.2/24"]);
-  const server = Peer.start(far);
-  await server.listen("0.0.0.0", 8000);
+  await Peer.start(far).listen("0.0.0.0", 8000);
   const client = Peer.start(netns);
   const doomed = await client.connect("10.0.0.2", 8000, { count: 2 });
   const kept = await client.connect("10.0.0.3", 8000, { count: 2 });
   await netns.silence("10.0.0.2", far);
+  return { client, doomed, kept };
+}
+
+systemTest("--silent-for: the peer was not heard, whatever was sent to it", [], async (netns) => {
+  await using far = await Namespace.create();
+  const { client, doomed, kept } = await silencedScene(netns, far);
   const silent = ["--dport", "8000", "--silent-for", "2500ms"];
   await whileBusy(kept, async () => {
     // While data is sent it is not idle, and before the first retransmission it is not stalled.
@@ -116,13 +121,7 @@ systemTest("--silent-for knows MPTCP connections", ["MPTCP"], async (netns) => {
 
 systemTest("--stalled: data that a dead peer does not acknowledge, and a SYN", [], async (netns) => {
   await using far = await Namespace.create();
-  await netns.link(far, ["10.0.0.1/24"], ["10.0.0.3/24", "10.0.0.2/24"]);
-  const server = Peer.start(far);
-  await server.listen("0.0.0.0", 8000);
-  const client = Peer.start(netns);
-  const doomed = await client.connect("10.0.0.2", 8000, { count: 2 });
-  const kept = await client.connect("10.0.0.3", 8000, { count: 2 });
-  await netns.silence("10.0.0.2", far);
+  const { client, doomed, kept } = await silencedScene(netns, far);
   await assertSelects(netns, ["--stalled"], []);
   await doomed.only(doomed.ports.slice(0, 1)).send("are you there?");
   await kept.assertAlive();
