@@ -114,7 +114,7 @@ function readProc(): Verdict {
 /** Tells whether the targets of a process's descriptors are hidden. Their numbers may be visible all the same. */
 function isUnreadable(table: DescriptorTable | "unreadable"): boolean {
   if (table === "unreadable") return true;
-  if (!table.exhausted) table.readBlock(() => false);
+  if (!table.exhausted) table.readBlock(() => {});
   return table.unreadable;
 }
 

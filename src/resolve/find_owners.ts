@@ -1,8 +1,7 @@
 // Finds the processes that hold sockets: one pass of the kernel's iterator, or one walk over /proc, for a whole set of inodes.
 //
-// In the walk, reading a descriptor costs the kernel some 5 µs, so the order matters. The processes of the users whom the sockets belong
-// to come first, and of these the ranges of descriptors whose inodes are near. Then come the tables in which most was
-// found.
+// In the walk, reading a descriptor costs the kernel some 5 µs. So the processes of the users whom the sockets belong to
+// come first, and the walk ends when every socket has a holder.
 
 import type { SocketInode } from "../model/ids.ts";
 import type { ForeignFd } from "../../ffi/fd.ts";
@@ -46,8 +45,6 @@ export interface FoundOwners {
   readonly unreadable: number;
 }
 
-/** The size from which on a table is sampled before it is read. */
-const SAMPLED = 4 * BLOCK;
 /** The number of a process's sockets that are compared with the tables of its relatives. */
 const SHARED_SAMPLE = 64;
 
@@ -63,7 +60,7 @@ export function findOwners(wanted: readonly Wanted[], options: FindOptions = {})
     search.lookAtProcesses();
     search.readFirst(first);
     if (exhaustive) search.readEverything();
-    else if (!search.readMostLikely(way === "proc" ? Infinity : affordableReads())) {
+    else if (!search.readUntilFound(way === "proc" ? Infinity : affordableReads())) {
       // What nobody seems to hold would have everything read.
       files = iterate(Infinity);
       if (files === null) search.readEverything();
@@ -165,23 +162,15 @@ class Search {
     for (const table of this.#tables) this.#readWholly(table);
   }
 
-  /** Reads the most likely blocks first, until every socket has a holder. Returns false when that takes too many reads. */
-  readMostLikely(mostReads: number): boolean {
-    if (this.remaining === 0) return true;
-    const queue: DescriptorTable[] = [];
-    const ascending = Uint32Array.from(this.#holders.keys()).sort();
-    for (const table of this.#tables) {
-      if (table.exhausted) continue;
-      const isSampled = table.size >= SAMPLED;
-      if (isSampled) table.sample(ascending);
-      table.expect((isSampled ? 1 : 0.25) * (this.#uids.has(table.uid) ? 1 : 0.5));
-      insert(queue, table);
-    }
-    for (let reads = 0; queue.length > 0 && this.remaining > 0; reads += BLOCK) {
-      if (reads > mostReads) return false;
-      const table = queue.pop()!;
-      this.#readBlock(table);
-      if (!table.exhausted) insert(queue, table);
+  /** Reads block by block, until every socket has a holder. Returns false when that takes too many reads. */
+  readUntilFound(mostReads: number): boolean {
+    const isLikely = ({ uid }: DescriptorTable) => this.#uids.has(uid);
+    let reads = 0;
+    for (const table of [...this.#tables.filter(isLikely), ...this.#tables.filter((table) => !isLikely(table))]) {
+      for (; !table.exhausted && this.remaining > 0; reads += BLOCK) {
+        if (reads > mostReads) return false;
+        this.#readBlock(table);
+      }
     }
     return true;
   }
@@ -258,9 +247,7 @@ class Search {
 
   #readBlock(table: DescriptorTable): void {
     table.readBlock((fd, inode) => {
-      if (!this.#holders.has(inode)) return false;
-      this.#record(table, fd, inode);
-      return true;
+      if (this.#holders.has(inode)) this.#record(table, fd, inode);
     });
   }
 
@@ -288,18 +275,6 @@ class Search {
 function areRelated(a: number, b: number, parents: ReadonlyMap<number, number>): boolean {
   const [parentOfA, parentOfB] = [parents.get(a), parents.get(b)];
   return parentOfA === b || parentOfB === a || (parentOfA === parentOfB && parentOfA !== 1 && parentOfA !== 0);
-}
-
-/** Inserts a table so that the queue stays in ascending order of likelihood. */
-function insert(queue: DescriptorTable[], table: DescriptorTable): void {
-  const { likelihood } = table;
-  let [from, to] = [0, queue.length];
-  while (from < to) {
-    const middle = (from + to) >>> 1;
-    if (queue[middle]!.likelihood <= likelihood) from = middle + 1;
-    else to = middle;
-  }
-  queue.splice(from, 0, table);
 }
 
 /** Whether a thread shares the table of descriptors of its process, as nearly all threads do. */

@@ -24,8 +24,6 @@ export interface SearchSize {
 const ITERATOR = { setUp: 25_000, file: 0.6 };
 /** Microseconds for each descriptor that is read in /proc. */
 const PROC_FILE = 5;
-/** Of a large table one in so many descriptors is read to learn where to look. */
-const SAMPLED = 64;
 
 let failure: string | null = null;
 let lastWay = "";
@@ -69,7 +67,7 @@ function whyNot({ atLeast }: SearchSize): string | null {
   // A process that /proc hangs at cannot hold up the iterator.
   if (findsUnresponsive()) return null;
   const files = openFiles();
-  return Math.min(files, atLeast + files / SAMPLED) > readsWorth(files) ? null : "few descriptors";
+  return Math.min(files, atLeast) > readsWorth(files) ? null : "few descriptors";
 }
 
 /** Returns the number of descriptors to read in /proc in the time that the iterator takes. */

@@ -69,7 +69,7 @@ interface Held {
 function readWholly(table: DescriptorTable): Held[] {
   const held: Held[] = [];
   while (!table.exhausted) {
-    table.readBlock((fd, inode) => held.push({ tid: table.tid, fd, inode }) > 0);
+    table.readBlock((fd, inode) => held.push({ tid: table.tid, fd, inode }));
   }
   return held;
 }

@@ -29,9 +29,6 @@ function writeDecimal(number: number): void {
 /** The closed numbers after which a table of one block is listed: a readlink(2) of a missing name is slow. */
 const MISSES = 4;
 
-/** The weight of a block with an end that is no socket, and so gives no information. */
-const UNKNOWN = 0.5;
-
 /** Stands in place of an inode for a descriptor that is not open. */
 const CLOSED = -1;
 
@@ -57,14 +54,10 @@ export class DescriptorTable {
   #numbers: number[] | null;
   /** Whether this user may not read the links of the table. */
   unreadable = false;
-  /** The blocks that have not been read, the most likely one last. */
-  #blocks: number[];
-  /** The likelihood that each block holds a wanted socket; null without a sample. */
-  #weights: Float64Array | null = null;
+  #blocks: number;
+  /** The number of blocks that have been read. */
   #read = 0;
   #open = 0;
-  #hits = 0;
-  #prior = 0;
 
   private constructor(pid: number, tid: number | null, uid: number, size: number, numbers: number[] | null) {
     this.pid = pid;
@@ -72,7 +65,7 @@ export class DescriptorTable {
     this.uid = uid;
     this.size = size;
     this.#numbers = numbers;
-    this.#blocks = Array.from({ length: Math.ceil(size / BLOCK) }, (_, i) => i).reverse();
+    this.#blocks = Math.ceil(size / BLOCK);
   }
 
   /**
@@ -98,72 +91,38 @@ export class DescriptorTable {
 
   /** Whether the whole table has been read. */
   get exhausted(): boolean {
-    return this.#blocks.length === 0;
+    return this.#read >= this.#blocks;
   }
 
-  /** The likelihood that the next block holds a wanted socket: between 0 and 1, from the blocks read so far. */
-  get likelihood(): number {
-    const weight = this.#weights === null ? 1 : this.#weights[this.#blocks.at(-1)!]!;
-    return weight === 0 ? 0 : (this.#hits + weight * this.#prior * BLOCK) / (this.#read + BLOCK);
-  }
-
-  /**
-   * Sets the likelihood for a table of which nothing has been read. For a sampled table it applies to blocks with weight 1.
-   */
-  expect(likelihood: number): void {
-    this.#prior = likelihood;
-  }
-
-  /**
-   * Sorts the blocks by the likelihood that they hold one of the `wanted` inodes (ascending). The kernel hands out both
-   * inode numbers and descriptor numbers mostly in ascending order, so that the inodes at a block's two ends bound those
-   * between. The narrower the bounds, the surer the guess.
-   */
-  sample(wanted: Uint32Array): void {
-    const ends = Array.from({ length: this.#blocks.length + 1 }, (_, i) => Math.min(i * BLOCK, this.size - 1));
-    const inodes: number[] = [];
-    this.#readEach(ends, (_, inode) => inodes.push(inode) > 0);
-    const weights = Float64Array.from(this.#blocks.keys(), (block) => {
-      const a = inodes[block] ?? CLOSED;
-      const b = inodes[block + 1] ?? CLOSED;
-      if (a <= 0 || b <= 0) return UNKNOWN;
-      const [low, high] = [Math.min(a, b), Math.max(a, b)];
-      return Math.min(1, BLOCK * countBetween(wanted, low, high) / (high - low + 1));
-    });
-    this.#weights = weights;
-    this.#blocks.sort((a, b) => weights[a]! - weights[b]!);
-  }
-
-  /** Reads the next block: calls `each` with every socket in it, and counts those for which it returns true. */
-  readBlock(each: (fd: ForeignFd, inode: SocketInode) => boolean): void {
+  /** Reads the next block, and calls `each` with every socket in it. */
+  readBlock(each: (fd: ForeignFd, inode: SocketInode) => void): void {
     pulse();
-    const block = this.#blocks.pop()!;
+    const block = this.#read++;
     const numbers = this.#numbers?.slice(block * BLOCK, (block + 1) * BLOCK) ??
       Array.from({ length: BLOCK }, (_, i) => block * BLOCK + i);
     const isSmall = this.size <= BLOCK;
     let next = 0;
     let misses = 0;
     this.#readEach(numbers, (fd, inode) => {
-      this.#read++;
       next = fd + 1;
       if (inode === CLOSED) misses++;
       else this.#open++;
-      if (inode > 0 && each(fd, inode)) this.#hits++;
+      if (inode > 0) each(fd, inode);
       return this.#numbers !== null || (this.#open < this.size && !(isSmall && misses === MISSES));
     });
     if (this.#numbers !== null || this.unreadable) return;
-    if (this.#open >= this.size) this.#blocks = [];
-    else if (this.#blocks.length === 0) this.#findStragglers(isSmall ? next : Math.ceil(this.size / BLOCK) * BLOCK);
+    if (this.#open >= this.size) this.#blocks = 0;
+    else if (this.exhausted) this.#findStragglers(isSmall ? next : Math.ceil(this.size / BLOCK) * BLOCK);
   }
 
   /** Lists the descriptors from a number on. Those below it have been tried one by one. */
   #findStragglers(from: number): void {
     const directory = openDirectory(tablePath(this.pid, this.tid));
     if (directory === null || directory === "unreadable") return;
-    this.#weights = null;
     this.#numbers = readNumbers(directory).filter((fd) => fd >= from);
     directory.close();
-    this.#blocks = Array.from({ length: Math.ceil(this.#numbers.length / BLOCK) }, (_, i) => i);
+    this.#read = 0;
+    this.#blocks = Math.ceil(this.#numbers.length / BLOCK);
   }
 
   /** Returns those of the descriptors that are the given sockets in this table. */
@@ -212,7 +171,7 @@ export class DescriptorTable {
 
   #deny(): void {
     this.unreadable = true;
-    this.#blocks = [];
+    this.#blocks = 0;
   }
 }
 
@@ -225,20 +184,4 @@ function sizesAreKnown(): boolean {
 
 function tablePath(pid: number, tid: number | null): string {
   return tid === null ? `/proc/${pid}/fd` : `/proc/${pid}/task/${tid}/fd`;
-}
-
-/** Returns the number of elements of an ascending array from `low` to `high`, both included. */
-function countBetween(ascending: Uint32Array, low: number, high: number): number {
-  return firstFrom(ascending, high + 1) - firstFrom(ascending, low);
-}
-
-/** Returns the index of the first element of an ascending array that is not below `least`. */
-function firstFrom(ascending: Uint32Array, least: number): number {
-  let [from, to] = [0, ascending.length];
-  while (from < to) {
-    const middle = (from + to) >>> 1;
-    if (ascending[middle]! < least) from = middle + 1;
-    else to = middle;
-  }
-  return from;
 }
