@@ -55,8 +55,7 @@ export type { HeldConnection, ListedConnection } from "./src/model/connection.ts
 export type { HangUpOutcome, HangUpResult, KeepaliveOutcome, KeepaliveResult } from "./src/model/result.ts";
 export type { CommonOutcome, KeepaliveChange, Outcome, Reason, Reasons, Result } from "./src/model/result.ts";
 export type { KeepaliveSettings, RefusedOption, Unread } from "./src/model/connection.ts";
-export type { Cookie, NetnsInode, SocketInode } from "./src/model/ids.ts";
-export type { ForeignFd } from "./ffi/fd.ts";
+export type { Cookie, ForeignFd, NetnsInode, SocketInode } from "./src/model/ids.ts";
 export type { TcpInfo } from "./src/model/connection.ts";
 export { type State, STATES } from "./src/model/tcp_states.ts";
 export type { Criteria, OneOrMore, Selection } from "./src/select/criteria.ts";

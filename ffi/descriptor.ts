@@ -2,7 +2,6 @@
 
 import { check, lazily } from "./call.ts";
 import { closeInBackground } from "./deno.ts";
-import type { OwnFd } from "./fd.ts";
 import { beginCall, endCall } from "./progress.ts";
 
 const closeSymbols = lazily({ close: { parameters: ["i32"], result: "i32" } });
@@ -15,6 +14,9 @@ const pipeSymbols = lazily({ pipe2: { parameters: ["buffer", "i32"], result: "i3
 
 export const O_CLOEXEC = 0o2000000;
 const O_NONBLOCK = 0o4000;
+
+/** The number of a descriptor of this process. It means nothing in another one. A plain number can stand for it. */
+type OwnFd = number & { readonly is?: "descriptor of this process" };
 
 /** An open descriptor of this process. The code that opened it closes it; closing it twice does nothing. */
 export class Descriptor {

@@ -2,7 +2,6 @@
 
 import { check, checkCall, lazily } from "./call.ts";
 import { Descriptor } from "./descriptor.ts";
-import type { ForeignFd } from "./fd.ts";
 import { SYS_pidfd_getfd, SYS_pidfd_open, SYS_pidfd_send_signal } from "./unistd.ts";
 
 const pidfdSymbols = lazily({
@@ -34,8 +33,13 @@ export function pidfdOpen(task: number, isThread = false): Descriptor {
 /**
  * pidfd_getfd(2): a duplicate of a descriptor that another process holds. Linux ≥ 5.6. It asks for
  * PTRACE_MODE_ATTACH_REALCREDS: the same user and a dumpable process, or CAP_SYS_PTRACE.
+ *
+ * @param fd Its number in the other process. The type refuses the number of a descriptor of ours.
  */
-export function pidfdGetfd(pidfd: Descriptor, fd: ForeignFd): Descriptor {
+export function pidfdGetfd(
+  pidfd: Descriptor,
+  fd: number & { readonly is?: "descriptor of another process" },
+): Descriptor {
   return new Descriptor(
     checkCall("pidfd_getfd", () => getfdSymbols().pidfd_getfd(SYS_pidfd_getfd, pidfd.number, fd, 0)),
   );

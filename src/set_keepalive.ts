@@ -44,7 +44,7 @@ import { compileWithListeners } from "./select/listeners.ts";
 import { DUMPS_BEFORE_GONE } from "./select/selector.ts";
 import type { CompiledSelection, Selection } from "./select/criteria.ts";
 import { TransientErrors } from "./report/transient_errors.ts";
-import { isTransientErrno } from "./model/errors.ts";
+import { isTransientErrno } from "./linux/transient.ts";
 
 /** The report of what `setKeepalive` did to each selected connection. */
 export interface KeepaliveReport extends Report {

@@ -11,8 +11,7 @@ import {
   mapCreate,
   mapUpdateBatch,
 } from "../../ffi/bpf.ts";
-import type { ForeignFd } from "../../ffi/fd.ts";
-import type { SocketInode } from "../model/ids.ts";
+import type { ForeignFd, SocketInode } from "../model/ids.ts";
 import { Assembler, R0, R1, R10, R2, R3, R6, R7, R8, R9 } from "./assembler.ts";
 import { loadIterator, readRows } from "./iterator.ts";
 import { type KernelTypes, kernelTypes } from "./kernel_types.ts";

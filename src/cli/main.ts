@@ -65,7 +65,7 @@ async function dispatch(args: readonly string[], mayWatch: boolean): Promise<num
 }
 
 async function call(parsed: Arguments): Promise<number> {
-  if (parsed.has("no-bpf")) (await import("../bpf/policy.ts")).avoidBpf();
+  if (parsed.has("no-bpf")) (await import("../front/policy.ts")).avoidBpf();
   switch (parsed.command) {
     case "hup":
       return await (await import("./commands/hup.ts")).hup(parsed);

@@ -7,7 +7,7 @@
 import { isSyscallError } from "../../ffi/errno.ts";
 import { statx } from "../../ffi/fs.ts";
 import { type Activity, avoidUser, excludeProcess, markUnresponsive, PASS, SUBJECT } from "../../ffi/progress.ts";
-import { avoidBpf } from "../bpf/policy.ts";
+import { avoidBpf } from "./policy.ts";
 import { handleOf, identityOf } from "../model/connection.ts";
 import type { Outcome, Target } from "../model/result.ts";
 import { type Entry, MODE, type Shared } from "./shared.ts";

@@ -1,8 +1,7 @@
 // A connection as the kernel lists it, and the processes that hold it. Nothing changes it: what became of it is in
 // ./result.ts.
 
-import type { ForeignFd } from "../../ffi/fd.ts";
-import type { Cookie, NetnsInode, SocketInode } from "./ids.ts";
+import type { Cookie, ForeignFd, NetnsInode, SocketInode } from "./ids.ts";
 import type { State } from "./tcp_states.ts";
 
 /** One end of a connection. */

@@ -1,7 +1,5 @@
 // The kinds of errors that people are told of, each with its exit code.
 
-import { isSyscallError } from "../../ffi/errno.ts";
-
 /** The ways in which an option or a selection can be wrong. */
 export type UsageErrorCode =
   /** There is no option of this name. It may be misspelt. */
@@ -83,17 +81,4 @@ export class CommandError extends Error {
     super(message);
     this.status = status;
   }
-}
-
-const PASSING = ["EAGAIN", "EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"];
-
-/** Whether a call that has failed with this errno may succeed when it is tried again. */
-export function isTransientErrno(errno: string): boolean {
-  return PASSING.includes(errno);
-}
-
-/** Whether what has failed may succeed when it is tried again. */
-export function isTransient(error: unknown): error is Error {
-  return (isSyscallError(error) && isTransientErrno(error.code)) ||
-    (error instanceof UnsupportedError && error.passing);
 }

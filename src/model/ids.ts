@@ -9,3 +9,6 @@ export type NetnsInode = number & { readonly is?: "inode of a network namespace"
 
 /** SO_COOKIE in hexadecimal, as in ss's `sk:`. No other socket has it until the next boot. */
 export type Cookie = string & { readonly is?: "cookie of a socket" };
+
+/** The number of a descriptor in another process. It means nothing in this one. */
+export type ForeignFd = number & { readonly is?: "descriptor of another process" };

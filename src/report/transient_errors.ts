@@ -1,6 +1,6 @@
 // Transient errors, such as a shortage of memory, in a run that repeats its work anyway.
 
-import { isTransient } from "../model/errors.ts";
+import { isTransient } from "../linux/transient.ts";
 
 /** Tolerates transient errors, and tells when they begin and when they have passed. */
 export class TransientErrors {

@@ -3,8 +3,7 @@
 // In the walk, reading a descriptor costs the kernel some 5 µs. So the processes of the users whom the sockets belong to
 // come first, and the walk ends when every socket has a holder.
 
-import type { SocketInode } from "../model/ids.ts";
-import type { ForeignFd } from "../../ffi/fd.ts";
+import type { ForeignFd, SocketInode } from "../model/ids.ts";
 import { isSyscallError } from "../../ffi/errno.ts";
 import { shareDescriptors } from "../../ffi/process.ts";
 import type { SocketFile } from "../bpf/task_file.ts";

@@ -5,7 +5,7 @@
 import { isSyscallError } from "../../ffi/errno.ts";
 import { findsUnresponsive, notePass } from "../../ffi/progress.ts";
 import { withIterator } from "../bpf/explain.ts";
-import { avoidsBpf } from "../bpf/policy.ts";
+import { avoidsBpf } from "../front/policy.ts";
 import { type FoundSocket, type Pass, passOver } from "../bpf/tcp_iterator.ts";
 import { KEEPALIVE_SWITCH, optionOf, type SocketOption, type SocketPhase, steps } from "../keepalive/socket_options.ts";
 import type { DesiredKeepalive } from "../keepalive/values.ts";

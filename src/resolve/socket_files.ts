@@ -5,7 +5,7 @@ import { readTextFile } from "../../ffi/files.ts";
 import { isSyscallError } from "../../ffi/errno.ts";
 import { avoidsUsers, findsUnresponsive, isExcluded } from "../../ffi/progress.ts";
 import { withIterator } from "../bpf/explain.ts";
-import { avoidsBpf } from "../bpf/policy.ts";
+import { avoidsBpf } from "../front/policy.ts";
 import { findSocketFiles, type SocketFile, type SocketFilter } from "../bpf/task_file.ts";
 import { processes, readFile } from "../linux/proc/process.ts";
 import { UnsupportedError } from "../model/errors.ts";

@@ -1,7 +1,6 @@
 // Lists every socket that given processes hold.
 
-import type { SocketInode } from "../model/ids.ts";
-import type { ForeignFd } from "../../ffi/fd.ts";
+import type { ForeignFd, SocketInode } from "../model/ids.ts";
 import type { SocketFile } from "../bpf/task_file.ts";
 import type { Owner } from "../model/connection.ts";
 import { MAX_OWNERS, sharesTable } from "./find_owners.ts";

@@ -5,7 +5,7 @@ import { createMemfd, mapShared } from "../../ffi/memfd.ts";
 import { isSyscallError } from "../../ffi/errno.ts";
 import { pidfdGetfd } from "../../ffi/pidfd.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
-import type { ForeignFd } from "../../ffi/fd.ts";
+import type { ForeignFd } from "../model/ids.ts";
 import { Notification, NOTIFICATION_SIZE } from "../../ffi/seccomp.ts";
 import { peek, receive, send, setReceiveTimeout } from "../../ffi/unix.ts";
 import { UnsupportedError } from "../model/errors.ts";

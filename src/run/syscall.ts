@@ -19,7 +19,7 @@ import {
   SOL_SOCKET,
 } from "../../ffi/socket.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
-import type { ForeignFd } from "../../ffi/fd.ts";
+import type { ForeignFd } from "../model/ids.ts";
 import { type Notification, SYS_CONNECT, SYS_LISTEN, SYS_SOCKET, type SyscallAbi } from "../../ffi/seccomp.ts";
 import { HOOKED_SYSCALLS, type HookedSyscall } from "./seccomp_filter.ts";
 import { userIn } from "./socket_maker.ts";

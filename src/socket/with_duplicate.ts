@@ -3,7 +3,7 @@
 import { isSyscallError, type SyscallError } from "../../ffi/errno.ts";
 import { explainGetfdDenied } from "../linux/proc/permissions.ts";
 import type { Connection, HeldConnection, Owner } from "../model/connection.ts";
-import { isTransient } from "../model/errors.ts";
+import { isTransient } from "../linux/transient.ts";
 import type { Result } from "../model/result.ts";
 import { Duplicate, type PidfdCache } from "./duplicate.ts";
 

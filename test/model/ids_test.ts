@@ -3,8 +3,7 @@
 
 import { assertEquals } from "@std/assert";
 import { Descriptor } from "../../ffi/descriptor.ts";
-import type { ForeignFd } from "../../ffi/fd.ts";
-import type { Cookie, NetnsInode, SocketInode } from "../../src/model/ids.ts";
+import type { Cookie, ForeignFd, NetnsInode, SocketInode } from "../../src/model/ids.ts";
 
 Deno.test("a number of one kind is none of another kind, and a plain one is of any", () => {
   const inode: SocketInode = 1;

@@ -8,7 +8,7 @@ import { formatDuration } from "../../model/duration.ts";
 import { Lister, type Listing } from "../../list.ts";
 import { IDLE_AFTER_MS, summarize, type Summary } from "../../report/summary.ts";
 import { TransientErrors } from "../../report/transient_errors.ts";
-import { isTransient } from "../../model/errors.ts";
+import { isTransient } from "../../linux/transient.ts";
 import type { Arguments } from "../flags/arguments.ts";
 import { sortConnections, withNetns } from "../output/columns.ts";
 import { DONE, FAILED, INTERRUPTED } from "../flags/exit_codes.ts";

@@ -1,7 +1,6 @@
 // The descriptors of one process, or of one thread that has a table of its own: /proc/PID/fd.
 
-import type { SocketInode } from "../../model/ids.ts";
-import type { ForeignFd } from "../../../ffi/fd.ts";
+import type { ForeignFd, SocketInode } from "../../model/ids.ts";
 import { isSyscallError } from "../../../ffi/errno.ts";
 import { readlinkat, statx } from "../../../ffi/fs.ts";
 import type { Descriptor } from "../../../ffi/descriptor.ts";

@@ -1,4 +1,4 @@
-// Whether programs may be loaded for what can be done without.
+// Whether this process may load programs (BPF) for what can be done without them.
 
 let isForbidden = false;
 
