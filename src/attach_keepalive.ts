@@ -1,7 +1,7 @@
 // Sets keepalive on open connections, and in the kernel on each connection that is made from then on.
 
-import { cgroupsOf, explainPartialRoot } from "./act/attachment.ts";
-import { KeepaliveAttachment } from "./act/keepalive_attachment.ts";
+import { cgroupsOf, explainPartialRoot } from "./attach/attachment.ts";
+import { KeepaliveAttachment } from "./attach/keepalive_attachment.ts";
 import type { DestinationCount } from "./bpf/counters.ts";
 import { findSamePin, removePin, requirePinName } from "./bpf/pins.ts";
 import type { KeepaliveValues } from "./keepalive/values.ts";
@@ -9,7 +9,7 @@ import type { Direction } from "./model/connection.ts";
 import { UsageError } from "./model/errors.ts";
 import { givenCriteria, type Selection } from "./select/criteria.ts";
 import { compileWithListeners } from "./select/listeners.ts";
-import { requireTellable } from "./select/narrowing.ts";
+import { requireTellable } from "./attach/tellable.ts";
 import { type SetKeepaliveOptions, validateKeepaliveOptions } from "./keepalive/set_options.ts";
 import { desiredKeepalive, type KeepaliveReport, reportNone, setCompiled } from "./set_keepalive.ts";
 

@@ -2,7 +2,7 @@
 // by one, and the escalation handles those that do not go.
 
 import { Disconnector, explainNotReached, NOT_FOR_MPTCP, setOutcome, whyOrphansMayStay } from "./act/disconnect.ts";
-import { Diversion } from "./act/diversion.ts";
+import { Diversion } from "./attach/diversion.ts";
 import { Escalation } from "./act/escalation.ts";
 import { type HeldConnection, identityOf } from "./model/connection.ts";
 import { type HangUpOutcome, resultOf, type Target } from "./model/result.ts";

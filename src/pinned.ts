@@ -1,7 +1,7 @@
 // What is pinned in the kernel, and so outlives tcphup: programs that set keepalive, and programs that refuse or redirect
 // connects.
 
-import type { DiversionSettings } from "./act/diversion.ts";
+import type { DiversionSettings } from "./attach/diversion.ts";
 import type { AttachedSettings } from "./attach_keepalive.ts";
 import type { DestinationCount } from "./bpf/counters.ts";
 import { withBpf } from "./bpf/explain.ts";

@@ -14,6 +14,7 @@ const FLOORS = [
   "src/doctor/",
   "src/follow/",
   "src/act/",
+  "src/attach/",
   "src/resolve/",
   "src/select/",
   "src/report/",

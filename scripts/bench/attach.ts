@@ -2,7 +2,7 @@
 // and accept(2) to close(2), both ends in a control group of its own. An empty program, which shows what the kernel takes
 // to run any, is the floor.
 
-import { KeepaliveAttachment } from "../../src/act/keepalive_attachment.ts";
+import { KeepaliveAttachment } from "../../src/attach/keepalive_attachment.ts";
 import { Assembler, R0 } from "../../src/bpf/assembler.ts";
 import { linkToCgroup, loadProgram } from "../../src/bpf/cgroup_link.ts";
 import { createCounters } from "../../src/bpf/counters.ts";

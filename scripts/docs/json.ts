@@ -4,7 +4,7 @@ import { keyOf } from "../../src/cli/output/json.ts";
 import { type Declaration, type Property, readInterfaces, readReasons, readUnion } from "./declarations.ts";
 
 const FILES = [
-  "src/act/diversion.ts",
+  "src/attach/diversion.ts",
   "src/attach_keepalive.ts",
   "src/bpf/counters.ts",
   "src/cli/output/documents.ts",

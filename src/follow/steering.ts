@@ -1,8 +1,8 @@
 // Refuses connects to what has left, or has them go to a live address, for as long as it is out.
 
-import { Diversion } from "../act/diversion.ts";
+import { Diversion } from "../attach/diversion.ts";
 import { compileSelection, type Selection } from "../select/criteria.ts";
-import { mayChooseFamily } from "../select/narrowing.ts";
+import { mayChooseFamily } from "../select/may_choose.ts";
 import { familyOf } from "./departures.ts";
 
 /** What becomes of connects to what has left. */

@@ -13,7 +13,7 @@ import type { Words } from "../../src/model/address.ts";
 import { steps } from "../../src/keepalive/socket_options.ts";
 import { resolveValues } from "../../src/keepalive/values.ts";
 import { UnsupportedError } from "../../src/model/errors.ts";
-import { emitFilter, emitNamespaces, encodeTrieKey } from "../../src/select/narrowing.ts";
+import { emitFilter, emitNamespaces, encodeTrieKey } from "../../src/attach/filter_program.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
 import { hostTest } from "../harness/system.ts";
 import { Random, randomFilter } from "../select/random.ts";

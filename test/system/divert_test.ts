@@ -181,7 +181,7 @@ divertTest("SIGKILL of either process leaves nothing behind", [], async (place) 
 const LEFT_BEHIND = (cgroup: string) => `
 import { recordArmed, keepJournal } from "${new URL("../../src/front/journal.ts", import.meta.url)}";
 import { Shared } from "${new URL("../../src/front/shared.ts", import.meta.url)}";
-import { Diversion } from "${new URL("../../src/act/diversion.ts", import.meta.url)}";
+import { Diversion } from "${new URL("../../src/attach/diversion.ts", import.meta.url)}";
 import { compileSelection } from "${new URL("../../src/select/criteria.ts", import.meta.url)}";
 const shared = new Shared(Shared.create());
 keepJournal(shared);

@@ -1,7 +1,6 @@
-// What the kernel is told of a selection as a connection is made: contents of maps, ranks, refusals; and random filters,
-// run on the tests' own machine.
+// What a program chooses sockets by: contents of maps, and random filters, run on the tests' own machine.
 
-import { assertEquals, assertMatch, assertThrows } from "@std/assert";
+import { assertEquals } from "@std/assert";
 import {
   BPF_FUNC_get_current_uid_gid,
   BPF_FUNC_get_netns_cookie,
@@ -14,25 +13,19 @@ import type { Emit } from "../../src/bpf/conditions.ts";
 import { compileSockAddr, emitCalledPort, emitCaller } from "../../src/bpf/sock_addr.ts";
 import { compileSockOps, emitSocketPort, emitSocketUser } from "../../src/bpf/sock_ops.ts";
 import { KEEPALIVE_SWITCH } from "../../src/keepalive/socket_options.ts";
-import { maskWords, parseAddress, parsePrefix, type Words } from "../../src/model/address.ts";
-import { UsageError } from "../../src/model/errors.ts";
-import { compileSelection, type Selection } from "../../src/select/criteria.ts";
+import { maskWords, parsePrefix, type Words } from "../../src/model/address.ts";
 import type { Filter } from "../../src/select/filter.ts";
 import {
   emitFilter,
   emitNamespaces,
   encodeTrieKey,
-  mayChooseFamily,
-  mayChoosePeer,
-  rankOf,
-  requireTellable,
   trieEntries,
   type TrieEntry,
-} from "../../src/select/narrowing.ts";
+} from "../../src/attach/filter_program.ts";
 import { runProgram } from "../bpf/machine.ts";
-import { meaning } from "./meaning.ts";
-import { Random, randomFilter, randomPrefix, randomSocket } from "./random.ts";
-import { AF_INET, type Socket } from "./row.ts";
+import { meaning } from "../select/meaning.ts";
+import { Random, randomFilter, randomPrefix, randomSocket } from "../select/random.ts";
+import { AF_INET, type Socket } from "../select/row.ts";
 
 const VOCABULARY = { port: emitSocketPort, user: (uid: number) => emitSocketUser(uid, 528) };
 
@@ -149,104 +142,6 @@ Deno.test("network namespaces, by their cookies", () => {
   assertEquals(chosen(6n, null, [5n]), true);
   assertEquals(chosen(5n, [5n, 6n], [6n]), true);
   assertEquals(chosen(6n, [5n, 6n], [6n]), false);
-});
-
-function compiled(selection: Selection) {
-  return compileSelection(selection, {
-    uid: () => 1000,
-    port: () => 80,
-    addresses: () => [],
-    interfaceIndex: () => 1,
-    cgroupId: () => 1n,
-    localPorts: () => ({ from: 1, to: 2 }),
-  });
-}
-
-Deno.test("ranks: the control group, the prefix of the peer, then anything else", () => {
-  const rank = (selection: Selection, depth = 0, narrows = false) => rankOf(compiled(selection).filter, depth, narrows);
-  const ascending = [
-    rank({ dst: "any" }),
-    rank({ dst: "any", dport: 443 }),
-    rank({ dst: "::/0" }),
-    rank({ dst: "2001:db8::/32" }),
-    rank({ dst: "10.0.0.0/8" }),
-    rank({ dst: ["10.0.0.0/8", "10.9.9.9"], dport: 443 }),
-    rank({ dst: "10.0.0.5" }),
-    rank({ dst: "10.0.0.5", user: 5 }),
-    rank({ dst: "any" }, 1),
-    rank({ dst: "10.0.0.5", dport: 443 }, 1),
-    rank({ dst: "any" }, 2),
-  ];
-  assertEquals(ascending, [...ascending].sort((a, b) => a - b));
-  assertEquals(rank({ dst: "any" }), 0);
-  assertEquals(rank({ dst: "any" }, 0, true), rank({ dst: "any", dport: 443 }));
-  assertEquals(rank({ dst: "any", not: { dst: "10.0.0.5" } }), rank({ dst: "any", dport: 443 }));
-  assertEquals(rank({ dst: "10.0.0.5", dport: 443 }, 1000) <= 0xffff, true);
-});
-
-Deno.test("what the kernel cannot tell then is refused, and named", () => {
-  const refused = (selection: Selection, says: string) =>
-    assertThrows(() => requireTellable(selection, compiled(selection)), UsageError, says);
-  refused({ dst: "any", state: "established" }, "by state:");
-  refused({ dst: "any", interface: "lo" }, "by interface:");
-  refused({ dst: "any", mark: 1 }, "by mark:");
-  refused({ dst: "any", comm: "x" }, "by comm:");
-  refused({ dst: "any", exe: "x" }, "by exe:");
-  refused({ dst: "any", idleForMs: 5 }, "by idleForMs:");
-  refused({ dst: "any", silentForMs: 5 }, "by silentForMs:");
-  refused({ dst: "any", stalled: true }, "by stalled:");
-  refused({ dst: "any", closeWait: true }, "by closeWait:");
-  refused({ dst: "any", noKeepalive: true }, "by noKeepalive:");
-  refused({ dst: "any", srcGone: true }, "by srcGone:");
-  refused({ dst: "any", not: { cgroup: "x" } }, "by not.cgroup:");
-  refused({ dst: "any", not: { stalled: true } }, "by not.stalled:");
-  refused({ filter: "dev lo" }, "dev of a filter");
-  refused({ filter: "fwmark = 1" }, "fwmark of a filter");
-  refused({ filter: "cgroup /x" }, "cgroup of a filter");
-  refused({ filter: "state close-wait" }, "the states of a filter");
-  refused({ dst: "fe80::1%lo" }, "an address");
-  for (const selection of [{ dst: "any", user: 5, netns: "x" }, { filter: "dport = :5", cgroup: "x" }, { pid: 5 }]) {
-    requireTellable(selection, compiled(selection));
-  }
-});
-
-Deno.test("connect(2) tells nothing of this host's end", () => {
-  const compiled = (selection: Selection) => compileSelection(selection);
-  for (const selection of [{ src: "10.0.0.1" }, { sport: 80 }, { dst: "any", pid: 1 }, { filter: "src 10.0.0.1" }]) {
-    const error = assertThrows(() => requireTellable(selection, compiled(selection), "refuse"), UsageError);
-    assertMatch(error.message, /^refuse cannot go by .*: when connect\(2\) is called, the kernel tells/);
-  }
-  for (const selection of [{ dst: "10.0.0.1", dport: 80 }, { dst: "any", user: 0 }, { filter: "dst 10.0.0.1" }]) {
-    requireTellable(selection, compiled(selection), "redirect");
-  }
-});
-
-Deno.test("the families of the peers that a selection may choose", () => {
-  const families = (selection: Selection) => {
-    const { filter } = compileSelection(selection);
-    return ([4, 6] as const).filter((version) => mayChooseFamily(filter, version)).join();
-  };
-  assertEquals(families({ dst: "any" }), "4,6");
-  assertEquals(families({ dst: "any", version: 4 }), "4");
-  assertEquals(families({ dst: "any", version: 6 }), "6");
-  assertEquals(families({ dst: "10.0.0.0/8", dport: 80 }), "4");
-  assertEquals(families({ dst: ["10.0.0.1", "2001:db8::1"] }), "4,6");
-  assertEquals(families({ dst: "any", not: { dst: "0.0.0.0/0" } }), "6");
-  assertEquals(families({ dst: "any", not: { dst: "10.0.0.0/8" } }), "4,6");
-  assertEquals(families({ dst: "::/0" }), "6");
-  assertEquals(families({ filter: "dport = :80" }), "4,6");
-});
-
-Deno.test("whether a selection may choose a peer", () => {
-  const chooses = (selection: Selection, address: string, port: number | null = null) =>
-    mayChoosePeer(compileSelection(selection).filter, parseAddress(address)!, port);
-  assertEquals(chooses({ dst: "10.0.0.0/24" }, "10.0.0.6"), true);
-  assertEquals(chooses({ dst: "10.0.0.0/24" }, "10.0.1.6"), false);
-  assertEquals(chooses({ dst: "10.0.0.0/24", not: { dst: "10.0.0.6" } }, "10.0.0.6"), false);
-  assertEquals(chooses({ dst: "10.0.0.6", dport: "80-90" }, "10.0.0.6"), true);
-  assertEquals(chooses({ dst: "10.0.0.6", dport: "80-90" }, "10.0.0.6", 90), true);
-  assertEquals(chooses({ dst: "10.0.0.6", dport: "80-90" }, "10.0.0.6", 91), false);
-  assertEquals(chooses({ dst: "any", user: 7 }, "2001:db8::6", 1), true);
 });
 
 Deno.test("random filters choose calls of connect(2) as they mean", () => {

@@ -12,8 +12,9 @@ import type { KeepaliveValues } from "../keepalive/values.ts";
 import type { Direction } from "../model/connection.ts";
 import { UnsupportedError } from "../model/errors.ts";
 import type { CompiledSelection } from "../select/criteria.ts";
-import { rankOf, type Vocabulary } from "../select/narrowing.ts";
 import { Attachment, chooserOf, type Tries } from "./attachment.ts";
+import type { Vocabulary } from "./filter_program.ts";
+import { rankOf } from "./rank.ts";
 
 /** What the program sets, and where. */
 export interface KeepaliveAttachmentOptions {

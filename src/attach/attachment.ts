@@ -13,9 +13,9 @@ import { isHostRoot, unifiedPoint } from "../linux/proc/cgroup.ts";
 import { explainSetnsDenied } from "../linux/proc/permissions.ts";
 import { processes } from "../linux/proc/process.ts";
 import { UnsupportedError, UsageError } from "../model/errors.ts";
-import { attachPoints } from "../select/attach_points.ts";
+import { attachPoints } from "./attach_points.ts";
 import type { CompiledSelection } from "../select/criteria.ts";
-import { emitFilter, emitNamespaces, encodeTrieKey, type TrieEntry, type Vocabulary } from "../select/narrowing.ts";
+import { emitFilter, emitNamespaces, encodeTrieKey, type TrieEntry, type Vocabulary } from "./filter_program.ts";
 
 /**
  * Returns the paths of the control groups that a program is attached to for a selection.

@@ -28,8 +28,10 @@ import { UsageError } from "../model/errors.ts";
 import { usageError } from "../model/wording.ts";
 import { type CompiledSelection, givenCriteria, listOf, type OneOrMore, type Selection } from "../select/criteria.ts";
 import { parseEndpoint } from "../select/destination.ts";
-import { mayChooseFamily, mayChoosePeer, requireTellable, type Vocabulary } from "../select/narrowing.ts";
+import { mayChooseFamily, mayChoosePeer } from "../select/may_choose.ts";
 import { Attachment, cgroupsOf, chooserOf } from "./attachment.ts";
+import type { Vocabulary } from "./filter_program.ts";
+import { requireTellable } from "./tellable.ts";
 
 /** What becomes of connect(2), and for how long. At most one of `refuse` and `redirect` is given. */
 export interface DiversionOptions {
