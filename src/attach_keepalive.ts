@@ -1,10 +1,9 @@
 // Sets keepalive on open connections, and in the kernel on each connection that is made from then on.
 
 import { cgroupsOf, explainPartialRoot } from "./attach/attachment.ts";
-import { KeepaliveAttachment } from "./attach/keepalive_attachment.ts";
+import { type AttachedSettings, KeepaliveAttachment } from "./attach/keepalive_attachment.ts";
 import type { DestinationCount } from "./bpf/counters.ts";
 import { findSamePin, removePin, requirePinName } from "./bpf/pins.ts";
-import type { KeepaliveValues } from "./keepalive/values.ts";
 import type { Direction } from "./model/connection.ts";
 import { UsageError } from "./model/errors.ts";
 import { givenCriteria, type Selection } from "./select/criteria.ts";
@@ -26,24 +25,6 @@ export interface AttachOptions {
   readonly pin?: string;
   /** Leaves the connections that are open already alone, which takes no rights beyond those to attach. */
   readonly onlyNew?: boolean;
-}
-
-/** What an attached program does, as it is kept beside the program. */
-export interface AttachedSettings {
-  /** The version of these keys. */
-  readonly schema: 1;
-  /** When it was attached, as ISO 8601 has it. */
-  readonly since: string;
-  /** The paths of the control groups whose connections it sets, from the root of cgroup v2. */
-  readonly cgroups: readonly string[];
-  /** The selection that narrows it. */
-  readonly selection: Selection;
-  /** The values that it sets, where 0 leaves the socket's own; null when it turns keepalive off. */
-  readonly values: KeepaliveValues | null;
-  /** Whether connections keep what their applications have chosen. */
-  readonly onlyMissing: boolean;
-  /** The direction of the connections that it sets; null for both. */
-  readonly direction: "outgoing" | "accepted" | null;
 }
 
 /** A program that sets keepalive on each connection that is made. */

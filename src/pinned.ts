@@ -2,7 +2,7 @@
 // connects.
 
 import type { DiversionSettings } from "./attach/diversion.ts";
-import type { AttachedSettings } from "./attach_keepalive.ts";
+import type { AttachedSettings } from "./attach/keepalive_attachment.ts";
 import type { DestinationCount } from "./bpf/counters.ts";
 import { withBpf } from "./bpf/explain.ts";
 import { pinnedLinks, removePin } from "./bpf/pins.ts";

@@ -5,7 +5,7 @@ import { type Declaration, type Property, readInterfaces, readReasons, readUnion
 
 const FILES = [
   "src/attach/diversion.ts",
-  "src/attach_keepalive.ts",
+  "src/attach/keepalive_attachment.ts",
   "src/bpf/counters.ts",
   "src/cli/output/documents.ts",
   "src/doctor/check_host.ts",

@@ -11,10 +11,28 @@ import { KEEPALIVE_SWITCH, type Step, steps } from "../keepalive/socket_options.
 import type { KeepaliveValues } from "../keepalive/values.ts";
 import type { Direction } from "../model/connection.ts";
 import { UnsupportedError } from "../model/errors.ts";
-import type { CompiledSelection } from "../select/criteria.ts";
+import type { CompiledSelection, Selection } from "../select/criteria.ts";
 import { Attachment, chooserOf, type Tries } from "./attachment.ts";
 import type { Vocabulary } from "./filter_program.ts";
 import { rankOf } from "./rank.ts";
+
+/** What an attached program does, as it is kept beside the program. */
+export interface AttachedSettings {
+  /** The version of these keys. */
+  readonly schema: 1;
+  /** When it was attached, as ISO 8601 has it. */
+  readonly since: string;
+  /** The paths of the control groups whose connections it sets, from the root of cgroup v2. */
+  readonly cgroups: readonly string[];
+  /** The selection that narrows it. */
+  readonly selection: Selection;
+  /** The values that it sets, where 0 leaves the socket's own; null when it turns keepalive off. */
+  readonly values: KeepaliveValues | null;
+  /** Whether connections keep what their applications have chosen. */
+  readonly onlyMissing: boolean;
+  /** The direction of the connections that it sets; null for both. */
+  readonly direction: "outgoing" | "accepted" | null;
+}
 
 /** What the program sets, and where. */
 export interface KeepaliveAttachmentOptions {

@@ -1,7 +1,8 @@
 // The documents that --json prints where they are more than what the library returns. Keys are as in TypeScript:
 // ./json.ts writes them.
 
-import type { AttachedSettings, DestinationCount } from "../../attach_keepalive.ts";
+import type { AttachedSettings } from "../../attach/keepalive_attachment.ts";
+import type { DestinationCount } from "../../attach_keepalive.ts";
 import type { Health } from "../../doctor/check_host.ts";
 import type { Listing } from "../../list.ts";
 import type { Pinned } from "../../pinned.ts";
