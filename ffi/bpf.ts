@@ -1,5 +1,6 @@
 // bpf(2): programs, maps and links, and a file system that keeps them. Numbers from <linux/bpf.h>.
 
+import { withOpen } from "./closing.ts";
 import { checkCall, cString, lazily } from "./call.ts";
 import { Descriptor } from "./descriptor.ts";
 import { isSyscallError, type SyscallError } from "./errno.ts";
@@ -207,11 +208,9 @@ export function iteratorOpen(program: Descriptor): Descriptor {
   const link = new Descriptor(
     new Attributes().u32(0, program.number).u32(8, BPF_TRACE_ITER).call(BPF_LINK_CREATE, "BPF_LINK_CREATE"),
   );
-  try {
-    return new Descriptor(new Attributes().u32(0, link.number).call(BPF_ITER_CREATE, "BPF_ITER_CREATE"));
-  } finally {
-    link.close();
-  }
+  return withOpen(link, ({ number }) => {
+    return new Descriptor(new Attributes().u32(0, number).call(BPF_ITER_CREATE, "BPF_ITER_CREATE"));
+  });
 }
 
 /** Loads a program again, with a log. Without a log the verifier is faster. */

@@ -1,5 +1,6 @@
 // Whole files and directories. They are read through libc, since the runtime's own functions want more permissions.
 
+import { withOpen } from "./closing.ts";
 import { getdents64, O_DIRECTORY, open, read, statx } from "./fs.ts";
 
 const CHUNK = 64 * 1024;
@@ -34,16 +35,13 @@ export function readFile(path: string, most = Infinity): Uint8Array {
 
 /** Reads a large file that tells its size, without a copy. @throws {SyscallError} */
 export function readLargeFile(path: string): Uint8Array {
-  const file = open(null, path);
-  try {
+  return withOpen(open(null, path), (file) => {
     const bytes = new Uint8Array(statx(file).size);
     let length = 0;
     // A file of sysfs comes in pieces of a page.
     for (let more = 1; more > 0 && length < bytes.length; length += more) more = read(file, bytes.subarray(length));
     return bytes.subarray(0, length);
-  } finally {
-    file.close();
-  }
+  });
 }
 
 /** Reads a text file. @throws {SyscallError} */

@@ -1,5 +1,6 @@
 // Lists connections and their owners, with the details that were asked for. Nothing is touched.
 
+import { withOpen } from "../ffi/closing.ts";
 import type { NetnsInode } from "./model/ids.ts";
 import {
   type HeldConnection,
@@ -90,12 +91,7 @@ export interface NetnsSysctls extends KeepaliveSysctls {
  */
 export function listConnections(selection: Selection, options: ListConnectionsOptions = {}): Listing {
   checkOptions(options, CHECKS);
-  const lister = new Lister(selection, options);
-  try {
-    return lister.list();
-  } finally {
-    lister.close();
-  }
+  return withOpen(new Lister(selection, options), (lister) => lister.list());
 }
 
 /** A connection of a list that is being made. */
@@ -142,8 +138,7 @@ export class Lister {
  * Summarizes connections whose owners are known, with their keepalive and tcp_info.
  */
 export function summarizeInDetail(selection: CompiledSelection, found: readonly HeldConnection[]): Summary {
-  const selector = new Selector(selection, extension(INET_DIAG_INFO));
-  try {
+  return withOpen(new Selector(selection, extension(INET_DIAG_INFO)), (selector) => {
     const remaining = selector.remaining(found.map(({ connection }) => connection));
     const now = new Map(remaining.map((connection) => [identityOf(connection), connection]));
     const detailed: Listed[] = found.map(({ connection, owners }) => ({
@@ -152,9 +147,7 @@ export function summarizeInDetail(selection: CompiledSelection, found: readonly 
     }));
     readKeepalive(detailed, new Map(), selector);
     return summarize(detailed, selector.listening());
-  } finally {
-    selector.close();
-  }
+  });
 }
 
 /** The keepalive sysctls of each network namespace; null where /proc/sys does not show them. */
@@ -162,17 +155,14 @@ type Sysctls = ReadonlyMap<NetnsInode, KeepaliveSysctls | null>;
 
 /** Fills in the keepalive of connections. Returns the reasons why it is null for some of them. */
 function readKeepalive(listed: readonly Listed[], sysctls: Sysctls, selector: Selector): Unread[] {
-  const reader = new KeepaliveReader((connection) => selector.stateOf(connection));
   const passed = readInPass(worthPass(listed), selector);
-  try {
+  return withOpen(new KeepaliveReader((connection) => selector.stateOf(connection)), (reader) => {
     for (const one of listed) {
       one.keepalive = passed.get(one.connection) ?? reader.read(one);
       one.deadPeerNoticed = deadPeerNoticed(one.keepalive, sysctls.get(one.connection.netns) ?? null);
     }
     return reader.unread;
-  } finally {
-    reader.close();
-  }
+  });
 }
 
 function deadPeerNoticed(keepalive: Keepalive | null, sysctls: KeepaliveSysctls | null): Noticed | null {

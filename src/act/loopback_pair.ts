@@ -1,5 +1,6 @@
 // A test connection from this process to itself over loopback.
 
+import { withOpen, withTracked } from "../../ffi/closing.ts";
 import { isSyscallError } from "../../ffi/errno.ts";
 import { accept, AF_INET, bind, connect, getsockname, listen, SOCK_STREAM, socket } from "../../ffi/socket.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
@@ -27,35 +28,25 @@ export interface LoopbackPair {
  * @throws {Error} When the loopback interface is down.
  */
 export function withPair<T>(protocol: number, use: (pair: LoopbackPair) => T, prepare?: (port: number) => void): T {
-  const sockets: Descriptor[] = [];
-  const track = (descriptor: Descriptor): Descriptor => {
-    sockets.push(descriptor);
-    return descriptor;
-  };
   noteNothing();
   try {
-    const listener = track(socket(AF_INET, SOCK_STREAM, protocol));
-    bind(listener, encodeSockaddr(LOOPBACK, 0));
-    listen(listener, 1);
-    const port = sockaddrPort(getsockname(listener));
-    prepare?.(port);
-    const client = track(socket(AF_INET, SOCK_STREAM, protocol));
-    connect(client, encodeSockaddr(LOOPBACK, port));
-    track(accept(listener));
-    return use({ client, listed: () => listedOn(port) });
+    return withTracked((track) => {
+      const listener = track(socket(AF_INET, SOCK_STREAM, protocol));
+      bind(listener, encodeSockaddr(LOOPBACK, 0));
+      listen(listener, 1);
+      const port = sockaddrPort(getsockname(listener));
+      prepare?.(port);
+      const client = track(socket(AF_INET, SOCK_STREAM, protocol));
+      connect(client, encodeSockaddr(LOOPBACK, port));
+      track(accept(listener));
+      return use({ client, listed: () => listedOn(port) });
+    });
   } catch (error) {
     if (!isSyscallError(error, "ENETUNREACH", "EADDRNOTAVAIL")) throw error;
     throw new Error("loopback is down, so nothing could be tried: ip link set lo up");
-  } finally {
-    for (const descriptor of sockets.reverse()) descriptor.close();
   }
 }
 
 function listedOn(port: number): Connection | undefined {
-  const selector = new Selector(compileSelection({ dst: "127.0.0.1", dport: port }));
-  try {
-    return selector.select()[0];
-  } finally {
-    selector.close();
-  }
+  return withOpen(new Selector(compileSelection({ dst: "127.0.0.1", dport: port })), (all) => all.select()[0]);
 }

@@ -5,6 +5,7 @@
 // Distributions have backported the fix (commit bac76cf89816), so an older version number proves nothing. On such a kernel
 // SOCK_DESTROY is tried first on an orphan of this process, whose peer is this process too.
 
+import { withOpen } from "../../ffi/closing.ts";
 import { IPPROTO_TCP, MSG_DONTWAIT, send } from "../../ffi/socket.ts";
 import type { Connection } from "../model/connection.ts";
 import { withPair } from "./loopback_pair.ts";
@@ -47,12 +48,14 @@ export function destroyOwnOrphan(): boolean {
     client.close();
     const orphan = listed();
     if (orphan === undefined || !isOrphan(orphan)) throw new Error("an orphan to try it on was not listed");
-    const selector = new Selector(compileSelection({ dst: "any" }));
-    try {
-      selector.diagOf(orphan).destroy(IPPROTO_TCP, sockIdOf(orphan));
-    } finally {
-      selector.close();
-    }
+    destroyOwn(orphan);
     return listed() === undefined;
+  });
+}
+
+/** Destroys a connection of this process. @throws {SyscallError} As `destroyOwnOrphan`. */
+export function destroyOwn(connection: Connection): void {
+  withOpen(new Selector(compileSelection({ dst: "any" })), (selector) => {
+    selector.diagOf(connection).destroy(IPPROTO_TCP, sockIdOf(connection));
   });
 }

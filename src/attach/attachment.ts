@@ -1,5 +1,6 @@
 // Programs in the kernel that are attached to control groups.
 
+import { withTracked } from "../../ffi/closing.ts";
 import { isSyscallError } from "../../ffi/errno.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
 import { AF_INET, getsockoptBytes, SO_NETNS_COOKIE, SOCK_STREAM, socket, SOL_SOCKET } from "../../ffi/socket.ts";
@@ -89,14 +90,9 @@ export class Attachment {
 
   #attach({ cgroups, programs, settings, mayAttach }: AttachmentOptions): void {
     const root = cgroupRoot();
-    const open: Descriptor[] = [];
-    const track = (descriptor: Descriptor) => {
-      open.push(descriptor);
-      return descriptor;
-    };
-    const tries: Tries = (entries) =>
-      track(createTrie(entries.map((entry) => [encodeTrieKey(entry), entry.isChosen]))).number;
-    try {
+    withTracked((track) => {
+      const tries: Tries = (entries) =>
+        track(createTrie(entries.map((entry) => [encodeTrieKey(entry), entry.isChosen]))).number;
       const kept = track(createSettings(settings));
       for (const path of cgroups) {
         for (const options of programs(path, tries)) {
@@ -107,9 +103,7 @@ export class Attachment {
           this.#links.push(link);
         }
       }
-    } finally {
-      for (const descriptor of open) descriptor.close();
-    }
+    });
   }
 
   /** Keeps the programs beyond the end of this process. @throws {UsageError} When the name is taken. */

@@ -1,6 +1,7 @@
 // Refuses connect(2) to what a selection chooses, or has it go elsewhere, by programs in the kernel that are attached to
 // control groups.
 
+import { withOpen } from "../../ffi/closing.ts";
 import { host } from "../../ffi/deno.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
 import { ECONNREFUSED, isSyscallError } from "../../ffi/errno.ts";
@@ -213,17 +214,8 @@ function attach(
 function endLeftBehind(): void {
   for (const { pid, fd } of armedBefore()) {
     try {
-      const pidfd = pidfdOpen(pid);
-      try {
-        const map = pidfdGetfd(pidfd, fd);
-        try {
-          if (mapInfo(map).name === ARMED_NAME) setArmed(map, false);
-        } finally {
-          map.close();
-        }
-      } finally {
-        pidfd.close();
-      }
+      const map = withOpen(pidfdOpen(pid), (pidfd) => pidfdGetfd(pidfd, fd));
+      withOpen(map, () => mapInfo(map).name === ARMED_NAME && setArmed(map, false));
     } catch (error) {
       // It has ended, and its links have ended with it.
       if (!isSyscallError(error)) throw error;

@@ -1,5 +1,6 @@
 // Loads programs that an iterator of the kernel runs, and reads what they write.
 
+import { withOpen } from "../../ffi/closing.ts";
 import { iteratorLoad, iteratorOpen } from "../../ffi/bpf.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
 import { isSyscallError } from "../../ffi/errno.ts";
@@ -20,15 +21,12 @@ const CHUNK = 256 * 1024;
 
 /** Runs the program on all objects, and calls `each` with each row that it writes. The view is valid during the call. */
 export function readRows(program: Descriptor, rowSize: number, each: (row: DataView) => void): void {
-  const iterator = iteratorOpen(program);
   const buffer = new Uint8Array(CHUNK);
-  try {
+  withOpen(iteratorOpen(program), (iterator) => {
     for (let length; (length = readSome(iterator, buffer)) > 0;) {
       for (let at = 0; at + rowSize <= length; at += rowSize) each(new DataView(buffer.buffer, at, rowSize));
     }
-  } finally {
-    iterator.close();
-  }
+  });
 }
 
 function readSome(iterator: Descriptor, buffer: Uint8Array): number {

@@ -2,6 +2,7 @@
 // call. A pin of several links, which belong together, is a directory of such files. Their programs share a map by which
 // they work once all are there, and until the first goes: at no moment is a pin in force by half.
 
+import { withTracked } from "../../ffi/closing.ts";
 import {
   BPF_MAP_TYPE_ARRAY,
   type CgroupLinkInfo,
@@ -214,19 +215,12 @@ interface NamedMap extends MapInfo {
 
 /** Calls `use` with what a pinned link is, and with the maps of its program; with null and none for something else. */
 function withLink<T>(path: string, use: (info: CgroupLinkInfo | null, maps: readonly NamedMap[]) => T): T {
-  const open: Descriptor[] = [];
-  const track = (descriptor: Descriptor) => {
-    open.push(descriptor);
-    return descriptor;
-  };
-  try {
+  return withTracked((track) => {
     const info = cgroupLinkInfo(track(objGet(path)));
     if (info === null) return use(null, []);
     const maps = programMaps(track(progById(info.progId))).map((id) => track(mapById(id)));
     return use(info, maps.map((map) => ({ map, ...mapInfo(map) })));
-  } finally {
-    for (const descriptor of open) descriptor.close();
-  }
+  });
 }
 
 function readSettings(map: Descriptor, size: number): unknown {

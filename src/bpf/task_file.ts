@@ -2,6 +2,7 @@
 // without a look into /proc. The kernel leaves out threads that share the table of their process, and tasks that the pid
 // namespace of the caller does not have. The program leaves out the files that are not asked for.
 
+import { withTracked } from "../../ffi/closing.ts";
 import {
   BPF_FUNC_get_current_task,
   BPF_FUNC_map_lookup_elem,
@@ -176,26 +177,20 @@ function decodeComm(row: DataView): string {
  * @throws {VerifierError} When the kernel refuses the program.
  */
 export function findSocketFiles(by: SocketFilter, keys: readonly number[]): SocketFile[] {
-  // Without the rights this fails, before the kernel's types are read.
-  const map = mapCreate({
-    type: BPF_MAP_TYPE_HASH,
-    name: "tcphup_wanted",
-    keySize: 4,
-    valueSize: 1,
-    maxEntries: Math.max(1, keys.length),
-  });
-  const found: SocketFile[] = [];
-  try {
+  return withTracked((track) => {
+    // Without the rights this fails, before the kernel's types are read.
+    const map = track(mapCreate({
+      type: BPF_MAP_TYPE_HASH,
+      name: "tcphup_wanted",
+      keySize: 4,
+      valueSize: 1,
+      maxEntries: Math.max(1, keys.length),
+    }));
     const words = Uint32Array.from(keys);
     if (keys.length > 0) mapUpdateBatch(map, new Uint8Array(words.buffer), new Uint8Array(keys.length), keys.length);
-    const program = loadIterator("bpf_iter_task_file", compileTaskFile(by, map.number, kernelTypes()));
-    try {
-      readRows(program, ROW_SIZE, (row) => found.push(decodeSocketFile(row, found.at(-1))));
-    } finally {
-      program.close();
-    }
+    const program = track(loadIterator("bpf_iter_task_file", compileTaskFile(by, map.number, kernelTypes())));
+    const found: SocketFile[] = [];
+    readRows(program, ROW_SIZE, (row) => found.push(decodeSocketFile(row, found.at(-1))));
     return found;
-  } finally {
-    map.close();
-  }
+  });
 }

@@ -2,6 +2,7 @@
 // bpf_iter_tcp. The kernel holds the lock of each socket while the program runs, so that a socket which is found by its
 // cookie and its ends is that socket until the program is done with it.
 
+import { withOpen, withTracked } from "../../ffi/closing.ts";
 import {
   BPF_FUNC_get_socket_cookie,
   BPF_FUNC_getsockopt,
@@ -268,23 +269,17 @@ export function passOver(
   inEach: (work: () => void) => void,
   each: (found: FoundSocket) => void,
 ): void {
-  const map = mapOf(wanted);
-  try {
+  withTracked((track) => {
+    const map = track(mapOf(wanted));
     const types = kernelTypes();
     if (types.offset("sock_common.skc_family") !== COMMON.family) {
       throw new UnsupportedError("This kernel's sockets do not begin as others' do");
     }
     const { size } = layOut(pass);
-    const program = loadIterator("bpf_iter_tcp", compileTcpIterator(pass, map.number, types));
-    try {
-      if (pass.steps !== null) inEach(lockEach);
-      inEach(() => readRows(program, size, (row) => each(decodeFoundSocket(row, pass))));
-    } finally {
-      program.close();
-    }
-  } finally {
-    map.close();
-  }
+    const program = track(loadIterator("bpf_iter_tcp", compileTcpIterator(pass, map.number, types)));
+    if (pass.steps !== null) inEach(lockEach);
+    inEach(() => readRows(program, size, (row) => each(decodeFoundSocket(row, pass))));
+  });
 }
 
 /** Has the kernel lock each socket, so that a lock that is never to be had is met before anything is set. */
@@ -292,12 +287,7 @@ function lockEach(): void {
   const nothing = new Assembler();
   nothing.move(R0, 0);
   nothing.exit();
-  const program = loadIterator("bpf_iter_tcp", nothing.assemble());
-  try {
-    readRows(program, 1, () => {});
-  } finally {
-    program.close();
-  }
+  withOpen(loadIterator("bpf_iter_tcp", nothing.assemble()), (program) => readRows(program, 1, () => {}));
 }
 
 function mapOf(wanted: readonly SockId[]): Descriptor {

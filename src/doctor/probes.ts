@@ -1,5 +1,6 @@
 // The probes of `doctor`. Each uses sockets of its own over loopback.
 
+import { withOpen } from "../../ffi/closing.ts";
 import { host } from "../../ffi/deno.ts";
 import { isSyscallError, type SyscallError } from "../../ffi/errno.ts";
 import { pidfdGetfd, pidfdOpen } from "../../ffi/pidfd.ts";
@@ -15,7 +16,7 @@ import { withPair } from "../act/loopback_pair.ts";
 import { formatCookie } from "../linux/netlink/inet_diag.ts";
 import { currentNetns, inNetns, NetnsError } from "../linux/netns/enter.ts";
 import { findNetns, mustExist, type Netns } from "../linux/netns/find.ts";
-import { destroyOwnOrphan, WOULD_STAY } from "../act/orphans.ts";
+import { destroyOwn, destroyOwnOrphan, WOULD_STAY } from "../act/orphans.ts";
 import { explainGetfdDenied, explainProcDenied, explainSetnsDenied, hasCapability } from "../linux/proc/permissions.ts";
 import { listsAllProcesses, processes } from "../linux/proc/process.ts";
 import { DescriptorTable } from "../linux/proc/fd_table.ts";
@@ -25,7 +26,6 @@ import { explainPass, readInPass } from "../resolve/keepalive_pass.ts";
 import { iterateSocketFiles } from "../resolve/socket_files.ts";
 import { Selector } from "../select/selector.ts";
 import { compileSelection } from "../select/criteria.ts";
-import { sockIdOf } from "../select/sockets.ts";
 
 /** The finding of one probe. */
 export interface Finding {
@@ -124,12 +124,7 @@ function duplicateOf(client: Descriptor): Duplicate {
 }
 
 function duplicate(pid: number, fd: number): Descriptor {
-  const pidfd = pidfdOpen(pid);
-  try {
-    return pidfdGetfd(pidfd, fd);
-  } finally {
-    pidfd.close();
-  }
+  return withOpen(pidfdOpen(pid), (pidfd) => pidfdGetfd(pidfd, fd));
 }
 
 function duplicateForeign(foreign: ForeignDescriptor | null): Verdict {
@@ -168,14 +163,8 @@ function isDenied(pid: number): boolean {
 
 function hangUp(): Verdict {
   return withPair(IPPROTO_TCP, ({ client }) => {
-    const duplicate = duplicateOf(client);
-    try {
-      return duplicate.hangUp({ lingerMs: 1000 }) === "already-gone"
-        ? missing("the connection had ended by itself")
-        : ok("works");
-    } finally {
-      duplicate.close();
-    }
+    const result = withOpen(duplicateOf(client), (duplicate) => duplicate.hangUp({ lingerMs: 1000 }));
+    return result === "already-gone" ? missing("the connection had ended by itself") : ok("works");
   });
 }
 
@@ -183,17 +172,14 @@ function destroyHeld(): Verdict {
   return withPair(IPPROTO_TCP, ({ listed }) => {
     const connection = listed();
     if (connection === undefined) return limited("not tried: the connection to try it on was not listed");
-    const selector = new Selector(compileSelection({ dst: "any" }));
     try {
-      selector.diagOf(connection).destroy(IPPROTO_TCP, sockIdOf(connection));
+      destroyOwn(connection);
       return ok("works");
     } catch (error) {
       if (!isSyscallError(error, "EPERM", "EOPNOTSUPP")) throw error;
       return limited(
         `${destroyNeeds(error)}; where a process holds the connection, it is destroyed through a duplicate`,
       );
-    } finally {
-      selector.close();
     }
   });
 }
@@ -213,15 +199,12 @@ function destroyNeeds({ code }: SyscallError): string {
 
 function abortDuplicate(): Verdict {
   return withPair(IPPROTO_TCP, ({ client }) => {
-    const duplicate = duplicateOf(client);
     try {
-      duplicate.abort();
+      withOpen(duplicateOf(client), (duplicate) => duplicate.abort());
       return ok("works");
     } catch (error) {
       if (!isSyscallError(error)) throw error;
       return limited(error.message);
-    } finally {
-      duplicate.close();
     }
   });
 }
@@ -268,13 +251,10 @@ function passOverSockets(): Verdict {
   return withPair(IPPROTO_TCP, ({ listed }) => {
     const connection = listed();
     if (connection === undefined) return limited("not tried: the connection to try it on was not listed");
-    const selector = new Selector(compileSelection({ dst: "any" }));
-    try {
+    return withOpen(new Selector(compileSelection({ dst: "any" })), (selector) => {
       const read = readInPass([{ connection, owners: [] }], selector);
       return read.has(connection) ? ok("works") : limited(`${explainPass()}, which takes the rights to duplicate them`);
-    } finally {
-      selector.close();
-    }
+    });
   });
 }
 

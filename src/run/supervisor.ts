@@ -1,6 +1,7 @@
 // The supervisor's loop: the kernel notifies it of each hooked call of the command's processes, it sets the socket's
 // options, and lets the call proceed. seccomp_unotify(2).
 
+import { withOpen } from "../../ffi/closing.ts";
 import { isSyscallError } from "../../ffi/errno.ts";
 import { SOCK_CLOEXEC } from "../../ffi/socket.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
@@ -126,15 +127,12 @@ export class Supervisor {
 
   #makeSocket(id: bigint, { syscall, args: [domain, type, protocol] }: Call): boolean {
     this.#socketMaker ??= new SocketMaker();
-    const socket = this.#socketMaker.socket(this.#notification.tid, domain, type, protocol);
-    try {
+    return withOpen(this.#socketMaker.socket(this.#notification.tid, domain, type, protocol), (socket) => {
       if (!isTcp(socket)) return false;
       this.#options.setOptions(socket, syscall);
       answerWithDescriptor(this.#listener, id, socket, (type & SOCK_CLOEXEC) !== 0);
       return true;
-    } finally {
-      socket.close();
-    }
+    });
   }
 
   #report(error: unknown): void {

@@ -1,5 +1,6 @@
 // The call that a notification is about: its arguments, and the descriptors of its thread.
 
+import { withOpen } from "../../ffi/closing.ts";
 import { readTextFile } from "../../ffi/files.ts";
 import { open, readAt } from "../../ffi/fs.ts";
 import { isSyscallError } from "../../ffi/errno.ts";
@@ -58,13 +59,8 @@ export function decodeCall(notification: Notification, syscallAbis: readonly Sys
 /** Reads three longs of 32 bits from a thread's memory. */
 function readArguments(tid: number, address: bigint): [number, number, number] {
   const longs = new Int32Array(3);
-  const memory = open(null, `/proc/${tid}/mem`);
-  try {
-    readAt(memory, new Uint8Array(longs.buffer), address);
-    return [longs[0]!, longs[1]!, longs[2]!];
-  } finally {
-    memory.close();
-  }
+  withOpen(open(null, `/proc/${tid}/mem`), (memory) => readAt(memory, new Uint8Array(longs.buffer), address));
+  return [longs[0]!, longs[1]!, longs[2]!];
 }
 
 /** Returns the file system user id of a thread, which owns its new sockets. */

@@ -1,5 +1,6 @@
 // The addresses of a network namespace, asked of rtnetlink(7).
 
+import { withOpen } from "../../../ffi/closing.ts";
 import { isSyscallError } from "../../../ffi/errno.ts";
 import { AF_INET, AF_INET6, NETLINK_ROUTE, setsockopt } from "../../../ffi/socket.ts";
 import { noteDump } from "../../../ffi/progress.ts";
@@ -36,16 +37,13 @@ const ALWAYS: readonly Prefix[] = [
  * inconsistent list need not be gone.
  */
 export function localAddresses(open: () => Transport = openRoute): Prefix[] {
-  const route = open();
-  try {
+  return withOpen(open(), (route) => {
     const lists = [AF_INET, AF_INET6].flatMap((family) => [
       listPrefixes(route, RTM_GETADDR, encodeAddressRequest(family), RTM_NEWADDR, decodeAddress),
       listPrefixes(route, RTM_GETROUTE, encodeRouteRequest(family), RTM_NEWROUTE, decodeLocalRoute),
     ]);
     return [...ALWAYS, ...lists.flat()];
-  } finally {
-    route.close();
-  }
+  });
 }
 
 const SOL_NETLINK = 270;

@@ -1,6 +1,7 @@
 // The descriptors of one process, or of one thread that has a table of its own: /proc/PID/fd.
 
 import type { ForeignFd, SocketInode } from "../../model/ids.ts";
+import { withOpen } from "../../../ffi/closing.ts";
 import { isSyscallError } from "../../../ffi/errno.ts";
 import { readlinkat, statx } from "../../../ffi/fs.ts";
 import type { Descriptor } from "../../../ffi/descriptor.ts";
@@ -80,12 +81,8 @@ export class DescriptorTable {
     if (sizesAreKnown()) return new DescriptorTable(pid, tid, uid, size, null);
     const directory = openDirectory(path);
     if (directory === null || directory === "unreadable") return directory;
-    try {
-      const numbers = readNumbers(directory);
-      return new DescriptorTable(pid, tid, uid, numbers.length, numbers);
-    } finally {
-      directory.close();
-    }
+    const numbers = withOpen(directory, readNumbers);
+    return new DescriptorTable(pid, tid, uid, numbers.length, numbers);
   }
 
   /** Whether the whole table has been read. */
@@ -118,8 +115,7 @@ export class DescriptorTable {
   #findStragglers(from: number): void {
     const directory = openDirectory(tablePath(this.pid, this.tid));
     if (directory === null || directory === "unreadable") return;
-    this.#numbers = readNumbers(directory).filter((fd) => fd >= from);
-    directory.close();
+    this.#numbers = withOpen(directory, readNumbers).filter((fd) => fd >= from);
     this.#read = 0;
     this.#blocks = Math.ceil(this.#numbers.length / BLOCK);
   }

@@ -2,6 +2,7 @@
 // permissions. A process may end at any moment, which here is never an error.
 
 import { cString } from "../../../ffi/call.ts";
+import { withOpen } from "../../../ffi/closing.ts";
 import type { Descriptor } from "../../../ffi/descriptor.ts";
 import { isSyscallError } from "../../../ffi/errno.ts";
 import { readTextFile } from "../../../ffi/files.ts";
@@ -84,14 +85,9 @@ export function directoryStatus(path: string): FileStatus | null | "unreadable" 
 
 /** Returns the numbers of all processes that this mount of /proc shows. */
 export function processes(): number[] {
-  const directory = open(null, "/proc", O_DIRECTORY);
-  try {
-    const pids = readNumbers(directory).filter((pid) => !isExcluded(pid));
-    if (avoidsUsers()) pids.forEach(leaveAloneIfAvoided);
-    return pids;
-  } finally {
-    directory.close();
-  }
+  const pids = withOpen(open(null, "/proc", O_DIRECTORY), readNumbers).filter((pid) => !isExcluded(pid));
+  if (avoidsUsers()) pids.forEach(leaveAloneIfAvoided);
+  return pids;
 }
 
 /** The time for which a process of an avoided user counts as unresponsive. */
@@ -122,12 +118,7 @@ export function threads(pid: number): number[] {
   // Nearly all processes have one thread, and statx(2) is faster than listing the directory.
   if (status.nlink === LINKS_OF_ONE_THREAD) return [pid];
   const directory = openDirectory(path);
-  if (directory === null || directory === "unreadable") return [];
-  try {
-    return readNumbers(directory);
-  } finally {
-    directory.close();
-  }
+  return directory === null || directory === "unreadable" ? [] : withOpen(directory, readNumbers);
 }
 
 /**
