@@ -10,7 +10,7 @@ import { IPPROTO_TCP, MSG_DONTWAIT, send } from "../../ffi/socket.ts";
 import type { Connection } from "../model/connection.ts";
 import { withPair } from "./loopback_pair.ts";
 import type { State } from "../model/tcp_states.ts";
-import { readFile } from "../linux/proc/process.ts";
+import { isLinux } from "../linux/proc/release.ts";
 import { Selector } from "../select/selector.ts";
 import { compileSelection } from "../select/criteria.ts";
 import { sockIdOf } from "../select/sockets.ts";
@@ -29,8 +29,7 @@ export const WOULD_STAY = "SOCK_DESTROY could keep what its program has closed f
 
 /** Tells whether SOCK_DESTROY ends orphans by the version of this kernel. */
 export function isDestroyFixed(): boolean {
-  const [major = 0, minor = 0] = (readFile("/proc/sys/kernel/osrelease") ?? "").split(".").map(Number);
-  return major > 6 || (major === 6 && minor >= 11);
+  return isLinux(6, 11);
 }
 
 /** Bytes that exceed the buffers of both sockets, so that the FIN stays queued behind them. */

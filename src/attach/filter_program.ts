@@ -4,7 +4,7 @@
 import { type Emit, emitAddress, emitAlways, emitIPv4, emitNetns } from "../bpf/conditions.ts";
 import { maskWords, type Prefix } from "../model/address.ts";
 import type { Condition, Filter, Side } from "../select/filter.ts";
-import { isIPv4Prefix } from "../select/prefix_set.ts";
+import { isAllOfIPv4, isIPv4Prefix } from "../select/prefix_set.ts";
 
 /** How a type of programs tells ports and users. */
 export interface Vocabulary {
@@ -56,10 +56,6 @@ function emitCondition(condition: Condition, { trie, port, user }: Resources): E
     default:
       return emitAlways(true);
   }
-}
-
-function isAllOfIPv4(prefix: Prefix): boolean {
-  return isIPv4Prefix(prefix) && prefix.length === 96;
 }
 
 /** Compiles the network namespaces that a connection must be in, and those that it must not be in. */

@@ -2,13 +2,14 @@
 
 import type { Descriptor } from "../../ffi/descriptor.ts";
 import { isSyscallError } from "../../ffi/errno.ts";
-import { readLargeFile, readTextFile } from "../../ffi/files.ts";
+import { readLargeFile } from "../../ffi/files.ts";
 import { memberOffset } from "../bpf/btf.ts";
 import { createCounters, type DestinationCount, readCounters } from "../bpf/counters.ts";
 import { withBpf } from "../bpf/explain.ts";
 import { compileSockOps, emitSocketPort, emitSocketUser, sockOpsProgram } from "../bpf/sock_ops.ts";
 import { KEEPALIVE_SWITCH, type Step, steps } from "../keepalive/socket_options.ts";
 import type { KeepaliveValues } from "../keepalive/values.ts";
+import { isLinux } from "../linux/proc/release.ts";
 import type { Direction } from "../model/connection.ts";
 import { UnsupportedError } from "../model/errors.ts";
 import type { CompiledSelection, Selection } from "../select/criteria.ts";
@@ -131,8 +132,7 @@ function userOffset(): number {
 
 /** Before Linux 6.1 a program can set SO_KEEPALIVE, but not read it. */
 function requireReadableOptions(): void {
-  const [major = 0, minor = 0] = readTextFile("/proc/sys/kernel/osrelease").split(".").map(Number);
-  if (major > 6 || (major === 6 && minor >= 1)) return;
+  if (isLinux(6, 1)) return;
   throw new UnsupportedError(
     "This kernel cannot tell whether an application has keepalive on as a connection is made: Linux 6.1 can",
   );

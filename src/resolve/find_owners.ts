@@ -10,7 +10,7 @@ import type { SocketFile } from "../bpf/task_file.ts";
 import type { Owner } from "../model/connection.ts";
 import { comm, listsAllProcesses, parent, processes, threads } from "../linux/proc/process.ts";
 import { BLOCK, DescriptorTable } from "../linux/proc/fd_table.ts";
-import { affordableReads, iterateSocketFiles, type Way } from "./socket_files.ts";
+import { affordableReads, iterateSocketFiles, ownerOf, type Way } from "./socket_files.ts";
 
 /** A socket to look for. */
 export interface Wanted {
@@ -117,9 +117,8 @@ class Search {
     const isFirst = ({ pid }: SocketFile) => first.includes(pid);
     for (const part of [files.filter(isFirst), files.filter((file) => !isFirst(file))]) {
       for (const hasTid of [false, true]) {
-        for (const { pid, tid, fd, inode, comm } of part) {
-          if (pid === this.#except || (tid !== null) !== hasTid) continue;
-          this.#add(tid === null ? { pid, fd, comm } : { pid, tid, fd, comm }, inode);
+        for (const file of part) {
+          if (file.pid !== this.#except && (file.tid !== null) === hasTid) this.#add(ownerOf(file), file.inode);
         }
       }
     }
@@ -153,12 +152,12 @@ class Search {
 
   readFirst(pids: readonly number[]): void {
     for (const table of this.#tables) {
-      if (pids.includes(table.pid)) this.#readWholly(table);
+      if (pids.includes(table.pid)) this.#readRest(table);
     }
   }
 
   readEverything(): void {
-    for (const table of this.#tables) this.#readWholly(table);
+    for (const table of this.#tables) this.#readRest(table);
   }
 
   /** Reads block by block, until every socket has a holder. Returns false when that takes too many reads. */
@@ -168,21 +167,15 @@ class Search {
     for (const table of [...this.#tables.filter(isLikely), ...this.#tables.filter((table) => !isLikely(table))]) {
       for (; !table.exhausted && this.remaining > 0; reads += BLOCK) {
         if (reads > mostReads) return false;
-        this.#readBlock(table);
+        table.readBlock(this.#recordIn(table));
       }
     }
     return true;
   }
 
-  /** Reads the tables of threads that have unshared their descriptors. They are rare, and finding them is expensive. */
   readThreads(): void {
     for (const { pid, unreadable } of this.#tables) {
-      if (unreadable) continue;
-      for (const tid of threads(pid)) {
-        if (tid === pid || sharesTable(pid, tid)) continue;
-        const table = DescriptorTable.open(pid, tid);
-        if (table !== null && table !== "unreadable") this.#readWholly(table);
-      }
+      if (!unreadable) { for (const table of threadTables(pid)) this.#readRest(table); }
     }
   }
 
@@ -240,20 +233,18 @@ class Search {
     for (const [inode, owners] of this.#holders) for (const owner of owners ?? []) each(owner, inode);
   }
 
-  #readWholly(table: DescriptorTable): void {
-    while (!table.exhausted) this.#readBlock(table);
+  #readRest(table: DescriptorTable): void {
+    table.readRest(this.#recordIn(table));
   }
 
-  #readBlock(table: DescriptorTable): void {
-    table.readBlock((fd, inode) => {
-      if (this.#holders.has(inode)) this.#record(table, fd, inode);
-    });
+  #recordIn(table: DescriptorTable): (fd: ForeignFd, inode: SocketInode) => void {
+    return (fd, inode) => this.#holders.has(inode) && this.#record(table, fd, inode);
   }
 
   #record({ pid, tid }: DescriptorTable, fd: ForeignFd, inode: SocketInode): void {
     let name = this.#names.get(pid);
     if (name === undefined) this.#names.set(pid, name = comm(pid));
-    this.#add(tid === null ? { pid, fd, comm: name } : { pid, tid, fd, comm: name }, inode);
+    this.#add(ownerOf({ pid, tid, fd, comm: name }), inode);
   }
 
   #add(owner: Owner, inode: SocketInode): void {
@@ -276,8 +267,14 @@ function areRelated(a: number, b: number, parents: ReadonlyMap<number, number>):
   return parentOfA === b || parentOfB === a || (parentOfA === parentOfB && parentOfA !== 1 && parentOfA !== 0);
 }
 
-/** Whether a thread shares the table of descriptors of its process, as nearly all threads do. */
-export function sharesTable(pid: number, tid: number): boolean {
+/** Returns the tables of the threads that have unshared their descriptors. They are rare, and finding them is expensive. */
+export function threadTables(pid: number): DescriptorTable[] {
+  return threads(pid).filter((tid) => tid !== pid && !sharesTable(pid, tid))
+    .map((tid) => DescriptorTable.open(pid, tid))
+    .filter((table) => table !== null && table !== "unreadable");
+}
+
+function sharesTable(pid: number, tid: number): boolean {
   try {
     return shareDescriptors(pid, tid);
   } catch (error) {

@@ -8,6 +8,7 @@ import { withIterator } from "../bpf/explain.ts";
 import { avoidsBpf } from "../front/policy.ts";
 import { findSocketFiles, type SocketFile, type SocketFilter } from "../bpf/task_file.ts";
 import { processes, readFile } from "../linux/proc/process.ts";
+import type { Owner } from "../model/connection.ts";
 import { UnsupportedError } from "../model/errors.ts";
 
 /** The way to take: `proc` and `bpf` are for tests. */
@@ -24,6 +25,11 @@ export interface SearchSize {
 const ITERATOR = { setUp: 25_000, file: 0.6 };
 /** Microseconds for each descriptor that is read in /proc. */
 const PROC_FILE = 5;
+
+/** Returns a descriptor of a socket as its owner. */
+export function ownerOf({ pid, tid, fd, comm }: Omit<SocketFile, "inode">): Owner {
+  return tid === null ? { pid, fd, comm } : { pid, tid, fd, comm };
+}
 
 let failure: string | null = null;
 let lastWay = "";

@@ -1,12 +1,12 @@
 // Lists every socket that given processes hold.
 
-import type { ForeignFd, SocketInode } from "../model/ids.ts";
+import type { SocketInode } from "../model/ids.ts";
 import type { SocketFile } from "../bpf/task_file.ts";
 import type { Owner } from "../model/connection.ts";
-import { MAX_OWNERS, sharesTable } from "./find_owners.ts";
-import { comm, threads } from "../linux/proc/process.ts";
+import { MAX_OWNERS, threadTables } from "./find_owners.ts";
+import { comm } from "../linux/proc/process.ts";
 import { DescriptorTable } from "../linux/proc/fd_table.ts";
-import { iterateSocketFiles, type Way } from "./socket_files.ts";
+import { iterateSocketFiles, ownerOf, type Way } from "./socket_files.ts";
 
 /** The sockets of some processes. */
 export interface Holdings {
@@ -25,24 +25,18 @@ export function holdingsOf(pids: readonly number[], way?: Way): Holdings {
   return files === null ? readTables(tables) : holdingsIn(files);
 }
 
+type Owners = Map<SocketInode, Owner[]>;
+
 function holdingsIn(files: readonly SocketFile[]): Holdings {
   const owners: Owners = new Map();
-  for (const { pid, tid, fd, inode, comm } of files) addOwner(owners, inode, { pid, tid, fd, comm });
+  for (const file of files) addOwner(owners, file);
   return { owners, unreadable: [] };
 }
 
-type Owners = Map<SocketInode, Owner[]>;
-
-function addOwner(
-  owners: Owners,
-  inode: SocketInode,
-  { tid, ...rest }: Omit<Owner, "tid"> & { tid: number | null },
-): void {
-  const { pid, fd, comm } = rest;
-  const owner = tid === null ? { pid, fd, comm } : { pid, tid, fd, comm };
-  const known = owners.get(inode);
-  if (known === undefined) owners.set(inode, [owner]);
-  else if (known.length < MAX_OWNERS) known.push(owner);
+function addOwner(owners: Owners, file: SocketFile): void {
+  const known = owners.get(file.inode);
+  if (known === undefined) owners.set(file.inode, [ownerOf(file)]);
+  else if (known.length < MAX_OWNERS) known.push(ownerOf(file));
 }
 
 function readTables(tables: ReadonlyMap<number, DescriptorTable | null | "unreadable">): Holdings {
@@ -52,30 +46,10 @@ function readTables(tables: ReadonlyMap<number, DescriptorTable | null | "unread
     if (table === "unreadable") unreadable.push(pid);
     if (table === "unreadable" || table === null) continue;
     let name: string | undefined;
-    const held = [table, ...threadTables(pid)].flatMap(readWholly);
+    for (const part of [table, ...threadTables(pid)]) {
+      part.readRest((fd, inode) => addOwner(owners, { pid, tid: part.tid, fd, inode, comm: name ??= comm(pid) }));
+    }
     if (table.unreadable) unreadable.push(pid);
-    for (const { tid, fd, inode } of held) addOwner(owners, inode, { pid, tid, fd, comm: name ??= comm(pid) });
   }
   return { owners, unreadable };
-}
-
-interface Held {
-  readonly tid: number | null;
-  readonly fd: ForeignFd;
-  readonly inode: SocketInode;
-}
-
-function readWholly(table: DescriptorTable): Held[] {
-  const held: Held[] = [];
-  while (!table.exhausted) {
-    table.readBlock((fd, inode) => held.push({ tid: table.tid, fd, inode }));
-  }
-  return held;
-}
-
-/** Returns the tables of the threads that have unshared their descriptors. */
-function threadTables(pid: number): DescriptorTable[] {
-  return threads(pid).filter((tid) => tid !== pid && !sharesTable(pid, tid))
-    .map((tid) => DescriptorTable.open(pid, tid))
-    .filter((table) => table !== null && table !== "unreadable");
 }

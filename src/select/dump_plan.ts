@@ -1,11 +1,10 @@
 // The dumps that together find what a filter matches: as few, and as narrow, as the filter allows.
 
 import { AF_INET, AF_INET6 } from "../../ffi/socket.ts";
-import type { Prefix } from "../model/address.ts";
 import { compileBytecode } from "./bytecode.ts";
 import { all, any, type Condition, EVERYTHING, type Filter, fold, not, NOTHING } from "./filter.ts";
 import { compileMatcher, type Matcher } from "./matcher.ts";
-import { isIPv4Prefix } from "./prefix_set.ts";
+import { isAllOfIPv4, isIPv4Prefix } from "./prefix_set.ts";
 import { ALL_STATES } from "../model/tcp_states.ts";
 
 /** A dump, and the matchers that select from its rows. */
@@ -86,15 +85,11 @@ export function mentions(filter: Filter, op: Condition["op"]): boolean {
 export function familiesOf(filter: Filter): number[] {
   const mask = bound(filter, 0b11, (condition, negated) => {
     if (condition.op !== "address") return 0b11;
-    if (negated) return condition.prefixes.some(holdsAllIPv4) ? 0b10 : 0b11;
+    if (negated) return condition.prefixes.some(isAllOfIPv4) ? 0b10 : 0b11;
     if (condition.prefixes.length === 0) return 0;
     return condition.prefixes.some(isIPv4Prefix) ? 0b11 : 0b10;
   });
   return [AF_INET, AF_INET6].filter((_, i) => mask & 1 << i);
-}
-
-function holdsAllIPv4(prefix: Prefix): boolean {
-  return isIPv4Prefix(prefix) && prefix.length === 96;
 }
 
 /** Returns the mask of the states in which sockets can match. */

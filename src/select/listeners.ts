@@ -1,11 +1,10 @@
 // Selects listening sockets. A listener has this host's end alone, so that only conditions on that end, and on the
 // processes that hold it, can choose among listeners.
 
-import type { Prefix } from "../model/address.ts";
 import { CONNECTED, stateMask } from "../model/tcp_states.ts";
 import { usageError } from "../model/wording.ts";
 import { type Condition, type Filter, fold } from "./filter.ts";
-import { isIPv4Prefix } from "./prefix_set.ts";
+import { isAllOfIPv4 } from "./prefix_set.ts";
 import { statesOf } from "./dump_plan.ts";
 import { type CompiledSelection, compileSelection, restrictStates, type Selection } from "./criteria.ts";
 
@@ -54,6 +53,7 @@ export function requireLocal(filter: Filter): void {
 function isBeyondListeners(condition: Condition): boolean {
   switch (condition.op) {
     case "address":
+      // -4 and -6 suit listeners: their peer, 0.0.0.0 or ::, has their version of IP.
       return condition.side === "dst" && !condition.prefixes.every(isAllOfIPv4);
     case "port":
       return condition.side === "dst";
@@ -66,9 +66,4 @@ function isBeyondListeners(condition: Condition): boolean {
     default:
       return false;
   }
-}
-
-/** Recognises the condition of -4 and -6. It suits listeners: their peer, 0.0.0.0 or ::, has their version of IP. */
-function isAllOfIPv4(prefix: Prefix): boolean {
-  return isIPv4Prefix(prefix) && prefix.length === 96;
 }

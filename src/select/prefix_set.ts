@@ -59,6 +59,11 @@ export function isIPv4Prefix(prefix: Prefix): boolean {
   return prefix.length >= 96 && isIPv4(prefix);
 }
 
+/** Whether a prefix holds every IPv4 address. */
+export function isAllOfIPv4(prefix: Prefix): boolean {
+  return isIPv4Prefix(prefix) && prefix.length === 96;
+}
+
 /** A set of prefixes, IPv4 and IPv6. */
 export class PrefixSet {
   readonly #ipv4: readonly IPv4Table[];

@@ -111,6 +111,11 @@ export class DescriptorTable {
     else if (this.exhausted) this.#findStragglers(isSmall ? next : Math.ceil(this.size / BLOCK) * BLOCK);
   }
 
+  /** Reads what has not been read. */
+  readRest(each: (fd: ForeignFd, inode: SocketInode) => void): void {
+    while (!this.exhausted) this.readBlock(each);
+  }
+
   /** Lists the descriptors from a number on. Those below it have been tried one by one. */
   #findStragglers(from: number): void {
     const directory = openDirectory(tablePath(this.pid, this.tid));
