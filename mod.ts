@@ -58,7 +58,7 @@ export type { KeepaliveSettings, RefusedOption, Unread } from "./src/model/conne
 export type { Cookie, ForeignFd, NetnsInode, SocketInode } from "./src/model/ids.ts";
 export type { TcpInfo } from "./src/model/connection.ts";
 export { type State, STATES } from "./src/model/tcp_states.ts";
-export type { Criteria, OneOrMore, Selection } from "./src/select/criteria.ts";
+export type { Criteria, OneOrMore, Selection } from "./src/select/selection.ts";
 export type { IpVersion } from "./src/select/destination.ts";
 export { UnsupportedError, UsageError, type UsageErrorCode } from "./src/model/errors.ts";
 export { LibcUnavailableError } from "./ffi/native.ts";

@@ -6,7 +6,7 @@ import type { DestinationCount } from "./bpf/counters.ts";
 import { findSamePin, removePin, requirePinName } from "./bpf/pins.ts";
 import type { Direction } from "./model/connection.ts";
 import { UsageError } from "./model/errors.ts";
-import { givenCriteria, type Selection } from "./select/criteria.ts";
+import { givenCriteria, type Selection } from "./select/selection.ts";
 import { compileWithListeners } from "./select/listeners.ts";
 import { requireTellable } from "./attach/tellable.ts";
 import { type SetKeepaliveOptions, validateKeepaliveOptions } from "./keepalive/set_options.ts";

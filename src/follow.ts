@@ -20,7 +20,8 @@ import { isTransient } from "./linux/transient.ts";
 import { UnsupportedError, UsageError } from "./model/errors.ts";
 import { countOutcomes, type HangUpReport } from "./report/report.ts";
 import { Finder } from "./resolve/finder.ts";
-import { compileSelection, connectionsOnly, listOf, type OneOrMore, type Selection } from "./select/criteria.ts";
+import { compileSelection, connectionsOnly } from "./select/compile_selection.ts";
+import { listOf, type OneOrMore, type Selection } from "./select/selection.ts";
 import { DUMPS_BEFORE_GONE } from "./select/selector.ts";
 
 /** What happens while a name is followed. Addresses are in canonical text. */

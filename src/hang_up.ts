@@ -17,7 +17,8 @@ import { countOutcomes, errorForReport, type HangUpReport, PhaseTimer } from "./
 import { Resolver } from "./resolve/resolver.ts";
 import { Finder } from "./resolve/finder.ts";
 import { Selector } from "./select/selector.ts";
-import { type CompiledSelection, compileSelection, connectionsOnly, type Selection } from "./select/criteria.ts";
+import { type CompiledSelection, compileSelection, connectionsOnly } from "./select/compile_selection.ts";
+import type { Selection } from "./select/selection.ts";
 import { Turns } from "./act/turns.ts";
 
 /** Milliseconds by which a connection may outlast TCP_USER_TIMEOUT: the kernel's timers are late. */

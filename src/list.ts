@@ -19,7 +19,8 @@ import { Resolver } from "./resolve/resolver.ts";
 import { readInPass, worthPass } from "./resolve/keepalive_pass.ts";
 import { Finder } from "./resolve/finder.ts";
 import { Selector } from "./select/selector.ts";
-import { type CompiledSelection, compileSelection, type Selection } from "./select/criteria.ts";
+import { type CompiledSelection, compileSelection } from "./select/compile_selection.ts";
+import type { Selection } from "./select/selection.ts";
 import { summarize, type Summary } from "./report/summary.ts";
 
 /** Details to fill in besides those that the kernel lists anyway. */

@@ -42,7 +42,8 @@ import { changeInPass, type Passed, worthPass } from "./resolve/keepalive_pass.t
 import { Finder, MAX_ROUNDS } from "./resolve/finder.ts";
 import { compileWithListeners } from "./select/listeners.ts";
 import { DUMPS_BEFORE_GONE } from "./select/selector.ts";
-import type { CompiledSelection, Selection } from "./select/criteria.ts";
+import type { CompiledSelection } from "./select/compile_selection.ts";
+import type { Selection } from "./select/selection.ts";
 import { TransientErrors } from "./report/transient_errors.ts";
 import { isTransientErrno } from "./linux/transient.ts";
 

@@ -9,7 +9,7 @@ import { createCounters } from "../../src/bpf/counters.ts";
 import { sockOpsProgram } from "../../src/bpf/sock_ops.ts";
 import { resolveValues } from "../../src/keepalive/values.ts";
 import { unifiedPoint } from "../../src/linux/proc/cgroup.ts";
-import { compileSelection } from "../../src/select/criteria.ts";
+import { compileSelection } from "../../src/select/compile_selection.ts";
 import { lines } from "../lines.ts";
 import { median } from "./measure.ts";
 import type { Row } from "./row.ts";

@@ -17,7 +17,7 @@ import { compileBytecode } from "../../src/select/bytecode.ts";
 import { compileMatcher } from "../../src/select/matcher.ts";
 import type { SystemNames } from "../../src/select/names.ts";
 import { parseFilter } from "../../src/select/ss/parser.ts";
-import { compileSelection } from "../../src/select/criteria.ts";
+import { compileSelection } from "../../src/select/compile_selection.ts";
 import { UsageError } from "../../src/model/errors.ts";
 import { parseAddress } from "../../src/model/address.ts";
 import { fuzzRtnetlink, fuzzSockDiag, fuzzStructs } from "../../test/linux/netlink/fuzz.ts";

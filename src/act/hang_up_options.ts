@@ -20,7 +20,7 @@ import {
 import { about } from "../model/wording.ts";
 import type { HangUpReport } from "../report/report.ts";
 import type { Summary } from "../report/summary.ts";
-import type { OneOrMore } from "../select/criteria.ts";
+import type { OneOrMore } from "../select/selection.ts";
 import { parseEndpoint } from "../select/destination.ts";
 import type { WhenIdle } from "./cut_options.ts";
 import type { Pacing } from "./pacing.ts";

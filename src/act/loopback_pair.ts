@@ -9,7 +9,7 @@ import { ipv4 } from "../model/address.ts";
 import type { Connection } from "../model/connection.ts";
 import { encodeSockaddr, sockaddrPort } from "../linux/netlink/sockaddr.ts";
 import { Selector } from "../select/selector.ts";
-import { compileSelection } from "../select/criteria.ts";
+import { compileSelection } from "../select/compile_selection.ts";
 
 const LOOPBACK = ipv4(0x7f000001);
 

@@ -12,7 +12,7 @@ import { withPair } from "./loopback_pair.ts";
 import type { State } from "../model/tcp_states.ts";
 import { isLinux } from "../linux/proc/release.ts";
 import { Selector } from "../select/selector.ts";
-import { compileSelection } from "../select/criteria.ts";
+import { compileSelection } from "../select/compile_selection.ts";
 import { sockIdOf } from "../select/sockets.ts";
 
 const CLOSED: ReadonlySet<State> = new Set(["FIN-WAIT-1", "FIN-WAIT-2", "CLOSING", "LAST-ACK"]);

@@ -10,7 +10,7 @@ import {
 } from "../linux/proc/cgroup.ts";
 import { UsageError } from "../model/errors.ts";
 import { usageError } from "../model/wording.ts";
-import type { ProcessCriteria } from "../select/criteria.ts";
+import type { ProcessCriteria } from "../select/compile_selection.ts";
 
 /**
  * Returns the paths of the control groups that processes are chosen by, from the root of the hierarchy: the root itself

@@ -15,7 +15,7 @@ import { explainSetnsDenied } from "../linux/proc/permissions.ts";
 import { processes } from "../linux/proc/process.ts";
 import { UnsupportedError, UsageError } from "../model/errors.ts";
 import { attachPoints } from "./attach_points.ts";
-import type { CompiledSelection } from "../select/criteria.ts";
+import type { CompiledSelection } from "../select/compile_selection.ts";
 import { emitFilter, emitNamespaces, encodeTrieKey, type TrieEntry, type Vocabulary } from "./filter_program.ts";
 
 /**

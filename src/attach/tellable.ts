@@ -4,7 +4,8 @@
 import type { UsageError } from "../model/errors.ts";
 import { CONNECTED } from "../model/tcp_states.ts";
 import { type Message, usageError } from "../model/wording.ts";
-import type { CompiledSelection, Criteria, Selection } from "../select/criteria.ts";
+import type { CompiledSelection } from "../select/compile_selection.ts";
+import { type Criteria, isGiven, type Selection } from "../select/selection.ts";
 import { type Condition, fold, type Side } from "../select/filter.ts";
 
 /** The criteria that nothing tells while a connection is being made. */
@@ -72,8 +73,8 @@ export function requireTellable(
       option,
     });
   const given = [
-    ...moment.untellable.filter((name) => isGiven(selection, name)),
-    ...[...moment.untellable, ...PLACES].filter((name) => isGiven(excluded, name)).map((name) => `not.${name}`),
+    ...moment.untellable.filter((name) => isGiven(selection[name])),
+    ...[...moment.untellable, ...PLACES].filter((name) => isGiven(excluded[name])).map((name) => `not.${name}`),
     ...(selection.children ? ["children"] : []),
   ];
   for (const option of given) throw untellable(({ name }) => name(option), option);
@@ -83,7 +84,7 @@ export function requireTellable(
       { code: "conflict", option: "missingOk" },
     );
   }
-  const places = PLACES.filter((name) => isGiven(selection, name));
+  const places = PLACES.filter((name) => isGiven(selection[name]));
   if (places.length > 1) {
     throw usageError(
       ({ name }) => `${name(by)} takes one of ${places.map(name).join(" and ")}: each names control groups`,
@@ -91,11 +92,6 @@ export function requireTellable(
     );
   }
   fold(compiled.filter, (condition) => requireTellableCondition(condition, moment, untellable), () => undefined);
-}
-
-function isGiven(criteria: Criteria, name: keyof Criteria): boolean {
-  const value = criteria[name];
-  return value !== undefined && value !== false && !(Array.isArray(value) && value.length === 0);
 }
 
 /** What a filter of ss(8) calls the conditions that nothing tells. */

@@ -25,7 +25,7 @@ import { statx } from "../../ffi/fs.ts";
 import { explainPass, readInPass } from "../resolve/keepalive_pass.ts";
 import { iterateSocketFiles } from "../resolve/socket_files.ts";
 import { Selector } from "../select/selector.ts";
-import { compileSelection } from "../select/criteria.ts";
+import { compileSelection } from "../select/compile_selection.ts";
 
 /** The finding of one probe. */
 export interface Finding {

@@ -15,7 +15,7 @@ import {
   time,
 } from "../model/options.ts";
 import { about, usageError } from "../model/wording.ts";
-import { listOf, type OneOrMore, type Selection } from "../select/criteria.ts";
+import { listOf, type OneOrMore, type Selection } from "../select/selection.ts";
 import { isHostName, parsePort } from "../select/destination.ts";
 import type { Filter } from "../select/filter.ts";
 import { systemNames } from "../select/names.ts";

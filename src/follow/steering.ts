@@ -1,7 +1,8 @@
 // Refuses connects to what has left, or has them go to a live address, for as long as it is out.
 
 import { Diversion } from "../attach/diversion.ts";
-import { compileSelection, type Selection } from "../select/criteria.ts";
+import { compileSelection } from "../select/compile_selection.ts";
+import type { Selection } from "../select/selection.ts";
 import { mayChooseFamily } from "../select/may_choose.ts";
 import { familyOf } from "./departures.ts";
 

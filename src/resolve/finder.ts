@@ -3,7 +3,7 @@
 
 import type { Cookie, SocketInode } from "../model/ids.ts";
 import type { Connection, Owner } from "../model/connection.ts";
-import type { CompiledSelection } from "../select/criteria.ts";
+import type { CompiledSelection } from "../select/compile_selection.ts";
 import { type RowPredicate, Selector } from "../select/selector.ts";
 import type { Wanted } from "./find_owners.ts";
 import { HolderFilter } from "./holder_filter.ts";

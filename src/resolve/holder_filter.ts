@@ -8,7 +8,7 @@ import { type Holdings, holdingsOf } from "./sockets_of.ts";
 import { explainProcDenied } from "../linux/proc/permissions.ts";
 import { self } from "../linux/proc/process.ts";
 import { type Process, ProcessFilter, ProcessSnapshot } from "./processes.ts";
-import type { CompiledSelection } from "../select/criteria.ts";
+import type { CompiledSelection } from "../select/compile_selection.ts";
 
 /** The most unreadable processes that are named. */
 const MAX_NAMED = 5;

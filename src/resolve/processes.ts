@@ -15,7 +15,7 @@ import {
 } from "../linux/proc/cgroup.ts";
 import { glob, isGlob } from "../model/glob.ts";
 import { comm, listsAllProcesses, parent, processes, readFile } from "../linux/proc/process.ts";
-import type { ProcessCriteria } from "../select/criteria.ts";
+import type { ProcessCriteria } from "../select/compile_selection.ts";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();

@@ -108,3 +108,15 @@ function bound(filter: Filter, all: number, condition: (condition: Condition, ne
     (op, terms) => op === "all" ? terms.reduce((a, b) => a & b, all) : terms.reduce((a, b) => a | b, 0),
   );
 }
+
+/** Conditions that stay as they are for as long as a connection lives, whatever is done to it. */
+const LASTING: readonly Condition["op"][] = ["address", "port"];
+
+/** A filter that goes on matching a connection that `filter` matches, when it is hung up on, let go, or sends data. */
+export function stableConditions(filter: Filter): Filter {
+  return fold<Filter>(
+    filter,
+    (condition, negated) => !LASTING.includes(condition.op) ? EVERYTHING : negated ? not(condition) : condition,
+    (op, terms) => op === "all" ? all(terms) : any(terms),
+  );
+}

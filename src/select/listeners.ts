@@ -6,7 +6,8 @@ import { usageError } from "../model/wording.ts";
 import { type Condition, type Filter, fold } from "./filter.ts";
 import { isAllOfIPv4 } from "./prefix_set.ts";
 import { statesOf } from "./dump_plan.ts";
-import { type CompiledSelection, compileSelection, restrictStates, type Selection } from "./criteria.ts";
+import { type CompiledSelection, compileSelection, restrictStates } from "./compile_selection.ts";
+import type { Selection } from "./selection.ts";
 
 const LISTEN = stateMask("LISTEN");
 

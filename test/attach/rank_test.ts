@@ -2,7 +2,8 @@
 
 import { assertEquals } from "@std/assert";
 import { rankOf } from "../../src/attach/rank.ts";
-import { compileSelection, type Selection } from "../../src/select/criteria.ts";
+import { compileSelection } from "../../src/select/compile_selection.ts";
+import type { Selection } from "../../src/select/selection.ts";
 
 Deno.test("ranks: the control group, the prefix of the peer, then anything else", () => {
   const rank = (selection: Selection, depth = 0, narrows = false) =>

@@ -3,7 +3,8 @@
 import { assertMatch, assertThrows } from "@std/assert";
 import { requireTellable } from "../../src/attach/tellable.ts";
 import { UsageError } from "../../src/model/errors.ts";
-import { compileSelection, type Selection } from "../../src/select/criteria.ts";
+import { compileSelection } from "../../src/select/compile_selection.ts";
+import type { Selection } from "../../src/select/selection.ts";
 
 function compiled(selection: Selection) {
   return compileSelection(selection, {

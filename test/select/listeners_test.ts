@@ -1,7 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { CONNECTED, stateMask } from "../../src/model/tcp_states.ts";
 import { compileWithListeners } from "../../src/select/listeners.ts";
-import type { Selection } from "../../src/select/criteria.ts";
+import type { Selection } from "../../src/select/selection.ts";
 import { UsageError } from "../../src/model/errors.ts";
 
 const LISTEN = stateMask("LISTEN");

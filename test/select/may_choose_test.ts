@@ -2,7 +2,8 @@
 
 import { assertEquals } from "@std/assert";
 import { parseAddress } from "../../src/model/address.ts";
-import { compileSelection, type Selection } from "../../src/select/criteria.ts";
+import { compileSelection } from "../../src/select/compile_selection.ts";
+import type { Selection } from "../../src/select/selection.ts";
 import { mayChooseFamily, mayChoosePeer } from "../../src/select/may_choose.ts";
 
 Deno.test("the families of the peers that a selection may choose", () => {

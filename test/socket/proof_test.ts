@@ -21,7 +21,7 @@ import { withPair } from "../../src/act/loopback_pair.ts";
 import { encodeSockaddr, sockaddrPort } from "../../src/linux/netlink/sockaddr.ts";
 import type { State } from "../../src/model/tcp_states.ts";
 import { Selector } from "../../src/select/selector.ts";
-import { compileSelection } from "../../src/select/criteria.ts";
+import { compileSelection } from "../../src/select/compile_selection.ts";
 
 const LOOPBACK = ipv4(0x7f000001);
 const UNSPEC = new Uint8Array(16);

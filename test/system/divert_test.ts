@@ -182,7 +182,7 @@ const LEFT_BEHIND = (cgroup: string) => `
 import { recordArmed, keepJournal } from "${new URL("../../src/front/journal.ts", import.meta.url)}";
 import { Shared } from "${new URL("../../src/front/shared.ts", import.meta.url)}";
 import { Diversion } from "${new URL("../../src/attach/diversion.ts", import.meta.url)}";
-import { compileSelection } from "${new URL("../../src/select/criteria.ts", import.meta.url)}";
+import { compileSelection } from "${new URL("../../src/select/compile_selection.ts", import.meta.url)}";
 const shared = new Shared(Shared.create());
 keepJournal(shared);
 const selection = { dst: "127.0.0.5", cgroup: "${cgroup}" };

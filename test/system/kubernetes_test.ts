@@ -10,7 +10,7 @@ import { wholeTrace } from "../harness/strace.ts";
 import { DOOMED_PORT, Scene } from "../harness/scene.ts";
 import { hostTest, systemTest } from "../harness/system.ts";
 import { BINARY } from "../harness/tcphup.ts";
-import { compileSelection } from "../../src/select/criteria.ts";
+import { compileSelection } from "../../src/select/compile_selection.ts";
 import { parseArguments } from "../../src/cli/flags/arguments.ts";
 import { selectionOf } from "../../src/cli/flags/selection.ts";
 

@@ -2,7 +2,7 @@
 
 import { sleep } from "../../../ffi/sleep.ts";
 import { type AttachedKeepalive, attachKeepalive, type AttachOptions } from "../../attach_keepalive.ts";
-import type { Selection } from "../../select/criteria.ts";
+import type { Selection } from "../../select/selection.ts";
 import type { SetKeepaliveOptions } from "../../keepalive/set_options.ts";
 import type { KeepaliveReport } from "../../set_keepalive.ts";
 import type { Arguments } from "../flags/arguments.ts";

@@ -3,7 +3,7 @@
 import { unanswered } from "../../front/journal.ts";
 import { resolveValues } from "../../keepalive/values.ts";
 import { keepaliveSysctls } from "../../socket/keepalive_read.ts";
-import type { Selection } from "../../select/criteria.ts";
+import type { Selection } from "../../select/selection.ts";
 import type { SetKeepaliveOptions, WatchKeepaliveOptions } from "../../keepalive/set_options.ts";
 import { type KeepaliveReport, setKeepalive, watchKeepalive } from "../../set_keepalive.ts";
 import { type Arguments, refuseTogether, watchInterval } from "../flags/arguments.ts";

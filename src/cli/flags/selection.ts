@@ -1,7 +1,7 @@
 // The selection of connections, from DEST, PORT and the selection flags.
 
 import { isAnyAddress, isAnyPort } from "../../select/destination.ts";
-import type { Criteria, Selection } from "../../select/criteria.ts";
+import type { Criteria, Selection } from "../../select/selection.ts";
 import { UsageError } from "../../model/errors.ts";
 import { type Arguments, destination } from "./arguments.ts";
 

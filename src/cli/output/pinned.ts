@@ -6,7 +6,7 @@ import type { ConnectCount, DiversionReport, DiversionRule } from "../../model/d
 import type { Pinned } from "../../pinned.ts";
 import { formatDuration } from "../../model/duration.ts";
 import { formatEndpoint } from "../../model/address.ts";
-import type { Selection } from "../../select/criteria.ts";
+import type { Selection } from "../../select/selection.ts";
 import { renderTable } from "./tables.ts";
 
 /** The destinations that are shown of a program. */

@@ -5,7 +5,9 @@ import { formatPrefix, parseAddress, parsePrefix } from "../../src/model/address
 import { ALL_STATES, CONNECTED, stateMask } from "../../src/model/tcp_states.ts";
 import type { Filter } from "../../src/select/filter.ts";
 import type { SystemNames } from "../../src/select/names.ts";
-import { compileSelection, connectionsOnly, type Selection, stableConditions } from "../../src/select/criteria.ts";
+import { compileSelection, connectionsOnly } from "../../src/select/compile_selection.ts";
+import type { Selection } from "../../src/select/selection.ts";
+import { stableConditions } from "../../src/select/dump_plan.ts";
 import { UsageError } from "../../src/model/errors.ts";
 
 function known<T>(table: Record<string, T>, what: string): (name: string) => T {
