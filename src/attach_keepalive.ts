@@ -3,9 +3,8 @@
 import { cgroupsOf, explainPartialRoot } from "./attach/attachment.ts";
 import { type AttachedSettings, KeepaliveAttachment } from "./attach/keepalive_attachment.ts";
 import type { DestinationCount } from "./bpf/counters.ts";
-import { findSamePin, removePin, requirePinName } from "./bpf/pins.ts";
+import { findSamePin, removePin, SETTINGS_SCHEMA } from "./bpf/pins.ts";
 import type { Direction } from "./model/connection.ts";
-import { UsageError } from "./model/errors.ts";
 import { givenCriteria, type Selection } from "./select/selection.ts";
 import { compileWithListeners } from "./select/listeners.ts";
 import { requireTellable } from "./attach/tellable.ts";
@@ -60,14 +59,10 @@ export async function attachKeepalive(
   const { onlyMissing = false, dryRun = false } = options;
   const compiled = compileWithListeners(selection, false);
   requireTellable(selection, compiled);
-  if (pin !== undefined) requirePinName(pin);
   const { values } = desiredKeepalive(options);
-  const cgroups = cgroupsOf(compiled);
-  if (pin !== undefined && cgroups.length > 1) {
-    throw new UsageError(`Pinning takes one control group, and these are ${cgroups.join(", ")}: name one of them`);
-  }
+  const cgroups = cgroupsOf(compiled, pin);
   const settings: AttachedSettings = {
-    schema: SCHEMA,
+    schema: SETTINGS_SCHEMA,
     since: new Date().toISOString(),
     cgroups,
     selection: givenCriteria(selection),
@@ -108,6 +103,3 @@ export async function attachKeepalive(
     throw error;
   }
 }
-
-/** The version of the keys of `AttachedSettings`. */
-const SCHEMA = 1;

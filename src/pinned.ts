@@ -5,7 +5,7 @@ import type { DiversionSettings } from "./attach/diversion.ts";
 import type { AttachedSettings } from "./attach/keepalive_attachment.ts";
 import type { DestinationCount } from "./bpf/counters.ts";
 import { withBpf } from "./bpf/explain.ts";
-import { pinnedLinks, removePin } from "./bpf/pins.ts";
+import { pinnedLinks, removePin, SETTINGS_SCHEMA } from "./bpf/pins.ts";
 import type { ConnectCount } from "./model/diversion.ts";
 
 /** What is pinned under a name. */
@@ -22,9 +22,6 @@ export interface Pinned {
   readonly connects: readonly ConnectCount[];
 }
 
-/** The version of the keys of settings. */
-const SCHEMA = 1;
-
 /**
  * Returns what is pinned, by name. It takes CAP_SYS_ADMIN.
  *
@@ -36,7 +33,7 @@ export function listPinned(): Pinned[] {
 
 function readableSettings(settings: unknown): Pinned["settings"] {
   const isReadable = typeof settings === "object" && settings !== null && "schema" in settings;
-  return isReadable && settings.schema === SCHEMA ? settings as Pinned["settings"] : null;
+  return isReadable && settings.schema === SETTINGS_SCHEMA ? settings as Pinned["settings"] : null;
 }
 
 /**

@@ -7,7 +7,7 @@ import { AF_INET, getsockoptBytes, SO_NETNS_COOKIE, SOCK_STREAM, socket, SOL_SOC
 import { type CgroupProgram, createTrie, isLinked, linkToCgroup, loadProgram } from "../bpf/cgroup_link.ts";
 import type { Emit } from "../bpf/conditions.ts";
 import { withBpf } from "../bpf/explain.ts";
-import { createSettings, pinLinks } from "../bpf/pins.ts";
+import { createSettings, pinLinks, requirePinName } from "../bpf/pins.ts";
 import { inNetns } from "../linux/netns/enter.ts";
 import { findNetns, mustExist } from "../linux/netns/find.ts";
 import { isHostRoot, unifiedPoint } from "../linux/proc/cgroup.ts";
@@ -21,11 +21,16 @@ import { emitFilter, emitNamespaces, encodeTrieKey, type TrieEntry, type Vocabul
 /**
  * Returns the paths of the control groups that a program is attached to for a selection.
  *
- * @throws {UsageError} When a process or a control group does not exist in cgroup v2.
+ * @param pin The name under which it is to be pinned.
+ * @throws {UsageError} When a process or a control group does not exist in cgroup v2. With a pin, for a name that it cannot
+ * have, and for several control groups.
  * @throws {UnsupportedError} Where cgroup v2 is not mounted.
  */
-export function cgroupsOf({ heldBy }: CompiledSelection): string[] {
-  return attachPoints(cgroupRoot(), heldBy);
+export function cgroupsOf({ heldBy }: CompiledSelection, pin?: string): string[] {
+  if (pin !== undefined) requirePinName(pin);
+  const cgroups = attachPoints(cgroupRoot(), heldBy);
+  if (pin === undefined || cgroups.length < 2) return cgroups;
+  throw new UsageError(`Pinning takes one control group, and these are ${cgroups.join(", ")}: name one of them`);
 }
 
 /** Returns why programs outside these control groups may be meant, and are left out; null when there is no reason. */

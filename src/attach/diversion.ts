@@ -12,7 +12,7 @@ import { AF_INET, AF_INET6 } from "../../ffi/socket.ts";
 import { ARMED_NAME, createArmed, isLoadable, setArmed } from "../bpf/cgroup_link.ts";
 import { createConnectCounters, readConnectCounters } from "../bpf/counters.ts";
 import { withBpf } from "../bpf/explain.ts";
-import { findSamePin, removePin, requirePinName } from "../bpf/pins.ts";
+import { findSamePin, removePin, SETTINGS_SCHEMA } from "../bpf/pins.ts";
 import {
   compileSetRetval,
   compileSockAddr,
@@ -54,9 +54,6 @@ export interface DiversionSettings extends DiversionRule {
 /** The time between two looks whether the control group is still there. */
 const LOOK_MS = 1000;
 
-/** The version of the keys of `DiversionSettings`. */
-const SCHEMA = 1;
-
 const VOCABULARY: Vocabulary = {
   // `requireTellable` lets no condition on this host's end pass.
   port: (_, from, to) => emitCalledPort(from, to),
@@ -90,16 +87,12 @@ export class Diversion {
     requireTellable(selection, compiled, op);
     const targets = listOf(redirect?.to);
     const fate: Fate = redirect === undefined ? { op: "refuse", errno: null } : redirection(targets, compiled);
-    if (pin !== undefined) requirePinName(pin);
-    const cgroups = cgroupsOf(compiled);
-    if (pin !== undefined && cgroups.length > 1) {
-      throw new UsageError(`Pinning takes one control group, and these are ${cgroups.join(", ")}: name one of them`);
-    }
+    const cgroups = cgroupsOf(compiled, pin);
     const tellsErrno = op === "refuse" && withBpf(() => isLoadable(sockAddrProgram(AF_INET, compileSetRetval())));
     const errno = op === "redirect" ? null : tellsErrno ? "ECONNREFUSED" : "EPERM";
     const since = new Date().toISOString();
     const settings = {
-      schema: SCHEMA,
+      schema: SETTINGS_SCHEMA,
       op,
       to: targets,
       errno,

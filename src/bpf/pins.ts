@@ -39,6 +39,8 @@ const DIRECTORY = "tcphup";
 const NAME = /^[A-Za-z0-9_-]{1,64}$/;
 
 const SETTINGS_NAME = "tcphup_settings";
+/** The version of the keys of settings. */
+export const SETTINGS_SCHEMA = 1;
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
