@@ -2,7 +2,7 @@
 
 import { FLAGS } from "../../src/cli/flags/table.ts";
 import type { Command, Flag } from "../../src/cli/flags/flag.ts";
-import { capitalize } from "../../src/cli/flags/help.ts";
+import { capitalize } from "../../src/cli/flags/help_text.ts";
 
 /** The commands that the module runs. */
 const COMMANDS: readonly Command[] = ["hup", "ls", "keepalive"];

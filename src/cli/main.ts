@@ -47,7 +47,7 @@ async function dispatch(args: readonly string[], mayWatch: boolean): Promise<num
   const parsed = parseArguments(args);
   if (parsed.has("version")) return printVersion();
   if (parsed.has("help")) {
-    const { commandHelp, generalHelp, helpWidth } = await import("./flags/help.ts");
+    const { commandHelp, generalHelp, helpWidth } = await import("./flags/help_text.ts");
     host.write(1, parsed.named ? commandHelp(parsed.command, helpWidth()) : generalHelp(helpWidth()));
     return DONE;
   }

@@ -4,7 +4,8 @@ import { KEEPALIVE_FIELDS } from "../../keepalive/values.ts";
 import { FLAGS } from "./table.ts";
 import type { Flag } from "./flag.ts";
 import { EXIT_CODES } from "./exit_codes.ts";
-import { capitalize, MANUALS, operandOf, timesHelp } from "./help.ts";
+import { capitalize, operandOf, timesHelp } from "./help_text.ts";
+import { MANUALS } from "./manuals.ts";
 import { VERSION } from "./version.ts";
 
 const DESCRIPTION = [

@@ -3,7 +3,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { EXIT_CODES } from "../../../src/cli/flags/exit_codes.ts";
 import { FLAGS } from "../../../src/cli/flags/table.ts";
-import { MANUALS } from "../../../src/cli/flags/help.ts";
+import { MANUALS } from "../../../src/cli/flags/manuals.ts";
 import { manPage } from "../../../src/cli/flags/man_page.ts";
 
 Deno.test("the man page names every command, flag and exit code", () => {

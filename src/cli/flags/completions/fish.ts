@@ -2,7 +2,7 @@
 
 import { type Command, COMMANDS, type Flag } from "../flag.ts";
 import { FLAGS } from "../table.ts";
-import { MANUALS } from "../help.ts";
+import { MANUALS } from "../manuals.ts";
 import {
   allOffers,
   functionName,

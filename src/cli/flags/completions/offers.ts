@@ -5,7 +5,7 @@ import { STATE_NAMES } from "../../../model/tcp_states.ts";
 import { COLUMNS } from "../../output/columns.ts";
 import { type Command, COMMANDS, type Flag } from "../flag.ts";
 import { FLAGS } from "../table.ts";
-import { MANUALS } from "../help.ts";
+import { MANUALS } from "../manuals.ts";
 import { COLOR_CHOICES } from "../../output/terminal.ts";
 
 /** A list of words that the shell makes; `holder` is made by tcphup: the processes that hold connections. */

@@ -1,7 +1,7 @@
 // The completions for zsh(1), by its _arguments: see zshcompsys(1).
 
 import { type Command, COMMANDS, type Flag } from "../flag.ts";
-import { MANUALS } from "../help.ts";
+import { MANUALS } from "../manuals.ts";
 import {
   allOffers,
   flagsOf,

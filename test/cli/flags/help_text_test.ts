@@ -5,7 +5,8 @@ import { parseArguments } from "../../../src/cli/flags/arguments.ts";
 import * as exitCodes from "../../../src/cli/flags/exit_codes.ts";
 import { FLAGS } from "../../../src/cli/flags/table.ts";
 import type { Command } from "../../../src/cli/flags/flag.ts";
-import { commandHelp, generalHelp, MANUALS } from "../../../src/cli/flags/help.ts";
+import { commandHelp, generalHelp } from "../../../src/cli/flags/help_text.ts";
+import { MANUALS } from "../../../src/cli/flags/manuals.ts";
 
 const COMMANDS = Object.keys(MANUALS) as Command[];
 const { EXIT_CODES } = exitCodes;
