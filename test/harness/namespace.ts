@@ -56,14 +56,18 @@ export class Namespace implements AsyncDisposable {
     return child;
   }
 
-  /** Joins two namespaces by a veth pair, which carries the given addresses, in CIDR notation, of each end. */
-  async link(other: Namespace, here: readonly string[], there: readonly string[]): Promise<void> {
-    await this.exec("ip", "link", "add", "veth", "type", "veth", "peer", "name", "veth", "netns", other.name);
-    for (const [namespace, addresses] of [[this, here], [other, there]] as const) {
+  /**
+   * Joins two namespaces by a veth pair, which carries the given addresses, in CIDR notation, of each end.
+   *
+   * @param device The name of the end here; the other one is called veth.
+   */
+  async link(other: Namespace, here: readonly string[], there: readonly string[], device = "veth"): Promise<void> {
+    await this.exec("ip", "link", "add", device, "type", "veth", "peer", "name", "veth", "netns", other.name);
+    for (const [namespace, addresses, name] of [[this, here, device], [other, there, "veth"]] as const) {
       // Link-local addresses would take a second to come up, and hold back neighbour discovery meanwhile.
-      await namespace.exec("ip", "link", "set", "veth", "addrgenmode", "none");
-      for (const address of addresses) await namespace.exec("ip", "address", "add", address, "dev", "veth", "nodad");
-      await namespace.exec("ip", "link", "set", "veth", "up");
+      await namespace.exec("ip", "link", "set", name, "addrgenmode", "none");
+      for (const address of addresses) await namespace.exec("ip", "address", "add", address, "dev", name, "nodad");
+      await namespace.exec("ip", "link", "set", name, "up");
     }
   }
 

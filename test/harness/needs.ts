@@ -40,12 +40,21 @@ export const AARCH64_ROOT = "/usr/aarch64-linux-gnu";
 const PROGRAMS = [
   ...["nginx", "redis-server", "haproxy", "dnsmasq", "curl", "wrk", "setpriv", "script", "sysctl", "strace", "tmux"],
   ...["unshare", "busybox", "podman", "runc", "bash", "zsh", "fish", "groff", "git", "go", "gofmt", "man", "npm"],
-  ...["ansible-playbook", "ansible-lint", "systemd-analyze", "xz", "zstd", "qemu-aarch64"],
+  ...["iptables", "ansible-playbook", "ansible-lint", "systemd-analyze", "xz", "zstd", "qemu-aarch64"],
 ] as const;
 
 type Installed =
   | typeof PROGRAMS[number]
-  | ("iproute2" | "python3" | "/etc/services" | "psycopg2" | "postgresql" | "bash-completion" | "glibc for aarch64");
+  | (
+    | "iproute2"
+    | "python3"
+    | "/etc/services"
+    | "psycopg2"
+    | "redis-py"
+    | "postgresql"
+    | "bash-completion"
+    | "glibc for aarch64"
+  );
 
 function installed(present: () => boolean): Requirement {
   return { obtainable: true, present };
@@ -58,6 +67,7 @@ export const INSTALLED = {
   python3: installed(() => exists(PYTHON)),
   "/etc/services": installed(() => exists("/etc/services")),
   psycopg2: installed(() => exists("/usr/lib/python3/dist-packages/psycopg2")),
+  "redis-py": installed(() => exists("/usr/lib/python3/dist-packages/redis")),
   postgresql: installed(() => POSTGRESQL !== null),
   "bash-completion": installed(() => exists(BASH_COMPLETION)),
   "glibc for aarch64": installed(() => exists(`${AARCH64_ROOT}/lib/ld-linux-aarch64.so.1`)),

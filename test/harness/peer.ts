@@ -14,6 +14,13 @@ export function pythonProgram(name: string, ...args: (string | number)[]): strin
   return [PYTHON, "-c", source, ...args.map(String)];
 }
 
+/** The command that runs one of our programs with packages of npm, each as deno.lock has it. */
+export function denoProgram(name: string, ...args: (string | number)[]): string[] {
+  const [path, lock] = [`programs/${name}`, "../../deno.lock"].map((one) => new URL(one, import.meta.url).pathname);
+  const flags = ["--quiet", "--no-prompt", "--no-config", `--lock=${lock}`, "--frozen", "--allow-all"];
+  return [Deno.execPath(), "run", ...flags, path!, ...args.map(String)];
+}
+
 export type Protocol = "tcp" | "mptcp";
 
 export interface ConnectOptions {

@@ -2,18 +2,12 @@
 
 import { Lines } from "./lines.ts";
 import type { Namespace } from "./namespace.ts";
-import { pythonProgram } from "./peer.ts";
-
-const NODE_POSTGRES = new URL("programs/pg_pool.ts", import.meta.url).pathname;
-const LOCK = new URL("../../deno.lock", import.meta.url).pathname;
+import { denoProgram, pythonProgram } from "./peer.ts";
 
 /** The commands that run the programs, by the names of their pools. */
 const POOLS = {
   psycopg2: (...args: string[]) => pythonProgram("pg_pool.py", ...args),
-  "node-postgres": (...args: string[]) => {
-    const lock = ["--no-config", `--lock=${LOCK}`, "--frozen"];
-    return [Deno.execPath(), "run", "--quiet", "--no-prompt", ...lock, "--allow-all", NODE_POSTGRES, ...args];
-  },
+  "node-postgres": (...args: string[]) => denoProgram("pg_pool.ts", ...args),
 };
 
 /** What has changed for a client: the server that took its writes, or why they fail. */

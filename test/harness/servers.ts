@@ -218,8 +218,12 @@ async function startPostgreSql(
   await Deno.chown(directory, USER, USER);
   const data = `${directory}/data`;
   await run(makeData(data), { cwd: directory });
+  // Clients of other hosts, too.
+  const access = `${directory}/access`;
+  await Deno.writeTextFile(access, ["all", "replication"].map((what) => `host ${what} all all trust\n`).join(""));
   const settings = {
     listen_addresses: addresses.join(","),
+    hba_file: access,
     unix_socket_directories: "",
     fsync: "off",
     logging_collector: "on",
