@@ -13,7 +13,7 @@ import { Steering } from "./follow/steering.ts";
 import type { Look, Source } from "./follow/source.ts";
 import { forgetPastWork, liveBefore, pastWork, recordLive, whyUnfinished } from "./front/journal.ts";
 import { MODE } from "./front/shared.ts";
-import { hangUp } from "./hang_up.ts";
+import { hangUpOnDeparted } from "./hang_up.ts";
 import { type Connection, identityOf } from "./model/connection.ts";
 import type { HangUpOutcome } from "./model/result.ts";
 import { isTransient } from "./linux/transient.ts";
@@ -435,7 +435,7 @@ class Follower {
       if (this.#stop.signal.aborted) return;
       const { onWarning } = this.#options;
       await this.#tolerate(async () => {
-        const report = await hangUp(this.#selectionOf(target), {
+        const report = await hangUpOnDeparted(this.#selectionOf(target), {
           ...passedOn(this.#options),
           onWarning,
           signal: run.signal,
@@ -467,7 +467,7 @@ class Follower {
     const counts = countOutcomes(results, ["hungUp", "destroyed"]);
     for (const name of ["matched", "hungUp", "destroyed", "failed"] as const) this.#totals[name] += counts[name];
     const addresses = "addresses" in target ? target.addresses : null;
-    this.#push({ event: "cut", addresses, report: { ...report, ...counts, results } });
+    this.#push({ event: "cut", addresses, report: { ...report, ...counts, recovered: 0, results } });
   }
 
   #warnOnce(texts: readonly string[]): void {

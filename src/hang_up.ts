@@ -71,12 +71,29 @@ export async function hangUp(selection: Selection, options: HangUpOptions = {}):
   }
 }
 
+/**
+ * Hangs up on connections to peers that are known to be out. Attempts to connect are ended whatever their age, and what is
+ * established meanwhile is not taken for recovered.
+ */
+export async function hangUpOnDeparted(selection: Selection, options: HangUpOptions): Promise<HangUpReport> {
+  validateHangUpOptions(options);
+  return await runOnce(connectionsOnly(compileSelection(selection), options.destroy ?? false), options, {
+    areOut: true,
+  });
+}
+
+/** What a run is part of. */
+interface Circumstances {
+  readonly diversion?: Diversion;
+  readonly areOut?: boolean;
+}
+
 async function runOnce(
   compiled: CompiledSelection,
   options: HangUpOptions,
-  diversion?: Diversion,
+  circumstances: Circumstances = {},
 ): Promise<HangUpReport> {
-  const run = new HangUp(compiled, options, diversion);
+  const run = new HangUp(compiled, options, circumstances);
   try {
     return await run.start();
   } finally {
@@ -94,7 +111,7 @@ async function hangUpDiverted(
   try {
     // What a guard has to pass first is not in force before.
     if (max === undefined && confirm === undefined) diversion.arm();
-    const report = await runOnce(compiled, options, diversion);
+    const report = await runOnce(compiled, options, { diversion });
     if (report.refused !== null) {
       const untouched = { ...report, diversion: diversion.report() };
       diversion.undo();
@@ -127,7 +144,7 @@ class HangUp {
   #error = whyUnfinished();
   #hasWarned = false;
 
-  constructor(selection: CompiledSelection, options: HangUpOptions, diversion?: Diversion) {
+  constructor(selection: CompiledSelection, options: HangUpOptions, { diversion, areOut }: Circumstances) {
     const { dryRun, lingerMs = DEFAULT_LINGER_MS, finOnly, pacing, whenIdle, verify, signal } = options;
     const destroyAfterMs = dryRun ? undefined : options.destroyAfterMs;
     const waitMs = options.waitMs ?? (verify ? lingerMs + VERIFY_MARGIN_MS : undefined);
@@ -155,7 +172,9 @@ class HangUp {
       return confirm(found, () => summarizeInDetail(selection, found));
     });
     const beforeCuts = diversion && (() => diversion.arm());
-    this.#discovery = new Discovery(stages, { ...options, confirm: confirmWithSummary, beforeCuts }, onlyFirstRound);
+    const endsAttempts = selection.namesAttempts || destroyAfterMs !== undefined;
+    const given = { ...options, confirm: confirmWithSummary, beforeCuts, endsAttempts, areOut };
+    this.#discovery = new Discovery(stages, given, onlyFirstRound);
     this.#cutQueue = cutQueue;
     this.#escalation = escalation;
     this.#turns = turns;

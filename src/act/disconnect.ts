@@ -35,6 +35,11 @@ export function skipHungUp(target: Target): void {
   setOutcome(target, "already-gone", "closing", message);
 }
 
+/** Leaves an attempt to connect alone, since its next SYN may be answered. */
+export function skipConnecting(target: Target): void {
+  setOutcome(target, "skipped", "connecting", "a connect attempt, left to its next SYN");
+}
+
 /** Leaves a subflow of an MPTCP connection alone. */
 export function skipSubflow(target: Target, subflowOf: string): void {
   const message = `a subflow of the MPTCP connection to ${subflowOf}, which was not selected`;

@@ -1,7 +1,7 @@
 // Discovery of the connections to cut, in rounds: list them, find their owners, apply the guards, queue them.
 
 import { isUnresponsive } from "../../ffi/progress.ts";
-import { explainNoOwner, retriesOwner, setOutcome, skipHungUp, skipSubflow } from "./disconnect.ts";
+import { explainNoOwner, retriesOwner, setOutcome, skipConnecting, skipHungUp, skipSubflow } from "./disconnect.ts";
 import type { Escalation } from "./escalation.ts";
 import { type Connection, handleOf, type HeldConnection, identityOf } from "../model/connection.ts";
 import { type HangUpOutcome, type Target, targetOf, update } from "../model/result.ts";
@@ -21,6 +21,12 @@ export const DEFAULT_EVERY_MS = 500;
 /** The time by which the kernel's times may be too long: they are counted in ticks, of up to 10 ms. */
 const TICK_MS = 10;
 
+/**
+ * The time within which an attempt to connect that is left alone sends its next SYN. The host to which an address has moved
+ * answers that, while an application whose attempt is ended has an error, and perhaps a request less.
+ */
+const NEXT_SYN_MS = 3000;
+
 /** Options that say which connections to cut, and for how long to look for them. */
 export interface DiscoveryOptions {
   readonly dryRun?: boolean;
@@ -34,6 +40,10 @@ export interface DiscoveryOptions {
   readonly confirm?: (connections: readonly HeldConnection[]) => boolean | Promise<boolean>;
   /** Called once, after the guards and before anything is cut. */
   readonly beforeCuts?: () => void;
+  /** Ends attempts to connect of any age. */
+  readonly endsAttempts?: boolean;
+  /** The peers are known to be out: nothing that is established with them has recovered. */
+  readonly areOut?: boolean;
   /** Takes connections that appear within `forMs`, with a round every `everyMs`. */
   readonly repeat?: { readonly forMs: number; readonly everyMs?: number };
 }
@@ -92,6 +102,12 @@ export class Discovery {
   /** `true` when new connections are taken: they are asked for, or what connects anew is refused or goes elsewhere. */
   get #takesNew(): boolean {
     return this.#options.repeat !== undefined || this.#options.beforeCuts !== undefined;
+  }
+
+  /** `true` when attempts to connect are ended whatever their age: no host that is well could answer them. */
+  get #endsAttempts(): boolean {
+    const { endsAttempts, areOut, destroy } = this.#options;
+    return (endsAttempts ?? false) || (areOut ?? false) || (destroy ?? false) || this.#takesNew;
   }
 
   /** The number of connections that were left alone because they are probably new. */
@@ -267,7 +283,7 @@ export class Discovery {
         else setOutcome(target, "already-gone", "gone", ENDED);
         continue;
       }
-      if (!this.#takesNew && isOpening(target.connection) && !isOpening(now)) {
+      if (!this.#takesNew && !this.#options.areOut && isOpening(target.connection) && !isOpening(now)) {
         setOutcome(target, "skipped", "recovered", "established meanwhile");
         continue;
       }
@@ -315,6 +331,7 @@ export class Discovery {
     const protectedAs = session?.explainProtection(target) ?? null;
     if (protectedAs !== null) setOutcome(target, "skipped", "session", protectedAs);
     else if (connection.subflowOf !== undefined) skipSubflow(target, connection.subflowOf);
+    else if (!this.#endsAttempts && sendsSynSoon(connection)) skipConnecting(target);
     else if (!destroy && isHungUp(connection, finOnly ?? false)) skipHungUp(target);
     return target.result !== null;
   }
@@ -359,6 +376,10 @@ function unresponsiveUsersLast(targets: readonly Target[]): readonly Target[] {
 
 function isOpening({ state }: Connection): boolean {
   return state === "SYN-SENT";
+}
+
+function sendsSynSoon({ state, timer }: Connection): boolean {
+  return state === "SYN-SENT" && timer?.name === "on" && timer.expiresMs <= NEXT_SYN_MS;
 }
 
 /** Tells whether this end has sent its FIN already. Without `finOnly` it must also have stopped reading. */

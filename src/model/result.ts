@@ -68,6 +68,8 @@ export interface Reasons {
     | "not-selected"
     /** It was being opened when it was found, and was established before it was touched. */
     | "recovered"
+    /** It is being opened, and sends its next SYN so soon that its application waits less than it would lose. */
+    | "connecting"
     /** It was busy until the deadline of `whenIdle`. */
     | "busy"
     /** The run was interrupted before. */

@@ -8,7 +8,7 @@ import { requireOptions } from "../model/options.ts";
 import { about, type Message, usageError } from "../model/wording.ts";
 import { readAddressList } from "./address_file.ts";
 import { parseDestination, parsePort, versionFilter } from "./destination.ts";
-import { statesOf } from "./dump_plan.ts";
+import { mentions, statesOf } from "./dump_plan.ts";
 import { all, any, EVERYTHING, type Filter, not } from "./filter.ts";
 import { NamesByNetns, type SystemNames, systemNames } from "./names.ts";
 import { type Criteria, listOf, type Selection, validateSelection } from "./selection.ts";
@@ -38,6 +38,8 @@ export interface CompiledSelection {
   readonly filter: Filter;
   /** Mask of 1 << state. */
   readonly states: number;
+  /** True when it names states, or asks for what is stalled, and so means attempts to connect of any age. */
+  readonly namesAttempts: boolean;
   /** The filter for each network namespace, when it is not the same in all of them. */
   readonly local?: LocalFilter;
   /** Processes of which one must hold the connection. */
@@ -92,6 +94,7 @@ export function compileSelection(
   return {
     filter,
     states: compiler.states,
+    namesAttempts: compiler.namesStates || mentions(filter, "stalled"),
     local: compiler.isLocal ? compiler : undefined,
     heldBy,
     notHeldBy,
@@ -118,6 +121,7 @@ class Compiler implements LocalFilter {
   selects = false;
   /** The states to look in. */
   states: number;
+  namesStates = false;
 
   constructor(selection: Selection, names: NamesByNetns, about: number) {
     this.#selection = selection;
@@ -152,6 +156,7 @@ class Compiler implements LocalFilter {
     const named = listOf(state).reduce((mask, name) => mask | about("state", name, () => stateNamed(name)), 0);
     const statesIn = (text: string) => about("filter", text, () => parseFilter(text, this.#names).states);
     const filtered = listOf(filter).some((text) => statesIn(text) !== null);
+    this.namesStates = named !== 0 || filtered;
     this.states = named !== 0 ? named : filtered ? ALL_STATES : this.#about;
     return named !== 0 ? named : this.#about;
   }

@@ -64,7 +64,7 @@ export function listConnections(
   const others = multipath.withoutSubflows(sockets.values(), (subflow, parent) => {
     const identity = identityOf(parent);
     const connection = connections.get(identity);
-    if (connection !== undefined) connections.set(identity, heardOver(subflow, connection));
+    if (connection !== undefined) connections.set(identity, withSubflow(subflow, connection));
   });
   return [...connections.values(), ...others];
 }
@@ -157,10 +157,14 @@ function withInfo(connection: Connection, row: InetDiagMsg, asked: number): Conn
   return { ...connection, tcpInfo, silentMs: tcpInfo && isEstablished ? silentTime(tcpInfo) : null };
 }
 
-/** Returns an MPTCP connection whose peer may also have been heard over a subflow. */
-function heardOver({ silentMs }: Connection, connection: Connection): Connection {
-  if (silentMs === undefined || silentMs === null) return connection;
-  return { ...connection, silentMs: Math.min(silentMs, connection.silentMs ?? Infinity) };
+/**
+ * Returns an MPTCP connection with what a subflow tells of it: when its peer was heard, and when the SYN is sent again, of
+ * which an MPTCP connection shows nothing itself.
+ */
+function withSubflow({ silentMs, timer }: Connection, connection: Connection): Connection {
+  const opening = connection.state === "SYN-SENT" ? { ...connection, timer } : connection;
+  if (silentMs === undefined || silentMs === null) return opening;
+  return { ...opening, silentMs: Math.min(silentMs, connection.silentMs ?? Infinity) };
 }
 
 /** Decodes INET_DIAG_INFO; null for a connection without a full socket (TIME-WAIT, SYN-RECV). */

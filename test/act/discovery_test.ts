@@ -120,3 +120,36 @@ Deno.test("what has data in flight is cut first, attempts to connect last", asyn
   ];
   assertEquals(await new Rounds().list(...listed), ["c", "e", "b", "d", "a"]);
 });
+
+const attempts = [
+  connection("a", { state: "SYN-SENT", timer: { name: "on", expiresMs: 900, retransmits: 0 } }),
+  connection("b", { state: "SYN-SENT", timer: { name: "on", expiresMs: 2900, retransmits: 4 } }),
+  connection("c", { state: "SYN-SENT", timer: { name: "on", expiresMs: 3100, retransmits: 2 } }),
+];
+
+Deno.test("an attempt to connect is ended where its next SYN is far away", async () => {
+  const rounds = new Rounds();
+  assertEquals(await rounds.list(...attempts), ["c"]);
+  assertEquals(rounds.outcomeOf("a"), ["skipped", "connecting"]);
+  assertEquals(rounds.outcomeOf("b"), ["skipped", "connecting"]);
+});
+
+for (
+  const options of [
+    { endsAttempts: true },
+    { areOut: true },
+    { destroy: true },
+    { repeat: { forMs: LONG_MS } },
+    { beforeCuts() {} },
+  ]
+) {
+  Deno.test(`each is, whatever its age, with ${Object.keys(options)}`, async () => {
+    assertEquals(await new Rounds(options).list(...attempts), ["a", "b", "c"]);
+  });
+}
+
+Deno.test("what was being opened to a peer that is out, and is established then, is taken", async () => {
+  const rounds = new Rounds({ areOut: true });
+  assertEquals(await rounds.list(connection("a", { state: "SYN-SENT", inode: 0 })), []);
+  assertEquals(await rounds.list(connection("a", { silentMs: 0 })), ["a"]);
+});

@@ -153,6 +153,18 @@ Deno.test("a peer was heard when data or an acknowledgement came last, over any 
   assertEquals(silence([], [{ inode: 5 }]), [null]);
 });
 
+Deno.test("an MPTCP connection that is being opened has the timer of its subflow's SYN", () => {
+  const timerIn = (state: number) => {
+    const kernel = kernelWith({
+      mptcp: [{ inode: 5, state }],
+      tcp: [{ inode: 5, cookie: [1, 0], state, timer: 1, expires: 700, retransmits: 1 }],
+    });
+    return listConnections(kernel.diag, [plan()], 0, 7).map(({ timer }) => timer);
+  };
+  assertEquals(timerIn(STATES["SYN-SENT"]), [{ name: "on", expiresMs: 700, retransmits: 1 }]);
+  assertEquals(timerIn(STATES["ESTAB"]), [null]);
+});
+
 Deno.test("a subflow whose connection is not selected says whose it is", () => {
   const kernel = kernelWith({
     mptcp: [{ inode: 5, dst: [10, 0, 9, 9] }],

@@ -1,6 +1,6 @@
-// Connections that take the place of those that were cut: the passes after the first one leave them alone.
+// What clients have made, or are making, in place of what was cut: it is left alone.
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Namespace } from "../harness/namespace.ts";
 import { type Connections, Peer, type Protocol } from "../harness/peer.ts";
 import { eventually } from "../harness/process.ts";
@@ -97,4 +97,59 @@ systemTest("--for takes what is new", [], async (netns) => {
   assert(hung_up > COUNT, `${hung_up}`);
   assertEquals(recovered, 0);
   assert((await doomed.seen()).some(({ ends }) => ends.length > 1));
+});
+
+/** A client whose connects to a silent address go unanswered, until `move` has another host answer there. */
+async function unanswered(netns: Namespace, other: Namespace): Promise<{ client: Peer; move: () => Promise<unknown> }> {
+  await netns.link(other, ["10.1.0.1/24"], ["10.1.0.2/24", "10.1.0.9/24"]);
+  await Peer.start(other).listen("0.0.0.0", DOOMED_PORT);
+  await netns.silence("10.1.0.9", other);
+  const move = () => other.exec("ip", "address", "add", "10.1.0.9/24", "dev", "veth");
+  return { client: Peer.start(netns), move };
+}
+
+systemTest("connect attempts whose next SYN is near are left to it, unless they are asked for", [], async (netns) => {
+  await using other = await Namespace.create();
+  const { client, move } = await unanswered(netns, other);
+  const begin = () => client.beginConnect("10.1.0.9", DOOMED_PORT);
+  const attempt = await begin();
+  const run = await tcphup(["10.1.0.9"], { netns });
+  assertExit(run, 0);
+  assertMatch(run.stdout, /^1 connect attempt left to its next SYN$/m);
+  assertMatch(run.stdout, /^SYN-SENT .* skipped: a connect attempt, left to its next SYN$/m);
+  await move();
+  await eventually("it is answered", async () => (await netns.ss("state", "established")).length > 0);
+  await attempt.assertAlive();
+
+  await netns.silence("10.1.0.9", other);
+  const [kept] = attempt.ports;
+  for (
+    const [flags, how] of [
+      [["--state", "syn-sent"], "ECONNRESET"],
+      [["--filter", "state syn-sent"], "ECONNRESET"],
+      [["--destroy-after", "1"], "ECONNRESET"],
+      [["--for", "1"], "ECONNRESET"],
+      [["--destroy"], "ECONNABORTED"],
+    ] as const
+  ) {
+    const another = await begin();
+    const run = await tcphup(["10.1.0.9", "--not", "--sport", `${kept}`, ...flags, "--json"], { netns });
+    assertExit(run, 0);
+    assertEquals(run.json().skipped, 0, run.stdout);
+    await another.assertEnded(how);
+  }
+});
+
+systemTest("connect attempts whose next SYN is far away are ended", [], async (netns) => {
+  await using other = await Namespace.create();
+  const { client } = await unanswered(netns, other);
+  const attempt = await client.beginConnect("10.1.0.9", DOOMED_PORT);
+  await eventually("it waits for long", async () => {
+    const [line = ""] = await netns.ss("-o", "state", "syn-sent");
+    return Number(/timer:\(on,(\d+)(?:\.\d+)?sec/.exec(line)?.[1] ?? 0) >= 5;
+  });
+  const run = await tcphup(["10.1.0.9"], { netns });
+  assertExit(run, 0);
+  assertMatch(run.stdout, /^ended 1 connect attempt$/m);
+  await attempt.assertEnded("ECONNRESET");
 });

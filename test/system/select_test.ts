@@ -272,12 +272,13 @@ systemTest("a connection that is still being opened to a dead host", [], async (
   const client = Peer.start(netns);
   const opening = await client.beginConnect("10.1.0.9", DOOMED_PORT);
   const again = await client.beginConnect("10.1.0.9", DOOMED_PORT + 1);
-  const run = await tcphup(["10.1.0.9", `${DOOMED_PORT}`, "--json"], { netns });
+  const asked = ["--state", "syn-sent"];
+  const run = await tcphup(["10.1.0.9", `${DOOMED_PORT}`, ...asked, "--json"], { netns });
   assertExit(run, 0);
   assertEquals(run.json().connections.map(({ state, outcome }) => ({ state, outcome })), [
     { state: "SYN-SENT", outcome: "hung-up" },
   ]);
-  const told = await tcphup(["10.1.0.9"], { netns });
+  const told = await tcphup(["10.1.0.9", ...asked], { netns });
   assertExit(told, 0);
   assertMatch(told.stdout, /connect attempt ended\nended 1 connect attempt\n$/);
   await again.assertEnded("ECONNRESET");

@@ -1,6 +1,6 @@
 // The exit codes. Scripts and playbooks rely on them.
 
-import type { Outcome } from "../../model/result.ts";
+import type { Outcome, Reason } from "../../model/result.ts";
 import type { Command } from "./flag.ts";
 
 /** Everything that matched was done, or nothing matched. */
@@ -91,8 +91,11 @@ export interface Result {
   readonly maxReached?: boolean;
   /** The reasons why connections may have been missed. */
   readonly incomplete: readonly string[];
-  readonly results: readonly { readonly outcome: Outcome }[];
+  readonly results: readonly { readonly outcome: Outcome; readonly reason?: Reason | null }[];
 }
+
+/** The reasons why an attempt to connect is left alone, which is no guard's refusal: the client arrives without help. */
+const ARRIVING: readonly (Reason | null | undefined)[] = ["connecting", "recovered"];
 
 /** Returns the exit code of a command that acts on connections. */
 export function exitCode(report: Result): number {
@@ -103,5 +106,6 @@ export function exitCode(report: Result): number {
     return skipped + failed === matched && unable === failed ? UNABLE : FAILED;
   }
   if (error !== null || maxReached || incomplete.length > 0) return FAILED;
-  return matched > 0 && skipped === matched ? REFUSED : DONE;
+  const arriving = results.filter(({ outcome, reason }) => outcome === "skipped" && ARRIVING.includes(reason)).length;
+  return skipped === matched && skipped > arriving ? REFUSED : DONE;
 }

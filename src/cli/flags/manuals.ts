@@ -25,6 +25,12 @@ export const MANUALS: Record<Command, Manual> = {
 peer is sent a FIN after all data in flight, the application reads end-of-file. Listening sockets
 are never touched.
 
+Hang up once the address has moved, and once only: what clients connect anew is left alone. A
+connect attempt (SYN-SENT) whose next SYN goes within 3 s is left to it. The host to which the
+address has moved answers that, while the application that waits would have an error. Attempts that
+would wait longer are ended. All are ended with --refuse, --redirect, --for, --destroy,
+--destroy-after, --stalled, and where --state or --filter names states.
+
 ${DESTINATION}`,
     examples: [
       ["tcphup 192.0.2.10 5432", "hang up on a database that has failed over"],
@@ -68,8 +74,8 @@ ${DESTINATION}`,
     usage: "tcphup follow NAME [PORT] [OPTIONS]",
     summary: "hang up on what a name has left, as it happens",
     text: `Resolves NAME again and again, as this host resolves names (/etc/hosts, DNS), and hangs up on
-connections to addresses that it has left, also on those that are opened later. It runs until it is
-interrupted.
+connections to addresses that it has left, also on those that are opened later, and ends attempts to
+connect to them. It runs until it is interrupted.
 
 An address has left when every answer for the time of --after lacked it, so that a single answer
 means nothing. Only an address that was in an answer can leave: name others with --was, or say

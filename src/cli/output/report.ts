@@ -20,15 +20,23 @@ const MAX_SHOWN_REASONS = 3;
 
 /** Sums a report up in one line: "hung up on 10 of 11 connections; 1 denied: pid 812 (postgres): needs …". */
 export function reportLine(report: HangUpReport): string {
-  const { matched, skipped, gone, refused, recovered, error } = report;
+  const { matched, skipped, gone, refused, recovered, error, results } = report;
   if (matched === 0) return report.interrupted ? "interrupted: no connections matched" : "no connections match";
   if (refused !== null) return `nothing touched: ${refused}`;
-  const parts = [report.interrupted ? `interrupted: ${doneText(report)}` : doneText(report)];
-  parts.push(...outcomeReasons(report.results));
+  const others = results.filter((result) => !isLeftAttempt(result));
+  const left = results.length - others.length;
+  const parts = left === matched ? [] : [doneText({ ...report, matched: matched - left, results: others })];
+  parts.push(...outcomeReasons(others));
+  if (left > 0) {
+    parts.push(
+      left === 1 ? "1 connect attempt left to its next SYN" : `${left} connect attempts left to their next SYN`,
+    );
+  }
   if (recovered > 0) parts.push(`${recovered} new ${recovered === 1 ? "one" : "ones"} left alone`);
   const acted = matched - skipped;
   if (gone !== null && acted > 0) parts.push(gone === acted ? "all gone" : `${gone} of ${acted} gone`);
-  return [...parts, ...endText(error)].join("; ");
+  const line = [...parts, ...endText(error)].join("; ");
+  return report.interrupted ? `interrupted: ${line}` : line;
 }
 
 /** Says why a command ended early; empty when it did not. */
@@ -71,6 +79,11 @@ export function outcomeReasons(results: readonly Result[]): string[] {
     const more = common.length > MAX_SHOWN_REASONS ? `, and ${common.length - MAX_SHOWN_REASONS} other reasons` : "";
     return `${total} ${outcome.replaceAll("-", " ")}: ${shown.join(", ")}${more}`;
   });
+}
+
+/** Tells whether it is an attempt to connect that was left to its next SYN. */
+function isLeftAttempt({ outcome, reason }: Result): boolean {
+  return outcome === "skipped" && reason === "connecting";
 }
 
 /** Adds to the messages of a report the flag without which a connection was skipped. */

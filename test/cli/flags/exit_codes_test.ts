@@ -57,6 +57,13 @@ Deno.test("3: a guard spared everything that matched", () => {
   assertEquals(codeOf(["skipped", "skipped"], { refused: "2 match, more than --max 1" }), REFUSED);
 });
 
+Deno.test("0: clients that arrive without help are left alone by no guard", () => {
+  const skipped = (reason: "session" | "connecting" | "recovered") =>
+    ({ ...sampleOutcomes("skipped")[0]!, outcome: "skipped", reason, message: "why" }) as const;
+  assertEquals(exitCode(sampleReport([skipped("connecting"), skipped("recovered")])), DONE);
+  assertEquals(exitCode(sampleReport([skipped("connecting"), skipped("session")])), REFUSED);
+});
+
 Deno.test("4: nothing could be done, and only because this host or user cannot", () => {
   assertEquals(codeOf(["denied"]), UNABLE);
   assertEquals(codeOf(["denied", "unsupported"]), UNABLE);

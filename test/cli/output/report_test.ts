@@ -92,3 +92,13 @@ Deno.test("what is new and was left alone is counted apart", () => {
     "hung up on 2 connections; 2 new ones left alone; all gone",
   );
 });
+
+Deno.test("attempts to connect that were left to their next SYN are counted apart", () => {
+  const left = { ...sampleResult("skipped", "left", { state: "SYN-SENT" }), reason: "connecting" } as const;
+  const line = (...results: Parameters<typeof sampleReport>[0]) => reportLine(sampleReport(results));
+  assertEquals(line(left), "1 connect attempt left to its next SYN");
+  assertEquals(
+    line(sampleResult("hung-up"), left, left, sampleResult("skipped", "mine")),
+    "hung up on 1 of 2 connections; 1 skipped: mine; 2 connect attempts left to their next SYN",
+  );
+});
