@@ -4,7 +4,9 @@
 // other looks for connections to what has left. Runs of hangUp() that take their time run beside both.
 
 import { sleep } from "../ffi/sleep.ts";
+import { DEFAULT_LINGER_MS } from "./act/hang_up_options.ts";
 import { Departures } from "./follow/departures.ts";
+import { Endings } from "./follow/endings.ts";
 import { checkFollow, FOLLOW_DEFAULTS, type FollowOptions, passedOn } from "./follow/follow_options.ts";
 import { LiveFile } from "./follow/live_file.ts";
 import { Lookups } from "./follow/lookups.ts";
@@ -143,6 +145,8 @@ class Follower {
   readonly #departures: Departures;
   /** Null where connects are let through. */
   readonly #steering: Steering | null;
+  /** Null where no end-of-file is due, or nothing says when. */
+  readonly #endings: Endings | null;
   readonly #stop = new AbortController();
   readonly #start = performance.now();
   readonly #events: FollowEvent[] = [];
@@ -173,6 +177,8 @@ class Follower {
     this.#departures = new Departures({ afterMs, everyMs, was: [...was, ...liveBefore()] }, this.#start);
     const fate = options.refuse ? "refuse" : options.redirect ? "redirect" : null;
     this.#steering = fate && new Steering(fate);
+    const { lingerMs = DEFAULT_LINGER_MS, finOnly } = options;
+    this.#endings = finOnly || lingerMs === 0 ? null : new Endings(lingerMs);
     const { version } = selection;
     const families = version === undefined ? undefined : [version === 4 ? "ipv4" as const : "ipv6" as const];
     this.#source = liveFile === undefined ? new Lookups(names, everyMs, families) : new LiveFile(liveFile);
@@ -321,6 +327,7 @@ class Follower {
     while (!signal.aborted) {
       this.#hurry = new AbortController();
       const start = performance.now();
+      this.#endings?.look();
       const target = await this.#tolerate(() => this.#nextTarget());
       if (target) {
         const run: Promise<void> = this.#guard(this.#run(target)).finally(() => runs.delete(run));
@@ -450,6 +457,7 @@ class Follower {
   /** Reports a run, without the connections of which nothing has changed since an earlier report. */
   #report(target: Target, report: HangUpReport): void {
     const now = performance.now();
+    this.#endings?.add(report.results);
     const results = report.results.filter(({ connection, outcome, reason, message }) => {
       // What a run has not reached, since an address has returned, stays unknown.
       if (reason === "interrupted") return false;

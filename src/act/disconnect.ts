@@ -16,6 +16,7 @@ import { sockIdOf } from "../select/sockets.ts";
 import { type Duplicate, PidfdCache, type ShutdownOptions } from "../socket/duplicate.ts";
 import { type Proof, proofOf, type StateLookup } from "../socket/proof.ts";
 import { ENDED, ownerName, type Refusal, refusalText, UNRESPONSIVE, withDuplicate } from "../socket/with_duplicate.ts";
+import { mayEndInError, restoreEndOfFile } from "./end_of_file.ts";
 import { destroyOwnOrphan, isDestroyFixed, isOrphan, WOULD_STAY } from "./orphans.ts";
 
 /** Gives a connection its result, and records it in the journal. */
@@ -117,6 +118,20 @@ export class Disconnector {
   }
 
   /**
+   * Has the application read end-of-file from a connection that was hung up on and has ended since, in place of an error.
+   *
+   * @returns `false` when the connection has not ended yet.
+   */
+  restoreEndOfFile(target: Target): boolean {
+    return !this.#readsEndOfFile(target) || restoreEndOfFile(this.#pidfds, target);
+  }
+
+  /** Tells whether a hang-up has the application read end-of-file. */
+  #readsEndOfFile({ connection, result }: Target): boolean {
+    return result?.outcome === "hung-up" && !this.#shutdownOptions.finOnly && mayEndInError(connection);
+  }
+
+  /**
    * Aborts a connection with SOCK_DESTROY, or through a duplicate where SOCK_DESTROY is refused. Leaves the result as
    * it is when the connection is no longer in the state in which it was selected.
    *
@@ -129,10 +144,12 @@ export class Disconnector {
       failUnresponsive(target);
       return false;
     }
+    const wasHungUp = this.#readsEndOfFile(target);
     // While a duplicate is held, the connection cannot become an orphan.
     const used = withDuplicate(this.#pidfds, target, (duplicate) => {
       const refusal = sockDestroy(target, diag);
       if (refusal !== null) abort(target, duplicate, refusal);
+      else if (wasHungUp) duplicate.takeError();
     });
     return (used === null || "outcome" in used) && this.#destroyWithoutDuplicate(target, used, diag);
   }

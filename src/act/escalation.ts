@@ -97,6 +97,7 @@ export class Escalation {
       const row = present.get(identityOf(target.connection));
       if (row === undefined) {
         if (++pending.missed < DUMPS_BEFORE_GONE) continue;
+        this.#stages.disconnector.restoreEndOfFile(target);
       } else {
         pending.missed = 0;
         update(target, row);
@@ -146,9 +147,13 @@ export class Escalation {
   /** Waits for `ms` milliseconds at most. Returns the connections that are still there. */
   async #waitUntilGone(targets: readonly Target[], ms: number): Promise<Set<Target>> {
     const deadline = performance.now() + ms;
-    const { signal } = this.#stages.turns;
+    const { disconnector, turns: { signal } } = this.#stages;
+    const toRestore = new Set(targets);
     for (let pollMs = POLL_MS.first;; pollMs = Math.min(2 * pollMs, POLL_MS.max)) {
       const remaining = this.#remaining(targets);
+      for (const target of toRestore) {
+        if (!remaining.has(target) && disconnector.restoreEndOfFile(target)) toRestore.delete(target);
+      }
       const remainingMs = deadline - performance.now();
       const isOver = remainingMs <= 0 || signal.aborted;
       if (remaining.size === 0 || isOver) {

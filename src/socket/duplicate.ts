@@ -2,6 +2,7 @@
 
 import {
   connect,
+  getsockopt,
   getsockoptBytes,
   IPPROTO_TCP,
   receiveQueue,
@@ -12,6 +13,7 @@ import {
   SHUT_RDWR,
   SHUT_WR,
   shutdown,
+  SO_ERROR,
   SO_LINGER,
   SOL_SOCKET,
   TCP_USER_TIMEOUT,
@@ -22,6 +24,7 @@ import type { Descriptor } from "../../ffi/descriptor.ts";
 import { isUnresponsive, noteProcess } from "../../ffi/progress.ts";
 import { type Connection, handleOf, type Owner } from "../model/connection.ts";
 import { decodeMptcpInfo, decodeTcpInfo, idleTime, TCP_INFO } from "../linux/netlink/tcp_info.ts";
+import { STATES } from "../model/tcp_states.ts";
 import { type Proof, prove, type StateLookup } from "./proof.ts";
 import { explainBusy, hasCarriedData, type Traffic } from "./traffic.ts";
 
@@ -235,6 +238,18 @@ export class Duplicate {
    */
   abort(): void {
     connect(this.descriptor, UNSPEC);
+  }
+
+  /**
+   * Takes the error away that a connection has left when it ended, so that its application reads what is behind the error.
+   *
+   * @returns `false` when the connection has not ended yet.
+   */
+  takeError(): boolean {
+    const length = getsockoptBytes(this.descriptor, IPPROTO_TCP, TCP_INFO, info);
+    if (decodeTcpInfo(new DataView(info.buffer, 0, length))?.state !== STATES["UNCONN"]) return false;
+    getsockopt(this.descriptor, SOL_SOCKET, SO_ERROR);
+    return true;
   }
 
   /**

@@ -100,6 +100,11 @@ export class Connections {
     await this.#peer.request("go_on_reading", { numbers: this.#numbers });
   }
 
+  /** Whether each has an error that its next call will return (POLLERR). */
+  async failing(): Promise<boolean[]> {
+    return await this.#peer.request("failing", { numbers: this.#numbers }) as boolean[];
+  }
+
   /** Has the application set keepalive. */
   async setKeepalive(values: Partial<JsonDocument<Keepalive>>): Promise<void> {
     await this.#peer.request("set_keepalive", { numbers: this.#numbers, ...values });

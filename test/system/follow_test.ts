@@ -8,7 +8,7 @@ import { Namespace } from "../harness/namespace.ts";
 import { type Connections, Peer, pythonProgram } from "../harness/peer.ts";
 import { eventually } from "../harness/process.ts";
 import { PgPool } from "../harness/pg.ts";
-import { assertExit } from "../harness/scene.ts";
+import { assertExit, deadPeer, DOOMED_PORT } from "../harness/scene.ts";
 import { NameServer, postgresql } from "../harness/servers.ts";
 import { type Need, systemTest } from "../harness/system.ts";
 import { engineOf, TCPHUP, tcphup } from "../harness/tcphup.ts";
@@ -357,6 +357,43 @@ systemTest("follow --live-file: replaced, half written, unreadable, gone", [], a
     await Deno.remove(directory, { recursive: true });
   }
 });
+
+systemTest(
+  "follow: to a silent address attempts are ended, and who reads late reads end-of-file",
+  [],
+  async (netns) => {
+    await using other = await Namespace.create();
+    const { stuck, kept } = await deadPeer(netns, other);
+    await stuck.stopReading();
+    const client = Peer.start(netns);
+    const directory = await Deno.makeTempDir({ prefix: "tcphup-test-" });
+    try {
+      const path = `${directory}/live`;
+      await Deno.writeTextFile(path, "10.1.0.2\n");
+      const args = ["--live-file", path, `${DOOMED_PORT}`, "--was", "10.1.0.9", "--every=100ms", "--after=300ms"];
+      const follow = new Follow(netns, [...args, "--linger=1s"]);
+      await follow.event("started");
+      await follow.event("left");
+      assertEquals((await follow.event("cut")).report.hung_up, 2);
+      for (let i = 0; i < 2; i++) {
+        const attempt = await client.beginConnect("10.1.0.9", DOOMED_PORT);
+        const { report } = await follow.event("cut");
+        assertEquals([report.matched, report.hung_up], [1, 1]);
+        await attempt.assertEnded("ECONNRESET");
+      }
+      await eventually("nothing is left there", async () => {
+        return (await netns.ss("state", "connected", "dst", "10.1.0.9")).length === 0;
+      });
+      await eventually("no error is left", async () => !(await stuck.failing()).includes(true));
+      await stuck.goOnReading();
+      await stuck.assertEnded("EOF");
+      await kept.assertAlive();
+      await follow.end();
+    } finally {
+      await Deno.remove(directory, { recursive: true });
+    }
+  },
+);
 
 systemTest("follow --elsewhere: everything at the port that is not in the answers", ["dnsmasq"], async (netns) => {
   await using dns = await NameServer.start(netns, { [NAME]: [NEW] });

@@ -117,6 +117,27 @@ systemTest("--verify waits as long as --linger may take, and a second", [], asyn
   await kept.assertAlive();
 });
 
+for (const flags of [["--verify", "--linger", "1s"], ["--wait", "3", "--linger", "1s"], ["--destroy-after", "300ms"]]) {
+  systemTest(`an application that reads late reads end-of-file, not an error: ${flags[0]}`, [], async (netns) => {
+    await using other = await Namespace.create();
+    const { stuck } = await deadPeer(netns, other);
+    await stuck.stopReading();
+    assertExit(await tcphup(["10.1.0.9", ...flags], { netns }), 0);
+    assertEquals(await netns.ss("state", "connected", "dst", "10.1.0.9"), []);
+    await stuck.goOnReading();
+    await stuck.assertEnded("EOF");
+  });
+}
+
+systemTest("with --fin-only, an application that waits for its answer is told that none comes", [], async (netns) => {
+  await using other = await Namespace.create();
+  const { stuck } = await deadPeer(netns, other);
+  await stuck.stopReading();
+  assertExit(await tcphup(["10.1.0.9", "--fin-only", "--verify", "--linger", "1s"], { netns }), 0);
+  await stuck.goOnReading();
+  await stuck.assertEnded("ETIMEDOUT");
+});
+
 systemTest("--destroy-after and --verify: what lingered is destroyed, and gone", [], async (netns) => {
   const server = Peer.start(netns);
   await server.listen("127.0.0.3", DOOMED_PORT, { accept: false });

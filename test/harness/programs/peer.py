@@ -10,6 +10,7 @@ import errno
 import json
 import os
 import resource
+import select
 import selectors
 import signal
 import socket
@@ -333,6 +334,15 @@ class Peer:
     def do_go_on_reading(self, numbers):
         for number in numbers:
             self.watch(self.connections[number])
+
+    def do_failing(self, numbers):
+        """Whether each has an error that is still to be returned."""
+        def fails(connection):
+            poll = select.poll()
+            poll.register(connection.sock, 0)
+            return any(events & select.POLLERR for _, events in poll.poll(0))
+
+        return [fails(self.connections[number]) for number in numbers]
 
     def do_close(self, numbers):
         for number in numbers:
