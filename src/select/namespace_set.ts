@@ -2,8 +2,6 @@
 
 import type { NetnsInode } from "../model/ids.ts";
 import { canTransfer } from "../../ffi/aio.ts";
-import { IPPROTO_TCP } from "../../ffi/socket.ts";
-import type { Descriptor } from "../../ffi/descriptor.ts";
 import type { Connection } from "../model/connection.ts";
 import { currentNetns, inNetns, NetnsError } from "../linux/netns/enter.ts";
 import { findAgain, findNetns, mustExist, type Netns, ownNetns } from "../linux/netns/find.ts";
@@ -11,7 +9,7 @@ import { mayHaveTcp } from "../linux/proc/sockstat.ts";
 import { explainSetnsDenied } from "../linux/proc/permissions.ts";
 import { cgroupsOf, containerOf } from "../linux/proc/cgroup.ts";
 import { comm, descriptorLimit, listsAllProcesses } from "../linux/proc/process.ts";
-import { type Dumper, ParallelDump, WithoutTcp } from "./parallel_dump.ts";
+import { type Dumper, ParallelDump } from "./parallel_dump.ts";
 import { type DumpRequest, SockDiag } from "../linux/netlink/sock_diag.ts";
 import { openSockDiag, openSockDiagNonblocking } from "../linux/netlink/socket.ts";
 import { UnsupportedError } from "../model/errors.ts";
@@ -97,7 +95,7 @@ export class NamespaceSet {
   }
 
   /** Calls `work` in a namespace. Returns false when the namespace cannot be entered. */
-  #work(netns: Netns, work: (netns: NetnsInode, diag: Dumper) => void, pending: PendingDumps | undefined): boolean {
+  #work(netns: Netns, work: (netns: NetnsInode, diag: Dumper) => void, pending: ParallelDump | undefined): boolean {
     try {
       const diag = this.#diagIn(netns);
       work(netns.ino, pending?.collect(diag) ?? diag);
@@ -113,15 +111,15 @@ export class NamespaceSet {
   #startDumps(
     namespaces: readonly Netns[],
     requests: (netns: NetnsInode) => readonly DumpRequest[],
-  ): Map<Netns, PendingDumps> {
-    const pending = new Map<Netns, PendingDumps>();
+  ): Map<Netns, ParallelDump> {
+    const pending = new Map<Netns, ParallelDump>();
     if (namespaces.length < WORTH_IT || !canTransfer()) return pending;
     for (const netns of namespaces) {
       try {
         const wanted = requests(netns.ino);
         if (wanted.length === 0) continue;
         const [netlink, hasTcp] = inNetns(netns, () => [openSockDiagNonblocking(), mayHaveTcp()]);
-        pending.set(netns, new PendingDumps(netlink, wanted, hasTcp));
+        pending.set(netns, new ParallelDump(netlink, wanted, hasTcp));
       } catch (error) {
         // #work() enters the namespace again and records the failure.
         if (!(error instanceof NetnsError)) throw error;
@@ -236,28 +234,6 @@ export class NamespaceSet {
 
   close(): void {
     this.#diag.close();
-  }
-}
-
-/** The dumps of one namespace that were started. Dumps that are known to find nothing are not among them. */
-class PendingDumps {
-  readonly #dumps: ParallelDump;
-  readonly #hasTcp: boolean;
-
-  constructor(netlink: Descriptor, requests: readonly DumpRequest[], hasTcp: boolean) {
-    this.#hasTcp = hasTcp;
-    // Without TCP sockets `listConnections` asks for nothing after the dumps of TCP.
-    const end = hasTcp ? requests.length : requests.findIndex(({ protocol }) => protocol === IPPROTO_TCP);
-    this.#dumps = new ParallelDump(netlink, requests.slice(0, end));
-  }
-
-  /** Waits for the dumps. Dumps that have to be repeated are asked of `diag`. */
-  collect(diag: Dumper): Dumper {
-    return this.#dumps.collect(this.#hasTcp ? diag : new WithoutTcp(diag));
-  }
-
-  close(): void {
-    this.#dumps.close();
   }
 }
 

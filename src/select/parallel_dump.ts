@@ -24,6 +24,7 @@ const READS = { tcp: 3, mptcp: 2 } as const;
 export class ParallelDump {
   readonly #netlink: Descriptor;
   readonly #requests: readonly DumpRequest[];
+  readonly #hasTcp: boolean;
   readonly #steps: readonly Transfer[];
   readonly #transfers: Transfers;
 
@@ -32,11 +33,15 @@ export class ParallelDump {
    *
    * @param netlink A netlink socket of the namespace, which this object closes. It must not block: a queued read for which
    * no datagram is left has to fail.
+   * @param hasTcp False when the namespace is known to have no TCP sockets, so that dumps of TCP need not be started.
    */
-  constructor(netlink: Descriptor, requests: readonly DumpRequest[]) {
+  constructor(netlink: Descriptor, requests: readonly DumpRequest[], hasTcp = true) {
     this.#netlink = netlink;
-    this.#requests = requests;
-    this.#steps = requests.flatMap((request, i) => {
+    this.#hasTcp = hasTcp;
+    // Without TCP sockets `listConnections` asks for nothing after the dumps of TCP.
+    const end = hasTcp ? requests.length : requests.findIndex(({ protocol }) => protocol === IPPROTO_TCP);
+    this.#requests = requests.slice(0, end);
+    this.#steps = this.#requests.flatMap((request, i) => {
       const reads = request.protocol === IPPROTO_TCP ? READS.tcp : READS.mptcp;
       return [
         { kind: "write", file: netlink, memory: messageOf(request, i) },
@@ -57,7 +62,8 @@ export class ParallelDump {
     });
     // A long dump goes on from here. The kernel has refused the dumps behind it with EBUSY.
     if (bytes !== null) datagrams.push(...this.#rest());
-    return new DumpReplay(this.#requests.map((request, i) => ({ request, sequence: sequenceOf(i), datagrams })), diag);
+    const collections = this.#requests.map((request, i) => ({ request, sequence: sequenceOf(i), datagrams }));
+    return new DumpReplay(collections, this.#hasTcp ? diag : new WithoutTcp(diag));
   }
 
   /** Reads the datagrams that the queued reads have left. */
