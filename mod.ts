@@ -32,7 +32,9 @@ export { DEFAULT_LINGER_MS, type HangUpOptions, type Progress } from "./src/act/
 export type { WhenIdle } from "./src/act/cut_options.ts";
 export type { Pacing } from "./src/act/pacing.ts";
 export { type KeepaliveReport, setKeepalive, watchKeepalive } from "./src/set_keepalive.ts";
-export { DEFAULT_EVERY_MS, type SetKeepaliveOptions, type WatchKeepaliveOptions } from "./src/keepalive/set_options.ts";
+export { ATTACHED_EVERY_MS, DEFAULT_EVERY_MS, type SetKeepaliveOptions } from "./src/keepalive/set_options.ts";
+export type { WatchKeepaliveOptions, WatchMeans } from "./src/keepalive/set_options.ts";
+export type { DestinationCount } from "./src/model/destination_count.ts";
 export { type FollowEvent, followName } from "./src/follow.ts";
 export { FOLLOW_DEFAULTS, type FollowOptions } from "./src/follow/follow_options.ts";
 export {

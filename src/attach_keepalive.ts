@@ -2,16 +2,14 @@
 
 import { cgroupsOf, explainPartialRoot } from "./attach/attachment.ts";
 import { type AttachedSettings, KeepaliveAttachment } from "./attach/keepalive_attachment.ts";
-import type { DestinationCount } from "./bpf/counters.ts";
 import { findSamePin, removePin, SETTINGS_SCHEMA } from "./bpf/pins.ts";
 import type { Direction } from "./model/connection.ts";
+import type { DestinationCount } from "./model/destination_count.ts";
 import { givenCriteria, type Selection } from "./select/selection.ts";
 import { compileWithListeners } from "./select/listeners.ts";
 import { requireTellable } from "./attach/tellable.ts";
 import { type SetKeepaliveOptions, validateKeepaliveOptions } from "./keepalive/set_options.ts";
 import { desiredKeepalive, type KeepaliveReport, reportNone, setCompiled } from "./set_keepalive.ts";
-
-export type { DestinationCount } from "./bpf/counters.ts";
 
 /** What concerns the program alone. */
 export interface AttachOptions {

@@ -3,9 +3,9 @@
 
 import type { DiversionSettings } from "./attach/diversion.ts";
 import type { AttachedSettings } from "./attach/keepalive_attachment.ts";
-import type { DestinationCount } from "./bpf/counters.ts";
 import { withBpf } from "./bpf/explain.ts";
 import { pinnedLinks, removePin, SETTINGS_SCHEMA } from "./bpf/pins.ts";
+import type { DestinationCount } from "./model/destination_count.ts";
 import type { ConnectCount } from "./model/diversion.ts";
 
 /** What is pinned under a name. */

@@ -4,6 +4,7 @@
 import { isUnresponsive } from "../ffi/progress.ts";
 import { explainNoOwner, explainNotReached, retriesOwner, setOutcome, skipSubflow } from "./act/disconnect.ts";
 import { Turns } from "./act/turns.ts";
+import type { WatchAttachment } from "./attach/watch_attachment.ts";
 import { ENDED, refusalText, withDuplicate } from "./socket/with_duplicate.ts";
 import {
   type Connection,
@@ -25,8 +26,9 @@ import {
 import { PidfdCache } from "./socket/duplicate.ts";
 import { pastWork, recordChange, recordFound, unanswered, whyUnfinished } from "./front/journal.ts";
 import { MODE } from "./front/shared.ts";
-import { type Change, change, sameSettings } from "./socket/keepalive_change.ts";
+import { type Change, change, plannedSettings, sameSettings } from "./socket/keepalive_change.ts";
 import {
+  ATTACHED_EVERY_MS,
   DEFAULT_EVERY_MS,
   type SetKeepaliveOptions,
   validateKeepaliveOptions,
@@ -117,8 +119,8 @@ export function reportNone(selection: CompiledSelection, options: SetKeepaliveOp
 
 /**
  * Sets keepalive on the selected connections and on those that are opened later, until `signal` is aborted or the caller
- * leaves the loop. A new connection may be without keepalive for up to `everyMs`. Each connection is set once: changes by
- * its application stay.
+ * leaves the loop. A new connection may be without keepalive for up to `everyMs`; with `attach`, not at all where that can
+ * be done. Each connection is set once by a round: changes by its application stay.
  *
  * The loop ends when `signal` is aborted, at the latest with the connection that is being set. Leaving the loop (`break`,
  * `return`, an exception) ends the watch too. Either way all that was opened is closed.
@@ -148,14 +150,31 @@ export function watchKeepalive(
 ): AsyncGenerator<KeepaliveResult, void> {
   validateWatchOptions(options);
   const compiled = compileWithListeners(selection, options.listeners ?? false);
-  return watch(new Setter(compiled, options, { isWatching: true }));
+  const attach = async () => {
+    if (!options.attach || options.dryRun) return "not asked for";
+    const { attachForWatch } = await import("./attach/watch_attachment.ts");
+    return attachForWatch(selection, compiled, desiredKeepalive(options));
+  };
+  return watch(new Setter(compiled, options, { isWatching: true }), attach, options.onEnd);
 }
 
-async function* watch(setter: Setter): AsyncGenerator<KeepaliveResult, void> {
+async function* watch(
+  setter: Setter,
+  attach: () => Promise<WatchAttachment | string>,
+  onEnd: WatchKeepaliveOptions["onEnd"],
+): AsyncGenerator<KeepaliveResult, void> {
+  let attached: WatchAttachment | string = "";
   try {
-    yield* setter.forever();
+    // Before the first list, so that nothing is missed between the two.
+    attached = await attach();
+    yield* setter.forever(attached);
   } finally {
-    setter.close();
+    try {
+      if (typeof attached !== "string") onEnd?.(attached.program.counters());
+    } finally {
+      if (typeof attached !== "string") attached.program.close();
+      setter.close();
+    }
   }
 }
 
@@ -165,6 +184,8 @@ const NOT_YIELDED: readonly Outcome[] = ["unchanged", "skipped", "already-gone"]
 /** A connection whose keepalive is to be set. */
 interface KeepaliveTarget extends Target<KeepaliveOutcome> {
   change: KeepaliveChange;
+  /** Whether it was made after the first list of a watch. */
+  isNew?: boolean;
 }
 
 const NO_CHANGE: KeepaliveChange = { before: null, after: null, refused: [] };
@@ -184,6 +205,8 @@ class Setter {
   readonly #isWatching: boolean;
   /** The connections that are done, by identity, each with the last round that saw it. */
   readonly #done = new Map<string, number>();
+  /** The connections that waited to be accepted when a watch began, by identity. */
+  readonly #notAcceptedAtStart = new Set<string>();
   /** The connections whose owners have to be looked up again, by identity. */
   readonly #retryOwners = new Map<string, KeepaliveTarget>();
   /** What the last pass has done. */
@@ -245,8 +268,12 @@ class Setter {
     else explainNotReached(target, this.#interrupted ? null : error);
   }
 
-  async *forever(): AsyncGenerator<KeepaliveResult, void> {
-    const { everyMs = DEFAULT_EVERY_MS, onRound } = this.#options;
+  /** @param attached The program that sets new connections, or why there is none. */
+  async *forever(attached: WatchAttachment | string): AsyncGenerator<KeepaliveResult, void> {
+    const isAttached = typeof attached !== "string";
+    const reachesAll = isAttached && attached.reachesAll;
+    const { everyMs = reachesAll ? ATTACHED_EVERY_MS : DEFAULT_EVERY_MS, onRound, onStart } = this.#options;
+    onStart?.({ notAttached: isAttached ? null : attached, everyMs });
     for (let next = 0; await this.#turns.until(next);) {
       const start = performance.now();
       const found = this.#tolerate(() => this.#nextRound()) ?? [];
@@ -256,6 +283,10 @@ class Setter {
       for (const target of found) {
         if (!await this.#turns.until(0)) return;
         this.#tolerate(() => this.#set(target));
+        if (isAttached && this.#wasSetAsMade(target)) {
+          target.change = { ...target.change, before: null };
+          setOutcome(target, "keepalive-set", "attached", "as it was made");
+        }
         if (target.result === null || (!retried.has(target) && NOT_YIELDED.includes(target.result.outcome))) continue;
         yield keepaliveResultOf(target);
       }
@@ -266,6 +297,13 @@ class Setter {
       const end = performance.now();
       next = end + Math.max(everyMs, end - start);
     }
+  }
+
+  /** Tells whether a connection has the values, and an attached program was there to set them as it was made. */
+  #wasSetAsMade({ connection, result, isNew = false, change: { after } }: KeepaliveTarget): boolean {
+    if (!isNew || result?.outcome !== "unchanged" || after === null) return false;
+    if (connection.protocol !== "tcp" || connection.state === "LISTEN") return false;
+    return sameSettings(after, plannedSettings(after, this.#desired, phaseOf(connection)));
   }
 
   /** Returns the result of `work`; undefined after a transient error. */
@@ -303,10 +341,15 @@ class Setter {
     for (const connection of listed) {
       const identity = identityOf(connection);
       missing.delete(identity);
-      if (isDone(identity) || (this.#isWatching && mayBeAccepted(connection))) continue;
+      if (isDone(identity)) continue;
+      if (this.#isWatching && mayBeAccepted(connection)) {
+        if (round === 1) this.#notAcceptedAtStart.add(identity);
+        continue;
+      }
+      const isNew = round > 1 && !this.#notAcceptedAtStart.delete(identity);
       const retried = this.#retryOwners.get(identity);
       if (retried) found.push(Object.assign(retried, { connection, owners: [] }));
-      else found.push({ ...targetOf(connection), change: NO_CHANGE });
+      else found.push({ ...targetOf(connection), change: NO_CHANGE, isNew });
     }
     this.#forgetGone();
     for (const [identity, target] of missing) {

@@ -6,7 +6,7 @@ import { type Declaration, type Property, readInterfaces, readReasons, readUnion
 const FILES = [
   "src/attach/diversion.ts",
   "src/attach/keepalive_attachment.ts",
-  "src/bpf/counters.ts",
+  "src/model/destination_count.ts",
   "src/cli/output/documents.ts",
   "src/doctor/check_host.ts",
   "src/doctor/probes.ts",

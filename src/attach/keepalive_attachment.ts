@@ -4,13 +4,14 @@ import type { Descriptor } from "../../ffi/descriptor.ts";
 import { isSyscallError } from "../../ffi/errno.ts";
 import { readLargeFile } from "../../ffi/files.ts";
 import { memberOffset } from "../bpf/btf.ts";
-import { createCounters, type DestinationCount, readCounters } from "../bpf/counters.ts";
+import { createCounters, readCounters } from "../bpf/counters.ts";
 import { withBpf } from "../bpf/explain.ts";
 import { compileSockOps, emitSocketPort, emitSocketUser, sockOpsProgram } from "../bpf/sock_ops.ts";
 import { KEEPALIVE_SWITCH, type Step, steps } from "../keepalive/socket_options.ts";
 import type { KeepaliveValues } from "../keepalive/values.ts";
 import { isLinux } from "../linux/proc/release.ts";
 import type { Direction } from "../model/connection.ts";
+import type { DestinationCount } from "../model/destination_count.ts";
 import { UnsupportedError } from "../model/errors.ts";
 import type { CompiledSelection } from "../select/compile_selection.ts";
 import type { Selection } from "../select/selection.ts";
@@ -43,6 +44,8 @@ export interface KeepaliveAttachmentOptions {
   readonly onlyMissing: boolean;
   /** Leaves the connections of the other direction alone. */
   readonly direction?: Direction;
+  /** Goes by this network namespace alone where the selection names none, and otherwise by all. */
+  readonly ownByDefault?: boolean;
   /** What is kept beside the program, for those who read a pin. */
   readonly settings: object;
 }
@@ -63,13 +66,14 @@ export class KeepaliveAttachment {
   constructor(
     selection: CompiledSelection,
     cgroups: readonly string[],
-    { values, onlyMissing, direction, settings }: KeepaliveAttachmentOptions,
+    { values, onlyMissing, direction, ownByDefault = false, settings }: KeepaliveAttachmentOptions,
     mayAttach = true,
   ) {
     if (onlyMissing) requireReadableOptions();
     const { filter, netns, notNetns = [] } = selection;
-    const chooses = chooserOf(selection, VOCABULARY);
-    const narrows = direction !== undefined || notNetns.length > 0 || (netns !== undefined && !netns.includes("all"));
+    const chooses = chooserOf(selection, VOCABULARY, ownByDefault);
+    const goesByNetns = notNetns.length > 0 || (netns === undefined ? ownByDefault : !netns.includes("all"));
+    const narrows = direction !== undefined || goesByNetns;
     const counters = this.#counters = withBpf(createCounters);
     const programs = (cgroup: string, tries: Tries) => [
       sockOpsProgram(compileSockOps({

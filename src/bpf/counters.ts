@@ -4,6 +4,7 @@ import { BPF_MAP_TYPE_LRU_HASH, mapCreate, mapLookup, mapNextKey } from "../../f
 import type { Descriptor } from "../../ffi/descriptor.ts";
 import { readTextFile } from "../../ffi/files.ts";
 import { formatAddress, type Words } from "../model/address.ts";
+import type { DestinationCount } from "../model/destination_count.ts";
 import type { ConnectCount } from "../model/diversion.ts";
 import { ACCEPTED, COUNTER_KEY_SIZE } from "./conditions.ts";
 import { CONNECT_COUNTER_SIZE } from "./sock_addr.ts";
@@ -14,22 +15,6 @@ export const CONNECTS_NAME = "tcphup_connects";
 
 /** The destinations that are remembered. Beyond that the kernel forgets the one not used for the longest time. */
 const MOST_DESTINATIONS = 4096;
-
-/** The number of connections to one destination that a program has decided about. */
-export interface DestinationCount {
-  /** Whether this host accepted them: then the destination is this host's end. */
-  readonly accepted: boolean;
-  /** The destination's address, in its usual form. */
-  readonly address: string;
-  /** The destination's port. */
-  readonly port: number;
-  /** Those on which the values were set. */
-  readonly set: number;
-  /** Those whose application had keepalive on, and kept it. */
-  readonly kept: number;
-  /** Those on which the kernel has refused an option. */
-  readonly refused: number;
-}
 
 /** Creates the map of `DestinationCount`. */
 export function createCounters(): Descriptor {

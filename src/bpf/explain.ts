@@ -27,8 +27,8 @@ export function withBpf<T>(work: () => T): T {
  */
 export function withIterator<T>(work: () => T): T {
   const needed = ["CAP_BPF", "CAP_PERFMON"] as const;
-  const missing = lacking(needed);
-  if (missing.length > 0) throw new UnsupportedError(`BPF is denied: needs ${missing.join(" and ")}`);
+  const missing = explainLacking(needed);
+  if (missing !== null) throw new UnsupportedError(missing);
   return explained(work, needed);
 }
 
@@ -61,6 +61,12 @@ function sentence(text: string): string {
 function lacking(needed: readonly Capability[]): Capability[] {
   const isAdmin = hasCapability("CAP_SYS_ADMIN");
   return needed.filter((name) => !isAdmin && !hasCapability(name));
+}
+
+/** Says which capabilities this thread lacks; null when it has them all. */
+export function explainLacking(needed: readonly Capability[]): string | null {
+  const missing = lacking(needed);
+  return missing.length === 0 ? null : `BPF is denied: needs ${missing.join(" and ")}`;
 }
 
 /** Explains an EPERM of bpf(2). */

@@ -22,12 +22,13 @@ import type { Descriptor } from "../../ffi/descriptor.ts";
 import { isSyscallError } from "../../ffi/errno.ts";
 import { readDirectory, readTextFile } from "../../ffi/files.ts";
 import { makeDirectory, removeDirectory, unlink } from "../../ffi/fs.ts";
+import type { DestinationCount } from "../model/destination_count.ts";
 import type { ConnectCount } from "../model/diversion.ts";
 import { bpffsPoints } from "../linux/proc/mountinfo.ts";
 import { UnsupportedError, UsageError } from "../model/errors.ts";
 import { ARMED_NAME, isArmed, setArmed } from "./cgroup_link.ts";
 import { withBpf } from "./explain.ts";
-import { CONNECTS_NAME, COUNTERS_NAME, type DestinationCount, readConnectCounters, readCounters } from "./counters.ts";
+import { CONNECTS_NAME, COUNTERS_NAME, readConnectCounters, readCounters } from "./counters.ts";
 
 /** The usual mount point of bpffs. */
 const USUAL_POINT = "/sys/fs/bpf";

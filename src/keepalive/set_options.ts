@@ -11,6 +11,7 @@ import {
   SHORTEST_WATCH_MS,
   time,
 } from "../model/options.ts";
+import type { DestinationCount } from "../model/destination_count.ts";
 import { checkValues, type GivenValues, KEEPALIVE_NAMES } from "./values.ts";
 
 /** Options of `setKeepalive`. */
@@ -42,8 +43,18 @@ export interface SetKeepaliveOptions {
 export interface WatchKeepaliveOptions extends SetKeepaliveOptions {
   /** Ends the iteration between two connections. */
   signal?: AbortSignal;
-  /** Milliseconds between two rounds, 100 at least. Default 1000. */
+  /** Milliseconds between two rounds, 100 at least. Default 1000, or 10,000 where a program sets new connections. */
   everyMs?: number;
+  /**
+   * Has a BPF program set new connections as they are made, where the kernel can tell then all that the selection goes by,
+   * and this user may attach a program to cgroup v2. It goes when the iteration ends, or this process. Rounds are for what
+   * the program does not reach: MPTCP, listeners, what an application has set otherwise afterwards. Default false.
+   */
+  attach?: boolean;
+  /** Receives, before the first round, how new connections are set. */
+  onStart?: (means: WatchMeans) => void;
+  /** Receives, at the end, the numbers of connections that the program has set, by destination, the greatest first. */
+  onEnd?: (counters: readonly DestinationCount[]) => void;
   /** Receives, after each round, the reasons why connections may have been missed. */
   onRound?: (incomplete: readonly string[]) => void;
   /**
@@ -53,8 +64,19 @@ export interface WatchKeepaliveOptions extends SetKeepaliveOptions {
   onWarning?: (text: string) => void;
 }
 
+/** How a watch sets new connections. */
+export interface WatchMeans {
+  /** Why no program sets them as they are made; null when one does. */
+  readonly notAttached: string | null;
+  /** Milliseconds between two rounds. */
+  readonly everyMs: number;
+}
+
 /** Default of `everyMs`. */
 export const DEFAULT_EVERY_MS = 1000;
+
+/** Default of `everyMs` where a program sets new connections. */
+export const ATTACHED_EVERY_MS = 10_000;
 
 const CHECKS: Checks<SetKeepaliveOptions> = {
   values: checkValues,
@@ -68,6 +90,9 @@ const CHECKS: Checks<SetKeepaliveOptions> = {
 const WATCH_CHECKS: Checks<WatchKeepaliveOptions> = {
   ...CHECKS,
   everyMs: time(SHORTEST_WATCH_MS),
+  attach: boolean,
+  onStart: callback,
+  onEnd: callback,
   onRound: callback,
   onWarning: callback,
 };

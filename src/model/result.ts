@@ -21,6 +21,8 @@ export interface Reasons {
   /** At least one option of its keepalive was changed, and what was wanted reads back. */
   "keepalive-set":
     | null
+    /** An attached program set it as the connection was made. */
+    | "attached"
     /** The kernel refused another option. */
     | "refused";
   /** Without `dryRun` its keepalive would have been set. */

@@ -7,7 +7,8 @@ import {
   BPF_FUNC_map_update_elem,
   BPF_FUNC_setsockopt,
 } from "../../ffi/bpf.ts";
-import { decodeCounter, type DestinationCount } from "../../src/bpf/counters.ts";
+import { decodeCounter } from "../../src/bpf/counters.ts";
+import type { DestinationCount } from "../../src/model/destination_count.ts";
 import { emitAlways } from "../../src/bpf/conditions.ts";
 import { compileSockOps, type SockOpsOptions } from "../../src/bpf/sock_ops.ts";
 import { steps } from "../../src/keepalive/socket_options.ts";

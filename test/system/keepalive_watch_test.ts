@@ -3,61 +3,16 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { JsonDocument, Row } from "../../src/cli/output/json.ts";
 import { DEFAULTS, keepaliveTimers, UNTOUCHED } from "../harness/keepalive.ts";
-import { Lines } from "../harness/lines.ts";
-import { Namespace, type SpawnOptions } from "../harness/namespace.ts";
-import { type Connections, Peer } from "../harness/peer.ts";
+import { Namespace } from "../harness/namespace.ts";
+import { Peer } from "../harness/peer.ts";
 import { eventually } from "../harness/process.ts";
 import { DOOMED_PORT, Scene } from "../harness/scene.ts";
 import { redis } from "../harness/servers.ts";
 import { systemTest } from "../harness/system.ts";
 import { engineOf, PublicCopy, TCPHUP } from "../harness/tcphup.ts";
+import { untilSet, Watch } from "../harness/watch.ts";
 
 const PORT = `${DOOMED_PORT}`;
-
-/** A watch that runs until it is told to end. */
-class Watch {
-  readonly #child: Deno.ChildProcess;
-  readonly #changes: Lines;
-  readonly #complaints: Lines;
-
-  constructor(netns: Namespace, args: readonly string[], options: SpawnOptions & { command?: readonly string[] } = {}) {
-    const { command = TCPHUP, ...rest } = options;
-    this.#child = netns.spawn([...command, "keepalive", "--watch=100ms", ...args], rest);
-    this.#changes = new Lines(this.#child.stdout);
-    this.#complaints = new Lines(this.#child.stderr);
-  }
-
-  get pid(): number {
-    return this.#child.pid;
-  }
-
-  /** Waits for so many lines on standard output. */
-  async lines(count: number): Promise<string[]> {
-    return await this.#changes.next(count);
-  }
-
-  /** Waits for a line on standard error. */
-  async complaint(): Promise<string> {
-    return (await this.#complaints.next(1))[0]!;
-  }
-
-  /** Ends it. Returns the exit code, and what it has said that was not yet read. */
-  async end(signal: Deno.Signal = "SIGTERM"): Promise<{ code: number; rest: string[]; complaints: string[] }> {
-    this.#child.kill(signal);
-    const [rest, complaints] = await Promise.all([this.#changes.rest(), this.#complaints.rest()]);
-    const { code } = await this.#child.status;
-    return { code, rest, complaints };
-  }
-}
-
-/** Waits until the application finds that all its connections have the values. */
-async function untilSet(connections: Connections, values = DEFAULTS): Promise<void> {
-  const wanted = JSON.stringify(connections.ports.map(() => values));
-  await eventually(
-    "keepalive on a later connection",
-    async () => JSON.stringify(await connections.keepalive()) === wanted,
-  );
-}
 
 systemTest("keepalive --watch: what is opened later gets it too, a line each, and no more", [], async (netns) => {
   const { client, doomed, kept } = await Scene.make(netns);
@@ -87,7 +42,7 @@ systemTest("keepalive --watch ends on ^C as well", [], async (netns) => {
   await watch.lines(1);
   const { code, complaints } = await watch.end("SIGINT");
   assertEquals(code, 0);
-  assertMatch(complaints.join("\n"), /^tcphup: looked \d+ times, set keepalive on 1$/);
+  assertMatch(complaints.at(-1)!, /^tcphup: looked \d+ times, set keepalive on 1$/);
 });
 
 systemTest("keepalive --watch sets a connection once: later its application decides", [], async (netns) => {

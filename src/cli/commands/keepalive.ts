@@ -1,13 +1,15 @@
 // The command `tcphup keepalive`.
 
 import { unanswered } from "../../front/journal.ts";
+import type { DestinationCount } from "../../model/destination_count.ts";
 import { resolveValues } from "../../keepalive/values.ts";
 import { keepaliveSysctls } from "../../socket/keepalive_read.ts";
 import type { Selection } from "../../select/selection.ts";
-import type { SetKeepaliveOptions, WatchKeepaliveOptions } from "../../keepalive/set_options.ts";
+import type { SetKeepaliveOptions, WatchKeepaliveOptions, WatchMeans } from "../../keepalive/set_options.ts";
 import { type KeepaliveReport, setKeepalive, watchKeepalive } from "../../set_keepalive.ts";
 import { type Arguments, refuseTogether, watchInterval } from "../flags/arguments.ts";
-import { EventPrinter, isChanged } from "../output/keepalive_events.ts";
+import { EventPrinter, isChanged, meansText } from "../output/keepalive_events.ts";
+import { destinationLines } from "../output/pinned.ts";
 import { keepaliveReportLine, keepaliveTable } from "../output/keepalive_report.ts";
 import { withoutInterrupted } from "../output/report.ts";
 import { DONE, exitCode } from "../flags/exit_codes.ts";
@@ -24,7 +26,7 @@ import { print, style, warn, write } from "../output/terminal.ts";
 export async function keepalive(args: Arguments): Promise<number> {
   checkConflicts(args);
   if (isAttaching(args)) return await attach(args);
-  const watchMs = watchInterval(args);
+  const everyMs = watchInterval(args, undefined);
   const selection = selectionOf(args);
   const options = optionsOf(args);
   const interrupt = new AbortController();
@@ -32,7 +34,7 @@ export async function keepalive(args: Arguments): Promise<number> {
   const progress = new ProgressLine();
   try {
     const { signal } = interrupt;
-    if (watchMs !== null) return await watch(args, selection, { ...options, everyMs: watchMs, signal });
+    if (everyMs !== null) return await watch(args, selection, { ...options, everyMs, signal });
     if (!args.has("quiet")) progress.showSearch();
     const report = await setKeepalive(selection, { ...options, signal });
     progress.clear();
@@ -107,22 +109,26 @@ function show(report: KeepaliveReport, args: Arguments, more: object = {}): void
 /** Sets keepalive on new connections until an interrupt, or until the reader of standard output goes. Neither is a failure. */
 async function watch(args: Arguments, selection: Selection, options: WatchKeepaliveOptions): Promise<number> {
   let [looks, changes] = [0, 0];
-  const printer = new EventPrinter({
-    quiet: args.has("quiet"),
-    json: args.has("json-lines"),
-    verbose: args.has("verbose"),
-  });
+  const [isQuiet, isVerbose, isText] = [args.has("quiet"), args.has("verbose"), !args.has("json-lines")];
+  const printer = new EventPrinter({ quiet: isQuiet, json: !isText, verbose: isVerbose });
   for (const text of unanswered()) printer.warnOnce(text);
   const onRound = (incomplete: readonly string[]) => {
     looks++;
     for (const text of incomplete) printer.warnOnce(text);
     printer.printOmitted();
   };
-  for await (const result of watchKeepalive(selection, { ...options, onRound, onWarning: warn })) {
+  const onStart = (means: WatchMeans) => {
+    if (!isQuiet && (means.notAttached === null || isVerbose)) warn(style("faint", meansText(means)));
+  };
+  let counters: readonly DestinationCount[] = [];
+  const onEnd = (last: readonly DestinationCount[]) => counters = last;
+  const callbacks = { onStart, onRound, onEnd, onWarning: warn };
+  for await (const result of watchKeepalive(selection, { ...options, attach: true, ...callbacks })) {
     if (isChanged(result)) changes++;
     if (!printer.print(result)) break;
   }
   printer.printOmitted(true);
-  if (args.has("verbose")) warn(style("faint", `looked ${looks} times, set keepalive on ${changes}`));
+  if (isVerbose) warn(style("faint", `looked ${looks} times, set keepalive on ${changes}`));
+  if (isVerbose && isText && !isQuiet) print(destinationLines(counters));
   return DONE;
 }

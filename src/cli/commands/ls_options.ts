@@ -1,6 +1,7 @@
 // The flags of `tcphup ls` that choose what is shown of connections.
 
 import { host } from "../../../ffi/deno.ts";
+import { DEFAULT_EVERY_MS } from "../../keepalive/set_options.ts";
 import type { ListConnectionsOptions } from "../../list.ts";
 import { UsageError } from "../../model/errors.ts";
 import { type Arguments, refuseTogether, watchInterval } from "../flags/arguments.ts";
@@ -35,7 +36,7 @@ export function viewOf(args: Arguments): View {
   refuseTogether(args, "sort", "summary", "a summary begins with the largest group");
   refuseTogether(args, "watch", "json", "--json-lines prints again and again");
   if (!args.has("json-lines")) refuseTogether(args, "watch", "quiet", "there would be nothing to see");
-  const watchMs = watchInterval(args);
+  const watchMs = watchInterval(args, DEFAULT_EVERY_MS);
   if (watchMs !== null && !args.has("json-lines")) checkScreen();
   const order = args.value("sort");
   return {

@@ -143,13 +143,14 @@ export function refuseTogether(args: Arguments, one: string, other: string, why:
 }
 
 /**
- * Returns the interval of --watch in milliseconds; null without --watch.
+ * Returns the interval of --watch in milliseconds, `otherwise` when it was given none; null without --watch.
  *
  * @throws {UsageError} When the interval is too short.
  */
-export function watchInterval(args: Arguments): number | null {
+export function watchInterval<T>(args: Arguments, otherwise: T): number | T | null {
+  if (!args.given("watch")) return null;
   const watchMs = args.duration("watch");
-  if (watchMs === undefined) return null;
+  if (watchMs === undefined) return otherwise;
   time(SHORTEST_WATCH_MS)("everyMs", watchMs);
   return watchMs;
 }

@@ -510,11 +510,14 @@ export const FLAGS: readonly Flag[] = [
     name: "watch",
     value: "TIME",
     bare: ["s"],
-    optionalValue: "1",
+    optionalValue: null,
     help: "look again at this interval, default 1 s, until interrupted",
     more:
       "A time without a unit needs an equals sign: --watch=5, but --watch 500ms. An interrupt (^C, SIGTERM) is how it " +
-      "ends, so the exit code is 0. ls --watch needs a terminal, except with --json-lines.",
+      "ends, so the exit code is 0. ls --watch needs a terminal, except with --json-lines. keepalive --watch also has a " +
+      "BPF program set new connections as they are made, as --attach does, where it may and where nothing selects by " +
+      "process, user, state, interface or mark; it says so. Looking is then for MPTCP, listeners, and what an application " +
+      "has set otherwise since, and its default is 10 s.",
     group: "Output",
     commands: ["ls", "keepalive"],
   },

@@ -2,9 +2,9 @@
 // ./json.ts writes them.
 
 import type { AttachedSettings } from "../../attach/keepalive_attachment.ts";
-import type { DestinationCount } from "../../attach_keepalive.ts";
 import type { Health } from "../../doctor/check_host.ts";
 import type { Listing } from "../../list.ts";
+import type { DestinationCount } from "../../model/destination_count.ts";
 import type { Pinned } from "../../pinned.ts";
 import type { Totals } from "../../report/summary.ts";
 

@@ -1,6 +1,8 @@
 // The events of `tcphup keepalive --watch`, a line each.
 
+import { formatDuration } from "../../model/duration.ts";
 import type { KeepaliveResult } from "../../model/result.ts";
+import type { WatchMeans } from "../../keepalive/set_options.ts";
 import { keepaliveText } from "./columns.ts";
 import { endpointText, netnsText, ownersText } from "./connections.ts";
 import { jsonLines, rowOf } from "./json.ts";
@@ -11,6 +13,13 @@ import { Throttle } from "./throttle.ts";
 /** Tells whether keepalive was set on a connection, or would be. */
 export function isChanged({ outcome }: KeepaliveResult): boolean {
   return outcome === "keepalive-set" || outcome === "would-set-keepalive";
+}
+
+/** Says how new connections are set. */
+export function meansText({ notAttached, everyMs }: WatchMeans): string {
+  const every = `every ${formatDuration(everyMs)}`;
+  if (notAttached !== null) return `looking ${every} for new connections: ${notAttached}`;
+  return `attached: new connections get it as they are made (BPF); looking ${every} for what that does not reach`;
 }
 
 /** The number of warnings that are remembered, to print each once. Processes choose names in them, so memory needs a bound. */

@@ -1,7 +1,7 @@
 // What is attached in the kernel, as text.
 
 import type { AttachedSettings } from "../../attach/keepalive_attachment.ts";
-import type { DestinationCount } from "../../attach_keepalive.ts";
+import type { DestinationCount } from "../../model/destination_count.ts";
 import type { ConnectCount, DiversionReport, DiversionRule } from "../../model/diversion.ts";
 import type { Pinned } from "../../pinned.ts";
 import { formatDuration } from "../../model/duration.ts";

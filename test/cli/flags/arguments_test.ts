@@ -211,9 +211,9 @@ Deno.test("a negative number is a bad value, not an unknown option", () => {
   assertThrows(() => value("--max", "-4"), UsageError, 'Option "--max" needs a value: --max N');
 });
 
-Deno.test("--watch alone has a value, and does not take DEST for it", () => {
+Deno.test("--watch alone does not take DEST for its value", () => {
   const args = parseArguments(["ls", "--watch", "10.0.0.5", "443"]);
-  assertEquals(args.duration("watch"), 1000);
+  assertEquals([args.given("watch"), args.duration("watch")], [true, undefined]);
   assertEquals(args.positionals, ["10.0.0.5", "443"]);
 });
 
@@ -223,7 +223,6 @@ Deno.test("--watch takes the next word where that can be nothing but a time", ()
   assertEquals(args.positionals, ["10.0.0.5", "443"]);
   const last = parseArguments(["ls", "any", "--watch", "2m"]);
   assertEquals([last.duration("watch"), ...last.positionals], [120_000, "any"]);
-  assertEquals(parseArguments(["ls", "any", "--watch"]).duration("watch"), 1000);
 });
 
 Deno.test("--refuse takes a time with a unit, or none, and never DEST", () => {
@@ -261,7 +260,7 @@ Deno.test("a number after --watch is refused: it may be a time or PORT", () => {
   }
   for (const words of [["any", "5", "--watch"], ["--watch", "any", "5"], ["any", "--watch", "https"]]) {
     const args = parseArguments(["keepalive", ...words]);
-    assertEquals([args.duration("watch"), args.positionals.length], [1000, 2], words.join(" "));
+    assertEquals([args.duration("watch"), args.positionals.length], [undefined, 2], words.join(" "));
   }
   assertEquals(parseArguments(["ls", "any", "--watch", "8000-8100"]).positionals, ["any", "8000-8100"]);
 });
