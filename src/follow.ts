@@ -190,7 +190,7 @@ class Follower {
     const nobody = { addresses: [NOBODY[this.#selection.version ?? 4]] };
     const finder = this.#makeFinder(nobody);
     try {
-      this.#steering?.tryOut(this.#selectionOf(nobody));
+      this.#warnOnce(this.#steering?.tryOut(this.#selectionOf(nobody)) ?? []);
       finder.find();
       this.#warnOnce(finder.incomplete);
     } finally {

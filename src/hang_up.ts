@@ -108,19 +108,24 @@ async function hangUpDiverted(
   diversion: Diversion,
 ): Promise<HangUpReport> {
   const { max, confirm, signal, onHungUp } = options;
+  const complete = (report: HangUpReport) => ({
+    ...report,
+    incomplete: [...diversion.incomplete, ...report.incomplete],
+    diversion: diversion.report(),
+  });
   try {
     // What a guard has to pass first is not in force before.
     if (max === undefined && confirm === undefined) diversion.arm();
     const report = await runOnce(compiled, options, { diversion });
     if (report.refused !== null) {
-      const untouched = { ...report, diversion: diversion.report() };
+      const untouched = complete(report);
       diversion.undo();
       return untouched;
     }
     if (!report.interrupted) diversion.arm();
-    onHungUp?.({ ...report, diversion: diversion.report() });
+    onHungUp?.(complete(report));
     if (!report.interrupted) await diversion.last(signal);
-    return { ...report, diversion: diversion.report() };
+    return complete(report);
   } catch (error) {
     diversion.undo();
     throw error;

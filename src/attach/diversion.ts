@@ -31,7 +31,7 @@ import type { CompiledSelection } from "../select/compile_selection.ts";
 import { givenCriteria, listOf, type OneOrMore, type Selection } from "../select/selection.ts";
 import { parseEndpoint } from "../select/destination.ts";
 import { mayChooseFamily, mayChoosePeer } from "../select/may_choose.ts";
-import { Attachment, cgroupsOf, chooserOf } from "./attachment.ts";
+import { Attachment, cgroupsOf, chooserOf, explainPartialRoot } from "./attachment.ts";
 import type { Vocabulary } from "./filter_program.ts";
 import { requireTellable } from "./tellable.ts";
 
@@ -62,6 +62,8 @@ const VOCABULARY: Vocabulary = {
 
 /** Programs that refuse or redirect connect(2) until this is closed, or this process ends. */
 export class Diversion {
+  /** The reasons why programs may have been left out. */
+  readonly incomplete: readonly string[];
   readonly #settings: DiversionSettings;
   readonly #pin: string | null;
   readonly #dryRun: boolean;
@@ -88,6 +90,8 @@ export class Diversion {
     const targets = listOf(redirect?.to);
     const fate: Fate = redirect === undefined ? { op: "refuse", errno: null } : redirection(targets, compiled);
     const cgroups = cgroupsOf(compiled, pin);
+    const partial = explainPartialRoot(cgroups);
+    this.incomplete = partial === null ? [] : [partial];
     const tellsErrno = op === "refuse" && withBpf(() => isLoadable(sockAddrProgram(AF_INET, compileSetRetval())));
     const errno = op === "redirect" ? null : tellsErrno ? "ECONNREFUSED" : "EPERM";
     const since = new Date().toISOString();

@@ -26,14 +26,17 @@ export class Steering {
   /**
    * Has the kernel verify a program for a selection, and no more.
    *
+   * @returns The reasons why programs of this host may be left out.
    * @throws {UsageError} When the selection asks for what connect(2) does not tell.
    * @throws {UnsupportedError} When this host or user cannot do that.
    */
-  tryOut(selection: Selection): void {
+  tryOut(selection: Selection): readonly string[] {
     const { version = 4 } = selection;
     const options = this.#fate === "refuse" ? { refuse: {} } : { redirect: { to: OWN[version] } };
     const only = { ...selection, version };
-    new Diversion(only, compileSelection(only), { ...options, dryRun: true }).close();
+    const diversion = new Diversion(only, compileSelection(only), { ...options, dryRun: true });
+    diversion.close();
+    return diversion.incomplete;
   }
 
   /**

@@ -461,6 +461,17 @@ async function writeLive(path: string, ...addresses: string[]): Promise<void> {
   await Deno.rename(`${path}.new`, path);
 }
 
+divertTest("a cgroup namespace that hides the others: it says what is left out", [], async (place) => {
+  const { within } = place.inside(place.cgroup);
+  const script = 'umount --all --lazy --types cgroup2 && mount -t cgroup2 cgroup2 /mnt && exec "$@"';
+  const apart = ["unshare", "--cgroup", "--mount", "sh", "-c", script, "sh"];
+  for (const how of [["--refuse"], ["--redirect", "127.0.0.6"]]) {
+    const run = await place.tcphup(["127.0.0.5", ...how, "--dry-run"], { within: [...within, ...apart] });
+    assertExit(run, 1);
+    assertOneLine(run, /left out what is outside of this container.* is not mounted in it$/m);
+  }
+});
+
 divertTest("follow refuses what has left, as long as it is out", [], async (place) => {
   const server = await serve(place);
   const directory = await Deno.makeTempDir({ prefix: "tcphup-test-" });
