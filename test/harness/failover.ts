@@ -1,6 +1,7 @@
 // A failover in small: two hosts with the same servers, and programs with pools of connections to one of them, on a host of
 // their own and in a pod there.
 
+import { assert } from "@std/assert";
 import { lines } from "../../scripts/lines.ts";
 import { Namespace, type SpawnOptions } from "./namespace.ts";
 import { denoProgram, pythonProgram } from "./peer.ts";
@@ -154,9 +155,10 @@ export class Pool {
     await this.#until("is served, each client", () => this.servedAt(since) !== null);
   }
 
-  /** Returns whether some client has had an answer since then. */
-  hasAnswers(since: number): boolean {
-    return this.#answers(since).length > 0;
+  /** Fails if some client has had an answer since then. */
+  assertNotServed(since: number): void {
+    const isServed = this.#answers(since).length > 0;
+    assert(!isServed, `${this.kind} gets over it by itself: ${JSON.stringify(this.#ended.slice(-2 * CLIENTS))}`);
   }
 
   /** Why requests failed that were begun since then. */
@@ -186,7 +188,9 @@ class Host {
 
   /** Starts its servers. */
   async serve(stack: AsyncDisposableStack): Promise<void> {
-    if (this.drops) await this.#drop("--append", "INPUT", "!", "--syn", "--match", "conntrack", "--ctstate", "NEW");
+    if (this.drops) {
+      await this.#drop("--append", "INPUT", "!", "--syn", "--match", "conntrack", "--ctstate", "NEW,INVALID");
+    }
     const http = `keepalive_timeout 1h; keepalive_requests 1000000; server { listen 80; return 200 "hello"; }`;
     stack.use(await nginx(this.netns, "0.0.0.0:80", http));
     stack.use(await redis(this.netns, "0.0.0.0"));

@@ -3,7 +3,7 @@
 
 import { Redis } from "npm:ioredis@6.0.0";
 import pg from "npm:pg@8.23.1";
-import { Agent, request } from "npm:undici@8.13.1";
+import { Agent, request } from "npm:undici@7.30.2";
 
 const [kind = "", host = "", count = ""] = Deno.args;
 const clients = Number(count);
