@@ -1,7 +1,9 @@
 // Hangs up on connections, in three stages that work over time. The discovery finds connections, the queue cuts them one
 // by one, and the escalation handles those that do not go.
 
-import { Disconnector, explainNotReached, NOT_FOR_MPTCP, setOutcome, whyOrphansMayStay } from "./act/disconnect.ts";
+import { Disconnector } from "./act/disconnect.ts";
+import { explainNotReached, setOutcome } from "./act/outcomes.ts";
+import { NOT_FOR_MPTCP, whyOrphansMayStay } from "./act/sock_destroy.ts";
 import { Diversion } from "./attach/diversion.ts";
 import { Escalation } from "./act/escalation.ts";
 import { type HeldConnection, identityOf } from "./model/connection.ts";

@@ -2,7 +2,7 @@
 // aborted.
 
 import { isUnresponsive } from "../ffi/progress.ts";
-import { explainNoOwner, explainNotReached, retriesOwner, setOutcome, skipSubflow } from "./act/disconnect.ts";
+import { explainNoOwner, explainNotReached, retriesOwner, setOutcome, skipSubflow } from "./act/outcomes.ts";
 import { Turns } from "./act/turns.ts";
 import type { WatchAttachment } from "./attach/watch_attachment.ts";
 import { ENDED, refusalText, withDuplicate } from "./socket/with_duplicate.ts";

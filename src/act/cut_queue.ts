@@ -2,7 +2,8 @@
 
 import { SLICE_MS } from "../../ffi/sleep.ts";
 import { type CutOptions, DEFAULT_DEADLINE_MS } from "./cut_options.ts";
-import { type Disconnector, setOutcome } from "./disconnect.ts";
+import type { Disconnector } from "./disconnect.ts";
+import { setOutcome } from "./outcomes.ts";
 import type { Escalation } from "./escalation.ts";
 import { type Connection, identityOf } from "../model/connection.ts";
 import type { Target } from "../model/result.ts";

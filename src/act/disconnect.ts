@@ -1,59 +1,18 @@
 // Ends one connection: shutdown(2) on a duplicate of its owner's descriptor, or an abort by SOCK_DESTROY.
 
 import { isSyscallError, type SyscallError } from "../../ffi/errno.ts";
-import { AF_INET, IPPROTO_TCP } from "../../ffi/socket.ts";
-import { isAvoided, isUnresponsive, noteConnection } from "../../ffi/progress.ts";
-import { recordOutcome, unanswered } from "../front/journal.ts";
-import type { SockId } from "../linux/netlink/inet_diag.ts";
+import { isAvoided, isUnresponsive } from "../../ffi/progress.ts";
 import type { SockDiag } from "../linux/netlink/sock_diag.ts";
-import { NetnsError } from "../linux/netns/enter.ts";
 import { explainProcDenied, hasCapability } from "../linux/proc/permissions.ts";
 import { type Connection, handleOf, identityOf, type Owner } from "../model/connection.ts";
-import type { Outcome, Reasons, Result, Target } from "../model/result.ts";
-import { INTERRUPTED } from "../report/report.ts";
+import type { Outcome, Target } from "../model/result.ts";
 import { DUMPS_BEFORE_GONE } from "../select/selector.ts";
-import { sockIdOf } from "../select/sockets.ts";
 import { type Duplicate, PidfdCache, type ShutdownOptions } from "../socket/duplicate.ts";
 import { type Proof, proofOf, type StateLookup } from "../socket/proof.ts";
-import { ENDED, ownerName, type Refusal, refusalText, UNRESPONSIVE, withDuplicate } from "../socket/with_duplicate.ts";
+import { ENDED, ownerName, type Refusal, refusalText, withDuplicate } from "../socket/with_duplicate.ts";
 import { mayEndInError, restoreEndOfFile } from "./end_of_file.ts";
-import { destroyOwnOrphan, isDestroyFixed, isOrphan, WOULD_STAY } from "./orphans.ts";
-
-/** Gives a connection its result, and records it in the journal. */
-export function setOutcome<O extends Outcome>(
-  target: Target,
-  outcome: O,
-  reason: Reasons[O],
-  message: string | null = null,
-): void {
-  target.result = { outcome, reason, message } as Result;
-  recordOutcome(target);
-}
-
-/** Leaves a connection alone because this end has sent its FIN before. */
-export function skipHungUp(target: Target): void {
-  const message = `already hung up: in ${target.connection.state}${adviceFor(target.connection)}`;
-  setOutcome(target, "already-gone", "closing", message);
-}
-
-/** Leaves an attempt to connect alone, since its next SYN may be answered. */
-export function skipConnecting(target: Target): void {
-  setOutcome(target, "skipped", "connecting", "a connect attempt, left to its next SYN");
-}
-
-/** Leaves a subflow of an MPTCP connection alone. */
-export function skipSubflow(target: Target, subflowOf: string): void {
-  const message = `a subflow of the MPTCP connection to ${subflowOf}, which was not selected`;
-  setOutcome(target, "skipped", "subflow", message);
-}
-
-/**
- * Returns advice for a connection that does not end. In FIN-WAIT-2 no data is in flight, so no timer ends the
- * connection while its application holds it.
- */
-export function adviceFor({ state, inode }: Connection): string {
-  return state === "FIN-WAIT-2" && inode !== 0 ? "; only destroying it ends it" : "";
-}
+import { failUnresponsive, setGone, setOutcome, skipHungUp } from "./outcomes.ts";
+import { destroyOwnOrphan, isDestroyFixed, isOrphan, NOT_FOR_MPTCP, sockDestroy, WOULD_STAY } from "./sock_destroy.ts";
 
 /**
  * The end of an attempt to hang up.
@@ -237,59 +196,6 @@ export class Disconnector {
   }
 }
 
-const ANY = [0, 0, 0, 0] as const;
-/** An id that belongs to no socket. */
-const NO_SOCKET: SockId = { family: AF_INET, sport: 0, dport: 0, src: ANY, dst: ANY, interface: 0, cookie: 1n };
-
-/** Explains, before anything is touched, why SOCK_DESTROY may not end orphans. Returns null where it ends them. */
-export function whyOrphansMayStay(diag: SockDiag): string | null {
-  if (!hasCapability("CAP_NET_ADMIN")) return NEEDS_CAPABILITY;
-  try {
-    diag.destroy(IPPROTO_TCP, NO_SOCKET);
-  } catch (error) {
-    if (!isSyscallError(error)) throw error;
-    if (error.code === "EPERM" || error.code === "EOPNOTSUPP") return explainDestroyError(error);
-  }
-  return isDestroyFixed() ? null : WOULD_STAY;
-}
-
-const NEEDS_CAPABILITY = "SOCK_DESTROY needs CAP_NET_ADMIN";
-/** The reason why SOCK_DESTROY is not tried on an MPTCP connection. */
-export const NOT_FOR_MPTCP = "SOCK_DESTROY cannot end MPTCP";
-
-function explainDestroyError(error: SyscallError): string {
-  if (error.code === "EPERM") return NEEDS_CAPABILITY;
-  if (error.code === "EOPNOTSUPP") return "SOCK_DESTROY needs a kernel with CONFIG_INET_DIAG_DESTROY";
-  return error.message;
-}
-
-/**
- * Destroys a connection with SOCK_DESTROY. Returns null when it is done, else the reason why SOCK_DESTROY cannot do it.
- */
-function sockDestroy(target: Target, diag: SockDiag): string | null {
-  const { connection, owners } = target;
-  if (connection.protocol === "mptcp") return NOT_FOR_MPTCP;
-  try {
-    noteConnection(handleOf(connection), owners[0]?.pid ?? 0);
-    diag.destroy(IPPROTO_TCP, sockIdOf(connection));
-    setOutcome(target, "destroyed", null);
-    return null;
-  } catch (error) {
-    if (isSyscallError(error, "ENOENT")) {
-      setGone(target);
-      return null;
-    }
-    if (error instanceof NetnsError) return error.message;
-    if (!isSyscallError(error)) throw error;
-    return explainDestroyError(error);
-  }
-}
-
-/** Sets the outcome of a connection that has gone. A connection that was hung up on before ended because of that. */
-function setGone(target: Target): void {
-  if (target.result?.outcome !== "hung-up") setOutcome(target, "already-gone", "gone", ENDED);
-}
-
 function abort(target: Target, duplicate: Duplicate, refusal: string): void {
   try {
     duplicate.abort();
@@ -321,65 +227,4 @@ function explainNoDuplicate(target: Target, why: Refusal | null, refusal: string
 
 function failure(owner: Owner, error: SyscallError): string {
   return `${ownerName(owner)}: ${error.message}`;
-}
-
-/** Sets the outcome of a connection whose owner is blocked in the kernel. */
-function failUnresponsive(target: Target): void {
-  setOutcome(target, "failed", "unresponsive", `its owner ${UNRESPONSIVE}`);
-}
-
-/**
- * Gives a result to a connection that was not reached.
- *
- * @param error The error that ended the run; null when it was interrupted.
- */
-export function explainNotReached(target: Target, error: string | null): void {
-  if (isUnresponsive(handleOf(target.connection))) failUnresponsive(target);
-  else if (error === null) setOutcome(target, "skipped", "interrupted", INTERRUPTED);
-  else setOutcome(target, "failed", "not-reached", `not reached: ${error}`);
-}
-
-/** The most attempts to find an owner of one connection. */
-const MAX_OWNER_ATTEMPTS = 3;
-
-/**
- * Counts a vain attempt to find an owner. Returns `true` when there is to be another one; else the connection has its
- * outcome.
- *
- * @param mayChange Whether a later attempt may succeed however many there were.
- */
-export function retriesOwner(target: Target, mayChange: boolean, unreadable: number): boolean {
-  if (++target.ownerAttempts < MAX_OWNER_ATTEMPTS || mayChange) return true;
-  explainNoOwner(target, unreadable);
-  return false;
-}
-
-/**
- * Sets the outcome of a connection whose owner was not found, or could not be asked. In the second case `trouble` says why.
- *
- * @param unreadable Number of processes whose descriptors could not be read.
- */
-export function explainNoOwner(target: Target, unreadable: number): void {
-  const { connection: { inode, uid }, owners, trouble } = target;
-  if (trouble !== null) return setOutcome(target, "failed", "resources", trouble);
-  if (inode === 0) return setOutcome(target, "no-owner", "not-accepted", "not yet accepted by the application");
-  const [owner] = owners;
-  if (owner !== undefined) {
-    const message = `${ownerName(owner)} opens and closes it too fast to follow`;
-    return setOutcome(target, "failed", "owner-changes", message);
-  }
-  const blocked = unanswered();
-  if (blocked.length > 0) {
-    const others = blocked.length > 1 ? `, and ${blocked.length - 1} more such` : "";
-    const message = `no process that answers holds it; ${blocked[0]}${others}`;
-    return setOutcome(target, "failed", "unresponsive", message);
-  }
-  const missing = unreadable > 0 ? explainProcDenied() : null;
-  if (missing !== null) {
-    const message = `a process of uid ${uid} that may not be looked into: ${missing}`;
-    return setOutcome(target, "denied", "not-permitted", message);
-  }
-  const where = unreadable > 0 ? ` (${unreadable} could not be looked into)` : "";
-  const others = "io_uring or a process of another PID namespace may";
-  setOutcome(target, "no-owner", "no-owner", `no process in this /proc holds it${where}; ${others}`);
 }

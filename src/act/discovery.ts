@@ -1,7 +1,7 @@
 // Discovery of the connections to cut, in rounds: list them, find their owners, apply the guards, queue them.
 
 import { isUnresponsive } from "../../ffi/progress.ts";
-import { explainNoOwner, retriesOwner, setOutcome, skipConnecting, skipHungUp, skipSubflow } from "./disconnect.ts";
+import { explainNoOwner, retriesOwner, setOutcome, skipConnecting, skipHungUp, skipSubflow } from "./outcomes.ts";
 import type { Escalation } from "./escalation.ts";
 import { type Connection, handleOf, type HeldConnection, identityOf } from "../model/connection.ts";
 import { type HangUpOutcome, type Target, targetOf, update } from "../model/result.ts";

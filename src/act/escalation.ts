@@ -1,6 +1,7 @@
 // Escalation for connections that do not go after a hang-up: abort them after a time, and report those that linger.
 
-import { adviceFor, type Disconnector, setOutcome } from "./disconnect.ts";
+import type { Disconnector } from "./disconnect.ts";
+import { adviceFor, setOutcome } from "./outcomes.ts";
 import { type Connection, identityOf } from "../model/connection.ts";
 import { type Outcome, type Target, update } from "../model/result.ts";
 import type { ConnectionTable } from "./connection_table.ts";

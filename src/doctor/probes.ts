@@ -2,7 +2,7 @@
 
 import { withOpen } from "../../ffi/closing.ts";
 import { host } from "../../ffi/deno.ts";
-import { isSyscallError, type SyscallError } from "../../ffi/errno.ts";
+import { isSyscallError } from "../../ffi/errno.ts";
 import { pidfdGetfd, pidfdOpen } from "../../ffi/pidfd.ts";
 import { getsockopt, IPPROTO_MPTCP, IPPROTO_TCP, SO_KEEPALIVE, socketCookie, SOL_SOCKET } from "../../ffi/socket.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
@@ -16,7 +16,7 @@ import { withPair } from "../act/loopback_pair.ts";
 import { formatCookie } from "../linux/netlink/inet_diag.ts";
 import { currentNetns, inNetns, NetnsError } from "../linux/netns/enter.ts";
 import { findNetns, mustExist, type Netns } from "../linux/netns/find.ts";
-import { destroyOwn, destroyOwnOrphan, WOULD_STAY } from "../act/orphans.ts";
+import { destroyOwn, destroyOwnOrphan, explainRefusal, WOULD_STAY } from "../act/sock_destroy.ts";
 import { explainGetfdDenied, explainProcDenied, explainSetnsDenied, hasCapability } from "../linux/proc/permissions.ts";
 import { listsAllProcesses, processes } from "../linux/proc/process.ts";
 import { DescriptorTable } from "../linux/proc/fd_table.ts";
@@ -178,7 +178,7 @@ function destroyHeld(): Verdict {
     } catch (error) {
       if (!isSyscallError(error, "EPERM", "EOPNOTSUPP")) throw error;
       return limited(
-        `${destroyNeeds(error)}; where a process holds the connection, it is destroyed through a duplicate`,
+        `${explainRefusal(error)}; where a process holds the connection, it is destroyed through a duplicate`,
       );
     }
   });
@@ -189,12 +189,8 @@ function destroyOrphan(): Verdict {
     return destroyOwnOrphan() ? ok("works") : limited(`${WOULD_STAY}, so it is left to its timers`);
   } catch (error) {
     if (!isSyscallError(error, "EPERM", "EOPNOTSUPP")) throw error;
-    return limited(destroyNeeds(error));
+    return limited(explainRefusal(error)!);
   }
-}
-
-function destroyNeeds({ code }: SyscallError): string {
-  return code === "EPERM" ? "needs CAP_NET_ADMIN" : "needs a kernel with CONFIG_INET_DIAG_DESTROY";
 }
 
 function abortDuplicate(): Verdict {

@@ -3,9 +3,6 @@
 import type { DiversionReport } from "../model/diversion.ts";
 import type { HangUpResult, Outcome, Target } from "../model/result.ts";
 
-/** The message for connections that an interrupted command did not reach. */
-export const INTERRUPTED = "interrupted before it was touched";
-
 /** The part that the reports of all commands have. */
 export interface Report {
   /** The version of this document's keys. */
