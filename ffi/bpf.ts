@@ -18,9 +18,11 @@ const BPF_MAP_GET_NEXT_KEY = 4;
 const BPF_PROG_LOAD = 5;
 const BPF_OBJ_PIN = 6;
 const BPF_OBJ_GET = 7;
+const BPF_PROG_ATTACH = 8;
 const BPF_PROG_GET_FD_BY_ID = 13;
 const BPF_MAP_GET_FD_BY_ID = 14;
 const BPF_OBJ_GET_INFO_BY_FD = 15;
+const BPF_PROG_QUERY = 16;
 const BPF_BTF_GET_FD_BY_ID = 19;
 const BPF_MAP_UPDATE_BATCH = 26;
 const BPF_LINK_CREATE = 28;
@@ -239,6 +241,24 @@ export function progBindMap(program: Descriptor, map: Descriptor): void {
 export function linkCreate(program: Descriptor, target: Descriptor, attachType: number): Descriptor {
   const attributes = new Attributes().u32(0, program.number).u32(4, target.number).u32(8, attachType);
   return new Descriptor(attributes.call(BPF_LINK_CREATE, "BPF_LINK_CREATE"));
+}
+
+const BPF_F_ALLOW_MULTI = 2;
+
+/** BPF_PROG_ATTACH: attaches a program to a control group's directory beside others, for as long as that group exists. */
+export function progAttach(program: Descriptor, cgroup: Descriptor, attachType: number): void {
+  const attributes = new Attributes().u32(0, cgroup.number).u32(4, program.number).u32(8, attachType);
+  attributes.u32(12, BPF_F_ALLOW_MULTI).call(BPF_PROG_ATTACH, "BPF_PROG_ATTACH");
+}
+
+const BPF_F_QUERY_EFFECTIVE = 1;
+
+/** BPF_PROG_QUERY: returns how many programs run for a control group, those of outer groups included. */
+export function countEffective(cgroup: Descriptor, attachType: number): number {
+  const attributes = new Attributes().u32(0, cgroup.number).u32(4, attachType).u32(8, BPF_F_QUERY_EFFECTIVE);
+  attributes.call(BPF_PROG_QUERY, "BPF_PROG_QUERY");
+  // The kernel writes `prog_cnt` into the attributes.
+  return new DataView(attributes.bytes.buffer).getUint32(24, true);
 }
 
 /** BPF_OBJ_PIN: gives a link, a program or a map a file in a bpffs. @throws {SyscallError} `EEXIST`. */

@@ -1,6 +1,6 @@
 // Decides which of two selections is narrower, so that of two programs the one with the narrower selection has its way.
 
-import { MAX_RANK } from "../bpf/sock_ops.ts";
+import { rankOfDepth } from "../bpf/sock_ops.ts";
 import { type Condition, type Filter, fold } from "../select/filter.ts";
 
 /** How narrow a selection is. */
@@ -11,9 +11,6 @@ interface Narrowness {
   readonly narrows: boolean;
 }
 
-/** The deepest control group that counts, as deep as any further down. */
-const MAX_DEPTH = MAX_RANK >> 9;
-
 /**
  * Ranks a selection: the deeper its control group the higher, then the longer the prefix of the peer, then with any other
  * condition higher than without.
@@ -23,7 +20,7 @@ const MAX_DEPTH = MAX_RANK >> 9;
  */
 export function rankOf(filter: Filter, depth: number, narrows: boolean): number {
   const { bits, narrows: alsoNarrows } = fold<Narrowness>(filter, narrownessOf, combine);
-  return (Math.min(depth, MAX_DEPTH) << 9) | (bits << 1) | (narrows || alsoNarrows ? 1 : 0);
+  return rankOfDepth(depth) | (bits << 1) | (narrows || alsoNarrows ? 1 : 0);
 }
 
 function narrownessOf(condition: Condition, isNegated: boolean): Narrowness {

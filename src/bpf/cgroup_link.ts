@@ -1,15 +1,17 @@
-// Loads programs and links them to control groups. A link ends with its last descriptor, so with this process, unless it is
-// pinned.
+// Loads programs and attaches them to control groups. A link ends with its last descriptor, so with this process, unless it
+// is pinned. What is attached without a link stays as long as its control group.
 
 import {
   BPF_F_NO_PREALLOC,
   BPF_MAP_TYPE_ARRAY,
   BPF_MAP_TYPE_LPM_TRIE,
   cgroupLinkInfo,
+  countEffective,
   linkCreate,
   mapCreate,
   mapLookup,
   mapUpdate,
+  progAttach,
   progBindMap,
   progLoad,
   type ProgramOptions,
@@ -26,8 +28,9 @@ const LICENSE = "Dual MIT/GPL";
 export type CgroupProgram = Omit<ProgramOptions, "license">;
 
 /** Loads a program, and has it keep a map that it does not use. */
-export function loadProgram(options: CgroupProgram, kept: Descriptor): Descriptor {
+export function loadProgram(options: CgroupProgram, kept?: Descriptor): Descriptor {
   const program = progLoad({ ...options, license: LICENSE });
+  if (kept === undefined) return program;
   try {
     progBindMap(program, kept);
     return program;
@@ -60,6 +63,23 @@ export function linkToCgroup(program: Descriptor, directory: string, attachType:
   } catch (error) {
     if (isSyscallError(error, "ENOENT", "ENODEV")) return null;
     throw error;
+  }
+}
+
+/**
+ * Attaches a program to the control group with that directory, for as long as it exists.
+ *
+ * @param outer The directory of the next outer control group.
+ * @returns `false` when a program of an outer control group, one that gives way to inner ones, does not run there any more.
+ */
+export function attachToCgroup(program: Descriptor, directory: string, outer: string, attachType: number): boolean {
+  const [cgroup, above] = [open(null, directory, O_DIRECTORY), open(null, outer, O_DIRECTORY)];
+  try {
+    progAttach(program, cgroup, attachType);
+    return countEffective(cgroup, attachType) > countEffective(above, attachType);
+  } finally {
+    cgroup.close();
+    above.close();
   }
 }
 

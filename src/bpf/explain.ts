@@ -21,12 +21,18 @@ export function withBpf<T>(work: () => T): T {
   return explained(work, ["CAP_BPF", "CAP_NET_ADMIN"]);
 }
 
-/**
- * Like `withBpf`, for the kernel's iterators. Without the capabilities bpf(2) is not even called: what is done with iterators
- * can be done without, and a seccomp filter may kill who calls it.
- */
+/** Like `withBpf`, for the kernel's iterators. What is done with iterators can be done without. */
 export function withIterator<T>(work: () => T): T {
-  const needed = ["CAP_BPF", "CAP_PERFMON"] as const;
+  return withOptionalBpf(work, ["CAP_BPF", "CAP_PERFMON"]);
+}
+
+/**
+ * Returns the result of `work`, which does with bpf(2) what can be done without. Without the capabilities bpf(2) is not even
+ * called: a seccomp filter may kill who calls it.
+ *
+ * @throws {UnsupportedError} When this host or user cannot do that.
+ */
+export function withOptionalBpf<T>(work: () => T, needed: readonly Capability[]): T {
   const missing = explainLacking(needed);
   if (missing !== null) throw new UnsupportedError(missing);
   return explained(work, needed);

@@ -1,5 +1,5 @@
-// The program that sets options of TCP sockets as they connect and as they are accepted: BPF_PROG_TYPE_SOCK_OPS, which the
-// kernel runs for the sockets of a control group. Nothing here calls the kernel.
+// The program that sets options of TCP sockets as they connect, as they begin to listen and as they are accepted:
+// BPF_PROG_TYPE_SOCK_OPS, which the kernel runs for the sockets of a control group. Nothing here calls the kernel.
 //
 // Several programs may run for one socket, those of the innermost control group first and, in one control group, in the
 // order in which they were attached. They get the same context, in which `reply` means nothing for these operations. So
@@ -43,9 +43,10 @@ const CONTEXT = {
   sk: 184,
 } as const;
 
-/** The operations: a socket is about to send its SYN; a socket has been made for a connection that arrived. */
+/** The operations: a socket is about to send its SYN; one has been made for a connection that arrived; one begins to listen. */
 const BPF_SOCK_OPS_TCP_CONNECT_CB = 3;
 const BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB = 5;
+const BPF_SOCK_OPS_TCP_LISTEN_CB = 11;
 
 /** `reply`: a mark of tcphup, what the application has chosen, and a rank. */
 const MARK = 0x7c000000;
@@ -56,25 +57,33 @@ const KEEPALIVE_IS_ITS_OWN = 0x800000;
 const TIMEOUT_IS_ITS_OWN = 0x400000;
 const OWN_MASK = KEEPALIVE_IS_ITS_OWN | TIMEOUT_IS_ITS_OWN;
 const RANK_MASK = 0xffff;
-/** The highest rank. */
-export const MAX_RANK = RANK_MASK;
+/** The bits of a rank below those of the depth. */
+const DEPTH_SHIFT = 9;
+/** The deepest control group that counts, as deep as any further down. */
+const MAX_DEPTH = RANK_MASK >> DEPTH_SHIFT;
+
+/** Returns the lowest rank of programs on a control group at that depth, 0 for the root. The 9 bits below are 0. */
+export function rankOfDepth(depth: number): number {
+  return Math.min(depth, MAX_DEPTH) << DEPTH_SHIFT;
+}
 
 /** struct {u64 set, kept, refused}: numbers of connections. */
 export const COUNTER_SIZE = 24;
 const COUNTER = { set: 0, kept: 8, refused: 16 } as const;
 /** The program to make. */
 export interface SockOpsOptions {
-  /** The options to set on sockets that connect, and on those that are accepted; null leaves these alone. */
+  /** The options to set on sockets that connect, that listen, and that are accepted; null leaves these alone. */
   readonly connecting: readonly Step[] | null;
+  readonly listening?: readonly Step[] | null;
   readonly accepted: readonly Step[] | null;
   /** Leaves SO_KEEPALIVE that is on, with its values, and a TCP_USER_TIMEOUT that is set. */
   readonly onlyMissing: boolean;
-  /** A program does nothing when one of a higher rank has decided about the socket: 0 to `MAX_RANK`. */
+  /** A program does nothing when one of a higher rank has decided about the socket. Ranks have 16 bits. */
   readonly rank: number;
   /** Decides about a socket. */
   readonly chooses: Emit;
-  /** The descriptor of the map of counters. */
-  readonly counters: number;
+  /** The descriptor of the map of counters; null to count nothing. */
+  readonly counters: number | null;
 }
 
 /** Returns such a program, as the kernel is given it. */
@@ -85,11 +94,16 @@ export function sockOpsProgram(instructions: Uint8Array): CgroupProgram {
 /** Compiles the program to an array of `struct bpf_insn`. */
 export function compileSockOps(options: SockOpsOptions): Uint8Array {
   const program = new Assembler();
-  const { connecting, accepted, chooses } = options;
+  const { connecting, listening = null, accepted, chooses, counters } = options;
+  const operations = [
+    [BPF_SOCK_OPS_TCP_CONNECT_CB, connecting],
+    [BPF_SOCK_OPS_TCP_LISTEN_CB, listening],
+    [BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB, accepted],
+  ] as const;
+  const [done, kept] = counters === null ? ["out", "out"] : ["count", "kept"];
   program.moveRegister(R6, R1);
   program.load(4, R7, R6, CONTEXT.op);
-  if (connecting) program.jumpIf(R7, "==", BPF_SOCK_OPS_TCP_CONNECT_CB, "begin");
-  if (accepted) program.jumpIf(R7, "==", BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB, "begin");
+  for (const [operation, steps] of operations) if (steps) program.jumpIf(R7, "==", operation, "begin");
   program.label("out");
   program.move(R0, 1);
   program.exit();
@@ -99,20 +113,26 @@ export function compileSockOps(options: SockOpsOptions): Uint8Array {
   program.label("chosen");
   claim(program, options);
   program.move(R8, COUNTER.set);
-  if (options.onlyMissing) program.jumpIf(R9, "&", KEEPALIVE_IS_ITS_OWN, "kept");
-  if (connecting && accepted) program.jumpIf(R7, "==", BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB, "accepted");
-  if (connecting) setOptions(program, connecting, options);
-  if (connecting && accepted) program.jump("count");
-  program.label("accepted");
-  if (accepted) setOptions(program, accepted, options);
-  if (options.onlyMissing) {
-    program.jump("count");
-    program.label("kept");
-    program.move(R8, COUNTER.kept);
+  if (options.onlyMissing) program.jumpIf(R9, "&", KEEPALIVE_IS_ITS_OWN, kept);
+  for (const [operation, steps] of operations) {
+    if (!steps) continue;
+    const next = program.newLabel();
+    program.jumpIf(R7, "!=", operation, next);
+    setOptions(program, steps, options);
+    program.jump(done);
+    program.label(next);
   }
-  program.label("count");
-  count(program, options.counters);
+  // No other operation comes here, which the verifier does not know.
   program.jump("out");
+  if (counters !== null) {
+    if (options.onlyMissing) {
+      program.label("kept");
+      program.move(R8, COUNTER.kept);
+    }
+    program.label("count");
+    count(program, counters);
+    program.jump("out");
+  }
   return program.assemble();
 }
 

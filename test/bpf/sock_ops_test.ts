@@ -18,6 +18,7 @@ import { type Helpers, runProgram } from "./machine.ts";
 const CONNECT = 3;
 const ACTIVE_ESTABLISHED = 4;
 const ACCEPTED = 5;
+const LISTEN = 11;
 const AF_INET = 2;
 const AF_INET6 = 10;
 const AF_UNIX = 1;
@@ -121,6 +122,19 @@ Deno.test("what connects and what is accepted is set and counted, and nothing el
     kernel.run(contextOf(op, family));
     assertEquals([kernel.settings, kernel.counts], [{}, []]);
   }
+});
+
+Deno.test("what begins to listen is set when that is asked for, and what counts nothing counts nothing", () => {
+  const { values } = resolveValues({ deferAcceptS: 0, syncnt: 3 });
+  const options = { listening: steps(values, "listen"), accepted: null, counters: null };
+  for (const [op, expected] of [[LISTEN, DEFAULTS], [ACCEPTED, {}], [CONNECT, DEFAULTS]] as const) {
+    const kernel = new Kernel();
+    kernel.run(contextOf(op), options);
+    assertEquals([kernel.settings, kernel.counts], [expected, []]);
+  }
+  const kernel = new Kernel();
+  kernel.run(contextOf(LISTEN));
+  assertEquals(kernel.settings, {});
 });
 
 Deno.test("destinations: the peer of what connects, this end of what is accepted", () => {
