@@ -1,4 +1,5 @@
-// What `tcphup run` costs a program: the time that socket(2) and connect(2) take, and a system call that does not concern it.
+// What `tcphup run` costs a program, with a BPF program and with a supervisor: the time that socket(2) and connect(2) take,
+// and a system call that does not concern it.
 
 import { run } from "../process.ts";
 import { median } from "./measure.ts";
@@ -52,34 +53,44 @@ function medians(costs: readonly Cost[]): Cost {
   };
 }
 
-function row(flags: string, cost: Cost, without: Cost): Row {
+function row(name: string, cost: Cost, without: Cost): Row {
   const more_us = cost.connect_us - without.connect_us;
   const calls = `getppid(2) ${cost.other_call_ns.toFixed(0)} ns, ${without.other_call_ns.toFixed(0)} without`;
   return {
-    name: `socket and connect under tcphup run${flags}`,
+    name,
     n: CONNECTIONS,
     median_ms: cost.connect_us / 1000,
     against: "the same without",
     ratio: cost.connect_us / without.connect_us,
-    note: `${more_us.toFixed(0)} µs more; ${calls}`,
+    note: `${more_us.toFixed(1)} µs more; ${calls}`,
   };
+}
+
+/** Fails where `tcphup run` takes a supervisor, which would be measured twice then. */
+async function requireProgram(): Promise<void> {
+  const { stderr } = await run([...TCPHUP, "run", "--debug", "--", "true"]);
+  if (!stderr.includes("by a BPF program")) throw new Error(stderr);
 }
 
 /** Everything about launching. */
 export async function connect(): Promise<Row[]> {
   const client = ["/usr/bin/python3", "-c", CLIENT, String(CONNECTIONS)];
+  await requireProgram();
   const under = (...flags: string[]) => [...TCPHUP, "run", ...flags, "--", ...client];
   const without: Cost[] = [];
+  const byProgram: Cost[] = [];
   const atConnect: Cost[] = [];
   const atSocket: Cost[] = [];
   // In turns, so that what else the machine does meets all of them.
   for (let round = 0; round < ROUNDS; round++) {
     without.push(await measure(client));
-    atConnect.push(await measure(under()));
+    byProgram.push(await measure(under()));
+    atConnect.push(await measure(under("--no-bpf")));
     atSocket.push(await measure(under("--on", "socket")));
   }
   return [
-    row("", medians(atConnect), medians(without)),
-    row(" --on socket", medians(atSocket), medians(without)),
+    row("socket and connect under tcphup run", medians(byProgram), medians(without)),
+    row("the same with a supervisor", medians(atConnect), medians(without)),
+    row("the same with --on socket", medians(atSocket), medians(without)),
   ];
 }
