@@ -59,6 +59,7 @@ export const COMMANDS: Readonly<Record<string, Tortured>> = {
   keepalive: { args: ["keepalive", ...DOOMED, ...VALUES, "--json"], does: "set" },
   watch: { args: ["keepalive", ...DOOMED, ...VALUES, "--watch=100ms", "--json-lines"], does: "set", endless: true },
   run: launching(1),
+  "run-supervisor": launching(1, "--no-bpf"),
   "run-socket": launching(1, "--on", "socket,connect"),
   doctor: { args: ["doctor", "--json"], does: "nothing" },
 };

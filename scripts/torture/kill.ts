@@ -27,7 +27,7 @@ const AFTERWARDS_MS = 150;
 
 /** A program whose supervisor is killed, and which is to notice nothing of it. */
 const SUPERVISED = "supervisor";
-const SUPERVISED_PROGRAM = launching(150);
+const SUPERVISED_PROGRAM = launching(150, "--no-bpf");
 
 /** What is known of a command that nothing was done to. */
 interface Undisturbed {

@@ -5,6 +5,8 @@ import { getsockopt, IPPROTO_TCP, SO_KEEPALIVE, SOL_SOCKET } from "../../ffi/soc
 import { socketpair } from "../../ffi/unix.ts";
 import { UsageError } from "../model/errors.ts";
 import { type Check, checkOptions, text } from "../model/options.ts";
+import { WAY } from "../run/launch.ts";
+import { removeAbandonedCgroups } from "../run/own_cgroup.ts";
 import { type Command, type Failure, runChild } from "./child.ts";
 import { withPair } from "../act/loopback_pair.ts";
 import {
@@ -75,6 +77,8 @@ function runProbe({ name, affects, run }: Probe, foreign: ForeignDescriptor | nu
 export const PROBES_ARGUMENT = "internal-probes";
 /** The argument after it that makes the child tell whether SO_KEEPALIVE is on for the sockets that it opens. */
 const KEEPALIVE_ARGUMENT = "keepalive";
+/** The child's answer when it is. */
+const ON = "on";
 
 /** Runs the probes in a child process. When a probe kills the child, another child runs the remaining probes. */
 function runProbesInChildren(command: Command): Finding[] {
@@ -109,17 +113,18 @@ function failedProbe({ name, affects }: Probe, { text: problem }: Failure): Find
 function tryRun(command: Command): Verdict {
   const texts: string[] = [];
   const program = [...command, "doctor", PROBES_ARGUMENT, KEEPALIVE_ARGUMENT];
-  const failure = runChild([...command, "run", "--", ...program], (text) => texts.push(text));
-  const lines = texts.join("").split("\n").filter((line) => line !== "").map((line) => line.replace("tcphup: ", ""));
-  const on = lines.indexOf("on");
-  if (on === -1) return limited(lines[0] ?? failure?.text ?? "keepalive stays off");
-  lines.splice(on, 1);
-  return lines.length === 0 ? ok("works") : limited(lines.join("; "));
+  const failure = runChild([...command, "run", "--debug", "--", ...program], (text) => texts.push(text));
+  removeAbandonedCgroups();
+  const all = texts.join("").split("\n").filter((line) => line !== "").map((line) => line.replace("tcphup: ", ""));
+  const way = all.find((line) => line.startsWith(WAY)) ?? WAY;
+  const lines = all.filter((line) => line !== way && line !== ON);
+  if (!all.includes(ON)) return limited(lines[0] ?? failure?.text ?? "keepalive stays off");
+  return lines.length === 0 ? ok(`works, ${way.slice(WAY.length)}`) : limited(lines.join("; "));
 }
 
 /** Runs the probes in the child process, and writes each finding. */
 export function runProbes(args: readonly string[], write: (text: string) => void): void {
-  if (args[0] === KEEPALIVE_ARGUMENT) return write(hasKeepalive() ? "on" : "keepalive stays off");
+  if (args[0] === KEEPALIVE_ARGUMENT) return write(hasKeepalive() ? ON : "keepalive stays off");
   const [first, pid = NaN, fd = NaN] = args.map(Number);
   for (const probe of PROBES.slice(first)) write(JSON.stringify(runProbe(probe, { pid, fd })));
 }

@@ -9,6 +9,7 @@ import { pidfdOpen } from "../../ffi/pidfd.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
 import { syscallAbis } from "../../ffi/seccomp.ts";
 import { socketpair } from "../../ffi/unix.ts";
+import { avoidsBpf } from "../front/policy.ts";
 import type { KeepaliveValues } from "../keepalive/values.ts";
 import { encodeConfig, SUPERVISE, warnsOnce } from "./supervisor_config.ts";
 import { compileFilter, type HookedSyscall, install } from "./seccomp_filter.ts";
@@ -16,6 +17,7 @@ import { awaitStart, handOver } from "./handover.ts";
 import { inheritedEnvironment, lookUp, rawArguments } from "../linux/proc/environ.ts";
 import { startRespawning, type Stderr } from "./respawn.ts";
 import { cannotExecute, findProgram, privilegesOf } from "./executable.ts";
+import { leaveOuterRuns, OwnCgroup } from "./own_cgroup.ts";
 import { restoreProcessState } from "./process_state.ts";
 import { hasCapability, yamaForbids, yamaScope } from "../linux/proc/permissions.ts";
 import { UnsupportedError, UsageError } from "../model/errors.ts";
@@ -29,17 +31,26 @@ export interface LaunchOptions {
   /** The program, looked for in PATH unless it contains a slash, and its arguments. */
   readonly command: readonly string[];
   readonly values: KeepaliveValues;
-  /** The calls at which a socket is given the values; null to choose by what this host permits. */
+  /**
+   * The calls at which a socket is given the values; null to choose by what this host permits. Other calls than connect and
+   * listen take a supervisor.
+   */
   readonly on: ReadonlySet<HookedSyscall> | null;
-  /** Has the supervisor report to standard error what it could not set. It holds standard error open for that. */
+  /**
+   * Tells who sets the values, and has a supervisor report to standard error what it could not set. It holds standard error
+   * open for that.
+   */
   readonly debug: boolean;
   /** Called with each warning, a line. */
   readonly warn: (line: string) => void;
 }
 
 /**
- * Starts a supervisor that gives every TCP socket of `command` and of its descendants the values, and then executes
- * `command` in this process, which keeps its process id, its parent, its terminal and its descriptors.
+ * Has every TCP socket of `command` and of its descendants given the values, and executes `command` in this process, which
+ * keeps its process id, its parent, its terminal and its descriptors.
+ *
+ * Where it may, it moves this process into a control group whose sockets a BPF program sets: see own_cgroup.ts. Otherwise
+ * it starts a supervisor.
  *
  * A seccomp filter has the kernel ask a supervisor at each call of `on`; any other call is allowed by its number alone.
  * The supervisor lets every call proceed, even when it could not set anything. It is no relative of the command's and
@@ -64,27 +75,64 @@ export function launch(options: LaunchOptions): never {
   if (name === undefined) {
     throw new UsageError("No command to run: expected tcphup run [VALUES] [--] COMMAND [ARG...]");
   }
-  const { program, environment } = prepare(name, options);
+  const { program, environment, cgroup } = prepare(name, options);
   try {
     execute(program, rawArguments(command), environment);
   } catch (error) {
+    cgroup?.leave();
     throw isSyscallError(error) ? cannotExecute(program, error.code) : error;
   }
 }
 
-/** Prepares this process for the program: its supervisor, and the state that the runtime has changed. */
-function prepare(name: string, options: LaunchOptions): { program: string; environment: Uint8Array[] } {
+/** What `prepare` returns. */
+interface Prepared {
+  readonly program: string;
+  readonly environment: Uint8Array[];
+  /** The control group that this process has moved into; null with a supervisor. */
+  readonly cgroup: OwnCgroup | null;
+}
+
+/**
+ * Prepares this process for the program: its control group or its supervisor, and the state that the runtime has changed.
+ */
+function prepare(name: string, options: LaunchOptions): Prepared {
   const { debug, warn } = options;
   try {
     const environment = inheritedEnvironment();
     const program = findProgram(name, lookUp(environment, "PATH"));
-    const { noNewPrivs } = superviseFromHere(options, environment);
-    if (noNewPrivs) warnOfPrivileges(program, warn);
+    const cgroup = enterCgroup(options);
+    if (cgroup === null) {
+      if (!leaveOuterRuns()) warn("the values of the tcphup run outside of this one count");
+      if (superviseFromHere(options, environment).noNewPrivs) warnOfPrivileges(program, warn);
+    }
     for (const note of restoreProcessState(host)) if (debug) warn(note);
-    return { program, environment };
+    return { program, environment, cgroup };
   } catch (error) {
     if (!isSyscallError(error)) throw error;
     throw new UnsupportedError(`the command cannot be supervised: ${error.message}`, { cause: error });
+  }
+}
+
+/** The beginning of the line with which `debug` tells who sets the values. */
+export const WAY = "the values are set ";
+
+/** Moves this process into a control group whose sockets get the values from the kernel; null where a supervisor is needed. */
+function enterCgroup({ values, on, debug, warn }: LaunchOptions): OwnCgroup | null {
+  const tell = (way: string) => {
+    if (debug) warn(`${WAY}by ${way}`);
+  };
+  try {
+    if (avoidsBpf()) throw new UnsupportedError("--no-bpf");
+    if (on !== null && !(on.size === 2 && on.has("connect") && on.has("listen"))) {
+      throw new UnsupportedError(`--on ${[...on].join(",")}`);
+    }
+    const cgroup = OwnCgroup.enter(values);
+    tell(`a BPF program on the control group ${cgroup.path}`);
+    return cgroup;
+  } catch (error) {
+    if (!(error instanceof UnsupportedError)) throw error;
+    tell(`a supervisor: ${error.message}`);
+    return null;
   }
 }
 

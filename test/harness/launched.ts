@@ -1,16 +1,16 @@
-// Programs under `tcphup run`, and the supervisor beside them.
+// Programs under `tcphup run --no-bpf`, and the supervisor beside them.
 
 import type { Namespace } from "./namespace.ts";
 import { commandLine, eventually } from "./process.ts";
 import { TCPHUP } from "./tcphup.ts";
 
-/** The command that launches `command`. */
+/** The command that launches `command` with a supervisor. */
 export function launching(
   command: readonly string[],
   flags: readonly string[] = [],
   tcphup: readonly string[] = TCPHUP,
 ): string[] {
-  return [...tcphup, "run", ...flags, "--", ...command];
+  return [...tcphup, "run", "--no-bpf", ...flags, "--", ...command];
 }
 
 /** The processes beside a command. */

@@ -75,22 +75,34 @@ export async function nginx(
 }
 
 /** Starts a Redis server without persistence on port 6379 of `address`. */
-export async function redis(netns: Namespace, address: string): Promise<Server> {
-  return await start(netns, `${address}:6379`, (directory) => {
-    return [
-      "redis-server",
-      "--bind",
-      address,
-      "--protected-mode",
-      "no",
-      "--save",
-      "",
-      "--dir",
-      directory,
-      "--logfile",
-      "log",
-    ];
-  });
+export async function redis(
+  netns: Namespace,
+  address: string,
+  settings: readonly string[] = [],
+  options?: SpawnOptions,
+): Promise<Server> {
+  return await start(
+    netns,
+    `${address}:6379`,
+    (directory) => {
+      return [
+        "redis-server",
+        "--bind",
+        address,
+        "--protected-mode",
+        "no",
+        "--save",
+        "",
+        "--dir",
+        directory,
+        "--logfile",
+        "log",
+        ...settings,
+      ];
+    },
+    {},
+    options,
+  );
 }
 
 /** Starts HAProxy with the given sections, and waits until it listens on `listening`. */

@@ -1,6 +1,7 @@
-// `tcphup run`: programs of several kinds under it, what they find, and what becomes of them when it fails.
+// `tcphup run` with a supervisor: programs of several kinds under it, what they find, and what becomes of them when it fails.
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { goProgram, i386Program } from "../harness/built.ts";
 import { beside, launching, supervised, unsupervised } from "../harness/launched.ts";
 import { Namespace, type SpawnOptions } from "../harness/namespace.ts";
 import { PYTHON } from "../harness/needs.ts";
@@ -14,6 +15,9 @@ const PORT = 8000;
 /** SO_KEEPALIVE, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT, TCP_USER_TIMEOUT: libkeepalive's, and the kernel's. */
 const SET = [1, 15, 15, 9, 150_000];
 const UNSET = [0, 7200, 75, 9, 0];
+
+/** The first line of --debug. */
+const SUPERVISED = "tcphup: the values are set by a supervisor: --no-bpf\n";
 
 /** Runs a command under `tcphup run` to its end. */
 async function launch(
@@ -172,18 +176,10 @@ servedTest("run: a static program's connection has a keepalive timer (busybox nc
 });
 
 servedTest("run: what the Go compiler makes, static, that calls the kernel itself", ["go"], async (netns) => {
-  const directory = await Deno.makeTempDir({ prefix: "tcphup-test-" });
-  try {
-    const env = { CGO_ENABLED: "0", GOCACHE: `${directory}/cache`, GOTOOLCHAIN: "local" };
-    const program = `${directory}/options`;
-    const source = new URL("../harness/programs/options.go", import.meta.url).pathname;
-    await run(["go", "build", "-o", program, source], { env });
-    const client = [program, `127.0.0.1:${PORT}`];
-    assertEquals(JSON.parse(await netns.exec(...client))[0][0], 0);
-    assertEquals(JSON.parse(await outputUnder(netns, client)), [SET]);
-  } finally {
-    await Deno.remove(directory, { recursive: true });
-  }
+  await using program = await goProgram("options.go");
+  const client = [program.path, `127.0.0.1:${PORT}`];
+  assertEquals(JSON.parse(await netns.exec(...client))[0][0], 0);
+  assertEquals(JSON.parse(await outputUnder(netns, client)), [SET]);
 });
 
 servedTest("run: curl's keepalive is ours, not the minute that it chooses", ["curl"], async (netns) => {
@@ -282,7 +278,7 @@ print(s.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE), s.getsockopt(socket.
   assertEquals(await outputUnder(netns, program), "1 15\n");
   const { code, stdout, stderr } = await launch(netns, program, ["--debug"]);
   assertEquals([code, stdout], [0, "1 15\n"]);
-  assertEquals(stderr, "tcphup: connect: TCP_USER_TIMEOUT 150000: ENOPROTOOPT\n");
+  assertEquals(stderr, `${SUPERVISED}tcphup: connect: TCP_USER_TIMEOUT 150000: ENOPROTOOPT\n`);
 });
 
 servedTest("run: --debug waits for nobody who does not read it", ["MPTCP"], async (netns) => {
@@ -337,40 +333,11 @@ print(s.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE), os.fstat(s.fileno())
   });
 }
 
-/**
- * An i386 program that, in a vfork(2)ed child, connects to 127.0.0.1:PORT twice, by socketcall(2) and by connect(2), and
- * exits with SO_KEEPALIVE of the first + 2 × that of the second; with the negative errno when a connect failed.
- */
-function i386Program(port: number): Uint8Array {
-  const header = "7f454c46010101000000000000000000" + // ELF, 32 bits, little endian
-    "02000300010000005480040834000000" + // an executable for i386, entry 0x8048054, program headers at 52
-    "00000000000000003400200001000000" + "00000000" +
-    "0100000000000000008004080080040822010000" + "22010000" + "07000000" + "00100000"; // load all of it, rwx
-  const code = "b8be000000 cd80 85c0 0f8595000000" + // vfork; in the parent go to `parent`
-    "b866000000 bb01000000 6a00 6a01 6a02 89e1 cd80 89c6" + // esi = socketcall(SYS_SOCKET, {2, 1, 0})
-    "b866000000 bb03000000 6a10 6812810408 56 89e1 cd80 89c5" + // ebp = socketcall(SYS_CONNECT, {esi, address, 16})
-    "e83d000000 89c7" + // edi = keepalive()
-    "b867010000 bb02000000 b901000000 31d2 cd80 89c6" + // esi = socket(2, 1, 0)
-    "b86a010000 89f3 b912810408 ba10000000 cd80 09c5" + // ebp |= connect(esi, address, 16)
-    "e80c000000 8d1c47 09eb b801000000 cd80" + // exit(edi + 2 * keepalive() | ebp)
-    "57 56 6a04 6a00 89e0 89f3 89c6 8d7804 b901000000 ba09000000" + // keepalive: getsockopt(esi, SOL_SOCKET,
-    "b86d010000 cd80 58 59 5e 5f c3" + // SO_KEEPALIVE, …) on the stack, and its value
-    "6a00 89c3 89e1 31d2 b807000000 cd80 5b c1eb08 b801000000 cd80" + // parent: exit with what waitpid says
-    "0200" + port.toString(16).padStart(4, "0") + "7f000001 0000000000000000"; // address: struct sockaddr_in
-  return Uint8Array.fromHex((header + code).replaceAll(" ", ""));
-}
-
 servedTest("run: a 32-bit program, static, that makes its calls in a child of vfork(2)", ["IA-32"], async (netns) => {
-  const file = await Deno.makeTempFile({ prefix: "tcphup-test-" });
-  try {
-    await Deno.writeFile(file, i386Program(PORT));
-    await Deno.chmod(file, 0o755);
-    assertEquals((await netns.run([file])).code, 0);
-    assertEquals((await launch(netns, [file])).code, 3);
-    assertEquals((await launch(netns, [file], ["--on", "socket"])).code, 3);
-  } finally {
-    await Deno.remove(file);
-  }
+  await using program = await i386Program(PORT);
+  assertEquals((await netns.run([program.path])).code, 0);
+  assertEquals((await launch(netns, [program.path])).code, 3);
+  assertEquals((await launch(netns, [program.path], ["--on", "socket"])).code, 3);
 });
 
 servedTest("run: libkeepalive's variables, and LIBKEEPALIVE_DEBUG", ["MPTCP"], async (netns) => {
@@ -381,7 +348,7 @@ servedTest("run: libkeepalive's variables, and LIBKEEPALIVE_DEBUG", ["MPTCP"], a
     `import socket; socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262).connect(("127.0.0.1", ${PORT}))`,
   );
   const { stderr } = await launch(netns, mptcp, [], { env: { LIBKEEPALIVE_DEBUG: "" } });
-  assertEquals(stderr, "tcphup: connect: TCP_USER_TIMEOUT 150000: ENOPROTOOPT\n");
+  assertEquals(stderr, `${SUPERVISED}tcphup: connect: TCP_USER_TIMEOUT 150000: ENOPROTOOPT\n`);
 });
 
 systemTest("run: with the values, a program's read from a silent peer fails; without, it waits", [], async (netns) => {
@@ -701,7 +668,7 @@ print(s.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))`);
     const options = { without: ["sys_ptrace"] };
     const { code, stdout, stderr } = await launch(netns, program, ["--debug"], options);
     assertEquals([code, stdout], [0, "0\n"]);
-    assertMatch(stderr, /^tcphup: thread \d+: pidfd_getfd: EPERM\n$/);
+    assertMatch(stderr.replace(SUPERVISED, ""), /^tcphup: thread \d+: pidfd_getfd: EPERM\n$/);
   },
 );
 

@@ -95,10 +95,22 @@ PORT  the peer's port, as in hup: a number, a range, a service name; 0 or any fo
   run: {
     usage: "tcphup run [VALUES] [OPTIONS] [--] COMMAND [ARG...]",
     summary: "start a program with keepalive on all its TCP sockets",
-    text: `Every TCP socket of COMMAND and of all that it starts gets the values before connect(2) or listen(2)
-proceeds (seccomp user notification), in static programs and those written in Go too. COMMAND takes
-the place of tcphup: the same process and parent, its own exit status. What it sets itself later
-stays. Sockets made through io_uring are not seen.
+    text: `Every TCP socket of COMMAND and of all that it starts gets the values when it connects, and when it
+begins to listen, in static programs and those written in Go too. COMMAND takes the place of tcphup:
+the same process and parent, its own exit status. What it sets itself later stays. Inside of another
+run, the inner values count.
+
+With CAP_BPF, CAP_NET_ADMIN and a cgroup v2 that can be written to, COMMAND runs in a control group
+inside of that of tcphup, and a BPF program there sets the values: nothing runs beside COMMAND, and
+no call waits. That program sets what is opened in the group. It misses what leaves the group, as
+sudo, systemd-run and container runtimes may, and sockets that COMMAND is given. MPTCP sockets do
+not show the values, but their subflows have them. An empty group is removed by the next run there.
+
+Otherwise a supervisor sets the values, before connect(2) or listen(2) proceeds (seccomp user
+notification). It does not see sockets made through io_uring. A supervisor also serves where the
+group of tcphup has limits of memory or CPU time, which programs look for in their own group, where
+it is delegated or gives inner groups shares of their own, where a seccomp filter is in force, and
+with --defer-accept.
 
 Values come from the flags, otherwise from libkeepalive's variables (TCP_KEEPIDLE, TCP_KEEPINTVL,
 TCP_KEEPCNT, TCP_USER_TIMEOUT, TCP_SYNCNT, TCP_MAXSEG, TCP_WINDOW_CLAMP, TCP_DEFER_ACCEPT),
@@ -108,13 +120,15 @@ The default of --on is connect,listen; where Yama forbids these, socket. With so
 makes its sockets itself, without the values, when it is in another control group than tcphup or,
 without CAP_SYS_PTRACE, when it may not be looked into.
 
-A signal whose handler lacks SA_RESTART makes connect or listen, with --on socket also socket, fail
-with EINTR when it arrives before the supervisor takes up the call (microseconds, more on a busy
-host). The call has not run then: a program that takes it for a connect under way is not connected.
+With a supervisor, a signal whose handler lacks SA_RESTART makes connect or listen, with --on socket
+also socket, fail with EINTR when it arrives before the supervisor takes up the call (microseconds,
+more on a busy host). The call has not run then: a program that takes it for a connect under way is
+not connected.
 
-A hardened unit needs SystemCallFilter=seccomp pidfd_getfd (with --on socket, only seccomp), and may
-set neither LimitFSIZE=0 nor MemoryDenyWriteExecute=yes, with which the runtime ends with "Fatal
-error". The compiled program ends with 101 where an argument is not UTF-8.`,
+A unit that restricts system calls has a supervisor, and needs SystemCallFilter=seccomp pidfd_getfd
+(with --on socket, only seccomp). A unit may set neither LimitFSIZE=0 nor MemoryDenyWriteExecute=yes,
+with which the runtime ends with "Fatal error". The compiled program ends with 101 where an argument
+is not UTF-8.`,
     examples: [
       ["tcphup run -- curl https://db.internal/", "with the defaults"],
       ["tcphup run --idle 5 --interval 5 --count 3 -- java -jar app.jar", "20 s to notice a dead peer"],

@@ -168,13 +168,13 @@ export const FLAGS: readonly Flag[] = [
     help: "the calls at which a socket gets the values: connect,listen (the default), socket",
     more:
       "A socket has the values before the call proceeds. With socket, tcphup creates the socket for the program, which " +
-      "receives it with the values set.",
+      "receives it with the values set. Other calls than the default take a supervisor.",
     group: "Launching",
     commands: ["run"],
   },
   {
     name: "debug",
-    help: "print to standard error what could not be set (LIBKEEPALIVE_DEBUG)",
+    help: "print to standard error who sets the values, why, and what could not be set (LIBKEEPALIVE_DEBUG)",
     group: "Launching",
     commands: ["run"],
   },
@@ -265,12 +265,12 @@ export const FLAGS: readonly Flag[] = [
   },
   {
     name: "no-bpf",
-    help: "load no BPF program: find holders in /proc, and set keepalive through duplicates",
+    help: "load no BPF program: find holders in /proc, set keepalive through duplicates, run with a supervisor",
     more: "Where CAP_BPF and CAP_PERFMON allow that, BPF programs that run once find holders on hosts with many open " +
       "descriptors, and read and set the keepalive of many connections, or of connections without a holder. --verbose " +
-      "says which way was taken, and why.",
+      "says which way was taken, and why; with run, --debug does.",
     group: "Guards",
-    commands: SELECTING,
+    commands: [...SELECTING, "run"],
   },
   {
     name: "only-missing",

@@ -1,11 +1,12 @@
 // Control groups, as /proc/PID/cgroup names them: of cgroup v2 and of every hierarchy of v1.
 
+import { host } from "../../../ffi/deno.ts";
 import { isSyscallError } from "../../../ffi/errno.ts";
 import { readDirectory, readTextFile } from "../../../ffi/files.ts";
 import { statx } from "../../../ffi/fs.ts";
 import { cgroupMounts } from "./mountinfo.ts";
 import { glob, isGlob } from "../../model/glob.ts";
-import { readFile } from "./process.ts";
+import { readFile, self } from "./process.ts";
 
 /** Returns the paths in a /proc/PID/cgroup, one for each hierarchy. Roots are left out. */
 export function cgroupPaths(text: string): string[] {
@@ -135,6 +136,33 @@ export function isHostRoot(point: string): boolean {
 export function unifiedCgroupOf(pid: number): string | null {
   const [, path = null] = /^0::(\/.*)$/m.exec(readFile(`/proc/${pid}/cgroup`) ?? "") ?? [];
   return path?.replace(/ \(deleted\)$/, "") ?? null;
+}
+
+/** A control group of cgroup v2. */
+export interface UnifiedCgroup {
+  /** Its path from the root of the hierarchy, as this process sees it. */
+  readonly path: string;
+  readonly directory: string;
+}
+
+/** Returns the control group of this process; null where no mount of cgroup v2 shows it. */
+export function ownCgroup(): UnifiedCgroup | null {
+  const path = unifiedCgroupOf(self());
+  if (path === null) return null;
+  const mounts = cgroupMounts(readTextFile("/proc/self/mountinfo")).filter(({ unified }) => unified);
+  const directories = mounts.map(({ point }) => path === "/" ? point : point + path);
+  // A mount may begin elsewhere than the path does.
+  const directory = directories.find((directory) => membersOf(directory).includes(String(host.pid)));
+  return directory === undefined ? null : { path, directory };
+}
+
+function membersOf(directory: string): string[] {
+  try {
+    return readTextFile(`${directory}/cgroup.procs`).split("\n");
+  } catch (error) {
+    if (isSyscallError(error)) return [];
+    throw error;
+  }
 }
 
 /** Returns the paths of the control groups that match and are not below one that matches. The root is `/`. */

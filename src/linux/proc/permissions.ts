@@ -19,6 +19,11 @@ export function hasCapability(name: keyof typeof CAPABILITIES): boolean {
   return (BigInt(`0x${effective ?? 0}`) >> BigInt(CAPABILITIES[name]) & 1n) === 1n;
 }
 
+/** Whether a seccomp filter decides about this thread's system calls. */
+export function hasSeccompFilter(): boolean {
+  return /^Seccomp:\s*2$/m.test(readFile("/proc/thread-self/status") ?? "");
+}
+
 /** Reads kernel.yama.ptrace_scope; 0 without Yama. */
 export function yamaScope(): number {
   return Number(readFile("/proc/sys/kernel/yama/ptrace_scope") ?? 0);

@@ -260,8 +260,8 @@ options:
     type: raw
   no_bpf:
     description:
-      - "Load no BPF program: find holders in /proc, and set keepalive through duplicates."
-      - "Where CAP_BPF and CAP_PERFMON allow that, BPF programs that run once find holders on hosts with many open descriptors, and read and set the keepalive of many connections, or of connections without a holder. --verbose says which way was taken, and why."
+      - "Load no BPF program: find holders in /proc, set keepalive through duplicates, run with a supervisor."
+      - "Where CAP_BPF and CAP_PERFMON allow that, BPF programs that run once find holders on hosts with many open descriptors, and read and set the keepalive of many connections, or of connections without a holder. --verbose says which way was taken, and why; with run, --debug does."
     type: bool
     default: false
   only_missing:
