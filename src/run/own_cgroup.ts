@@ -71,7 +71,7 @@ export class OwnCgroup {
       return withOptionalBpf(() => this.#enter(outer, values), ["CAP_BPF", "CAP_NET_ADMIN"]);
     } catch (error) {
       if (!isSyscallError(error)) throw error;
-      if (isSyscallError(error, "ENETUNREACH", "EADDRNOTAVAIL")) {
+      if (["ENETUNREACH", "EADDRNOTAVAIL"].includes(error.code)) {
         throw new UnsupportedError("loopback is down, so that nothing could be tried");
       }
       throw new UnsupportedError(`a control group of its own cannot be had: ${error.message}`);
