@@ -7,17 +7,21 @@ import { eventually, outputOf } from "../harness/process.ts";
 import { assertCountsAddUp, assertExit, deadPeer, DOOMED_PORT, Scene } from "../harness/scene.ts";
 import { nginx } from "../harness/servers.ts";
 import { systemTest } from "../harness/system.ts";
-import { type Run, tcphup } from "../harness/tcphup.ts";
+import { Terminal } from "../harness/terminal.ts";
+import { type Run, TCPHUP, tcphup } from "../harness/tcphup.ts";
 
 const CLIENTS = 40;
 /** Seconds before the server answers, and before a client sends its next request. A busy machine takes longer. */
 const [ANSWER_S, PAUSE_S] = [0.15, 1.2];
+/** What counts as a pause between them. */
+const IDLE_S = 0.6;
 
 /** The report of programs/http_pool.py. */
 interface PoolReport {
   requests: number;
   connects: number;
-  failures: string[];
+  /** Each with the seconds since its request had begun. */
+  failures: [error: string, age_s: number][];
 }
 
 /** A pool of keep-alive connections to nginx, before a server that takes its time; and what the pool says of it all. */
@@ -52,7 +56,7 @@ systemTest("an HTTP pool under load: no request fails", ["nginx"], async (netns)
   const runs: Run[] = [];
   const { failures, connects, requests } = await httpPool(netns, async () => {
     for (let i = 0; i < 3; i++) {
-      runs.push(await tcphup(["127.0.0.3", "http", "--when-idle", "600ms", "--json"], { netns }));
+      runs.push(await tcphup(["127.0.0.3", "http", "--when-idle", `${IDLE_S}s`, "--json"], { netns }));
     }
   });
   for (const run of runs) {
@@ -60,7 +64,8 @@ systemTest("an HTTP pool under load: no request fails", ["nginx"], async (netns)
     assertCountsAddUp(run);
   }
   assertEquals(runs[0]!.json().hung_up, CLIENTS);
-  assertEquals(failures, []);
+  // Where the machine is so busy that an answer takes longer than that, nothing tells a request from a pause.
+  assertEquals(failures.filter(([, age_s]) => age_s < IDLE_S), []);
   const cuts = runs.reduce((sum, run) => sum + run.json().hung_up, 0);
   assertEquals(connects, CLIENTS + cuts, `each that was cut connected anew, for ${requests} requests`);
 });
@@ -70,8 +75,8 @@ systemTest("the same pool without --when-idle: requests fail", ["nginx"], async 
     for (let i = 0; i < 3; i++) assertExit(await tcphup(["127.0.0.3", "http"], { netns }), 0);
   });
   assert(failures.length > 0);
-  for (const failure of failures) {
-    assertMatch(failure, /^(RemoteDisconnected|IncompleteRead|BrokenPipe|ConnectionReset)/);
+  for (const [error] of failures) {
+    assertMatch(error, /^(RemoteDisconnected|IncompleteRead|BrokenPipe|ConnectionReset)/);
   }
 });
 
@@ -85,12 +90,14 @@ systemTest(
       `server { listen 127.0.0.3:80; keepalive_requests 1000000000; return 200 "hello"; }`,
     );
     const load = async (...args: string[]) => {
-      const command = ["wrk", "--threads", "1", "--connections", "10", "--duration", "4s", "http://127.0.0.3/"];
+      const command = ["wrk", "--threads", "1", "--connections", "10", "--duration", "1h", "http://127.0.0.3/"];
       const wrk = netns.spawn(command);
       await eventually("wrk is at work", async () => {
         return (await netns.ss("state", "established", "dst", "127.0.0.3")).length === 10;
       });
-      const run = await tcphup(["127.0.0.3", "http", "--when-idle", "500ms", ...args, "--json"], { netns });
+      // Longer than the deadline, since on a busy machine even wrk pauses.
+      const run = await tcphup(["127.0.0.3", "http", "--when-idle", "10s", ...args, "--json"], { netns });
+      wrk.kill("SIGINT");
       return { run, said: (await outputOf(wrk, command)).stdout };
     };
 
@@ -114,7 +121,7 @@ systemTest("data that waits to be read, or to be acknowledged, is under way", []
   await scene.doomed.send("x".repeat(20));
   // The second one's client writes more than its peer's window takes.
   const full = scene.doomed.only([scene.doomed.ports[1]!]);
-  await full.send("x".repeat(30_000_000));
+  await full.send("x".repeat(8_000_000));
   await eventually("a queue of the client's that stays", async () => {
     const line = (await netns.ss("src", `127.0.0.1:${full.ports[0]}`, "dport", "=", `:${DOOMED_PORT}`))[0]!;
     return Number(line.split(/\s+/)[2]) > 0;
@@ -177,10 +184,13 @@ systemTest("what ends by itself while it is waited for is already gone", [], asy
   await server.listen("127.0.0.2", DOOMED_PORT);
   const client = Peer.start(netns);
   await client.connect("127.0.0.2", DOOMED_PORT);
-  setTimeout(() => client.end(), 1500);
-  const run = await tcphup(["127.0.0.2", "--when-idle", "1h", "--deadline", "1h", "--json"], { netns });
-  assertExit(run, 0);
-  assertEquals(run.outcomes(), ["already-gone"]);
+  const waiting = ["127.0.0.2", "--when-idle", "1h", "--deadline", "1h"];
+  const terminal = Terminal.start(netns, [...TCPHUP, ...waiting]);
+  await terminal.expect(" waiting, ");
+  await client.end();
+  const { code, output } = await terminal.end();
+  assertEquals(code, 0, output);
+  assertMatch(output, /1 already gone/);
 });
 
 systemTest("cuts at idle moments keep to --rate", [], async (netns) => {

@@ -2,7 +2,7 @@
 
 Before a client uses its connection again it looks whether that has ended, as pools do (urllib3, for one), and connects
 anew if so; and if it ends in between, so that nothing of the request can be written. It never sends a request twice:
-whatever goes wrong with one that was sent is on record. When standard input ends they finish, and the record is printed
+whatever goes wrong with one that was sent is on record, with the seconds since it began. When standard input ends they finish, and the record is printed
 in JSON.
 """
 
@@ -53,10 +53,11 @@ def client():
     connection = http.client.HTTPConnection(address, port, timeout=30)
     while not over.is_set():
         failure = None
+        start = time.monotonic()
         try:
             request(connection)
         except Exception as error:
-            failure = f"{type(error).__name__}: {error}"
+            failure = [f"{type(error).__name__}: {error}", time.monotonic() - start]
             connection.close()
         with lock:
             record["requests"] += 1

@@ -34,7 +34,7 @@ PR_SET_DUMPABLE = 4
 PR_SET_NAME = 15
 
 # How long to wait for what is certain to come unless something is broken.
-PATIENCE_S = 30
+PATIENCE_S = 120
 
 # How long after its client a server closes. At once would be too soon: when the FINs of both sides cross the loopback on
 # two processors at a time, Linux 6.18 acknowledges the second one twice, and the server's side, gone by then, answers

@@ -16,7 +16,7 @@ import termios
 import time
 
 # How long to wait for what is certain to come unless something is broken.
-PATIENCE_S = 30
+PATIENCE_S = 120
 
 
 class Terminal:
