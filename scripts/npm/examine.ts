@@ -64,17 +64,21 @@ export async function packAndExamine(directory: string, destination: string): Pr
   return tarball;
 }
 
-/** Installs the package globally, as README.md says, and uses the command and the library. */
+/** Installs the package globally by the line of README.md, and uses the command and the library. */
 async function useAsUser(tarball: string, prefix: string, env: Record<string, string>): Promise<void> {
-  const install = ["npm", "install", "--global", "--prefix", prefix, "--no-audit", "--no-fund", "--prefer-offline"];
-  // koffi has an install script. It is not needed.
-  await run([...install, "--ignore-scripts", tarball], { cwd: prefix });
+  const page = await Deno.readTextFile(`${ROOT}README.md`);
+  const [line = ""] = /^npm install --global .* tcphup$/m.exec(page) ?? [];
+  const install = line.replace(/tcphup$/, tarball).split(" ");
+  // Nothing is to come from the registry that has tcphup's name.
+  const npm = { npm_config_prefix: prefix, npm_config_yes: "false", npm_config_prefer_offline: "true" };
+  await run([...install, "--no-audit", "--no-fund"], { cwd: prefix, env: npm });
   const project = `${prefix}/lib`;
   const command = `${prefix}/bin/tcphup`;
   const expectOutput = async (expected: string, ...words: string[]) => {
-    const { stdout } = await run(words, { cwd: project, env });
+    const { stdout } = await run(words, { cwd: project, env: { ...env, ...npm } });
     if (stdout !== expected) throw new Error(`${words.join(" ")} says ${stdout}, not ${expected}`);
   };
+  await expectOutput(`tcphup ${manifest.version}\n`, "npx", "tcphup", "--version");
   await expectOutput(`tcphup ${manifest.version}\n`, command, "--version");
   await run([command, "doctor"], { env });
   // Where man(1) finds it.
