@@ -57,7 +57,7 @@ Deno.test("README.md is read to the end: it has at most 12 KB, and begins with t
   assert(new TextEncoder().encode(readme).length <= 12 * 1024);
   const [demonstration = "", tests = ""] = [...readme.matchAll(/^```\n(.*?)^```$/gms)].map(([, text]) => text);
   assertMatch(demonstration, /^npx -y deno@[\d.]+ run -A --no-config scripts\/demo\.ts\n$/);
-  assertMatch(tests, /^npx -y deno@[\d.]+ task test\n$/);
+  assertMatch(tests, /^npx -y deno@[\d.]+ run -A --no-config scripts\/test\.ts\n$/);
 });
 
 Deno.test("README.md names the oldest Deno that is tried", async () => {
