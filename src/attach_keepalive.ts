@@ -22,6 +22,8 @@ export interface AttachOptions {
   readonly pin?: string;
   /** Leaves the connections that are open already alone, which takes no rights beyond those to attach. */
   readonly onlyNew?: boolean;
+  /** Counts connections by destination, as is always done for a pin. */
+  readonly counts?: boolean;
 }
 
 /** A program that sets keepalive on each connection that is made. */
@@ -32,7 +34,7 @@ export interface AttachedKeepalive {
   readonly report: KeepaliveReport;
   /** Whether a control group that it is attached to still exists. */
   readonly isAttached: boolean;
-  /** Returns the numbers of connections that were made so far, by destination, the greatest first. */
+  /** Returns the numbers of connections that were made so far, by destination, the greatest first; none unless counted. */
   counters(): DestinationCount[];
   /** Detaches the program, unless it is pinned. */
   close(): void;
@@ -51,7 +53,7 @@ export interface AttachedKeepalive {
 export async function attachKeepalive(
   selection: Selection,
   options: SetKeepaliveOptions,
-  { direction, pin, onlyNew = false }: AttachOptions = {},
+  { direction, pin, onlyNew = false, counts = pin !== undefined }: AttachOptions = {},
 ): Promise<AttachedKeepalive> {
   validateKeepaliveOptions(options);
   const { onlyMissing = false, dryRun = false } = options;
@@ -80,7 +82,12 @@ export async function attachKeepalive(
     const report = await setOpen();
     return { settings: known, report, isAttached: true, counters: () => [], close() {} };
   }
-  const attachment = new KeepaliveAttachment(compiled, cgroups, { values, onlyMissing, direction, settings }, !dryRun);
+  const attachment = new KeepaliveAttachment(
+    compiled,
+    cgroups,
+    { values, onlyMissing, direction, counts, settings },
+    !dryRun,
+  );
   let pinned = false;
   try {
     if (pin !== undefined && !dryRun) attachment.pin(pin);

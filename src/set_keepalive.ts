@@ -153,7 +153,7 @@ export function watchKeepalive(
   const attach = async () => {
     if (!options.attach || options.dryRun) return "not asked for";
     const { attachForWatch } = await import("./attach/watch_attachment.ts");
-    return attachForWatch(selection, compiled, desiredKeepalive(options));
+    return attachForWatch(selection, compiled, desiredKeepalive(options), options.onEnd !== undefined);
   };
   return watch(new Setter(compiled, options, { isWatching: true }), attach, options.onEnd);
 }

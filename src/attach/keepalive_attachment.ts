@@ -14,6 +14,7 @@ import type { Direction } from "../model/connection.ts";
 import type { DestinationCount } from "../model/destination_count.ts";
 import { UnsupportedError } from "../model/errors.ts";
 import type { CompiledSelection } from "../select/compile_selection.ts";
+import { mentions } from "../select/dump_plan.ts";
 import type { Selection } from "../select/selection.ts";
 import { Attachment, chooserOf, type Tries } from "./attachment.ts";
 import type { Vocabulary } from "./filter_program.ts";
@@ -46,6 +47,8 @@ export interface KeepaliveAttachmentOptions {
   readonly direction?: Direction;
   /** Goes by this network namespace alone where the selection names none, and otherwise by all. */
   readonly ownByDefault?: boolean;
+  /** Counts connections by destination. */
+  readonly counts?: boolean;
   /** What is kept beside the program, for those who read a pin. */
   readonly settings: object;
 }
@@ -53,7 +56,7 @@ export interface KeepaliveAttachmentOptions {
 /** A program that is attached until it is closed, or this process ends. */
 export class KeepaliveAttachment {
   readonly #attachment: Attachment;
-  readonly #counters: Descriptor;
+  readonly #counters: Descriptor | null;
 
   /**
    * Loads the program for a selection that `requireTellable` has passed, and attaches it.
@@ -66,7 +69,7 @@ export class KeepaliveAttachment {
   constructor(
     selection: CompiledSelection,
     cgroups: readonly string[],
-    { values, onlyMissing, direction, ownByDefault = false, settings }: KeepaliveAttachmentOptions,
+    { values, onlyMissing, direction, ownByDefault = false, counts = false, settings }: KeepaliveAttachmentOptions,
     mayAttach = true,
   ) {
     if (onlyMissing) requireReadableOptions();
@@ -74,7 +77,7 @@ export class KeepaliveAttachment {
     const chooses = chooserOf(selection, VOCABULARY, ownByDefault);
     const goesByNetns = notNetns.length > 0 || (netns === undefined ? ownByDefault : !netns.includes("all"));
     const narrows = direction !== undefined || goesByNetns;
-    const counters = this.#counters = withBpf(createCounters);
+    const counters = this.#counters = counts ? withBpf(createCounters) : null;
     const programs = (cgroup: string, tries: Tries) => [
       sockOpsProgram(compileSockOps({
         connecting: direction === "accepted" ? null : stepsFor(values, "connect"),
@@ -82,10 +85,17 @@ export class KeepaliveAttachment {
         onlyMissing,
         rank: rankOf(filter, cgroup === "/" ? 0 : cgroup.split("/").length - 1, narrows),
         chooses: chooses(tries),
-        counters: counters.number,
+        goesByAddress: mentions(filter, "address"),
+        counters: counters?.number ?? null,
       })),
     ];
-    this.#attachment = Attachment.create({ cgroups, programs, maps: [counters], settings, mayAttach });
+    this.#attachment = Attachment.create({
+      cgroups,
+      programs,
+      maps: counters === null ? [] : [counters],
+      settings,
+      mayAttach,
+    });
   }
 
   /** Keeps the program beyond the end of this process. @throws {UsageError} When the name is taken. */
@@ -98,9 +108,9 @@ export class KeepaliveAttachment {
     return this.#attachment.isAttached;
   }
 
-  /** Returns the numbers of connections so far, by destination. */
+  /** Returns the numbers of connections so far, by destination; none when they are not counted. */
   counters(): DestinationCount[] {
-    return readCounters(this.#counters);
+    return this.#counters === null ? [] : readCounters(this.#counters);
   }
 
   /** Detaches the program, unless it is pinned. */

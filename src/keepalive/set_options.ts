@@ -53,7 +53,10 @@ export interface WatchKeepaliveOptions extends SetKeepaliveOptions {
   attach?: boolean;
   /** Receives, before the first round, how new connections are set. */
   onStart?: (means: WatchMeans) => void;
-  /** Receives, at the end, the numbers of connections that the program has set, by destination, the greatest first. */
+  /**
+   * Receives, at the end, the numbers of connections that the program has set, by destination, the greatest first. It counts
+   * only with this.
+   */
   onEnd?: (counters: readonly DestinationCount[]) => void;
   /** Receives, after each round, the reasons why connections may have been missed. */
   onRound?: (incomplete: readonly string[]) => void;

@@ -87,6 +87,7 @@ export class OwnCgroup {
       onlyMissing: false,
       rank: rankOfDepth(cgroup.path.split("/").length - 1),
       chooses: emitAlways(true),
+      goesByAddress: false,
       counters: null,
     })));
     try {

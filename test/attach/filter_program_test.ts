@@ -67,7 +67,7 @@ function isChosen(
   const tries: TrieEntry[][] = [];
   const chooses = emit((entries) => tries.push([...entries]) - 1);
   const options = { connecting: [{ ...KEEPALIVE_SWITCH, value: 1 }], accepted: null, onlyMissing: false, rank: 0 };
-  const program = compileSockOps({ ...options, chooses, counters: 0xffff });
+  const program = compileSockOps({ ...options, chooses, goesByAddress: true, counters: 0xffff });
   const context = new DataView(new ArrayBuffer(192));
   context.setUint32(0, 3, true);
   context.setUint32(20, socket.family, true);

@@ -58,6 +58,7 @@ class Kernel {
       onlyMissing: false,
       rank: 0,
       chooses: emitAlways(true),
+      goesByAddress: false,
       counters: 7,
       ...options,
     });
@@ -109,6 +110,19 @@ class Kernel {
 const DEFAULTS = { "1/9": 1, "6/4": 15, "6/5": 15, "6/6": 9, "6/18": 150_000 };
 const KEEPALIVE = "1/9";
 const USER_TIMEOUT = "6/18";
+
+Deno.test("without counters the same is set, and no map looked up", () => {
+  for (const onlyMissing of [false, true]) {
+    for (const op of [CONNECT, ACCEPTED]) {
+      const kernel = new Kernel();
+      kernel.run(contextOf(op), { counters: null, onlyMissing });
+      assertEquals([kernel.settings, kernel.counts], [DEFAULTS, []]);
+    }
+  }
+  const own = new Kernel({ [KEEPALIVE]: 1 });
+  own.run(contextOf(CONNECT), { counters: null, onlyMissing: true });
+  assertEquals(own.settings, { [KEEPALIVE]: 1 });
+});
 
 Deno.test("what connects and what is accepted is set and counted, and nothing else", () => {
   for (const [op, family, expected] of [[CONNECT, AF_INET, DEFAULTS], [ACCEPTED, AF_INET6, DEFAULTS]] as const) {

@@ -14,6 +14,7 @@ import { steps } from "../../src/keepalive/socket_options.ts";
 import { resolveValues } from "../../src/keepalive/values.ts";
 import { UnsupportedError } from "../../src/model/errors.ts";
 import { emitFilter, emitNamespaces, encodeTrieKey } from "../../src/attach/filter_program.ts";
+import { mentions } from "../../src/select/dump_plan.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
 import { hostTest } from "../harness/system.ts";
 import { Random, randomFilter } from "../select/random.ts";
@@ -47,7 +48,8 @@ hostTest("the verifier takes what is made of random filters", ["root", "permissi
         program.label(next);
         chooses(program, yes, no);
       },
-      counters: counters.number,
+      goesByAddress: mentions(filter, "address"),
+      counters: random.chance(0.5) ? null : counters.number,
     });
     withBpf(() => loadProgram(sockOpsProgram(program), counters)).close();
     for (const trie of tries) trie.close();

@@ -33,7 +33,8 @@ export async function attach(
   const { signal } = interrupt;
   try {
     const onlyNew = args.has("only-new");
-    const attached = await attachVisibly(selection, { ...options, signal }, { direction, pin, onlyNew }, args);
+    const counts = pin !== undefined || args.has("json") || args.has("verbose");
+    const attached = await attachVisibly(selection, { ...options, signal }, { direction, pin, onlyNew, counts }, args);
     const isLasting = pin === undefined && !options.dryRun && !attached.report.interrupted;
     // A document is written once, when everything is known. A list is shown before what comes later.
     const comesLast = args.has("json") && isLasting;

@@ -122,13 +122,14 @@ async function watch(args: Arguments, selection: Selection, options: WatchKeepal
   };
   let counters: readonly DestinationCount[] = [];
   const onEnd = (last: readonly DestinationCount[]) => counters = last;
-  const callbacks = { onStart, onRound, onEnd, onWarning: warn };
+  const isCounted = isVerbose && isText && !isQuiet;
+  const callbacks = { onStart, onRound, onWarning: warn, ...isCounted ? { onEnd } : {} };
   for await (const result of watchKeepalive(selection, { ...options, attach: true, ...callbacks })) {
     if (isChanged(result)) changes++;
     if (!printer.print(result)) break;
   }
   printer.printOmitted(true);
   if (isVerbose) warn(style("faint", `looked ${looks} times, set keepalive on ${changes}`));
-  if (isVerbose && isText && !isQuiet) print(destinationLines(counters));
+  if (isCounted) print(destinationLines(counters));
   return DONE;
 }
