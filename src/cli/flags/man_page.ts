@@ -19,6 +19,19 @@ const DESCRIPTION = [
   "CAP_NET_ADMIN. tcphup doctor tries them.",
 ];
 
+const FAILOVER = [
+  "Hang up once the address has moved, a single time, and without --for. Clients that are hung up on earlier connect to an " +
+  "address at which nobody answers yet, and wait. Some wait longer each time that they are cut: measured with gRPC, 3 s, " +
+  "and 8 s when it was cut again.",
+  "A pool that looks at an idle connection before it hands it out loses no request: measured with redis-py, node-postgres, " +
+  "ioredis, undici, Java's HttpClient, Go's net/http, nginx and HAProxy. One that does not look loses a request for each " +
+  "idle connection, whoever has ended it: those of psycopg2, of psycopg 3 without check, pymemcache, pgxpool 4, redigo " +
+  "without TestOnBorrow, SQLAlchemy without pool_pre_ping.",
+  "After the time of --linger, a connection to a dead host ends with an error (ETIMEDOUT), which an application that has " +
+  "not read end-of-file yet reads first. Some pools take that for a connection that is well (redis-py). hup that waits, " +
+  "as with --verify, and follow take the error away.",
+];
+
 /** The environment variables, with what each is for. */
 const ENVIRONMENT: readonly (readonly [names: string, text: string])[] = [
   ["NO_COLOR", "When it is set, nothing is printed in color, unless --color is always."],
@@ -74,6 +87,8 @@ export function manPage(): string {
       `.SS ${group}`,
       ...FLAGS.filter((flag) => flag.group === group).flatMap(option),
     ]),
+    ".SH AFTER A FAILOVER",
+    ...FAILOVER.flatMap((paragraph) => [".PP", roff(paragraph)]),
     ".SH EXIT STATUS",
     ...exitStatus(),
     ".SH ENVIRONMENT",

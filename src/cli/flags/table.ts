@@ -338,7 +338,10 @@ export const FLAGS: readonly Flag[] = [
   {
     name: "verify",
     help: "look again at the end, and report what lingers (exit 1)",
-    more: "It waits until all are gone, for as long as --wait says or, without it, a second longer than --linger.",
+    more:
+      "It waits until all are gone, for as long as --wait says or, without it, a second longer than --linger. While hup " +
+      "waits, it takes away the error with which a connection to a dead host ends, so that its application reads " +
+      "end-of-file however late it looks.",
     group: "Hanging up",
     commands: ["hup"],
   },

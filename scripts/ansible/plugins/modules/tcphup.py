@@ -298,7 +298,7 @@ options:
   verify:
     description:
       - "Look again at the end, and report what lingers (exit 1)."
-      - "It waits until all are gone, for as long as --wait says or, without it, a second longer than --linger."
+      - "It waits until all are gone, for as long as --wait says or, without it, a second longer than --linger. While hup waits, it takes away the error with which a connection to a dead host ends, so that its application reads end-of-file however late it looks."
       - "With I(command=hup)."
     type: bool
     default: false
