@@ -31,7 +31,7 @@ export { hangUp } from "./src/hang_up.ts";
 export { DEFAULT_LINGER_MS, type HangUpOptions, type Progress } from "./src/act/hang_up_options.ts";
 export type { WhenIdle } from "./src/act/cut_options.ts";
 export type { Pacing } from "./src/act/pacing.ts";
-export { type KeepaliveReport, setKeepalive, watchKeepalive } from "./src/set_keepalive.ts";
+export { setKeepalive, watchKeepalive } from "./src/set_keepalive.ts";
 export { ATTACHED_EVERY_MS, DEFAULT_EVERY_MS, type SetKeepaliveOptions } from "./src/keepalive/set_options.ts";
 export type { WatchKeepaliveOptions, WatchMeans } from "./src/keepalive/set_options.ts";
 export type { DestinationCount } from "./src/model/destination_count.ts";
@@ -50,7 +50,7 @@ export {
 export { type GivenValues, type KeepaliveValues, SYSTEM_VALUES } from "./src/keepalive/values.ts";
 export { type Detection, type KeepaliveSysctls, KERNEL_DEFAULTS, readSysctls } from "./src/keepalive/detection.ts";
 export { checkHost, type CheckHostOptions, type Finding, type Health } from "./src/doctor/check_host.ts";
-export type { HangUpReport, Phases, Report } from "./src/report/report.ts";
+export type { HangUpReport, KeepaliveReport, Phases, Report } from "./src/report/report.ts";
 export type { ConnectCount, DiversionReport, DiversionRule } from "./src/model/diversion.ts";
 export type { Connection, Endpoint, Info, Keepalive, Noticed, Owner, Timer } from "./src/model/connection.ts";
 export type { HeldConnection, ListedConnection } from "./src/model/connection.ts";

@@ -1,5 +1,6 @@
 // Sets keepalive on open connections, and in the kernel on each connection that is made from then on.
 
+import { reportNone, setOnce } from "./act/keepalive_rounds.ts";
 import { cgroupsOf, explainPartialRoot } from "./attach/attachment.ts";
 import { type AttachedSettings, KeepaliveAttachment } from "./attach/keepalive_attachment.ts";
 import { findSamePin, removePin, SETTINGS_SCHEMA } from "./bpf/pins.ts";
@@ -8,8 +9,8 @@ import type { DestinationCount } from "./model/destination_count.ts";
 import { givenCriteria, type Selection } from "./select/selection.ts";
 import { compileWithListeners } from "./select/listeners.ts";
 import { requireTellable } from "./attach/tellable.ts";
-import { type SetKeepaliveOptions, validateKeepaliveOptions } from "./keepalive/set_options.ts";
-import { desiredKeepalive, type KeepaliveReport, reportNone, setCompiled } from "./set_keepalive.ts";
+import { desiredKeepalive, type SetKeepaliveOptions, validateKeepaliveOptions } from "./keepalive/set_options.ts";
+import type { KeepaliveReport } from "./report/report.ts";
 
 /** What concerns the program alone. */
 export interface AttachOptions {
@@ -74,7 +75,7 @@ export async function attachKeepalive(
   const setOpen = async (): Promise<KeepaliveReport> => {
     // Connections of every network namespace are made from now on, so those that are open are looked for in all of them.
     const open = { ...compiled, netns: compiled.netns ?? ["all"] };
-    const report = onlyNew ? reportNone(open, options) : await setCompiled(open, options, direction);
+    const report = onlyNew ? reportNone(open, options) : await setOnce(open, options, direction);
     return partial === null ? report : { ...report, incomplete: [partial, ...report.incomplete] };
   };
   const known = pin === undefined || dryRun ? null : findSamePin(pin, settings);

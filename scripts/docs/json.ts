@@ -20,7 +20,6 @@ const FILES = [
   "src/keepalive/plan.ts",
   "src/report/report.ts",
   "src/report/summary.ts",
-  "src/set_keepalive.ts",
 ];
 
 /** A document. */

@@ -12,7 +12,7 @@ import {
   time,
 } from "../model/options.ts";
 import type { DestinationCount } from "../model/destination_count.ts";
-import { checkValues, type GivenValues, KEEPALIVE_NAMES } from "./values.ts";
+import { checkValues, type DesiredKeepalive, type GivenValues, KEEPALIVE_NAMES, resolveValues } from "./values.ts";
 
 /** Options of `setKeepalive`. */
 export interface SetKeepaliveOptions {
@@ -121,4 +121,9 @@ export function validateKeepaliveOptions(options: SetKeepaliveOptions): void {
 export function validateWatchOptions(options: WatchKeepaliveOptions): void {
   checkOptions(options, WATCH_CHECKS);
   refuseConflicts(options, CONFLICTS);
+}
+
+/** Returns the keepalive that checked options ask for. */
+export function desiredKeepalive({ values, off, onlyMissing }: SetKeepaliveOptions): DesiredKeepalive {
+  return off ? { values: "off" } : { values: resolveValues(values).values, onlyMissing };
 }

@@ -1,7 +1,8 @@
 // The report of a command as one document. Its keys are stable: `schema` changes with them.
 
+import type { KeepaliveValues } from "../keepalive/values.ts";
 import type { DiversionReport } from "../model/diversion.ts";
-import type { HangUpResult, Outcome, Target } from "../model/result.ts";
+import type { HangUpResult, KeepaliveResult, Outcome, Target } from "../model/result.ts";
 
 /** The part that the reports of all commands have. */
 export interface Report {
@@ -64,6 +65,20 @@ export interface HangUpReport extends Report {
   readonly diversion: DiversionReport | null;
   /** The connections, each with its outcome. */
   readonly results: readonly HangUpResult[];
+}
+
+/** The report of what `setKeepalive` did to each selected connection. */
+export interface KeepaliveReport extends Report {
+  /** The command that made this document. */
+  readonly command: "keepalive";
+  /** The values to set, where 0 leaves the socket's own; null when keepalive was to be turned off. */
+  readonly values: KeepaliveValues | null;
+  /** Number of connections on which something was changed and everything reads back as wanted. */
+  readonly keepaliveSet: number;
+  /** Number of connections that had the values already, or keep those of their application. */
+  readonly unchanged: number;
+  /** The connections and listeners, each with its outcome and its settings `before` and `after`. */
+  readonly results: readonly KeepaliveResult[];
 }
 
 /** Milliseconds spent in each phase of a run. */

@@ -3,7 +3,7 @@
 import { assert, assertEquals } from "@std/assert";
 import type { JsonDocument } from "../../src/cli/output/json.ts";
 import type { Keepalive } from "../../src/model/connection.ts";
-import type { KeepaliveReport } from "../../src/set_keepalive.ts";
+import type { KeepaliveReport } from "../../src/report/report.ts";
 import type { Namespace } from "./namespace.ts";
 import { assertExit } from "./scene.ts";
 import { type Run, tcphup, type TcphupOptions } from "./tcphup.ts";

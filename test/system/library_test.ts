@@ -2,7 +2,7 @@
 
 import { assertEquals } from "@std/assert";
 import type { HangUpResult } from "../../src/model/result.ts";
-import type { KeepaliveReport } from "../../src/set_keepalive.ts";
+import type { KeepaliveReport } from "../../src/report/report.ts";
 import { DEFAULTS, UNTOUCHED } from "../harness/keepalive.ts";
 import type { Namespace } from "../harness/namespace.ts";
 import { DOOMED_PORT, Scene } from "../harness/scene.ts";

@@ -4,7 +4,7 @@ import { sleep } from "../../../ffi/sleep.ts";
 import { type AttachedKeepalive, attachKeepalive, type AttachOptions } from "../../attach_keepalive.ts";
 import type { Selection } from "../../select/selection.ts";
 import type { SetKeepaliveOptions } from "../../keepalive/set_options.ts";
-import type { KeepaliveReport } from "../../set_keepalive.ts";
+import type { KeepaliveReport } from "../../report/report.ts";
 import type { Arguments } from "../flags/arguments.ts";
 import { DONE, exitCode, FAILED } from "../flags/exit_codes.ts";
 import type { AttachedDocument } from "../output/documents.ts";

@@ -2,7 +2,7 @@
 
 import type { Connection, Keepalive } from "../../model/connection.ts";
 import type { KeepaliveResult } from "../../model/result.ts";
-import type { KeepaliveReport } from "../../set_keepalive.ts";
+import type { KeepaliveReport } from "../../report/report.ts";
 import { keepaliveText, parseColumns, type TableColumn, withNetns } from "./columns.ts";
 import { endpointText, outcomeText } from "./connections.ts";
 import { endText, ofAll, outcomeReasons } from "./report.ts";
