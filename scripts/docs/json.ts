@@ -175,7 +175,7 @@ function ofTcpInfo(property: Property): Property {
 }
 
 function events(): string[] {
-  const members = readUnion("src/follow.ts", "FollowEvent");
+  const members = readUnion("src/follow/events.ts", "FollowEvent");
   const rows = members.map(({ doc, properties }) => {
     const [event, ...rest] = properties;
     if (doc === "") throw new Error(`Nothing is said of the event ${event!.type}`);
