@@ -22,18 +22,23 @@ def redis_py():
 
 
 def psycopg2():
+    """Each client keeps its connection as long as it lasts, so that there are as many as clients."""
     import psycopg2
     from psycopg2.pool import ThreadedConnectionPool
 
     pool = ThreadedConnectionPool(clients, clients, host=host, user="postgres", dbname="postgres")
+    local = threading.local()
 
     def ask():
-        connection = pool.getconn()
+        if not hasattr(local, "connection"):
+            local.connection = pool.getconn()
         try:
-            with connection, connection.cursor() as cursor:
+            with local.connection, local.connection.cursor() as cursor:
                 cursor.execute("SELECT 1")
         finally:
-            pool.putconn(connection, close=connection.closed != 0)
+            if local.connection.closed:
+                pool.putconn(local.connection, close=True)
+                del local.connection
 
     return ask
 
