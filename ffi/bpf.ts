@@ -190,10 +190,24 @@ export function progLoad(options: ProgramOptions): Descriptor {
   const attributes = new Attributes().u32(0, type).u32(4, instructions.length / 8).copy(8, instructions)
     .copy(16, cString(license)).name(48, name).u32(68, attachType).u32(108, attachBtfId);
   try {
-    return new Descriptor(attributes.call(BPF_PROG_LOAD, "BPF_PROG_LOAD"));
+    return load(attributes);
   } catch (error) {
     if (!isSyscallError(error, "EACCES", "EINVAL", "E2BIG", "ENOTSUP")) throw error;
     return explained(attributes, error);
+  }
+}
+
+/** The number of times that a program is loaded at most, as in libbpf. */
+const MOST_LOADS = 5;
+
+/** BPF_PROG_LOAD, which the kernel gives up with EAGAIN when a signal comes. */
+function load(attributes: Attributes): Descriptor {
+  for (let attempt = 1;; attempt++) {
+    try {
+      return new Descriptor(attributes.call(BPF_PROG_LOAD, "BPF_PROG_LOAD"));
+    } catch (error) {
+      if (attempt === MOST_LOADS || !isSyscallError(error, "EAGAIN")) throw error;
+    }
   }
 }
 

@@ -60,19 +60,28 @@ export class KeepaliveSetter {
     const { dryRun = false } = this.#options;
     this.#passed = changeInPass(worthPass(open), this.#desired, phaseOf, this.#selector, dryRun);
     // Most have the same change, which is recorded once.
-    const groups = new Map<string, KeepaliveTarget[]>();
+    const groups = new Map<Change, KeepaliveTarget[]>();
     for (const target of open) {
       const passed = this.#passed.get(target.connection);
       if (passed === undefined || !("change" in passed)) continue;
-      noteChange(target, passed.change);
-      const key = JSON.stringify(target.change);
-      const group = groups.get(key);
-      if (group === undefined) groups.set(key, [target]);
+      const group = groups.get(passed.change);
+      if (group === undefined) groups.set(passed.change, [target]);
       else group.push(target);
     }
-    for (const group of groups.values()) {
-      recordChange(group, { change: group[0]!.change });
-      for (const target of group) this.set(target);
+    for (const [change, group] of groups) {
+      const { before, after, refused } = change;
+      const noted: KeepaliveChange = { before, after, refused };
+      const fresh = group.filter((target) => target.change === NO_CHANGE);
+      for (const target of fresh) target.change = noted;
+      recordChange(fresh, { change: noted });
+      for (const target of group) {
+        if (target.change !== noted) {
+          noteChange(target, change);
+          recordChange([target], { change: target.change });
+        }
+        target.trouble = null;
+        this.#setChangeOutcome(target, change);
+      }
     }
     return [...groups.values()].flat().filter(({ result }) => result !== null);
   }

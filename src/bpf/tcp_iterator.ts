@@ -34,9 +34,8 @@ export interface Pass {
   readonly spares?: SocketOption;
 }
 
-/** What a pass found. */
+/** What a pass found. Where it found the same of several sockets, it is the same object. */
 export interface FoundSocket {
-  readonly cookie: bigint;
   /** `unread` when an option cannot be read, so that nothing was set; `same` when there was nothing to set. */
   readonly status: "unread" | "same" | "set";
   /** The values of the options that are read, in their order, before and after. */
@@ -53,14 +52,17 @@ const SEQ = 0;
 /** What `struct sock_common` begins with, whose names stand in structs without a name. */
 const COMMON = { peer: 0, local: 4, ports: 12, family: 16 } as const;
 
-/** The values of the map: struct {u32 family; u16 dport (network order), sport; u8 peer[16], local[16]}. */
-const VALUE = { family: 0, ports: 4, peer: 8, local: 24 } as const;
-const VALUE_SIZE = 40;
+/** The values of the map: struct {u32 family; u16 dport (network order), sport; u8 peer[16], local[16]; u32 place, unused}. */
+const VALUE = { family: 0, ports: 4, peer: 8, local: 24, place: 40 } as const;
+const VALUE_SIZE = 48;
 
-/** The rows: struct {u64 cookie; u64 status; s32 before[], after[], results[]}. */
-const ROW = { cookie: 0, status: 8, values: 16 } as const;
+/** The rows: struct {u32 place, status; s32 before[], after[], results[]}. The place is that among the wanted sockets. */
+const ROW = { place: 0, status: 4, values: 8 } as const;
 const STATUSES = ["unread", "same", "set"] as const;
 const STATUS = { same: 1, set: 2 } as const;
+
+/** The place of a cookie, and then of a value to set, below the row on the stack. */
+const COOKIE = -8;
 
 /** The offsets in a row. */
 interface Layout {
@@ -98,16 +100,18 @@ export function compileTcpIterator(pass: Pass, map: number, types: Pick<KernelTy
   for (let i = 0; i < layout.size; i += 8) program.storeValue(8, R10, row + i, 0);
   program.moveRegister(R1, R8);
   program.call(BPF_FUNC_get_socket_cookie);
-  program.store(8, R10, row + ROW.cookie, R0);
+  program.store(8, R10, row + COOKIE, R0);
   program.moveMap(R1, map);
   program.moveRegister(R2, R10);
-  program.add(R2, row + ROW.cookie);
+  program.add(R2, row + COOKIE);
   program.call(BPF_FUNC_map_lookup_elem);
   program.jumpIf(R0, "==", 0, "out");
   program.moveRegister(R9, R0);
   compareEnds(program, types);
+  program.load(4, R1, R9, VALUE.place);
+  program.store(4, R10, row + ROW.place, R1);
   readAll(program, pass, row + layout.before, "write");
-  program.storeValue(8, R10, row + ROW.status, STATUS.same);
+  program.storeValue(4, R10, row + ROW.status, STATUS.same);
   if (pass.steps !== null) {
     requireRoom(program, layout, types);
     emitSteps(program, pass, pass.steps, layout, row);
@@ -178,37 +182,50 @@ function callSockopt(program: Assembler, helper: number, level: number, name: nu
   program.call(helper);
 }
 
-/** Sets what is not as wanted, and reads everything again. */
+/** Sets what is not as wanted, and reads that again. Nobody else can change the rest meanwhile. */
 function emitSteps(program: Assembler, pass: Pass, steps: readonly Step[], layout: Layout, row: number): void {
   const placeOf = (option: SocketOption) => row + layout.before + 4 * indexOf(pass, option);
   if (pass.unless !== undefined) {
     program.load(4, R1, R10, placeOf(pass.unless));
     program.jumpIf(R1, "!=", 0, "write");
   }
-  const isSpared = (step: Step) => pass.spares !== undefined && isSame(step, pass.spares);
-  for (const step of steps) {
-    const next = program.newLabel();
-    program.load(4, R1, R10, placeOf(step));
-    if (isSpared(step)) program.jumpIf(R1, "!=", 0, next);
-    program.jumpIf32(R1, "!=", step.value, "set");
-    program.label(next);
-  }
-  program.jump("write");
-  program.label("set");
-  const value = row - 8;
+  // R9 gets a bit for each step that is to be done.
+  program.move(R9, 0);
   steps.forEach((step, i) => {
     const next = program.newLabel();
-    if (isSpared(step)) {
-      program.load(4, R1, R10, placeOf(step));
-      program.jumpIf(R1, "!=", 0, next);
-    }
+    program.load(4, R1, R10, placeOf(step));
+    if (pass.spares !== undefined && isSame(step, pass.spares)) program.jumpIf(R1, "!=", 0, next);
+    program.jumpIf32(R1, "==", step.value, next);
+    program.or(R9, 1 << i);
+    program.label(next);
+  });
+  program.jumpIf(R9, "==", 0, "write");
+  program.storeValue(4, R10, row + ROW.status, STATUS.set);
+  const value = row + COOKIE;
+  steps.forEach((step, i) => {
+    const [set, next] = [program.newLabel(), program.newLabel()];
+    program.jumpIf(R9, "&", 1 << i, set);
+    program.jump(next);
+    program.label(set);
     program.storeValue(4, R10, value, step.value);
     callSockopt(program, BPF_FUNC_setsockopt, step.level, step.name, value);
     program.store(4, R10, row + layout.results + 4 * i, R0);
     program.label(next);
   });
-  program.storeValue(8, R10, row + ROW.status, STATUS.set);
-  readAll(program, pass, row + layout.after, "write");
+  pass.reads.forEach((option, i) => {
+    const after = row + layout.after + 4 * i;
+    const step = steps.findIndex((one) => isSame(one, option));
+    const [read, next] = [program.newLabel(), program.newLabel()];
+    if (step !== -1) program.jumpIf(R9, "&", 1 << step, read);
+    program.load(4, R1, R10, row + layout.before + 4 * i);
+    program.store(4, R10, after, R1);
+    if (step === -1) return;
+    program.jump(next);
+    program.label(read);
+    callSockopt(program, BPF_FUNC_getsockopt, option.level, option.name, after);
+    program.jumpIf32(R0, "!=", 0, "write");
+    program.label(next);
+  });
 }
 
 function indexOf({ reads }: Pass, option: SocketOption): number {
@@ -219,19 +236,45 @@ function isSame(a: SocketOption, b: SocketOption): boolean {
   return a.level === b.level && a.name === b.name;
 }
 
-/** Decodes a row. */
+/** Decodes a row, but for the place. */
 export function decodeFoundSocket(row: DataView, pass: Pass): FoundSocket {
   const layout = layOut(pass);
   const { length } = pass.reads;
   const status = STATUSES[row.getUint32(ROW.status, true)] ?? "unread";
   const before = numbersAt(row, layout.before, length);
   return {
-    cookie: row.getBigUint64(ROW.cookie, true),
     status,
     before,
     after: status === "set" ? numbersAt(row, layout.after, length) : before,
     results: numbersAt(row, layout.results, pass.steps?.length ?? 0),
   };
+}
+
+/** The findings that are remembered. Most sockets have the same. */
+const MOST_REMEMBERED = 16;
+
+/** Decodes rows. Those that differ in nothing but the place are decoded once. */
+class Decoder {
+  readonly #pass: Pass;
+  readonly #known: { readonly words: readonly number[]; readonly found: FoundSocket }[] = [];
+
+  constructor(pass: Pass) {
+    this.#pass = pass;
+  }
+
+  decode(row: DataView): FoundSocket {
+    for (const { words, found } of this.#known) if (isRow(row, words)) return found;
+    const found = decodeFoundSocket(row, this.#pass);
+    const words = numbersAt(row, ROW.status, (row.byteLength - ROW.status) / 4);
+    if (this.#known.length === MOST_REMEMBERED) this.#known.shift();
+    this.#known.push({ words, found });
+    return found;
+  }
+}
+
+function isRow(row: DataView, words: readonly number[]): boolean {
+  for (let i = 0; i < words.length; i++) if (row.getInt32(ROW.status + 4 * i, true) !== words[i]) return false;
+  return true;
 }
 
 function numbersAt(row: DataView, at: number, count: number): number[] {
@@ -241,15 +284,21 @@ function numbersAt(row: DataView, at: number, count: number): number[] {
 }
 
 /** Encodes a socket as the map has it: addresses in network order, those of IPv4 in 4 bytes. */
-export function encodeWantedSocket({ family, src, dst, sport, dport }: SockId, value: DataView): void {
-  value.setUint32(VALUE.family, family, true);
-  value.setUint16(VALUE.ports, dport);
-  value.setUint16(VALUE.ports + 2, sport, true);
+export function encodeWantedSocket(
+  { family, src, dst, sport, dport }: SockId,
+  place: number,
+  view: DataView,
+  at = 0,
+): void {
+  view.setUint32(at + VALUE.family, family, true);
+  view.setUint16(at + VALUE.ports, dport);
+  view.setUint16(at + VALUE.ports + 2, sport, true);
+  view.setUint32(at + VALUE.place, place, true);
   // An IPv4 address is the last word.
   const first = family === AF_INET ? 3 : 0;
   for (let i = first; i < 4; i++) {
-    value.setUint32(VALUE.peer + 4 * (i - first), dst[i]!);
-    value.setUint32(VALUE.local + 4 * (i - first), src[i]!);
+    view.setUint32(at + VALUE.peer + 4 * (i - first), dst[i]!);
+    view.setUint32(at + VALUE.local + 4 * (i - first), src[i]!);
   }
 }
 
@@ -257,8 +306,8 @@ export function encodeWantedSocket({ family, src, dst, sport, dport }: SockId, v
  * Makes a pass over the sockets of network namespaces. Needs CAP_BPF and CAP_PERFMON.
  *
  * @param inEach Calls `work` in each network namespace that has wanted sockets.
- * @param each Gets the wanted sockets that are there, with the ends that are given. A socket may come twice: where others
- * come and go the kernel may begin some of them anew.
+ * @param each Gets the place of each wanted socket that is there, with the ends that are given. A socket may come twice:
+ * where others come and go the kernel may begin some of them anew.
  * @throws {UnsupportedError} When the kernel does not tell its types.
  * @throws {SyscallError} When the kernel refuses a call.
  * @throws {VerifierError} When the kernel refuses the program: before Linux 5.15.
@@ -267,7 +316,7 @@ export function passOver(
   wanted: readonly SockId[],
   pass: Pass,
   inEach: (work: () => void) => void,
-  each: (found: FoundSocket) => void,
+  each: (place: number, found: FoundSocket) => void,
 ): void {
   withTracked((track) => {
     const map = track(mapOf(wanted));
@@ -278,7 +327,8 @@ export function passOver(
     const { size } = layOut(pass);
     const program = track(loadIterator("bpf_iter_tcp", compileTcpIterator(pass, map.number, types)));
     if (pass.steps !== null) inEach(lockEach);
-    inEach(() => readRows(program, size, (row) => each(decodeFoundSocket(row, pass))));
+    const decoder = new Decoder(pass);
+    inEach(() => readRows(program, size, (row) => each(row.getUint32(ROW.place, true), decoder.decode(row))));
   });
 }
 
@@ -294,7 +344,8 @@ function mapOf(wanted: readonly SockId[]): Descriptor {
   const { length } = wanted;
   const keys = new BigUint64Array(wanted.map(({ cookie }) => cookie));
   const values = new Uint8Array(length * VALUE_SIZE);
-  wanted.forEach((socket, i) => encodeWantedSocket(socket, new DataView(values.buffer, i * VALUE_SIZE, VALUE_SIZE)));
+  const view = new DataView(values.buffer);
+  wanted.forEach((socket, i) => encodeWantedSocket(socket, i, view, i * VALUE_SIZE));
   const map = mapCreate({
     type: BPF_MAP_TYPE_HASH,
     name: "tcphup_sockets",

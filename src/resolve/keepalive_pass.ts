@@ -14,7 +14,7 @@ import { NetnsError } from "../linux/netns/enter.ts";
 import type { Connection, HeldConnection, Keepalive, KeepaliveSettings } from "../model/connection.ts";
 import { UnsupportedError } from "../model/errors.ts";
 import type { Selector } from "../select/selector.ts";
-import { sockIdOf } from "../select/sockets.ts";
+import { sockIds } from "../select/sockets.ts";
 import { type Change, changed, extrasOf, unchanged } from "../socket/keepalive_change.ts";
 
 /** The number of connections from which on a pass is faster than duplicates, as measured. */
@@ -73,7 +73,10 @@ export function readInPass(held: readonly HeldConnection[], selector: Selector):
   return read;
 }
 
-/** What a pass has done to a connection: the change, or the settings before one that has to be finished otherwise. */
+/**
+ * What a pass has done to a connection: the change, or the settings before one that has to be finished otherwise. Where it did
+ * the same to many, it is the same object.
+ */
 export type Passed = { readonly change: Change } | { readonly before: KeepaliveSettings };
 
 /** Changes the keepalive of connections. Those that are missing have not been touched. */
@@ -101,11 +104,17 @@ export function changeInPass(
       steps: dryRun ? null : values === "off" ? [{ ...KEEPALIVE_SWITCH, value: 0 }] : steps(values, phase),
       ...onlyMissing ? { unless: KEEPALIVE_SWITCH, spares: optionOf("userTimeoutMs") } : {},
     };
-    pass(some, work, selector, (connection, found) => {
+    const passedBy = (found: FoundSocket): Passed => {
       const before = settings(found.before);
-      if (found.status === "same") passed.set(connection, { change: unchanged(before, desired, phase) });
-      else if (found.results.some((result) => result !== 0)) passed.set(connection, { before });
-      else passed.set(connection, { change: changed(before, settings(found.after), desired, phase) });
+      if (found.status === "same") return { change: unchanged(before, desired, phase) };
+      if (found.results.some((result) => result !== 0)) return { before };
+      return { change: changed(before, settings(found.after), desired, phase) };
+    };
+    const known = new Map<FoundSocket, Passed>();
+    pass(some, work, selector, (connection, found) => {
+      const one = known.get(found) ?? passedBy(found);
+      known.set(found, one);
+      passed.set(connection, one);
     });
   }
   return passed;
@@ -118,23 +127,19 @@ function pass(
   each: (connection: Connection, found: FoundSocket) => void,
 ): void {
   if (held.length === 0) return;
-  const byCookie = new Map<bigint, Connection>();
-  const byNetns = new Map<number, Connection>();
-  const wanted = held.map(({ connection }) => {
-    const id = sockIdOf(connection);
-    byCookie.set(id.cookie, connection);
-    byNetns.set(connection.netns, connection);
-    return id;
-  });
+  const byNetns = new Map(held.map(({ connection }) => [connection.netns, connection]));
+  const toId = sockIds();
+  const wanted = held.map(({ connection }) => toId(connection));
+  const isDone = new Uint8Array(held.length);
   try {
     withIterator(() =>
       passOver(wanted, work, (read) => {
         for (const connection of byNetns.values()) readWithin(selector, connection, read);
-      }, (found) => {
-        const connection = byCookie.get(found.cookie);
-        if (connection === undefined || found.status === "unread") return;
-        byCookie.delete(found.cookie);
-        each(connection, found);
+      }, (place, found) => {
+        const one = held[place];
+        if (one === undefined || isDone[place] === 1 || found.status === "unread") return;
+        isDone[place] = 1;
+        each(one.connection, found);
       })
     );
     lastWay = "sockets read and set with BPF";

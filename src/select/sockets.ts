@@ -251,8 +251,18 @@ export function connectionOf(row: InetDiagMsg, protocol: "tcp" | "mptcp", netns:
 
 /** Returns the kernel's id of a connection, with its cookie. */
 export function sockIdOf(connection: Connection): SockId {
-  const words = (text: string): Words => parseAddress(text)!.words;
-  return {
+  return sockIds()(connection);
+}
+
+/** Returns a function that does as `sockIdOf`, for many connections, and parses each address once. */
+export function sockIds(): (connection: Connection) => SockId {
+  const known = new Map<string, Words>();
+  const words = (text: string): Words => {
+    const parsed = known.get(text) ?? parseAddress(text)!.words;
+    known.set(text, parsed);
+    return parsed;
+  };
+  return (connection) => ({
     family: connection.family === "inet" ? AF_INET : AF_INET6,
     sport: connection.src.port,
     dport: connection.dst.port,
@@ -260,5 +270,5 @@ export function sockIdOf(connection: Connection): SockId {
     dst: words(connection.dst.address),
     interface: connection.interface,
     cookie: BigInt(`0x${connection.cookie}`),
-  };
+  });
 }
