@@ -14,6 +14,17 @@ export function withOpen<T extends Closable, R>(open: T, use: (open: T) => R): R
   }
 }
 
+/** Returns something open after `prepare` has worked on it. Closes it when that fails. */
+export function prepared<T extends Closable>(open: T, prepare: (open: T) => void): T {
+  try {
+    prepare(open);
+    return open;
+  } catch (error) {
+    open.close();
+    throw error;
+  }
+}
+
 /** Calls `use`, and closes afterwards all that it has tracked, the last first. */
 export function withTracked<R>(use: (track: <T extends Closable>(open: T) => T) => R): R {
   const tracked: Closable[] = [];

@@ -1,6 +1,6 @@
 // Programs in the kernel that are attached to control groups.
 
-import { withTracked } from "../../ffi/closing.ts";
+import { prepared, withTracked } from "../../ffi/closing.ts";
 import { isSyscallError } from "../../ffi/errno.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
 import { AF_INET, getsockoptBytes, SO_NETNS_COOKIE, SOCK_STREAM, socket, SOL_SOCKET } from "../../ffi/socket.ts";
@@ -83,14 +83,7 @@ export class Attachment {
    * @throws {UnsupportedError} When this host or user cannot do that. Nothing stays attached then.
    */
   static create(options: AttachmentOptions): Attachment {
-    const attachment = new Attachment(options.maps);
-    try {
-      withBpf(() => attachment.#attach(options));
-      return attachment;
-    } catch (error) {
-      attachment.close();
-      throw error;
-    }
+    return prepared(new Attachment(options.maps), (attachment) => withBpf(() => attachment.#attach(options)));
   }
 
   #attach({ cgroups, programs, settings, mayAttach }: AttachmentOptions): void {

@@ -17,6 +17,7 @@ import {
   type ProgramOptions,
   VerifierError,
 } from "../../ffi/bpf.ts";
+import { prepared, withOpen, withTracked } from "../../ffi/closing.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
 import { isSyscallError } from "../../ffi/errno.ts";
 import { O_DIRECTORY, open } from "../../ffi/fs.ts";
@@ -30,14 +31,7 @@ export type CgroupProgram = Omit<ProgramOptions, "license">;
 /** Loads a program, and has it keep a map that it does not use. */
 export function loadProgram(options: CgroupProgram, kept?: Descriptor): Descriptor {
   const program = progLoad({ ...options, license: LICENSE });
-  if (kept === undefined) return program;
-  try {
-    progBindMap(program, kept);
-    return program;
-  } catch (error) {
-    program.close();
-    throw error;
-  }
+  return kept === undefined ? program : prepared(program, () => progBindMap(program, kept));
 }
 
 /** Tells whether the verifier takes a program. */
@@ -54,12 +48,7 @@ export function isLoadable(options: CgroupProgram): boolean {
 /** Links a program to the control group with that directory; null when the control group has gone. */
 export function linkToCgroup(program: Descriptor, directory: string, attachType: number): Descriptor | null {
   try {
-    const cgroup = open(null, directory, O_DIRECTORY);
-    try {
-      return linkCreate(program, cgroup, attachType);
-    } finally {
-      cgroup.close();
-    }
+    return withOpen(open(null, directory, O_DIRECTORY), (cgroup) => linkCreate(program, cgroup, attachType));
   } catch (error) {
     if (isSyscallError(error, "ENOENT", "ENODEV")) return null;
     throw error;
@@ -73,14 +62,11 @@ export function linkToCgroup(program: Descriptor, directory: string, attachType:
  * @returns `false` when a program of an outer control group, one that gives way to inner ones, does not run there any more.
  */
 export function attachToCgroup(program: Descriptor, directory: string, outer: string, attachType: number): boolean {
-  const [cgroup, above] = [open(null, directory, O_DIRECTORY), open(null, outer, O_DIRECTORY)];
-  try {
+  return withTracked((track) => {
+    const [cgroup, above] = [track(open(null, directory, O_DIRECTORY)), track(open(null, outer, O_DIRECTORY))];
     progAttach(program, cgroup, attachType);
     return countEffective(cgroup, attachType) > countEffective(above, attachType);
-  } finally {
-    cgroup.close();
-    above.close();
-  }
+  });
 }
 
 /** Tells whether the control group of a link still exists. */
@@ -99,13 +85,9 @@ export function createTrie(entries: readonly (readonly [key: Uint8Array, isChose
     flags: BPF_F_NO_PREALLOC,
   });
   const [yes, no] = [Uint8Array.of(1, 0, 0, 0), new Uint8Array(4)];
-  try {
+  return prepared(trie, () => {
     for (const [key, isChosen] of entries) mapUpdate(trie, key, isChosen ? yes : no);
-    return trie;
-  } catch (error) {
-    trie.close();
-    throw error;
-  }
+  });
 }
 
 export const ARMED_NAME = "tcphup_armed";

@@ -2,7 +2,7 @@
 // call. A pin of several links, which belong together, is a directory of such files. Their programs share a map by which
 // they work once all are there, and until the first goes: at no moment is a pin in force by half.
 
-import { withTracked } from "../../ffi/closing.ts";
+import { prepared, withTracked } from "../../ffi/closing.ts";
 import {
   BPF_MAP_TYPE_ARRAY,
   type CgroupLinkInfo,
@@ -137,13 +137,7 @@ export function createSettings(settings: object): Descriptor {
     valueSize: value.length,
     maxEntries: 1,
   });
-  try {
-    mapUpdate(map, FIRST, value);
-    return map;
-  } catch (error) {
-    map.close();
-    throw error;
-  }
+  return prepared(map, () => mapUpdate(map, FIRST, value));
 }
 
 const FIRST = new Uint8Array(4);

@@ -1,5 +1,6 @@
 // Refuses connects to what has left, or has them go to a live address, for as long as it is out.
 
+import { prepared } from "../../ffi/closing.ts";
 import { Diversion } from "../attach/diversion.ts";
 import { compileSelection } from "../select/compile_selection.ts";
 import type { Selection } from "../select/selection.ts";
@@ -79,14 +80,7 @@ export class Steering {
 
   #begin(selection: Selection, to: readonly string[]): Diversion {
     const options = this.#fate === "refuse" ? { refuse: {} } : { redirect: { to } };
-    const diversion = new Diversion(selection, compileSelection(selection), options);
-    try {
-      diversion.arm();
-      return diversion;
-    } catch (error) {
-      diversion.close();
-      throw error;
-    }
+    return prepared(new Diversion(selection, compileSelection(selection), options), (diversion) => diversion.arm());
   }
 
   /** The number of connects that were refused, or went elsewhere. */

@@ -5,6 +5,7 @@
 // as long as the group exists. When tcphup is killed meanwhile, an empty group stays, at most. The next start removes it.
 
 import { BPF_CGROUP_SOCK_OPS } from "../../ffi/bpf.ts";
+import { withOpen } from "../../ffi/closing.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
 import { isSyscallError } from "../../ffi/errno.ts";
 import { readDirectory } from "../../ffi/files.ts";
@@ -141,13 +142,9 @@ function attempt(call: () => void): boolean {
 }
 
 function moveInto(directory: string): void {
-  const members = open(null, `${directory}/cgroup.procs`, O_RDWR);
-  try {
-    // 0 is the process that writes it, with all of its threads.
-    write(members, new TextEncoder().encode("0"));
-  } finally {
-    members.close();
-  }
+  // It stands for the process that writes it, with all of its threads.
+  const writer = new TextEncoder().encode("0");
+  withOpen(open(null, `${directory}/cgroup.procs`, O_RDWR), (members) => write(members, writer));
 }
 
 /** Removes what commands that have ended have left inside of the control group of this process. */
