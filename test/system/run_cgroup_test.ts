@@ -399,6 +399,12 @@ for (
     ["no cgroup v2", [], {
       within: ["unshare", "--mount", "sh", "-c", 'umount --all --lazy --types cgroup2; exec "$@"', "sh"],
     }, /cgroup v2 is not mounted here/],
+    ["a control group that is the command's to manage", [], {
+      within: python(
+        "import os, sys; os.setxattr(sys.argv[1], 'trusted.delegate', b'1'); os.execvp(sys.argv[2], sys.argv[2:])",
+        "GROUP",
+      ),
+    }, /is the command's to manage \(Delegate=\)$/],
     ["loopback that is down", [], {
       within: ["unshare", "--net"],
       command: ["echo", JSON.stringify([SET])],
@@ -418,11 +424,12 @@ for (
 ) {
   servedTest(`${name}: a supervisor serves`, needs, async (ground) => {
     const inside = ground.inside();
-    const root = ground.place.cgroup.directory.slice(0, -ground.place.cgroup.path.length);
+    const { directory, path } = ground.place.cgroup;
+    const places: Record<string, string> = { MOUNT: directory.slice(0, -path.length), GROUP: directory };
     const client = command ?? pythonProgram("options.py", "127.0.0.1", PORT);
     const { code, stdout, stderr } = await ground.place.netns.run(ground.command(client, flags), {
       without,
-      within: [...inside.within, ...within.map((word) => word === "MOUNT" ? root : word)],
+      within: [...inside.within, ...within.map((word) => places[word] ?? word)],
     });
     assertEquals(code, 0, stderr);
     const [way = "", ...rest] = stderr.split("\n");
