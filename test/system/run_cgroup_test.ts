@@ -263,7 +263,7 @@ groundTest(
     await Promise.all([writer.close().catch(() => {}), reader.cancel(), child.stderr.cancel()]);
     assertEquals((await ground.run(["sh", "-c", "exit 7"])).code, 7);
     const status =
-      "grep -E '^(NoNewPrivs|Seccomp|Cap|Uid)' /proc/self/status; ls /proc/self/fd; ulimit -a; env; pwd; ps -o tty= $$";
+      "grep -E '^(NoNewPrivs|Seccomp|Cap|Uid)' /proc/self/status; ls -l /proc/self/fd | grep -E 'bpf|cgroup|socket'; ulimit -a; env; pwd; ps -o tty= $$";
     const bare = await netns.run(["sh", "-c", status], ground.inside());
     assertEquals(await ground.outputOf(["sh", "-c", status]), bare.stdout);
     const wait = python("import os\ntry: os.wait()\nexcept ChildProcessError as error: print(error.strerror)");
