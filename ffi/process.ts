@@ -26,8 +26,12 @@ const limitSymbols = lazily({
   setrlimit: { parameters: ["i32", "buffer"], result: "i32" },
 });
 
-const schedulingSymbols = lazily({
+const prioritySymbols = lazily({
   getpriority: { parameters: ["i32", "u32"], result: "i32" },
+  setpriority: { parameters: ["i32", "u32", "i32"], result: "i32" },
+});
+
+const schedulingSymbols = lazily({
   sched_setattr: { name: "syscall", parameters: ["usize", "i32", "buffer", "u32"], result: "i32" },
 });
 
@@ -128,6 +132,19 @@ export function withLockedMemory<T>(work: () => T): T {
   }
 }
 
+/** getpriority(2): the nice value of the calling thread. */
+export function nice(): number {
+  return prioritySymbols().getpriority(0, 0);
+}
+
+/**
+ * setpriority(2): sets the nice value of the calling thread, which what it starts inherits. A lower one than before takes
+ * CAP_SYS_NICE; a failure is ignored.
+ */
+export function setNice(nice: number): void {
+  prioritySymbols().setpriority(0, 0, nice);
+}
+
 const SCHED_FLAG_KEEP_POLICY = 8n;
 /** The shortest slice that the kernel takes. */
 const SLICE_NS = 100_000n;
@@ -137,9 +154,8 @@ const SLICE_NS = 100_000n;
  * processor. Linux ≥ 6.12; a failure is ignored.
  */
 export function setShortSlice(): void {
-  const { getpriority, sched_setattr } = schedulingSymbols();
-  const nice = BigInt(getpriority(0, 0)) & 0xffffffffn;
+  const { sched_setattr } = schedulingSymbols();
   // struct sched_attr {u32 size, policy; u64 flags; s32 nice; u32 priority; u64 runtime, deadline, period}
-  const attributes = BigUint64Array.of(48n, SCHED_FLAG_KEEP_POLICY, nice, SLICE_NS, 0n, 0n);
+  const attributes = BigUint64Array.of(48n, SCHED_FLAG_KEEP_POLICY, BigInt(nice()) & 0xffffffffn, SLICE_NS, 0n, 0n);
   sched_setattr(SYS_sched_setattr, 0, new Uint8Array(attributes.buffer), 0);
 }

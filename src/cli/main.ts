@@ -18,6 +18,9 @@ const PARSED_FIRST = ["run", "plan", "unpin", "doctor", "completions", "help", "
 /** Commands that run in a process of their own, which this one watches: see ../front/front.ts. */
 const WATCHED: readonly Command[] = ["hup", "ls", "keepalive", "follow"];
 
+/** The words of which none is in the command line of a hang-up. */
+const UNHURRIED: readonly string[] = WATCHED.filter((command) => command !== "hup");
+
 /** Runs one command line. Returns the exit code. */
 export async function main(args: readonly string[]): Promise<number> {
   try {
@@ -36,6 +39,7 @@ export async function main(args: readonly string[]): Promise<number> {
 }
 
 async function watchOver(args: readonly string[]): Promise<number | null> {
+  if (!args.some((word) => UNHURRIED.includes(word))) (await import("../front/priority.ts")).hurry();
   return await (await import("../front/front.ts")).watchOver(args);
 }
 

@@ -6,7 +6,7 @@ import { Peer } from "../harness/peer.ts";
 import { eventually } from "../harness/process.ts";
 import { assertCountsAddUp, assertExit, deadPeer, DOOMED_PORT, Scene } from "../harness/scene.ts";
 import { systemTest } from "../harness/system.ts";
-import { Running, TCPHUP, tcphup } from "../harness/tcphup.ts";
+import { engineOf, Running, TCPHUP, tcphup } from "../harness/tcphup.ts";
 
 async function assertGone(netns: Namespace, ...filter: string[]): Promise<void> {
   await eventually(
@@ -188,3 +188,39 @@ systemTest("SIGINT while hanging up: what the report says is what was done", ["s
   assert(hung_up < 8000, "it was through");
   await eventually(`${hung_up} have ended`, async () => await ended() === hung_up);
 });
+
+/** The nice value of a process. */
+async function niceOf(pid: number): Promise<number> {
+  const stat = await Deno.readTextFile(`/proc/${pid}/stat`);
+  return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[16]);
+}
+
+systemTest(
+  "a hang-up goes before the programs that it wakes, unless it takes its time or may not",
+  [],
+  async (netns) => {
+    const server = Peer.start(netns);
+    await server.listen("127.0.0.3", DOOMED_PORT, { accept: false });
+    const client = Peer.start(netns);
+    const niceWith = async (
+      args: readonly string[],
+      { start = [], without }: { start?: string[]; without?: string[] } = {},
+    ) => {
+      const pool = await client.connect("127.0.0.3", DOOMED_PORT);
+      const running = new Running(["127.0.0.3", ...args], { netns, without, command: [...start, ...TCPHUP] });
+      await pool.ended();
+      const nices = [await niceOf(running.pid), await niceOf(await engineOf(running.pid))];
+      running.kill("SIGINT");
+      await running.end();
+      return nices;
+    };
+    const own = await niceOf(Deno.pid);
+    const mayHurry = own === 0 && (await netns.run(["nice", "-n", "-10", "nice"])).stdout === "-10\n";
+    const hurried = mayHurry ? -10 : own;
+    const wait = ["--wait", "60"];
+    assertEquals(await niceWith(wait), [hurried, hurried]);
+    assertEquals(await niceWith([...wait, "--rate", "1/s"]), [hurried, own]);
+    assertEquals(await niceWith(wait, { start: ["nice", "-n", "5"] }), [own + 5, own + 5]);
+    assertEquals(await niceWith(wait, { without: ["sys_nice"] }), [own, own]);
+  },
+);

@@ -1,6 +1,7 @@
 // The command `tcphup hup`, also `tcphup` without a command.
 
 import { hangUp } from "../../hang_up.ts";
+import { takeTime } from "../../front/priority.ts";
 import type { DiversionReport } from "../../model/diversion.ts";
 import type { HangUpReport } from "../../report/report.ts";
 import type { Arguments } from "../flags/arguments.ts";
@@ -21,6 +22,7 @@ import { print, warn, write } from "../output/terminal.ts";
 export async function hup(args: Arguments): Promise<number> {
   const selection = selectionOf(args);
   const options = hangUpOptions(args);
+  if (options.pacing || options.whenIdle || options.repeat) takeTime();
   const asks = args.has("interactive") && !options.dryRun;
   if (asks) checkTerminal();
   const progress = new ProgressLine();

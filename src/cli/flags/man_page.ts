@@ -16,7 +16,7 @@ const DESCRIPTION = [
   "what would be done.",
   "Connections of your own processes take no privileges, except where kernel.yama.ptrace_scope is above 0. All others " +
   "take CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH, other network namespaces CAP_SYS_ADMIN, and what no process holds " +
-  "CAP_NET_ADMIN. tcphup doctor tries them.",
+  "CAP_NET_ADMIN. tcphup doctor tries them. With CAP_SYS_NICE, hup goes before the programs that it wakes (nice -10).",
 ];
 
 const FAILOVER = [
