@@ -178,7 +178,8 @@ export class KeepaliveRounds {
     const options = { exhaustive: this.#options.dryRun, known: this.#finder.owners };
     const held = found.filter(({ result }) => result === null);
     this.#timer.time("resolve", () => this.#resolver.resolve(held, options));
-    this.#setter.forgetProcesses();
+    // A process id may be another process's by now.
+    this.#setter.close();
     return found;
   }
 

@@ -137,11 +137,7 @@ export class KeepaliveSetter {
     return sameSettings(after, plannedSettings(after, this.#desired, phaseOf(connection)));
   }
 
-  /** Forgets processes, whose numbers may be other processes' by now. */
-  forgetProcesses(): void {
-    this.#pidfds.close();
-  }
-
+  /** Closes what is open. It may set more afterwards. */
   close(): void {
     this.#pidfds.close();
   }

@@ -1,8 +1,8 @@
-// Reads and sets options of many TCP sockets in one pass, with the kernel's iterator over the sockets of a network namespace,
-// bpf_iter_tcp. The kernel holds the lock of each socket while the program runs, so that a socket which is found by its
-// cookie and its ends is that socket until the program is done with it.
+// The program that reads and sets options of many TCP sockets, run by the kernel's iterator over the sockets of a network
+// namespace, bpf_iter_tcp, and what it is given and gives. The kernel holds the lock of each socket while the program runs, so
+// that a socket which is found by its cookie and its ends is that socket until the program is done with it. Nothing here calls
+// the kernel.
 
-import { withOpen, withTracked } from "../../ffi/closing.ts";
 import {
   BPF_FUNC_get_socket_cookie,
   BPF_FUNC_getsockopt,
@@ -10,18 +10,13 @@ import {
   BPF_FUNC_seq_write,
   BPF_FUNC_setsockopt,
   BPF_FUNC_skc_to_tcp_sock,
-  BPF_MAP_TYPE_HASH,
-  mapCreate,
-  mapUpdateBatch,
 } from "../../ffi/bpf.ts";
 import { AF_INET, AF_INET6 } from "../../ffi/socket.ts";
-import type { Descriptor } from "../../ffi/descriptor.ts";
 import type { SockId } from "../linux/netlink/inet_diag.ts";
 import { UnsupportedError } from "../model/errors.ts";
 import type { SocketOption, Step } from "../keepalive/socket_options.ts";
 import { Assembler, R0, R1, R10, R2, R3, R4, R5, R6, R7, R8, R9 } from "./assembler.ts";
-import { loadIterator, readRows } from "./iterator.ts";
-import { type KernelTypes, kernelTypes } from "./kernel_types.ts";
+import type { KernelTypes } from "./kernel_types.ts";
 
 /** The work of a pass: what it reads, and what it sets. */
 export interface Pass {
@@ -54,7 +49,7 @@ const COMMON = { peer: 0, local: 4, ports: 12, family: 16 } as const;
 
 /** The values of the map: struct {u32 family; u16 dport (network order), sport; u8 peer[16], local[16]; u32 place, unused}. */
 const VALUE = { family: 0, ports: 4, peer: 8, local: 24, place: 40 } as const;
-const VALUE_SIZE = 48;
+export const WANTED_SIZE = 48;
 
 /** The rows: struct {u32 place, status; s32 before[], after[], results[]}. The place is that among the wanted sockets. */
 const ROW = { place: 0, status: 4, values: 8 } as const;
@@ -84,8 +79,12 @@ function layOut({ reads, steps }: Pass): Layout {
  * Compiles the program to an array of `struct bpf_insn`.
  *
  * @param map The descriptor of the hash map of wanted sockets, by cookie.
+ * @throws {UnsupportedError} When the program cannot know sockets.
  */
 export function compileTcpIterator(pass: Pass, map: number, types: Pick<KernelTypes, "offset">): Uint8Array {
+  if (types.offset("sock_common.skc_family") !== COMMON.family) {
+    throw new UnsupportedError("This kernel's sockets do not begin as others' do");
+  }
   const layout = layOut(pass);
   const row = -layout.size;
   const program = new Assembler();
@@ -254,12 +253,19 @@ export function decodeFoundSocket(row: DataView, pass: Pass): FoundSocket {
 const MOST_REMEMBERED = 16;
 
 /** Decodes rows. Those that differ in nothing but the place are decoded once. */
-class Decoder {
+export class RowDecoder {
+  readonly rowSize: number;
   readonly #pass: Pass;
   readonly #known: { readonly words: readonly number[]; readonly found: FoundSocket }[] = [];
 
   constructor(pass: Pass) {
     this.#pass = pass;
+    this.rowSize = layOut(pass).size;
+  }
+
+  /** Returns the place of the row's socket among those that are wanted. */
+  place(row: DataView): number {
+    return row.getUint32(ROW.place, true);
   }
 
   decode(row: DataView): FoundSocket {
@@ -299,65 +305,5 @@ export function encodeWantedSocket(
   for (let i = first; i < 4; i++) {
     view.setUint32(at + VALUE.peer + 4 * (i - first), dst[i]!);
     view.setUint32(at + VALUE.local + 4 * (i - first), src[i]!);
-  }
-}
-
-/**
- * Makes a pass over the sockets of network namespaces. Needs CAP_BPF and CAP_PERFMON.
- *
- * @param inEach Calls `work` in each network namespace that has wanted sockets.
- * @param each Gets the place of each wanted socket that is there, with the ends that are given. A socket may come twice:
- * where others come and go the kernel may begin some of them anew.
- * @throws {UnsupportedError} When the kernel does not tell its types.
- * @throws {SyscallError} When the kernel refuses a call.
- * @throws {VerifierError} When the kernel refuses the program: before Linux 5.15.
- */
-export function passOver(
-  wanted: readonly SockId[],
-  pass: Pass,
-  inEach: (work: () => void) => void,
-  each: (place: number, found: FoundSocket) => void,
-): void {
-  withTracked((track) => {
-    const map = track(mapOf(wanted));
-    const types = kernelTypes();
-    if (types.offset("sock_common.skc_family") !== COMMON.family) {
-      throw new UnsupportedError("This kernel's sockets do not begin as others' do");
-    }
-    const { size } = layOut(pass);
-    const program = track(loadIterator("bpf_iter_tcp", compileTcpIterator(pass, map.number, types)));
-    if (pass.steps !== null) inEach(lockEach);
-    const decoder = new Decoder(pass);
-    inEach(() => readRows(program, size, (row) => each(row.getUint32(ROW.place, true), decoder.decode(row))));
-  });
-}
-
-/** Has the kernel lock each socket, so that a lock that is never to be had is met before anything is set. */
-function lockEach(): void {
-  const nothing = new Assembler();
-  nothing.move(R0, 0);
-  nothing.exit();
-  withOpen(loadIterator("bpf_iter_tcp", nothing.assemble()), (program) => readRows(program, 1, () => {}));
-}
-
-function mapOf(wanted: readonly SockId[]): Descriptor {
-  const { length } = wanted;
-  const keys = new BigUint64Array(wanted.map(({ cookie }) => cookie));
-  const values = new Uint8Array(length * VALUE_SIZE);
-  const view = new DataView(values.buffer);
-  wanted.forEach((socket, i) => encodeWantedSocket(socket, i, view, i * VALUE_SIZE));
-  const map = mapCreate({
-    type: BPF_MAP_TYPE_HASH,
-    name: "tcphup_sockets",
-    keySize: 8,
-    valueSize: VALUE_SIZE,
-    maxEntries: Math.max(1, length),
-  });
-  try {
-    if (length > 0) mapUpdateBatch(map, new Uint8Array(keys.buffer), values, length);
-    return map;
-  } catch (error) {
-    map.close();
-    throw error;
   }
 }
