@@ -3,9 +3,9 @@
 import { followName } from "../../follow.ts";
 import type { FollowOptions } from "../../follow/follow_options.ts";
 import { UsageError } from "../../model/errors.ts";
-import { type Arguments, followed } from "../flags/arguments.ts";
+import type { Arguments } from "../flags/arguments.ts";
 import { DONE } from "../flags/exit_codes.ts";
-import { selectionOf } from "../flags/selection.ts";
+import { followed, selectionOf } from "../flags/selection.ts";
 import { FollowPrinter } from "../output/follow_events.ts";
 import { nameFlags } from "../output/report.ts";
 import { warn } from "../output/terminal.ts";

@@ -3,7 +3,7 @@
 import { isAnyAddress, isAnyPort } from "../../select/destination.ts";
 import type { Criteria, Selection } from "../../select/selection.ts";
 import { UsageError } from "../../model/errors.ts";
-import { type Arguments, destination } from "./arguments.ts";
+import type { Arguments } from "./arguments.ts";
 
 /**
  * Returns the selection that was typed.
@@ -68,4 +68,35 @@ const LONGEST_MS = 2 ** 32 - 1;
 function shortestTime(args: Arguments, name: string): number | undefined {
   const times = args.durations(name, LONGEST_MS);
   return times.length === 0 ? undefined : Math.min(...times);
+}
+
+/**
+ * Returns DEST and PORT of a command that selects connections; undefined where they were not given.
+ *
+ * @throws {UsageError} For a third word.
+ */
+export function destination(args: Arguments): { dst?: string; dport?: string } {
+  const { command, positionals } = args;
+  if (command === "follow") return { dport: followed(args).port };
+  const [dst, dport, surplus] = positionals;
+  if (surplus !== undefined) {
+    throw new UsageError(`Unexpected argument "${surplus}": expected tcphup ${command} DEST [PORT]`);
+  }
+  return { dst, dport };
+}
+
+/**
+ * Returns NAME and PORT of `follow`, which may be one word with a colon in between; undefined where they were not given.
+ * With --live-file, there is no NAME.
+ *
+ * @throws {UsageError} For a word too many.
+ */
+export function followed(args: Arguments): { name?: string; port?: string } {
+  const { positionals } = args;
+  const hasFile = args.given("live-file");
+  const [name, port, surplus] = hasFile ? [undefined, ...positionals] : positionals;
+  const [, nameOfBoth = name, portOfBoth] = port === undefined ? /^([^:]+):([^:]+)$/.exec(name ?? "") ?? [] : [];
+  if (surplus === undefined) return { name: nameOfBoth, port: port ?? portOfBoth };
+  const usage = hasFile ? "--live-file FILE [PORT]" : "NAME [PORT]";
+  throw new UsageError(`Unexpected argument "${surplus}": expected tcphup follow ${usage}`);
 }

@@ -1,7 +1,8 @@
 // The parser of the command line, and its messages.
 
 import { assertEquals, assertThrows } from "@std/assert";
-import { destination, parseArguments } from "../../../src/cli/flags/arguments.ts";
+import { parseArguments } from "../../../src/cli/flags/arguments.ts";
+import { destination } from "../../../src/cli/flags/selection.ts";
 import { FLAGS } from "../../../src/cli/flags/table.ts";
 import { selectionOf } from "../../../src/cli/flags/selection.ts";
 import { UsageError } from "../../../src/model/errors.ts";
