@@ -16,7 +16,7 @@ import { detection, type KeepaliveSysctls } from "./keepalive/detection.ts";
 import { KeepaliveReader, keepaliveSysctls } from "./socket/keepalive_read.ts";
 import { extension, INET_DIAG_INFO } from "./linux/netlink/inet_diag.ts";
 import { Resolver } from "./resolve/resolver.ts";
-import { readInPass, worthPass } from "./resolve/keepalive_pass.ts";
+import { readKeepalives } from "./resolve/keepalive_pass.ts";
 import { Finder } from "./resolve/finder.ts";
 import { Selector } from "./select/selector.ts";
 import { type CompiledSelection, compileSelection } from "./select/compile_selection.ts";
@@ -156,10 +156,10 @@ type Sysctls = ReadonlyMap<NetnsInode, KeepaliveSysctls | null>;
 
 /** Fills in the keepalive of connections. Returns the reasons why it is null for some of them. */
 function readKeepalive(listed: readonly Listed[], sysctls: Sysctls, selector: Selector): Unread[] {
-  const passed = readInPass(worthPass(listed), selector);
   return withOpen(new KeepaliveReader((connection) => selector.stateOf(connection)), (reader) => {
+    const read = readKeepalives(listed, reader, selector);
     for (const one of listed) {
-      one.keepalive = passed.get(one.connection) ?? reader.read(one);
+      one.keepalive = read.get(one.connection) ?? null;
       one.deadPeerNoticed = deadPeerNoticed(one.keepalive, sysctls.get(one.connection.netns) ?? null);
     }
     return reader.unread;

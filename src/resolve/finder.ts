@@ -25,7 +25,7 @@ export class Finder {
     const selector = this.selector = new Selector(selection, extensions);
     const { keepalive } = selection;
     this.#holders = HolderFilter.of(selection);
-    this.#keepalive = keepalive === undefined ? null : new KeepaliveFilter(keepalive, (one) => selector.stateOf(one));
+    this.#keepalive = keepalive === undefined ? null : new KeepaliveFilter(keepalive, selector);
   }
 
   /**

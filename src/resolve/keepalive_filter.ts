@@ -1,11 +1,12 @@
-// Selects connections by SO_KEEPALIVE. The kernel does not list that option, so it is read from a duplicate of the owner's
-// descriptor. A running keepalive timer answers without one.
+// Selects connections by SO_KEEPALIVE, which the kernel does not list. A running keepalive timer answers without the option
+// being read.
 
 import type { SocketInode } from "../model/ids.ts";
 import type { Connection, Owner } from "../model/connection.ts";
-import type { StateLookup } from "../socket/proof.ts";
+import type { Selector } from "../select/selector.ts";
 import { KeepaliveReader } from "../socket/keepalive_read.ts";
 import { findOwners } from "./find_owners.ts";
+import { readKeepalives } from "./keepalive_pass.ts";
 import { self } from "../linux/proc/process.ts";
 
 /** The connections that were kept. */
@@ -18,12 +19,14 @@ export interface Kept {
 /** Keeps the connections whose SO_KEEPALIVE is as wanted. */
 export class KeepaliveFilter {
   readonly #enabled: boolean;
+  readonly #selector: Selector;
   readonly #reader: KeepaliveReader;
 
   /** @param enabled The wanted value of SO_KEEPALIVE. */
-  constructor(enabled: boolean, lookUp: StateLookup) {
+  constructor(enabled: boolean, selector: Selector) {
     this.#enabled = enabled;
-    this.#reader = new KeepaliveReader(lookUp);
+    this.#selector = selector;
+    this.#reader = new KeepaliveReader((connection) => selector.stateOf(connection));
   }
 
   /**
@@ -35,12 +38,10 @@ export class KeepaliveFilter {
   filter(connections: readonly Connection[], known?: ReadonlyMap<SocketInode, readonly Owner[]>): Kept {
     const open = connections.filter((connection) => connection.inode !== 0 && !hasKeepaliveTimer(connection));
     const owners = known ?? findOwners(open, { except: self() }).owners;
-    const isAsWanted = (connection: Connection) => {
-      return this.#reader.read({ connection, owners: owners.get(connection.inode) ?? [] })?.enabled === this.#enabled;
-    };
-    const asked = new Set(open.filter(isAsWanted));
+    const held = open.map((connection) => ({ connection, owners: owners.get(connection.inode) ?? [] }));
+    const read = readKeepalives(held, this.#reader, this.#selector);
     const isKept = (connection: Connection) =>
-      asked.has(connection) || (this.#enabled && hasKeepaliveTimer(connection));
+      read.get(connection)?.enabled === this.#enabled || (this.#enabled && hasKeepaliveTimer(connection));
     return { connections: connections.filter(isKept), owners };
   }
 

@@ -17,6 +17,7 @@ import { UnsupportedError } from "../model/errors.ts";
 import type { Selector } from "../select/selector.ts";
 import { sockIds } from "../select/sockets.ts";
 import { type Change, changed, extrasOf, unchanged } from "../socket/keepalive_change.ts";
+import type { KeepaliveReader } from "../socket/keepalive_read.ts";
 
 /** The number of connections from which on a pass is faster than duplicates, as measured. */
 const WORTH = 400;
@@ -72,6 +73,20 @@ export function readInPass(held: readonly HeldConnection[], selector: Selector):
     read.set(connection, settingsOf(before));
   });
   return read;
+}
+
+/** Reads the keepalive of connections, in a pass where that pays. Those that are missing cannot be read: `reader` says why. */
+export function readKeepalives(
+  held: readonly HeldConnection[],
+  reader: KeepaliveReader,
+  selector: Selector,
+): Map<Connection, Keepalive> {
+  const found = readInPass(worthPass(held), selector);
+  for (const one of held) {
+    const keepalive = found.has(one.connection) ? null : reader.read(one);
+    if (keepalive !== null) found.set(one.connection, keepalive);
+  }
+  return found;
 }
 
 /**

@@ -206,11 +206,21 @@ systemTest("--no-keepalive while another timer runs than the one of keepalive", 
 systemTest("--no-keepalive: what cannot be asked is not selected, and that is said", ["setpriv"], async (netns) => {
   const scene = await Scene.make(netns, { user: 54_321 });
   const options = { netns, without: ["sys_ptrace"] };
-  const run = await tcphup(["--dst", "127.0.0.2", "--no-keepalive", "--destroy", "--json"], options);
+  const run = await tcphup(["--dst", "127.0.0.2", "--no-keepalive", "--destroy", "--json", "--no-bpf"], options);
   assertExit(run, 1);
   assertOneLine(run, /SO_KEEPALIVE of 6 connections could not be read: .*/);
   assertEquals(run.json().matched, 0);
   await scene.assertUntouched();
+});
+
+systemTest("--no-keepalive in a pass, which takes no right to duplicate", ["setpriv", "BTF"], async (netns) => {
+  const { doomed, kept } = await Scene.make(netns, { user: 54_321 });
+  await kept.setKeepalive({ enabled: true });
+  const run = await tcphup(["ls", "--src", "127.0.0.1", "--no-keepalive", "--json"], {
+    netns,
+    without: ["sys_ptrace"],
+  });
+  assertEquals(run.json().connections.map(({ src }) => src.port).sort(), doomed.ports.toSorted());
 });
 
 systemTest("--src-gone: the address has moved away", [], async (netns) => {
