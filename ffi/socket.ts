@@ -159,6 +159,13 @@ export function shutdown(socket: Descriptor, how: number): void {
   checkCall("shutdown", () => connectionSymbols().shutdown(socket.number, how));
 }
 
+/** getsockname(2) into `address`, which costs no memory. Returns the length of the `struct sockaddr`. */
+export function getsocknameInto(socket: Descriptor, address: Uint8Array): number {
+  optlen[0] = address.length;
+  checkCall("getsockname", () => connectionSymbols().getsockname(socket.number, address, optlen));
+  return optlen[0]!;
+}
+
 /** connect(2) to a `struct sockaddr`. */
 export function connect(socket: Descriptor, address: Uint8Array): void {
   const { connect } = connectionSymbols();

@@ -134,8 +134,18 @@ export function formatAddress({ words }: Address): string {
   return start < 0 ? hex(groups) : `${hex(groups.slice(0, start))}::${hex(groups.slice(start + length))}`;
 }
 
-function formatIPv4(word: number): string {
-  return `${word >>> 24}.${(word >>> 16) & 255}.${(word >>> 8) & 255}.${word & 255}`;
+/** Texts of IPv4 addresses: many connections share few. The cache is emptied when it is full. */
+const texts = new Map<number, string>();
+const MAX_TEXTS = 65_536;
+
+/** Writes the IPv4 address whose 32 bits, in host order, are `word`. */
+export function formatIPv4(word: number): string {
+  let text = texts.get(word);
+  if (text !== undefined) return text;
+  if (texts.size >= MAX_TEXTS) texts.clear();
+  text = `${word >>> 24}.${(word >>> 16) & 255}.${(word >>> 8) & 255}.${word & 255}`;
+  texts.set(word, text);
+  return text;
 }
 
 /** Writes a prefix as `ADDRESS/LENGTH`, or as the address alone where it holds one. */

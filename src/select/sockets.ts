@@ -11,7 +11,7 @@ import {
 } from "../linux/netlink/inet_diag.ts";
 import type { DumpRequest } from "../linux/netlink/sock_diag.ts";
 import { decodeMptcpInfo, decodeTcpInfo, silentTime } from "../linux/netlink/tcp_info.ts";
-import { formatAddress, formatEndpoint, ipv4, parseAddress, type Words } from "../model/address.ts";
+import { formatAddress, formatEndpoint, formatIPv4, parseAddress, type Words } from "../model/address.ts";
 import { type Connection, endsOf, identityOf, type Info, type Timer } from "../model/connection.ts";
 import { only } from "../model/only.ts";
 import { stateMask, stateName } from "../model/tcp_states.ts";
@@ -207,25 +207,13 @@ function timerOf(row: InetDiagMsg): Timer | null {
   };
 }
 
-/** Texts of IPv4 addresses: many connections share few. The cache is emptied when it is full. */
-const texts = new Map<number, string>();
-const MAX_TEXTS = 65_536;
-
-function ipv4Text(word: number): string {
-  let text = texts.get(word);
-  if (text !== undefined) return text;
-  if (texts.size >= MAX_TEXTS) texts.clear();
-  texts.set(word, text = formatAddress(ipv4(word)));
-  return text;
-}
-
 function srcText(row: InetDiagMsg): string {
-  if (row.family === AF_INET) return ipv4Text(row.srcWord(3));
+  if (row.family === AF_INET) return formatIPv4(row.srcWord(3));
   return formatAddress({ words: [row.srcWord(0), row.srcWord(1), row.srcWord(2), row.srcWord(3)] });
 }
 
 function dstText(row: InetDiagMsg): string {
-  if (row.family === AF_INET) return ipv4Text(row.dstWord(3));
+  if (row.family === AF_INET) return formatIPv4(row.dstWord(3));
   return formatAddress({ words: [row.dstWord(0), row.dstWord(1), row.dstWord(2), row.dstWord(3)] });
 }
 

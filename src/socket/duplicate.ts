@@ -122,8 +122,11 @@ export interface ShutdownResult {
   readonly trouble: SyscallError | null;
 }
 
+const NO_TROUBLE: ShutdownResult = { trouble: null };
+
 /** `struct linger`: {int onoff, int seconds}. */
-const linger = new Uint8Array(8);
+const linger = new Int32Array(2);
+const lingerBytes = new Uint8Array(linger.buffer);
 const NO_LINGER = new Uint8Array(8);
 
 /** `struct tcp_info` and `struct mptcp_info`, with room for the fields of later kernels. */
@@ -188,7 +191,7 @@ export class Duplicate {
         trouble ??= error;
       }
     }
-    return { trouble };
+    return trouble === null ? NO_TROUBLE : { trouble };
   }
 
   /** Reads the traffic. The idle time is read last, so that it shows data that came after the queues were read. */
@@ -264,13 +267,12 @@ export class Duplicate {
   /** Whether close(2) may wait, which it may where the kernel does not say. */
   get #lingers(): boolean {
     try {
-      getsockoptBytes(this.descriptor, SOL_SOCKET, SO_LINGER, linger);
+      getsockoptBytes(this.descriptor, SOL_SOCKET, SO_LINGER, lingerBytes);
     } catch (error) {
       if (!isSyscallError(error)) throw error;
       return true;
     }
-    const [on = 0, seconds = 0] = new Int32Array(linger.buffer);
-    return on !== 0 && seconds > 0;
+    return linger[0] !== 0 && linger[1]! > 0;
   }
 
   #clearLinger(): boolean {

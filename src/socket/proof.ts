@@ -10,7 +10,7 @@ import {
   AF_INET,
   AF_INET6,
   getpeername,
-  getsockname,
+  getsocknameInto,
   getsockopt,
   getsockoptBytes,
   IPPROTO_MPTCP,
@@ -24,9 +24,9 @@ import {
 } from "../../ffi/socket.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
 import { noteConnection } from "../../ffi/progress.ts";
-import { type Connection, type Endpoint, handleOf } from "../model/connection.ts";
+import { type Connection, handleOf } from "../model/connection.ts";
 import { formatCookie } from "../linux/netlink/inet_diag.ts";
-import { decodeSockaddr, SOCKADDR_IN6_SIZE, SOCKADDR_IN_SIZE } from "../linux/netlink/sockaddr.ts";
+import { isSockaddrOf, SOCKADDR_IN6_SIZE, SOCKADDR_IN_SIZE } from "../linux/netlink/sockaddr.ts";
 import type { State } from "../model/tcp_states.ts";
 
 /**
@@ -80,26 +80,22 @@ function isProtocol(descriptor: Descriptor, protocol: number): boolean {
 }
 
 function hasEnds(descriptor: Descriptor, { state, family, src, dst, interface: index }: Connection): boolean {
-  if (!isEnd(getsockname(descriptor), src)) return false;
+  getsocknameInto(descriptor, ends[family]);
+  if (!isSockaddrOf(ends[family], src)) return false;
   // The same link-local address may be on the other side of several interfaces.
   if (index !== 0 && getsockopt(descriptor, SOL_SOCKET, SO_BINDTOIFINDEX) !== index) return false;
   if (state === "LISTEN") return getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN) === 1;
   const peer = peerName(descriptor, family);
-  return peer !== null && isEnd(peer, dst);
+  return peer !== null && isSockaddrOf(peer, dst);
 }
 
-function isEnd(sockaddr: Uint8Array, { address, port }: Endpoint): boolean {
-  const end = decodeSockaddr(sockaddr);
-  return end.port === port && end.address === address;
-}
-
-const peer = { inet: new Uint8Array(SOCKADDR_IN_SIZE), inet6: new Uint8Array(SOCKADDR_IN6_SIZE) };
+const ends = { inet: new Uint8Array(SOCKADDR_IN_SIZE), inet6: new Uint8Array(SOCKADDR_IN6_SIZE) };
 
 /** Reads SO_PEERNAME, which unlike getpeername(2) names the peer of a socket in SYN-SENT too; null without a peer. */
 function peerName(descriptor: Descriptor, family: Connection["family"]): Uint8Array | null {
   try {
-    getsockoptBytes(descriptor, SOL_SOCKET, SO_PEERNAME, peer[family]);
-    return peer[family];
+    getsockoptBytes(descriptor, SOL_SOCKET, SO_PEERNAME, ends[family]);
+    return ends[family];
   } catch (error) {
     if (isSyscallError(error, "ENOTCONN")) return null;
     throw error;

@@ -51,12 +51,20 @@ export function isEndedAttempt({ outcome, connection }: Result & HeldConnection)
   return outcome === "hung-up" && connection.state === "SYN-SENT";
 }
 
+/** The texts of outcomes: many connections share few. */
+const outcomeTexts = new Map<string, string>();
+
 /** Writes an outcome in its color, and the reason for it. */
 export function outcomeText(result: Result & HeldConnection): string {
   const { outcome, message } = result;
-  const tone = TONES[outcome];
-  const text = isEndedAttempt(result) ? "connect attempt ended" : outcome.replaceAll("-", " ");
-  return (tone ? style(tone, text) : text) + (message ? `: ${message}` : "");
+  const name = isEndedAttempt(result) ? "connect attempt ended" : outcome;
+  let text = outcomeTexts.get(name);
+  if (text === undefined) {
+    const tone = TONES[outcome];
+    const words = name.replaceAll("-", " ");
+    outcomeTexts.set(name, text = tone ? style(tone, words) : words);
+  }
+  return message ? `${text}: ${message}` : text;
 }
 
 /** Returns the name of a connection's network namespace, or its inode number where it has none. */

@@ -16,14 +16,13 @@ const ROWS_PER_BLOCK = 1000;
  */
 export function* renderTable(header: readonly string[], rows: Iterable<readonly string[]>): Generator<string> {
   const widths: number[] = header.map(() => 0);
-  let block: (readonly string[])[] = [];
-  let cellWidths: number[] = [];
+  let block: string[][] = [];
   const take = (cells: readonly string[]) => {
-    const row = cells.map(escapeControls);
-    for (let i = 0; i < row.length - 1; i++) {
-      const width = displayWidth(row[i]!);
+    const row = [...cells];
+    for (let i = 0; i < row.length; i++) {
+      row[i] = escapeControls(row[i]!);
+      const width = i === row.length - 1 ? 0 : displayWidth(row[i]!);
       if (width > widths[i]!) widths[i] = width;
-      cellWidths.push(width);
     }
     block.push(row);
   };
@@ -31,25 +30,23 @@ export function* renderTable(header: readonly string[], rows: Iterable<readonly 
   for (const row of rows) {
     take(row);
     if (block.length < ROWS_PER_BLOCK) continue;
-    yield* renderRows(block, cellWidths, widths);
+    yield* renderRows(block, widths);
     block = [];
-    cellWidths = [];
   }
-  yield* renderRows(block, cellWidths, widths);
+  yield* renderRows(block, widths);
 }
 
-/** @param cellWidths The width of each cell, without those of the last column. */
-function* renderRows(
-  rows: readonly (readonly string[])[],
-  cellWidths: readonly number[],
-  widths: readonly number[],
-): Generator<string> {
-  let cell = 0;
+function* renderRows(rows: readonly (readonly string[])[], widths: readonly number[]): Generator<string> {
   for (const row of rows) {
     let line = "";
-    for (let i = 0; i < row.length - 1; i++) line += row[i] + " ".repeat(widths[i]! - cellWidths[cell++]! + 2);
+    for (let i = 0; i < row.length - 1; i++) line += pad(row[i]!, widths[i]! + 2);
     yield (line + row[row.length - 1]).trimEnd();
   }
+}
+
+/** Adds spaces to a text until it takes `width` columns. */
+function pad(text: string, width: number): string {
+  return text.padEnd(width + text.length - displayWidth(text));
 }
 
 /** Lays connections out as rows. */

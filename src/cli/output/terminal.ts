@@ -50,10 +50,11 @@ function isColored(stream: 1 | 2): boolean {
 
 /** Prepares a line for a stream: escapes control characters, and turns color marks into escape sequences or nothing. */
 export function forStream(line: string, stream: 1 | 2): string {
-  return escapeControls(line).replace(/[\udc00-\udc7f]/gu, (mark) => {
-    isColoredStream[stream] ??= isColored(stream);
-    return isColoredStream[stream] ? `\x1b[${mark.charCodeAt(0) - 0xdc00}m` : "";
-  });
+  const escaped = escapeControls(line);
+  if (!/[\udc00-\udc7f]/u.test(escaped)) return escaped;
+  isColoredStream[stream] ??= isColored(stream);
+  if (!isColoredStream[stream]) return escaped.replace(/[\udc00-\udc7f]/gu, "");
+  return escaped.replace(/[\udc00-\udc7f]/gu, (mark) => `\x1b[${mark.charCodeAt(0) - 0xdc00}m`);
 }
 
 /**

@@ -1,7 +1,7 @@
 // `struct sockaddr_in` of <netinet/in.h>, and `struct sockaddr_in6`. The family is in host order, ports and addresses
 // are in network order.
 
-import { type Address, formatAddress, ipv4, isIPv4, type Words } from "../../model/address.ts";
+import { type Address, formatAddress, formatIPv4, ipv4, isIPv4, type Words } from "../../model/address.ts";
 import type { Endpoint } from "../../model/connection.ts";
 
 /** sizeof(struct sockaddr_in) and sizeof(struct sockaddr_in6). */
@@ -33,6 +33,13 @@ export function sockaddrPort(bytes: Uint8Array): number {
 export function decodeSockaddr(bytes: Uint8Array): Endpoint {
   const address = sockaddrAddress(bytes);
   return { address: address === null ? "" : formatAddress(address), port: sockaddrPort(bytes) };
+}
+
+/** Returns whether a `struct sockaddr_in` or `sockaddr_in6` is an endpoint. For IPv4 it allocates nothing. */
+export function isSockaddrOf(bytes: Uint8Array, { address, port }: Endpoint): boolean {
+  if (sockaddrPort(bytes) !== port) return false;
+  if (bytes.length < SIZE_OF_IPV4 || bytes[0] !== AF_INET || bytes[1] !== 0) return decodeSockaddr(bytes).address === address;
+  return formatIPv4((bytes[4]! << 24 | bytes[5]! << 16 | bytes[6]! << 8 | bytes[7]!) >>> 0) === address;
 }
 
 /** A `struct sockaddr_in` for an IPv4 address, a `struct sockaddr_in6` for any other. */
