@@ -12,7 +12,7 @@ import { CutQueue } from "./act/cut_queue.ts";
 import { doubtfulWork, pastWork, unanswered, whyUnfinished } from "./front/journal.ts";
 import { MODE } from "./front/shared.ts";
 import { extension, INET_DIAG_INFO } from "./linux/netlink/inet_diag.ts";
-import { CLOSING, stateMask } from "./model/tcp_states.ts";
+import { CLOSING, isInStates } from "./model/tcp_states.ts";
 import { Discovery } from "./act/discovery.ts";
 import { DEFAULT_LINGER_MS, type HangUpOptions, validateHangUpOptions } from "./act/hang_up_options.ts";
 import { countOutcomes, errorForReport, type HangUpReport, PhaseTimer } from "./report/report.ts";
@@ -200,7 +200,7 @@ class HangUp {
     const doubtful = doubtfulWork<Target<HangUpOutcome>>();
     if (doubtful.length === 0) return doubtful;
     const listed = this.#finder.selector.remaining(doubtful.map(({ connection }) => connection));
-    const open = listed.filter(({ state }) => (stateMask(state) & CLOSING) === 0);
+    const open = listed.filter(({ state }) => !isInStates(state, CLOSING));
     const undone = new Set(open.map(identityOf));
     const done = doubtful.filter(({ connection }) => !undone.has(identityOf(connection)));
     for (const target of done) setOutcome(target, this.#options.destroy ? "destroyed" : "hung-up", null);

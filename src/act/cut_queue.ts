@@ -80,7 +80,9 @@ export class CutQueue {
     this.#head = 0;
     for (const target of targets) {
       const turn = now + this.#size++ * gapMs;
-      this.#queue.push({ target, deadline: turn + deadlineMs, idleAt: now, missed: 0, isWaiting: true });
+      // Without `whenIdle` nobody asks for the times, and 0 takes no memory of its own.
+      const deadline = whenIdle === undefined ? 0 : turn + deadlineMs;
+      this.#queue.push({ target, deadline, idleAt: whenIdle === undefined ? 0 : now, missed: 0, isWaiting: true });
     }
     this.#nextLook = now;
   }

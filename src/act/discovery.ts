@@ -1,6 +1,6 @@
 // Discovery of the connections to cut, in rounds: list them, find their owners, apply the guards, queue them.
 
-import { isUnresponsive } from "../../ffi/progress.ts";
+import { findsUnresponsive, isUnresponsive } from "../../ffi/progress.ts";
 import { explainNoOwner, retriesOwner, setOutcome, skipConnecting, skipHungUp, skipSubflow } from "./outcomes.ts";
 import type { Escalation } from "./escalation.ts";
 import { type Connection, handleOf, type HeldConnection, identityOf } from "../model/connection.ts";
@@ -9,7 +9,7 @@ import { ENDED } from "../socket/with_duplicate.ts";
 import type { CutQueue } from "./cut_queue.ts";
 import { foundBefore, recordFound, workedBeforeMs } from "../front/journal.ts";
 import { ConnectionTable } from "./connection_table.ts";
-import { CLOSING, stateMask } from "../model/tcp_states.ts";
+import { CLOSING, isInStates } from "../model/tcp_states.ts";
 import type { PhaseTimer } from "../report/report.ts";
 import type { Resolver } from "../resolve/resolver.ts";
 import { type Finder, MAX_ROUNDS } from "../resolve/finder.ts";
@@ -220,12 +220,13 @@ export class Discovery {
   /** Adds the connections that were not listed before to the table, and returns them. */
   #addNew(listed: readonly Connection[]): Target[] {
     const found: Target[] = [];
+    const sparesRecovered = this.#sparesRecovered;
     for (const connection of listed) {
       const identity = identityOf(connection);
       if (this.connections.has(identity)) continue;
       const wasFound = this.#foundBefore?.has(identity) ?? false;
       if (this.#onlyFoundBefore && !wasFound) continue;
-      if (this.#sparesRecovered && !wasFound && !this.#isSilent(connection)) {
+      if (sparesRecovered && !wasFound && !this.#isSilent(connection)) {
         this.#recovered.add(identity);
         continue;
       }
@@ -362,11 +363,12 @@ function mostUrgentFirst(targets: readonly Target[]): readonly Target[] {
     const { connection } = target;
     groups[isOpening(connection) ? 2 : connection.wqueue > 0 ? 0 : 1].push(target);
   }
-  return groups.flat();
+  return groups.find(({ length }) => length === targets.length) ?? groups.flat();
 }
 
 /** Puts connections of users who own an unresponsive process last: their other processes may block too. */
 function unresponsiveUsersLast(targets: readonly Target[]): readonly Target[] {
+  if (!findsUnresponsive()) return targets;
   const unresponsive = targets.filter(({ connection }) => isUnresponsive(handleOf(connection)));
   const uids = new Set(unresponsive.map(({ connection }) => connection.uid));
   if (uids.size === 0) return targets;
@@ -384,6 +386,6 @@ function sendsSynSoon({ state, timer }: Connection): boolean {
 
 /** Tells whether this end has sent its FIN already. Without `finOnly` it must also have stopped reading. */
 function isHungUp({ state, inode, shutdown }: Connection, finOnly: boolean): boolean {
-  if ((stateMask(state) & CLOSING) === 0) return false;
+  if (!isInStates(state, CLOSING)) return false;
   return inode === 0 || shutdown === 3 || (finOnly && (shutdown & 2) !== 0);
 }

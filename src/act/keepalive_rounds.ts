@@ -3,7 +3,7 @@
 import { withOpen } from "../../ffi/closing.ts";
 import { isUnresponsive } from "../../ffi/progress.ts";
 import type { WatchAttachment } from "../attach/watch_attachment.ts";
-import { pastWork, recordFound, unanswered, whyUnfinished } from "../front/journal.ts";
+import { pastWork, recordChange, recordFound, unanswered, whyUnfinished } from "../front/journal.ts";
 import { MODE } from "../front/shared.ts";
 import {
   ATTACHED_EVERY_MS,
@@ -14,7 +14,7 @@ import {
 } from "../keepalive/set_options.ts";
 import type { DesiredKeepalive } from "../keepalive/values.ts";
 import { type Connection, type Direction, handleOf, identityOf } from "../model/connection.ts";
-import { type KeepaliveResult, type Outcome, targetOf } from "../model/result.ts";
+import { type KeepaliveOutcome, type KeepaliveResult, type Outcome, type Target, targetOf } from "../model/result.ts";
 import { countOutcomes, errorForReport, type KeepaliveReport, PhaseTimer } from "../report/report.ts";
 import { TransientErrors } from "../report/transient_errors.ts";
 import { Finder, MAX_ROUNDS } from "../resolve/finder.ts";
@@ -64,7 +64,7 @@ export class KeepaliveRounds {
   readonly #resolver = new Resolver();
   readonly #setter: KeepaliveSetter;
   readonly #timer = new PhaseTimer();
-  readonly #previous = pastWork<KeepaliveTarget>();
+  readonly #previous = pastWork<Target<KeepaliveOutcome> & Partial<KeepaliveTarget>>();
   /** `true` for a watch: connections that are not yet accepted are left for a later round. */
   readonly #isWatching: boolean;
   /** The connections that are done, by identity, each with the last round that saw it. */
@@ -100,7 +100,8 @@ export class KeepaliveRounds {
 
   async once(): Promise<KeepaliveReport> {
     const { targets: before, mode } = this.#previous;
-    const known = new Map(before.map((target) => [identityOf(target.connection), target]));
+    const withChange = before.map((target): KeepaliveTarget => ({ ...target, change: target.change ?? NO_CHANGE }));
+    const known = new Map(withChange.map((target) => [identityOf(target.connection), target]));
     for (const identity of known.keys()) this.#done.set(identity, Infinity);
     let error = whyUnfinished();
     let incomplete: string[] = [];
@@ -109,7 +110,7 @@ export class KeepaliveRounds {
         const found = this.#nextRound();
         if (found.length === 0) break;
         for (const target of found) known.set(identityOf(target.connection), target);
-        if (!this.#options.dryRun) recordFound(found);
+        if (!this.#options.dryRun) record(found);
         await this.#timer.timeAsync("act", () => this.#setAll(found));
         if (this.#options.dryRun || this.#interrupted) break;
       }
@@ -293,4 +294,10 @@ export class KeepaliveRounds {
     this.#setter.close();
     this.#finder.close();
   }
+}
+
+/** Records connections in the journal, with what earlier attempts have changed. */
+function record(targets: readonly KeepaliveTarget[]): void {
+  recordFound(targets);
+  for (const target of targets) if (target.change !== NO_CHANGE) recordChange([target], { change: target.change });
 }

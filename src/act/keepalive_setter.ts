@@ -12,7 +12,7 @@ import {
   resultOf,
   type Target,
 } from "../model/result.ts";
-import { CLOSING, stateMask } from "../model/tcp_states.ts";
+import { CLOSING, isInStates } from "../model/tcp_states.ts";
 import type { TransientErrors } from "../report/transient_errors.ts";
 import { changeInPass, type Passed, worthPass } from "../resolve/keepalive_pass.ts";
 import type { Selector } from "../select/selector.ts";
@@ -158,7 +158,7 @@ function phaseOf({ state }: Connection): SocketPhase {
 }
 
 function isClosing({ state }: Connection): boolean {
-  return (stateMask(state) & CLOSING) !== 0;
+  return isInStates(state, CLOSING);
 }
 
 /** Tells whether the application has closed the connection. */

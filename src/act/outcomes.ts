@@ -14,8 +14,17 @@ export function setOutcome<O extends Outcome>(
   reason: Reasons[O],
   message: string | null = null,
 ): void {
-  target.result = { outcome, reason, message } as Result;
+  target.result = reason === null && message === null ? plainResult(outcome) : { outcome, reason, message } as Result;
   recordOutcome(target);
+}
+
+/** The results without a reason: many connections share few. */
+const plainResults = new Map<Outcome, Result>();
+
+function plainResult(outcome: Outcome): Result {
+  let result = plainResults.get(outcome);
+  if (result === undefined) plainResults.set(outcome, result = { outcome, reason: null, message: null } as Result);
+  return result;
 }
 
 /** Leaves a connection alone because this end has sent its FIN before. */

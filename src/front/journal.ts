@@ -10,6 +10,7 @@ import { type Activity, avoidUser, excludeProcess, markUnresponsive, PASS, SUBJE
 import { avoidBpf } from "./policy.ts";
 import { handleOf, identityOf } from "../model/connection.ts";
 import type { Outcome, Target } from "../model/result.ts";
+import { decodeRows, encodeRows, ROWS_AT_ONCE } from "./rows.ts";
 import { type Entry, MODE, type Shared } from "./shared.ts";
 
 /** The outcomes that cannot be found out again. The mark of an outcome is its index plus 1. */
@@ -33,8 +34,7 @@ export const CLOSE_DUMPS = "INET_DIAG_INFO";
 let shared: Shared | null = null;
 /** True when the journal takes no more. */
 let isFull = false;
-/** The index in the journal of each connection that this process has found. */
-const places = new WeakMap<Target, number>();
+/** The number of connections in the journal. */
 let count = 0;
 
 let past: Past<Target> = { targets: [], mode: MODE.work, isFirst: true };
@@ -57,7 +57,8 @@ export interface Past<T extends Target> {
 
 /** Keeps the journal in `memory` from now on, and leaves alone what did not answer according to it. */
 export function keepJournal(memory: Shared): void {
-  const entries = memory.length === 0 ? [] : memory.entries();
+  const records = memory.length === 0 ? [] : memory.records();
+  const entries = records.filter((record) => !(record instanceof Uint8Array));
   shared = memory;
   const stuck = entries.filter((entry) => "stuck" in entry).filter(({ at }) => at > Date.now() - LEFT_ALONE_MS);
   unresponsive = stuck.map(({ stuck }) => stuck);
@@ -71,7 +72,7 @@ export function keepJournal(memory: Shared): void {
   for (const entry of stuck) markUnresponsive(nameOf(entry.stuck), entry.at + LEFT_ALONE_MS);
   armed = entries.flatMap((entry) => "armed" in entry ? entry.armed : []);
   live = entries.flatMap((entry) => "live" in entry ? entry.live : []);
-  past = { targets: targetsIn(entries, memory.marks), mode: memory.mode, isFirst: entries.length === 0 };
+  past = { targets: targetsIn(records, memory.marks), mode: memory.mode, isFirst: records.length === 0 };
   if (past.isFirst) memory.began = Date.now();
 }
 
@@ -127,13 +128,13 @@ export function unanswered(): string[] {
 }
 
 /** Returns each connection of the journal once: the entry with a mark, or else the last one. */
-function targetsIn(entries: readonly Entry[], marks: Uint8Array): Target[] {
+function targetsIn(records: readonly (Entry | Uint8Array)[], marks: Uint8Array): Target[] {
   const found = new Map<string, Target>();
   const byPlace: Target[] = [];
-  for (const entry of entries) {
-    if ("changed" in entry) { for (const place of entry.changed) Object.assign(byPlace[place]!, entry.to); }
-    if (!("found" in entry)) continue;
-    for (const target of entry.found) {
+  for (const record of records) {
+    if ("changed" in record) { for (const place of record.changed) Object.assign(byPlace[place]!, record.to); }
+    if (!(record instanceof Uint8Array)) continue;
+    for (const target of decodeRows(record)) {
       const outcome = MARKED[(marks[count++] ?? 0) - 1];
       byPlace.push(target);
       if (outcome !== undefined) target.result = { outcome, reason: null, message: null };
@@ -186,20 +187,30 @@ export function workedBeforeMs(): number {
 /** Records connections before they are acted on. */
 export function recordFound(targets: readonly Target[]): void {
   if (shared === null || isFull || targets.length === 0 || (count > 0 && shared.length > MOST_BYTES)) return;
-  append({ found: targets });
-  for (const target of targets) places.set(target, count++);
+  const { length } = shared;
+  try {
+    for (let i = 0; i < targets.length; i += ROWS_AT_ONCE) {
+      shared.appendRows(encodeRows(targets.slice(i, i + ROWS_AT_ONCE)));
+    }
+  } catch (error) {
+    noteFull(error);
+    shared.truncate(length);
+    return;
+  }
+  for (const target of targets) target.place = count++;
 }
 
 /** Records the outcome of a target when it cannot be found out again. */
 export function recordOutcome(target: Target): void {
-  const place = shared === null ? undefined : places.get(target);
-  if (place === undefined || place >= shared!.marks.length) return;
-  shared!.marks[place] = markOf(target.result?.outcome);
+  const { place } = target;
+  if (shared !== null && place !== null && place < shared.marks.length) {
+    shared.marks[place] = markOf(target.result?.outcome);
+  }
 }
 
 /** Records a change that is the same for some targets. */
 export function recordChange(targets: readonly Target[], to: object): void {
-  const changed = targets.map((target) => places.get(target)).filter((place) => place !== undefined);
+  const changed = targets.map(({ place }) => place).filter((place) => place !== null);
   if (changed.length > 0) append({ changed, to });
 }
 
@@ -241,8 +252,12 @@ function append(entry: Entry): void {
   try {
     shared?.append(entry);
   } catch (error) {
-    // A missing entry matters only when this engine gets stuck.
-    if (!isSyscallError(error)) throw error;
-    isFull = true;
+    noteFull(error);
   }
+}
+
+/** Notes that the journal takes no more. A missing record matters only when this engine gets stuck. */
+function noteFull(error: unknown): void {
+  if (!isSyscallError(error)) throw error;
+  isFull = true;
 }

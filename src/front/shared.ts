@@ -6,7 +6,6 @@ import { EFBIG, SyscallError } from "../../ffi/errno.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
 import { fileSizeLimit } from "../../ffi/process.ts";
 import { type Activity, NOTES_SIZE } from "../../ffi/progress.ts";
-import type { Target } from "../model/result.ts";
 
 /** The ways in which the next engine may go on. */
 export const MODE = {
@@ -20,9 +19,8 @@ export const MODE = {
   killed: 3,
 } as const;
 
-/** An entry of the journal, which is a line of JSON. */
+/** An entry of the journal that is JSON. Connections that were found are bytes: rows.ts. */
 export type Entry =
-  | { readonly found: readonly Target[] }
   | { readonly changed: readonly number[]; readonly to: object }
   | { readonly stuck: Activity; readonly at: number; readonly engine: number }
   | { readonly killed: Activity }
@@ -42,6 +40,9 @@ const PAGE = 4096;
 const MARKS = 1 << 20;
 /** The offset of the journal in the file. */
 const JOURNAL = PAGE + MARKS;
+/** The kinds of records in the journal. A record begins with its kind and its length, as two numbers of 32 bits. */
+const KIND = { entry: 0, rows: 1 } as const;
+const HEAD_SIZE = 8;
 
 /** The shared memory, in the front or in an engine. */
 export class Shared {
@@ -108,23 +109,51 @@ export class Shared {
     return this.#numbers[LENGTH]!;
   }
 
-  /** Adds an entry to the journal. @throws {SyscallError} `EFBIG` when RLIMIT_FSIZE forbids it. */
-  append(entry: Entry): void {
-    const bytes = new TextEncoder().encode(JSON.stringify(entry) + "\n");
-    this.#limit ??= fileSizeLimit().soft;
-    if (this.#limit < BigInt(JOURNAL + this.length + bytes.length)) throw new SyscallError("pwrite", EFBIG);
-    writeAt(this.file, bytes, BigInt(JOURNAL + this.length));
-    this.#numbers[LENGTH]! += bytes.length;
+  /** Takes off the end of the journal what is beyond `length`. */
+  truncate(length: number): void {
+    this.#numbers[LENGTH] = length;
   }
 
-  /** Reads the entries of the journal. */
-  entries(): Entry[] {
+  /** Adds an entry to the journal. @throws {SyscallError} `EFBIG` when RLIMIT_FSIZE forbids it. */
+  append(entry: Entry): void {
+    this.#append(KIND.entry, [new TextEncoder().encode(JSON.stringify(entry))]);
+  }
+
+  /** Adds rows to the journal: the pieces that rows.ts makes. @throws As `append`. */
+  appendRows(pieces: readonly Uint8Array[]): void {
+    this.#append(KIND.rows, pieces);
+  }
+
+  #append(kind: number, pieces: readonly Uint8Array[]): void {
+    const length = pieces.reduce((sum, piece) => sum + piece.length, 0);
+    let end = JOURNAL + this.length;
+    this.#limit ??= fileSizeLimit().soft;
+    if (this.#limit < BigInt(end + HEAD_SIZE + length)) throw new SyscallError("pwrite", EFBIG);
+    for (const piece of [new Uint8Array(Uint32Array.of(kind, length).buffer), ...pieces]) {
+      writeAt(this.file, piece, BigInt(end));
+      end += piece.length;
+    }
+    // What is beyond the length is no part of the journal: a record is there whole or not at all.
+    this.#numbers[LENGTH] = end - JOURNAL;
+  }
+
+  /** Reads the journal: its entries, and between them the bytes of rows. */
+  records(): (Entry | Uint8Array)[] {
     const bytes = new Uint8Array(this.length);
     for (let read = 0; read < bytes.length;) {
       const count = readAt(this.file, bytes.subarray(read), BigInt(JOURNAL + read));
       if (count === 0) break;
       read += count;
     }
-    return new TextDecoder().decode(bytes).split("\n").filter((line) => line !== "").map((line) => JSON.parse(line));
+    const view = new DataView(bytes.buffer);
+    const records: (Entry | Uint8Array)[] = [];
+    for (let at = 0; at < bytes.length;) {
+      const start = at + HEAD_SIZE;
+      const end = start + view.getUint32(at + 4, true);
+      const record = bytes.subarray(start, end);
+      records.push(view.getUint32(at, true) === KIND.rows ? record : JSON.parse(new TextDecoder().decode(record)));
+      at = end;
+    }
+    return records;
   }
 }

@@ -152,11 +152,13 @@ export interface Target<O extends Outcome = Outcome> {
   trouble: string | null;
   /** The number of vain attempts to find an owner. */
   ownerAttempts: number;
+  /** The index in the journal, where this process has recorded it; else null. */
+  place: number | null;
 }
 
 /** Returns the target that a connection is at first. */
 export function targetOf<O extends Outcome>(connection: Connection): Target<O> {
-  return { connection, owners: [], result: null, trouble: null, ownerAttempts: 0 };
+  return { connection, owners: [], result: null, trouble: null, ownerAttempts: 0, place: null };
 }
 
 /** Updates a target from a newer listing. All but its state and inode stays as it was when it was selected. */
@@ -166,6 +168,8 @@ export function update(target: Target, { state, inode }: Connection): void {
 
 /** Returns what became of a target that has a result. */
 export function resultOf<O extends Outcome>(target: Target<O>): HeldConnection & Result<O> {
-  const { connection, owners, ownersLeftOut, result } = target;
-  return { connection, owners, ...(ownersLeftOut === undefined ? {} : { ownersLeftOut }), ...result! };
+  const { connection, owners, ownersLeftOut } = target;
+  const { outcome, reason, message } = target.result!;
+  const result = { connection, owners, outcome, reason, message } as HeldConnection & Result<O>;
+  return ownersLeftOut === undefined ? result : { ...result, ownersLeftOut };
 }

@@ -50,6 +50,11 @@ export const CONNECTED = stateMask(
 /** The states in which this end has sent, or queued, its FIN. */
 export const CLOSING = stateMask("FIN-WAIT-1", "FIN-WAIT-2", "LAST-ACK", "CLOSING");
 
+/** Returns whether a state is one of a mask. */
+export function isInStates(state: State, mask: number): boolean {
+  return (mask >>> STATES[state] & 1) !== 0;
+}
+
 /**
  * The mask of every state. Without NEW-SYN-RECV: the kernel adds it to SYN-RECV, and could not leave it out with it
  * otherwise.

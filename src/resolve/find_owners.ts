@@ -114,14 +114,10 @@ class Search {
 
   /** Takes what the iterator found, in the order of the walk: some processes first, threads last. */
   takeFiles(files: readonly SocketFile[], first: readonly number[]): void {
-    const isFirst = ({ pid }: SocketFile) => first.includes(pid);
-    for (const part of [files.filter(isFirst), files.filter((file) => !isFirst(file))]) {
-      for (const hasTid of [false, true]) {
-        for (const file of part) {
-          if (file.pid !== this.#except && (file.tid !== null) === hasTid) this.#add(ownerOf(file), file.inode);
-        }
-      }
-    }
+    const isFirst = new Set(first);
+    const turns: [SocketFile[], SocketFile[], SocketFile[], SocketFile[]] = [[], [], [], []];
+    for (const file of files) turns[(isFirst.has(file.pid) ? 0 : 2) + (file.tid === null ? 0 : 1)]!.push(file);
+    for (const file of turns.flat()) if (file.pid !== this.#except) this.#add(ownerOf(file), file.inode);
   }
 
   /** The holders of each inode that has any. */

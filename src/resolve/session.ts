@@ -70,7 +70,9 @@ export class Session {
   /** Returns why the connection is part of the session; null when it is not. */
   explainProtection({ connection, owners }: HeldConnection): string | null {
     const { netns, src } = connection;
-    if (this.#ssh.has(endsOf(connection))) return "the ssh connection of this session (SSH_CONNECTION)";
+    if (this.#ssh.size > 0 && this.#ssh.has(endsOf(connection))) {
+      return "the ssh connection of this session (SSH_CONNECTION)";
+    }
     for (const { pid, comm } of owners) {
       const carrier = this.#carriers.get(pid);
       if (carrier === undefined) continue;

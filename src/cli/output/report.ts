@@ -88,6 +88,7 @@ function isLeftAttempt({ outcome, reason }: Result): boolean {
 
 /** Adds to the messages of a report the flag without which a connection was skipped. */
 export function nameFlags(report: HangUpReport): HangUpReport {
+  if (!report.results.some(({ reason }) => reason === "session")) return report;
   const results = report.results.map((result) =>
     result.reason === "session" ? { ...result, message: `${result.message}; --include-session takes it too` } : result
   );

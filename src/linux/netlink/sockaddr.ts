@@ -38,7 +38,9 @@ export function decodeSockaddr(bytes: Uint8Array): Endpoint {
 /** Returns whether a `struct sockaddr_in` or `sockaddr_in6` is an endpoint. For IPv4 it allocates nothing. */
 export function isSockaddrOf(bytes: Uint8Array, { address, port }: Endpoint): boolean {
   if (sockaddrPort(bytes) !== port) return false;
-  if (bytes.length < SIZE_OF_IPV4 || bytes[0] !== AF_INET || bytes[1] !== 0) return decodeSockaddr(bytes).address === address;
+  if (bytes.length < SIZE_OF_IPV4 || bytes[0] !== AF_INET || bytes[1] !== 0) {
+    return decodeSockaddr(bytes).address === address;
+  }
   return formatIPv4((bytes[4]! << 24 | bytes[5]! << 16 | bytes[6]! << 8 | bytes[7]!) >>> 0) === address;
 }
 
