@@ -29,32 +29,31 @@ export interface CutStages {
  */
 const POLL = { minMs: 5, maxMs: 1000, factor: 5 };
 
-/** A connection that waits for its cut. */
-interface QueueEntry {
-  readonly target: Target;
-  /** The time at which waiting for an idle moment ends. */
+/** The wait of a connection for an idle moment. */
+interface Wait {
+  /** The time at which waiting ends. */
   readonly deadline: number;
   /** The earliest time at which the connection can be idle. */
   idleAt: number;
   /** The number of dumps in a row that lacked the connection. */
   missed: number;
-  /** `false` once the entry was removed from the queue. */
-  isWaiting: boolean;
 }
 
 /** Cuts the queued connections, one after another. */
 export class CutQueue {
   readonly #stages: CutStages;
   readonly #options: CutOptions;
-  /** The entries in the order in which they were added. Removed entries stay in it for a while. */
-  #queue: QueueEntry[] = [];
-  /** Index of the first entry that waits. */
+  /** The connections in the order in which they were added. Removed ones stay in it for a while. */
+  #queue: readonly Target[] = [];
+  /** Index of the first connection that waits. */
   #head = 0;
   #size = 0;
+  /** The waits of the connections in the queue; empty without `whenIdle`. */
+  readonly #waits = new Map<Target, Wait>();
   /** The connections that none of their owners holds any more. */
   readonly #ownersLost: Target[] = [];
-  /** The entries that were idle at the last look, in reverse order. */
-  #idle: QueueEntry[] = [];
+  /** The connections that were idle at the last look, in reverse order. */
+  #idle: Target[] = [];
   #nextLook = 0;
   #schedule: PacingSchedule | null = null;
 
@@ -76,13 +75,13 @@ export class CutQueue {
     if (pacing) this.#schedule ??= new PacingSchedule(pacing, targets.length, now);
     const gapMs = this.#schedule?.gapMs ?? 0;
     const deadlineMs = whenIdle?.deadlineMs ?? DEFAULT_DEADLINE_MS;
-    this.#queue = this.#queue.slice(this.#head);
+    let waiting = this.#queue.slice(this.#head);
+    if (whenIdle !== undefined) waiting = waiting.filter((target) => this.#waits.has(target));
+    this.#queue = waiting.length === 0 ? targets : [...waiting, ...targets];
     this.#head = 0;
     for (const target of targets) {
       const turn = now + this.#size++ * gapMs;
-      // Without `whenIdle` nobody asks for the times, and 0 takes no memory of its own.
-      const deadline = whenIdle === undefined ? 0 : turn + deadlineMs;
-      this.#queue.push({ target, deadline, idleAt: whenIdle === undefined ? 0 : now, missed: 0, isWaiting: true });
+      if (whenIdle) this.#waits.set(target, { deadline: turn + deadlineMs, idleAt: now, missed: 0 });
     }
     this.#nextLook = now;
   }
@@ -105,11 +104,11 @@ export class CutQueue {
     if (this.#size === 0) return Infinity;
     const turn = this.#schedule?.due ?? 0;
     if (this.#options.whenIdle === undefined || this.#idle.length > 0) return turn;
-    return Math.min(this.#nextLook, Math.max(turn, this.#first.deadline));
+    return Math.min(this.#nextLook, Math.max(turn, this.#waits.get(this.#first)!.deadline));
   }
 
-  /** The entry that has waited longest. */
-  get #first(): QueueEntry {
+  /** The connection that has waited longest. */
+  get #first(): Target {
     return this.#queue[this.#head]!;
   }
 
@@ -131,20 +130,19 @@ export class CutQueue {
     }
   }
 
-  #next(now: number): QueueEntry | undefined {
+  #next(now: number): Target | undefined {
     if (this.#size === 0 || now < (this.#schedule?.due ?? 0)) return undefined;
     const first = this.#first;
-    if (this.#options.whenIdle === undefined || first.deadline <= now) return first;
+    if (this.#options.whenIdle === undefined || this.#waits.get(first)!.deadline <= now) return first;
     let next = this.#idle.pop();
-    while (next !== undefined && !next.isWaiting) next = this.#idle.pop();
+    while (next !== undefined && !this.#waits.has(next)) next = this.#idle.pop();
     return next;
   }
 
-  #cut(entry: QueueEntry, now: number): void {
-    const { target } = entry;
-    const done = this.#options.destroy ? this.#destroy(target) : this.#hangUp(entry, now);
+  #cut(target: Target, now: number): void {
+    const done = this.#options.destroy ? this.#destroy(target) : this.#hangUp(target, now);
     if (!done) return;
-    this.#drop(entry);
+    this.#drop(target);
     const outcome = target.result?.outcome;
     if (outcome === undefined) this.#ownersLost.push(target);
     else this.#stages.escalation.add(target);
@@ -157,11 +155,10 @@ export class CutQueue {
     return true;
   }
 
-  /** Returns `true` when the entry is done with, `false` when it keeps waiting. */
-  #hangUp(entry: QueueEntry, now: number): boolean {
-    const { target, deadline } = entry;
+  /** Returns `true` when the connection is done with, `false` when it keeps waiting. */
+  #hangUp(target: Target, now: number): boolean {
     const { whenIdle } = this.#options;
-    const overdue = deadline <= now;
+    const overdue = whenIdle === undefined || this.#waits.get(target)!.deadline <= now;
     const idleMs = overdue && !whenIdle?.leaveBusy ? undefined : whenIdle?.idleMs;
     const result = this.#stages.disconnector.hangUp(target, idleMs);
     if (typeof result !== "object") return true;
@@ -169,41 +166,43 @@ export class CutQueue {
     return overdue;
   }
 
-  #drop(entry: QueueEntry): void {
-    entry.isWaiting = false;
+  #drop(target: Target): void {
     this.#size--;
-    while (this.#queue[this.#head]?.isWaiting === false) this.#head++;
+    // Without `whenIdle` it was the first one's turn.
+    if (!this.#waits.delete(target)) this.#head++;
+    else while (this.#head < this.#queue.length && !this.#waits.has(this.#first)) this.#head++;
   }
 
   /** Finds the idle connections. One dump serves for all that wait. */
   #look(idleMs: number): void {
     const start = performance.now();
-    const queued = this.#queue.map(({ target }) => target.connection);
+    const queued = this.#queue.map(({ connection }) => connection);
     const present = new Map(this.#stages.selector.remaining(queued).map((now) => [identityOf(now), now]));
     const now = performance.now();
-    this.#queue = this.#queue.filter(({ isWaiting }) => isWaiting);
+    this.#queue = this.#queue.filter((target) => this.#waits.has(target));
     this.#head = 0;
-    for (const entry of this.#queue) {
-      this.#update(entry, present.get(identityOf(entry.target.connection)), idleMs, now);
+    for (const target of this.#queue) {
+      this.#update(target, present.get(identityOf(target.connection)), idleMs, now);
     }
-    const waiting = this.#queue.filter(({ isWaiting }) => isWaiting);
-    this.#idle = waiting.filter(({ idleAt }) => idleAt <= now).reverse();
-    const soonest = waiting.reduce((least, { idleAt }) => Math.min(least, idleAt), now + POLL.maxMs);
+    const waiting = [...this.#waits];
+    this.#idle = waiting.filter(([, { idleAt }]) => idleAt <= now).map(([target]) => target).reverse();
+    const soonest = waiting.reduce((least, [, { idleAt }]) => Math.min(least, idleAt), now + POLL.maxMs);
     this.#nextLook = Math.max(soonest, now + POLL.minMs, now + POLL.factor * (now - start));
   }
 
-  #update(entry: QueueEntry, present: Connection | undefined, idleMs: number, now: number): void {
+  #update(target: Target, present: Connection | undefined, idleMs: number, now: number): void {
+    const wait = this.#waits.get(target)!;
     if (present === undefined) {
-      if (++entry.missed < DUMPS_BEFORE_GONE) return;
-      setOutcome(entry.target, "already-gone", "gone", ENDED);
-      return this.#drop(entry);
+      if (++wait.missed < DUMPS_BEFORE_GONE) return;
+      setOutcome(target, "already-gone", "gone", ENDED);
+      return this.#drop(target);
     }
-    entry.missed = 0;
+    wait.missed = 0;
     const { rqueue, wqueue, tcpInfo } = present;
     // Where the dump lacks tcp_info, each connection is asked through its duplicate.
     const unknown = this.#stages.selector.hidesInfo ? Infinity : null;
     const waitMs = msUntilIdle({ rqueue, wqueue, idleMs: tcpInfo ? idleTime(tcpInfo) : unknown }, idleMs);
     // An earlier finding stays valid: data in a queue that has emptied since counts as sent at that time.
-    entry.idleAt = Math.max(entry.idleAt, now + waitMs);
+    wait.idleAt = Math.max(wait.idleAt, now + waitMs);
   }
 }

@@ -12,7 +12,7 @@ import {
 import type { DumpRequest } from "../linux/netlink/sock_diag.ts";
 import { decodeMptcpInfo, decodeTcpInfo, silentTime } from "../linux/netlink/tcp_info.ts";
 import { formatAddress, formatEndpoint, formatIPv4, parseAddress, type Words } from "../model/address.ts";
-import { type Connection, endsOf, identityOf, type Info, type Timer } from "../model/connection.ts";
+import { type Connection, type Endpoint, endsOf, identityOf, type Info, type Timer } from "../model/connection.ts";
 import { only } from "../model/only.ts";
 import { stateMask, stateName } from "../model/tcp_states.ts";
 import type { DumpPlan } from "./dump_plan.ts";
@@ -217,6 +217,15 @@ function dstText(row: InetDiagMsg): string {
   return formatAddress({ words: [row.dstWord(0), row.dstWord(1), row.dstWord(2), row.dstWord(3)] });
 }
 
+/** The peer of the row before: many connections have the same. */
+let lastPeer: Endpoint = { address: "", port: 0 };
+
+function peerOf(row: InetDiagMsg): Endpoint {
+  const [address, port] = [dstText(row), row.dport];
+  if (lastPeer.port !== port || lastPeer.address !== address) lastPeer = { address, port };
+  return lastPeer;
+}
+
 /** Returns the connection that a row of a dump describes. */
 export function connectionOf(row: InetDiagMsg, protocol: "tcp" | "mptcp", netns: number): Connection {
   return {
@@ -224,7 +233,7 @@ export function connectionOf(row: InetDiagMsg, protocol: "tcp" | "mptcp", netns:
     family: row.family === AF_INET ? "inet" : "inet6",
     state: stateName(row.state),
     src: { address: srcText(row), port: row.sport },
-    dst: { address: dstText(row), port: row.dport },
+    dst: peerOf(row),
     shutdown: row.shutdown,
     interface: row.interface,
     rqueue: row.rqueue,
