@@ -52,8 +52,8 @@ const REMEDIES: Partial<Record<Way, (lab: Lab) => Promise<void>>> = {
   "ss -K": async ({ netns, address }) => {
     await netns.exec("ss", "-K", "-tn", "dst", address);
   },
-  tcphup: async ({ netns, address, active }) => {
-    await netns.exec(...TCPHUP, address, ...(active.drops ? [] : ["--silent-for", "2500ms"]));
+  tcphup: async ({ netns, address }) => {
+    await netns.exec(...TCPHUP, address, "--silent-for", "2500ms");
   },
 };
 
