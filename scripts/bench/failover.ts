@@ -41,8 +41,8 @@ async function outcomes(lab: Lab, call: number): Promise<Outcomes> {
 
 /** Has all pools be served again, however they were left. */
 async function heal(lab: Lab, ...addresses: string[]): Promise<void> {
-  const now = Date.now();
   await lab.netns.exec(...TCPHUP, "hup", ...addresses.flatMap((address) => ["--dst", address]));
+  const now = Date.now();
   for (const pool of lab.pools) await pool.served(now);
 }
 
