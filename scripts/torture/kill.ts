@@ -120,9 +120,8 @@ export class Kills implements Part {
   }
 
   async #signalAfter(ms: number, running: Command, command: string, signal: Deno.Signal): Promise<void> {
-    for (const end = performance.now() + ms; performance.now() < end && !running.hasEnded;) {
-      await pause(Math.min(20, end - performance.now()));
-    }
+    const end = performance.now() + ms;
+    for (let left = ms; left > 0 && !running.hasEnded; left = end - performance.now()) await pause(Math.min(20, left));
     if (command !== SUPERVISED) return running.kill(signal);
     for (const pid of this.#world.strays().filter(isSupervisor)) kill(pid, signal);
   }
