@@ -1,16 +1,17 @@
 // Programs in the kernel that are attached to control groups.
 
-import { prepared, withTracked } from "../../ffi/closing.ts";
+import { prepared, withOpen, withTracked } from "../../ffi/closing.ts";
 import { isSyscallError } from "../../ffi/errno.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
 import { AF_INET, getsockoptBytes, SO_NETNS_COOKIE, SOCK_STREAM, socket, SOL_SOCKET } from "../../ffi/socket.ts";
 import { type CgroupProgram, createTrie, isLinked, linkToCgroup, loadProgram } from "../bpf/cgroup_link.ts";
 import type { Emit } from "../bpf/conditions.ts";
 import { withBpf } from "../bpf/explain.ts";
+import { askInConnect, type Question } from "../bpf/connect_probe.ts";
 import { createSettings, pinLinks, requirePinName } from "../bpf/pins.ts";
 import { inNetns } from "../linux/netns/enter.ts";
 import { findNetns, mustExist } from "../linux/netns/find.ts";
-import { isHostRoot, unifiedPoint } from "../linux/proc/cgroup.ts";
+import { isHostRoot, ownCgroup, unifiedPoint } from "../linux/proc/cgroup.ts";
 import { explainSetnsDenied } from "../linux/proc/permissions.ts";
 import { processes } from "../linux/proc/process.ts";
 import { UnsupportedError, UsageError } from "../model/errors.ts";
@@ -169,17 +170,34 @@ function cookiesOf(texts: readonly string[]): bigint[] {
 }
 
 function ownNetnsCookie(): bigint {
-  const any = socket(AF_INET, SOCK_STREAM, 0);
+  const cookie = readNetnsCookie() ?? askForNetnsCookie();
+  if (cookie !== null) return cookie;
+  throw new UnsupportedError(
+    "Network namespaces cannot be told apart: before Linux 5.14 that takes a mount of cgroup v2 that shows tcphup's own " +
+      "control group",
+  );
+}
+
+/** Returns the cookie of the network namespace that this thread is in; null before Linux 5.14. */
+function readNetnsCookie(): bigint | null {
   const cookie = new Uint8Array(8);
   try {
-    getsockoptBytes(any, SOL_SOCKET, SO_NETNS_COOKIE, cookie);
+    withOpen(socket(AF_INET, SOCK_STREAM, 0), (any) => getsockoptBytes(any, SOL_SOCKET, SO_NETNS_COOKIE, cookie));
     return new DataView(cookie.buffer).getBigUint64(0, true);
   } catch (error) {
-    if (!isSyscallError(error, "ENOPROTOOPT")) throw error;
-    throw new UnsupportedError(
-      "This kernel cannot tell network namespaces apart as a connection is made: Linux 5.15 can",
-    );
-  } finally {
-    any.close();
+    if (isSyscallError(error, "ENOPROTOOPT")) return null;
+    throw error;
   }
+}
+
+/** Returns the same by a program; null where this process's control group is out of sight. */
+function askForNetnsCookie(): bigint | null {
+  const [cookie = null] = ask([{ ask: "netns" }]) ?? [];
+  return cookie;
+}
+
+/** Asks the kernel what only programs are told; null where this process's control group is out of sight. */
+export function ask(questions: readonly Question[]): bigint[] | null {
+  const directory = ownCgroup()?.directory ?? unifiedPoint();
+  return directory === null ? null : withBpf(() => askInConnect(questions, directory));
 }

@@ -5,6 +5,7 @@ import { isSyscallError } from "../../ffi/errno.ts";
 import { readLargeFile } from "../../ffi/files.ts";
 import { memberOffset } from "../bpf/btf.ts";
 import { createCounters, readCounters } from "../bpf/counters.ts";
+import type { Question } from "../bpf/connect_probe.ts";
 import { withBpf } from "../bpf/explain.ts";
 import { compileSockOps, emitSocketPort, emitSocketUser, sockOpsProgram } from "../bpf/sock_ops.ts";
 import { KEEPALIVE_SWITCH, type Step, steps } from "../keepalive/socket_options.ts";
@@ -16,7 +17,7 @@ import { UnsupportedError } from "../model/errors.ts";
 import type { CompiledSelection } from "../select/compile_selection.ts";
 import { mentions } from "../select/dump_plan.ts";
 import type { Selection } from "../select/selection.ts";
-import { Attachment, chooserOf, type Tries } from "./attachment.ts";
+import { ask, Attachment, chooserOf, type Tries } from "./attachment.ts";
 import type { Vocabulary } from "./filter_program.ts";
 import { rankOf } from "./rank.ts";
 
@@ -72,7 +73,7 @@ export class KeepaliveAttachment {
     { values, onlyMissing, direction, ownByDefault = false, counts = false, settings }: KeepaliveAttachmentOptions,
     mayAttach = true,
   ) {
-    if (onlyMissing) requireReadableOptions();
+    requireOptions(values, onlyMissing);
     const { filter, netns, notNetns = [] } = selection;
     const chooses = chooserOf(selection, VOCABULARY, ownByDefault);
     const goesByNetns = notNetns.length > 0 || (netns === undefined ? ownByDefault : !netns.includes("all"));
@@ -145,10 +146,24 @@ function userOffset(): number {
   throw new UnsupportedError(`The user as a connection is made cannot be found: ${BTF} does not have it`);
 }
 
-/** Before Linux 6.1 a program can set SO_KEEPALIVE, but not read it. */
-function requireReadableOptions(): void {
-  if (isLinux(6, 1)) return;
-  throw new UnsupportedError(
-    "This kernel cannot tell whether an application has keepalive on as a connection is made: Linux 6.1 can",
-  );
+/** The options that programs may set since Linux 6.1. The others they may set since 5.9. */
+const LATE = ["TCP_MAXSEG", "TCP_WINDOW_CLAMP"];
+
+/**
+ * Checks that a program may read the options that it goes by, and set those that it sets.
+ *
+ * @throws {UnsupportedError}
+ */
+function requireOptions(values: KeepaliveValues | "off", onlyMissing: boolean): void {
+  const late = stepsFor(values, "connect").filter(({ option }) => LATE.includes(option));
+  const questions: Question[] = late.map((option) => ({ ask: "set", option }));
+  if (onlyMissing) questions.push({ ask: "read", option: KEEPALIVE_SWITCH });
+  if (questions.length === 0) return;
+  const unknown = isLinux(6, 1) ? 0n : -1n;
+  const answers = ask(questions) ?? questions.map(() => unknown);
+  // An errno is a number of 32 bits.
+  const denied = questions.find((_, i) => BigInt.asIntN(32, answers[i]!) !== 0n);
+  if (denied === undefined) return;
+  const what = denied.ask === "set" ? `set ${denied.option.option}` : "tell whether an application has keepalive on";
+  throw new UnsupportedError(`This kernel cannot ${what} as a connection is made: Linux 6.1 can`);
 }

@@ -81,7 +81,7 @@ export function emitPort(load: (program: Assembler) => void, from: number, to: n
   };
 }
 
-/** Chooses sockets in one of these network namespaces, by their cookies: SO_NETNS_COOKIE. Linux ≥ 5.15. */
+/** Chooses sockets in one of these network namespaces, by their cookies: in connect(2), and since Linux 5.15 in other programs. */
 export function emitNetns(cookies: readonly bigint[]): Emit {
   return (program, yes, no) => {
     program.moveRegister(R1, R6);

@@ -6,9 +6,13 @@ import { withLockedMemory } from "../../ffi/process.ts";
 import { UnsupportedError } from "../model/errors.ts";
 import { hasCapability } from "../linux/proc/permissions.ts";
 
+/** Why a pass over sockets cannot be made. Since Linux 5.15 a program may set their options, since 6.1 it may read them. */
+export const CANNOT_READ_LISTED = "this kernel cannot read the options of sockets as it lists them: Linux 6.1 can";
+
 /** What functions of the kernel that not every kernel, or user, may use are used for. */
 const HELPERS: readonly (readonly [RegExp, string])[] = [
   [/bpf_get_netns_cookie/, "this kernel cannot tell the network namespace as a connection is made: Linux 5.15 can"],
+  [/bpf_get_socket_cookie/, CANNOT_READ_LISTED],
   [/bpf_skc_to_tcp_sock/, "the user as a connection is made is told to CAP_PERFMON only"],
 ];
 
@@ -59,7 +63,8 @@ function explain(error: unknown, needed: readonly Capability[]): unknown {
   return new UnsupportedError(`BPF cannot be used here: ${error.message}`);
 }
 
-function sentence(text: string): string {
+/** Makes a text the first of a message. */
+export function sentence(text: string): string {
   return text.slice(0, 1).toUpperCase() + text.slice(1);
 }
 

@@ -4,7 +4,9 @@ import { BPF_MAP_TYPE_HASH, mapCreate, mapUpdateBatch } from "../../ffi/bpf.ts";
 import { prepared, withOpen, withTracked } from "../../ffi/closing.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
 import type { SockId } from "../linux/netlink/inet_diag.ts";
+import { UnsupportedError } from "../model/errors.ts";
 import { Assembler, R0 } from "./assembler.ts";
+import { CANNOT_READ_LISTED, sentence } from "./explain.ts";
 import { loadIterator, readRows } from "./iterator.ts";
 import { kernelTypes } from "./kernel_types.ts";
 import {
@@ -22,7 +24,7 @@ import {
  * @param inEach Calls `work` in each network namespace that has wanted sockets.
  * @param each Gets the place of each wanted socket that is there, with the ends that are given. A socket may come twice:
  * where others come and go the kernel may begin some of them anew.
- * @throws {UnsupportedError} When the kernel does not tell its types.
+ * @throws {UnsupportedError} When the kernel does not tell its types, or options of no socket: then nothing has been set.
  * @throws {SyscallError} When the kernel refuses a call.
  * @throws {VerifierError} When the kernel refuses the program: before Linux 5.15.
  */
@@ -37,7 +39,16 @@ export function passOver(
     const program = track(loadIterator("bpf_iter_tcp", compileTcpIterator(pass, map.number, kernelTypes())));
     if (pass.steps !== null) inEach(lockEach);
     const decoder = new RowDecoder(pass);
-    inEach(() => readRows(program, decoder.rowSize, (row) => each(decoder.place(row), decoder.decode(row))));
+    let [rows, unread] = [0, 0];
+    inEach(() =>
+      readRows(program, decoder.rowSize, (row) => {
+        const found = decoder.decode(row);
+        rows++;
+        if (found.status === "unread") unread++;
+        each(decoder.place(row), found);
+      })
+    );
+    if (rows > 0 && unread === rows) throw new UnsupportedError(sentence(CANNOT_READ_LISTED));
   });
 }
 

@@ -249,7 +249,7 @@ function passOverSockets(): Verdict {
     if (connection === undefined) return limited("not tried: the connection to try it on was not listed");
     return withOpen(new Selector(compileSelection({ dst: "any" })), (selector) => {
       const read = readInPass([{ connection, owners: [] }], selector);
-      return read.has(connection) ? ok("works") : limited(`${explainPass()}, which takes the rights to duplicate them`);
+      return read.has(connection) ? ok("works") : limited(`${explainPass()}; duplicating takes CAP_SYS_PTRACE`);
     });
   });
 }

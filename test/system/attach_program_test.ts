@@ -1,23 +1,48 @@
 // The kernel's verifier takes the programs of --attach, whatever the selection, and says why where it refuses one.
 
-import { assertEquals, assertMatch, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertNotEquals, assertThrows } from "@std/assert";
+import { withPair } from "../../src/act/loopback_pair.ts";
 import { Assembler, R0, R7 } from "../../src/bpf/assembler.ts";
 import { createArmed, createTrie, loadProgram } from "../../src/bpf/cgroup_link.ts";
 import { createConnectCounters, createCounters } from "../../src/bpf/counters.ts";
 import { withBpf } from "../../src/bpf/explain.ts";
+import { askInConnect } from "../../src/bpf/connect_probe.ts";
+import { passOver } from "../../src/bpf/tcp_pass.ts";
 import { memberOffset } from "../../src/bpf/btf.ts";
 import { compileSockOps, emitSocketPort, emitSocketUser, sockOpsProgram } from "../../src/bpf/sock_ops.ts";
 import { compileSockAddr, emitCalledPort, emitCaller, type Fate, sockAddrProgram } from "../../src/bpf/sock_addr.ts";
-import { AF_INET, AF_INET6 } from "../../ffi/socket.ts";
+import { VerifierError } from "../../ffi/bpf.ts";
+import { withOpen } from "../../ffi/closing.ts";
+import {
+  AF_INET,
+  AF_INET6,
+  getsockopt,
+  getsockoptBytes,
+  IPPROTO_TCP,
+  SO_KEEPALIVE,
+  SO_NETNS_COOKIE,
+  SOCK_STREAM,
+  socket,
+  SOL_SOCKET,
+} from "../../ffi/socket.ts";
+import { inNetns } from "../../src/linux/netns/enter.ts";
+import { findNetns, mustExist } from "../../src/linux/netns/find.ts";
+import { ownCgroup } from "../../src/linux/proc/cgroup.ts";
+import { isLinux } from "../../src/linux/proc/release.ts";
+import { processes } from "../../src/linux/proc/process.ts";
+import { sockIdOf } from "../../src/select/sockets.ts";
 import type { Words } from "../../src/model/address.ts";
-import { steps } from "../../src/keepalive/socket_options.ts";
+import { KEEPALIVE_SWITCH, steps } from "../../src/keepalive/socket_options.ts";
 import { resolveValues } from "../../src/keepalive/values.ts";
 import { UnsupportedError } from "../../src/model/errors.ts";
 import { emitFilter, emitNamespaces, encodeTrieKey } from "../../src/attach/filter_program.ts";
 import { mentions } from "../../src/select/dump_plan.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
-import { hostTest } from "../harness/system.ts";
+import { hostTest, type Need, systemTest } from "../harness/system.ts";
+import { Cgroup } from "../harness/cgroup.ts";
 import { Random, randomFilter } from "../select/random.ts";
+
+const NEEDS: readonly Need[] = ["root", "permission to use BPF", "cgroup v2"];
 
 hostTest("the verifier takes what is made of random filters", ["root", "permission to use BPF", "BTF"], () => {
   const random = new Random(42);
@@ -107,3 +132,82 @@ hostTest(
     return Promise.resolve();
   },
 );
+
+hostTest("what a kernel lacks is said with the version that has it", [], () => {
+  const message = (log: string) =>
+    assertThrows(() =>
+      withBpf(() => {
+        throw new VerifierError("EINVAL", `${log}\nprocessed 7 insns (limit 1000000)\n`);
+      }), UnsupportedError).message;
+  const lacking = "This kernel cannot";
+  assertEquals(
+    message("unknown func bpf_get_socket_cookie#46"),
+    `${lacking} read the options of sockets as it lists them: Linux 6.1 can`,
+  );
+  assertEquals(
+    message("unknown func bpf_get_netns_cookie#122"),
+    `${lacking} tell the network namespace as a connection is made: Linux 5.15 can`,
+  );
+});
+
+hostTest("a pass that may read no option sets nothing, and says from which kernel on", [...NEEDS, "BTF"], () => {
+  const unknown = { option: "unknown", level: SOL_SOCKET, name: 9999 };
+  const set = { ...KEEPALIVE_SWITCH, value: 1 };
+  withPair(IPPROTO_TCP, ({ client, listed }) => {
+    const error = assertThrows(
+      () =>
+        passOver(
+          [sockIdOf(listed()!)],
+          { reads: [KEEPALIVE_SWITCH, unknown], steps: [set] },
+          (work) => work(),
+          (_, { status }) => assertEquals(status, "unread"),
+        ),
+      UnsupportedError,
+    );
+    assertEquals(error.message, "This kernel cannot read the options of sockets as it lists them: Linux 6.1 can");
+    assertEquals(getsockopt(client, SOL_SOCKET, SO_KEEPALIVE), 0);
+  });
+  return Promise.resolve();
+});
+
+systemTest("a program finds the cookie of a network namespace, as the kernel tells it", NEEDS, (netns) => {
+  const told = () => {
+    const cookie = new Uint8Array(8);
+    withOpen(socket(AF_INET, SOCK_STREAM, 0), (any) => getsockoptBytes(any, SOL_SOCKET, SO_NETNS_COOKIE, cookie));
+    return new DataView(cookie.buffer).getBigUint64(0, true);
+  };
+  const { directory } = ownCgroup()!;
+  const found = () => withBpf(() => askInConnect([{ ask: "netns" }], directory))?.[0];
+  const { namespaces } = findNetns([netns.name], processes(), mustExist);
+  const own = told();
+  assertEquals(found(), own);
+  for (const other of namespaces) {
+    inNetns(other, () => {
+      assertEquals(found(), told());
+      assertNotEquals(found(), own);
+    });
+  }
+  assertEquals(namespaces.length, 1);
+  return Promise.resolve();
+});
+
+hostTest("a program is asked which options it may read and set, and nothing is sent", NEEDS, () => {
+  const unknown = { option: "unknown", level: SOL_SOCKET, name: 9999, value: 1 };
+  const answers = withBpf(() =>
+    askInConnect([
+      { ask: "read", option: KEEPALIVE_SWITCH },
+      { ask: "set", option: { ...KEEPALIVE_SWITCH, value: 1 } },
+      { ask: "set", option: unknown },
+      { ask: "read", option: unknown },
+    ], ownCgroup()!.directory)
+  );
+  const known = isLinux(6, 1) ? 0n : -22n;
+  assertEquals(answers?.map((answer) => BigInt.asIntN(32, answer)).slice(0, 2), [known, 0n]);
+  for (const refused of answers!.slice(2)) assert(BigInt.asIntN(32, refused) < 0n);
+  return Promise.resolve();
+});
+
+hostTest("where no program runs for this process, nothing is answered", NEEDS, async () => {
+  await using other = await Cgroup.create(Cgroup.uniqueName());
+  assertEquals(withBpf(() => askInConnect([{ ask: "netns" }], other.directory)), null);
+});

@@ -72,8 +72,7 @@ export const HANG_UP_FLAGS: readonly Flag[] = [
       "those that --netns names; with --cgroup or --container, those in that group. The selection may go by DEST, PORT, " +
       "--dst-file, --user, these, and --filter with the same. It ends with tcphup, however that ends. A time without a " +
       "unit needs an equals sign: --refuse=60, but --refuse 10m. In follow it takes no time, and concerns what has left for " +
-      "as long as it is out. It takes cgroup v2, CAP_BPF and CAP_NET_ADMIN, and one " +
-      "network namespace alone Linux 5.15.",
+      "as long as it is out. It takes cgroup v2, CAP_BPF and CAP_NET_ADMIN.",
     group: "Connecting again",
     commands: ["hup", "follow"],
   },

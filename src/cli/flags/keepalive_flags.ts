@@ -101,7 +101,8 @@ export const KEEPALIVE_FLAGS: readonly Flag[] = [
       "Of several programs the one on the innermost group decides, then the one with the longest prefix of the peer, " +
       "then the one with further conditions, then the one attached last. What an application sets afterwards stays. Of " +
       "MPTCP the subflows get the values, which the MPTCP socket does not show: --watch sets these. It takes CAP_BPF " +
-      "and CAP_NET_ADMIN; --user also CAP_PERFMON, and --only-missing Linux 6.1.",
+      "and CAP_NET_ADMIN; --user also CAP_PERFMON, --netns Linux 5.15, and --only-missing, --maxseg and --window-clamp " +
+      "Linux 6.1.",
     group: "Attaching",
     commands: ["keepalive"],
   },

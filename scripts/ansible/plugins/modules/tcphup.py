@@ -317,7 +317,7 @@ options:
   refuse:
     description:
       - "Refuse connect(2) to it for this long, or until interrupted, so that clients try their next address."
-      - "In the kernel (BPF), before anything is hung up on, so that no client connects to it again. connect(2) fails at once with ECONNREFUSED, before Linux 5.18 with EPERM. It concerns every program of this network namespace, or of those that --netns names; with --cgroup or --container, those in that group. The selection may go by DEST, PORT, --dst-file, --user, these, and --filter with the same. It ends with tcphup, however that ends. A time without a unit needs an equals sign: --refuse=60, but --refuse 10m. In follow it takes no time, and concerns what has left for as long as it is out. It takes cgroup v2, CAP_BPF and CAP_NET_ADMIN, and one network namespace alone Linux 5.15."
+      - "In the kernel (BPF), before anything is hung up on, so that no client connects to it again. connect(2) fails at once with ECONNREFUSED, before Linux 5.18 with EPERM. It concerns every program of this network namespace, or of those that --netns names; with --cgroup or --container, those in that group. The selection may go by DEST, PORT, --dst-file, --user, these, and --filter with the same. It ends with tcphup, however that ends. A time without a unit needs an equals sign: --refuse=60, but --refuse 10m. In follow it takes no time, and concerns what has left for as long as it is out. It takes cgroup v2, CAP_BPF and CAP_NET_ADMIN."
       - "With I(command=hup)."
     type: raw
   redirect:
