@@ -44,6 +44,10 @@ export const ERRNOS: Readonly<Record<string, readonly string[]>> = {
   setns: [...ANY, "EBADF"],
   ioctl: [...ANY, "EBADF", "ENOENT", "ENOTTY"],
   seccomp: ANY,
+  bpf: [...ANY, "E2BIG", "ENOSPC", "ENOENT"],
+  mkdir: [...ANY, "EEXIST", "ENOENT", "EROFS", "ENOSPC"],
+  rmdir: [...ANY, "ENOENT", "ENOTEMPTY", "EROFS"],
+  getxattr: [...ANY, "ENODATA", "EOPNOTSUPP"],
   prctl: ANY,
   capset: ANY,
   memfd_create: OPENING,
@@ -55,7 +59,7 @@ export const ERRNOS: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** What the runtime never does, on whatever thread it is seen. */
-const NEVER_THE_RUNTIME = ["pidfd_open", "pidfd_getfd", "kcmp", "setns", "shutdown", "seccomp"];
+const NEVER_THE_RUNTIME = ["pidfd_open", "pidfd_getfd", "kcmp", "setns", "shutdown", "seccomp", "bpf"];
 
 /**
  * What is the runtime's all the same: its own path, whether this is a terminal, how it passes signals on, waking a
