@@ -42,11 +42,19 @@ export class Cgroup implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const pids = await Deno.readTextFile(`${this.directory}/cgroup.procs`);
-    for (const pid of pids.split("\n").filter((line) => line !== "")) {
-      // It may end by itself meanwhile.
-      await Deno.writeTextFile(`${CGROUP_ROOT}/cgroup.procs`, pid).catch(() => {});
-    }
-    await Deno.remove(this.directory);
+    await remove(this.directory);
   }
+}
+
+/** Removes a control group, and those in it that `tcphup run` has left there. */
+async function remove(directory: string): Promise<void> {
+  for (const { name } of Deno.readDirSync(directory)) {
+    if (name.startsWith("tcphup-run-")) await remove(`${directory}/${name}`);
+  }
+  const pids = await Deno.readTextFile(`${directory}/cgroup.procs`);
+  for (const pid of pids.split("\n").filter((line) => line !== "")) {
+    // It may end by itself meanwhile.
+    await Deno.writeTextFile(`${CGROUP_ROOT}/cgroup.procs`, pid).catch(() => {});
+  }
+  await Deno.remove(directory);
 }
