@@ -9,7 +9,7 @@ const FILES = [
   "src/model/destination_count.ts",
   "src/cli/output/documents.ts",
   "src/doctor/check_host.ts",
-  "src/doctor/probes.ts",
+  "src/doctor/verdict.ts",
   "src/keepalive/detection.ts",
   "src/keepalive/values.ts",
   "src/list.ts",

@@ -9,18 +9,10 @@ import { WAY } from "../run/launch.ts";
 import { removeAbandonedCgroups } from "../run/own_cgroup.ts";
 import { type Command, type Failure, runChild } from "./child.ts";
 import { withPair } from "../act/loopback_pair.ts";
-import {
-  type Finding,
-  type ForeignDescriptor,
-  limited,
-  missing,
-  ok,
-  type Probe,
-  PROBES,
-  type Verdict,
-} from "./probes.ts";
+import { PROBES } from "./probes.ts";
+import { type Finding, type ForeignDescriptor, limited, missing, ok, type Probe, type Verdict } from "./verdict.ts";
 
-export type { Finding } from "./probes.ts";
+export type { Finding } from "./verdict.ts";
 
 /** The findings about this host. */
 export interface Health {

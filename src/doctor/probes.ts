@@ -4,14 +4,9 @@ import { withOpen } from "../../ffi/closing.ts";
 import { host } from "../../ffi/deno.ts";
 import { isSyscallError } from "../../ffi/errno.ts";
 import { pidfdGetfd, pidfdOpen } from "../../ffi/pidfd.ts";
-import { getsockopt, IPPROTO_MPTCP, IPPROTO_TCP, SO_KEEPALIVE, socketCookie, SOL_SOCKET } from "../../ffi/socket.ts";
+import { IPPROTO_MPTCP, IPPROTO_TCP, socketCookie } from "../../ffi/socket.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
 import { Duplicate } from "../socket/duplicate.ts";
-import { Diversion } from "../attach/diversion.ts";
-import { KeepaliveAttachment } from "../attach/keepalive_attachment.ts";
-import { resolveValues } from "../keepalive/values.ts";
-import { unifiedCgroupOf } from "../linux/proc/cgroup.ts";
-import { UnsupportedError } from "../model/errors.ts";
 import { withPair } from "../act/loopback_pair.ts";
 import { formatCookie } from "../linux/netlink/inet_diag.ts";
 import { currentNetns, inNetns, NetnsError } from "../linux/netns/enter.ts";
@@ -21,44 +16,8 @@ import { explainGetfdDenied, explainProcDenied, explainSetnsDenied, hasCapabilit
 import { listsAllProcesses, processes } from "../linux/proc/process.ts";
 import { DescriptorTable } from "../linux/proc/fd_table.ts";
 import { explainDuplicateError } from "../socket/with_duplicate.ts";
-import { statx } from "../../ffi/fs.ts";
-import { explainPass, readInPass } from "../resolve/keepalive_pass.ts";
-import { iterateSocketFiles } from "../resolve/socket_files.ts";
-import { Selector } from "../select/selector.ts";
-import { compileSelection } from "../select/compile_selection.ts";
-
-/** The finding of one probe. */
-export interface Finding {
-  /** The name of the probe. */
-  name: string;
-  /** `ok`; `limited` when a part of a command does not work; `missing` when the command cannot do its work at all. */
-  status: "ok" | "limited" | "missing";
-  /** The observation, and the remedy. */
-  detail: string;
-  /** The commands and flags that depend on the probe. */
-  affects: string[];
-}
-
-/** The result of a probe. */
-export type Verdict = Pick<Finding, "status" | "detail">;
-
-/** A descriptor of another process that is not a child of this one. */
-export interface ForeignDescriptor {
-  readonly pid: number;
-  readonly fd: number;
-}
-
-/** A probe. */
-export interface Probe {
-  readonly name: string;
-  readonly affects: string[];
-  /** @param foreign A descriptor to duplicate; null when there is none. */
-  run(foreign: ForeignDescriptor | null): Verdict;
-}
-
-export const ok = (detail: string): Verdict => ({ status: "ok", detail });
-export const limited = (detail: string): Verdict => ({ status: "limited", detail });
-export const missing = (detail: string): Verdict => ({ status: "missing", detail });
+import { attachProgram, divert, iterateFiles, passOverSockets } from "./bpf_probes.ts";
+import { type ForeignDescriptor, limited, missing, ok, type Probe, type Verdict } from "./verdict.ts";
 
 /** The probes of everything that the commands of tcphup need. */
 export const PROBES: readonly Probe[] = [
@@ -203,83 +162,6 @@ function abortDuplicate(): Verdict {
       return limited(error.message);
     }
   });
-}
-
-/** Tries it on the control group of this process, for one port. */
-function attachProgram(): Verdict {
-  let attachment: KeepaliveAttachment | undefined;
-  try {
-    return withPair(IPPROTO_TCP, ({ client }) => {
-      if (getsockopt(client, SOL_SOCKET, SO_KEEPALIVE) !== 0) return ok("works");
-      return limited("a program can be attached, and the kernel does not run it");
-    }, (port) => {
-      const selection = compileSelection({ dst: "127.0.0.1", dport: port });
-      const cgroup = unifiedCgroupOf(host.pid) ?? "/";
-      const { values } = resolveValues();
-      attachment = new KeepaliveAttachment(selection, [cgroup], { values, onlyMissing: false, settings: {} });
-    });
-  } catch (error) {
-    if (!(error instanceof UnsupportedError)) throw error;
-    return limited(`${error.message}; --watch does without`);
-  } finally {
-    attachment?.close();
-  }
-}
-
-/** Has the kernel find the descriptor of a socket of this process. */
-function iterateFiles(): Verdict {
-  return withPair(IPPROTO_TCP, ({ client }) => {
-    try {
-      const inode = statx(client).ino;
-      const found = iterateSocketFiles("inode", [inode], { atLeast: Infinity, way: "bpf" }) ?? [];
-      return found.some(({ fd }) => fd === client.number) ? ok("works") : limited(`it finds none; ${WITHOUT_ITERATOR}`);
-    } catch (error) {
-      if (!(error instanceof UnsupportedError) && !isSyscallError(error)) throw error;
-      return limited(`${error.message}; ${WITHOUT_ITERATOR}`);
-    }
-  });
-}
-
-const WITHOUT_ITERATOR = "/proc tells it more slowly";
-
-/** Has the kernel read the keepalive of a socket of this process. */
-function passOverSockets(): Verdict {
-  return withPair(IPPROTO_TCP, ({ listed }) => {
-    const connection = listed();
-    if (connection === undefined) return limited("not tried: the connection to try it on was not listed");
-    return withOpen(new Selector(compileSelection({ dst: "any" })), (selector) => {
-      const read = readInPass([{ connection, owners: [] }], selector);
-      return read.has(connection) ? ok("works") : limited(`${explainPass()}; duplicating takes CAP_SYS_PTRACE`);
-    });
-  });
-}
-
-/** Tries it on the control group of this process, for one port. */
-function divert(): Verdict {
-  let diversion: Diversion | undefined;
-  let errno = "";
-  try {
-    return withPair(
-      IPPROTO_TCP,
-      () => limited("a program can be attached, and the kernel does not run it"),
-      (port) => {
-        const cgroup = unifiedCgroupOf(host.pid) ?? "/";
-        const selection = { dst: "127.0.0.1", dport: port, ...(cgroup === "/" ? {} : { cgroup }) };
-        diversion = new Diversion(selection, compileSelection(selection), { refuse: {} });
-        diversion.arm();
-        errno = diversion.report().errno ?? "";
-      },
-    );
-  } catch (error) {
-    if (isSyscallError(error, "ECONNREFUSED")) return ok("works");
-    if (isSyscallError(error, "EPERM") && errno === "EPERM") {
-      return ok("works; connects that are refused fail with EPERM: Linux 5.18 can make that ECONNREFUSED");
-    }
-    if (!(error instanceof UnsupportedError)) throw error;
-    return limited(error.message);
-  } finally {
-    diversion?.close();
-  }
 }
 
 function enterNamespaces(): Verdict {
