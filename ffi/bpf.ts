@@ -27,6 +27,7 @@ const BPF_BTF_GET_FD_BY_ID = 19;
 const BPF_MAP_UPDATE_BATCH = 26;
 const BPF_LINK_CREATE = 28;
 const BPF_ITER_CREATE = 33;
+const BPF_LINK_DETACH = 34;
 const BPF_PROG_BIND_MAP = 35;
 
 export const BPF_MAP_TYPE_HASH = 1;
@@ -257,6 +258,11 @@ export function linkCreate(program: Descriptor, target: Descriptor, attachType: 
   return new Descriptor(attributes.call(BPF_LINK_CREATE, "BPF_LINK_CREATE"));
 }
 
+/** BPF_LINK_DETACH: detaches a program, whoever else has the link. */
+export function linkDetach(link: Descriptor): void {
+  new Attributes().u32(0, link.number).call(BPF_LINK_DETACH, "BPF_LINK_DETACH");
+}
+
 const BPF_F_ALLOW_MULTI = 2;
 
 /** BPF_PROG_ATTACH: attaches a program to a control group's directory beside others, for as long as that group exists. */
@@ -310,6 +316,8 @@ const BPF_LINK_TYPE_CGROUP = 3;
 
 /** A link to a control group. */
 export interface CgroupLinkInfo {
+  /** The link's number, which no other link gets until the next boot. */
+  readonly id: number;
   readonly progId: number;
   /** The control group's inode number; 0n when it has been removed. */
   readonly cgroupId: bigint;
@@ -322,6 +330,7 @@ export function cgroupLinkInfo(link: Descriptor): CgroupLinkInfo | null {
   const info = infoOf(link, allocate(32));
   if (info.getUint32(0, true) !== BPF_LINK_TYPE_CGROUP) return null;
   return {
+    id: info.getUint32(4, true),
     progId: info.getUint32(8, true),
     cgroupId: info.getBigUint64(16, true),
     attachType: info.getUint32(24, true),

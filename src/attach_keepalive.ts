@@ -91,7 +91,8 @@ export async function attachKeepalive(
   );
   let pinned = false;
   try {
-    if (pin !== undefined && !dryRun) attachment.pin(pin);
+    if (pin === undefined) attachment.succeed();
+    else if (!dryRun) attachment.pin(pin);
     pinned = true;
     const report = await setOpen();
     return {

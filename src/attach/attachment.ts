@@ -1,14 +1,18 @@
 // Programs in the kernel that are attached to control groups.
 
+import { cgroupLinkInfo, linkDetach } from "../../ffi/bpf.ts";
 import { prepared, withOpen, withTracked } from "../../ffi/closing.ts";
+import { host } from "../../ffi/deno.ts";
 import { isSyscallError } from "../../ffi/errno.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
+import { pidfdGetfd, pidfdOpen } from "../../ffi/pidfd.ts";
 import { AF_INET, getsockoptBytes, SO_NETNS_COOKIE, SOCK_STREAM, socket, SOL_SOCKET } from "../../ffi/socket.ts";
 import { type CgroupProgram, createTrie, isLinked, linkToCgroup, loadProgram } from "../bpf/cgroup_link.ts";
 import type { Emit } from "../bpf/conditions.ts";
 import { withBpf } from "../bpf/explain.ts";
 import { askInConnect, type Question } from "../bpf/connect_probe.ts";
 import { createSettings, pinLinks, requirePinName } from "../bpf/pins.ts";
+import { linkedBefore, recordLinked } from "../front/journal.ts";
 import { inNetns } from "../linux/netns/enter.ts";
 import { findNetns, mustExist } from "../linux/netns/find.ts";
 import { isHostRoot, ownCgroup, unifiedPoint } from "../linux/proc/cgroup.ts";
@@ -110,6 +114,15 @@ export class Attachment {
     withBpf(() => pinLinks(this.#links, name));
   }
 
+  /** Takes the place of what processes before this one have attached, so that it ends with the one that lives. */
+  succeed(): void {
+    for (const { pid, fd, id } of linkedBefore()) detachLeftBehind(pid, fd, id);
+    for (const link of this.#links) {
+      const info = cgroupLinkInfo(link);
+      if (info !== null) recordLinked({ pid: host.pid, fd: link.number, id: info.id });
+    }
+  }
+
   /** Whether one of its control groups still exists. */
   get isAttached(): boolean {
     return this.#links.some(isLinked);
@@ -119,6 +132,17 @@ export class Attachment {
   close(): void {
     for (const link of this.#links.splice(0)) link.close();
     for (const map of this.#maps) map.close();
+  }
+}
+
+/** Detaches what a process holds that was left behind in a system call: its descriptors last as long as the call. */
+function detachLeftBehind(pid: number, fd: number, id: number): void {
+  try {
+    const link = withOpen(pidfdOpen(pid), (pidfd) => pidfdGetfd(pidfd, fd));
+    withOpen(link, () => cgroupLinkInfo(link)?.id === id && linkDetach(link));
+  } catch (error) {
+    // It has ended, and its links with it.
+    if (!isSyscallError(error)) throw error;
   }
 }
 

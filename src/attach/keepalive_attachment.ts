@@ -104,6 +104,11 @@ export class KeepaliveAttachment {
     this.#attachment.pin(name);
   }
 
+  /** As `Attachment.succeed`. */
+  succeed(): void {
+    this.#attachment.succeed();
+  }
+
   /** Whether one of its control groups still exists. */
   get isAttached(): boolean {
     return this.#attachment.isAttached;

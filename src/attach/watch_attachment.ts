@@ -36,10 +36,9 @@ export function attachForWatch(
   if (!isTellable(selection, compiled)) return "the selection goes by what is not known as a connection is made";
   try {
     const options = { values, onlyMissing, ownByDefault: true, counts, settings: {} };
-    return {
-      program: new KeepaliveAttachment(compiled, ROOT, options),
-      reachesAll: explainPartialRoot(ROOT) === null,
-    };
+    const program = new KeepaliveAttachment(compiled, ROOT, options);
+    program.succeed();
+    return { program, reachesAll: explainPartialRoot(ROOT) === null };
   } catch (error) {
     if (error instanceof UnsupportedError || error instanceof UsageError || isSyscallError(error)) return error.message;
     throw error;

@@ -44,6 +44,7 @@ let doubtful: ReadonlySet<string> = new Set();
 const avoidedUsers: number[] = [];
 let live: readonly string[] = [];
 let armed: readonly Armed[] = [];
+let linked: readonly Linked[] = [];
 
 /** The work of the engines before this one. */
 export interface Past<T extends Target> {
@@ -71,6 +72,7 @@ export function keepJournal(memory: Shared): void {
   for (const { engine } of stuck) excludeProcess(engine);
   for (const entry of stuck) markUnresponsive(nameOf(entry.stuck), entry.at + LEFT_ALONE_MS);
   armed = entries.flatMap((entry) => "armed" in entry ? entry.armed : []);
+  linked = entries.flatMap((entry) => "linked" in entry ? entry.linked : []);
   live = entries.flatMap((entry) => "live" in entry ? entry.live : []);
   past = { targets: targetsIn(records, memory.marks), mode: memory.mode, isFirst: records.length === 0 };
   if (past.isFirst) memory.began = Date.now();
@@ -230,6 +232,19 @@ export function recordArmed(armed: Armed): void {
 /** Returns what `recordArmed` was given in engines before this one. */
 export function armedBefore(): readonly Armed[] {
   return armed;
+}
+
+/** A link of a program that an engine has attached, which lasts as long as the engine. */
+type Linked = Extract<Entry, { linked: object }>["linked"];
+
+/** Records the descriptor of such a link. */
+export function recordLinked(linked: Linked): void {
+  append({ linked });
+}
+
+/** Returns what `recordLinked` was given in engines before this one. */
+export function linkedBefore(): readonly Linked[] {
+  return linked;
 }
 
 /** Returns the addresses that engines before this one have seen live. */

@@ -25,6 +25,7 @@ export type Entry =
   | { readonly stuck: Activity; readonly at: number; readonly engine: number }
   | { readonly killed: Activity }
   | { readonly live: readonly string[] }
+  | { readonly linked: { readonly pid: number; readonly fd: number; readonly id: number } }
   | { readonly armed: { readonly pid: number; readonly fd: number; readonly at: number } };
 
 /** The indices of the numbers of 32 bits after the notes. */

@@ -4,6 +4,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Place } from "../harness/attach.ts";
 import { Cgroup, CGROUP_ROOT } from "../harness/cgroup.ts";
 import { DEFAULTS, UNTOUCHED } from "../harness/keepalive.ts";
+import { Lines } from "../harness/lines.ts";
 import { type Connections, Peer, pythonProgram } from "../harness/peer.ts";
 import { eventually } from "../harness/process.ts";
 import { assertExit, assertNoStackTrace, assertOneLine, assertUsageError } from "../harness/scene.ts";
@@ -225,6 +226,33 @@ attachTest("SIGKILL of either process leaves nothing behind", [], async (place) 
   assertEquals(code, 0);
   assertMatch(stderr, /killed by signal 9/);
   assertEquals(await isSet(), false);
+});
+
+/** Attaches as an engine that a system call keeps, and as the one that takes its place. */
+const LEFT_BEHIND = (cgroup: string) => `
+import { keepJournal } from "${new URL("../../src/front/journal.ts", import.meta.url)}";
+import { Shared } from "${new URL("../../src/front/shared.ts", import.meta.url)}";
+import { attachKeepalive } from "${new URL("../../src/attach_keepalive.ts", import.meta.url)}";
+const shared = new Shared(Shared.create());
+const attach = async (idleS) => {
+  keepJournal(shared);
+  return await attachKeepalive({ dst: "any", cgroup: "${cgroup}" }, { values: { idleS } }, { onlyNew: true });
+};
+const old = await attach(20);
+const next = await attach(30);
+console.log(old.isAttached, next.isAttached);
+next.close();
+console.log("ended");
+await new Promise((resolve) => setTimeout(resolve, 1e6));`;
+
+attachTest("what a process has attached that is stuck goes with the one that takes its place", [], async (place) => {
+  const { client } = await application(place);
+  const script = [Deno.execPath(), "eval", "--quiet", LEFT_BEHIND(place.cgroup.path)];
+  const child = place.netns.spawn(script, { ...place.inside(), env: { DENO_NO_UPDATE_CHECK: "1" } });
+  await using lines = new Lines(child.stdout);
+  assertEquals(await lines.next(2), ["false true", "ended"]);
+  assertEquals(await (await client.connect("127.0.0.2", 8000)).keepalive(), [UNTOUCHED]);
+  child.kill("SIGKILL");
 });
 
 attachTest("a control group that goes ends it", [], async (place) => {
