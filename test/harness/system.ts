@@ -19,7 +19,7 @@ function mayMakeNamespaces(): boolean {
     runs("unshare", "--net", "--mount", "--pid", "--fork", "true");
 }
 
-/** Linux 6.8 lists sockets that are only bound; 6.9 made descriptor tables of single threads reachable: PIDFD_THREAD. */
+/** Linux 6.1 lets programs read SO_KEEPALIVE; 6.8 lists sockets that are only bound; 6.9 made descriptor tables of single threads reachable: PIDFD_THREAD. */
 function isAtLeast(major: number, minor: number): boolean {
   const [ourMajor = 0, ourMinor = 0] = Deno.osRelease().split(".").map(Number);
   return ourMajor > major || (ourMajor === major && ourMinor >= minor);
@@ -41,6 +41,7 @@ const REQUIREMENTS = {
   DENORT_BIN: { obtainable: false, present: () => Deno.env.has("DENORT_BIN") },
   TCPHUP_COMPILED: { obtainable: false, present: () => BINARY !== undefined },
   TCPHUP_AARCH64: { obtainable: false, present: () => AARCH64 !== undefined },
+  "Linux 6.1": { obtainable: false, present: () => isAtLeast(6, 1) },
   "Linux 6.8": { obtainable: false, present: () => isAtLeast(6, 8) },
   "Linux 6.9": { obtainable: false, present: () => isAtLeast(6, 9) },
   // Debian 13 lacks antsibull-docs-parser, which it needs there.

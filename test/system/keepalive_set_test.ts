@@ -8,15 +8,32 @@ import { type Connections, Peer, pythonProgram } from "../harness/peer.ts";
 import { eventually } from "../harness/process.ts";
 import { assertExit, assertOneLine, assertUsageError, DOOMED_PORT, KEPT_PORT, Scene } from "../harness/scene.ts";
 import { haproxy, nginx, redis } from "../harness/servers.ts";
-import { systemTest } from "../harness/system.ts";
+import { type Need, systemTest } from "../harness/system.ts";
 import { PublicCopy, Run, TCPHUP, tcphup } from "../harness/tcphup.ts";
 
 const PORT = `${DOOMED_PORT}`;
 const TO_SERVER = ["127.0.0.2", PORT];
 
-systemTest("keepalive: the application finds the values, and nothing else is touched", [], async (netns) => {
+/** Runs `tcphup keepalive --json` in one of the two ways. */
+type Way = (args: readonly string[]) => ReturnType<typeof keepalive>;
+
+/**
+ * Registers a test for either way to a socket's options: duplicates, and a pass in the kernel, which few connections get where
+ * there is no right to duplicate.
+ */
+function bothWays(name: string, needs: readonly Need[], body: (netns: Namespace, way: Way) => Promise<void>): void {
+  systemTest(`${name} (through duplicates)`, needs, async (netns) => {
+    await body(netns, (args) => keepalive([...args, "--no-bpf"], { netns }));
+  });
+  const passing: Need[] = ["permission to use BPF", "BTF", "Linux 6.1", "setpriv"];
+  systemTest(`${name} (in a pass)`, [...passing, ...needs], async (netns) => {
+    await body(netns, (args) => keepalive(args, { netns, without: ["sys_ptrace"] }));
+  });
+}
+
+bothWays("keepalive: the application finds the values, and nothing else is touched", [], async (netns, way) => {
   const { doomed, kept, server } = await Scene.make(netns);
-  const report = await keepalive(TO_SERVER, { netns });
+  const report = await way(TO_SERVER);
   assertEquals(outcomes(report), { "keepalive-set": 3 });
   assertEquals([report.keepalive_set, report.unchanged, report.command], [3, 0, "keepalive"]);
   for (const { before, after, refused, error } of report.connections) {
@@ -32,10 +49,10 @@ systemTest("keepalive: the application finds the values, and nothing else is tou
   await kept.assertAlive();
 });
 
-systemTest("keepalive: each value, alone and together", [], async (netns) => {
+bothWays("keepalive: each value, alone and together", [], async (netns, way) => {
   const { doomed } = await Scene.make(netns, { count: 1 });
   const after = async (...args: string[]) => {
-    await keepalive([...TO_SERVER, ...args], { netns });
+    await way([...TO_SERVER, ...args]);
     return (await doomed.keepalive())[0]!;
   };
   assertEquals(await after("--idle", "20", "--interval", "5", "--count", "2"), {
@@ -49,7 +66,7 @@ systemTest("keepalive: each value, alone and together", [], async (netns) => {
   const zero = ["--idle", "0", "--interval", "0", "--count", "0", "--user-timeout", "0"];
   assertEquals(await after(...zero), { ...DEFAULTS, user_timeout_ms: 99_000 });
   assertEquals((await after(...zero.slice(2), "--idle=33")).idle_s, 33);
-  const { connections } = await keepalive([...TO_SERVER, "--window-clamp", "20000"], { netns });
+  const { connections } = await way([...TO_SERVER, "--window-clamp", "20000"]);
   assertEquals(connections[0]?.after?.window_clamp, 20_000);
 });
 
@@ -68,10 +85,10 @@ systemTest("keepalive: what has the values is unchanged, and not touched", ["str
   assertEquals(calls(/\bsetsockopt\(\d+, (SOL_TCP|SOL_SOCKET, SO_KEEPALIVE)/), 0);
 });
 
-systemTest("keepalive --off: the timer stops, the user timeout stays", [], async (netns) => {
+bothWays("keepalive --off: the timer stops, the user timeout stays", [], async (netns, way) => {
   const { doomed } = await Scene.make(netns);
-  await keepalive(TO_SERVER, { netns });
-  const report = await keepalive([...TO_SERVER, "--off"], { netns });
+  await way(TO_SERVER);
+  const report = await way([...TO_SERVER, "--off"]);
   assertEquals([report.keepalive_set, report.values], [3, null]);
   assertEquals(await doomed.keepalive(), Array(3).fill({ ...DEFAULTS, enabled: false }));
   assertEquals(await keepaliveTimers(netns, "dst", `127.0.0.2:${PORT}`), [null, null, null]);
@@ -79,9 +96,9 @@ systemTest("keepalive --off: the timer stops, the user timeout stays", [], async
   assertMatch(run.stdout, /^turned off keepalive on 0 of 3 connections; 3 unchanged$/m);
 });
 
-systemTest("keepalive --dry-run says what would be, and touches nothing", [], async (netns) => {
+bothWays("keepalive --dry-run says what would be, and touches nothing", [], async (netns, way) => {
   const { doomed } = await Scene.make(netns);
-  const report = await keepalive([...TO_SERVER, "--dry-run", "--idle", "20"], { netns });
+  const report = await way([...TO_SERVER, "--dry-run", "--idle", "20"]);
   assertEquals([report.dry_run, report.would_act, report.keepalive_set], [true, 3, 0]);
   assertEquals(outcomes(report), { "would-set-keepalive": 3 });
   for (const { before, after } of report.connections) {
@@ -92,15 +109,15 @@ systemTest("keepalive --dry-run says what would be, and touches nothing", [], as
   assertMatch(run.stdout, /^would set keepalive on 3 connections$/m);
 });
 
-systemTest("keepalive: IPv6, and IPv4 on a dual-stack socket", ["IPv6"], async (netns) => {
+bothWays("keepalive: IPv6, and IPv4 on a dual-stack socket", ["IPv6"], async (netns, way) => {
   const server = Peer.start(netns);
   await server.listen("::", DOOMED_PORT);
   const client = Peer.start(netns);
   const six = await client.connect("::1", DOOMED_PORT);
   const mapped = await client.connect("::ffff:127.0.0.1", DOOMED_PORT);
-  assertEquals((await keepalive(["::1", PORT], { netns })).keepalive_set, 1);
+  assertEquals((await way(["::1", PORT])).keepalive_set, 1);
   assertEquals([await six.keepalive(), await mapped.keepalive()], [[DEFAULTS], [UNTOUCHED]]);
-  assertEquals((await keepalive(["127.0.0.1", PORT], { netns })).keepalive_set, 1);
+  assertEquals((await way(["127.0.0.1", PORT])).keepalive_set, 1);
   assertEquals(await mapped.keepalive(), [DEFAULTS]);
 });
 
@@ -149,13 +166,13 @@ systemTest("keepalive: what the kernel refuses, for part of it as well, is a fai
   assertEquals(await doomed.keepalive(), [{ ...DEFAULTS, enabled: false }]);
 });
 
-systemTest("keepalive on a connection that is still being opened", [], async (netns) => {
+bothWays("keepalive on a connection that is still being opened", [], async (netns, way) => {
   await using far = await Namespace.create();
   await netns.link(far, ["10.0.0.1/24"], ["10.0.0.2/24"]);
   await netns.silence("10.0.0.2", far);
   const client = Peer.start(netns);
   await client.beginConnect("10.0.0.2", 8000);
-  const { connections } = await keepalive(["10.0.0.2", "--syncnt", "1"], { netns });
+  const { connections } = await way(["10.0.0.2", "--syncnt", "1"]);
   const { state, outcome, after } = connections[0]!;
   assertEquals([state, outcome, after], ["SYN-SENT", "keepalive-set", { ...DEFAULTS, syncnt: 1 }]);
 });
@@ -244,20 +261,20 @@ backend b
   await pool.assertAlive();
 });
 
-systemTest("keepalive --only-missing never overrides an application's choice", ["redis-server"], async (netns) => {
+bothWays("keepalive --only-missing never overrides an application's choice", ["redis-server"], async (netns, way) => {
   await using _server = await redis(netns, "127.0.0.2");
   const client = Peer.start(netns);
   const pool = await client.connect("127.0.0.2", 6379, { count: 3 });
   await pool.only([pool.ports[0]!]).setKeepalive({ enabled: true, idle_s: 44 });
   await pool.only([pool.ports[1]!]).setKeepalive({ user_timeout_ms: 5000 });
-  const report = await keepalive(["any", "6379", "--only-missing"], { netns });
+  const report = await way(["any", "6379", "--only-missing"]);
   assertEquals(outcomes(report), { unchanged: 1, "keepalive-set": 2 });
   assertEquals(await pool.keepalive(), [
     { ...UNTOUCHED, enabled: true, idle_s: 44 },
     { ...DEFAULTS, user_timeout_ms: 5000 },
     DEFAULTS,
   ]);
-  const servers = await keepalive(["--sport", "6379", "--only-missing"], { netns });
+  const servers = await way(["--sport", "6379", "--only-missing"]);
   assertEquals(outcomes(servers), { unchanged: 3 });
   for (const { error, after } of servers.connections) {
     assertMatch(error!, /its application has keepalive on/);
@@ -266,13 +283,13 @@ systemTest("keepalive --only-missing never overrides an application's choice", [
   for (const seconds of await keepaliveTimers(netns, "sport", "=", ":6379")) assert(seconds! > 100, `${seconds} s`);
 });
 
-systemTest("keepalive --listeners: what is accepted later has the values from the first", [], async (netns) => {
+bothWays("keepalive --listeners: what is accepted later has the values from the first", [], async (netns, way) => {
   const server = Peer.start(netns);
   for (const port of [DOOMED_PORT, KEPT_PORT]) await server.listen("0.0.0.0", port);
   const client = Peer.start(netns);
   await client.connect("127.0.0.2", DOOMED_PORT);
   const early = await server.serving(1);
-  const report = await keepalive(["--sport", PORT, "--listeners", "--idle", "20"], { netns });
+  const report = await way(["--sport", PORT, "--listeners", "--idle", "20"]);
   const set = { ...DEFAULTS, idle_s: 20, user_timeout_ms: 155_000 };
   assertEquals(report.connections.map(({ state, after }) => [state, after]).sort(), [["ESTAB", set], ["LISTEN", set]]);
   assertEquals(await early.keepalive(), [set]);
@@ -282,17 +299,17 @@ systemTest("keepalive --listeners: what is accepted later has the values from th
   const accepted = await server.serving(4);
   assertEquals(await accepted.only(late.ports).keepalive(), [set, set]);
   assertEquals(await accepted.only(other.ports).keepalive(), [UNTOUCHED]);
-  assertEquals(outcomes(await keepalive(["--sport", PORT, "--listeners", "--idle", "20"], { netns })), {
+  assertEquals(outcomes(await way(["--sport", PORT, "--listeners", "--idle", "20"])), {
     unchanged: 4,
   });
 });
 
-systemTest(
+bothWays(
   "keepalive --listeners any: all of them, without any connection where that was asked for",
   [],
-  async (netns) => {
+  async (netns, way) => {
     const { doomed, server } = await Scene.make(netns);
-    const report = await keepalive(["any", "--listeners", "--state", "listening", "--user-timeout", "0"], { netns });
+    const report = await way(["any", "--listeners", "--state", "listening", "--user-timeout", "0"]);
     assertEquals(report.connections.map(({ state, outcome }) => [state, outcome]), [
       ["LISTEN", "keepalive-set"],
       ["LISTEN", "keepalive-set"],
@@ -467,11 +484,11 @@ systemTest("keepalive without privilege: one's own, and not another user's", ["s
   assertOneLine(quiet, /set keepalive on 0 of 4 connections; 1 unchanged; 3 denied: .*CAP_SYS_PTRACE/);
 });
 
-systemTest("keepalive in several namespaces at once", [], async (netns) => {
+bothWays("keepalive in several namespaces at once", [], async (netns, way) => {
   await using other = await Namespace.create();
   const [here, there] = [await Scene.make(netns), await Scene.make(other)];
   const namespaces = ["--netns", netns.name, "--netns", other.name];
-  const report = await keepalive(["--sport", PORT, "--listeners", ...namespaces], { netns });
+  const report = await way(["--sport", PORT, "--listeners", ...namespaces]);
   assertEquals(outcomes(report), { "keepalive-set": 8 });
   assertEquals(new Set(report.connections.map(({ netns_name }) => netns_name)), new Set([netns.name, other.name]));
   for (const { server, doomed } of [here, there]) {
