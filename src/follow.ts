@@ -235,7 +235,7 @@ class Follower {
     while (!signal.aborted) {
       this.#hurry = new AbortController();
       const start = performance.now();
-      this.#endings?.look();
+      await this.#endings?.look();
       const target = await this.#tolerate(() => this.#nextTarget());
       if (target) {
         const run: Promise<void> = this.#guard(this.#run(target)).finally(() => runs.delete(run));

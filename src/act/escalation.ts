@@ -7,6 +7,7 @@ import { type Outcome, type Target, update } from "../model/result.ts";
 import type { ConnectionTable } from "./connection_table.ts";
 import type { Resolver } from "../resolve/resolver.ts";
 import { DUMPS_BEFORE_GONE, type Selector } from "../select/selector.ts";
+import type { State } from "../model/tcp_states.ts";
 import { sleep } from "../../ffi/sleep.ts";
 import type { Turns } from "./turns.ts";
 
@@ -20,6 +21,9 @@ export interface EscalationOptions {
 
 /** The pause between two looks at which connections are gone. It doubles from `first` up to `max`. */
 const POLL_MS = { first: 10, max: 250 };
+
+/** The states in which the peer has not acknowledged the FIN. */
+const UNACKNOWLEDGED: readonly State[] = ["FIN-WAIT-1", "CLOSING", "LAST-ACK"];
 
 /** The outcomes of connections that should go. */
 const MAY_LINGER: readonly (Outcome | undefined)[] = ["hung-up", "already-gone", "destroyed"];
@@ -98,7 +102,7 @@ export class Escalation {
       const row = present.get(identityOf(target.connection));
       if (row === undefined) {
         if (++pending.missed < DUMPS_BEFORE_GONE) continue;
-        this.#stages.disconnector.restoreEndOfFile(target);
+        if (isUnacknowledged(target)) this.#stages.disconnector.restoreEndOfFile(target);
       } else {
         pending.missed = 0;
         update(target, row);
@@ -148,13 +152,12 @@ export class Escalation {
   /** Waits for `ms` milliseconds at most. Returns the connections that are still there. */
   async #waitUntilGone(targets: readonly Target[], ms: number): Promise<Set<Target>> {
     const deadline = performance.now() + ms;
-    const { disconnector, turns: { signal } } = this.#stages;
-    const toRestore = new Set(targets);
+    const { signal } = this.#stages.turns;
+    const unacknowledged = new Set<Target>();
     for (let pollMs = POLL_MS.first;; pollMs = Math.min(2 * pollMs, POLL_MS.max)) {
       const remaining = this.#remaining(targets);
-      for (const target of toRestore) {
-        if (!remaining.has(target) && disconnector.restoreEndOfFile(target)) toRestore.delete(target);
-      }
+      for (const target of remaining) if (isUnacknowledged(target)) unacknowledged.add(target);
+      await this.#restoreEndOfFile(unacknowledged, remaining);
       const remainingMs = deadline - performance.now();
       const isOver = remainingMs <= 0 || signal.aborted;
       if (remaining.size === 0 || isOver) {
@@ -162,6 +165,16 @@ export class Escalation {
         if (remaining.size === 0 || isOver) return remaining;
       }
       await sleep(Math.min(pollMs, remainingMs), signal);
+    }
+  }
+
+  /** Has applications read end-of-file from those that have gone, and removes these from `targets`. */
+  async #restoreEndOfFile(targets: Set<Target>, remaining: ReadonlySet<Target>): Promise<void> {
+    const { disconnector, turns } = this.#stages;
+    for (const target of targets) {
+      if (remaining.has(target)) continue;
+      if (!await turns.until(0)) return;
+      if (disconnector.restoreEndOfFile(target)) targets.delete(target);
     }
   }
 
@@ -181,4 +194,8 @@ export class Escalation {
     const remaining = this.#stages.selector.remaining([...targets].map(({ connection }) => connection));
     return new Map(remaining.map((connection) => [identityOf(connection), connection]));
   }
+}
+
+function isUnacknowledged({ connection }: Target): boolean {
+  return UNACKNOWLEDGED.includes(connection.state);
 }

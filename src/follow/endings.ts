@@ -1,5 +1,7 @@
 // Sees to it that applications read end-of-file from what was hung up on, also when its peer does not answer the FIN.
 
+import { host } from "../../ffi/deno.ts";
+import { SLICE_MS } from "../../ffi/sleep.ts";
 import { mayEndInError, restoreEndOfFile } from "../act/end_of_file.ts";
 import type { HangUpResult } from "../model/result.ts";
 import { PidfdCache } from "../socket/duplicate.ts";
@@ -30,16 +32,23 @@ export class Endings {
   }
 
   /** Looks at those that should have ended by now. */
-  look(): void {
+  async look(): Promise<void> {
     const now = performance.now();
     const due = this.#pending.filter(({ dueAt }) => dueAt <= now);
     if (due.length === 0) return;
+    this.#pending = this.#pending.filter(({ dueAt }) => dueAt > now);
     // A process that has the owner's number by now holds other sockets.
     const pidfds = new PidfdCache(() => null);
     try {
-      const open = due.filter(({ result, looks }) => !restoreEndOfFile(pidfds, result) && looks + 1 < LOOKS);
-      this.#pending = this.#pending.filter(({ dueAt }) => dueAt > now);
-      this.#pending.push(...open.map(({ result, looks }) => ({ result, dueAt: now + MARGIN_MS, looks: looks + 1 })));
+      let sliceEnd = now + SLICE_MS;
+      for (const { result, looks } of due) {
+        if (performance.now() > sliceEnd) {
+          await host.yieldToEvents();
+          sliceEnd = performance.now() + SLICE_MS;
+        }
+        const hasEnded = restoreEndOfFile(pidfds, result);
+        if (!hasEnded && looks + 1 < LOOKS) this.#pending.push({ result, dueAt: now + MARGIN_MS, looks: looks + 1 });
+      }
     } finally {
       pidfds.close();
     }
