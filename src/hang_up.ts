@@ -10,6 +10,7 @@ import { type HeldConnection, identityOf } from "./model/connection.ts";
 import { type HangUpOutcome, resultOf, type Target } from "./model/result.ts";
 import { CutQueue } from "./act/cut_queue.ts";
 import { doubtfulWork, pastWork, unanswered, whyUnfinished } from "./front/journal.ts";
+import { takeTime } from "./front/priority.ts";
 import { MODE } from "./front/shared.ts";
 import { extension, INET_DIAG_INFO } from "./linux/netlink/inet_diag.ts";
 import { CLOSING, isInStates } from "./model/tcp_states.ts";
@@ -252,6 +253,7 @@ class HangUp {
     } catch (error) {
       turns.stop({ error });
     }
+    takeTime();
     await this.#timer.timeAsync("wait", () => this.#escalation.finish());
     turns.end();
   }

@@ -8,6 +8,7 @@ import { keepNotesIn } from "../../ffi/progress.ts";
 import { UsageError } from "../model/errors.ts";
 import { ENGINE } from "./command.ts";
 import { keepJournal } from "./journal.ts";
+import { inheritHurry } from "./priority.ts";
 import { Shared } from "./shared.ts";
 
 /**
@@ -21,6 +22,7 @@ export function becomeEngine(words: string | undefined): void {
   const [, fd, front] = /^(\d+),(\d+)$/.exec(words ?? "") ?? [];
   if (fd === undefined || host.parent !== Number(front)) throw new UsageError(NOT_TO_TYPE);
   setParentDeathSignal();
+  inheritHurry();
   // The front may have ended before the signal was set.
   if (host.parent !== Number(front)) host.exit(1);
   const shared = sharedWith(Number(fd));

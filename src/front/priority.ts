@@ -6,12 +6,22 @@ import { nice, setNice } from "../../ffi/process.ts";
 /** The nice value of a hang-up. */
 const HURRIED = -10;
 
+/** True where the nice value is ours to change: not in a program that uses the library. */
+let isOurs = false;
+
 /** Has this process, and those that it starts, run before others where it may, unless somebody has chosen otherwise. */
 export function hurry(): void {
-  if (nice() === 0) setNice(HURRIED);
+  isOurs = nice() === 0;
+  if (isOurs) setNice(HURRIED);
 }
 
-/** Ends that for this process: for work that takes its time. */
+/** Tells that a process that may have called `hurry` has started this one. */
+export function inheritHurry(): void {
+  isOurs = true;
+}
+
+/** Ends the hurry of this process: for work that takes its time, and once the cuts are made. */
 export function takeTime(): void {
-  if (nice() === HURRIED) setNice(0);
+  if (isOurs && nice() === HURRIED) setNice(0);
+  isOurs = false;
 }
