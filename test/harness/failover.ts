@@ -208,6 +208,8 @@ class Host {
   async revive(): Promise<void> {
     if (!this.#isDead) return;
     this.#isDead = false;
+    // As after a boot, where the kernel can do that.
+    await this.netns.exec("ss", "--kill", "--tcp", "state", "connected");
     for (const chain of ["INPUT", "OUTPUT"]) await this.#drop("--delete", chain);
   }
 
