@@ -32,7 +32,7 @@ const WITHIN_S = 30;
  * The shell's script. It runs "$@", the supervisor, until the last process under the filter has ended. Both ignore the
  * signals that end a session or a service, as the command may still connect while it shuts down. When the supervisor
  * cannot be kept alive the shell kills the command, whose id it reads from fdinfo of the pidfd: all its connects would
- * fail.
+ * fail. By which signal a supervisor has ended, which shells tell in wait, is nobody's concern.
  */
 const script = (stderr: Stderr) =>
   `(
@@ -48,7 +48,7 @@ told= restarts=0 since=0
 while :; do
   "$@" &
   ${stderr === "first" ? "exec 2>/dev/null" : ""}
-  wait $!
+  wait $! 2>/dev/null
   status=$?
   [ $status -ne ${EXIT.finished} ] && [ $status -ne ${128 + REPLACED} ] || exit
   echo "${ENDED}$status" 2>/dev/null >&${HANDOVER_FD} && told=1
