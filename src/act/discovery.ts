@@ -1,15 +1,16 @@
 // Discovery of the connections to cut, in rounds: list them, find their owners, apply the guards, queue them.
 
-import { findsUnresponsive, isUnresponsive } from "../../ffi/progress.ts";
-import { explainNoOwner, retriesOwner, setOutcome, skipConnecting, skipHungUp, skipSubflow } from "./outcomes.ts";
+import { inCutOrder } from "./cut_order.ts";
+import { isConnecting, isExcluded } from "./exclusions.ts";
+import { explainNoOwner, retriesOwner, setOutcome } from "./outcomes.ts";
 import type { Escalation } from "./escalation.ts";
-import { type Connection, handleOf, type HeldConnection, identityOf } from "../model/connection.ts";
+import { type Connection, type HeldConnection, identityOf } from "../model/connection.ts";
 import { type HangUpOutcome, type Target, targetOf, update } from "../model/result.ts";
 import { ENDED } from "../socket/with_duplicate.ts";
 import type { CutQueue } from "./cut_queue.ts";
 import { foundBefore, recordFound, workedBeforeMs } from "../front/journal.ts";
 import { ConnectionTable } from "./connection_table.ts";
-import { CLOSING, isInStates } from "../model/tcp_states.ts";
+import { CLOSING } from "../model/tcp_states.ts";
 import type { PhaseTimer } from "../report/report.ts";
 import type { Resolver } from "../resolve/resolver.ts";
 import { type Finder, MAX_ROUNDS } from "../resolve/finder.ts";
@@ -20,12 +21,6 @@ export const DEFAULT_EVERY_MS = 500;
 
 /** The time by which the kernel's times may be too long: they are counted in ticks, of up to 10 ms. */
 const TICK_MS = 10;
-
-/**
- * The time within which an attempt to connect that is left alone sends its next SYN. The host to which an address has moved
- * answers that, while an application whose attempt is ended has an error, and perhaps a request less.
- */
-const NEXT_SYN_MS = 3000;
 
 /** Options that say which connections to cut, and for how long to look for them. */
 export interface DiscoveryOptions {
@@ -161,15 +156,16 @@ export class Discovery {
     this.#roundStart = performance.now();
     const found = this.#current = timer.time("select", () => this.#select());
     if (this.refused !== null || found.length === 0) return;
-    const { dryRun, includeSession } = this.#options;
+    const { dryRun, destroy, finOnly, includeSession } = this.#options;
     const session = includeSession ? null : new Session(() => selector.listening());
     const options = { exhaustive: dryRun, first: session?.carriers, known: finder.owners };
     timer.time("resolve", () => resolver.resolve(found, options));
-    const wanted = found.filter((target) => !this.#isExcluded(target, session));
+    const exclusions = { session, destroy, finOnly, sparesConnecting: !this.#endsAttempts };
+    const wanted = found.filter((target) => !isExcluded(target, exclusions));
     if (!await this.#isConfirmed(wanted)) return;
     this.#options.beforeCuts?.();
     if (!dryRun) recordFound(found);
-    cutQueue.add(unresponsiveUsersLast(mostUrgentFirst(wanted.filter((target) => this.#isReadyToCut(target)))));
+    cutQueue.add(inCutOrder(wanted.filter((target) => this.#isReadyToCut(target))));
     this.#current = [];
     for (const target of found) if (target.result !== null) escalation.add(target);
     if (this.#options.repeat) {
@@ -284,7 +280,7 @@ export class Discovery {
         else setOutcome(target, "already-gone", "gone", ENDED);
         continue;
       }
-      if (!this.#takesNew && !this.#options.areOut && isOpening(target.connection) && !isOpening(now)) {
+      if (!this.#takesNew && !this.#options.areOut && isConnecting(target.connection) && !isConnecting(now)) {
         setOutcome(target, "skipped", "recovered", "established meanwhile");
         continue;
       }
@@ -325,18 +321,6 @@ export class Discovery {
     return target.result === null && (hasOwner || destroy === true);
   }
 
-  /** Returns `true` when the connection is protected, or needs nothing. It then has an outcome. */
-  #isExcluded(target: Target, session: Session | null): boolean {
-    const { destroy, finOnly } = this.#options;
-    const { connection } = target;
-    const protectedAs = session?.explainProtection(target) ?? null;
-    if (protectedAs !== null) setOutcome(target, "skipped", "session", protectedAs);
-    else if (connection.subflowOf !== undefined) skipSubflow(target, connection.subflowOf);
-    else if (!this.#endsAttempts && sendsSynSoon(connection)) skipConnecting(target);
-    else if (!destroy && isHungUp(connection, finOnly ?? false)) skipHungUp(target);
-    return target.result !== null;
-  }
-
   /** Has the owners of connections looked up again. */
   retryOwners(targets: readonly Target[]): void {
     for (const target of targets) {
@@ -351,41 +335,4 @@ export class Discovery {
     const mayChange = (target.connection.inode === 0 || target.trouble !== null) && this.repeatAt < Infinity;
     if (retriesOwner(target, mayChange, this.#stages.resolver.unreadable)) this.#retryOwners.add(target);
   }
-}
-
-/**
- * Puts connections with data in flight first, and attempts to connect last: a program whose request is lost waits for the
- * cut, and each cut wakes a program that competes for the processors.
- */
-function mostUrgentFirst(targets: readonly Target[]): readonly Target[] {
-  const groups: [Target[], Target[], Target[]] = [[], [], []];
-  for (const target of targets) {
-    const { connection } = target;
-    groups[isOpening(connection) ? 2 : connection.wqueue > 0 ? 0 : 1].push(target);
-  }
-  return groups.find(({ length }) => length === targets.length) ?? groups.flat();
-}
-
-/** Puts connections of users who own an unresponsive process last: their other processes may block too. */
-function unresponsiveUsersLast(targets: readonly Target[]): readonly Target[] {
-  if (!findsUnresponsive()) return targets;
-  const unresponsive = targets.filter(({ connection }) => isUnresponsive(handleOf(connection)));
-  const uids = new Set(unresponsive.map(({ connection }) => connection.uid));
-  if (uids.size === 0) return targets;
-  const isTheirs = ({ connection }: Target) => uids.has(connection.uid);
-  return [...targets.filter((target) => !isTheirs(target)), ...targets.filter(isTheirs)];
-}
-
-function isOpening({ state }: Connection): boolean {
-  return state === "SYN-SENT";
-}
-
-function sendsSynSoon({ state, timer }: Connection): boolean {
-  return state === "SYN-SENT" && timer?.name === "on" && timer.expiresMs <= NEXT_SYN_MS;
-}
-
-/** Tells whether this end has sent its FIN already. Without `finOnly` it must also have stopped reading. */
-function isHungUp({ state, inode, shutdown }: Connection, finOnly: boolean): boolean {
-  if (!isInStates(state, CLOSING)) return false;
-  return inode === 0 || shutdown === 3 || (finOnly && (shutdown & 2) !== 0);
 }
