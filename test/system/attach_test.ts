@@ -10,7 +10,7 @@ import { eventually } from "../harness/process.ts";
 import { assertExit, assertNoStackTrace, assertOneLine, assertUsageError } from "../harness/scene.ts";
 import { nginx } from "../harness/servers.ts";
 import { type Need, systemTest } from "../harness/system.ts";
-import { engineOf, Running, TCPHUP } from "../harness/tcphup.ts";
+import { engineOf, PublicCopy, Running, TCPHUP } from "../harness/tcphup.ts";
 
 const NEEDS: Need[] = ["cgroup v2", "unshare"];
 
@@ -363,6 +363,33 @@ systemTest("keepalive --attach says what it lacks, exit 4", [...NEEDS, "setpriv"
   await using bare = await Place.make(netns, { cgroup: false });
   await attempt(/cgroup v2 is not mounted here/, bare.inside());
   assertEquals(await (await client.connect("127.0.0.2", 8000)).keepalive(), [UNTOUCHED]);
+});
+
+attachTest("--user without the kernel's types says so, exit 4", ["BTF"], async (place) => {
+  const script = 'mount -t tmpfs tmpfs /sys/kernel/btf && exec "$@"';
+  const within = [...place.inside().within, "unshare", "--mount", "sh", "-c", script, "sh"];
+  const args = ["keepalive", "any", "--attach", "--cgroup", place.cgroup.path, "--only-new", "--dry-run"];
+  const run = await place.tcphup([...args, "--user", "0"], { within });
+  assertExit(run, 4);
+  assertOneLine(run, /is found by \/sys\/kernel\/btf\/vmlinux, which cannot be read \(ENOENT\)/);
+  assertExit(await place.tcphup(args, { within }), 0);
+});
+
+attachTest("a low limit of locked memory, which older kernels hold programs to, is raised", [], async (place) => {
+  const within = [...place.inside().within, "prlimit", "--memlock=0:0"];
+  const args = ["keepalive", "any", "--attach", "--cgroup", place.cgroup.path, "--only-new", "--dry-run"];
+  assertExit(await place.tcphup(args, { within }), 0);
+});
+
+attachTest("an unprivileged user is told what it takes", ["setpriv"], async (place) => {
+  await using copy = await PublicCopy.make();
+  const run = await place.tcphup(["keepalive", "any", "--attach", "--only-new"], {
+    user: 65_534,
+    ...copy,
+    ...place.inside(),
+  });
+  assertExit(run, 4);
+  assertOneLine(run, /BPF is denied: needs CAP_BPF and CAP_NET_ADMIN/);
 });
 
 systemTest("keepalive --attach takes two capabilities alone", [...NEEDS, "setpriv"], async (netns) => {

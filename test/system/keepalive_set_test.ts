@@ -9,7 +9,7 @@ import { eventually } from "../harness/process.ts";
 import { assertExit, assertOneLine, assertUsageError, DOOMED_PORT, KEPT_PORT, Scene } from "../harness/scene.ts";
 import { haproxy, nginx, redis } from "../harness/servers.ts";
 import { type Need, systemTest } from "../harness/system.ts";
-import { PublicCopy, Run, TCPHUP, tcphup } from "../harness/tcphup.ts";
+import { PublicCopy, Run, TCPHUP, tcphup, type TcphupOptions } from "../harness/tcphup.ts";
 
 const PORT = `${DOOMED_PORT}`;
 const TO_SERVER = ["127.0.0.2", PORT];
@@ -429,6 +429,36 @@ systemTest(
     }
     const { stderr } = await tcphup(["keepalive", "any", "8000", "--idle", "77", "--verbose"], { netns });
     assertMatch(stderr, works ? /sockets read and set with BPF/ : /sockets duplicated: /);
+  },
+);
+
+/** Hides the kernel's types, which only CAP_SYS_ADMIN may read otherwise. */
+const WITHOUT_BTF = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs tmpfs /sys/kernel/btf && exec "$@"', "sh"];
+const SYS_BPF = Deno.build.arch === "x86_64" ? 321 : 280;
+const BPF_PROG_LOAD = 5;
+
+systemTest(
+  "keepalive: where no pass can be made, through duplicates, and --verbose says why",
+  ["setpriv", "unshare", "BTF", "permission to use BPF"],
+  async (netns) => {
+    const { doomed } = await Scene.make(netns, { count: 110 });
+    const refusing = (what: string | number, errno: string) => ({
+      command: [...pythonProgram("without_syscall.py", `${what}`, errno), ...TCPHUP],
+    });
+    const cases: [RegExp, Partial<TcphupOptions>][] = [
+      [/BPF is denied: forbidden despite its capabilities, by a seccomp filter/, refusing(SYS_BPF, "EPERM")],
+      [/This kernel, or a seccomp filter, has no bpf\(2\)/, refusing(SYS_BPF, "ENOSYS")],
+      [/BPF cannot be used here: bpf\(BPF_PROG_LOAD\): EACCES/, refusing(`${SYS_BPF}:0=${BPF_PROG_LOAD}`, "EACCES")],
+      [/BPF is denied: needs CAP_BPF and CAP_PERFMON/, { without: ["bpf", "perfmon", "sys_admin"] }],
+      [/This kernel's types \(BTF\) cannot be read from .*: ENOENT/, { within: WITHOUT_BTF, without: ["sys_admin"] }],
+    ];
+    for (const [i, [says, options]] of cases.entries()) {
+      const run = await tcphup(["keepalive", "any", `--idle=${30 + i}`, "--verbose"], { netns, ...options });
+      assertExit(run, 0);
+      assertMatch(run.stdout, /^set keepalive on 440 connections$/m);
+      assertMatch(run.stderr, new RegExp(`sockets duplicated: ${says.source}`));
+      assert((await doomed.keepalive()).every(({ enabled, idle_s }) => enabled && idle_s === 30 + i));
+    }
   },
 );
 
