@@ -259,7 +259,7 @@ Deno.test("interfaces have numbers, and 0 is none", () => {
   assertEquals(ifNameToIndex("no-such-interface-anywhere"), 0);
 });
 
-Deno.test("threads of a process share its descriptors, other processes do not", () => {
+functionTest("threads of a process share its descriptors, other processes do not", ["permission to use kcmp"], () => {
   const threads = [...Deno.readDirSync("/proc/self/task")].map(({ name }) => Number(name));
   let shared = 0;
   for (const tid of threads) {

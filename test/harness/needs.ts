@@ -1,5 +1,6 @@
 // What a test needs of the machine. Where something is missing the test is skipped, and its name says what that is.
 
+import { shareDescriptors } from "../../ffi/process.ts";
 import { POSTGRESQL } from "./postgresql.ts";
 
 /** Something that a test needs. */
@@ -78,6 +79,15 @@ function isAmongOthers(): boolean {
   return Deno.uid() === 0 || (exists("/proc/1") && Deno.statSync("/proc/1").uid !== Deno.uid());
 }
 
+/** Returns whether kcmp(2) may be called, which container runtimes forbid without CAP_SYS_PTRACE. */
+function mayCompareTables(): boolean {
+  try {
+    return shareDescriptors(Deno.pid, Deno.pid);
+  } catch {
+    return false;
+  }
+}
+
 /**
  * Makes the function that registers tests. Where something that a test needs is missing it skips the test; in continuous
  * integration (CI=true) the test fails instead, if what is missing could be there.
@@ -112,6 +122,7 @@ export const FUNCTION_NEEDS = {
   root: { obtainable: true, present: () => Deno.uid() === 0 },
   BTF: kernel("/sys/kernel/btf/vmlinux"),
   MPTCP: { obtainable: false, present: hasMptcp },
+  "permission to use kcmp": { obtainable: false, present: mayCompareTables },
   "another user's process": { obtainable: false, present: isAmongOthers },
 } satisfies Record<string, Requirement>;
 

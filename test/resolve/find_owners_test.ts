@@ -112,7 +112,9 @@ hostTest("one process is found once for each descriptor of a socket", ["python3"
   });
 });
 
-hostTest("a thread that has unshared its descriptors is found, as the thread that it is", ["python3"], async () => {
+const THREAD_NEEDS = ["python3", "permission to use kcmp"] as const;
+
+hostTest("a thread that has unshared its descriptors is found, as the thread that it is", THREAD_NEEDS, async () => {
   await withHolder(["thread"], (pid, { tid, fd, inode }) => {
     for (const exhaustive of [false, true]) {
       assertEquals(ownersOf([{ inode }], { exhaustive }), [[{ pid, tid, fd, comm: "python3" }]]);
@@ -189,7 +191,7 @@ hostTest("in a pid namespace holders have its numbers, and those outside are non
   });
 });
 
-hostTest("all sockets of processes, those of their threads too, and of no others", ["python3"], async () => {
+hostTest("all sockets of processes, those of their threads too, and of no others", THREAD_NEEDS, async () => {
   await withHolder(["thread"], async (one, thread) => {
     await withHolder(["fork", 300], (other, { child, sockets }) => {
       for (const way of WAYS) {
