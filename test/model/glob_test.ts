@@ -33,8 +33,13 @@ Deno.test("a pattern fits what a shell's would", () => {
   }
 });
 
+/** Returns the processor time of this thread, in milliseconds, which a busy machine does not lengthen. */
+function processorMs(): number {
+  return Number(Deno.readTextFileSync("/proc/thread-self/schedstat").split(" ")[0]) / 1e6;
+}
+
 Deno.test("many stars take no more time than few", () => {
-  const start = performance.now();
+  const start = processorMs();
   const cases: [pattern: string, text: string, fits: boolean][] = [
     ["*a*a*a*a*b", "a".repeat(200), false],
     ["**a**a**a**a**b", "a".repeat(4000), false],
@@ -44,7 +49,7 @@ Deno.test("many stars take no more time than few", () => {
   ];
   for (const [pattern, text, fits] of cases) assertEquals(glob(pattern)(text), fits, pattern.slice(0, 20));
   // A regular expression takes half a minute for the first one.
-  assert(performance.now() - start < 5000);
+  assert(processorMs() - start < 5000);
 });
 
 Deno.test("a pattern is told from a name", () => {
