@@ -157,5 +157,6 @@ export function assertPlay(play: Play, code: number): void {
   // Ansible warns of any playbook that is called by its name in a collection.
   const said = (play.stdout + play.stderr).replace("[WARNING]: running playbook inside collection", "");
   assertEquals(play.code, code, said);
-  assertNotMatch(said, /\[WARNING\]|\[DEPRECATION/);
+  // What tcphup itself says beside a failure, ansible-core 2.19 shows.
+  assertNotMatch(said, /\[WARNING\](?!: tcphup: )|\[DEPRECATION/);
 }

@@ -10,6 +10,9 @@ const CONTAINERFILE = new URL("../../scripts/kubernetes/Containerfile", import.m
 export const SECCOMP_PROFILE = new URL("../../scripts/kubernetes/seccomp.json", import.meta.url).pathname;
 const TAG = "localhost/tcphup:test";
 
+// Podman 5 would warn of cgroup v1, which is not what is tried here.
+Deno.env.set("PODMAN_IGNORE_CGROUPSV1_WARNING", "1");
+
 /** Images and containers in a directory of their own. */
 class Storage {
   readonly directory = Deno.makeTempDirSync({ prefix: "tcphup-test-" });

@@ -102,8 +102,8 @@ systemTest("each line of README.md and src/keepalive/README.md runs", [
     for (const line of lines) {
       await client.connect("192.0.2.10", line.includes("keepalive") ? 5432 : 8000, { source: "127.0.0.1" });
       const isEndless = / --(?:watch|attach)\b/.test(line);
-      const script = isEndless ? line.replace(/ +#.*/, UNTIL_TOLD) : line;
-      const child = netns.spawn(["sh", "-euc", script], { within, env, cwd });
+      const script = `cd ${cwd}; ${isEndless ? line.replace(/ +#.*/, UNTIL_TOLD) : line}`;
+      const child = netns.spawn(["sh", "-euc", script], { within, env });
       if (isEndless) {
         await using lines = new Lines(child.stdout);
         const [, says] = PRINTS.find(([pattern]) => pattern.test(line))!;
