@@ -71,6 +71,9 @@ export function closeInBackground(fd: number): void {
 let yieldElsewhere: (() => Promise<unknown>) | undefined;
 let pollElsewhere: ((fds: Int32Array<ArrayBuffer>, count: bigint, timeoutMs: number) => Promise<number>) | undefined;
 
+/** The flags of V8 as in the first line of cli.ts. A compiled program has them in itself. */
+const V8_FLAGS = "--v8-flags=--max-semi-space-size=2,--no-turbofan";
+
 /** tcphup's own process: arguments, standard streams, signals. */
 export const host = {
   /** The arguments after the program's name. */
@@ -81,7 +84,7 @@ export const host = {
     if (Deno.build.standalone) return [Deno.execPath()];
     // Keeps a deno.json of the current directory, or of one above the program's, from replacing our modules.
     const isolated = ["--no-config", "--no-lock", "--no-npm"];
-    return [Deno.execPath(), "run", "--quiet", "--no-prompt", "--allow-ffi", ...isolated, Deno.mainModule];
+    return [Deno.execPath(), "run", "--quiet", "--no-prompt", "--allow-ffi", V8_FLAGS, ...isolated, Deno.mainModule];
   },
 
   /** This process's id. */

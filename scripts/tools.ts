@@ -17,8 +17,9 @@ export const REPOSITORY = "https://github.com/tcphup/tcphup";
 
 /**
  * What `deno run` is told for tcphup, as the first line of cli.ts says: to draw nothing itself; that it may call libc; that no module comes from
- * anywhere else, as a deno.json in a directory above could say that others may write to; and that V8 is to move objects
- * out of the young generation early. They are here to stay, and its pages would be half of the memory.
+ * anywhere else, as a deno.json in a directory above could say that others may write to; that V8 is to move objects out of
+ * the young generation early, since they are here to stay, and its pages would be half of the memory; and that V8 is to do
+ * without its slowest compiler, which takes more time and memory than a command gets back from it.
  */
 export const RUN_FLAGS: readonly string[] = (() => {
   const [, flags = ""] = / deno run (.*)/.exec(Deno.readTextFileSync(`${ROOT}cli.ts`))!;

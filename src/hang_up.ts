@@ -4,7 +4,7 @@
 import { Disconnector } from "./act/disconnect.ts";
 import { explainNotReached, setOutcome } from "./act/outcomes.ts";
 import { NOT_FOR_MPTCP, whyOrphansMayStay } from "./act/sock_destroy.ts";
-import { Diversion } from "./attach/diversion.ts";
+import type { Diversion } from "./attach/diversion.ts";
 import { Escalation } from "./act/escalation.ts";
 import { type HeldConnection, identityOf } from "./model/connection.ts";
 import { type HangUpOutcome, resultOf, type Target } from "./model/result.ts";
@@ -66,6 +66,8 @@ export async function hangUp(selection: Selection, options: HangUpOptions = {}):
   validateHangUpOptions(options);
   const compiled = connectionsOnly(compileSelection(selection), options.destroy ?? false);
   if (!options.refuse && !options.redirect) return await runOnce(compiled, options);
+  // Few commands need it, and loading it would cost each of them a millisecond.
+  const { Diversion } = await import("./attach/diversion.ts");
   const diversion = new Diversion(selection, compiled, options);
   try {
     return await hangUpDiverted(compiled, options, diversion);

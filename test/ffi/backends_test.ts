@@ -3,6 +3,7 @@
 import { assert, assertEquals } from "@std/assert";
 import * as deno from "../../ffi/deno.ts";
 import * as node from "../../ffi/node.ts";
+import { RUN_FLAGS } from "../../scripts/tools.ts";
 import { PATIENCE_MS } from "../harness/process.ts";
 
 Deno.test("what Deno's backend exports Node's exports too, of the same types", () => {
@@ -39,4 +40,9 @@ Deno.test("a turn of the event loop lets a signal through, soon", async () => {
   // Now and then another thread of the runtime has to wait for a processor.
   const median = turns.sort((a, b) => a - b)[10]!;
   assert(median < 100, `${median} turns`);
+});
+
+Deno.test("what tcphup starts of itself has the flags of V8 that it was started with", () => {
+  const isForV8 = (flag: string) => flag.startsWith("--v8-flags=");
+  assertEquals(deno.host.selfCommand.filter(isForV8), RUN_FLAGS.filter(isForV8));
 });
