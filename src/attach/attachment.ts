@@ -220,8 +220,13 @@ function askForNetnsCookie(): bigint | null {
   return cookie;
 }
 
-/** Asks the kernel what only programs are told; null where this process's control group is out of sight. */
+/** Asks the kernel what only programs are told; null where this process's control group is out of sight, or no socket to be had. */
 export function ask(questions: readonly Question[]): bigint[] | null {
   const directory = ownCgroup()?.directory ?? unifiedPoint();
-  return directory === null ? null : withBpf(() => askInConnect(questions, directory));
+  try {
+    return directory === null ? null : withBpf(() => askInConnect(questions, directory));
+  } catch (error) {
+    if (isSyscallError(error, "EAFNOSUPPORT")) return null;
+    throw error;
+  }
 }

@@ -163,9 +163,9 @@ function requireOptions(values: KeepaliveValues | "off", onlyMissing: boolean): 
   const late = stepsFor(values, "connect").filter(({ option }) => LATE.includes(option));
   const questions: Question[] = late.map((option) => ({ ask: "set", option }));
   if (onlyMissing) questions.push({ ask: "read", option: KEEPALIVE_SWITCH });
-  if (questions.length === 0) return;
-  const unknown = isLinux(6, 1) ? 0n : -1n;
-  const answers = ask(questions) ?? questions.map(() => unknown);
+  // Asking takes a socket, which a unit of systemd may forbid.
+  if (questions.length === 0 || isLinux(6, 1)) return;
+  const answers = ask(questions) ?? questions.map(() => -1n);
   // An errno is a number of 32 bits.
   const denied = questions.find((_, i) => BigInt.asIntN(32, answers[i]!) !== 0n);
   if (denied === undefined) return;

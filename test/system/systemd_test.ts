@@ -107,7 +107,7 @@ async function assertAllowed(unit: string, calls: readonly Call[], expected: rea
   assertEquals([...families.difference(new Set(allowed.replace("none", "").split(" ")))], []);
 }
 
-const TRACED: readonly Need[] = ["systemd-analyze", "strace", "TCPHUP_COMPILED"];
+const TRACED: readonly Need[] = ["systemd-analyze", "strace", "setpriv", "TCPHUP_COMPILED"];
 
 /** The system calls with which it acts on sockets of others. */
 const ACTING = ["pidfd_getfd", "setsockopt"];
@@ -134,7 +134,8 @@ systemTest("the watching unit allows every system call that tcphup makes", TRACE
     // At a later look.
     await client.connect("127.0.0.2", DOOMED_PORT);
     for (const line of await lines.next(2)) assertMatch(line, SET);
-  });
+    // The unit lacks what it takes to attach a program, and a watch then calls no bpf(2).
+  }, { without: ["bpf", "net_admin", "sys_admin"] });
   await assertAllowed(WATCH_UNIT, calls, ACTING);
   assertEquals(
     new Set(calls.filter(([name]) => name === "socket").map(([, family]) => family)),
