@@ -79,7 +79,8 @@ export function watchKeepalive(
   validateWatchOptions(options);
   const compiled = compileWithListeners(selection, options.listeners ?? false);
   const attach = async () => {
-    if (!options.attach || options.dryRun) return "not asked for";
+    if (!options.attach) return "not asked for";
+    if (options.dryRun) return "nothing is attached in a dry run";
     const { attachForWatch } = await import("./attach/watch_attachment.ts");
     return attachForWatch(selection, compiled, desiredKeepalive(options), options.onEnd !== undefined);
   };

@@ -144,7 +144,7 @@ attachTest("where it may not, or cannot tell, it looks as ever, and says why", [
     [["--state", "established"], /what is not known/],
     [[], /BPF is denied: needs CAP_BPF$/, { without: ["bpf", "sys_admin"] }],
     [[], /BPF is denied: needs CAP_BPF and CAP_NET_ADMIN$/, { without: ["bpf", "net_admin", "sys_admin"] }],
-    [["--dry-run"], /: not asked for$/],
+    [["--dry-run"], /: nothing is attached in a dry run$/],
   ];
   const { client } = await Scene.make(place.netns, { count: 1 });
   for (const [args, says, options] of cases) {
