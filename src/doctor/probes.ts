@@ -8,7 +8,7 @@ import { IPPROTO_MPTCP, IPPROTO_TCP, socketCookie } from "../../ffi/socket.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
 import { Duplicate } from "../socket/duplicate.ts";
 import { withPair } from "../act/loopback_pair.ts";
-import { formatCookie } from "../linux/netlink/inet_diag.ts";
+import { formatCookie } from "../model/ids.ts";
 import { currentNetns, inNetns, NetnsError } from "../linux/netns/enter.ts";
 import { findNetns, mustExist, type Netns } from "../linux/netns/find.ts";
 import { destroyOwn, destroyOwnOrphan, explainRefusal, WOULD_STAY } from "../act/sock_destroy.ts";

@@ -2,7 +2,7 @@
 // rows, as does what few targets have. The layout is that of this program alone: only its own processes read it.
 
 import type { Connection, Endpoint, Owner, Timer } from "../model/connection.ts";
-import { formatCookie } from "../linux/netlink/inet_diag.ts";
+import { formatCookie } from "../model/ids.ts";
 import { type Target, targetOf } from "../model/result.ts";
 import { stateName, STATES } from "../model/tcp_states.ts";
 

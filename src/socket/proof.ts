@@ -25,7 +25,7 @@ import {
 import type { Descriptor } from "../../ffi/descriptor.ts";
 import { noteConnection } from "../../ffi/progress.ts";
 import { type Connection, handleOf } from "../model/connection.ts";
-import { formatCookie } from "../linux/netlink/inet_diag.ts";
+import { formatCookie } from "../model/ids.ts";
 import { isSockaddrOf, SOCKADDR_IN6_SIZE, SOCKADDR_IN_SIZE } from "../linux/netlink/sockaddr.ts";
 import type { State } from "../model/tcp_states.ts";
 

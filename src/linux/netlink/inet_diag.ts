@@ -1,7 +1,7 @@
 // sock_diag(7): `struct inet_diag_req_v2`, `struct inet_diag_sockid` and `struct inet_diag_msg` of
 // <linux/inet_diag.h>. Integers are in host order, ports and addresses in network order.
 
-import type { Cookie, SocketInode } from "../../model/ids.ts";
+import { type Cookie, formatCookie, type SocketInode } from "../../model/ids.ts";
 import type { Words } from "../../model/address.ts";
 import { findAttribute, GarbledMessageError, NLATTR_SIZE } from "./message.ts";
 
@@ -88,11 +88,6 @@ export function encodeRequest(
     view.setBigUint64(48, id.cookie, true);
   }
   return bytes;
-}
-
-/** A cookie of two words, the lower one first, as ss(8) writes it. */
-export function formatCookie(low: number, high: number): Cookie {
-  return high === 0 ? low.toString(16) : high.toString(16) + low.toString(16).padStart(8, "0");
 }
 
 /** sizeof(struct inet_diag_req): {u8 family, u8 src_len, u8 dst_len, u8 ext, sockid, u32 states, u32 dbs} */

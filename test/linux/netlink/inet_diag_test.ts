@@ -1,11 +1,11 @@
 // sock_diag's requests and replies, byte by byte as <linux/inet_diag.h> lays them out. The reply is one of Linux 6.18.
 
+import { formatCookie } from "../../../src/model/ids.ts";
 import { assertEquals, assertThrows } from "@std/assert";
 import {
   encodeRequest,
   encodeTcpRequest,
   extension,
-  formatCookie,
   INET_DIAG_CGROUP_ID,
   INET_DIAG_CONG,
   INET_DIAG_INFO,
