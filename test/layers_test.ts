@@ -1,6 +1,6 @@
 // The house rules that no type says: folders stand in one order and imports only go down it, and only ffi/ knows the runtime.
 
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 
 /** From the top to the bottom. The files of src/ itself are the commands. */
 const FLOORS = [
@@ -129,6 +129,24 @@ Deno.test("there are no circles", () => {
   assertEquals(circles(modules), []);
   const made = (path: string, ...imports: string[]) => ({ path, imports, text: "" });
   assertEquals(circles([made("a", "b"), made("b", "c"), made("c", "b")]), [["b", "c"]]);
+});
+
+Deno.test("at most nine rooms stand on each other", () => {
+  const roomOf = (path: string) => /^(?:src\/[^/]+(?=\/)|ffi)/.exec(path)?.[0] ?? path;
+  const below = new Map<string, Set<string>>();
+  for (const { path, imports } of modules) {
+    const rooms = below.get(roomOf(path)) ?? new Set();
+    below.set(roomOf(path), rooms);
+    for (const room of imports.filter((to) => isOurs(to) && to.endsWith(".ts")).map(roomOf)) {
+      if (room !== roomOf(path)) rooms.add(room);
+    }
+  }
+  const stack = (room: string): string[] => {
+    const stacks = [...below.get(room) ?? []].map(stack);
+    return [room, ...stacks.sort((a, b) => b.length - a.length)[0] ?? []];
+  };
+  const highest = stack("cli.ts");
+  assert(highest.length <= 9, highest.join(" > "));
 });
 
 Deno.test("every module of src/ and ffi/ belongs to the program", async () => {
