@@ -25,16 +25,20 @@ type Outcomes = Map<PoolKind, Outcome>;
 const WAYS = ["nothing", "ss -K", "tcphup", "--redirect", "follow"] as const;
 type Way = typeof WAYS[number];
 
-/** Waits until all pools are served, or for so long. Returns what came of each. */
-async function outcomes(lab: Lab, call: number): Promise<Outcomes> {
-  const deadline = call + BOUND_MS;
+/**
+ * Waits until all pools are served, or for so long. Returns what came of each.
+ *
+ * @param after_ms What is not counted: the time in which nothing is done yet.
+ */
+async function outcomes(lab: Lab, call: number, after_ms = 0): Promise<Outcomes> {
+  const deadline = call + after_ms + BOUND_MS;
   while (Date.now() < deadline && lab.pools.some((pool) => pool.servedAt(call) === null)) {
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
   // Something may be lost yet.
   await new Promise((resolve) => setTimeout(resolve, 1000));
   return new Map(lab.pools.map((pool) => {
-    const ms = (pool.servedAt(call) ?? Infinity) - call;
+    const ms = (pool.servedAt(call) ?? Infinity) - call - after_ms;
     return [pool.kind, { ms, lost: pool.failures(call).length }];
   }));
 }
@@ -106,7 +110,7 @@ async function moveName(results: Results): Promise<void> {
           running = start(old, "--redirect", live);
           await running.untilLine("connects are redirected ");
         });
-        add(results, situation, way, await outcomes(lab, way === "follow" ? call + AFTER_MS : call));
+        add(results, situation, way, await outcomes(lab, call, way === "follow" ? AFTER_MS : 0));
         await running?.end();
         await dns.set({ [NAME]: [old] });
         await lab.hosts[0].revive();
