@@ -18,11 +18,14 @@ const TIMES = 3;
 /** Clock ticks a second, as all of Linux's /proc has them: USER_HZ. */
 const USER_HZ = 100;
 
-/** The processor time that a process, with all its threads, has used, in milliseconds: utime and stime of proc(5). */
+/** The processor time that a process and its children have used, in milliseconds: utime and stime of proc(5). */
 function processorTime_ms(pid: number): number {
   const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return (Number(fields[11]) + Number(fields[12])) * 1000 / USER_HZ;
+  const own = (Number(fields[11]) + Number(fields[12])) * 1000 / USER_HZ;
+  // The engine does the work.
+  const children = Deno.readTextFileSync(`/proc/${pid}/task/${pid}/children`).trim().split(" ").filter(Boolean);
+  return children.reduce((sum, child) => sum + processorTime_ms(Number(child)), own);
 }
 
 /** What a watch of some length took. */
