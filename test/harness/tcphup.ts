@@ -20,10 +20,13 @@ export const BINARY: string | undefined = Deno.env.get("TCPHUP_COMPILED") ?? COM
 /** The program that was compiled for aarch64, to be tested on another machine. */
 export const AARCH64: string | undefined = Deno.env.get("TCPHUP_AARCH64");
 
+/** The flags of V8 in the first line of cli.ts. With others Deno would compile what it has kept anew, each time. */
+const [V8_FLAGS] = /--v8-flags=\S+/.exec(await Deno.readTextFile(`${ROOT}cli.ts`))!;
+
 /** The command that starts tcphup, whatever the current directory. */
 export const TCPHUP: readonly [string, ...string[]] = COMPILED
   ? [COMPILED]
-  : given ?? [Deno.execPath(), "run", "--quiet", "--allow-ffi", `${ROOT}cli.ts`];
+  : given ?? [Deno.execPath(), "run", "--quiet", "--allow-ffi", V8_FLAGS, `${ROOT}cli.ts`];
 
 /** What tcphup left behind. */
 export class Run implements Output {
