@@ -1,6 +1,7 @@
 // Tests that need a host: each gets a network namespace, and is skipped, with the reason in its name, where it cannot run.
 
 import { hasCapability } from "../../src/linux/proc/permissions.ts";
+import { runsI386 } from "./built.ts";
 import { CGROUP_ROOT } from "./cgroup.ts";
 import { canRunContainers } from "./container.ts";
 import { Namespace } from "./namespace.ts";
@@ -37,7 +38,7 @@ const REQUIREMENTS = {
   kubectl: { obtainable: false, present: () => hasProgram("kubectl") },
   IPv6: kernel("/proc/sys/net/ipv6"),
   "cgroup v2": { obtainable: false, present: () => CGROUP_ROOT !== null },
-  "IA-32": kernel("/proc/sys/abi/vsyscall32"),
+  "IA-32": { obtainable: false, present: runsI386 },
   DENORT_BIN: { obtainable: false, present: () => Deno.env.has("DENORT_BIN") },
   TCPHUP_COMPILED: { obtainable: false, present: () => BINARY !== undefined },
   TCPHUP_AARCH64: { obtainable: false, present: () => AARCH64 !== undefined },
