@@ -81,9 +81,9 @@ export class Inventory implements AsyncDisposable {
     return inventory;
   }
 
-  /** Makes the tcphup that the role is to copy, which differs from others in its comment. */
+  /** Makes the tcphup that the role is to copy, another one for each comment. */
   async writeProgram(comment: string): Promise<void> {
-    if (COMPILED) await Deno.copyFile(COMPILED, `${this.#directory}/tcphup`);
+    if (COMPILED && comment === "") await Deno.copyFile(COMPILED, `${this.#directory}/tcphup`);
     else await writeScript(`${this.#directory}/tcphup`, `exec ${TCPHUP.join(" ")} "$@" #${comment}`);
   }
 

@@ -210,7 +210,6 @@ hostTest("release: a stranger sees whether a release is what its sources make", 
   });
 });
 
-// DENORT_DENO is the Deno that DENORT_BIN is the runtime of, where that is not the one that runs the tests.
 hostTest("release: the program is the same, byte for byte, wherever it is compiled", ["DENORT_BIN"], async () => {
   const sums = await Promise.all(["a", "another/place"].map(async (place, i) => {
     let sum = "";
@@ -220,7 +219,7 @@ hostTest("release: the program is the same, byte for byte, wherever it is compil
       await run(["cp", "-r", ...COPIED.map((name) => ROOT + name), copy]);
       const env = { TMPDIR: directory, TZ: i === 0 ? "UTC" : "Asia/Tokyo" };
       const compile = `umask 0${i}7; exec "$0" run -A scripts/compile.ts --output tcphup`;
-      await run(["sh", "-c", compile, Deno.env.get("DENORT_DENO") ?? Deno.execPath()], { cwd: copy, env });
+      await run(["sh", "-c", compile, Deno.execPath()], { cwd: copy, env });
       sum = sha256(`${copy}/tcphup`);
     });
     return sum;
