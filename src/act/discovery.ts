@@ -10,7 +10,7 @@ import { ENDED } from "../socket/with_duplicate.ts";
 import type { CutQueue } from "./cut_queue.ts";
 import { foundBefore, recordFound, workedBeforeMs } from "../front/journal.ts";
 import { ConnectionTable } from "./connection_table.ts";
-import { CLOSING } from "../model/tcp_states.ts";
+import { CLOSING, isInStates } from "../model/tcp_states.ts";
 import type { PhaseTimer } from "../report/report.ts";
 import type { Resolver } from "../resolve/resolver.ts";
 import { type Finder, MAX_ROUNDS } from "../resolve/finder.ts";
@@ -184,12 +184,14 @@ export class Discovery {
     if (isFirst && this.#canCutEarly) {
       return this.#nextPart(this.#remainingParts = finder.findInParts(undefined, withInfo));
     }
-    // A connection that was hung up on is closing, so later rounds skip the closing states.
-    const seen = finder.find(isFirst ? undefined : ~CLOSING, withInfo);
+    // A connection that was hung up on is closing, so later rounds skip the closing states, unless they look for one that
+    // its application may have closed meanwhile.
+    const allStates = isFirst || this.#retryOwners.size > 0;
+    const seen = finder.find(allStates ? undefined : ~CLOSING, withInfo);
     // A dump of many sockets that come and go may miss one, so a round that is the only one takes two dumps.
     const listed = isFirst && this.#onlyFirstRound ? seen.concat(finder.find()) : seen;
     const retried = this.#stillMatching(listed);
-    const found = acceptsNew ? this.#addNew(listed) : [];
+    const found = acceptsNew ? this.#addNew(isFirst ? listed : listed.filter(isOpen)) : [];
     this.#foundNew = found.length > 0;
     return [...this.#withinMax(found), ...retried];
   }
@@ -335,4 +337,8 @@ export class Discovery {
     const mayChange = (target.connection.inode === 0 || target.trouble !== null) && this.repeatAt < Infinity;
     if (retriesOwner(target, mayChange, this.#stages.resolver.unreadable)) this.#retryOwners.add(target);
   }
+}
+
+function isOpen({ state }: Connection): boolean {
+  return !isInStates(state, CLOSING);
 }

@@ -23,15 +23,15 @@ const ROW = {
   uid: 10,
   netns: 11,
   /** The text of the namespace's name, plus 1; 0 without a name. */
-  netnsName: 18,
+  netnsName: 12,
   /** The text of the timer's name, plus 1; 0 without a timer. */
-  timer: 12,
-  expires: 13,
-  retransmits: 14,
+  timer: 13,
+  expires: 14,
+  retransmits: 15,
   /** The first owner; 0 without one. */
-  pid: 15,
-  fd: 16,
-  comm: 17,
+  pid: 16,
+  fd: 17,
+  comm: 18,
   /** The index in `more`, plus 1; 0 where the numbers say all. */
   more: 19,
 } as const;

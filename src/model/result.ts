@@ -162,8 +162,8 @@ export function targetOf<O extends Outcome>(connection: Connection): Target<O> {
 }
 
 /** Updates a target from a newer listing. All but its state and inode stays as it was when it was selected. */
-export function update(target: Target, { state, inode }: Connection): void {
-  target.connection = { ...target.connection, state, inode };
+export function update(target: Target, { state, inode, shutdown }: Connection): void {
+  target.connection = { ...target.connection, state, inode, shutdown };
 }
 
 /** Returns what became of a target that has a result. */

@@ -4,6 +4,7 @@ import { assertEquals } from "@std/assert";
 import { Discovery, type DiscoveryOptions, type DiscoveryStages } from "../../src/act/discovery.ts";
 import type { Connection } from "../../src/model/connection.ts";
 import type { Target } from "../../src/model/result.ts";
+import { isInStates } from "../../src/model/tcp_states.ts";
 import { PhaseTimer } from "../../src/report/report.ts";
 import { sampleConnection } from "../harness/sample.ts";
 
@@ -19,9 +20,9 @@ class Rounds {
   #listed: readonly Connection[] = [];
 
   constructor(options: DiscoveryOptions = {}) {
-    const list = (_states?: number, withInfo = false) => {
+    const list = (states = ~0, withInfo = false) => {
       this.asked.push(withInfo);
-      return [...this.#listed];
+      return this.#listed.filter(({ state }) => isInStates(state, states));
     };
     const stages = {
       finder: { find: list, owners: undefined, selector: { isInParts: false, remaining: () => this.#listed } },
@@ -108,6 +109,21 @@ Deno.test("what had no owner at first is taken later, although its peer was hear
   const rounds = new Rounds();
   assertEquals(await rounds.list(connection("a", { inode: 0 })), []);
   assertEquals(await rounds.list(old), ["a"]);
+});
+
+Deno.test("what had no owner at first, and is closing then, is hung up on where its application still reads", async () => {
+  const rounds = new Rounds();
+  assertEquals(await rounds.list(...["a", "b", "c"].map((cookie) => connection(cookie, { inode: 0 }))), []);
+  const closing = { state: "FIN-WAIT-2", silentMs: 0 } as const;
+  const now = [
+    connection("b", { ...closing, inode: 0 }),
+    connection("c", { ...closing, shutdown: 2 }),
+    connection("d", closing),
+  ];
+  assertEquals(await rounds.list(...now), ["c"]);
+  assertEquals(rounds.outcomeOf("a"), ["already-gone", "gone"]);
+  assertEquals(rounds.outcomeOf("b"), ["already-gone", "closing"]);
+  assertEquals(rounds.discovery.recovered, 0);
 });
 
 Deno.test("what has data in flight is cut first, attempts to connect last", async () => {

@@ -94,8 +94,8 @@ export interface Result {
   readonly results: readonly { readonly outcome: Outcome; readonly reason?: Reason | null }[];
 }
 
-/** The reasons why an attempt to connect is left alone, which is no guard's refusal: the client arrives without help. */
-const ARRIVING: readonly (Reason | null | undefined)[] = ["connecting", "recovered"];
+/** The reasons to skip a connection that are no guard's: its client arrives without help, or it is not as selected any more. */
+const NO_REFUSAL: readonly (Reason | null | undefined)[] = ["connecting", "recovered", "not-selected"];
 
 /** Returns the exit code of a command that acts on connections. */
 export function exitCode(report: Result): number {
@@ -106,6 +106,6 @@ export function exitCode(report: Result): number {
     return skipped + failed === matched && unable === failed ? UNABLE : FAILED;
   }
   if (error !== null || maxReached || incomplete.length > 0) return FAILED;
-  const arriving = results.filter(({ outcome, reason }) => outcome === "skipped" && ARRIVING.includes(reason)).length;
-  return skipped === matched && skipped > arriving ? REFUSED : DONE;
+  const refused = results.filter(({ outcome, reason }) => outcome === "skipped" && !NO_REFUSAL.includes(reason)).length;
+  return skipped === matched && refused > 0 ? REFUSED : DONE;
 }

@@ -58,9 +58,9 @@ Deno.test("3: a guard spared everything that matched", () => {
 });
 
 Deno.test("0: clients that arrive without help are left alone by no guard", () => {
-  const skipped = (reason: "session" | "connecting" | "recovered") =>
+  const skipped = (reason: "session" | "connecting" | "recovered" | "not-selected") =>
     ({ ...sampleOutcomes("skipped")[0]!, outcome: "skipped", reason, message: "why" }) as const;
-  assertEquals(exitCode(sampleReport([skipped("connecting"), skipped("recovered")])), DONE);
+  assertEquals(exitCode(sampleReport([skipped("connecting"), skipped("recovered"), skipped("not-selected")])), DONE);
   assertEquals(exitCode(sampleReport([skipped("connecting"), skipped("session")])), REFUSED);
 });
 
