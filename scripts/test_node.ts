@@ -49,7 +49,8 @@ async function findNode(): Promise<string> {
 }
 
 /** The system tests of what tcphup does through the backend, but for those of flags. */
-const CORE = /^(hang_up|select|select_holder|select_netns|ls|keepalive_set|keepalive_watch.*|run.*|supervisor)_test\.ts$/;
+const CORE =
+  /^(hang_up|select|select_holder|select_netns|ls|keepalive_set|keepalive_watch.*|run.*|supervisor)_test\.ts$/;
 
 function coreTests(): string[] {
   const directory = `${ROOT}test/system/`;

@@ -352,7 +352,10 @@ export class Lab implements AsyncDisposable {
     await move();
     const call = Date.now();
     await act();
-    if (isIdle) { for (const pool of this.pools) await pool.goOn(); }
+    if (!isIdle) return call;
+    // What answers has seen what became of its connections, on a machine with much to do too.
+    await Promise.all(this.pools.map((pool) => pool.rest()));
+    for (const pool of this.pools) await pool.goOn();
     return call;
   }
 

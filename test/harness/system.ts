@@ -34,7 +34,7 @@ const REQUIREMENTS = {
   ...FUNCTION_NEEDS,
   javac: { obtainable: false, present: () => hasProgram("javac") },
   FUSE: kernel("/dev/fuse"),
-  // Debian 12's is from before kustomizations as they are now.
+  // Debian 12 has none that knows kustomizations as they are now.
   kubectl: { obtainable: false, present: () => hasProgram("kubectl") },
   IPv6: kernel("/proc/sys/net/ipv6"),
   "cgroup v2": { obtainable: false, present: () => CGROUP_ROOT !== null },

@@ -1,14 +1,11 @@
 // scripts/ansible with the real ansible-playbook, and network namespaces for hosts.
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { parse } from "@std/yaml";
-import { assertPlay, COLLECTION, installCollection, Inventory, resultsOf } from "../harness/ansible.ts";
+import { assertPlay, Inventory, resultsOf } from "../harness/ansible.ts";
 import { Namespace } from "../harness/namespace.ts";
-import { PYTHON } from "../harness/needs.ts";
 import { Peer } from "../harness/peer.ts";
-import { run } from "../harness/process.ts";
 import { DOOMED_PORT, Scene } from "../harness/scene.ts";
-import { hostTest, systemTest, VALIDATE_MODULES } from "../harness/system.ts";
+import { systemTest } from "../harness/system.ts";
 import { FOLLOW_UNIT } from "../harness/unit.ts";
 
 const VIP = ["-e", "vip=127.0.0.2", "-e", `vip_port=${DOOMED_PORT}`];
@@ -16,9 +13,6 @@ const OTHER_USER = 12346;
 
 /** The module's name, and the role's. */
 const NAME = "tcphup.tcphup.tcphup";
-
-/** Where the module is in the collection. */
-const MODULE = "plugins/modules/tcphup.py";
 
 /** A play of one task, with the module's options. */
 function task(options: Record<string, unknown>): Record<string, unknown> {
@@ -218,52 +212,6 @@ systemTest(
     await scene.assertUntouched();
   },
 );
-
-/** Calls `use` with the directory of the collection as it is installed, and the environment in which it is found. */
-async function withCollection(use: (path: string, env: Record<string, string>) => Promise<void>): Promise<void> {
-  const directory = await Deno.makeTempDir({ prefix: "tcphup-test-" });
-  try {
-    const path = await installCollection(directory);
-    const env = { ANSIBLE_COLLECTIONS_PATH: directory, ANSIBLE_LOCAL_TEMP: `${directory}/tmp`, HOME: directory };
-    await use(path, { ...env, PYTHONPATH: directory, LC_ALL: "C.UTF-8", NO_COLOR: "1" });
-  } finally {
-    await Deno.remove(directory, { recursive: true });
-  }
-}
-
-hostTest("Ansible: ansible-lint has nothing to say of the collection", ["ansible-lint"], async () => {
-  await withCollection(async (cwd, env) => {
-    const { code, stdout, stderr } = await run(["ansible-lint"], { cwd, env, mayFail: true });
-    assertEquals([code, stdout], [0, ""], stderr);
-    assertMatch(stderr, /Passed with production profile|Passed: 0 failure/);
-  });
-});
-
-hostTest("Ansible: validate-modules finds what is to be ignored, and no more", ["validate-modules"], async () => {
-  await withCollection(async (cwd, env) => {
-    const flags = ["--format=json", "--arg-spec", "--collection=ansible_collections/tcphup/tcphup"];
-    const { stdout } = await run([PYTHON, VALIDATE_MODULES, ...flags, MODULE], { cwd, env, mayFail: true });
-    const { errors, warnings }: { errors: { code: string }[]; warnings: unknown[] } = JSON.parse(stdout)[MODULE];
-    const { stdout: version } = await run([PYTHON, "-c", "import ansible; print(ansible.__version__)"]);
-    const ignored = await Deno.readTextFile(`${cwd}/tests/sanity/ignore-${/^\d+\.\d+/.exec(version)![0]}.txt`);
-    const found = errors.map(({ code }) => `${MODULE} validate-modules:${code} # MIT License\n`).join("");
-    assertEquals([found, warnings], [ignored, []]);
-  });
-});
-
-hostTest("Ansible: ansible-doc shows the module's options", ["ansible-playbook"], async () => {
-  await withCollection(async (cwd, env) => {
-    const { stdout } = await run(["ansible-doc", "--type=module", "--json", NAME], { cwd, env });
-    const { doc, return: returned } = JSON.parse(stdout)[NAME];
-    assertEquals([doc.options.destroy_after.type, doc.options.connections.default], ["raw", 0]);
-    assertEquals(Object.keys(returned).sort(), ["connections", "exit_code", "report"]);
-  });
-});
-
-Deno.test("Ansible: the collection has the version of tcphup", async () => {
-  const { version } = JSON.parse(await Deno.readTextFile(`${COLLECTION}/../../deno.json`));
-  assertEquals((parse(await Deno.readTextFile(`${COLLECTION}/galaxy.yml`)) as { version: string }).version, version);
-});
 
 systemTest("Ansible: hosts follow a name by a unit", ["ansible-playbook"], async (netns) => {
   await using inventory = await Inventory.make({ one: { netns } });

@@ -32,6 +32,7 @@ function say(line: Record<string, unknown>): void {
 }
 
 const ask = POOLS[kind]!();
+let resting = false;
 let going = Promise.withResolvers<void>();
 going.resolve();
 const asking = new Set<Promise<unknown>>();
@@ -53,9 +54,11 @@ for (let number = 0; number < clients; number++) void client(number);
 for await (const text of Deno.stdin.readable.pipeThrough(new TextDecoderStream())) {
   for (const line of text.split("\n")) {
     if (line === "go") {
+      resting = false;
       going.resolve();
     } else if (line === "pause") {
-      going = Promise.withResolvers<void>();
+      if (!resting) going = Promise.withResolvers<void>();
+      resting = true;
       void Promise.all(asking).then(() => say({ resting: true }));
     }
   }
