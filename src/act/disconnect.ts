@@ -2,12 +2,13 @@
 
 import { isSyscallError, type SyscallError } from "../../ffi/errno.ts";
 import { isAvoided, isUnresponsive } from "../../ffi/progress.ts";
+import { AF_INET, IPPROTO_TCP, SOCK_STREAM, socket } from "../../ffi/socket.ts";
 import type { SockDiag } from "../linux/netlink/sock_diag.ts";
 import { explainProcDenied, hasCapability } from "../linux/proc/permissions.ts";
 import { type Connection, handleOf, identityOf, type Owner } from "../model/connection.ts";
 import type { Outcome, Target } from "../model/result.ts";
 import { DUMPS_BEFORE_GONE } from "../select/selector.ts";
-import { type Duplicate, PidfdCache, type ShutdownOptions } from "../socket/duplicate.ts";
+import { Duplicate, PidfdCache, type ShutdownOptions } from "../socket/duplicate.ts";
 import { type Proof, proofOf, type StateLookup } from "../socket/proof.ts";
 import { ENDED, ownerName, type Refusal, refusalText, withDuplicate } from "../socket/with_duplicate.ts";
 import { mayEndInError, restoreEndOfFile } from "./end_of_file.ts";
@@ -31,6 +32,7 @@ export class Disconnector {
   /** The MPTCP connections that could not be destroyed, each with the outcome that it had before. */
   readonly #undestroyedMptcp = new WeakMap<Target, Outcome | undefined>();
   #areOrphansKept: boolean | undefined;
+  #isRehearsed = false;
 
   constructor(shutdownOptions: ShutdownOptions, lookUp: StateLookup) {
     this.#shutdownOptions = shutdownOptions;
@@ -44,6 +46,7 @@ export class Disconnector {
    * @param idleMs Shuts down only a connection that has no data in flight and has carried none for so long.
    */
   hangUp(target: Target, idleMs?: number): HangUpAttempt {
+    this.#rehearse(target, idleMs);
     const used = withDuplicate(this.#pidfds, target, (duplicate, owner) => {
       return this.#shutDown(target, duplicate, owner, idleMs);
     });
@@ -56,6 +59,24 @@ export class Disconnector {
     }
     setOutcome(target, used.outcome, used.reason, refusalText(used));
     return "done";
+  }
+
+  /**
+   * Goes once through what follows the proof, with a socket of our own that is not connected. What a runtime calls for the
+   * first time it compiles then. With the first connection that took longer than all calls together, and meanwhile its
+   * application may have connected the socket to another peer.
+   */
+  #rehearse(target: Target, idleMs?: number): void {
+    const [owner] = target.owners;
+    if (this.#isRehearsed || owner === undefined) return;
+    this.#isRehearsed = true;
+    try {
+      const duplicate = new Duplicate(socket(AF_INET, SOCK_STREAM, IPPROTO_TCP), "tcp");
+      this.#shutDown({ ...target, place: null }, duplicate, owner, idleMs);
+      duplicate.close();
+    } catch (error) {
+      if (!isSyscallError(error)) throw error;
+    }
   }
 
   #shutDown(target: Target, duplicate: Duplicate, owner: Owner, idleMs?: number): HangUpAttempt {
