@@ -4,6 +4,7 @@
 import { readFileSync, readSync, writeSync } from "node:fs";
 import { createRequire } from "node:module";
 import { isatty } from "node:tty";
+import { type Backend, readLine, writeAll } from "./streams.ts";
 import { LibcUnavailableError, type NativeFunctions, type NativeSymbol, type NativeSymbols } from "./native.ts";
 
 /**
@@ -116,9 +117,6 @@ export function memoryAt(address: bigint, length: number): ArrayBuffer {
 
 let pollElsewhere: NativeFunction | undefined;
 
-const encoder = new TextEncoder();
-const never = new Int32Array(new SharedArrayBuffer(4));
-
 /** Calls close(2) in another thread, and does not wait for it. */
 export function closeInBackground(fd: number): void {
   libc ??= open();
@@ -130,17 +128,13 @@ function codeOf(error: unknown): string | undefined {
   return (error as NodeJS.ErrnoException).code;
 }
 
-/** Repeats `transfer` until a descriptor that was inherited non-blocking is ready. Returns its result. */
-function whenReady(transfer: () => number): number {
-  for (;;) {
-    try {
-      return transfer();
-    } catch (error) {
-      if (codeOf(error) !== "EAGAIN") throw error;
-      Atomics.wait(never, 0, 0, 5);
-    }
-  }
-}
+const streams: Backend = {
+  load,
+  write: (stream, bytes) => writeSync(stream, bytes),
+  read: (bytes) => readSync(0, bytes),
+  isBlocked: (error) => codeOf(error) === "EAGAIN",
+  isBroken: (error) => codeOf(error) === "EPIPE",
+};
 
 /** From <asm-generic/ioctls.h>. */
 const TIOCGWINSZ = 0x5413n;
@@ -187,26 +181,12 @@ export const host = {
    * @throws {Error} When standard output cannot be written, as on a full disk.
    */
   write(stream: 1 | 2, text: string): boolean {
-    let bytes = encoder.encode(text);
-    try {
-      while (bytes.length > 0) bytes = bytes.subarray(whenReady(() => writeSync(stream, bytes)));
-      return true;
-    } catch (error) {
-      if (stream === 2 || codeOf(error) === "EPIPE") return false;
-      throw new Error(`Cannot write to standard output: ${(error as Error).message}`);
-    }
+    return writeAll(streams, stream, text);
   },
 
   /** Reads a line from standard input and returns it without its newline; null at the end. */
   readLine(): string | null {
-    const byte = new Uint8Array(1);
-    const bytes: number[] = [];
-    for (;;) {
-      const count = whenReady(() => readSync(0, byte));
-      if (count === 0 && bytes.length === 0) return null;
-      if (count === 0 || byte[0] === 10) return new TextDecoder().decode(new Uint8Array(bytes));
-      bytes.push(...byte);
-    }
+    return readLine(streams);
   },
 
   /** Returns whether standard input (0), output (1) or error (2) is a terminal. */
