@@ -96,13 +96,7 @@ class Display {
   }
 }
 
-interface Outcome {
-  results: Result[];
-  /** `false` also where something failed outside of the tests. */
-  success: boolean;
-}
-
-async function denoTest(args: readonly string[], jobs: number | string): Promise<Outcome> {
+async function denoTest(args: readonly string[]): Promise<{ results: Result[]; success: boolean }> {
   const junit = await Deno.makeTempFile({ prefix: "tcphup-test-", suffix: ".xml" });
   try {
     const files = args.some(isFile) ? [] : ["test/"];
@@ -111,9 +105,11 @@ async function denoTest(args: readonly string[], jobs: number | string): Promise
     if (/^2\.[67]\./.test(Deno.version.deno)) {
       flags.push(`--preload=${import.meta.resolve("../test/harness/lenient.ts")}`);
     }
+    // Most of a test's time goes into waiting.
+    const jobs = Deno.env.get("DENO_JOBS") ?? `${2 * navigator.hardwareConcurrency}`;
     const child = new Deno.Command(Deno.execPath(), {
       args: ["test", ...flags, ...args, ...files],
-      env: { DENO_JOBS: `${jobs}` },
+      env: { DENO_JOBS: jobs },
       stdout: "piped",
       stderr: "piped",
     }).spawn();
@@ -145,28 +141,7 @@ function explainSkipped(skipped: readonly Result[]): string[] {
   return ["Skipped, for what was missing:", ...lines, ...(isInstallable ? ["* sudo .ci/install installs it"] : [])];
 }
 
-/** The number of failed tests above which it is no accident. */
-const MOST_ACCIDENTS = 5;
-
-/**
- * Runs tests that have failed once more, one at a time: a machine that had too much to do may have failed them. Names those
- * that pass then, and counts them as passed.
- */
-async function tryAgain(first: Outcome): Promise<Outcome> {
-  const failed = first.results.filter(({ outcome }) => outcome === "failed").map(({ name }) => name);
-  const isFiltered = Deno.args.some((arg) => arg.startsWith("--filter"));
-  if (failed.length === 0 || failed.length > MOST_ACCIDENTS || isFiltered) return first;
-  console.log("\nOnce more, one at a time, what has failed:");
-  const filter = `--filter=/^(?:${failed.map(RegExp.escape).join("|")})$/`;
-  const { results, success } = await denoTest([filter, ...Deno.args], 1);
-  const passed = new Set(results.filter(({ outcome }) => outcome === "passed").map(({ name }) => name));
-  for (const name of failed) if (passed.has(name)) console.log(`Passed at the second attempt only: ${name}`);
-  return { results: [...first.results.filter(({ outcome }) => outcome !== "failed"), ...results], success };
-}
-
-// Most of a test's time goes into waiting.
-const jobs = Deno.env.get("DENO_JOBS") ?? 2 * navigator.hardwareConcurrency;
-const { results, success } = await tryAgain(await denoTest(Deno.args, jobs));
+const { results, success } = await denoTest(Deno.args);
 const having = (outcome: Result["outcome"]) => results.filter((result) => result.outcome === outcome);
 const [passed, failed, skipped] = [having("passed"), having("failed"), having("skipped")];
 
