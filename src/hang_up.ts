@@ -13,7 +13,7 @@ import { doubtfulWork, pastWork, unanswered, whyUnfinished } from "./front/journ
 import { takeTime } from "./front/priority.ts";
 import { MODE } from "./front/shared.ts";
 import { extension, INET_DIAG_INFO } from "./linux/netlink/inet_diag.ts";
-import { CLOSING, isInStates } from "./model/tcp_states.ts";
+import { isClosing } from "./model/tcp_states.ts";
 import { Discovery } from "./act/discovery.ts";
 import { DEFAULT_LINGER_MS, type HangUpOptions, validateHangUpOptions } from "./act/hang_up_options.ts";
 import { countOutcomes, errorForReport, type HangUpReport, PhaseTimer } from "./report/report.ts";
@@ -203,7 +203,7 @@ class HangUp {
     const doubtful = doubtfulWork<Target<HangUpOutcome>>();
     if (doubtful.length === 0) return doubtful;
     const listed = this.#finder.selector.remaining(doubtful.map(({ connection }) => connection));
-    const open = listed.filter(({ state }) => !isInStates(state, CLOSING));
+    const open = listed.filter((connection) => !isClosing(connection));
     const undone = new Set(open.map(identityOf));
     const done = doubtful.filter(({ connection }) => !undone.has(identityOf(connection)));
     for (const target of done) setOutcome(target, this.#options.destroy ? "destroyed" : "hung-up", null);

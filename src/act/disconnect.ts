@@ -1,5 +1,6 @@
 // Ends one connection: shutdown(2) on a duplicate of its owner's descriptor, or an abort by SOCK_DESTROY.
 
+import { withOpen } from "../../ffi/closing.ts";
 import { isSyscallError, type SyscallError } from "../../ffi/errno.ts";
 import { isAvoided, isUnresponsive } from "../../ffi/progress.ts";
 import { AF_INET, IPPROTO_TCP, SOCK_STREAM, socket } from "../../ffi/socket.ts";
@@ -71,9 +72,8 @@ export class Disconnector {
     if (this.#isRehearsed || owner === undefined) return;
     this.#isRehearsed = true;
     try {
-      const duplicate = new Duplicate(socket(AF_INET, SOCK_STREAM, IPPROTO_TCP), "tcp");
-      this.#shutDown({ ...target, place: null }, duplicate, owner, idleMs);
-      duplicate.close();
+      const unconnected = new Duplicate(socket(AF_INET, SOCK_STREAM, IPPROTO_TCP), "tcp");
+      withOpen(unconnected, () => this.#shutDown({ ...target, place: null }, unconnected, owner, idleMs));
     } catch (error) {
       if (!isSyscallError(error)) throw error;
     }

@@ -10,7 +10,7 @@ import { ENDED } from "../socket/with_duplicate.ts";
 import type { CutQueue } from "./cut_queue.ts";
 import { foundBefore, recordFound, workedBeforeMs } from "../front/journal.ts";
 import { ConnectionTable } from "./connection_table.ts";
-import { CLOSING, isInStates } from "../model/tcp_states.ts";
+import { CLOSING, isClosing } from "../model/tcp_states.ts";
 import type { PhaseTimer } from "../report/report.ts";
 import type { Resolver } from "../resolve/resolver.ts";
 import { type Finder, MAX_ROUNDS } from "../resolve/finder.ts";
@@ -191,7 +191,7 @@ export class Discovery {
     // A dump of many sockets that come and go may miss one, so a round that is the only one takes two dumps.
     const listed = isFirst && this.#onlyFirstRound ? seen.concat(finder.find()) : seen;
     const retried = this.#stillMatching(listed);
-    const found = acceptsNew ? this.#addNew(isFirst ? listed : listed.filter(isOpen)) : [];
+    const found = acceptsNew ? this.#addNew(isFirst ? listed : listed.filter((one) => !isClosing(one))) : [];
     this.#foundNew = found.length > 0;
     return [...this.#withinMax(found), ...retried];
   }
@@ -337,8 +337,4 @@ export class Discovery {
     const mayChange = (target.connection.inode === 0 || target.trouble !== null) && this.repeatAt < Infinity;
     if (retriesOwner(target, mayChange, this.#stages.resolver.unreadable)) this.#retryOwners.add(target);
   }
-}
-
-function isOpen({ state }: Connection): boolean {
-  return !isInStates(state, CLOSING);
 }

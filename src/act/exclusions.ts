@@ -3,7 +3,7 @@
 
 import type { Connection } from "../model/connection.ts";
 import type { Target } from "../model/result.ts";
-import { CLOSING, isInStates } from "../model/tcp_states.ts";
+import { isClosing } from "../model/tcp_states.ts";
 import type { Session } from "../resolve/session.ts";
 import { setOutcome, skipConnecting, skipHungUp, skipSubflow } from "./outcomes.ts";
 
@@ -48,7 +48,8 @@ function sendsSynSoon(connection: Connection): boolean {
 }
 
 /** Tells whether this end has sent its FIN already. Without `finOnly` it must also have stopped reading. */
-function isHungUp({ state, inode, shutdown }: Connection, finOnly: boolean): boolean {
-  if (!isInStates(state, CLOSING)) return false;
+function isHungUp(connection: Connection, finOnly: boolean): boolean {
+  const { inode, shutdown } = connection;
+  if (!isClosing(connection)) return false;
   return inode === 0 || shutdown === 3 || (finOnly && (shutdown & 2) !== 0);
 }

@@ -12,7 +12,7 @@ import {
   resultOf,
   type Target,
 } from "../model/result.ts";
-import { CLOSING, isInStates } from "../model/tcp_states.ts";
+import { isClosing } from "../model/tcp_states.ts";
 import type { TransientErrors } from "../report/transient_errors.ts";
 import { changeInPass, type Passed, worthPass } from "../resolve/keepalive_pass.ts";
 import type { Selector } from "../select/selector.ts";
@@ -155,10 +155,6 @@ export function keepaliveResultOf(target: KeepaliveTarget): KeepaliveResult {
 
 function phaseOf({ state }: Connection): SocketPhase {
   return state === "LISTEN" ? "listen" : state === "SYN-SENT" ? "connect" : "established";
-}
-
-function isClosing({ state }: Connection): boolean {
-  return isInStates(state, CLOSING);
 }
 
 /** Tells whether the application has closed the connection. */

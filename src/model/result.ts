@@ -161,7 +161,7 @@ export function targetOf<O extends Outcome>(connection: Connection): Target<O> {
   return { connection, owners: [], result: null, trouble: null, ownerAttempts: 0, place: null };
 }
 
-/** Updates a target from a newer listing. All but its state and inode stays as it was when it was selected. */
+/** Updates a target from a newer listing. All but its state, inode and shutdown stays as it was when it was selected. */
 export function update(target: Target, { state, inode, shutdown }: Connection): void {
   target.connection = { ...target.connection, state, inode, shutdown };
 }

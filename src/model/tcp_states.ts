@@ -50,6 +50,11 @@ export const CONNECTED = stateMask(
 /** The states in which this end has sent, or queued, its FIN. */
 export const CLOSING = stateMask("FIN-WAIT-1", "FIN-WAIT-2", "LAST-ACK", "CLOSING");
 
+/** Returns whether this end has sent, or queued, its FIN. */
+export function isClosing({ state }: { readonly state: State }): boolean {
+  return isInStates(state, CLOSING);
+}
+
 /** Returns whether a state is one of a mask. */
 export function isInStates(state: State, mask: number): boolean {
   return (mask >>> STATES[state] & 1) !== 0;

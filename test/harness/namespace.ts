@@ -78,10 +78,8 @@ export class Namespace implements AsyncDisposable {
   async silence(address: string, other: Namespace): Promise<void> {
     const [{ address: lladdr }] = JSON.parse(await other.exec("ip", "-json", "link", "show", "veth"));
     await this.exec("ip", "neighbour", "replace", address, "lladdr", lladdr, "nud", "permanent", "dev", "veth");
-    // A host that forwards would look for the address, and tell that it cannot be reached.
+    // A host that forwards, as a new namespace does where this one does, would tell that the address cannot be reached.
     await other.exec("sh", "-c", "echo 0 > /proc/sys/net/ipv4/conf/veth/forwarding");
-    // A host that forwards packets answers for those that it cannot, and a new namespace does where this one does.
-    await other.exec("sh", "-c", "echo 0 >/proc/sys/net/ipv4/ip_forward || true");
     await other.exec("ip", "address", "flush", "dev", "veth", "to", address);
   }
 
