@@ -247,5 +247,9 @@ async function startPostgreSql(
   // SIGTERM would have it wait for its clients.
   const server = new Server(child, directory, "SIGINT");
   for (const address of addresses) await listens(netns, `${address}:5432`);
+  // It listens while it still recovers, and refuses clients meanwhile: "the database system is starting up".
+  await eventually("PostgreSQL takes clients", async () => {
+    return /^(?:ready|standby) *$/m.test(await Deno.readTextFile(`${data}/postmaster.pid`));
+  });
   return new PostgreSql(netns, server, addresses[0]!);
 }
