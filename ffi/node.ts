@@ -28,7 +28,7 @@ type NativeFunction = (...args: unknown[]) => unknown;
 
 /** The part of koffi's interface that is used here. */
 interface Koffi {
-  load(path: string): {
+  load(path: string | null): {
     func(name: string, result: string, parameters: readonly string[]): NativeFunction & { async: NativeFunction };
     symbol(name: string, type: string): unknown;
   };
@@ -238,7 +238,8 @@ export const host = {
   /** Returns the address of this process's environment: environ(7). */
   environ(): bigint {
     libc ??= open();
-    return BigInt(koffi!.decode(libc.symbol("environ", "uint64_t"), "uint64_t"));
+    // Node's program has a copy of the variable, and glibc uses that one. null: what the dynamic linker finds first.
+    return BigInt(koffi!.decode(koffi!.load(null).symbol("environ", "uint64_t"), "uint64_t"));
   },
 
   /** Ends the process at once. */
