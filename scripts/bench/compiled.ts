@@ -3,13 +3,20 @@
 import { compile, compileModule, type Target } from "../compile.ts";
 import { median, repeat, time } from "./measure.ts";
 import type { Row } from "./row.ts";
+import { World } from "./world.ts";
 
 const TIMES = 31;
+const PORT = 9000;
+const CONNECTIONS = 10;
 
-/** What it does before anything else: ways to start that touch no connection. */
-const COMMANDS = [["--version"], ["--help"], ["plan"], ["ls", "127.0.0.77"], ["hup", "127.0.0.77", "9"]];
+/** Ways to start that touch no connection, and one that does. */
+const COMMANDS = [["--version"], ["--help"], ["plan"], ["ls", "127.0.0.77"], ["hup", "127.0.0.77", "9"], [
+  "hup",
+  "127.0.0.0/24",
+  `${PORT}`,
+]];
 
-/** Compiles tcphup and an empty program, and starts them in turns. It needs Deno's base runtime: see compile.ts. */
+/** Compiles tcphup and an empty program, and starts them in turns, where there are a few connections. It needs Deno's base runtime: see compile.ts. */
 export async function compiled(): Promise<Row[]> {
   const directory = await Deno.makeTempDir({ prefix: "tcphup-bench-" });
   const [ours, empty, module] = [`${directory}/tcphup`, `${directory}/empty`, `${directory}/empty.js`];
@@ -22,10 +29,10 @@ export async function compiled(): Promise<Row[]> {
     const note = `${megabytes(ours)} to ${megabytes(empty)}`;
     const rows: Row[] = [];
     for (const command of COMMANDS) {
-      const pairs = await repeat(TIMES, async () => ({
-        ours: await time([ours, ...command]),
-        empty: await time([empty]),
-      }));
+      const pairs = await repeat(TIMES, async () => {
+        await using _world = await World.open({ [PORT]: CONNECTIONS }, 2);
+        return { ours: await time([ours, ...command]), empty: await time([empty]) };
+      });
       const ms = median(pairs.map(({ ours }) => ours.ms));
       const empty_ms = median(pairs.map(({ empty }) => empty.ms));
       const name = `compiled, ${command.join(" ")}`;

@@ -68,8 +68,12 @@ function add(results: Results, situation: string, way: Way, outcomes: Outcomes):
   results.set(situation, ways.set(way, [...ways.get(way) ?? [], outcomes]));
 }
 
-/** An address moves, to a host that drops what it does not know and back to one that resets that. */
-async function moveAddress(results: Results): Promise<void> {
+/**
+ * An address moves, to a host that drops what it does not know and back to one that resets that. Returns how long each
+ * command itself took while the pools were busy.
+ */
+async function moveAddress(results: Results): Promise<Map<Way, number[]>> {
+  const durations = new Map<Way, number[]>();
   await using lab = await Lab.create();
   await lab.startPools(POOL_KINDS, lab.address);
   for (const [way, remedy] of Object.entries(REMEDIES) as [Way, (lab: Lab) => Promise<void>][]) {
@@ -78,13 +82,19 @@ async function moveAddress(results: Results): Promise<void> {
         for (const drops of [true, false]) {
           const situation = `address, ${drops ? "drops" : "resets"}, ${isIdle ? "idle" : "busy"}`;
           console.error(`measuring ${situation}: ${way} …`);
-          const call = await lab.failOver(isIdle, () => lab.moveAddress(), () => remedy(lab));
+          const call = await lab.failOver(isIdle, () => lab.moveAddress(), async () => {
+            const began = performance.now();
+            await remedy(lab);
+            if (!isIdle) durations.set(way, [...durations.get(way) ?? [], performance.now() - began]);
+          });
           add(results, situation, way, await outcomes(lab, call));
           await heal(lab, lab.address);
         }
       }
     }
   }
+  durations.delete("nothing");
+  return durations;
 }
 
 /** A name moves, whose old address is silent. */
@@ -144,11 +154,15 @@ function table(what: string, rows: [string, (way: Way) => Outcome | null][]): st
 /** A table of the situations with all pools together, and one of the pools with the worst of the situations. */
 export async function failover(): Promise<string[][][]> {
   const results: Results = new Map();
-  await moveAddress(results);
+  const durations = await moveAddress(results);
   await moveName(results);
   const situations = [...results].map(([situation, ways]) => {
     return [situation, (way: Way) => worst(ways.get(way), POOL_KINDS)] as [string, (way: Way) => Outcome | null];
   });
+  situations.push(["the command itself, busy", (way) => {
+    const all_ms = durations.get(way);
+    return all_ms === undefined ? null : { ms: median(all_ms), lost: 0 };
+  }]);
   const pools = POOL_KINDS.map((kind) => {
     return [kind, (way: Way) => {
       const outcomes = [...results.values()].flatMap((ways) => worst(ways.get(way), [kind]) ?? []);

@@ -18,18 +18,20 @@ const TIMES = 7;
 const TIMES_OF_MANY = 3;
 
 const hupCommand = [...TCPHUP, "hup", NETWORK, String(PORT), "--verbose"];
-const ssCommand = ["ss", "-K", "-tn", "dst", NETWORK, "dport", "=", `:${PORT}`];
+const noneCommand = [...TCPHUP, "hup", NETWORK, "9"];
+const listCommand = ["ss", "-tn", "dst", NETWORK, "dport", "=", `:${PORT}`];
+const ssCommand = [...listCommand, "-K"];
 
 /** Runs a command where nothing is but these connections. */
 async function inNewWorld(n: number, command: readonly string[]): Promise<Timed> {
   await enterNewNamespace();
-  return await inWorld({ [PORT]: n }, command);
+  await using _world = await World.open({ [PORT]: n }, processesFor(n));
+  return await time(command);
 }
 
-async function inWorld(ports: Record<number, number>, command: readonly string[]): Promise<Timed> {
-  const most = Math.max(...Object.values(ports));
-  await using _world = await World.open(ports, Math.max(PROCESSES, Math.ceil(most / MOST_OF_A_PROCESS)));
-  return await time(command);
+/** Among how many client processes to spread connections. */
+function processesFor(n: number): number {
+  return Math.max(PROCESSES, Math.ceil(n / MOST_OF_A_PROCESS));
 }
 
 /** The run whose time is the median. */
@@ -62,26 +64,22 @@ async function hangUpAll(n: number, times = TIMES): Promise<Row> {
   return { name: "hang up on all", n, median_ms: run.ms, against: "ss -K", ratio, note };
 }
 
-/** A few among many, beside a run that selects none of them. */
-async function hangUpFew(n: number, sockets: number): Promise<Row> {
+/** A few among many, beside a command that reads the same list. */
+async function hangUpFew(n: number, sockets: number, against: string, other: readonly string[]): Promise<Row> {
   await enterNewNamespace();
-  await using _world = await World.open({ [OTHER_PORT]: sockets / 2 - n }, PROCESSES);
-  const few: Timed[] = [];
-  const none: Timed[] = [];
+  const rest = sockets / 2 - n;
+  await using _world = await World.open({ [OTHER_PORT]: rest }, processesFor(rest));
+  const ours: Timed[] = [];
+  const theirs: Timed[] = [];
   for (let i = 0; i < TIMES; i++) {
-    none.push(await time([...TCPHUP, "hup", NETWORK, "9", "--verbose"]));
-    few.push(await inWorld({ [PORT]: n }, hupCommand));
+    await using _few = await World.open({ [PORT]: n }, PROCESSES);
+    theirs.push(await time(other));
+    ours.push(await time(hupCommand));
   }
-  const middleRun = middle(few);
-  const extra_ms = middleRun.ms - middle(none).ms;
-  return {
-    name: `hang up on ${n} of ${sockets} sockets`,
-    n,
-    median_ms: middleRun.ms,
-    against: "selecting none",
-    ratio: middleRun.ms / middle(none).ms,
-    note: `${extra_ms.toFixed(0)} ms more; ${phases(middleRun)}`,
-  };
+  const run = middle(ours);
+  const ratio = median(ours.map(({ ms }, i) => ms / theirs[i]!.ms));
+  const note = `${median(ours.map(({ ms }, i) => ms - theirs[i]!.ms)).toFixed(0)} ms more; ${phases(run)}`;
+  return { name: `hang up on ${n} of ${sockets} sockets`, n, median_ms: run.ms, against, ratio, note };
 }
 
 /** How cost and memory grow with the number of connections. */
@@ -109,7 +107,8 @@ export async function hup(): Promise<Row[]> {
   return [
     await hangUpAll(10_000),
     await hangUpAll(100_000, TIMES_OF_MANY),
-    await hangUpFew(10, 50_000),
+    await hangUpFew(10, 50_000, "selecting none", noneCommand),
+    await hangUpFew(10, 100_000, "ss listing them", listCommand),
     await growth(4_000, 40_000),
   ];
 }
