@@ -16,17 +16,13 @@ export const INET_DIAG_REQ_BYTECODE = 1;
 export const INET_DIAG_REQ_PROTOCOL = 3;
 
 /** Reply attributes; those up to 8 are asked for by the bit 1 << (attribute − 1) of `idiag_ext`. */
-export const INET_DIAG_MEMINFO = 1;
 /** `struct tcp_info`. */
 export const INET_DIAG_INFO = 2;
 export const INET_DIAG_CONG = 4;
-export const INET_DIAG_SKMEMINFO = 7;
 /** u8: bit 0 RCV_SHUTDOWN, bit 1 SEND_SHUTDOWN. */
 export const INET_DIAG_SHUTDOWN = 8;
 /** u32, to holders of CAP_NET_ADMIN only. */
 export const INET_DIAG_MARK = 15;
-/** Nested; asked for with the bit of INET_DIAG_INFO. */
-export const INET_DIAG_ULP_INFO = 19;
 /** u64: the inode number of the cgroup v2 directory. Linux ≥ 5.8, unasked. */
 export const INET_DIAG_CGROUP_ID = 21;
 /** `struct inet_diag_sockopt`, unasked. Linux ≥ 5.10. */
@@ -37,9 +33,10 @@ export function extension(attribute: number): number {
   return 1 << (attribute - 1);
 }
 
-/** sizeof(struct inet_diag_sockid): {be16 sport, be16 dport, be32 src[4], be32 dst[4], u32 if, u32 cookie[2]} */
-export const SOCKID_SIZE = 48;
-/** sizeof(struct inet_diag_req_v2): {u8 family, u8 protocol, u8 ext, u8 pad, u32 states, sockid} */
+/**
+ * sizeof(struct inet_diag_req_v2): {u8 family, u8 protocol, u8 ext, u8 pad, u32 states, sockid}, with a struct
+ * inet_diag_sockid of 48 bytes: {be16 sport, be16 dport, be32 src[4], be32 dst[4], u32 if, u32 cookie[2]}
+ */
 export const REQ_V2_SIZE = 56;
 /**
  * sizeof(struct inet_diag_msg): {u8 family, u8 state, u8 timer, u8 retrans, sockid, u32 expires, u32 rqueue,
