@@ -4,6 +4,7 @@ import { check, checkCall, lazily } from "./call.ts";
 import type { Descriptor } from "./descriptor.ts";
 import { EACCES, SyscallError } from "./errno.ts";
 import { isUnresponsive, noteProcess } from "./progress.ts";
+import { SIGKILL } from "./signal.ts";
 import { SYS_kcmp, SYS_sched_setattr } from "./unistd.ts";
 
 const credentialSymbols = lazily({ geteuid: { parameters: [], result: "u32" } });
@@ -60,11 +61,10 @@ export function setNoNewPrivs(): void {
 }
 
 const PR_SET_PDEATHSIG = 1;
-const SIGKILL = 9n;
 
 /** prctl(2) PR_SET_PDEATHSIG: the kernel kills this process when the thread that started it ends. */
 export function setParentDeathSignal(): void {
-  check("prctl", prctlSymbols().prctl(PR_SET_PDEATHSIG, SIGKILL, 0n, 0n, 0n));
+  check("prctl", prctlSymbols().prctl(PR_SET_PDEATHSIG, BigInt(SIGKILL), 0n, 0n, 0n));
 }
 
 /** CLONE_NEWNET of <sched.h>: the network namespace, to setns(2). */

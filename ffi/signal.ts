@@ -9,12 +9,20 @@ const killSymbols = lazily({
 
 const signalSymbols = lazily({ signal: { parameters: ["i32", "usize"], result: "isize" } });
 
+export const SIGHUP = 1;
+export const SIGINT = 2;
+export const SIGQUIT = 3;
+export const SIGKILL = 9;
 export const SIGUSR2 = 12;
+export const SIGTERM = 15;
 export const SIGCHLD = 17;
+export const SIGCONT = 18;
+export const SIGSTOP = 19;
+export const SIGSYS = 31;
 
-/** The signals whose disposition can be set: all but SIGKILL (9) and SIGSTOP (19), without the real-time ones. */
+/** The signals whose disposition can be set: all but two, without the real-time ones. */
 export const SIGNALS: readonly number[] = Array.from({ length: 31 }, (_, i) => i + 1)
-  .filter((signal) => signal !== 9 && signal !== 19);
+  .filter((signal) => signal !== SIGKILL && signal !== SIGSTOP);
 
 const SIG_DFL = 0n;
 const SIG_IGN = 1n;

@@ -3,6 +3,7 @@
 import { isSyscallError } from "../../ffi/errno.ts";
 import { recv } from "../../ffi/socket.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
+import { SIGSYS } from "../../ffi/signal.ts";
 import { spawn, wait } from "../../ffi/spawn.ts";
 import { O_RDWR } from "../../ffi/fs.ts";
 import { setReceiveTimeout, socketpair } from "../../ffi/unix.ts";
@@ -70,8 +71,6 @@ function receiveAll(socket: Descriptor, each: (text: string) => void): boolean {
     return false;
   }
 }
-
-const SIGSYS = 31;
 
 function failureOf(pid: number): Failure | null {
   const status = statusOf(pid);

@@ -15,18 +15,13 @@ import { LibcUnavailableError } from "../../ffi/native.ts";
 import { isSyscallError } from "../../ffi/errno.ts";
 import { Descriptor, pipe } from "../../ffi/descriptor.ts";
 import { POLLIN } from "../../ffi/poll.ts";
-import { kill, resetSignal, SIGCHLD } from "../../ffi/signal.ts";
+import { kill, resetSignal, SIGCHLD, SIGCONT, SIGINT, SIGKILL, SIGTERM } from "../../ffi/signal.ts";
 import { spawnChild, wait } from "../../ffi/spawn.ts";
 import { Notes, SUBJECT } from "../../ffi/progress.ts";
 import { ENGINE } from "./command.ts";
 import { type Relay, relays } from "./relay.ts";
 import { type Entry, MODE, Shared } from "./shared.ts";
 import { StallDetector } from "./stall.ts";
-
-const SIGINT = 2;
-const SIGKILL = 9;
-const SIGTERM = 15;
-const SIGCONT = 18;
 
 /** The time after which a call counts as stuck: for the first such call, and for later ones. */
 const PATIENCE_MS = { first: 1000, then: 300 };

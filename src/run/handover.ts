@@ -4,6 +4,7 @@
 import { createMemfd, mapShared } from "../../ffi/memfd.ts";
 import { isSyscallError } from "../../ffi/errno.ts";
 import { pidfdGetfd } from "../../ffi/pidfd.ts";
+import { SIGSYS } from "../../ffi/signal.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
 import type { ForeignFd } from "../model/ids.ts";
 import { Notification, NOTIFICATION_SIZE } from "../../ffi/seccomp.ts";
@@ -77,7 +78,6 @@ function receiveAnswer(socket: Descriptor): string | null {
 }
 
 const SIGNALLED = 128;
-const SIGSYS = 31;
 
 /**
  * Explains why there is no supervisor, by the answer of its shell or its own. `call` is the call that it was about to

@@ -6,6 +6,7 @@ import { isSyscallError } from "../../ffi/errno.ts";
 import { Descriptor } from "../../ffi/descriptor.ts";
 import { poll, pollAll, POLLIN, POLLOUT } from "../../ffi/poll.ts";
 import { setShortSlice } from "../../ffi/process.ts";
+import { ignoreSignal, SIGHUP, SIGINT, SIGQUIT, SIGTERM } from "../../ffi/signal.ts";
 import {
   continueSyscall,
   hasHungUp,
@@ -51,6 +52,8 @@ const PHASES: Record<HookedSyscall, SocketPhase> = { connect: "connect", listen:
  */
 export function supervise(args: readonly string[]): number {
   const [role, pid, ...rest] = args;
+  // The shell ignores these for what it starts, but Node, as it starts, has them end it again.
+  [SIGHUP, SIGINT, SIGQUIT, SIGTERM].filter(host.resets).forEach(ignoreSignal);
   return role === WATCH ? runWatcher(Number(pid), decodeConfig(rest)) : runSupervisor(decodeConfig(args));
 }
 

@@ -3,6 +3,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { goProgram, i386Program } from "../harness/built.ts";
 import { beside, launching, supervised, unsupervised } from "../harness/launched.ts";
+import { Dialogue } from "../harness/lines.ts";
 import { Namespace, type SpawnOptions } from "../harness/namespace.ts";
 import { PYTHON } from "../harness/needs.ts";
 import { Peer, pythonProgram } from "../harness/peer.ts";
@@ -566,16 +567,18 @@ servedTest("run: a supervisor that is killed is started anew, and no call is los
 
 servedTest("run: what ends a session or a service does not end the supervisor", [], async (netns) => {
   const client = pythonProgram("options.py", "127.0.0.1", PORT);
-  const child = netns.spawn(launching(["sh", "-c", 'read -r line; "$@"', "sh", ...client]));
+  const child = netns.spawn(launching(["sh", "-c", 'read -r line; "$@"; echo; read -r line', "sh", ...client]));
   await begun(child, "sh");
+  const command = new Dialogue(child, "sh");
   const { keeper, supervisor } = await supervised(netns);
   for (const signal of ["SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM"] as const) {
     Deno.kill(keeper, signal);
     Deno.kill(supervisor, signal);
   }
-  await child.stdin.close();
-  const { stdout } = await outputOf(child, client);
-  assertEquals(JSON.parse(stdout), [SET]);
+  await command.tell("connect");
+  assertEquals(JSON.parse(await command.line()), [SET]);
+  assertEquals(await supervised(netns), { keeper, supervisor });
+  await command.end();
   await unsupervised(netns);
 });
 
