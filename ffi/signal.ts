@@ -18,6 +18,7 @@ export const SIGTERM = 15;
 export const SIGCHLD = 17;
 export const SIGCONT = 18;
 export const SIGSTOP = 19;
+export const SIGXFSZ = 25;
 export const SIGSYS = 31;
 
 /** The signals whose disposition can be set: all but two, without the real-time ones. */

@@ -4,7 +4,7 @@
 import { createMemfd, mapShared } from "../../ffi/memfd.ts";
 import { isSyscallError } from "../../ffi/errno.ts";
 import { pidfdGetfd } from "../../ffi/pidfd.ts";
-import { SIGSYS } from "../../ffi/signal.ts";
+import { SIGSYS, SIGXFSZ } from "../../ffi/signal.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
 import type { ForeignFd } from "../model/ids.ts";
 import { Notification, NOTIFICATION_SIZE } from "../../ffi/seccomp.ts";
@@ -55,13 +55,15 @@ export function handOver(socket: Descriptor, listener: Descriptor): void {
   if (answer !== READY) throw new UnsupportedError(explain(answer, "pidfd_getfd"));
 }
 
+const FILES_TOO_SHORT = "RLIMIT_FSIZE (LimitFSIZE= of a unit) is too low for the supervisor";
+
 function memoryFor(size: number): Descriptor {
   try {
     return createMemfd("tcphup notification", size);
   } catch (error) {
     if (!isSyscallError(error, "EFBIG")) throw error;
     throw new UnsupportedError(
-      `RLIMIT_FSIZE (LimitFSIZE= of a unit) is too low for the supervisor: it takes ${size} bytes`,
+      `${FILES_TOO_SHORT}: it takes ${size} bytes`,
       { cause: error },
     );
   }
@@ -88,7 +90,10 @@ function explain(answer: string | null, call: "seccomp" | "pidfd_getfd"): string
   if (!answer.startsWith(ENDED)) return answer;
   const status = Number(answer.slice(ENDED.length));
   if (status <= SIGNALLED) return NOT_STARTED;
-  if (status !== SIGNALLED + SIGSYS) return `the supervisor was killed by signal ${status - SIGNALLED}`;
+  const signal = status - SIGNALLED;
+  // As the runtime wrote one of its own files, such as what it has compiled.
+  if (signal === SIGXFSZ) return `${FILES_TOO_SHORT}: it was killed by SIGXFSZ`;
+  if (signal !== SIGSYS) return `the supervisor was killed by signal ${signal}`;
   const remedy = call === "pidfd_getfd" ? `; --on socket does without ${call}` : "";
   return `a seccomp filter kills whoever calls ${call}(2), as SystemCallFilter= of a unit may: allow it there${remedy}`;
 }

@@ -39,6 +39,18 @@ Deno.test("handOver: what a supervisor said before it went is passed on", () => 
   }, (handOverThere) => assertThrows(handOverThere, UnsupportedError, why));
 });
 
+Deno.test("handOver: by which signal a supervisor was killed, its shell tells", () => {
+  const reasons: [number, string][] = [
+    [128 + 9, "the supervisor was killed by signal 9"],
+    [128 + 25, "RLIMIT_FSIZE (LimitFSIZE= of a unit) is too low for the supervisor: it was killed by SIGXFSZ"],
+  ];
+  for (const [status, why] of reasons) {
+    withPair((handoverSocket) => {
+      send({ text: `ended ${status}`, descriptors: [] }, handoverSocket);
+    }, (handOverThere) => assertThrows(handOverThere, UnsupportedError, why));
+  }
+});
+
 Deno.test("handOver: a supervisor that is ready has the listener, the memory, and the number of this end", () => {
   let theirs: Descriptor;
   withPair((handoverSocket) => {
