@@ -18,7 +18,7 @@ const TIMES = 7;
 const TIMES_OF_MANY = 3;
 
 const hupCommand = [...TCPHUP, "hup", NETWORK, String(PORT), "--verbose"];
-const noneCommand = [...TCPHUP, "hup", NETWORK, "9"];
+const noneCommand = [...TCPHUP, "hup", NETWORK, "9", "--verbose"];
 const listCommand = ["ss", "-tn", "dst", NETWORK, "dport", "=", `:${PORT}`];
 const ssCommand = [...listCommand, "-K"];
 

@@ -62,10 +62,7 @@ function memoryFor(size: number): Descriptor {
     return createMemfd("tcphup notification", size);
   } catch (error) {
     if (!isSyscallError(error, "EFBIG")) throw error;
-    throw new UnsupportedError(
-      `${FILES_TOO_SHORT}: it takes ${size} bytes`,
-      { cause: error },
-    );
+    throw new UnsupportedError(`${FILES_TOO_SHORT}: it takes ${size} bytes`, { cause: error });
   }
 }
 
@@ -91,7 +88,7 @@ function explain(answer: string | null, call: "seccomp" | "pidfd_getfd"): string
   const status = Number(answer.slice(ENDED.length));
   if (status <= SIGNALLED) return NOT_STARTED;
   const signal = status - SIGNALLED;
-  // As the runtime wrote one of its own files, such as what it has compiled.
+  // The runtime writes files of its own, such as what it has compiled.
   if (signal === SIGXFSZ) return `${FILES_TOO_SHORT}: it was killed by SIGXFSZ`;
   if (signal !== SIGSYS) return `the supervisor was killed by signal ${signal}`;
   const remedy = call === "pidfd_getfd" ? `; --on socket does without ${call}` : "";

@@ -15,7 +15,8 @@ export const INET_DIAG_REQ_BYTECODE = 1;
 /** u32: a protocol beyond the eight bits of `sdiag_protocol`, such as IPPROTO_MPTCP. Linux ≥ 5.9. */
 export const INET_DIAG_REQ_PROTOCOL = 3;
 
-/** Reply attributes; those up to 8 are asked for by the bit 1 << (attribute − 1) of `idiag_ext`. */
+// Reply attributes; those up to 8 are asked for by the bit 1 << (attribute − 1) of `idiag_ext`.
+
 /** `struct tcp_info`. */
 export const INET_DIAG_INFO = 2;
 export const INET_DIAG_CONG = 4;
