@@ -21,7 +21,17 @@ const HANGING_MS = 500;
 
 /** What all that is here takes. */
 export const FAILOVER_NEEDS: readonly Need[] = [
-  ...["iptables", "postgresql", "setpriv", "psycopg2", "redis-server", "redis-py", "nginx", "haproxy"] as const,
+  ...[
+    "iptables",
+    "postgresql",
+    "setpriv",
+    "psycopg",
+    "psycopg2",
+    "redis-server",
+    "redis-py",
+    "nginx",
+    "haproxy",
+  ] as const,
   ...["dnsmasq", "javac", "go"] as const,
 ];
 
@@ -37,6 +47,7 @@ const HAPROXY = "127.0.0.1:8002";
 const POOLS = {
   "redis-py": python,
   psycopg2: python,
+  psycopg: python,
   "node-postgres": deno,
   ioredis: deno,
   undici: deno,

@@ -50,6 +50,7 @@ type Installed =
     | "iproute2"
     | "python3"
     | "/etc/services"
+    | "psycopg"
     | "psycopg2"
     | "redis-py"
     | "postgresql"
@@ -67,6 +68,7 @@ export const INSTALLED = {
   iproute2: installed(() => hasProgram("ip")),
   python3: installed(() => exists(PYTHON)),
   "/etc/services": installed(() => exists("/etc/services")),
+  psycopg: installed(() => exists("/usr/lib/python3/dist-packages/psycopg_pool")),
   psycopg2: installed(() => exists("/usr/lib/python3/dist-packages/psycopg2")),
   "redis-py": installed(() => exists("/usr/lib/python3/dist-packages/redis")),
   postgresql: installed(() => POSTGRESQL !== null),

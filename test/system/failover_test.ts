@@ -39,7 +39,7 @@ async function pass(ms: number): Promise<void> {
 
 /** How many requests an idle pool loses, whoever ends its connections: those that it hands out without a look at them. */
 function inherentLosses(kind: PoolKind): number {
-  return kind === "psycopg2" ? CLIENTS : 0;
+  return ["psycopg", "psycopg2"].includes(kind) ? CLIENTS : 0;
 }
 
 failoverTest("an address moves, and one call has all pools served, busy and idle, in a pod too", [], async (lab) => {

@@ -43,6 +43,19 @@ def psycopg2():
     return ask
 
 
+def psycopg():
+    """The pool of psycopg 3, which replaces a connection once a request has failed with it."""
+    from psycopg_pool import ConnectionPool
+
+    pool = ConnectionPool(f"host={host} user=postgres dbname=postgres", min_size=clients)
+
+    def ask():
+        with pool.connection() as connection:
+            connection.execute("SELECT 1")
+
+    return ask
+
+
 def proxy():
     """The pool is that of an HTTP proxy, whose clients connect anew for each request."""
 
@@ -83,7 +96,7 @@ def client(number):
         time.sleep(0.05)
 
 
-ask = {"redis-py": redis_py, "psycopg2": psycopg2, "nginx": proxy, "HAProxy": proxy}[kind]()
+ask = {"redis-py": redis_py, "psycopg2": psycopg2, "psycopg": psycopg, "nginx": proxy, "HAProxy": proxy}[kind]()
 going, asking, lock = threading.Event(), set(), threading.Condition()
 going.set()
 for number in range(clients):
