@@ -1,4 +1,4 @@
-// The types of commands and flags. The flags themselves are in table.ts.
+// The types of commands and flags, and the sections of flags. The flags themselves are in table.ts.
 
 import type { TimeUnit } from "../../model/duration.ts";
 
@@ -22,8 +22,8 @@ export interface Flag {
    */
   readonly bare?: readonly TimeUnit[];
   /**
-   * The value of a flag that is given without one: a time, or null where it has none then. Since DEST may follow such a flag, it takes a value only after
-   * "=", or a time with a unit.
+   * The value of a flag that is given without one: a time, or null where it has none then. Since DEST may follow such a
+   * flag, it takes a value only after "=", or a time with a unit.
    */
   readonly optionalValue?: string | null;
   /** A time with a unit may follow the value, as a word of its own. It becomes a part of the value, after a space. */
@@ -54,4 +54,15 @@ export interface Flag {
     | "Listing"
     | "Output";
   readonly commands: readonly Command[];
+}
+
+/** What the flags of a section of the help have in common. */
+type Common = Pick<Flag, "group" | "commands"> & Partial<Flag>;
+
+/** A flag of a section. It may say otherwise than the section. */
+type Member = Pick<Flag, "name" | "help"> & Partial<Flag>;
+
+/** Returns the flags of a section of the help. */
+export function section(common: Common, flags: readonly Member[]): Flag[] {
+  return flags.map((flag) => ({ ...common, ...flag }));
 }

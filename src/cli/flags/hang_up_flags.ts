@@ -1,8 +1,11 @@
 // The flags of hanging up: how, what becomes of connecting again, and at which pace.
 
-import type { Flag } from "./flag.ts";
+import { type Command, type Flag, section } from "./flag.ts";
 
-export const HANG_UP_FLAGS: readonly Flag[] = [
+/** The commands that hang up. */
+const hangingUp: readonly Command[] = ["hup", "follow"];
+
+const HANGING_UP = section({ group: "Hanging up", commands: hangingUp }, [
   {
     name: "linger",
     value: "TIME",
@@ -11,8 +14,6 @@ export const HANG_UP_FLAGS: readonly Flag[] = [
     more:
       "Data that a slow but living peer has not acknowledged by then is lost. 0 leaves the socket's own setting, with " +
       "which a FIN to a dead peer lingers for up to a quarter of an hour and holds the local port.",
-    group: "Hanging up",
-    commands: ["hup", "follow"],
   },
   {
     name: "fin-only",
@@ -21,15 +22,12 @@ export const HANG_UP_FLAGS: readonly Flag[] = [
       "TCP_USER_TIMEOUT (--linger) bounds the time until the peer has acknowledged the FIN. After that the connection " +
       "stays in FIN-WAIT-2 until the peer or the application closes it, or until --destroy-after. Some peers, nginx " +
       "for one, take a FIN for the end of both directions and break off their answer.",
-    group: "Hanging up",
-    commands: ["hup", "follow"],
   },
   {
     name: "wait",
     value: "TIME",
     bare: ["s"],
     help: "wait up to this long until all are gone, and report what lingers",
-    group: "Hanging up",
     commands: ["hup"],
   },
   {
@@ -39,7 +37,6 @@ export const HANG_UP_FLAGS: readonly Flag[] = [
       "It waits until all are gone, for as long as --wait says or, without it, a second longer than --linger. While hup " +
       "waits, it takes away the error with which a connection to a dead host ends, so that its application reads " +
       "end-of-file however late it looks.",
-    group: "Hanging up",
     commands: ["hup"],
   },
   {
@@ -51,15 +48,11 @@ export const HANG_UP_FLAGS: readonly Flag[] = [
       "connect(AF_UNSPEC) on a duplicate of an owner's descriptor. Without SOCK_DESTROY, nothing destroys a connection " +
       "that its program has closed: hup warns before it begins when that could happen. Before Linux 6.11, " +
       "SOCK_DESTROY would stop the timers of such a connection, so it is left alone.",
-    group: "Hanging up",
-    commands: ["hup", "follow"],
   },
-  {
-    name: "destroy",
-    help: "destroy at once with a RST instead of hanging up",
-    group: "Hanging up",
-    commands: ["hup", "follow"],
-  },
+  { name: "destroy", help: "destroy at once with a RST instead of hanging up" },
+]);
+
+const CONNECTING_AGAIN = section({ group: "Connecting again", commands: hangingUp }, [
   {
     name: "refuse",
     value: "TIME",
@@ -73,8 +66,6 @@ export const HANG_UP_FLAGS: readonly Flag[] = [
       "--dst-file, --user, these, and --filter with the same. It ends with tcphup, however that ends. A time without a " +
       "unit needs an equals sign: --refuse=60, but --refuse 10m. In follow it takes no time, and concerns what has left for " +
       "as long as it is out. It takes cgroup v2, CAP_BPF and CAP_NET_ADMIN.",
-    group: "Connecting again",
-    commands: ["hup", "follow"],
   },
   {
     name: "redirect",
@@ -88,9 +79,10 @@ export const HANG_UP_FLAGS: readonly Flag[] = [
       "each, or -4 or -6. To the client, and to tcphup ls, the peer is the new address. Of several that are in force, " +
       "the innermost group's is first, then the one that was attached first. In follow, --redirect live: what has left, to " +
       "an address that is live, for as long as it is out.",
-    group: "Connecting again",
-    commands: ["hup", "follow"],
   },
+]);
+
+const PACING = section({ group: "Pacing", commands: hangingUp }, [
   {
     name: "rate",
     value: "N/s",
@@ -98,24 +90,13 @@ export const HANG_UP_FLAGS: readonly Flag[] = [
     more:
       "Connections that appear meanwhile are left alone, since they are probably the clients' new ones; --for cuts them " +
       "too. The same holds for --over and --when-idle.",
-    group: "Pacing",
-    commands: ["hup", "follow"],
   },
-  {
-    name: "over",
-    value: "TIME",
-    bare: ["s"],
-    help: "spread the cuts evenly over this time",
-    group: "Pacing",
-    commands: ["hup", "follow"],
-  },
+  { name: "over", value: "TIME", bare: ["s"], help: "spread the cuts evenly over this time" },
   {
     name: "jitter",
     value: "PERCENT",
     help: "move each cut at random by up to this share of the time between two, default 50",
     more: "0 keeps them regular. With 100 each moment is equally likely.",
-    group: "Pacing",
-    commands: ["hup", "follow"],
   },
   {
     name: "when-idle",
@@ -129,30 +110,20 @@ export const HANG_UP_FLAGS: readonly Flag[] = [
       "read, if the server answers a client that has sent a FIN (nginx as a proxy does only with " +
       "proxy_ignore_client_abort on). At the server's end such a request may be on its way and lost: cut at the " +
       "client's end where you can.",
-    group: "Pacing",
-    commands: ["hup", "follow"],
   },
   {
     name: "deadline",
     value: "TIME",
     bare: ["s"],
     help: "with --when-idle: after this time, cut what was never idle, default 30 s",
-    group: "Pacing",
-    commands: ["hup", "follow"],
   },
-  {
-    name: "leave-busy",
-    help: "with --when-idle: leave alone what was never idle, and report it",
-    group: "Pacing",
-    commands: ["hup", "follow"],
-  },
+  { name: "leave-busy", help: "with --when-idle: leave alone what was never idle, and report it" },
   {
     name: "for",
     value: "TIME",
     bare: ["s"],
     help: "go on for this long, and cut connections that appear meanwhile too",
     more: "For clients that still resolve the old address and connect to it again.",
-    group: "Pacing",
     commands: ["hup"],
   },
   {
@@ -161,7 +132,7 @@ export const HANG_UP_FLAGS: readonly Flag[] = [
     bare: ["ms", "s"],
     help: "how often to look: with --for, default 500 ms; in follow, default 5 s",
     more: "follow looks so often for the live addresses; with --live-file, 500 ms unless said.",
-    group: "Pacing",
-    commands: ["hup", "follow"],
   },
-];
+]);
+
+export const HANG_UP_FLAGS: readonly Flag[] = [...HANGING_UP, ...CONNECTING_AGAIN, ...PACING];

@@ -1,95 +1,70 @@
 // The flags of keepalive: its values, how they are set on new connections, how programs are started with them, and how they
 // are planned.
 
-import type { Command, Flag } from "./flag.ts";
+import { type Command, type Flag, section } from "./flag.ts";
 
 /** The commands that take keepalive values. */
 const valued: readonly Command[] = ["keepalive", "run", "plan"];
 
-export const KEEPALIVE_FLAGS: readonly Flag[] = [
+const VALUES = section({ group: "Values", commands: valued, signed: true }, [
   {
     name: "idle",
     value: "TIME",
     bare: ["s"],
-    signed: true,
     help: "silence of the peer before the first probe, default 15 s",
     more: "1 to 32767 s. Here, as in all values, 0 leaves what the socket has.",
-    group: "Values",
-    commands: valued,
   },
   {
     name: "interval",
     value: "TIME",
     bare: ["s"],
-    signed: true,
     help: "time between unanswered probes, default 15 s",
     more: "1 to 32767 s.",
-    group: "Values",
-    commands: valued,
   },
   {
     name: "count",
     value: "N",
-    signed: true,
     help: "unanswered probes after which the connection is dropped, default 9",
     more: "1 to 127.",
-    group: "Values",
-    commands: valued,
   },
   {
     name: "user-timeout",
     value: "TIME",
     bare: ["ms", "s"],
-    signed: true,
     help: "how long data or a probe may stay unanswered (TCP_USER_TIMEOUT), default auto",
     more:
       "A time, or auto: idle + interval x count, which is when the count is reached too. Where it is set, the kernel " +
       "goes by it and not by the count. Without it, data in flight is retried for a quarter of an hour.",
-    group: "Values",
-    commands: valued,
   },
   {
     name: "syncnt",
     value: "N",
-    signed: true,
     help: "how many times a SYN is sent again before connecting fails",
     more: "1 to 127. It affects connections that are being opened.",
-    group: "Values",
-    commands: valued,
   },
   {
     name: "maxseg",
     value: "BYTES",
-    signed: true,
     help: "the largest segment (TCP_MAXSEG)",
     more: "88 to 32767. It affects connections that are being opened or, through listeners, accepted.",
-    group: "Values",
-    commands: valued,
   },
-  {
-    name: "window-clamp",
-    value: "BYTES",
-    signed: true,
-    help: "the largest window to advertise (TCP_WINDOW_CLAMP)",
-    group: "Values",
-    commands: valued,
-  },
+  { name: "window-clamp", value: "BYTES", help: "the largest window to advertise (TCP_WINDOW_CLAMP)" },
   {
     name: "defer-accept",
     value: "TIME",
     bare: ["s"],
-    signed: true,
     help: "how long a listener waits for data before waking its application",
     more: "The kernel rounds up to 1, 3, 7, 15 s and so on.",
-    group: "Values",
-    commands: valued,
   },
   {
     name: "off",
     help: "turn SO_KEEPALIVE off instead, and leave the other values, the user timeout too",
-    group: "Values",
+    signed: false,
     commands: ["keepalive"],
   },
+]);
+
+const ATTACHING = section({ group: "Attaching", commands: ["keepalive"] }, [
   {
     name: "attach",
     help: "set it also as each connection is made, in the kernel, until interrupted",
@@ -103,23 +78,14 @@ export const KEEPALIVE_FLAGS: readonly Flag[] = [
       "MPTCP the subflows get the values, which the MPTCP socket does not show: --watch sets these. It takes CAP_BPF " +
       "and CAP_NET_ADMIN; --user also CAP_PERFMON, --netns Linux 5.15, and --only-missing, --maxseg and --window-clamp " +
       "Linux 6.1.",
-    group: "Attaching",
-    commands: ["keepalive"],
   },
-  {
-    name: "outgoing",
-    help: "with --attach: only connections that this host opens, not those that it accepts",
-    group: "Attaching",
-    commands: ["keepalive"],
-  },
+  { name: "outgoing", help: "with --attach: only connections that this host opens, not those that it accepts" },
   {
     name: "only-new",
     help: "with --attach: leave alone the connections that are open already",
     more:
       "These take other rights: CAP_SYS_PTRACE or CAP_PERFMON, CAP_SYS_ADMIN for other network namespaces, and the PID " +
       "namespace of the host. Without --only-new, each that cannot be set is named.",
-    group: "Attaching",
-    commands: ["keepalive"],
   },
   {
     name: "pin",
@@ -129,9 +95,11 @@ export const KEEPALIVE_FLAGS: readonly Flag[] = [
       "In keepalive it implies --attach. It needs a bpffs (mount -t bpf bpf /sys/fs/bpf), and one control group. Where the " +
       "same is pinned under that name, only what is open is seen to. A pin lasts until the next boot; tcphup ls --pinned " +
       "shows it.",
-    group: "Attaching",
     commands: ["hup", "keepalive"],
   },
+]);
+
+const LAUNCHING = section({ group: "Launching", commands: ["run"] }, [
   {
     name: "on",
     value: "CALLS",
@@ -139,50 +107,31 @@ export const KEEPALIVE_FLAGS: readonly Flag[] = [
     more:
       "A socket has the values before the call proceeds. With socket, tcphup creates the socket for the program, which " +
       "receives it with the values set. Other calls than the default take a supervisor.",
-    group: "Launching",
-    commands: ["run"],
   },
   {
     name: "debug",
     help: "print to standard error who sets the values, why, and what could not be set (LIBKEEPALIVE_DEBUG)",
-    group: "Launching",
-    commands: ["run"],
   },
+]);
+
+const PLANNING = section({ group: "Planning", commands: ["plan"] }, [
   {
     name: "within",
     value: "TIME",
     bare: ["s"],
     help: "find the cheapest values that notice a dead peer within this time",
     group: "Values",
-    commands: ["plan"],
   },
-  {
-    name: "services",
-    value: "N",
-    help: "connections that each host keeps open, default 3",
-    group: "Planning",
-    commands: ["plan"],
-  },
-  {
-    name: "hosts",
-    value: "N",
-    help: "number of hosts, default 1",
-    group: "Planning",
-    commands: ["plan"],
-  },
-  {
-    name: "probe-bytes",
-    value: "N",
-    help: "size of a probe on the wire, default 64, the smallest Ethernet frame",
-    group: "Planning",
-    commands: ["plan"],
-  },
+  { name: "services", value: "N", help: "connections that each host keeps open, default 3" },
+  { name: "hosts", value: "N", help: "number of hosts, default 1" },
+  { name: "probe-bytes", value: "N", help: "size of a probe on the wire, default 64, the smallest Ethernet frame" },
   {
     name: "emit",
     value: "FORMAT",
     help: "print the values as configuration",
     more: "A comment names the values that the format cannot express.",
     group: "Output",
-    commands: ["plan"],
   },
-];
+]);
+
+export const KEEPALIVE_FLAGS: readonly Flag[] = [...VALUES, ...ATTACHING, ...LAUNCHING, ...PLANNING];

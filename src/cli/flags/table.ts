@@ -1,32 +1,22 @@
 // The flags of the command line, as data: parser, help, man page, completions and the Ansible module are made from this
 // table.
 
-import { type Command, COMMANDS, type Flag } from "./flag.ts";
+import { type Command, COMMANDS, type Flag, section } from "./flag.ts";
 import { HANG_UP_FLAGS } from "./hang_up_flags.ts";
 import { KEEPALIVE_FLAGS } from "./keepalive_flags.ts";
 import { SELECTING, SELECTION_FLAGS } from "./selection_flags.ts";
 
 const reporting: readonly Command[] = ["hup", "ls", "keepalive", "plan", "doctor"];
 
-/** All flags, in the order of the help. */
-export const FLAGS: readonly Flag[] = [
-  ...SELECTION_FLAGS,
-  {
-    name: "ipv4",
-    short: "4",
-    help: "only connections over IPv4, also IPv4-mapped ones",
-    group: "Selection",
-    commands: SELECTING,
-  },
-  { name: "ipv6", short: "6", help: "only connections over IPv6", group: "Selection", commands: SELECTING },
+const SELECTION = section({ group: "Selection", commands: SELECTING }, [
+  { name: "ipv4", short: "4", help: "only connections over IPv4, also IPv4-mapped ones" },
+  { name: "ipv6", short: "6", help: "only connections over IPv6" },
   {
     name: "include-session",
     help: "do not skip your own session, such as your ssh connection",
     more:
       "hup skips the connection that SSH_CONNECTION names, those that an ancestor of tcphup has accepted, and all of the " +
       "processes that serve its terminal, or the terminals attached to its tmux or screen. keepalive and ls skip nothing.",
-    group: "Selection",
-    commands: SELECTING,
   },
   {
     name: "listeners",
@@ -35,17 +25,12 @@ export const FLAGS: readonly Flag[] = [
       "A listener has no peer, so DEST is any. The other selection flags (local address and port, process, network " +
       "namespace) select listeners as they select connections. With --attach, listeners are left alone, and only what " +
       "they accept gets the values.",
-    group: "Selection",
     commands: ["keepalive"],
   },
-  ...KEEPALIVE_FLAGS,
-  {
-    name: "name",
-    value: "NAME",
-    help: "follow this name too: what any of the names has is live",
-    group: "Following",
-    commands: ["follow"],
-  },
+]);
+
+const FOLLOWING = section({ group: "Following", commands: ["follow"] }, [
+  { name: "name", value: "NAME", help: "follow this name too: what any of the names has is live" },
   {
     name: "live-file",
     value: "FILE",
@@ -53,8 +38,6 @@ export const FLAGS: readonly Flag[] = [
     more:
       "It is read again and again, so that it may be replaced (rename) or be a link. # begins a comment. A file that cannot " +
       "be read, has no address, has a line that is none, or does not end with a newline changes nothing.",
-    group: "Following",
-    commands: ["follow"],
   },
   {
     name: "after",
@@ -64,36 +47,23 @@ export const FLAGS: readonly Flag[] = [
     more:
       "Where a name answers with a changing few of many addresses (weighted records, large load balancers), give a time " +
       "in which each of them comes up.",
-    group: "Following",
-    commands: ["follow"],
   },
-  {
-    name: "was",
-    value: "ADDRESS",
-    help: "this address was live before: for a start after the name has moved",
-    group: "Following",
-    commands: ["follow"],
-  },
-  {
-    name: "elsewhere",
-    help: "hang up on everything at PORT that no answer for the time of --after had",
-    group: "Following",
-    commands: ["follow"],
-  },
+  { name: "was", value: "ADDRESS", help: "this address was live before: for a start after the name has moved" },
+  { name: "elsewhere", help: "hang up on everything at PORT that no answer for the time of --after had" },
   {
     name: "ready",
     help: "hang up only once a live address accepts a connection at PORT",
     more: "follow tries it itself, for 1 s, and only while there is something to hang up on.",
-    group: "Following",
-    commands: ["follow"],
   },
+]);
+
+const GUARDS = section({ group: "Guards", commands: ["hup", "keepalive", "follow"] }, [
   {
     name: "no-bpf",
     help: "load no BPF program: find holders in /proc, set keepalive through duplicates, run with a supervisor",
     more: "Where CAP_BPF and CAP_PERFMON allow that, BPF programs that run once find holders on hosts with many open " +
       "descriptors, and read and set the keepalive of many connections, or of connections without a holder. --verbose " +
       "says which way was taken, and why; with run, --debug does.",
-    group: "Guards",
     commands: [...SELECTING, "run"],
   },
   {
@@ -102,22 +72,14 @@ export const FLAGS: readonly Flag[] = [
     more:
       "Where SO_KEEPALIVE is on, it is left as it is, whatever its values. Where it is off, it is turned on, but a " +
       "TCP_USER_TIMEOUT that is set stays.",
-    group: "Guards",
     commands: ["keepalive"],
   },
-  {
-    name: "dry-run",
-    short: "n",
-    help: "show what would be done, touch nothing",
-    group: "Guards",
-    commands: ["hup", "keepalive", "follow"],
-  },
+  { name: "dry-run", short: "n", help: "show what would be done, touch nothing" },
   {
     name: "max",
     value: "N",
     help: "touch nothing when more than N match (exit 3)",
     more: "Connections that appear meanwhile count too: those beyond N are left alone, and the exit code is 1.",
-    group: "Guards",
     commands: ["hup", "follow"],
   },
   {
@@ -127,34 +89,20 @@ export const FLAGS: readonly Flag[] = [
     more:
       "Only on a terminal. Any answer but y touches nothing (exit 3). Connections that appear while the question stands " +
       "are left alone, except with --for.",
-    group: "Guards",
     commands: ["hup"],
   },
-  ...HANG_UP_FLAGS,
+]);
+
+const LISTING = section({ group: "Listing", commands: ["ls"] }, [
   {
     name: "summary",
     help: "count them by destination and process, the largest group first",
     more:
       "Also how many carried no data in either direction for 60 s or longer, how many have SO_KEEPALIVE off, and how " +
       "many bytes wait in their queues. Of connections that this host accepted, the destination is the local end.",
-    group: "Listing",
-    commands: ["ls"],
   },
-  {
-    name: "columns",
-    value: "A,B,...",
-    help: "show these columns; +A,B,... adds to the usual ones",
-    group: "Listing",
-    commands: ["ls"],
-  },
-  {
-    name: "sort",
-    value: "COLUMN",
-    signed: true,
-    help: "sort by a column; -COLUMN puts the greatest first",
-    group: "Listing",
-    commands: ["ls"],
-  },
+  { name: "columns", value: "A,B,...", help: "show these columns; +A,B,... adds to the usual ones" },
+  { name: "sort", value: "COLUMN", signed: true, help: "sort by a column; -COLUMN puts the greatest first" },
   {
     name: "keepalive",
     short: "k",
@@ -162,16 +110,15 @@ export const FLAGS: readonly Flag[] = [
     more:
       "It is read through a duplicate of an owner's descriptor, which takes the same rights as hanging up, or by a BPF " +
       "program, which takes CAP_BPF and CAP_PERFMON.",
-    group: "Listing",
-    commands: ["ls"],
   },
   {
     name: "pinned",
     help: "show what --pin keeps in force, with the numbers of connections by destination",
     more: "Instead of connections, so without DEST and selection flags. It takes CAP_SYS_ADMIN.",
-    group: "Listing",
-    commands: ["ls"],
   },
+]);
+
+const OUTPUT = section({ group: "Output", commands: SELECTING }, [
   {
     name: "watch",
     value: "TIME",
@@ -184,37 +131,22 @@ export const FLAGS: readonly Flag[] = [
       "BPF program set new connections as they are made, as --attach does, where it may and where nothing selects by " +
       "process, user, state, interface or mark; it says so. Looking is then for MPTCP, listeners, and what an application " +
       "has set otherwise since, and its default is 10 s.",
-    group: "Output",
     commands: ["ls", "keepalive"],
   },
   {
     name: "json-lines",
     help: "print one JSON object per line: a connection, a group of ls --summary, an event of follow",
     more: "With --watch, and of an event, each has the time when it was seen.",
-    group: "Output",
     commands: ["ls", "keepalive", "follow"],
   },
-  { name: "json", help: "print one JSON document", group: "Output", commands: reporting },
-  {
-    name: "quiet",
-    short: "q",
-    help: "print only errors, and JSON where it is asked for",
-    group: "Output",
-    commands: SELECTING,
-  },
-  {
-    name: "verbose",
-    short: "v",
-    help: "show every owner with its descriptor, and where the time went",
-    group: "Output",
-    commands: SELECTING,
-  },
+  { name: "json", help: "print one JSON document", commands: reporting },
+  { name: "quiet", short: "q", help: "print only errors, and JSON where it is asked for" },
+  { name: "verbose", short: "v", help: "show every owner with its descriptor, and where the time went" },
   {
     name: "color",
     value: "WHEN",
     help: "print in color: auto (on a terminal), always or never",
     more: "auto prints no color where NO_COLOR is set or TERM is dumb.",
-    group: "Output",
     commands: ["hup", "ls", "keepalive", "follow", "doctor"],
   },
   {
@@ -224,15 +156,20 @@ export const FLAGS: readonly Flag[] = [
       "As root for all users, in /usr/local/share and /etc/fish; otherwise for you, in ~/.local/share, where man looks if " +
       "~/.local/bin is in PATH. The paths are printed. A file that is there and not tcphup's own is not replaced, and " +
       "then nothing is written.",
-    group: "Output",
     commands: ["completions"],
   },
-  {
-    name: "help",
-    short: "h",
-    help: "show help; after a command, the help of that command",
-    group: "Output",
-    commands: COMMANDS,
-  },
-  { name: "version", short: "V", help: "show the version", group: "Output", commands: COMMANDS },
+  { name: "help", short: "h", help: "show help; after a command, the help of that command", commands: COMMANDS },
+  { name: "version", short: "V", help: "show the version", commands: COMMANDS },
+]);
+
+/** All flags, in the order of the help. */
+export const FLAGS: readonly Flag[] = [
+  ...SELECTION_FLAGS,
+  ...SELECTION,
+  ...KEEPALIVE_FLAGS,
+  ...FOLLOWING,
+  ...GUARDS,
+  ...HANG_UP_FLAGS,
+  ...LISTING,
+  ...OUTPUT,
 ];
