@@ -1,5 +1,7 @@
 // The command `tcphup keepalive`.
 
+import { sleep } from "../../../ffi/sleep.ts";
+import type { AttachedKeepalive } from "../../attach_keepalive.ts";
 import { unanswered } from "../../front/journal.ts";
 import type { DestinationCount } from "../../model/destination_count.ts";
 import { resolveValues } from "../../keepalive/values.ts";
@@ -10,10 +12,11 @@ import type { KeepaliveReport } from "../../report/report.ts";
 import { setKeepalive, watchKeepalive } from "../../set_keepalive.ts";
 import { type Arguments, refuseTogether, watchInterval } from "../flags/arguments.ts";
 import { EventPrinter, isChanged, meansText } from "../output/keepalive_events.ts";
-import { destinationLines } from "../output/pinned.ts";
+import type { AttachedDocument } from "../output/documents.ts";
+import { attachedLine, destinationLines, groupsText } from "../output/pinned.ts";
 import { keepaliveReportLine, keepaliveTable } from "../output/keepalive_report.ts";
 import { withoutInterrupted } from "../output/report.ts";
-import { DONE, exitCode } from "../flags/exit_codes.ts";
+import { DONE, exitCode, FAILED } from "../flags/exit_codes.ts";
 import { onInterrupt } from "./interrupt.ts";
 import { jsonLines, jsonReport, rowsOf } from "../output/json.ts";
 import { givenValues, noEffectWarnings } from "../flags/keepalive_values.ts";
@@ -23,10 +26,12 @@ import { UsageError } from "../../model/errors.ts";
 import { printTimings } from "../output/timings.ts";
 import { print, style, warn, write } from "../output/terminal.ts";
 
-/** Sets keepalive, once or with --watch until an interrupt. Returns the exit code. */
+/** The time between two looks whether the control groups of --attach are still there. */
+const LOOK_MS = 1000;
+
+/** Sets keepalive, once or with --watch or --attach until an interrupt. Returns the exit code. */
 export async function keepalive(args: Arguments): Promise<number> {
   checkConflicts(args);
-  if (isAttaching(args)) return await attach(args);
   const everyMs = watchInterval(args, undefined);
   const selection = selectionOf(args);
   const options = optionsOf(args);
@@ -37,6 +42,7 @@ export async function keepalive(args: Arguments): Promise<number> {
     const { signal } = interrupt;
     if (everyMs !== null) return await watch(args, selection, { ...options, everyMs, signal });
     if (!args.has("quiet")) progress.showSearch();
+    if (isAttaching(args)) return await attach(args, selection, { ...options, signal }, progress);
     const report = await setKeepalive(selection, { ...options, signal });
     progress.clear();
     show(report, args);
@@ -50,11 +56,6 @@ export async function keepalive(args: Arguments): Promise<number> {
 /** Tells whether a program is to be attached: --pin means that as well. */
 function isAttaching(args: Arguments): boolean {
   return args.has("attach") || args.given("pin");
-}
-
-/** Sets keepalive, also on new connections by an attached program until an interrupt. Returns the exit code. */
-async function attach(args: Arguments): Promise<number> {
-  return await (await import("./attach.ts")).attach(selectionOf(args), optionsOf(args), args, show);
 }
 
 function checkConflicts(args: Arguments): void {
@@ -87,6 +88,56 @@ function optionsOf(args: Arguments): SetKeepaliveOptions {
     onlyMissing: args.has("only-missing"),
     dryRun: args.has("dry-run"),
   };
+}
+
+/** Attaches, sets what is open and, unless it is pinned, waits for an interrupt. Returns the exit code. */
+async function attach(
+  args: Arguments,
+  selection: Selection,
+  { listeners, ...options }: SetKeepaliveOptions & { signal: AbortSignal },
+  progress: ProgressLine,
+): Promise<number> {
+  const pin = args.value("pin");
+  const direction = listeners ? "accepted" : args.has("outgoing") ? "outgoing" : undefined;
+  const onlyNew = args.has("only-new");
+  const counts = pin !== undefined || args.has("json") || args.has("verbose");
+  const { attachKeepalive } = await import("../../attach_keepalive.ts");
+  const attached = await attachKeepalive(selection, options, { direction, pin, onlyNew, counts });
+  progress.clear();
+  const isLasting = pin === undefined && !options.dryRun && !attached.report.interrupted;
+  // A document is written once, when everything is known. A list is shown before what comes later.
+  const comesLast = args.has("json") && isLasting;
+  const isText = !args.has("json") && !args.has("json-lines");
+  // Of no connections there is nothing to tell.
+  if (onlyNew && isText) attached.report.incomplete.forEach(warn);
+  else if (!comesLast) show(attached.report, args, { attached: describe(attached, pin) });
+  if (isText && !args.has("quiet")) {
+    print([attachedLine(attached.settings, { pin, onlyNew, dryRun: options.dryRun ?? false })]);
+  }
+  if (!isLasting) {
+    attached.close();
+    return exitCode(attached.report);
+  }
+  const isWhole = await waitForInterrupt(attached, options.signal);
+  if (comesLast) show(attached.report, args, { attached: describe(attached, pin) });
+  else if (args.has("verbose") && !args.has("quiet")) print(destinationLines(attached.counters()));
+  attached.close();
+  if (isWhole) return DONE;
+  warn(`${groupsText(attached.settings.cgroups)} has gone, and what was attached with it`);
+  return FAILED;
+}
+
+function describe({ settings, counters }: AttachedKeepalive, pin: string | undefined): AttachedDocument {
+  return { name: pin ?? null, ...settings, counters: counters() };
+}
+
+/** Returns false when nothing is attached any more before there is an interrupt. */
+async function waitForInterrupt(attached: AttachedKeepalive, signal: AbortSignal): Promise<boolean> {
+  while (!signal.aborted) {
+    if (!attached.isAttached) return false;
+    await sleep(LOOK_MS, signal);
+  }
+  return true;
 }
 
 /** @param more Further keys of the JSON document. */
