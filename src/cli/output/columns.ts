@@ -3,7 +3,8 @@
 
 import { parseAddress } from "../../model/address.ts";
 import { expectedWord } from "../../model/closest.ts";
-import type { Connection, Endpoint, HeldConnection, Keepalive, ListedConnection } from "../../model/connection.ts";
+import type { Connection, Endpoint, HeldConnection, Keepalive } from "../../model/connection.ts";
+import type { ListedConnection, TcpInfo } from "../../model/connection.ts";
 import { formatDuration } from "../../model/duration.ts";
 import type { ListConnectionsOptions } from "../../list.ts";
 import { idleOf } from "../../report/summary.ts";
@@ -29,31 +30,35 @@ export interface Column extends TableColumn<ListedConnection> {
   key(connection: ListedConnection): SortKey;
 }
 
-/** Makes a column that is sorted by its text. */
-function plain(name: string, title: string, help: string, value: (connection: Connection) => number | string): Column {
-  return { name, title, help, text: (one) => String(value(one.connection)), key: (one) => value(one.connection) };
+/** Makes a column that is sorted by its text, or by `key`. */
+function plain(
+  name: string,
+  title: string,
+  help: string,
+  value: (connection: Connection) => number | string,
+  key: (connection: Connection) => SortKey = value,
+): Column {
+  return { name, title, help, text: (one) => String(value(one.connection)), key: (one) => key(one.connection) };
 }
 
-/** Makes a column from tcp_info, with "-" where the kernel gave none. */
+/** Makes a column of a number from tcp_info, with "-" where the kernel gave none. */
 function measured(
   name: string,
   title: string,
   help: string,
-  value: (connection: Connection) => number | null | undefined,
+  value: (connection: Connection) => number | null,
   text: (value: number) => string = String,
 ): Column {
-  const key = ({ connection }: ListedConnection) => value(connection) ?? null;
-  return {
-    name,
-    title,
-    help,
-    needs: "tcpInfo",
-    key,
-    text(connection) {
-      const number = key(connection);
-      return number === null ? "-" : text(number);
-    },
+  const shown = (connection: Connection) => {
+    const number = value(connection);
+    return number === null ? "-" : text(number);
   };
+  return { ...plain(name, title, help, shown, value), needs: "tcpInfo" };
+}
+
+/** Returns a function that reads a field of tcp_info. */
+function field(name: keyof TcpInfo): (connection: Connection) => number | null {
+  return ({ tcpInfo }) => tcpInfo?.[name] ?? null;
 }
 
 /** All columns, in the order of the help. */
@@ -61,20 +66,14 @@ export const COLUMNS: readonly Column[] = [
   plain("state", "State", "the state, as ss spells it", ({ state }) => state),
   plain("recv-q", "Recv-Q", "bytes that the application has not read", ({ rqueue }) => rqueue),
   plain("send-q", "Send-Q", "bytes that the peer has not acknowledged", ({ wqueue }) => wqueue),
-  {
-    name: "local",
-    title: "Local",
-    help: "the local address and port",
-    text: ({ connection: { src } }) => endpointText(src),
-    key: ({ connection: { src } }) => endpointKey(src),
-  },
-  {
-    name: "remote",
-    title: "Remote",
-    help: "the address and port of the peer",
-    text: ({ connection: { dst } }) => endpointText(dst),
-    key: ({ connection: { dst } }) => endpointKey(dst),
-  },
+  plain("local", "Local", "the local address and port", ({ src }) => endpointText(src), ({ src }) => endpointKey(src)),
+  plain(
+    "remote",
+    "Remote",
+    "the address and port of the peer",
+    ({ dst }) => endpointText(dst),
+    ({ dst }) => endpointKey(dst),
+  ),
   {
     name: "process",
     title: "Process",
@@ -119,42 +118,19 @@ export const COLUMNS: readonly Column[] = [
     key: ({ deadPeerNoticed: noticed }) => noticed ? noticed.idleMs ?? Infinity : null,
   },
   measured("idle", "Idle", "time since data last moved in either direction", idleOf, timeText),
-  measured(
-    "lastsnd",
-    "Lastsnd",
-    "time since data was last sent",
-    ({ tcpInfo }) => tcpInfo?.lastDataSentMs,
-    timeText,
-  ),
-  measured(
-    "lastrcv",
-    "Lastrcv",
-    "time since data was last received",
-    ({ tcpInfo }) => tcpInfo?.lastDataRecvMs,
-    timeText,
-  ),
-  measured(
-    "lastack",
-    "Lastack",
-    "time since the last acknowledgement",
-    ({ tcpInfo }) => tcpInfo?.lastAckRecvMs,
-    timeText,
-  ),
-  measured("rtt", "RTT", "round-trip time", ({ tcpInfo }) => tcpInfo?.rttUs, microsecondsText),
-  measured("rto", "RTO", "retransmission timeout", ({ tcpInfo }) => tcpInfo?.rtoUs, microsecondsText),
-  measured("unacked", "Unacked", "unacknowledged segments", ({ tcpInfo }) => tcpInfo?.unacked),
-  measured("notsent", "Notsent", "bytes not sent yet", ({ tcpInfo }) => tcpInfo?.notsentBytes),
-  measured("retrans", "Retrans", "retransmission timeouts in a row", ({ tcpInfo }) => tcpInfo?.retransmits),
-  measured("resent", "Resent", "segments retransmitted so far", ({ tcpInfo }) => tcpInfo?.totalRetrans),
-  measured("probes", "Probes", "unanswered probes", ({ tcpInfo }) => tcpInfo?.probes),
-  measured("backoff", "Backoff", "doublings of the timeout", ({ tcpInfo }) => tcpInfo?.backoff),
-  measured(
-    "bytes_acked",
-    "Bytes-acked",
-    "bytes that the peer has acknowledged",
-    ({ tcpInfo }) => tcpInfo?.bytesAcked,
-  ),
-  measured("bytes_received", "Bytes-received", "bytes received", ({ tcpInfo }) => tcpInfo?.bytesReceived),
+  measured("lastsnd", "Lastsnd", "time since data was last sent", field("lastDataSentMs"), timeText),
+  measured("lastrcv", "Lastrcv", "time since data was last received", field("lastDataRecvMs"), timeText),
+  measured("lastack", "Lastack", "time since the last acknowledgement", field("lastAckRecvMs"), timeText),
+  measured("rtt", "RTT", "round-trip time", field("rttUs"), microsecondsText),
+  measured("rto", "RTO", "retransmission timeout", field("rtoUs"), microsecondsText),
+  measured("unacked", "Unacked", "unacknowledged segments", field("unacked")),
+  measured("notsent", "Notsent", "bytes not sent yet", field("notsentBytes")),
+  measured("retrans", "Retrans", "retransmission timeouts in a row", field("retransmits")),
+  measured("resent", "Resent", "segments retransmitted so far", field("totalRetrans")),
+  measured("probes", "Probes", "unanswered probes", field("probes")),
+  measured("backoff", "Backoff", "doublings of the timeout", field("backoff")),
+  measured("bytes_acked", "Bytes-acked", "bytes that the peer has acknowledged", field("bytesAcked")),
+  measured("bytes_received", "Bytes-received", "bytes received", field("bytesReceived")),
 ];
 
 /** The columns of `ss -tno`, and the owner. */
