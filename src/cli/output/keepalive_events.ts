@@ -50,16 +50,12 @@ export class EventPrinter {
       return this.#format.quiet || !this.#changes.admits(performance.now()) || print([this.#lineOf(result)]);
     }
     // One line for all connections of a process that fail in the same way.
-    this.#warnOnce(`${result.outcome} ${result.message}`, this.#lineOf(result));
+    this.warnOnce(this.#lineOf(result), `${result.outcome} ${result.message}`);
     return true;
   }
 
-  /** Prints a warning, unless it was printed before. */
-  warnOnce(text: string): void {
-    this.#warnOnce(text, text);
-  }
-
-  #warnOnce(key: string, text: string): void {
+  /** Prints a warning, unless one with this key was printed before. */
+  warnOnce(text: string, key = text): void {
     if (this.#warned.has(key)) return;
     if (this.#warned.size >= MAX_REMEMBERED) this.#warned.clear();
     this.#warned.add(key);

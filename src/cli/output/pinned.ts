@@ -81,14 +81,19 @@ function valuesText({ values, onlyMissing }: AttachedSettings): string {
 }
 
 /** Lays out numbers of connections by destination. */
-export function* destinationLines(counters: readonly DestinationCount[], most = MOST_SHOWN): Generator<string> {
-  if (counters.length === 0) return;
-  const rows = counters.slice(0, most).map(({ accepted, address, port, set, kept, refused }) => [
+export function destinationLines(counters: readonly DestinationCount[], most = MOST_SHOWN): Generator<string> {
+  const rows = counters.map(({ accepted, address, port, set, kept, refused }) => [
     `${accepted ? "at" : "to"} ${formatEndpoint(address, port)}`,
     ...[set, kept, refused].map(String),
   ]);
-  yield* renderTable(["Destination", "Set", "Kept", "Refused"], rows);
-  if (counters.length > most) yield `and ${counters.length - most} more`;
+  return firstRows(["Destination", "Set", "Kept", "Refused"], rows, most);
+}
+
+/** Lays out as many rows as are to be shown, and says how many more there are. */
+function* firstRows(header: readonly string[], rows: readonly string[][], most: number): Generator<string> {
+  if (rows.length === 0) return;
+  yield* renderTable(header, rows.slice(0, most));
+  if (rows.length > most) yield `and ${rows.length - most} more`;
 }
 
 /** Writes what becomes of connects. */
@@ -113,15 +118,13 @@ export function connectsLine({ op, count, lastAt }: DiversionReport): string {
 }
 
 /** Lays out numbers of connects by destination. */
-export function* connectLines(connects: readonly ConnectCount[], most = MOST_SHOWN): Generator<string> {
-  if (connects.length === 0) return;
-  const rows = connects.slice(0, most).map(({ address, port, count, lastAt }) => [
+export function connectLines(connects: readonly ConnectCount[], most = MOST_SHOWN): Generator<string> {
+  const rows = connects.map(({ address, port, count, lastAt }) => [
     `to ${formatEndpoint(address, port)}`,
     String(count),
     timeText(lastAt),
   ]);
-  yield* renderTable(["Destination", "Connects", "Last"], rows);
-  if (connects.length > most) yield `and ${connects.length - most} more`;
+  return firstRows(["Destination", "Connects", "Last"], rows, most);
 }
 
 /** Writes a time of ISO 8601 for people, in UTC. */

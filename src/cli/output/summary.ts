@@ -1,7 +1,8 @@
 // The summary of `--summary` and `--interactive`: the matched connections in groups, on one screen.
 
 import type { Unread } from "../../model/connection.ts";
-import { detection, type KeepaliveSysctls } from "../../keepalive/detection.ts";
+import { detection, effective, type KeepaliveSysctls } from "../../keepalive/detection.ts";
+import { SYSTEM_VALUES } from "../../keepalive/values.ts";
 import { formatDuration } from "../../model/duration.ts";
 import { only } from "../../model/only.ts";
 import type { NetnsSysctls } from "../../list.ts";
@@ -22,7 +23,8 @@ export function summaryLines({ total, groups }: Summary, height = Infinity): str
   const table = [...renderTable(HEADER, shown.map(rowOf))];
   const hidden = groups.slice(shown.length);
   if (hidden.length > 0) {
-    table.push(`${sumOf(hidden)}  in ${counted(hidden.length, "more group")}: --json names them all`);
+    const sum = hidden.reduce((sum, { count }) => sum + count, 0);
+    table.push(`${sum}  in ${counted(hidden.length, "more group")}: --json names them all`);
   }
   return [...table, "", totalLine(total)];
 }
@@ -64,10 +66,6 @@ function totalLine(total: Totals): string {
   return parts.join("; ");
 }
 
-function sumOf(groups: readonly Group[]): number {
-  return groups.reduce((sum, { count }) => sum + count, 0);
-}
-
 /** Writes a number with its noun: `1 connection`, `2 connections`. */
 export function counted(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? "" : "s"}`;
@@ -88,14 +86,7 @@ export function sysctlLines(sysctls: readonly NetnsSysctls[]): string[] {
 
 function sysctlLine(settings: KeepaliveSysctls): string {
   const { tcpKeepaliveTime, tcpKeepaliveIntvl, tcpKeepaliveProbes } = settings;
-  const keepalive = {
-    enabled: true,
-    idleS: tcpKeepaliveTime,
-    intervalS: tcpKeepaliveIntvl,
-    count: tcpKeepaliveProbes,
-    userTimeoutMs: 0,
-  };
-  const { idleMs, inFlightMs } = detection(keepalive, settings);
+  const { idleMs, inFlightMs } = detection(effective(SYSTEM_VALUES, settings), settings);
   return `net.ipv4.tcp_keepalive_{time,intvl,probes} = ${tcpKeepaliveTime}, ${tcpKeepaliveIntvl}, ` +
     `${tcpKeepaliveProbes}: a dead peer is noticed after ${formatDuration(idleMs)} with SO_KEEPALIVE alone, ` +
     `never without it, and with data unacknowledged after ${formatDuration(inFlightMs)}`;

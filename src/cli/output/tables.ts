@@ -18,12 +18,8 @@ export function* renderTable(header: readonly string[], rows: Iterable<readonly 
   const widths: number[] = header.map(() => 0);
   let block: string[][] = [];
   const take = (cells: readonly string[]) => {
-    const row = [...cells];
-    for (let i = 0; i < row.length; i++) {
-      row[i] = escapeControls(row[i]!);
-      const width = i === row.length - 1 ? 0 : displayWidth(row[i]!);
-      if (width > widths[i]!) widths[i] = width;
-    }
+    const row = cells.map(escapeControls);
+    for (let i = 0; i < row.length - 1; i++) widths[i] = Math.max(widths[i]!, displayWidth(row[i]!));
     block.push(row);
   };
   take(header);
@@ -55,15 +51,8 @@ export function connectionTable<C extends HeldConnection>(
   shown: readonly TableColumn<C>[],
   verbose: boolean,
 ): Generator<string> {
-  return renderTable(shown.map(({ title }) => title), connectionRows(connections, shown, verbose));
-}
-
-function* connectionRows<C extends HeldConnection>(
-  connections: readonly C[],
-  shown: readonly TableColumn<C>[],
-  verbose: boolean,
-): Generator<string[]> {
-  for (const connection of connections) yield shown.map((column) => column.text(connection, verbose));
+  const rows = connections.values().map((connection) => shown.map((column) => column.text(connection, verbose)));
+  return renderTable(shown.map(({ title }) => title), rows);
 }
 
 const OUTCOME: TableColumn<HangUpResult> = { name: "outcome", title: "Outcome", text: outcomeText };

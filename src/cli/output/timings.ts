@@ -1,16 +1,13 @@
 // The line of --verbose on time and memory.
 
 import { readFile } from "../../linux/proc/process.ts";
-import type { HangUpReport, Phases } from "../../report/report.ts";
+import type { Phases, Report } from "../../report/report.ts";
 import { explainPass } from "../../resolve/keepalive_pass.ts";
 import { explainWay } from "../../resolve/socket_files.ts";
 import { style, warn } from "./terminal.ts";
 
-/** The part of a report with its times. */
-type Timings = Pick<HangUpReport, "elapsedMs" | "phasesMs" | "unreadableProcesses">;
-
 /** Prints the time of each phase, the unreadable processes and the peak of memory to standard error. */
-export function printTimings({ elapsedMs, phasesMs, unreadableProcesses }: Timings): void {
+export function printTimings({ elapsedMs, phasesMs, unreadableProcesses }: Report): void {
   const phases = Object.entries(phasesMs) as [keyof Phases, number][];
   const spent = phases.map(([phase, ms]) => `${phase} ${ms.toFixed(0)}`).join(", ");
   const unread = unreadText(unreadableProcesses);
