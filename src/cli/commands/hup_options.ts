@@ -13,7 +13,6 @@ import { parseCount, parsePercentage, parseRate } from "../flags/values.ts";
 export function hangUpOptions(args: Arguments): HangUpOptions {
   refuseTogether(args, "interactive", "quiet", "the question needs the summary that --quiet hides");
   for (const name of ["refuse", "redirect"]) refuseTogether(args, name, "no-bpf", "it is done with BPF");
-  const [max, rate, jitter] = ["max", "rate", "jitter"].map((name) => args.value(name));
   const options = {
     dryRun: args.has("dry-run"),
     lingerMs: args.duration("linger"),
@@ -23,11 +22,11 @@ export function hangUpOptions(args: Arguments): HangUpOptions {
     destroy: args.has("destroy"),
     destroyAfterMs: args.duration("destroy-after"),
     includeSession: args.has("include-session"),
-    max: max === undefined ? undefined : parseCount("max", max),
+    max: args.parsed("max", parseCount),
     pacing: ifGiven({
-      perSecond: rate === undefined ? undefined : parseRate("rate", rate),
+      perSecond: args.parsed("rate", parseRate),
       overMs: args.duration("over"),
-      jitter: jitter === undefined ? undefined : parsePercentage("jitter", jitter),
+      jitter: args.parsed("jitter", parsePercentage),
     }),
     whenIdle: ifGiven({
       idleMs: args.duration("when-idle"),

@@ -1,6 +1,6 @@
 // The command `tcphup plan`.
 
-import { type KeepaliveSysctls, KERNEL_DEFAULTS } from "../../keepalive/detection.ts";
+import { effective, type KeepaliveSysctls, KERNEL_DEFAULTS } from "../../keepalive/detection.ts";
 import { KEEPALIVE_NAMES, type KeepaliveValues, resolveValues, SYSTEM_VALUES } from "../../keepalive/values.ts";
 import { keepaliveSysctls } from "../../socket/keepalive_read.ts";
 import { type EmitFormat, emitKeepaliveConfig, planKeepalive, valuesWithin } from "../../keepalive/plan.ts";
@@ -26,9 +26,9 @@ export function planCommand(args: Arguments): number {
   const result = planKeepalive({
     values,
     sysctls,
-    services: numberOf(args, "services"),
-    hosts: numberOf(args, "hosts"),
-    probeBytes: numberOf(args, "probe-bytes"),
+    services: args.parsed("services", parseCount),
+    hosts: args.parsed("hosts", parseCount),
+    probeBytes: args.parsed("probe-bytes", parseCount),
   });
   write([args.has("json") ? jsonText(result) : formatPlan(result), "\n"]);
   return DONE;
@@ -54,24 +54,11 @@ function valuesOf(args: Arguments, sysctls: KeepaliveSysctls): KeepaliveValues {
   const withinMs = args.duration("within");
   if (withinMs !== undefined) return valuesWithin(withinMs / 1000);
   const given = givenValues(args);
-  if (given === undefined) return currentValues(sysctls);
+  if (given === undefined) {
+    const { idleS, intervalS, count } = effective(SYSTEM_VALUES, sysctls);
+    return { ...SYSTEM_VALUES, idleS, intervalS, count };
+  }
   const { values, warnings } = resolveValues(given, {}, sysctls.tcpKeepaliveTime);
   warnings.forEach(warn);
   return values;
-}
-
-function currentValues(
-  { tcpKeepaliveTime, tcpKeepaliveIntvl, tcpKeepaliveProbes }: KeepaliveSysctls,
-): KeepaliveValues {
-  return {
-    ...SYSTEM_VALUES,
-    idleS: tcpKeepaliveTime,
-    intervalS: tcpKeepaliveIntvl,
-    count: tcpKeepaliveProbes,
-  };
-}
-
-function numberOf(args: Arguments, name: string): number | undefined {
-  const text = args.value(name);
-  return text === undefined ? undefined : parseCount(name, text);
 }

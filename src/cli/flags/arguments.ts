@@ -62,17 +62,22 @@ export class Arguments {
     return this.flags.filter(({ flag }) => flag.name === name).map(({ value }) => value!);
   }
 
+  /** Returns the last value of a flag as `parse` reads it; undefined where the flag was not given. */
+  parsed<T>(name: string, parse: (name: string, text: string) => T): T | undefined {
+    const text = this.value(name);
+    return text === undefined ? undefined : parse(name, text);
+  }
+
   /**
    * Returns the last value of a flag as a time in milliseconds; undefined where the flag was not given.
    *
-   * @param longestMs The longest time allowed: unless given, the longest that a timer holds.
-   * @throws {UsageError} When the value is no time, or longer than that.
+   * @throws {UsageError} When one of its values is no time, or longer than a timer holds.
    */
-  duration(name: string, longestMs = MAX_DURATION_MS): number | undefined {
-    return this.durations(name, longestMs).at(-1);
+  duration(name: string): number | undefined {
+    return this.durations(name).at(-1);
   }
 
-  /** Returns all values of a flag as times, as `duration` does. */
+  /** Returns all values of a flag as times of at most `longestMs`, as `duration` does. */
   durations(name: string, longestMs = MAX_DURATION_MS): number[] {
     return this.flags.filter(({ flag, value }) => flag.name === name && value !== undefined).map(({ flag, value }) =>
       parseDuration(value!, { label: `--${name}`, bare: flag.bare!, longestMs })
