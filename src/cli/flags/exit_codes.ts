@@ -1,6 +1,7 @@
 // The exit codes. Scripts and playbooks rely on them.
 
 import type { Outcome, Reason } from "../../model/result.ts";
+import type { HangUpReport, Report } from "../../report/report.ts";
 import type { Command } from "./flag.ts";
 
 /** Everything that matched was done, or nothing matched. */
@@ -80,19 +81,10 @@ export const EXIT_CODES: Record<Command, Meanings> = {
 };
 
 /** The part of a report that decides the exit code. */
-export interface Result {
-  readonly matched: number;
-  readonly skipped: number;
-  readonly failed: number;
-  readonly interrupted: boolean;
-  /** The error that ended the command after it had done something. */
-  readonly error?: string | null;
-  /** True when more connections appeared than --max allows. */
-  readonly maxReached?: boolean;
-  /** The reasons why connections may have been missed. */
-  readonly incomplete: readonly string[];
-  readonly results: readonly { readonly outcome: Outcome; readonly reason?: Reason | null }[];
-}
+export type Result =
+  & Pick<Report, "matched" | "skipped" | "failed" | "interrupted" | "incomplete">
+  & Partial<Pick<HangUpReport, "error" | "maxReached">>
+  & { readonly results: readonly { readonly outcome: Outcome; readonly reason?: Reason | null }[] };
 
 /** The reasons to skip a connection that are no guard's: its client arrives without help, or it is not as selected any more. */
 const NO_REFUSAL: readonly (Reason | null | undefined)[] = ["connecting", "recovered", "not-selected"];
