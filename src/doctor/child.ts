@@ -31,7 +31,6 @@ export interface Failure {
 /**
  * Runs a program to its end, and calls `each` with each text that it writes, standard error included.
  *
-
  * @returns The failure; null when the program exited with 0.
  */
 export function runChild(command: Command, each: (text: string) => void): Failure | null {

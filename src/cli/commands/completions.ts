@@ -11,9 +11,6 @@ import { write } from "../output/terminal.ts";
 /** The completions of each shell, as functions that write them. */
 export const COMPLETIONS = { bash: bashCompletions, zsh: zshCompletions, fish: fishCompletions } as const;
 
-/** A shell with completions. */
-export type Shell = keyof typeof COMPLETIONS;
-
 /** Prints the completions of a shell, or installs those of all shells and the man page. Returns the exit code. */
 export async function completions(args: Arguments): Promise<number> {
   const [shell, surplus] = args.positionals;
@@ -25,6 +22,6 @@ export async function completions(args: Arguments): Promise<number> {
   if (shell === undefined) throw new UsageError(`No shell named: ${expected}, or --install`);
   if (!Object.keys(COMPLETIONS).includes(shell)) throw new UsageError(`Unknown shell "${shell}": ${expected}`);
   if (surplus !== undefined) throw new UsageError(`Unexpected argument "${surplus}": ${expected}`);
-  write([COMPLETIONS[shell as Shell]()]);
+  write([COMPLETIONS[shell as keyof typeof COMPLETIONS]()]);
   return DONE;
 }

@@ -22,15 +22,14 @@ export function doctorCommand(args: Arguments): number {
   const health = checkHost({ command: host.selfCommand });
   const document: DoctorDocument = { schema: 1, command: "doctor", ...health };
   if (args.has("json")) write([jsonText(document), "\n"]);
-  else print([...health.findings.flatMap(describe), conclusion(health.ok)]);
+  else {
+    const conclusion = health.ok ? "connections can be hung up on" : "connections cannot be hung up on here";
+    print([...health.findings.flatMap(describe), conclusion]);
+  }
   return health.ok ? DONE : UNABLE;
 }
 
 function describe({ name, status, detail, affects }: Finding): string[] {
   const line = `${style(TONES[status], status.padEnd(7))}  ${name}: ${detail}`;
   return status === "ok" ? [line] : [line, `         affects: ${affects.join(", ")}`];
-}
-
-function conclusion(ok: boolean): string {
-  return ok ? "connections can be hung up on" : "connections cannot be hung up on here";
 }

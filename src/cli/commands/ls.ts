@@ -33,12 +33,13 @@ export async function ls(args: Arguments): Promise<number> {
     [...unanswered(), ...[whyUnfinished() ?? []].flat()].forEach(warn);
     return mode === MODE.interrupted ? INTERRUPTED : FAILED;
   }
-  const list = new ListPrinter(new Lister(selectionOf(args), listOptions(view)), view);
+  const lister = new Lister(selectionOf(args), listOptions(view));
+  const list = new ListPrinter(lister, view);
   try {
     await list.show();
     return list.hasMissed ? FAILED : DONE;
   } finally {
-    list.close();
+    lister.close();
   }
 }
 
@@ -87,10 +88,6 @@ class ListPrinter {
         transientErrors.endAttempt();
       }
     });
-  }
-
-  close(): void {
-    this.#lister.close();
   }
 
   #list(): Listing {

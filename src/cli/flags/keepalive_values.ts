@@ -40,9 +40,7 @@ const AFFECTED_SOCKETS: Partial<Record<KeepaliveName, string>> = {
 
 /** Returns a warning for each value that has no effect on the selected sockets. */
 export function noEffectWarnings(values: KeepaliveValues, listeners: boolean): string[] {
-  const unfelt = withoutEffect(values, "established");
-  const felt = listeners ? unfelt.filter((name) => !withoutEffect(values, "listen").includes(name)) : [];
-  return unfelt
-    .filter((name) => !felt.includes(name))
+  return withoutEffect(values, "established")
+    .filter((name) => !listeners || withoutEffect(values, "listen").includes(name))
     .map((name) => `${flagName(name)} has no effect on open connections, only on ${AFFECTED_SOCKETS[name]}`);
 }

@@ -54,14 +54,7 @@ const FILES: readonly (readonly [path: string, text: string])[] = [
   ["/usr/local/share, /etc/fish, ~/.local/share", "What completions --install has written."],
 ];
 
-const SEE_ALSO = [
-  "shutdown(2)",
-  "pidfd_getfd(2)",
-  "sock_diag(7)",
-  "tcp(7)",
-  "capabilities(7)",
-  "ss(8)",
-];
+const SEE_ALSO = ["shutdown(2)", "pidfd_getfd(2)", "sock_diag(7)", "tcp(7)", "capabilities(7)", "ss(8)"];
 
 /** Writes tcphup.1. */
 export function manPage(): string {

@@ -34,7 +34,6 @@ type Peers = Partial<Record<"dst" | "dport", readonly string[]>>;
 
 function criteriaOf(args: Arguments): Criteria & Peers {
   const values = (name: string) => args.given(name) ? args.values(name) : undefined;
-  const has = (name: string) => args.has(name);
   return {
     filter: values("filter"),
     dst: values("dst"),
@@ -54,10 +53,10 @@ function criteriaOf(args: Arguments): Criteria & Peers {
     netns: values("netns"),
     idleForMs: shortestTime(args, "idle-for"),
     silentForMs: shortestTime(args, "silent-for"),
-    stalled: has("stalled"),
-    closeWait: has("close-wait"),
-    noKeepalive: has("no-keepalive"),
-    srcGone: has("src-gone"),
+    stalled: args.has("stalled"),
+    closeWait: args.has("close-wait"),
+    noKeepalive: args.has("no-keepalive"),
+    srcGone: args.has("src-gone"),
   };
 }
 

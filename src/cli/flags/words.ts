@@ -30,23 +30,16 @@ export interface Words {
  * run, which would cut connections.
  */
 export function classifyWords(args: readonly string[]): Words {
-  let afterDoubleDash: string[] | null = null;
-  let words: string[] = [];
+  const words: string[] = [];
   const flags: GivenFlag[] = [];
   const unknown: string[] = [];
   const rest = [...args];
   for (let word = rest.shift(); word !== undefined; word = rest.shift()) {
-    if (word === "--") {
-      afterDoubleDash = rest;
-      words = words.concat(rest);
-      break;
+    if (word === "--" || (words[0] === "run" && !isFlag(word))) {
+      const afterDoubleDash = word === "--" ? rest : [word, ...rest];
+      return { words: [...words, ...afterDoubleDash], flags, unknown, afterDoubleDash };
     }
     if (!isFlag(word)) {
-      if (words[0] === "run") {
-        afterDoubleDash = [word, ...rest];
-        words.push(...afterDoubleDash);
-        break;
-      }
       words.push(word);
       continue;
     }
@@ -55,7 +48,7 @@ export function classifyWords(args: readonly string[]): Words {
     if (spelled === null) unknown.push(word);
     else flags.push(...spelled.map((given) => ({ ...takeTimeAfter(takeValue(given, rest), rest), negated })));
   }
-  return { words, flags, unknown, afterDoubleDash };
+  return { words, flags, unknown, afterDoubleDash: null };
 }
 
 function parseFlags(word: string): GivenFlag[] | null {

@@ -90,9 +90,8 @@ export interface Operands {
  */
 export function operandsOf(command: Command): Operands {
   const words = MANUALS[command].usage.replace("[hup]", "hup").replaceAll(/[[\]]/g, "").split(" ").slice(1);
-  const [operands, program] = words.includes("--") ? [words.slice(0, words.indexOf("--")), true] : [words, false];
-  const offers = operands.flatMap((word) => OFFERS.find(({ name }) => name === word) ?? alternatives(command, word));
-  return { offers, program };
+  const offers = words.flatMap((word) => OFFERS.find(({ name }) => name === word) ?? alternatives(command, word));
+  return { offers, program: words.includes("--") };
 }
 
 function alternatives(command: Command, word: string): Offer[] {
