@@ -88,7 +88,7 @@ async function call(parsed: Arguments): Promise<number> {
     case "doctor":
       return (await import("./commands/doctor.ts")).doctorCommand(parsed);
     case "completions":
-      return await (await import("./commands/completions.ts")).completions(parsed);
+      return (await import("./commands/completions.ts")).completions(parsed);
   }
 }
 
