@@ -1,6 +1,7 @@
 // The command `tcphup ls`.
 
 import { host } from "../../../ffi/deno.ts";
+import { sleep } from "../../../ffi/sleep.ts";
 import type { ListedConnection } from "../../model/connection.ts";
 import { pastWork, unanswered, whyUnfinished } from "../../front/journal.ts";
 import { MODE } from "../../front/shared.ts";
@@ -14,15 +15,15 @@ import { sortConnections, withNetns } from "../output/columns.ts";
 import { DONE, FAILED, INTERRUPTED } from "../flags/exit_codes.ts";
 import type { ListDocument, SummaryDocument } from "../output/documents.ts";
 import { jsonDocument, jsonLines, jsonReport, rowsOf } from "../output/json.ts";
+import { onInterrupt } from "./interrupt.ts";
 import { listOptions, type View, viewOf } from "./ls_options.ts";
 import { ProgressLine } from "../output/progress.ts";
-import { terminalSize } from "../output/screen.ts";
+import { Screen, terminalSize } from "../output/screen.ts";
 import { selectionOf } from "../flags/selection.ts";
 import { connectionTable, fittingTable } from "../output/tables.ts";
 import { unreadText } from "../output/timings.ts";
 import { counted, summaryLines, sysctlLines, unreadLine } from "../output/summary.ts";
 import { print, warn, write } from "../output/terminal.ts";
-import { type Frame, repeat, watch } from "./watch.ts";
 
 /** Lists connections, once or with --watch until an interrupt. Returns the exit code. */
 export async function ls(args: Arguments): Promise<number> {
@@ -54,8 +55,6 @@ class ListPrinter {
   readonly #lister: Lister;
   readonly #view: View;
   #hasRemarked = false;
-  /** The last frame of --watch. */
-  #frame: Frame = () => [];
   /** True when connections may have been missed. */
   hasMissed = false;
 
@@ -70,7 +69,7 @@ class ListPrinter {
     else if (format === "json") this.#write((listing, elapsedMs) => this.#document(listing, elapsedMs));
     else if (format === "json-lines") await this.#writeLines();
     else if (watchMs === null) this.#print();
-    else await watch(watchMs, () => this.#lookAgain(watchMs));
+    else await watch(watchMs, () => this.#look(watchMs));
   }
 
   async #writeLines(): Promise<void> {
@@ -117,17 +116,6 @@ class ListPrinter {
     const listing = this.#list();
     const text = this.#textOf(listing)(host.isTerminal(1) ? terminalSize().rows : Infinity);
     if (print(text.lines)) text.remarks.forEach(warn);
-  }
-
-  /** Returns a new frame, or after a passing error the last one under a line that names the error. */
-  #lookAgain(watchMs: number): Frame {
-    const last = this.#frame;
-    try {
-      return this.#frame = this.#look(watchMs);
-    } catch (error) {
-      if (!isTransient(error)) throw error;
-      return () => [`trying again after ${error.message}`, ...last()];
-    }
   }
 
   #look(watchMs: number): Frame {
@@ -199,4 +187,43 @@ function remarksOn(listing: Listing): string[] {
   const unread = unreadLine(keepaliveUnreadable ?? [], connections.length);
   if (unread !== null) remarks.push(unread);
   return remarks;
+}
+
+/** Calls `look` at an interval until it returns `false`, which says that the reader has gone, or until an interrupt. */
+async function repeat(intervalMs: number, look: () => boolean): Promise<void> {
+  const interrupt = new AbortController();
+  const restore = onInterrupt(() => interrupt.abort());
+  try {
+    while (!interrupt.signal.aborted && look()) await sleep(intervalMs, interrupt.signal);
+  } finally {
+    restore();
+  }
+}
+
+/** Renders the last listing as lines for the current size of the terminal. */
+type Frame = () => readonly string[];
+
+/**
+ * Shows a new frame on the terminal at an interval, or after a passing error the last one under a line that names the
+ * error. Draws it again when the terminal's size changes.
+ */
+async function watch(intervalMs: number, look: () => Frame): Promise<void> {
+  let last: Frame = () => [];
+  let shown = last;
+  const screen = new Screen();
+  const restore = host.onSignal("SIGWINCH", () => screen.show(shown()));
+  try {
+    await repeat(intervalMs, () => {
+      try {
+        shown = last = look();
+      } catch (error) {
+        if (!isTransient(error)) throw error;
+        shown = () => [`trying again after ${error.message}`, ...last()];
+      }
+      return screen.show(shown());
+    });
+  } finally {
+    restore();
+    screen.close();
+  }
 }
