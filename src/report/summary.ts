@@ -66,54 +66,43 @@ export function summarize(
   isListening: (netns: NetnsInode, port: number) => boolean = () => false,
 ): Summary {
   const isAccepted = acceptedTest(listed.map(({ connection }) => connection), isListening);
-  const groups = new Map<string, { group: Group; peers: Set<string>; pids: Set<number> }>();
-  const total = noTotals();
-  for (const one of listed) {
-    const { connection, owners } = one;
-    const { src, dst, netns } = connection;
-    const accepted = isAccepted(connection);
-    const destination = accepted ? src : dst;
-    const process = owners[0]?.comm ?? null;
-    const key = `${accepted} ${netns} ${destination.address} ${destination.port} ${process}`;
-    let entry = groups.get(key);
-    if (entry === undefined) {
-      const direction = accepted ? "in" : "out";
-      const group: Group = { direction, destination, peers: 0, netns, process, pids: [], ...noTotals() };
-      groups.set(key, entry = { group, peers: new Set(), pids: new Set() });
-    }
-    add(one, entry.group);
-    add(one, total);
-    entry.peers.add(dst.address);
-    for (const { pid } of owners) entry.pids.add(pid);
-  }
-  const finished = [...groups.values()].map(({ group, peers, pids }) => ({
-    ...group,
-    peers: peers.size,
-    pids: [...pids].sort((a, b) => a - b),
-    states: commonestFirst(group.states),
-  }));
+  const destinationOf = (connection: Connection) => isAccepted(connection) ? connection.src : connection.dst;
+  const members = Map.groupBy(listed, ({ connection, owners }) => {
+    const { address, port } = destinationOf(connection);
+    return `${isAccepted(connection)} ${connection.netns} ${address} ${port} ${owners[0]?.comm ?? null}`;
+  });
+  const groups = [...members.values()].map((group): Group => {
+    const { connection, owners } = group[0]!;
+    const pids = new Set(group.flatMap(({ owners }) => owners.map(({ pid }) => pid)));
+    return {
+      direction: isAccepted(connection) ? "in" : "out",
+      destination: destinationOf(connection),
+      peers: new Set(group.map(({ connection }) => connection.dst.address)).size,
+      netns: connection.netns,
+      process: owners[0]?.comm ?? null,
+      pids: [...pids].sort((a, b) => a - b),
+      ...totalsOf(group),
+    };
+  });
   // Sorting is stable: groups of one size stay in the order of their first connection.
-  finished.sort((a, b) => b.count - a.count);
-  return { total: { ...total, states: commonestFirst(total.states) }, groups: finished };
+  groups.sort((a, b) => b.count - a.count);
+  return { total: totalsOf(listed), groups };
 }
 
-function noTotals(): Totals {
-  return { count: 0, states: {}, idle: 0, withoutKeepalive: 0, keepaliveUnknown: 0, rqueue: 0, wqueue: 0 };
-}
-
-function add({ connection, keepalive }: ListedConnection, totals: Totals): void {
-  const { state, rqueue, wqueue } = connection;
-  totals.count++;
-  totals.states[state] = (totals.states[state] ?? 0) + 1;
-  if ((idleOf(connection) ?? 0) >= IDLE_AFTER_MS) totals.idle++;
-  if (!keepalive) totals.keepaliveUnknown++;
-  else if (!keepalive.enabled) totals.withoutKeepalive++;
-  totals.rqueue += rqueue;
-  totals.wqueue += wqueue;
-}
-
-function commonestFirst(states: Totals["states"]): Totals["states"] {
-  return Object.fromEntries(Object.entries(states).sort(([, a], [, b]) => b - a));
+function totalsOf(listed: readonly ListedConnection[]): Totals {
+  const none = { idle: 0, withoutKeepalive: 0, keepaliveUnknown: 0, rqueue: 0, wqueue: 0 };
+  const totals: Totals = { count: listed.length, states: {}, ...none };
+  for (const { connection, keepalive } of listed) {
+    const { state, rqueue, wqueue } = connection;
+    totals.states[state] = (totals.states[state] ?? 0) + 1;
+    if ((idleOf(connection) ?? 0) >= IDLE_AFTER_MS) totals.idle++;
+    if (!keepalive) totals.keepaliveUnknown++;
+    else if (!keepalive.enabled) totals.withoutKeepalive++;
+    totals.rqueue += rqueue;
+    totals.wqueue += wqueue;
+  }
+  const commonestFirst = Object.entries(totals.states).sort(([, a], [, b]) => b - a);
+  return { ...totals, states: Object.fromEntries(commonestFirst) };
 }
 
 /**

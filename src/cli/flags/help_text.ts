@@ -111,11 +111,10 @@ const HELP_COLUMN = 26;
 
 function flagsHelp(command: Command, width: number): string {
   const flags = FLAGS.filter(({ commands }) => commands.includes(command));
-  const groups = [...new Set(flags.map(({ group }) => group))];
-  return groups.map((group) => {
-    const lines = flags.filter((flag) => flag.group === group).flatMap((flag) => flagHelp(flag, true, width));
-    return [`${group}:`, ...lines].join("\n");
-  }).join("\n\n");
+  const sections = [...Map.groupBy(flags, ({ group }) => group)].map(([group, members]) =>
+    [`${group}:`, ...members.flatMap((flag) => flagHelp(flag, true, width))].join("\n")
+  );
+  return sections.join("\n\n");
 }
 
 /** Explains how a time is written, in a paragraph; empty for a command that takes no times. */

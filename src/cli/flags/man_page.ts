@@ -76,9 +76,9 @@ export function manPage(): string {
     ]),
     ".SH OPTIONS",
     roff(timesHelp().trim().replaceAll("\n", " ")),
-    ...[...new Set(FLAGS.map(({ group }) => group))].flatMap((group) => [
+    ...[...Map.groupBy(FLAGS, ({ group }) => group)].flatMap(([group, flags]) => [
       `.SS ${group}`,
-      ...FLAGS.filter((flag) => flag.group === group).flatMap(option),
+      ...flags.flatMap(option),
     ]),
     ".SH AFTER A FAILOVER",
     ...FAILOVER.flatMap((paragraph) => [".PP", roff(paragraph)]),

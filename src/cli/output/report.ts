@@ -64,20 +64,15 @@ export function ofAll(count: number, all: number, noun = "connection"): string {
 
 /** Counts the connections of each outcome that is no success, with the commonest reasons. */
 export function outcomeReasons(results: readonly Result[]): string[] {
-  const byOutcome = new Map<Outcome, Map<string, number>>();
-  for (const { outcome, message } of results) {
-    if (SUCCESSES.includes(outcome)) continue;
-    const messages = byOutcome.get(outcome) ?? new Map<string, number>();
-    byOutcome.set(outcome, messages.set(message ?? "", (messages.get(message ?? "") ?? 0) + 1));
-  }
-  return [...byOutcome].map(([outcome, messages]) => {
-    const total = [...messages.values()].reduce((a, b) => a + b);
-    const common = [...messages].sort(([, a], [, b]) => b - a);
-    const shown = common.slice(0, MAX_SHOWN_REASONS).map(([message, count]) =>
-      message + (common.length > 1 && count > 1 ? ` (${count})` : "")
+  const others = results.filter(({ outcome }) => !SUCCESSES.includes(outcome));
+  return [...Map.groupBy(others, ({ outcome }) => outcome)].map(([outcome, group]) => {
+    const byMessage = Map.groupBy(group, ({ message }) => message ?? "");
+    const common = [...byMessage].sort(([, a], [, b]) => b.length - a.length);
+    const shown = common.slice(0, MAX_SHOWN_REASONS).map(([message, { length }]) =>
+      message + (common.length > 1 && length > 1 ? ` (${length})` : "")
     );
     const more = common.length > MAX_SHOWN_REASONS ? `, and ${common.length - MAX_SHOWN_REASONS} other reasons` : "";
-    return `${total} ${outcome.replaceAll("-", " ")}: ${shown.join(", ")}${more}`;
+    return `${group.length} ${outcome.replaceAll("-", " ")}: ${shown.join(", ")}${more}`;
   });
 }
 

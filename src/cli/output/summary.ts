@@ -73,14 +73,10 @@ export function counted(count: number, noun: string): string {
 
 /** Tells the keepalive sysctls and when they notice a dead peer. Namespaces with the same values share a line. */
 export function sysctlLines(sysctls: readonly NetnsSysctls[]): string[] {
-  const namespaces = new Map<string, number[]>();
-  for (const { netns, ...settings } of sysctls) {
-    const line = sysctlLine(settings);
-    namespaces.set(line, [...namespaces.get(line) ?? [], netns]);
-  }
-  if (sysctls.length <= 1) return [...namespaces.keys()];
-  return [...namespaces].map(([line, { length, 0: first }]) => {
-    return `${length === 1 ? `network namespace ${first}` : counted(length, "network namespace")}: ${line}`;
+  if (sysctls.length <= 1) return sysctls.map(sysctlLine);
+  return [...Map.groupBy(sysctls, sysctlLine)].map(([line, namespaces]) => {
+    const { length, 0: first } = namespaces;
+    return `${length === 1 ? `network namespace ${first!.netns}` : counted(length, "network namespace")}: ${line}`;
   });
 }
 
