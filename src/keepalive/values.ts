@@ -183,9 +183,12 @@ function atoi(text: string): number {
 /**
  * Reads one of libkeepalive's variables as it does: with atoi(3), so that "15s" is 15 and "" is 0, and with anything
  * below 0 as 0, except the user timeout, which it derives then. What is not read as it is written gives a warning.
+ * Returns null for a variable that is not set.
  */
-function readVariable(name: KeepaliveName, text: string, warnings: string[]): number | "auto" {
+function readVariable(name: KeepaliveName, environment: Environment, warnings: string[]): number | "auto" | null {
   const { variable } = KEEPALIVE_FIELDS[name];
+  const text = environment[variable];
+  if (text === undefined) return null;
   const number = atoi(text);
   if (name === "userTimeoutMs" && number < 0) return "auto";
   const value = Math.max(number, 0);
@@ -225,7 +228,7 @@ export function resolveValues(
   const values = { ...SYSTEM_VALUES };
   let derive = false;
   for (const name of KEEPALIVE_NAMES) {
-    const value = given[name] ?? fromEnvironment(name, environment, warnings) ?? KEEPALIVE_FIELDS[name].initial;
+    const value = given[name] ?? readVariable(name, environment, warnings) ?? KEEPALIVE_FIELDS[name].initial;
     if (value === "auto") derive = true;
     else values[name] = value;
   }
@@ -233,11 +236,6 @@ export function resolveValues(
   const warning = warnOfShortTimeout(values, systemIdleS);
   if (warning !== null) warnings.push(warning);
   return { values, debug: environment.LIBKEEPALIVE_DEBUG !== undefined, warnings };
-}
-
-function fromEnvironment(name: KeepaliveName, environment: Environment, warnings: string[]): number | "auto" | null {
-  const text = environment[KEEPALIVE_FIELDS[name].variable];
-  return text === undefined ? null : readVariable(name, text, warnings);
 }
 
 /** The user timeout, in milliseconds, at which the count of probes is reached too: neither cuts the other short. */
