@@ -37,16 +37,9 @@ export type { WatchKeepaliveOptions, WatchMeans } from "./src/keepalive/set_opti
 export type { DestinationCount } from "./src/model/destination_count.ts";
 export { type FollowEvent, followName } from "./src/follow.ts";
 export { FOLLOW_DEFAULTS, type FollowOptions } from "./src/follow/follow_options.ts";
-export {
-  EMIT_FORMATS,
-  type EmitFormat,
-  emitKeepaliveConfig,
-  type Plan,
-  planKeepalive,
-  type PlanKeepaliveOptions,
-  type PlanRow,
-  valuesWithin,
-} from "./src/keepalive/plan.ts";
+export { EMIT_FORMATS, type EmitFormat, emitKeepaliveConfig } from "./src/keepalive/emit.ts";
+export { planKeepalive, valuesWithin } from "./src/keepalive/plan.ts";
+export type { Plan, PlanKeepaliveOptions, PlanRow } from "./src/keepalive/plan.ts";
 export { type GivenValues, type KeepaliveValues, SYSTEM_VALUES } from "./src/keepalive/values.ts";
 export { type Detection, type KeepaliveSysctls, KERNEL_DEFAULTS, readSysctls } from "./src/keepalive/detection.ts";
 export { checkHost, type CheckHostOptions, type Finding, type Health } from "./src/doctor/check_host.ts";

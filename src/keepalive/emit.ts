@@ -16,8 +16,8 @@ import {
 /** Writes one format. Values that the format cannot express are named in a comment. */
 interface Emitter {
   readonly can: readonly KeepaliveName[];
-  /** The start of a line of comment. */
-  readonly comment: string;
+  /** The start of a line of comment. Default `#`. */
+  readonly comment?: string;
   write(values: KeepaliveValues, service: string): string[];
 }
 
@@ -44,7 +44,6 @@ function sysctls(values: KeepaliveValues, names: readonly KeepaliveName[], forma
 
 const sysctl: Emitter = {
   can: [...PROBES, "syncnt"],
-  comment: "#",
   write: (values) => [
     "# For a file of /etc/sysctl.d, of which the last by name counts. Each network namespace has its own, and only sockets",
     "# whose program sets SO_KEEPALIVE obey.",
@@ -54,7 +53,6 @@ const sysctl: Emitter = {
 
 const kubernetes: Emitter = {
   can: PROBES,
-  comment: "#",
   write: (values) => [
     "# For the spec of a pod, or of a pod template: into the securityContext that is there. These sysctls are safe since",
     "# Kubernetes 1.29; before, the kubelet must allow them (--allowed-unsafe-sysctls=net.ipv4.tcp_keepalive_*). Only",
@@ -85,7 +83,6 @@ function unlessSystem(value: number, text: string): string[] {
 
 const istio: Emitter = {
   can: PROBES,
-  comment: "#",
   write: ({ idleS, intervalS, count }, service) => [
     "# Connections that sidecars open to this host. Istio applies one DestinationRule to a host, the most specific: where",
     "# there is one, add the connectionPool to that. A user timeout takes an EnvoyFilter.",
@@ -135,7 +132,6 @@ function envoyPatch(applyTo: string, context: string, value: string[]): string[]
 
 const envoyfilter: Emitter = {
   can: KEEPALIVE_NAMES,
-  comment: "#",
   write: (values) => [
     "# Levels and names are those of Linux. For a gateway write GATEWAY as the context of both.",
     "apiVersion: networking.istio.io/v1alpha3",
@@ -170,7 +166,6 @@ function haproxySide(side: "cli" | "srv", { idleS, intervalS, count }: Keepalive
 
 const haproxy: Emitter = {
   can: [...PROBES, "userTimeoutMs", "maxseg"],
-  comment: "#",
   write(values) {
     const { userTimeoutMs, maxseg } = values;
     const timeout = unlessSystem(userTimeoutMs, `tcp-ut ${userTimeoutMs}ms`);
@@ -194,7 +189,6 @@ function nginxSeconds(value: number): string {
 
 const nginx: Emitter = {
   can: PROBES,
-  comment: "#",
   write({ idleS, intervalS, count }) {
     const values = [nginxSeconds(idleS), nginxSeconds(intervalS), count || ""].join(":");
     return [
@@ -279,7 +273,6 @@ const go: Emitter = {
 
 const env: Emitter = {
   can: KEEPALIVE_NAMES,
-  comment: "#",
   // A value whose default is 0 need not be said; for the others 0 means something else than silence.
   write: (values) =>
     KEEPALIVE_NAMES
@@ -294,14 +287,6 @@ const EMITTERS: Record<EmitFormat, Emitter> = { sysctl, istio, envoyfilter, kube
 
 /** Every format. */
 export const EMIT_FORMATS = Object.keys(EMITTERS) as readonly EmitFormat[];
-
-/** The values that are not left to the system, as a line of comment says them: `idle 15 seconds, count 9 probes`. */
-function inWords(values: KeepaliveValues, names: readonly KeepaliveName[]): string {
-  return names
-    .filter((name) => values[name] !== 0)
-    .map((name) => `${KEEPALIVE_FIELDS[name].label} ${values[name]} ${KEEPALIVE_FIELDS[name].unit}`)
-    .join(", ");
-}
 
 /**
  * Writes values as configuration text, which ends with a newline. A value of 0 is left to the system. A value that the
@@ -323,9 +308,11 @@ export function emitKeepaliveConfig(
     throw new UsageError(`Unknown format "${format}": ${expected}`, { option: "format", value: format });
   }
   const { values } = resolveValues(given);
-  const { can, comment, write } = EMITTERS[format];
-  const cannot = inWords(values, KEEPALIVE_NAMES.filter((name) => !can.includes(name)));
+  const { can, comment = "#", write } = EMITTERS[format];
+  const cannot = KEEPALIVE_NAMES
+    .filter((name) => values[name] !== 0 && !can.includes(name))
+    .map((name) => `${KEEPALIVE_FIELDS[name].label} ${values[name]} ${KEEPALIVE_FIELDS[name].unit}`);
   const lines = write(values, service);
-  if (cannot !== "") lines.unshift(`${comment} Not expressible here: ${cannot}.`);
+  if (cannot.length > 0) lines.unshift(`${comment} Not expressible here: ${cannot.join(", ")}.`);
   return lines.join("\n") + "\n";
 }

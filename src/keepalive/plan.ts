@@ -13,8 +13,6 @@ import {
 import { checkOptions, type Checks, count, inRange, nested } from "../model/options.ts";
 import { usageError } from "../model/wording.ts";
 
-export { EMIT_FORMATS, type EmitFormat, emitKeepaliveConfig } from "./emit.ts";
-
 /** Options of `planKeepalive`. */
 export interface PlanKeepaliveOptions {
   /**

@@ -2,7 +2,8 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { JsonDocument } from "../../src/cli/output/json.ts";
-import { EMIT_FORMATS, emitKeepaliveConfig, type Plan } from "../../src/keepalive/plan.ts";
+import { EMIT_FORMATS, emitKeepaliveConfig } from "../../src/keepalive/emit.ts";
+import type { Plan } from "../../src/keepalive/plan.ts";
 import { resolveValues, SYSTEM_VALUES } from "../../src/keepalive/values.ts";
 import type { Namespace } from "../harness/namespace.ts";
 import { assertExit, assertOneLine, assertUsageError } from "../harness/scene.ts";

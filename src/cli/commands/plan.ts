@@ -3,7 +3,8 @@
 import { effective, type KeepaliveSysctls, KERNEL_DEFAULTS } from "../../keepalive/detection.ts";
 import { KEEPALIVE_NAMES, type KeepaliveValues, resolveValues, SYSTEM_VALUES } from "../../keepalive/values.ts";
 import { keepaliveSysctls } from "../../socket/keepalive_read.ts";
-import { type EmitFormat, emitKeepaliveConfig, planKeepalive, valuesWithin } from "../../keepalive/plan.ts";
+import { type EmitFormat, emitKeepaliveConfig } from "../../keepalive/emit.ts";
+import { planKeepalive, valuesWithin } from "../../keepalive/plan.ts";
 import { UsageError } from "../../model/errors.ts";
 import { type Arguments, refuseTogether } from "../flags/arguments.ts";
 import { DONE } from "../flags/exit_codes.ts";
