@@ -28,8 +28,7 @@
 export { listConnections, type ListConnectionsOptions, type Listing, type NetnsSysctls } from "./src/list.ts";
 export type { Group, Summary, Totals } from "./src/report/summary.ts";
 export { hangUp } from "./src/hang_up.ts";
-export { DEFAULT_LINGER_MS, type HangUpOptions, type Progress } from "./src/act/hang_up_options.ts";
-export type { WhenIdle } from "./src/act/cut_options.ts";
+export { DEFAULT_LINGER_MS, type HangUpOptions, type Progress, type WhenIdle } from "./src/act/hang_up_options.ts";
 export type { Pacing } from "./src/act/pacing.ts";
 export { setKeepalive, watchKeepalive } from "./src/set_keepalive.ts";
 export { ATTACHED_EVERY_MS, DEFAULT_EVERY_MS, type SetKeepaliveOptions } from "./src/keepalive/set_options.ts";

@@ -1,8 +1,8 @@
 // The queue of connections to cut. It keeps their order, the pacing and, where asked for, waits for idle connections.
 
 import { SLICE_MS } from "../../ffi/sleep.ts";
-import { type CutOptions, DEFAULT_DEADLINE_MS } from "./cut_options.ts";
 import type { Disconnector } from "./disconnect.ts";
+import type { HangUpOptions } from "./hang_up_options.ts";
 import { setOutcome } from "./outcomes.ts";
 import type { Escalation } from "./escalation.ts";
 import { type Connection, identityOf } from "../model/connection.ts";
@@ -23,6 +23,11 @@ export interface CutStages {
   readonly timer: PhaseTimer;
   readonly turns: Turns;
 }
+
+type CutOptions = Pick<HangUpOptions, "destroy" | "pacing" | "whenIdle">;
+
+/** Default of `whenIdle.deadlineMs`. */
+const DEFAULT_DEADLINE_MS = 30_000;
 
 /**
  * Bounds of the pause between two dumps that look for idle connections. A pause lasts `factor` times as long as a dump.

@@ -4,6 +4,7 @@ import { inCutOrder } from "./cut_order.ts";
 import { isConnecting, isExcluded } from "./exclusions.ts";
 import { explainNoOwner, retriesOwner, setOutcome } from "./outcomes.ts";
 import type { Escalation } from "./escalation.ts";
+import type { HangUpOptions } from "./hang_up_options.ts";
 import { type Connection, type HeldConnection, identityOf } from "../model/connection.ts";
 import { type HangUpOutcome, type Target, targetOf, update } from "../model/result.ts";
 import { ENDED } from "../socket/with_duplicate.ts";
@@ -23,14 +24,8 @@ export const DEFAULT_EVERY_MS = 500;
 const TICK_MS = 10;
 
 /** Options that say which connections to cut, and for how long to look for them. */
-export interface DiscoveryOptions {
-  readonly dryRun?: boolean;
-  readonly destroy?: boolean;
-  readonly finOnly?: boolean;
-  /** Takes the operator's own session too. */
-  readonly includeSession?: boolean;
-  /** Refuses a run when more connections match at first. Of those that appear later, so many are taken in all. */
-  readonly max?: number;
+export interface DiscoveryOptions
+  extends Pick<HangUpOptions, "dryRun" | "destroy" | "finOnly" | "includeSession" | "max" | "repeat"> {
   /** Asks for consent, once and before anything is touched. */
   readonly confirm?: (connections: readonly HeldConnection[]) => boolean | Promise<boolean>;
   /** Called once, after the guards and before anything is cut. */
@@ -39,8 +34,6 @@ export interface DiscoveryOptions {
   readonly endsAttempts?: boolean;
   /** The peers are known to be out: nothing that is established with them has recovered. */
   readonly areOut?: boolean;
-  /** Takes connections that appear within `forMs`, with a round every `everyMs`. */
-  readonly repeat?: { readonly forMs: number; readonly everyMs?: number };
 }
 
 /** The stages that a round goes through, and those that it hands connections to. */

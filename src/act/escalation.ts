@@ -1,6 +1,7 @@
 // Escalation for connections that do not go after a hang-up: abort them after a time, and report those that linger.
 
 import type { Disconnector } from "./disconnect.ts";
+import type { HangUpOptions } from "./hang_up_options.ts";
 import { adviceFor, setOutcome } from "./outcomes.ts";
 import { type Connection, identityOf } from "../model/connection.ts";
 import { type Outcome, type Target, update } from "../model/result.ts";
@@ -11,13 +12,7 @@ import type { State } from "../model/tcp_states.ts";
 import { sleep } from "../../ffi/sleep.ts";
 import type { Turns } from "./turns.ts";
 
-/** Options for connections that do not go. */
-export interface EscalationOptions {
-  /** Milliseconds after which a connection that was hung up on, or has no owner, is aborted. */
-  readonly destroyAfterMs?: number;
-  /** Milliseconds to wait in the end until all connections are gone. */
-  readonly waitMs?: number;
-}
+type EscalationOptions = Pick<HangUpOptions, "destroyAfterMs" | "waitMs">;
 
 /** The pause between two looks at which connections are gone. It doubles from `first` up to `max`. */
 const POLL_MS = { first: 10, max: 250 };

@@ -1,4 +1,5 @@
-// The options of hangUp(), and their checks.
+// The options of hangUp(), and their checks. They are types of the library, so this file imports no stage: whoever
+// type-checks a program that uses the library has every module checked that is imported here.
 
 import type { HeldConnection } from "../model/connection.ts";
 import {
@@ -22,7 +23,6 @@ import type { HangUpReport } from "../report/report.ts";
 import type { Summary } from "../report/summary.ts";
 import type { OneOrMore } from "../select/selection.ts";
 import { parseEndpoint } from "../select/destination.ts";
-import type { WhenIdle } from "./cut_options.ts";
 import type { Pacing } from "./pacing.ts";
 
 /** Options of `hangUp`. */
@@ -116,6 +116,19 @@ export interface HangUpOptions {
   onWarning?: (text: string) => void;
   /** Stops the run between two connections. The promise then resolves, with `interrupted` set in the report. */
   signal?: AbortSignal;
+}
+
+/** Options of waiting until a connection is idle. */
+export interface WhenIdle {
+  /**
+   * Milliseconds without data in either direction after which a connection counts as idle. A request whose answer takes
+   * longer than that looks like an idle connection: nothing is sent meanwhile.
+   */
+  readonly idleMs: number;
+  /** Milliseconds to wait for that, counted from the connection's turn. Default 30,000. */
+  readonly deadlineMs?: number;
+  /** Leaves a connection alone that is still busy at the deadline. Without this it is cut then. */
+  readonly leaveBusy?: boolean;
 }
 
 /** Progress of a run. */
