@@ -121,7 +121,7 @@ export class Lister {
     return {
       ...listing,
       keepaliveUnreadable: readKeepalive(connections, sysctls, this.#finder.selector),
-      sysctls: knownSysctls(sysctls),
+      sysctls: [...sysctls].flatMap(([netns, settings]) => settings === null ? [] : [{ netns, ...settings }]),
     };
   }
 
@@ -170,8 +170,4 @@ function deadPeerNoticed(keepalive: Keepalive | null, sysctls: KeepaliveSysctls 
   if (keepalive === null || sysctls === null) return null;
   const { idleMs, inFlightMs } = detection(keepalive, sysctls);
   return { idleMs, inFlightMs };
-}
-
-function knownSysctls(sysctls: Sysctls): NetnsSysctls[] {
-  return [...sysctls].flatMap(([netns, settings]) => settings === null ? [] : [{ netns, ...settings }]);
 }
