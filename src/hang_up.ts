@@ -6,7 +6,7 @@ import { explainNotReached, setOutcome } from "./act/outcomes.ts";
 import { NOT_FOR_MPTCP, whyOrphansMayStay } from "./act/sock_destroy.ts";
 import type { Diversion } from "./attach/diversion.ts";
 import { Escalation } from "./act/escalation.ts";
-import { type HeldConnection, identityOf } from "./model/connection.ts";
+import { type Connection, type HeldConnection, identityOf } from "./model/connection.ts";
 import { type HangUpOutcome, resultOf, type Target } from "./model/result.ts";
 import { CutQueue } from "./act/cut_queue.ts";
 import { doubtfulWork, pastWork, unanswered, whyUnfinished } from "./front/journal.ts";
@@ -68,23 +68,16 @@ export async function hangUp(selection: Selection, options: HangUpOptions = {}):
   if (!options.refuse && !options.redirect) return await runOnce(compiled, options);
   // Few commands need it, and loading it would cost each of them a millisecond.
   const { Diversion } = await import("./attach/diversion.ts");
-  const diversion = new Diversion(selection, compiled, options);
-  try {
-    return await hangUpDiverted(compiled, options, diversion);
-  } finally {
-    diversion.close();
-  }
+  return await hangUpDiverted(compiled, options, new Diversion(selection, compiled, options));
 }
 
 /**
  * Hangs up on connections to peers that are known to be out. Attempts to connect are ended whatever their age, and what is
- * established meanwhile is not taken for recovered.
+ * established meanwhile is not taken for recovered. The caller has checked the options.
  */
 export async function hangUpOnDeparted(selection: Selection, options: HangUpOptions): Promise<HangUpReport> {
-  validateHangUpOptions(options);
-  return await runOnce(connectionsOnly(compileSelection(selection), options.destroy ?? false), options, {
-    areOut: true,
-  });
+  const compiled = connectionsOnly(compileSelection(selection), options.destroy ?? false);
+  return await runOnce(compiled, options, { areOut: true });
 }
 
 /** What a run is part of. */
@@ -106,7 +99,7 @@ async function runOnce(
   }
 }
 
-/** Hangs up while connects are refused or redirected, and waits for the end of that. */
+/** Hangs up while connects are refused or redirected, waits for the end of that, and closes `diversion`. */
 async function hangUpDiverted(
   compiled: CompiledSelection,
   options: HangUpOptions,
@@ -134,6 +127,8 @@ async function hangUpDiverted(
   } catch (error) {
     diversion.undo();
     throw error;
+  } finally {
+    diversion.close();
   }
 }
 
@@ -155,28 +150,24 @@ class HangUp {
   #hasWarned = false;
 
   constructor(selection: CompiledSelection, options: HangUpOptions, { diversion, areOut }: Circumstances) {
-    const { dryRun, lingerMs = DEFAULT_LINGER_MS, finOnly, pacing, whenIdle, verify, signal } = options;
+    const { dryRun, lingerMs = DEFAULT_LINGER_MS, finOnly, pacing, whenIdle, verify } = options;
+    const { confirm, onWarning, repeat, signal } = options;
     const destroyAfterMs = dryRun ? undefined : options.destroyAfterMs;
     const waitMs = options.waitMs ?? (verify ? lingerMs + VERIFY_MARGIN_MS : undefined);
-    const timer = this.#timer;
-    const finder = new Finder(selection);
+    this.#options = options;
+    const [timer, resolver] = [this.#timer, this.#resolver];
+    const finder = this.#finder = new Finder(selection);
     const { selector } = finder;
     // A dump with tcp_info takes the kernel longer, so only `whenIdle` asks for it.
-    const infoSelector = whenIdle ? new Selector(selection, extension(INET_DIAG_INFO)) : selector;
-    const disconnector = new Disconnector({ lingerMs, finOnly }, (connection) => selector.stateOf(connection));
-    const { onWarning, repeat } = options;
+    this.#infoSelector = whenIdle ? new Selector(selection, extension(INET_DIAG_INFO)) : selector;
+    const lookUp = (connection: Connection) => selector.stateOf(connection);
+    const disconnector = this.#disconnector = new Disconnector({ lingerMs, finOnly }, lookUp);
     const onPause = () => this.#reportProgress();
-    const turns = new Turns({ signal, toleranceMs: repeat?.forMs, onPause, onWarning });
-    const tools = { disconnector, resolver: this.#resolver, turns };
-    const escalation = new Escalation({ ...tools, selector }, { destroyAfterMs, waitMs });
-    const cutQueue = new CutQueue({ ...tools, selector: infoSelector, escalation, timer }, options);
-    const stages = { finder, resolver: this.#resolver, cutQueue, escalation, timer };
-    const onlyFirstRound = pacing !== undefined || whenIdle !== undefined || options.confirm !== undefined;
-    this.#options = options;
-    this.#finder = finder;
-    this.#infoSelector = infoSelector;
-    this.#disconnector = disconnector;
-    const { confirm } = options;
+    const turns = this.#turns = new Turns({ signal, toleranceMs: repeat?.forMs, onPause, onWarning });
+    const tools = { disconnector, resolver, turns };
+    const escalation = this.#escalation = new Escalation({ ...tools, selector }, { destroyAfterMs, waitMs });
+    const cutQueue = new CutQueue({ ...tools, selector: this.#infoSelector, escalation, timer }, options);
+    this.#cutQueue = cutQueue;
     const confirmWithSummary = confirm && (async (found: readonly HeldConnection[]) => {
       const { summarizeInDetail } = await import("./list.ts");
       return confirm(found, () => summarizeInDetail(selection, found));
@@ -184,10 +175,8 @@ class HangUp {
     const beforeCuts = diversion && (() => diversion.arm());
     const endsAttempts = selection.namesAttempts || destroyAfterMs !== undefined;
     const given = { ...options, confirm: confirmWithSummary, beforeCuts, endsAttempts, areOut };
-    this.#discovery = new Discovery(stages, given, onlyFirstRound);
-    this.#cutQueue = cutQueue;
-    this.#escalation = escalation;
-    this.#turns = turns;
+    const onlyFirstRound = pacing !== undefined || whenIdle !== undefined || confirm !== undefined;
+    this.#discovery = new Discovery({ finder, resolver, cutQueue, escalation, timer }, given, onlyFirstRound);
   }
 
   /** Resumes the work of an earlier process that got stuck or was killed. */
@@ -228,7 +217,7 @@ class HangUp {
       this.#error = errorForReport(error, connections.values());
     }
     const incomplete = this.#incomplete();
-    this.#explainNotReached();
+    for (const target of connections.values()) if (target.result === null) explainNotReached(target, this.#error);
     return this.#report(gone, incomplete);
   }
 
@@ -286,13 +275,6 @@ class HangUp {
   /** `true` when all cuts were made, so that waiting for the connections to go makes sense. */
   get #isComplete(): boolean {
     return !this.#options.dryRun && !this.#interrupted && this.#error === null && this.#discovery.refused === null;
-  }
-
-  /** Gives a result to the connections that were not reached. */
-  #explainNotReached(): void {
-    for (const target of this.#discovery.connections.values()) {
-      if (target.result === null) explainNotReached(target, this.#error);
-    }
   }
 
   #report(gone: number | null, incomplete: string[]): HangUpReport {
