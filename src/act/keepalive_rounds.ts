@@ -208,7 +208,8 @@ export class KeepaliveRounds {
       if (retried) found.push(Object.assign(retried, { connection, owners: [] }));
       else found.push({ ...targetOf(connection), change: NO_CHANGE, isNew });
     }
-    this.#forgetGone();
+    // The connections that are gone are forgotten.
+    for (const [identity, seen] of this.#done) if (seen <= round - DUMPS_BEFORE_GONE) this.#done.delete(identity);
     for (const [identity, target] of missing) {
       this.#retryOwners.delete(identity);
       setOutcome(target, "already-gone", "gone", ENDED);
@@ -224,13 +225,6 @@ export class KeepaliveRounds {
     const isListening = this.#finder.selector.listening();
     const isWanted = ({ netns, src }: Connection) => isListening(netns, src.port) === (direction === "accepted");
     return connections.filter(isWanted);
-  }
-
-  /** Forgets the connections that are gone. */
-  #forgetGone(): void {
-    for (const [identity, round] of this.#done) {
-      if (round <= this.#rounds - DUMPS_BEFORE_GONE) this.#done.delete(identity);
-    }
   }
 
   async #setAll(targets: readonly KeepaliveTarget[]): Promise<void> {

@@ -60,30 +60,24 @@ export class KeepaliveSetter {
     const { dryRun = false } = this.#options;
     this.#passed = changeInPass(worthPass(open), this.#desired, phaseOf, this.#selector, dryRun);
     // Most have the same change, which is recorded once.
-    const groups = new Map<Change, KeepaliveTarget[]>();
-    for (const target of open) {
-      const passed = this.#passed.get(target.connection);
-      if (passed === undefined || !("change" in passed)) continue;
-      const group = groups.get(passed.change);
-      if (group === undefined) groups.set(passed.change, [target]);
-      else group.push(target);
-    }
+    const groups = Map.groupBy(open, ({ connection }) => {
+      const passed = this.#passed.get(connection);
+      return passed !== undefined && "change" in passed ? passed.change : null;
+    });
     for (const [change, group] of groups) {
+      if (change === null) continue;
       const { before, after, refused } = change;
       const noted: KeepaliveChange = { before, after, refused };
       const fresh = group.filter((target) => target.change === NO_CHANGE);
       for (const target of fresh) target.change = noted;
       recordChange(fresh, { change: noted });
       for (const target of group) {
-        if (target.change !== noted) {
-          noteChange(target, change);
-          recordChange([target], { change: target.change });
-        }
+        if (target.change !== noted) noteChange(target, change);
         target.trouble = null;
         this.#setChangeOutcome(target, change);
       }
     }
-    return [...groups.values()].flat().filter(({ result }) => result !== null);
+    return open.filter(({ result }) => result !== null);
   }
 
   /** Sets keepalive on a connection. Leaves it without an outcome when its owners have to be looked up again. */
@@ -104,7 +98,6 @@ export class KeepaliveSetter {
     if (used === null) return;
     if ("value" in used) {
       noteChange(target, used.value);
-      recordChange([target], { change: target.change });
       return this.#setChangeOutcome(target, used.value);
     }
     if (used.transient) return this.#putOff(target, refusalText(used));
@@ -143,9 +136,11 @@ export class KeepaliveSetter {
   }
 }
 
+/** Notes a change, in the journal too. */
 function noteChange(target: KeepaliveTarget, { before, after, refused }: Change): void {
   // An earlier attempt may have set some of the values.
   target.change = { before: target.change.before ?? before, after, refused };
+  recordChange([target], { change: target.change });
 }
 
 /** Returns what became of a connection. */
