@@ -5,7 +5,7 @@ import type { Connection } from "../model/connection.ts";
 import type { Target } from "../model/result.ts";
 import { isClosing } from "../model/tcp_states.ts";
 import type { Session } from "../resolve/session.ts";
-import { setOutcome, skipConnecting, skipHungUp, skipSubflow } from "./outcomes.ts";
+import { setOutcome, skipHungUp, skipSubflow } from "./outcomes.ts";
 
 /**
  * The time within which an attempt to connect that is left alone sends its next SYN. The host to which an address has moved
@@ -32,8 +32,9 @@ export function isExcluded(
   const protectedAs = session?.explainProtection(target) ?? null;
   if (protectedAs !== null) setOutcome(target, "skipped", "session", protectedAs);
   else if (connection.subflowOf !== undefined) skipSubflow(target, connection.subflowOf);
-  else if (sparesConnecting && sendsSynSoon(connection)) skipConnecting(target);
-  else if (!destroy && isHungUp(connection, finOnly)) skipHungUp(target);
+  else if (sparesConnecting && sendsSynSoon(connection)) {
+    setOutcome(target, "skipped", "connecting", "a connect attempt, left to its next SYN");
+  } else if (!destroy && isHungUp(connection, finOnly)) skipHungUp(target);
   return target.result !== null;
 }
 

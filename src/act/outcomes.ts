@@ -14,28 +14,14 @@ export function setOutcome<O extends Outcome>(
   reason: Reasons[O],
   message: string | null = null,
 ): void {
-  target.result = reason === null && message === null ? plainResult(outcome) : { outcome, reason, message } as Result;
+  target.result = { outcome, reason, message } as Result;
   recordOutcome(target);
-}
-
-/** The results without a reason: many connections share few. */
-const plainResults = new Map<Outcome, Result>();
-
-function plainResult(outcome: Outcome): Result {
-  let result = plainResults.get(outcome);
-  if (result === undefined) plainResults.set(outcome, result = { outcome, reason: null, message: null } as Result);
-  return result;
 }
 
 /** Leaves a connection alone because this end has sent its FIN before. */
 export function skipHungUp(target: Target): void {
   const message = `already hung up: in ${target.connection.state}${adviceFor(target.connection)}`;
   setOutcome(target, "already-gone", "closing", message);
-}
-
-/** Leaves an attempt to connect alone, since its next SYN may be answered. */
-export function skipConnecting(target: Target): void {
-  setOutcome(target, "skipped", "connecting", "a connect attempt, left to its next SYN");
 }
 
 /** Leaves a subflow of an MPTCP connection alone. */
