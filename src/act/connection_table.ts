@@ -16,7 +16,7 @@ export class ConnectionTable extends Map<string, Target<HangUpOutcome>> {
 
   /** The number of connections, evicted ones included. */
   get total(): number {
-    return this.size + sum(this.evicted.values());
+    return [...this.evicted.values()].reduce((sum, count) => sum + count, this.size);
   }
 
   /**
@@ -52,8 +52,4 @@ export class ConnectionTable extends Map<string, Target<HangUpOutcome>> {
     }
     return evictable;
   }
-}
-
-function sum(numbers: Iterable<number>): number {
-  return [...numbers].reduce((a, b) => a + b, 0);
 }

@@ -39,14 +39,11 @@ export function withPair<T>(protocol: number, use: (pair: LoopbackPair) => T, pr
       const client = track(socket(AF_INET, SOCK_STREAM, protocol));
       connect(client, encodeSockaddr(LOOPBACK, port));
       track(accept(listener));
-      return use({ client, listed: () => listedOn(port) });
+      const all = compileSelection({ dst: "127.0.0.1", dport: port });
+      return use({ client, listed: () => withOpen(new Selector(all), (selector) => selector.select()[0]) });
     });
   } catch (error) {
     if (!isSyscallError(error, "ENETUNREACH", "EADDRNOTAVAIL")) throw error;
     throw new Error("loopback is down, so nothing could be tried: ip link set lo up");
   }
-}
-
-function listedOn(port: number): Connection | undefined {
-  return withOpen(new Selector(compileSelection({ dst: "127.0.0.1", dport: port })), (all) => all.select()[0]);
 }
