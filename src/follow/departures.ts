@@ -11,7 +11,7 @@ export interface Answer {
   readonly ipv6: readonly string[] | null;
 }
 
-type Family = keyof Answer;
+export type Family = keyof Answer;
 
 export const FAMILIES: readonly Family[] = ["ipv4", "ipv6"];
 

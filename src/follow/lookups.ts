@@ -5,7 +5,7 @@ import { sleep } from "../../ffi/sleep.ts";
 import { AF_INET, AF_INET6 } from "../../ffi/socket.ts";
 import { sockaddrAddress } from "../linux/netlink/sockaddr.ts";
 import { formatAddress } from "../model/address.ts";
-import { type Answer, FAMILIES } from "./departures.ts";
+import { FAMILIES, type Family } from "./departures.ts";
 import type { Look, Source } from "./source.ts";
 
 /** The time for which a lookup may be under way before that is said. */
@@ -30,8 +30,6 @@ const WORDS: Record<string, string> = {
 
 const NUMBERS = { ipv4: AF_INET, ipv6: AF_INET6 } as const;
 
-type Family = keyof Answer;
-
 /** The addresses of a name, or why they are not known; null while the lookup is under way. */
 type Result = { readonly addresses: readonly string[] } | { readonly error: string } | null;
 
@@ -40,22 +38,19 @@ type Result = { readonly addresses: readonly string[] } | { readonly error: stri
  * error, only the addresses of the one family when the lookup of the other fails.
  */
 export class Lookups implements Source {
-  readonly #names: readonly string[];
-  readonly #families: readonly Family[];
+  readonly #names: readonly { readonly name: string; readonly questions: readonly Question[] }[];
   readonly #waitMs: number;
-  readonly #questions = new Map<string, Question>();
 
   /** @param waitMs The time for which a look waits for the resolver. A lookup that takes longer serves a later look. */
   constructor(names: readonly string[], waitMs: number, families: readonly Family[] = FAMILIES) {
-    this.#names = names;
-    this.#families = families;
+    this.#names = names.map((name) => ({ name, questions: families.map((family) => new Question(name, family)) }));
     this.#waitMs = waitMs;
   }
 
   async look(signal: AbortSignal): Promise<Look> {
-    const results = await Promise.all(this.#names.map(async (name) => {
+    const results = await Promise.all(this.#names.map(async ({ name, questions }) => {
       const ofFamilies = await Promise.all(
-        this.#families.map(async (family) => [family, await this.#result(name, family, signal)] as const),
+        questions.map(async (question) => [question.family, await question.ask(this.#waitMs, signal)] as const),
       );
       return { name, byFamily: new Map(ofFamilies) };
     }));
@@ -70,15 +65,8 @@ export class Lookups implements Source {
     return { answer, problems };
   }
 
-  #result(name: string, family: Family, signal: AbortSignal): Promise<Result> {
-    const key = `${family} ${name}`;
-    const question = this.#questions.get(key) ?? new Question(name, NUMBERS[family]);
-    this.#questions.set(key, question);
-    return question.ask(this.#waitMs, signal);
-  }
-
   close(): void {
-    for (const question of this.#questions.values()) question.abandon();
+    for (const { questions } of this.#names) questions.forEach((question) => question.abandon());
   }
 }
 
@@ -106,16 +94,16 @@ function problemsOf(name: string, byFamily: ReadonlyMap<Family, Result>): [strin
 
 /** One question to the resolver. One lookup at a time is under way for it. */
 class Question {
+  readonly family: Family;
   readonly #name: string;
-  readonly #family: number;
   #lookup: Lookup | null = null;
   #startedAt = 0;
   /** The error with which the last lookup ended; null when it ended without one. */
   #error: string | null = null;
 
-  constructor(name: string, family: number) {
+  constructor(name: string, family: Family) {
+    this.family = family;
     this.#name = name;
-    this.#family = family;
   }
 
   /** Waits for the end of the lookup under way, or of a new one, for at most `waitMs`. An error stays until it has passed. */
@@ -126,6 +114,7 @@ class Question {
       else if (performance.now() - this.#startedAt > PATIENCE_MS) this.#error ??= NO_ANSWER;
       if (addresses !== null) return { addresses };
     } catch (error) {
+      this.#lookup = null;
       if (!(error instanceof LookupError)) throw error;
       this.#error = NO_ADDRESS.includes(error.code) ? null : WORDS[error.code] ?? error.code;
       if (this.#error === null) return { addresses: [] };
@@ -135,34 +124,23 @@ class Question {
 
   async #wait(waitMs: number, signal: AbortSignal): Promise<string[] | null> {
     const end = performance.now() + waitMs;
-    if (this.#lookup !== null && performance.now() - this.#startedAt > GIVEN_UP_AFTER_MS) this.#giveUp();
+    const isLate = this.#lookup !== null && performance.now() - this.#startedAt > GIVEN_UP_AFTER_MS;
+    // Where so many were given up and have not ended, a new one would hang too.
+    if (isLate && countAbandonedLookups() < MAX_ABANDONED) this.abandon();
     if (this.#lookup === null) {
       this.#startedAt = performance.now();
-      this.#lookup = new Lookup(this.#name, this.#family);
+      this.#lookup = new Lookup(this.#name, NUMBERS[this.family]);
     }
     for (let pollMs = POLL_MS.first; !signal.aborted; pollMs = Math.min(2 * pollMs, POLL_MS.max)) {
-      const found = this.#take(this.#lookup);
-      if (found !== null) return found.map(sockaddrAddress).filter((one) => one !== null).map(formatAddress);
+      const found = this.#lookup.take();
+      if (found !== null) {
+        this.#lookup = null;
+        return found.map(sockaddrAddress).filter((one) => one !== null).map(formatAddress);
+      }
       if (performance.now() > end) return null;
       await sleep(pollMs, signal);
     }
     return null;
-  }
-
-  #take(lookup: Lookup): Uint8Array[] | null {
-    try {
-      const found = lookup.take();
-      if (found !== null) this.#lookup = null;
-      return found;
-    } catch (error) {
-      this.#lookup = null;
-      throw error;
-    }
-  }
-
-  /** Gives the lookup up, unless so many were given up and have not ended that a new one would hang too. */
-  #giveUp(): void {
-    if (countAbandonedLookups() < MAX_ABANDONED) this.abandon();
   }
 
   abandon(): void {

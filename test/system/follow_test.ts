@@ -520,6 +520,13 @@ systemTest("follow: each line of src/follow/README.md runs", [], async (netns) =
   }
 });
 
+systemTest("follow: a name that is given twice is followed as one that is given once", [], async (netns) => {
+  await netns.hosts([`${OLD} ${NAME}`]);
+  const follow = new Follow(netns, [NAME, "--name", NAME, `${PORT}`, "--ipv4", ...SOON]);
+  assertEquals((await follow.event("started")).live, [OLD]);
+  assertEquals(await follow.end(), []);
+});
+
 systemTest("follow: wrong usage", [], async (netns) => {
   for (
     const [args, message] of [
