@@ -15,7 +15,7 @@ import { findAccepting } from "./follow/probe.ts";
 import { Search } from "./follow/search.ts";
 import type { Look, Source } from "./follow/source.ts";
 import { Steering } from "./follow/steering.ts";
-import { covers, elsewhere, isSame, selectionOf, type Target } from "./follow/target.ts";
+import { covers, elsewhere, selectionOf, type Target } from "./follow/target.ts";
 import { warningOnce } from "./follow/warnings.ts";
 import { forgetPastWork, liveBefore, pastWork, recordLive, whyUnfinished } from "./front/journal.ts";
 import { MODE } from "./front/shared.ts";
@@ -83,7 +83,6 @@ class Follower {
   #hurry = new AbortController();
   readonly #runs = new Map<Target, AbortController>();
   readonly #search: Search;
-  #hasStarted = false;
   #isWaiting = false;
   #problems: ReadonlyMap<string, string> = new Map();
   #trouble: string | null = null;
@@ -178,15 +177,14 @@ class Follower {
   #note({ answer, problems }: Look, at: number): void {
     this.#noteProblems(problems);
     if (answer === null) return;
+    const isFirst = this.#departures.live.length === 0;
     const { added, returned, left } = this.#departures.note(answer, at);
     const { live } = this.#departures;
     if (added.length > 0) recordLive(added);
-    const isNew = added.length > returned.length;
-    if (!this.#hasStarted && live.length > 0) this.#events.push({ event: "started", live });
-    else if (isNew) {
+    if (isFirst && live.length > 0) this.#events.push({ event: "started", live });
+    else if (added.length > returned.length) {
       this.#events.push({ event: "changed", live, added, missing: this.#departures.missing });
     }
-    this.#hasStarted ||= live.length > 0;
     if (returned.length > 0) this.#events.push({ event: "returned", addresses: returned });
     if (left.length > 0) this.#events.push({ event: "left", addresses: left, live });
     if (!this.#options.dryRun) this.#steer();
@@ -281,7 +279,7 @@ class Follower {
     }
     this.#isWaiting = false;
     // An address may have returned meanwhile.
-    return isSame(target, this.#idleTarget()) ? target : null;
+    return JSON.stringify(this.#idleTarget()) === JSON.stringify(target) ? target : null;
   }
 
   /** Returns all that has left and that no run is cutting; null when there is nothing. */

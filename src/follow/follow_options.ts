@@ -136,11 +136,7 @@ function refusePeers(selection: Selection | undefined): void {
     if (selection?.[option] === undefined) continue;
     throw usageError(
       ({ name }) => `${name(`selection.${option}`)} cannot be given: the names say which peers are meant`,
-      {
-        code: "conflict",
-        option: `selection.${option}`,
-        value: selection[option],
-      },
+      { code: "conflict", option: `selection.${option}`, value: selection[option] },
     );
   }
 }

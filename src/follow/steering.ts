@@ -68,12 +68,12 @@ export class Steering {
     if (this.#current?.key === key && this.#current.diversion.isInForce) return null;
     try {
       const next = selection && this.#begin(selection, to);
-      this.#end();
+      this.close();
       this.#current = next && { key, diversion: next };
       return next && to;
     } catch (error) {
       // What is in force may concern an address that has returned.
-      this.#end();
+      this.close();
       throw error;
     }
   }
@@ -88,15 +88,11 @@ export class Steering {
     return this.#past + (this.#current?.diversion.report().count ?? 0);
   }
 
-  #end(): void {
+  /** Ends what is in force. */
+  close(): void {
     this.#past = this.count;
     this.#current?.diversion.close();
     this.#current = null;
-  }
-
-  /** Ends what is in force. */
-  close(): void {
-    this.#end();
   }
 }
 

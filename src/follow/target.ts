@@ -14,11 +14,6 @@ export function covers(target: Target, address: string): boolean {
   return "addresses" in target ? target.addresses.includes(address) : !target.stayed.includes(address);
 }
 
-/** Tells whether two targets are the same. */
-export function isSame(one: Target, other: Target | null): boolean {
-  return JSON.stringify(one) === JSON.stringify(other);
-}
-
 /** Returns all that is elsewhere; null when no family can be said to be settled. */
 export function elsewhere({ stayed, settled }: Departures, { version }: Selection): Target | null {
   if (settled.length === 2 || (settled.length === 1 && version !== undefined)) return { stayed };
