@@ -181,13 +181,11 @@ export class CutQueue {
   /** Finds the idle connections. One dump serves for all that wait. */
   #look(idleMs: number): void {
     const start = performance.now();
-    const queued = this.#queue.map(({ connection }) => connection);
+    const queued = [...this.#waits.keys()].map(({ connection }) => connection);
     const present = new Map(this.#stages.selector.remaining(queued).map((now) => [identityOf(now), now]));
     const now = performance.now();
-    this.#queue = this.#queue.filter((target) => this.#waits.has(target));
-    this.#head = 0;
-    for (const target of this.#queue) {
-      this.#update(target, present.get(identityOf(target.connection)), idleMs, now);
+    for (const [target, wait] of this.#waits) {
+      this.#update(target, wait, present.get(identityOf(target.connection)), idleMs, now);
     }
     const waiting = [...this.#waits];
     this.#idle = waiting.filter(([, { idleAt }]) => idleAt <= now).map(([target]) => target).reverse();
@@ -195,8 +193,7 @@ export class CutQueue {
     this.#nextLook = Math.max(soonest, now + POLL.minMs, now + POLL.factor * (now - start));
   }
 
-  #update(target: Target, present: Connection | undefined, idleMs: number, now: number): void {
-    const wait = this.#waits.get(target)!;
+  #update(target: Target, wait: Wait, present: Connection | undefined, idleMs: number, now: number): void {
     if (present === undefined) {
       if (++wait.missed < DUMPS_BEFORE_GONE) return;
       setOutcome(target, "already-gone", "gone", ENDED);
