@@ -18,7 +18,7 @@ import { type Finder, MAX_ROUNDS } from "../resolve/finder.ts";
 import { Session } from "../resolve/session.ts";
 
 /** Default of `repeat.everyMs`: milliseconds from one round to the next. */
-export const DEFAULT_EVERY_MS = 500;
+const DEFAULT_EVERY_MS = 500;
 
 /** The time by which the kernel's times may be too long: they are counted in ticks, of up to 10 ms. */
 const TICK_MS = 10;
@@ -78,24 +78,19 @@ export class Discovery {
   readonly #onlyFoundBefore: boolean;
 
   /**
-   * @param onlyFirstRound Leaves alone connections that appear after the first round, unless `repeat` asks for them.
+   * @param onlyFirstRound Leaves alone connections that appear after the first round, unless `repeat` asks for them. It is
+   * `true` with `confirm`.
    */
   constructor(stages: DiscoveryStages, options: DiscoveryOptions, onlyFirstRound: boolean) {
     this.#stages = stages;
     this.#options = options;
     this.#onlyFirstRound = onlyFirstRound;
-    this.#onlyFoundBefore = this.#foundBefore !== null && (onlyFirstRound || options.confirm !== undefined);
+    this.#onlyFoundBefore = this.#foundBefore !== null && onlyFirstRound;
   }
 
   /** `true` when new connections are taken: they are asked for, or what connects anew is refused or goes elsewhere. */
   get #takesNew(): boolean {
     return this.#options.repeat !== undefined || this.#options.beforeCuts !== undefined;
-  }
-
-  /** `true` when attempts to connect are ended whatever their age: no host that is well could answer them. */
-  get #endsAttempts(): boolean {
-    const { endsAttempts, areOut, destroy } = this.#options;
-    return (endsAttempts ?? false) || (areOut ?? false) || (destroy ?? false) || this.#takesNew;
   }
 
   /** The number of connections that were left alone because they are probably new. */
@@ -149,11 +144,13 @@ export class Discovery {
     this.#roundStart = performance.now();
     const found = this.#current = timer.time("select", () => this.#select());
     if (this.refused !== null || found.length === 0) return;
-    const { dryRun, destroy, finOnly, includeSession } = this.#options;
+    const { dryRun, destroy, finOnly, includeSession, endsAttempts, areOut } = this.#options;
     const session = includeSession ? null : new Session(() => selector.listening());
     const options = { exhaustive: dryRun, first: session?.carriers, known: finder.owners };
     timer.time("resolve", () => resolver.resolve(found, options));
-    const exclusions = { session, destroy, finOnly, sparesConnecting: !this.#endsAttempts };
+    // Attempts to connect are ended whatever their age where no host that is well could answer them.
+    const sparesConnecting = !(endsAttempts || areOut || destroy || this.#takesNew);
+    const exclusions = { session, destroy, finOnly, sparesConnecting };
     const wanted = found.filter((target) => !isExcluded(target, exclusions));
     if (!await this.#isConfirmed(wanted)) return;
     this.#options.beforeCuts?.();
@@ -194,9 +191,8 @@ export class Discovery {
    * all.
    */
   get #canCutEarly(): boolean {
-    const { dryRun, max, confirm, repeat } = this.#options;
-    const isPlain = !dryRun && !this.#onlyFirstRound && max === undefined && confirm === undefined &&
-      repeat === undefined;
+    const { dryRun, max, repeat } = this.#options;
+    const isPlain = !dryRun && !this.#onlyFirstRound && max === undefined && repeat === undefined;
     return isPlain && this.#stages.finder.selector.isInParts;
   }
 
