@@ -17,7 +17,7 @@ export interface AttachOptions {
   /** Only the connections that this host opens, or only those that it accepts. */
   readonly direction?: Direction;
   /**
-   * A name under which the program stays attached beyond the end of this process, until `unpinKeepalive`. It takes a
+   * A name under which the program stays attached beyond the end of this process, until `unpin`. It takes a
    * bpffs, and one control group.
    */
   readonly pin?: string;

@@ -4,9 +4,11 @@
 import type { DiversionSettings } from "./attach/diversion.ts";
 import type { AttachedSettings } from "./attach/keepalive_attachment.ts";
 import { withBpf } from "./bpf/explain.ts";
-import { pinnedLinks, removePin, SETTINGS_SCHEMA } from "./bpf/pins.ts";
+import { pinnedLinks, SETTINGS_SCHEMA } from "./bpf/pins.ts";
 import type { DestinationCount } from "./model/destination_count.ts";
 import type { ConnectCount } from "./model/diversion.ts";
+
+export { removePin as unpin } from "./bpf/pins.ts";
 
 /** What is pinned under a name. */
 export interface Pinned {
@@ -34,14 +36,4 @@ export function listPinned(): Pinned[] {
 function readableSettings(settings: unknown): Pinned["settings"] {
   const isReadable = typeof settings === "object" && settings !== null && "schema" in settings;
   return isReadable && settings.schema === SETTINGS_SCHEMA ? settings as Pinned["settings"] : null;
-}
-
-/**
- * Removes a pin, with which its programs are detached. Connections keep what they have.
- *
- * @throws {UsageError} When nothing is pinned under that name.
- * @throws {UnsupportedError} Where no bpffs is mounted, or this user may not remove it.
- */
-export function unpin(name: string): void {
-  removePin(name);
 }
