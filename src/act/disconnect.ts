@@ -13,8 +13,9 @@ import { Duplicate, PidfdCache, type ShutdownOptions } from "../socket/duplicate
 import { type Proof, proofOf, type StateLookup } from "../socket/proof.ts";
 import { ENDED, ownerName, type Refusal, refusalText, withDuplicate } from "../socket/with_duplicate.ts";
 import { mayEndInError, restoreEndOfFile } from "./end_of_file.ts";
+import { isOrphan } from "./exclusions.ts";
 import { failUnresponsive, setGone, setOutcome, skipHungUp } from "./outcomes.ts";
-import { destroyOwnOrphan, isDestroyFixed, isOrphan, NOT_FOR_MPTCP, sockDestroy, WOULD_STAY } from "./sock_destroy.ts";
+import { destroyOwnOrphan, isDestroyFixed, NOT_FOR_MPTCP, sockDestroy, WOULD_STAY } from "./sock_destroy.ts";
 
 /**
  * The end of an attempt to hang up.
@@ -167,10 +168,7 @@ export class Disconnector {
    *
    * @param remaining Returns the given connections that the kernel still lists.
    */
-  setOutcomeOfGoneMptcp(
-    targets: Iterable<Target>,
-    remaining: (some: Iterable<Connection>) => Connection[],
-  ): void {
+  setOutcomeOfGoneMptcp(targets: Iterable<Target>, remaining: (some: Iterable<Connection>) => Connection[]): void {
     const isUndestroyed = (target: Target) =>
       this.#undestroyedMptcp.has(target) && ["unsupported", "denied"].includes(target.result!.outcome);
     const undestroyed = [...targets].filter(isUndestroyed);

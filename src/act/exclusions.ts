@@ -38,6 +38,13 @@ export function isExcluded(
   return target.result !== null;
 }
 
+/**
+ * Tells whether the program has closed the connection. One not yet accepted has no inode either, but has sent no FIN.
+ */
+export function isOrphan(connection: Pick<Connection, "inode" | "state">): boolean {
+  return connection.inode === 0 && isClosing(connection);
+}
+
 /** Tells whether a connection is an attempt to connect. */
 export function isConnecting({ state }: Connection): boolean {
   return state === "SYN-SENT";

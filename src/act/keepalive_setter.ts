@@ -19,6 +19,7 @@ import type { Selector } from "../select/selector.ts";
 import { PidfdCache } from "../socket/duplicate.ts";
 import { type Change, change, plannedSettings, sameSettings } from "../socket/keepalive_change.ts";
 import { refusalText, withDuplicate } from "../socket/with_duplicate.ts";
+import { isOrphan } from "./exclusions.ts";
 import { setOutcome, skipSubflow } from "./outcomes.ts";
 
 /** A connection whose keepalive is to be set. */
@@ -56,7 +57,7 @@ export class KeepaliveSetter {
 
   /** Sets keepalive on many connections at once, where that can be done and pays. Returns those that have their outcome. */
   pass(targets: readonly KeepaliveTarget[]): KeepaliveTarget[] {
-    const open = targets.filter(({ result, connection }) => result === null && !isAbandoned(connection));
+    const open = targets.filter(({ result, connection }) => result === null && !isOrphan(connection));
     const { dryRun = false } = this.#options;
     this.#passed = changeInPass(worthPass(open), this.#desired, phaseOf, this.#selector, dryRun);
     // Most have the same change, which is recorded once.
@@ -86,7 +87,7 @@ export class KeepaliveSetter {
     target.trouble = null;
     const { connection } = target;
     if (connection.subflowOf !== undefined) return skipSubflow(target, connection.subflowOf);
-    if (isAbandoned(connection)) {
+    if (isOrphan(connection)) {
       return setOutcome(target, "already-gone", "closing", `closed by its application: in ${connection.state}`);
     }
     const passed = this.#passed.get(connection);
@@ -150,11 +151,6 @@ export function keepaliveResultOf(target: KeepaliveTarget): KeepaliveResult {
 
 function phaseOf({ state }: Connection): SocketPhase {
   return state === "LISTEN" ? "listen" : state === "SYN-SENT" ? "connect" : "established";
-}
-
-/** Tells whether the application has closed the connection. */
-function isAbandoned(connection: Connection): boolean {
-  return connection.inode === 0 && isClosing(connection);
 }
 
 /** Tells whether the application may yet accept the connection. */

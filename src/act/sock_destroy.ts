@@ -17,10 +17,10 @@ import { hasCapability } from "../linux/proc/permissions.ts";
 import { isLinux } from "../linux/proc/release.ts";
 import { type Connection, handleOf } from "../model/connection.ts";
 import type { Target } from "../model/result.ts";
-import type { State } from "../model/tcp_states.ts";
 import { compileSelection } from "../select/compile_selection.ts";
 import { Selector } from "../select/selector.ts";
 import { sockIdOf } from "../select/sockets.ts";
+import { isOrphan } from "./exclusions.ts";
 import { withPair } from "./loopback_pair.ts";
 import { setGone, setOutcome } from "./outcomes.ts";
 
@@ -56,15 +56,6 @@ const NEEDS_CAPABILITY = "needs CAP_NET_ADMIN";
 export function explainRefusal({ code }: SyscallError): string | null {
   if (code === "EPERM") return NEEDS_CAPABILITY;
   return code === "EOPNOTSUPP" ? "needs a kernel with CONFIG_INET_DIAG_DESTROY" : null;
-}
-
-const CLOSED: ReadonlySet<State> = new Set(["FIN-WAIT-1", "FIN-WAIT-2", "CLOSING", "LAST-ACK"]);
-
-/**
- * Tells whether the program has closed the connection. One not yet accepted has no inode either, but has sent no FIN.
- */
-export function isOrphan({ inode, state }: Pick<Connection, "inode" | "state">): boolean {
-  return inode === 0 && CLOSED.has(state);
 }
 
 /** The reason why SOCK_DESTROY is not tried on an orphan. */

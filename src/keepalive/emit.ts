@@ -298,11 +298,7 @@ export const EMIT_FORMATS = Object.keys(EMITTERS) as readonly EmitFormat[];
  * @throws {UsageError} When the format is unknown, or can express none of what is set. When a value is not in the kernel's
  * range.
  */
-export function emitKeepaliveConfig(
-  format: EmitFormat,
-  given: GivenValues,
-  service = "*.svc.cluster.local",
-): string {
+export function emitKeepaliveConfig(format: EmitFormat, given: GivenValues, service = "*.svc.cluster.local"): string {
   if (!EMIT_FORMATS.includes(format)) {
     const expected = expectedWord(String(format), EMIT_FORMATS);
     throw new UsageError(`Unknown format "${format}": ${expected}`, { option: "format", value: format });

@@ -62,14 +62,7 @@ const INT_MAX = 2147483647;
  */
 export const KEEPALIVE_FIELDS: Readonly<Record<KeepaliveName, KeepaliveField>> = {
   idleS: { label: "idle", variable: "TCP_KEEPIDLE", unit: "seconds", minimum: 1, maximum: 32767, initial: 15 },
-  intervalS: {
-    label: "interval",
-    variable: "TCP_KEEPINTVL",
-    unit: "seconds",
-    minimum: 1,
-    maximum: 32767,
-    initial: 15,
-  },
+  intervalS: { label: "interval", variable: "TCP_KEEPINTVL", unit: "seconds", minimum: 1, maximum: 32767, initial: 15 },
   count: { label: "count", variable: "TCP_KEEPCNT", unit: "probes", minimum: 1, maximum: 127, initial: 9 },
   userTimeoutMs: {
     label: "user-timeout",

@@ -2,7 +2,7 @@
 
 import { assertEquals } from "@std/assert";
 import type { State } from "../../src/model/tcp_states.ts";
-import { isOrphan } from "../../src/act/sock_destroy.ts";
+import { isOrphan } from "../../src/act/exclusions.ts";
 
 Deno.test("an orphan has no inode and has sent its FIN", () => {
   const states: State[] = ["FIN-WAIT-1", "FIN-WAIT-2", "CLOSING", "LAST-ACK"];
