@@ -108,14 +108,10 @@ class Follower {
     this.#source = liveFile === undefined ? new Lookups(names, everyMs, families) : new LiveFile(liveFile);
     this.#warnOnce = warningOnce(options.onWarning ?? (() => {}));
     this.#search = new Search(options.destroy ?? false, this.#warnOnce);
-    this.#tryOut();
-  }
-
-  /** Looks for connections once, so that what is wrong with the selection, or missing on this host, is an error now. */
-  #tryOut(): void {
-    const selection = selectionOf(this.#selection, { addresses: [NOBODY[this.#selection.version ?? 4]] });
-    this.#warnOnce(this.#steering?.tryOut(selection) ?? []);
-    this.#search.tryOut(selection);
+    // The first look is made now, so that what is wrong with the selection, or missing on this host, is an error at once.
+    const tried = selectionOf(selection, { addresses: [NOBODY[version ?? 4]] });
+    this.#warnOnce(this.#steering?.tryOut(tried) ?? []);
+    this.#search.tryOut(tried);
   }
 
   async *events(): AsyncGenerator<FollowEvent, void> {
