@@ -203,6 +203,7 @@ class HangUp {
     const { connections } = this.#discovery;
     const { selector } = this.#finder;
     let gone: number | null = null;
+    let incomplete: string[] = [];
     try {
       if (this.#error !== null || this.#interrupted) this.#turns.stop();
       this.#resume();
@@ -216,19 +217,13 @@ class HangUp {
     } catch (error) {
       this.#error = errorForReport(error, connections.values());
     }
-    const incomplete = this.#incomplete();
+    try {
+      incomplete = this.#finder.incomplete;
+    } catch (error) {
+      this.#error ??= errorForReport(error, connections.values());
+    }
     for (const target of connections.values()) if (target.result === null) explainNotReached(target, this.#error);
     return this.#report(gone, incomplete);
-  }
-
-  /** Returns the reasons why connections may have been missed. Finding them may fail too. */
-  #incomplete(): string[] {
-    try {
-      return this.#finder.incomplete;
-    } catch (error) {
-      this.#error ??= errorForReport(error, this.#discovery.connections.values());
-      return [];
-    }
   }
 
   /** Discovers connections and cuts them, round by round. The escalation has a loop of its own beside. */
