@@ -2,14 +2,7 @@
 
 import { withOpen } from "../ffi/closing.ts";
 import type { NetnsInode } from "./model/ids.ts";
-import {
-  type HeldConnection,
-  identityOf,
-  type Keepalive,
-  type ListedConnection,
-  type Noticed,
-  type Unread,
-} from "./model/connection.ts";
+import { type HeldConnection, identityOf, type ListedConnection, type Unread } from "./model/connection.ts";
 import { boolean, checkOptions, type Checks } from "./model/options.ts";
 import { unanswered } from "./front/journal.ts";
 import { detection, type KeepaliveSysctls } from "./keepalive/detection.ts";
@@ -160,14 +153,10 @@ function readKeepalive(listed: readonly Listed[], sysctls: Sysctls, selector: Se
     const read = readKeepalives(listed, reader, selector);
     for (const one of listed) {
       one.keepalive = read.get(one.connection) ?? null;
-      one.deadPeerNoticed = deadPeerNoticed(one.keepalive, sysctls.get(one.connection.netns) ?? null);
+      const settings = sysctls.get(one.connection.netns);
+      const noticed = one.keepalive && settings ? detection(one.keepalive, settings) : null;
+      one.deadPeerNoticed = noticed && { idleMs: noticed.idleMs, inFlightMs: noticed.inFlightMs };
     }
     return reader.unread;
   });
-}
-
-function deadPeerNoticed(keepalive: Keepalive | null, sysctls: KeepaliveSysctls | null): Noticed | null {
-  if (keepalive === null || sysctls === null) return null;
-  const { idleMs, inFlightMs } = detection(keepalive, sysctls);
-  return { idleMs, inFlightMs };
 }
