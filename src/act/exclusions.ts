@@ -45,6 +45,11 @@ export function isOrphan(connection: Pick<Connection, "inode" | "state">): boole
   return connection.inode === 0 && isClosing(connection);
 }
 
+/** Tells whether the application may yet accept the connection. */
+export function mayBeAccepted(connection: Connection): boolean {
+  return connection.inode === 0 && !isClosing(connection);
+}
+
 /** Tells whether a connection is an attempt to connect. */
 export function isConnecting({ state }: Connection): boolean {
   return state === "SYN-SENT";

@@ -22,13 +22,8 @@ import { Resolver } from "../resolve/resolver.ts";
 import type { CompiledSelection } from "../select/compile_selection.ts";
 import { DUMPS_BEFORE_GONE } from "../select/selector.ts";
 import { ENDED } from "../socket/with_duplicate.ts";
-import {
-  keepaliveResultOf,
-  KeepaliveSetter,
-  type KeepaliveTarget,
-  mayBeAccepted,
-  NO_CHANGE,
-} from "./keepalive_setter.ts";
+import { mayBeAccepted } from "./exclusions.ts";
+import { keepaliveResultOf, KeepaliveSetter, type KeepaliveTarget, NO_CHANGE } from "./keepalive_setter.ts";
 import { explainNoOwner, explainNotReached, retriesOwner, setOutcome } from "./outcomes.ts";
 import { Turns } from "./turns.ts";
 

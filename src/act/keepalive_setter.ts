@@ -12,7 +12,6 @@ import {
   resultOf,
   type Target,
 } from "../model/result.ts";
-import { isClosing } from "../model/tcp_states.ts";
 import type { TransientErrors } from "../report/transient_errors.ts";
 import { changeInPass, type Passed, worthPass } from "../resolve/keepalive_pass.ts";
 import type { Selector } from "../select/selector.ts";
@@ -151,11 +150,6 @@ export function keepaliveResultOf(target: KeepaliveTarget): KeepaliveResult {
 
 function phaseOf({ state }: Connection): SocketPhase {
   return state === "LISTEN" ? "listen" : state === "SYN-SENT" ? "connect" : "established";
-}
-
-/** Tells whether the application may yet accept the connection. */
-export function mayBeAccepted(connection: Connection): boolean {
-  return connection.inode === 0 && !isClosing(connection);
 }
 
 function refusedText(refused: readonly RefusedOption[]): string {
