@@ -6,7 +6,6 @@ import {
   boolean,
   checkOptions,
   type Checks,
-  type Conflict,
   oneOrMore,
   refuseConflicts,
   requireOptions,
@@ -96,10 +95,6 @@ const CHECKS: Checks<FollowOptions> = {
   redirect: boolean,
 };
 
-const CONFLICTS: readonly Conflict[] = [["refuse", "redirect", () => "a connect either fails or goes elsewhere"]];
-
-const NEEDS = [["elsewhere", ["selection.dport"]], ["ready", ["selection.dport"]]] as const;
-
 /** Options that have been checked. */
 export interface CheckedFollow {
   readonly names: readonly string[];
@@ -113,8 +108,8 @@ export function checkFollow(names: OneOrMore<string>, options: FollowOptions): C
   checkOptions(options, CHECKS);
   validateHangUpOptions(passedOn(options));
   refusePeers(options.selection);
-  requireOptions(options, NEEDS);
-  refuseConflicts(options, CONFLICTS);
+  requireOptions(options, [["elsewhere", ["selection.dport"]], ["ready", ["selection.dport"]]]);
+  refuseConflicts(options, [["refuse", "redirect", () => "a connect either fails or goes elsewhere"]]);
   const { selection = {}, liveFile, elsewhere, ready, was } = options;
   const all = listOf(names);
   checkNames(all, liveFile);
