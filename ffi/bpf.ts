@@ -11,24 +11,27 @@ const bpfSymbols = lazily({
   bpf: { name: "syscall", parameters: ["usize", "i32", "buffer", "u32"], result: "i32" },
 });
 
-const BPF_MAP_CREATE = 0;
-const BPF_MAP_LOOKUP_ELEM = 1;
-const BPF_MAP_UPDATE_ELEM = 2;
-const BPF_MAP_GET_NEXT_KEY = 4;
-const BPF_PROG_LOAD = 5;
-const BPF_OBJ_PIN = 6;
-const BPF_OBJ_GET = 7;
-const BPF_PROG_ATTACH = 8;
-const BPF_PROG_GET_FD_BY_ID = 13;
-const BPF_MAP_GET_FD_BY_ID = 14;
-const BPF_OBJ_GET_INFO_BY_FD = 15;
-const BPF_PROG_QUERY = 16;
-const BPF_BTF_GET_FD_BY_ID = 19;
-const BPF_MAP_UPDATE_BATCH = 26;
-const BPF_LINK_CREATE = 28;
-const BPF_ITER_CREATE = 33;
-const BPF_LINK_DETACH = 34;
-const BPF_PROG_BIND_MAP = 35;
+/** The commands that are used: `enum bpf_cmd`. */
+const COMMANDS = {
+  BPF_MAP_CREATE: 0,
+  BPF_MAP_LOOKUP_ELEM: 1,
+  BPF_MAP_UPDATE_ELEM: 2,
+  BPF_MAP_GET_NEXT_KEY: 4,
+  BPF_PROG_LOAD: 5,
+  BPF_OBJ_PIN: 6,
+  BPF_OBJ_GET: 7,
+  BPF_PROG_ATTACH: 8,
+  BPF_PROG_GET_FD_BY_ID: 13,
+  BPF_MAP_GET_FD_BY_ID: 14,
+  BPF_OBJ_GET_INFO_BY_FD: 15,
+  BPF_PROG_QUERY: 16,
+  BPF_BTF_GET_FD_BY_ID: 19,
+  BPF_MAP_UPDATE_BATCH: 26,
+  BPF_LINK_CREATE: 28,
+  BPF_ITER_CREATE: 33,
+  BPF_LINK_DETACH: 34,
+  BPF_PROG_BIND_MAP: 35,
+} as const;
 
 export const BPF_MAP_TYPE_HASH = 1;
 export const BPF_MAP_TYPE_ARRAY = 2;
@@ -93,9 +96,15 @@ class Attributes {
     return this;
   }
 
-  call(command: number, name: string): number {
+  /** Makes the call, again after EAGAIN: with that the kernel gives a program up when a signal comes. */
+  call(command: keyof typeof COMMANDS): number {
     const { bytes } = this;
-    return checkCall(`bpf(${name})`, () => bpfSymbols().bpf(SYS_bpf, command, bytes, bytes.length));
+    return checkCall(`bpf(${command})`, () => bpfSymbols().bpf(SYS_bpf, COMMANDS[command], bytes, bytes.length));
+  }
+
+  /** Makes a call that returns a descriptor. */
+  open(command: keyof typeof COMMANDS): Descriptor {
+    return new Descriptor(this.call(command));
   }
 }
 
@@ -112,26 +121,25 @@ export interface MapOptions {
 /** BPF_MAP_CREATE. @throws {SyscallError} `EPERM` without the rights, and before Linux 5.11 beyond RLIMIT_MEMLOCK. */
 export function mapCreate({ type, name, keySize, valueSize, maxEntries, flags = 0 }: MapOptions): Descriptor {
   const attributes = new Attributes().u32(0, type).u32(4, keySize).u32(8, valueSize).u32(12, maxEntries).u32(16, flags);
-  return new Descriptor(attributes.name(28, name).call(BPF_MAP_CREATE, "BPF_MAP_CREATE"));
+  return attributes.name(28, name).open("BPF_MAP_CREATE");
 }
 
 /** BPF_MAP_UPDATE_ELEM, whether the key is there or not. */
 export function mapUpdate(map: Descriptor, key: Uint8Array, value: Uint8Array): void {
-  const attributes = new Attributes().u32(0, map.number).copy(8, key).copy(16, value);
-  attributes.call(BPF_MAP_UPDATE_ELEM, "BPF_MAP_UPDATE_ELEM");
+  new Attributes().u32(0, map.number).copy(8, key).copy(16, value).call("BPF_MAP_UPDATE_ELEM");
 }
 
 /** BPF_MAP_UPDATE_BATCH: sets `count` entries, whose keys and values stand one after the other. */
 export function mapUpdateBatch(map: Descriptor, keys: Uint8Array, values: Uint8Array, count: number): void {
   const attributes = new Attributes().copy(16, keys).copy(24, values).u32(32, count).u32(36, map.number);
-  attributes.call(BPF_MAP_UPDATE_BATCH, "BPF_MAP_UPDATE_BATCH");
+  attributes.call("BPF_MAP_UPDATE_BATCH");
 }
 
 /** BPF_MAP_LOOKUP_ELEM: returns the value, or null when the key is not there. */
 export function mapLookup(map: Descriptor, key: Uint8Array, valueSize: number): Uint8Array | null {
   const value = allocate(valueSize);
   const attributes = new Attributes().u32(0, map.number).copy(8, key).pointer(16, value);
-  return found(() => attributes.call(BPF_MAP_LOOKUP_ELEM, "BPF_MAP_LOOKUP_ELEM")) ? value : null;
+  return found(() => attributes.call("BPF_MAP_LOOKUP_ELEM")) ? value : null;
 }
 
 /** BPF_MAP_GET_NEXT_KEY: returns the key after `key`, or the first one; null after the last one. */
@@ -139,7 +147,7 @@ export function mapNextKey(map: Descriptor, key: Uint8Array | null, keySize: num
   const next = allocate(keySize);
   const attributes = new Attributes().u32(0, map.number).pointer(16, next);
   if (key !== null) attributes.copy(8, key);
-  return found(() => attributes.call(BPF_MAP_GET_NEXT_KEY, "BPF_MAP_GET_NEXT_KEY")) ? next : null;
+  return found(() => attributes.call("BPF_MAP_GET_NEXT_KEY")) ? next : null;
 }
 
 function found(call: () => void): boolean {
@@ -191,24 +199,24 @@ export function progLoad(options: ProgramOptions): Descriptor {
   const attributes = new Attributes().u32(0, type).u32(4, instructions.length / 8).copy(8, instructions)
     .copy(16, cString(license)).name(48, name).u32(68, attachType).u32(108, attachBtfId);
   try {
-    return load(attributes);
+    return attributes.open("BPF_PROG_LOAD");
   } catch (error) {
     if (!isSyscallError(error, "EACCES", "EINVAL", "E2BIG", "ENOTSUP")) throw error;
     return explained(attributes, error);
   }
 }
 
-/** The number of times that a program is loaded at most, as in libbpf. */
-const MOST_LOADS = 5;
-
-/** BPF_PROG_LOAD, which the kernel gives up with EAGAIN when a signal comes. */
-function load(attributes: Attributes): Descriptor {
-  for (let attempt = 1;; attempt++) {
-    try {
-      return new Descriptor(attributes.call(BPF_PROG_LOAD, "BPF_PROG_LOAD"));
-    } catch (error) {
-      if (attempt === MOST_LOADS || !isSyscallError(error, "EAGAIN")) throw error;
-    }
+/** Loads a program again, with a log. Without a log the verifier is faster. */
+function explained(attributes: Attributes, refusal: SyscallError): Descriptor {
+  const log = allocate(LOG_SIZE);
+  try {
+    attributes.u32(24, 1).u32(28, log.length).pointer(32, log);
+    return attributes.open("BPF_PROG_LOAD");
+  } catch (error) {
+    const text = new TextDecoder().decode(log.subarray(0, log.indexOf(0)));
+    // ENOSPC: the log does not fit, and has lost its end.
+    if (!isSyscallError(error) || error.code === "ENOSPC" || text === "") throw refusal;
+    throw new VerifierError(refusal.code, text);
   }
 }
 
@@ -222,31 +230,13 @@ export function iteratorLoad(options: Omit<ProgramOptions, "type" | "attachType"
  * the other, in the network and pid namespaces of this thread, and returns what the program writes.
  */
 export function iteratorOpen(program: Descriptor): Descriptor {
-  const link = new Descriptor(
-    new Attributes().u32(0, program.number).u32(8, BPF_TRACE_ITER).call(BPF_LINK_CREATE, "BPF_LINK_CREATE"),
-  );
-  return withOpen(link, ({ number }) => {
-    return new Descriptor(new Attributes().u32(0, number).call(BPF_ITER_CREATE, "BPF_ITER_CREATE"));
-  });
-}
-
-/** Loads a program again, with a log. Without a log the verifier is faster. */
-function explained(attributes: Attributes, refusal: SyscallError): Descriptor {
-  const log = allocate(LOG_SIZE);
-  try {
-    attributes.u32(24, 1).u32(28, log.length).pointer(32, log);
-    return new Descriptor(attributes.call(BPF_PROG_LOAD, "BPF_PROG_LOAD"));
-  } catch (error) {
-    const text = new TextDecoder().decode(log.subarray(0, log.indexOf(0)));
-    // ENOSPC: the log does not fit, and has lost its end.
-    if (!isSyscallError(error) || error.code === "ENOSPC" || text === "") throw refusal;
-    throw new VerifierError(refusal.code, text);
-  }
+  const link = new Attributes().u32(0, program.number).u32(8, BPF_TRACE_ITER).open("BPF_LINK_CREATE");
+  return withOpen(link, ({ number }) => new Attributes().u32(0, number).open("BPF_ITER_CREATE"));
 }
 
 /** BPF_PROG_BIND_MAP: keeps a map for as long as a program that does not use the map. Linux ≥ 5.10. */
 export function progBindMap(program: Descriptor, map: Descriptor): void {
-  new Attributes().u32(0, program.number).u32(4, map.number).call(BPF_PROG_BIND_MAP, "BPF_PROG_BIND_MAP");
+  new Attributes().u32(0, program.number).u32(4, map.number).call("BPF_PROG_BIND_MAP");
 }
 
 /**
@@ -254,13 +244,12 @@ export function progBindMap(program: Descriptor, map: Descriptor): void {
  * detached when the last descriptor of the link is closed and the link is not pinned.
  */
 export function linkCreate(program: Descriptor, target: Descriptor, attachType: number): Descriptor {
-  const attributes = new Attributes().u32(0, program.number).u32(4, target.number).u32(8, attachType);
-  return new Descriptor(attributes.call(BPF_LINK_CREATE, "BPF_LINK_CREATE"));
+  return new Attributes().u32(0, program.number).u32(4, target.number).u32(8, attachType).open("BPF_LINK_CREATE");
 }
 
 /** BPF_LINK_DETACH: detaches a program, whoever else has the link. */
 export function linkDetach(link: Descriptor): void {
-  new Attributes().u32(0, link.number).call(BPF_LINK_DETACH, "BPF_LINK_DETACH");
+  new Attributes().u32(0, link.number).call("BPF_LINK_DETACH");
 }
 
 const BPF_F_ALLOW_MULTI = 2;
@@ -268,7 +257,7 @@ const BPF_F_ALLOW_MULTI = 2;
 /** BPF_PROG_ATTACH: attaches a program to a control group's directory beside others, for as long as that group exists. */
 export function progAttach(program: Descriptor, cgroup: Descriptor, attachType: number): void {
   const attributes = new Attributes().u32(0, cgroup.number).u32(4, program.number).u32(8, attachType);
-  attributes.u32(12, BPF_F_ALLOW_MULTI).call(BPF_PROG_ATTACH, "BPF_PROG_ATTACH");
+  attributes.u32(12, BPF_F_ALLOW_MULTI).call("BPF_PROG_ATTACH");
 }
 
 const BPF_F_QUERY_EFFECTIVE = 1;
@@ -276,40 +265,34 @@ const BPF_F_QUERY_EFFECTIVE = 1;
 /** BPF_PROG_QUERY: returns how many programs run for a control group, those of outer groups included. */
 export function countEffective(cgroup: Descriptor, attachType: number): number {
   const attributes = new Attributes().u32(0, cgroup.number).u32(4, attachType).u32(8, BPF_F_QUERY_EFFECTIVE);
-  attributes.call(BPF_PROG_QUERY, "BPF_PROG_QUERY");
+  attributes.call("BPF_PROG_QUERY");
   // The kernel writes `prog_cnt` into the attributes.
   return new DataView(attributes.bytes.buffer).getUint32(24, true);
 }
 
 /** BPF_OBJ_PIN: gives a link, a program or a map a file in a bpffs. @throws {SyscallError} `EEXIST`. */
 export function objPin(object: Descriptor, path: string): void {
-  new Attributes().copy(0, cString(path)).u32(8, object.number).call(BPF_OBJ_PIN, "BPF_OBJ_PIN");
+  new Attributes().copy(0, cString(path)).u32(8, object.number).call("BPF_OBJ_PIN");
 }
 
 /** BPF_OBJ_GET: opens what a file in a bpffs keeps. */
 export function objGet(path: string): Descriptor {
-  return new Descriptor(new Attributes().copy(0, cString(path)).call(BPF_OBJ_GET, "BPF_OBJ_GET"));
+  return new Attributes().copy(0, cString(path)).open("BPF_OBJ_GET");
 }
 
 /** BPF_PROG_GET_FD_BY_ID. Needs CAP_SYS_ADMIN. */
 export function progById(id: number): Descriptor {
-  return new Descriptor(new Attributes().u32(0, id).call(BPF_PROG_GET_FD_BY_ID, "BPF_PROG_GET_FD_BY_ID"));
+  return new Attributes().u32(0, id).open("BPF_PROG_GET_FD_BY_ID");
 }
 
 /** BPF_MAP_GET_FD_BY_ID. Needs CAP_SYS_ADMIN. */
 export function mapById(id: number): Descriptor {
-  return new Descriptor(new Attributes().u32(0, id).call(BPF_MAP_GET_FD_BY_ID, "BPF_MAP_GET_FD_BY_ID"));
+  return new Attributes().u32(0, id).open("BPF_MAP_GET_FD_BY_ID");
 }
 
 function infoOf(object: Descriptor, info: Uint8Array): DataView {
-  const attributes = new Attributes().u32(0, object.number).u32(4, info.length).pointer(8, info);
-  attributes.call(BPF_OBJ_GET_INFO_BY_FD, "BPF_OBJ_GET_INFO_BY_FD");
+  new Attributes().u32(0, object.number).u32(4, info.length).pointer(8, info).call("BPF_OBJ_GET_INFO_BY_FD");
   return new DataView(info.buffer);
-}
-
-function nameAt(info: DataView, offset: number): string {
-  const bytes = new Uint8Array(info.buffer, offset, NAME_LENGTH + 1);
-  return new TextDecoder().decode(bytes.subarray(0, bytes.indexOf(0)));
 }
 
 const BPF_LINK_TYPE_CGROUP = 3;
@@ -363,7 +346,9 @@ export interface MapInfo {
 export function mapInfo(map: Descriptor): MapInfo {
   // struct bpf_map_info {u32 type, id, key_size, value_size, max_entries, map_flags; char name[16]}
   const info = infoOf(map, allocate(40));
-  return { name: nameAt(info, 24), keySize: info.getUint32(8, true), valueSize: info.getUint32(12, true) };
+  const bytes = new Uint8Array(info.buffer, 24, NAME_LENGTH + 1);
+  const name = new TextDecoder().decode(bytes.subarray(0, bytes.indexOf(0)));
+  return { name, keySize: info.getUint32(8, true), valueSize: info.getUint32(12, true) };
 }
 
 const VMLINUX = "vmlinux";
@@ -375,9 +360,7 @@ const VMLINUX_ID = 1;
  * pages. Needs CAP_SYS_ADMIN. Returns null when the number is that of other types.
  */
 export function kernelBtf(): Uint8Array | null {
-  const attributes = new Attributes().u32(0, VMLINUX_ID);
-  const btf = new Descriptor(attributes.call(BPF_BTF_GET_FD_BY_ID, "BPF_BTF_GET_FD_BY_ID"));
-  try {
+  return withOpen(new Attributes().u32(0, VMLINUX_ID).open("BPF_BTF_GET_FD_BY_ID"), (btf) => {
     // struct bpf_btf_info {u64 btf; u32 btf_size, id; u64 name; u32 name_len, kernel_btf}
     const name = allocate(VMLINUX.length + 1);
     const bytes = allocate(32);
@@ -392,7 +375,5 @@ export function kernelBtf(): Uint8Array | null {
     view.setUint32(8, size, true);
     infoOf(btf, bytes);
     return types;
-  } finally {
-    btf.close();
-  }
+  });
 }
