@@ -55,36 +55,11 @@ export function findsUnresponsive(): boolean {
   return unresponsive.size > 0;
 }
 
-/** Earlier engines of this command, which cannot end. */
-const leftOut = new Set<number>();
-
-/** Excludes a process from what is looked at. */
-export function excludeProcess(pid: number): void {
-  leftOut.add(pid);
-}
-
-/** Returns whether a process is excluded. */
-export function isExcluded(pid: number): boolean {
-  return leftOut.has(pid);
-}
+/** Processes that are not looked at: earlier engines of this command, which cannot end. */
+export const excludedProcesses = new Set<number>();
 
 /** Users who have so many processes that do not answer that all of theirs are left alone. */
-const avoided = new Set<number>();
-
-/** Leaves the processes of a user alone from now on. */
-export function avoidUser(uid: number): void {
-  avoided.add(uid);
-}
-
-/** Returns whether the processes of a user are left alone. */
-export function isAvoided(uid: number): boolean {
-  return avoided.has(uid);
-}
-
-/** Returns whether any user's processes are left alone. */
-export function avoidsUsers(): boolean {
-  return avoided.size > 0;
-}
+export const avoidedUsers = new Set<number>();
 
 const encoder = new TextEncoder();
 

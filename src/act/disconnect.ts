@@ -2,7 +2,7 @@
 
 import { withOpen } from "../../ffi/closing.ts";
 import { isSyscallError, type SyscallError } from "../../ffi/errno.ts";
-import { isAvoided, isUnresponsive } from "../../ffi/progress.ts";
+import { avoidedUsers, isUnresponsive } from "../../ffi/progress.ts";
 import { AF_INET, IPPROTO_TCP, SOCK_STREAM, socket } from "../../ffi/socket.ts";
 import type { SockDiag } from "../linux/netlink/sock_diag.ts";
 import { explainProcDenied, hasCapability } from "../linux/proc/permissions.ts";
@@ -121,7 +121,7 @@ export class Disconnector {
    */
   destroy(target: Target, diag: SockDiag): boolean {
     const { connection } = target;
-    if (isUnresponsive(handleOf(connection)) || isAvoided(connection.uid)) {
+    if (isUnresponsive(handleOf(connection)) || avoidedUsers.has(connection.uid)) {
       failUnresponsive(target);
       return false;
     }

@@ -6,7 +6,7 @@
 
 import { isSyscallError } from "../../ffi/errno.ts";
 import { statx } from "../../ffi/fs.ts";
-import { type Activity, avoidUser, excludeProcess, markUnresponsive, PASS, SUBJECT } from "../../ffi/progress.ts";
+import { type Activity, avoidedUsers, excludedProcesses, markUnresponsive, PASS, SUBJECT } from "../../ffi/progress.ts";
 import { avoidBpf } from "./policy.ts";
 import { handleOf, identityOf } from "../model/connection.ts";
 import type { Outcome, Target } from "../model/result.ts";
@@ -41,7 +41,6 @@ let past: Past<Target> = { targets: [], mode: MODE.work, isFirst: true };
 let unresponsive: readonly Activity[] = [];
 /** The handles of the connections that engines were acting on when they were killed. */
 let doubtful: ReadonlySet<string> = new Set();
-const avoidedUsers: number[] = [];
 let live: readonly string[] = [];
 let armed: readonly Armed[] = [];
 let linked: readonly Linked[] = [];
@@ -69,7 +68,7 @@ export function keepJournal(memory: Shared): void {
   doubtful = new Set(killed.filter(({ kind }) => kind === SUBJECT.connection).map(({ text }) => text));
   avoidUsers();
   // An engine that was left behind still holds a duplicate of its last socket, but is no owner of it.
-  for (const { engine } of stuck) excludeProcess(engine);
+  for (const { engine } of stuck) excludedProcesses.add(engine);
   for (const entry of stuck) markUnresponsive(nameOf(entry.stuck), entry.at + LEFT_ALONE_MS);
   armed = entries.flatMap((entry) => "armed" in entry ? entry.armed : []);
   linked = entries.flatMap((entry) => "linked" in entry ? entry.linked : []);
@@ -95,11 +94,7 @@ function avoidUsers(): void {
     const uid = pids.filter((other) => other === pid).length > 1 ? null : userOf(pid);
     if (uid !== null) counts.set(uid, (counts.get(uid) ?? 0) + 1);
   }
-  for (const [uid, count] of counts) {
-    if (count < MOST_OF_A_USER) continue;
-    avoidUser(uid);
-    avoidedUsers.push(uid);
-  }
+  for (const [uid, count] of counts) if (count >= MOST_OF_A_USER) avoidedUsers.add(uid);
 }
 
 function userOf(pid: number): number | null {

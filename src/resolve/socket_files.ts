@@ -3,7 +3,7 @@
 
 import { readTextFile } from "../../ffi/files.ts";
 import { isSyscallError } from "../../ffi/errno.ts";
-import { avoidsUsers, findsUnresponsive, isExcluded } from "../../ffi/progress.ts";
+import { avoidedUsers, excludedProcesses, findsUnresponsive } from "../../ffi/progress.ts";
 import { withIterator } from "../bpf/explain.ts";
 import { avoidsBpf } from "../front/policy.ts";
 import { findSocketFiles, type SocketFile, type SocketFilter } from "../bpf/task_file.ts";
@@ -49,9 +49,9 @@ export function iterateSocketFiles(by: SocketFilter, keys: readonly number[], si
   const reason = way === "proc" ? "asked for" : whyNot(size);
   if (reason !== null) return leaveToProc(reason);
   try {
-    const files = withIterator(() => findSocketFiles(by, keys)).filter(({ pid }) => !isExcluded(pid));
+    const files = withIterator(() => findSocketFiles(by, keys)).filter(({ pid }) => !excludedProcesses.has(pid));
     // Listing the processes has those of users who are left alone marked.
-    if (avoidsUsers()) processes();
+    if (avoidedUsers.size > 0) processes();
     lastWay = "holders found with BPF";
     return files;
   } catch (error) {

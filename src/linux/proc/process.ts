@@ -7,7 +7,7 @@ import type { Descriptor } from "../../../ffi/descriptor.ts";
 import { isSyscallError } from "../../../ffi/errno.ts";
 import { readTextFile } from "../../../ffi/files.ts";
 import { type FileStatus, getdents64, O_DIRECTORY, open, readlinkat, statx } from "../../../ffi/fs.ts";
-import { avoidsUsers, isAvoided, isExcluded, markUnresponsive } from "../../../ffi/progress.ts";
+import { avoidedUsers, excludedProcesses, markUnresponsive } from "../../../ffi/progress.ts";
 
 /** The errors for a process that has ended, or is ending. */
 const GONE = ["ENOENT", "ESRCH"];
@@ -85,8 +85,8 @@ export function directoryStatus(path: string): FileStatus | null | "unreadable" 
 
 /** Returns the numbers of all processes that this mount of /proc shows. */
 export function processes(): number[] {
-  const pids = withOpen(open(null, "/proc", O_DIRECTORY), readNumbers).filter((pid) => !isExcluded(pid));
-  if (avoidsUsers()) pids.forEach(leaveAloneIfAvoided);
+  const pids = withOpen(open(null, "/proc", O_DIRECTORY), readNumbers).filter((pid) => !excludedProcesses.has(pid));
+  if (avoidedUsers.size > 0) pids.forEach(leaveAloneIfAvoided);
   return pids;
 }
 
@@ -95,7 +95,7 @@ const AVOIDED_MS = 60_000;
 
 function leaveAloneIfAvoided(pid: number): void {
   const status = directoryStatus(`/proc/${pid}`);
-  if (status === null || status === "unreadable" || !isAvoided(status.uid)) return;
+  if (status === null || status === "unreadable" || !avoidedUsers.has(status.uid)) return;
   markUnresponsive(pid, Date.now() + AVOIDED_MS);
 }
 
