@@ -1,5 +1,5 @@
-// glibc through koffi, and tcphup's own process, for Node. This module exports what `deno.ts` exports: packaging for npm,
-// and scripts/node/register.ts, replace `deno.ts` with it.
+// glibc through koffi, and tcphup's own process, for Node. This module exports what `deno.ts` exports, which is documented
+// there: packaging for npm, and scripts/node/register.ts, replace `deno.ts` with it.
 
 import { readFileSync, readSync, writeSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -66,12 +66,7 @@ function firstLine(error: unknown): string {
   return (error as Error).message.replace(/\n.*/s, "");
 }
 
-/**
- * Loads `symbols` from glibc.
- *
- * @param file The file of glibc that has them.
- * @throws {LibcUnavailableError} When there is no koffi or no glibc to load, or glibc lacks a symbol.
- */
+/** @throws {LibcUnavailableError} When there is no koffi or no glibc to load, or glibc lacks a symbol. */
 export function load<const S extends NativeSymbols>(symbols: S, file: string = LIBC): NativeFunctions<S> {
   libc ??= open();
   const library = file === LIBC ? libc : open(file);
@@ -84,19 +79,10 @@ function bind(
   key: string,
   { name = key, parameters, result }: NativeSymbol,
 ): NativeFunction {
-  const call = declare(library, name, TYPES[result], parameters.map((type) => TYPES[type]));
-  // koffi returns a 64-bit integer as a number when a number holds it.
-  return result === "usize" || result === "isize" ? (...args) => BigInt(call(...args) as number | bigint) : call;
-}
-
-function declare(
-  library: ReturnType<Koffi["load"]>,
-  name: string,
-  result: string,
-  parameters: readonly string[],
-): NativeFunction {
   try {
-    return library.func(name, result, parameters);
+    const call = library.func(name, TYPES[result], parameters.map((type) => TYPES[type]));
+    // koffi returns a 64-bit integer as a number when a number holds it.
+    return result === "usize" || result === "isize" ? (...args) => BigInt(call(...args) as number | bigint) : call;
   } catch (error) {
     throw new LibcUnavailableError(`glibc lacks ${name}: ${firstLine(error)}`, { cause: error });
   }
@@ -105,19 +91,16 @@ function declare(
 /** Does nothing: koffi keeps errno by itself. */
 export function prepareErrno(): void {}
 
-/** Returns the calling thread's errno, which is valid only directly after a call that returned −1. */
 export function errno(): number {
   return koffi!.errno();
 }
 
-/** Returns the memory at `address`, which must stay mapped for as long as the result is used. */
 export function memoryAt(address: bigint, length: number): ArrayBuffer {
   return koffi!.view(address, length);
 }
 
 let pollElsewhere: NativeFunction | undefined;
 
-/** Calls close(2) in another thread, and does not wait for it. */
 export function closeInBackground(fd: number): void {
   libc ??= open();
   libc.func("close", TYPES.i32, [TYPES.i32]).async(fd, () => {});
@@ -139,20 +122,15 @@ const streams: Backend = {
 /** From <asm-generic/ioctls.h>. */
 const TIOCGWINSZ = 0x5413n;
 
-/** tcphup's own process: arguments, standard streams, signals. */
 export const host = {
-  /** The arguments after the program's name. */
   args: process.argv.slice(2) as readonly string[],
 
-  /** The command that starts this program once more, to which arguments are added. */
   get selfCommand(): readonly [program: string, ...args: string[]] {
     return [process.execPath, ...process.execArgv, process.argv[1]!];
   },
 
-  /** This process's id. */
   pid: process.pid,
 
-  /** The parent's process id; 0 when the parent is outside our pid namespace. */
   get parent(): number {
     return process.ppid;
   },
@@ -162,39 +140,26 @@ export const host = {
     return true;
   },
 
-  /** The standard streams that were blocking when the runtime started; it may have made them non-blocking since. */
   blockingStreams: blockingStreams as readonly number[],
 
-  /** True when the runtime sets FD_CLOEXEC on the descriptors that it has inherited. */
   marksInherited: true,
 
-  /** `x86_64` or `aarch64`, as uname(2) spells them. */
   arch: (({ x64: "x86_64", arm64: "aarch64" } as Record<string, string>)[process.arch] ?? process.arch) as
     | "x86_64"
     | "aarch64",
 
-  /**
-   * Writes all of `text` to standard output (1) or standard error (2).
-   *
-   * @returns `false` when the reader has closed its end. For standard error also when the write failed for any reason:
-   * what tcphup does must not depend on a reader of its messages.
-   * @throws {Error} When standard output cannot be written, as on a full disk.
-   */
   write(stream: 1 | 2, text: string): boolean {
     return writeAll(streams, stream, text);
   },
 
-  /** Reads a line from standard input and returns it without its newline; null at the end. */
   readLine(): string | null {
     return readLine(streams);
   },
 
-  /** Returns whether standard input (0), output (1) or error (2) is a terminal. */
   isTerminal(stream: 0 | 1 | 2): boolean {
     return isatty(stream);
   },
 
-  /** Returns the terminal's width and height in characters, or null without a terminal. */
   terminalSize(): { columns: number; rows: number } | null {
     // Node tells the size of its own stream objects only, and to make one changes the terminal's flags.
     const { ioctl } = load({ ioctl: { parameters: ["i32", "usize", "buffer"], result: "i32" } });
@@ -204,45 +169,34 @@ export const host = {
     return { columns: columns!, rows: rows! };
   },
 
-  /** The terminal's type, from TERM; empty when TERM is not set. */
   get terminalType(): string {
     return process.env.TERM ?? "";
   },
 
-  /** True when NO_COLOR is set. */
   noColor: Boolean(process.env.NO_COLOR),
 
-  /** Calls `listener` on a signal, from the event loop, until the returned function is called. */
   onSignal(signal: "SIGINT" | "SIGTERM" | "SIGWINCH", listener: () => void): () => void {
     process.on(signal, listener);
     return () => void process.off(signal, listener);
   },
 
-  /** Lets the event loop deliver pending events, such as signals, without waiting. */
   async yieldToEvents(): Promise<void> {
     // Node delivers signals between two rounds of immediates.
     for (let i = 0; i < 2; i++) await new Promise<void>((resolve) => setImmediate(resolve));
   },
 
-  /**
-   * poll(2) in another thread, so that the event loop goes on meanwhile.
-   *
-   * @param fds A `struct pollfd` for each descriptor, as two numbers of 32 bits. Not to be touched before the promise resolves.
-   */
   async poll(fds: Int32Array<ArrayBuffer>, timeoutMs: number): Promise<void> {
     libc ??= open();
     pollElsewhere ??= libc.func("poll", "int", ["void *", "uint64_t", "int"]).async;
     await new Promise<void>((resolve) => pollElsewhere!(fds, fds.length / 2, timeoutMs, () => resolve()));
   },
 
-  /** Returns the address of this process's environment: environ(7). */
   environ(): bigint {
     libc ??= open();
     // Node's program has a copy of the variable, and glibc uses that one. null: what the dynamic linker finds first.
     return BigInt(koffi!.decode(koffi!.load(null).symbol("environ", "uint64_t"), "uint64_t"));
   },
 
-  /** Ends the process at once. */
   exit(code: number): never {
     return process.exit(code);
   },
