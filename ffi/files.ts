@@ -17,8 +17,7 @@ const decoder = new TextDecoder();
  * @throws {SyscallError}
  */
 export function readFile(path: string, most = Infinity): Uint8Array {
-  const file = open(null, path);
-  try {
+  return withOpen(open(null, path), (file) => {
     const chunks: Uint8Array[] = [];
     for (let total = 0; total <= most;) {
       const length = read(file, scratch);
@@ -28,9 +27,7 @@ export function readFile(path: string, most = Infinity): Uint8Array {
     }
     const [first, second] = chunks;
     return first !== undefined && second === undefined ? first : concatenate(chunks);
-  } finally {
-    file.close();
-  }
+  });
 }
 
 /** Reads a large file that tells its size, without a copy. @throws {SyscallError} */
@@ -69,11 +66,10 @@ const DT_DIR = 4;
 
 /** The entries of a directory, `.` and `..` left out. @throws {SyscallError} */
 export function readDirectory(path: string): DirectoryEntry[] {
-  const directory = open(null, path, O_DIRECTORY);
-  const buffer = new Uint8Array(CHUNK);
-  const view = new DataView(buffer.buffer);
-  const entries: DirectoryEntry[] = [];
-  try {
+  return withOpen(open(null, path, O_DIRECTORY), (directory) => {
+    const buffer = new Uint8Array(CHUNK);
+    const view = new DataView(buffer.buffer);
+    const entries: DirectoryEntry[] = [];
     for (let length; (length = getdents64(directory, buffer)) > 0;) {
       // struct linux_dirent64 {u64 ino, s64 off, u16 reclen, u8 type, char name[]}
       for (let offset = 0; offset < length; offset += view.getUint16(offset + 16, true)) {
@@ -82,7 +78,5 @@ export function readDirectory(path: string): DirectoryEntry[] {
       }
     }
     return entries;
-  } finally {
-    directory.close();
-  }
+  });
 }

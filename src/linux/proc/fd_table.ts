@@ -148,14 +148,12 @@ export class DescriptorTable {
       for (const fd of numbers) each(fd, CLOSED);
       return;
     }
-    try {
+    withOpen(directory, () => {
       for (const fd of numbers) {
         writeDecimal(fd);
         if (!each(fd, linkedInode(this.#readLink(directory)))) return;
       }
-    } finally {
-      directory.close();
-    }
+    });
   }
 
   /** Reads a link. Root without CAP_SYS_PTRACE may list descriptors, but not read their links. */
