@@ -1,9 +1,9 @@
 // memfd_create(2) and mmap(2): memory that several processes share.
 
 import { check, cString, lazily } from "./call.ts";
+import { memoryAt } from "./deno.ts";
 import { Descriptor } from "./descriptor.ts";
 import { EFBIG, SyscallError } from "./errno.ts";
-import { memoryAt } from "./memory.ts";
 import { fileSizeLimit } from "./process.ts";
 
 const memfdSymbols = lazily({

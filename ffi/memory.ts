@@ -2,8 +2,6 @@
 
 import { lazily } from "./call.ts";
 
-export { memoryAt } from "./deno.ts";
-
 const copying = lazily({ memcpy: { parameters: ["buffer", "usize", "usize"], result: "usize" } });
 
 /** Returns `size` bytes of zeros that are never moved, so that their address stays valid while they are referenced. */

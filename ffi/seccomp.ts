@@ -4,7 +4,7 @@
 import { host } from "./deno.ts";
 import { SYS_seccomp } from "./unistd.ts";
 import { isSyscallError } from "./errno.ts";
-import { Descriptor } from "./descriptor.ts";
+import { Descriptor, O_CLOEXEC } from "./descriptor.ts";
 import { check, lazily } from "./call.ts";
 import { addressOf, allocate } from "./memory.ts";
 import { poll } from "./poll.ts";
@@ -251,7 +251,6 @@ export function isNotificationValid(listener: Descriptor, id: bigint): boolean {
 }
 
 const SECCOMP_ADDFD_FLAG_SEND = 2;
-const O_CLOEXEC = 0o2000000;
 /** `struct seccomp_notif_addfd`: {u64 id; u32 flags, srcfd, newfd, newfd_flags}. */
 const addfd = new Int32Array(6);
 

@@ -36,7 +36,6 @@ export const AF_INET = 2;
 export const AF_INET6 = 10;
 export const AF_NETLINK = 16;
 export const SOCK_STREAM = 1;
-export const SOCK_DGRAM = 2;
 export const SOCK_RAW = 3;
 export const SOCK_CLOEXEC = 0o2000000;
 export const SOCK_NONBLOCK = 0o4000;
@@ -147,24 +146,22 @@ export function getpeername(socket: Descriptor): Uint8Array {
   return address.subarray(0, optlen[0]);
 }
 
-/** getsockname(2): the socket's own `struct sockaddr`. */
-export function getsockname(socket: Descriptor): Uint8Array {
-  const address = new Uint8Array(128);
-  optlen[0] = address.length;
-  checkCall("getsockname", () => connectionSymbols().getsockname(socket.number, address, optlen));
-  return address.subarray(0, optlen[0]);
-}
-
-/** shutdown(2). */
-export function shutdown(socket: Descriptor, how: number): void {
-  checkCall("shutdown", () => connectionSymbols().shutdown(socket.number, how));
-}
-
 /** getsockname(2) into `address`, which costs no memory. Returns the length of the `struct sockaddr`. */
 export function getsocknameInto(socket: Descriptor, address: Uint8Array): number {
   optlen[0] = address.length;
   checkCall("getsockname", () => connectionSymbols().getsockname(socket.number, address, optlen));
   return optlen[0]!;
+}
+
+/** getsockname(2): the socket's own `struct sockaddr`. */
+export function getsockname(socket: Descriptor): Uint8Array {
+  const address = new Uint8Array(128);
+  return address.subarray(0, getsocknameInto(socket, address));
+}
+
+/** shutdown(2). */
+export function shutdown(socket: Descriptor, how: number): void {
+  checkCall("shutdown", () => connectionSymbols().shutdown(socket.number, how));
 }
 
 /** connect(2) to a `struct sockaddr`. */

@@ -15,7 +15,8 @@ const unixSymbols = lazily({
 const AF_UNIX = 1;
 const SOCK_SEQPACKET = 5;
 const SCM_RIGHTS = 1;
-const MSG_PEEK = 2;
+/** recvmsg(2) leaves the message in the queue, and each call makes new descriptors. */
+export const MSG_PEEK = 2;
 const MSG_NOSIGNAL = 0x4000;
 const MSG_CMSG_CLOEXEC = 0x40000000;
 
@@ -87,16 +88,7 @@ export function send({ text, descriptors }: Message, socket: Descriptor): void {
 }
 
 /** recvmsg(2). Returns null when the other end is closed and no message is left. */
-export function receive(socket: Descriptor): Message | null {
-  return receiveWith(socket, 0);
-}
-
-/** recvmsg(2) with MSG_PEEK: the message stays in the queue, and each call makes new descriptors. */
-export function peek(socket: Descriptor): Message | null {
-  return receiveWith(socket, MSG_PEEK);
-}
-
-function receiveWith(socket: Descriptor, flags: number): Message | null {
+export function receive(socket: Descriptor, flags = 0): Message | null {
   const message = new MessageHeader(TEXT_SIZE, CMSG_HEADER + MAX_DESCRIPTORS * 4);
   const length = receiveUninterrupted(socket, message.bytes, flags | MSG_CMSG_CLOEXEC);
   if (length === 0) return null;

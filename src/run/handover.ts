@@ -8,7 +8,7 @@ import { SIGSYS, SIGXFSZ } from "../../ffi/signal.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
 import type { ForeignFd } from "../model/ids.ts";
 import { Notification, NOTIFICATION_SIZE } from "../../ffi/seccomp.ts";
-import { peek, receive, send, setReceiveTimeout } from "../../ffi/unix.ts";
+import { MSG_PEEK, receive, send, setReceiveTimeout } from "../../ffi/unix.ts";
 import { UnsupportedError } from "../model/errors.ts";
 import { ENDED } from "./respawn.ts";
 
@@ -108,7 +108,7 @@ export interface Handover {
  * one.
  */
 export function receiveHandover(handoverSocket: Descriptor): Handover | null {
-  const message = peek(handoverSocket);
+  const message = receive(handoverSocket, MSG_PEEK);
   if (message === null) return null;
   const [listener, memory] = message.descriptors;
   if (listener === undefined || memory === undefined) throw new Error("the handover lacks its descriptors");
