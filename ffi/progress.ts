@@ -100,11 +100,9 @@ export function notePass(): void {
 /** In place of a process of `SUBJECT.list`. */
 export const PASS = 2;
 
-const SLASH = 47;
-
 /** Notes that the calls which follow are about a file, or, for a file of /proc/PID, the process. Returns its id, or 0. */
 export function notePath(path: string): number {
-  const pid = path.startsWith("/proc/") ? leadingNumber(path, 6) : 0;
+  const pid = Number(/^\/proc\/(\d+)(?:\/|$)/.exec(path)?.[1] ?? 0);
   if (pid > 0) {
     noteProcess(pid);
   } else {
@@ -112,18 +110,6 @@ export function notePath(path: string): number {
     numbers[LENGTH] = encoder.encodeInto(path, text).written;
   }
   return pid;
-}
-
-/** Returns the number that is the path's component at `start`; 0 when that is no number. */
-function leadingNumber(path: string, start: number): number {
-  let number = 0;
-  for (let i = start; i < path.length; i++) {
-    const code = path.charCodeAt(i);
-    if (code === SLASH) break;
-    if (code < 48 || code > 57) return 0;
-    number = number * 10 + code - 48;
-  }
-  return number;
 }
 
 /** The subject of a call, as noted. */
