@@ -112,7 +112,7 @@ export function mountPoints(): string[] {
 
 /** Whether a cgroup exists, with or without processes. A pattern may match none. */
 export function cgroupExists(text: string, matches: CgroupMatcher, mountPoints: readonly string[]): boolean {
-  return isGlob(text) || mountPoints.some((point) => search(point, "", matches));
+  return isGlob(text) || mountPoints.some((point) => !outermostBelow(point, "", matches).next().done);
 }
 
 /** Returns where cgroup v2 is mounted, and where there are several mounts that with the most; null where it is not. */
@@ -167,19 +167,16 @@ function membersOf(directory: string): string[] {
 
 /** Returns the paths of the control groups that match and are not below one that matches. The root is `/`. */
 export function outermostCgroups(point: string, matches: CgroupMatcher): string[] {
-  return matches("/") ? ["/"] : outermostBelow(point, "", matches);
+  return matches("/") ? ["/"] : [...outermostBelow(point, "", matches)];
 }
 
-function outermostBelow(point: string, path: string, matches: CgroupMatcher): string[] {
-  return directories(point + path).map((name) => `${path}/${name}`).flatMap((below) =>
-    matches(below) ? [below] : outermostBelow(point, below, matches)
-  );
-}
-
-function search(point: string, path: string, matches: CgroupMatcher): boolean {
-  return directories(point + path).some((name) =>
-    matches(`${path}/${name}`) || search(point, `${path}/${name}`, matches)
-  );
+/** Searches no further than the caller asks for. */
+function* outermostBelow(point: string, path: string, matches: CgroupMatcher): Generator<string> {
+  for (const name of directories(point + path)) {
+    const below = `${path}/${name}`;
+    if (matches(below)) yield below;
+    else yield* outermostBelow(point, below, matches);
+  }
 }
 
 function directories(path: string): string[] {
