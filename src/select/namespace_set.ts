@@ -2,13 +2,14 @@
 
 import type { NetnsInode } from "../model/ids.ts";
 import { canTransfer } from "../../ffi/aio.ts";
+import { descriptorLimit } from "../../ffi/process.ts";
 import type { Connection } from "../model/connection.ts";
 import { currentNetns, inNetns, NetnsError } from "../linux/netns/enter.ts";
 import { findAgain, findNetns, mustExist, type Netns, ownNetns } from "../linux/netns/find.ts";
 import { mayHaveTcp } from "../linux/proc/sockstat.ts";
 import { explainSetnsDenied } from "../linux/proc/permissions.ts";
 import { cgroupsOf, containerOf } from "../linux/proc/cgroup.ts";
-import { comm, descriptorLimit, listsAllProcesses } from "../linux/proc/process.ts";
+import { comm, listsAllProcesses } from "../linux/proc/process.ts";
 import { type Dumper, ParallelDump } from "./parallel_dump.ts";
 import { type DumpRequest, SockDiag } from "../linux/netlink/sock_diag.ts";
 import { openSockDiag, openSockDiagNonblocking } from "../linux/netlink/socket.ts";
@@ -79,7 +80,8 @@ export class NamespaceSet {
     requests: (netns: NetnsInode) => readonly DumpRequest[],
   ): Generator<void, void> {
     const namespaces = this.#find();
-    const atOnce = namespaces.length > 1 ? Math.max(1, Math.min(AT_ONCE, Math.floor(SHARE * descriptorLimit()))) : 1;
+    const share = () => Math.floor(SHARE * Number(descriptorLimit().soft));
+    const atOnce = namespaces.length > 1 ? Math.max(1, Math.min(AT_ONCE, share())) : 1;
     let entered = 0;
     for (let i = 0, end = 1; i < namespaces.length; i = end, end += atOnce) {
       if (i > 0) yield;

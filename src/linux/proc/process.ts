@@ -63,19 +63,17 @@ function parseDecimal(bytes: Uint8Array, offset: number): number {
 
 /** Opens a directory of /proc. Returns null when it is gone, `"unreadable"` when this user may not read it. */
 export function openDirectory(path: string): Descriptor | null | "unreadable" {
-  try {
-    return open(null, path, O_DIRECTORY);
-  } catch (error) {
-    if (isSyscallError(error, ...GONE)) return null;
-    if (isSyscallError(error, ...DENIED)) return "unreadable";
-    throw error;
-  }
+  return unlessUnreadable(() => open(null, path, O_DIRECTORY));
 }
 
 /** Returns the statx(2) of a directory of /proc; null or `"unreadable"` as `openDirectory`. */
 export function directoryStatus(path: string): FileStatus | null | "unreadable" {
+  return unlessUnreadable(() => statx(null, path));
+}
+
+function unlessUnreadable<T>(look: () => T): T | null | "unreadable" {
   try {
-    return statx(null, path);
+    return look();
   } catch (error) {
     if (isSyscallError(error, ...GONE)) return null;
     if (isSyscallError(error, ...DENIED)) return "unreadable";
@@ -156,12 +154,6 @@ export function parent(pid: number): number {
 /** Returns the number of this process, as this mount of /proc shows it. */
 export function self(): number {
   return Number(readFile("/proc/self/stat")?.split(" ")[0]);
-}
-
-/** Returns the soft limit of RLIMIT_NOFILE: the descriptors that this process may have open. */
-export function descriptorLimit(): number {
-  const [, soft] = /^Max open files +(\d+)/m.exec(readFile("/proc/self/limits") ?? "") ?? [];
-  return soft === undefined ? Infinity : Number(soft);
 }
 
 /** Returns a process, its parent, the parent's parent, and so on. */
