@@ -1,6 +1,7 @@
 // sock_diag(7): `struct inet_diag_req_v2`, `struct inet_diag_sockid` and `struct inet_diag_msg` of
 // <linux/inet_diag.h>. Integers are in host order, ports and addresses in network order.
 
+import { AF_INET, AF_INET6 } from "../../../ffi/socket.ts";
 import { type Cookie, formatCookie, type SocketInode } from "../../model/ids.ts";
 import type { Words } from "../../model/address.ts";
 import { findAttribute, GarbledMessageError, NLATTR_SIZE } from "./message.ts";
@@ -57,9 +58,6 @@ export interface SockId {
   readonly interface: number;
   readonly cookie: bigint;
 }
-
-const AF_INET = 2;
-const AF_INET6 = 10;
 
 function encodeAddress(view: DataView, offset: number, family: number, words: Words): void {
   if (family === AF_INET) view.setUint32(offset, words[3]);

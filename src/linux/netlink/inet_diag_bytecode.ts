@@ -6,6 +6,7 @@
 // `no` targets lie on the chain of `yes` jumps, so here `yes` is always an operation's own length: the chain then
 // visits every operation.
 
+import { AF_INET, AF_INET6 } from "../../../ffi/socket.ts";
 import { isIPv4, type Prefix } from "../../model/address.ts";
 
 export const INET_DIAG_BC_JMP = 1;
@@ -34,8 +35,6 @@ export const REJECT = -4;
 /** sizeof(struct inet_diag_hostcond) without its address: {u8 family, u8 prefix_len, s32 port} */
 const HOSTCOND_SIZE = 8;
 const ANY_PORT = -1;
-const AF_INET = 2;
-const AF_INET6 = 10;
 
 function encodeOp(code: number, operandSize = 0): { op: Uint8Array; view: DataView } {
   const op = new Uint8Array(BC_OP_SIZE + operandSize);

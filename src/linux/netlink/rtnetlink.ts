@@ -1,6 +1,7 @@
 // rtnetlink(7), for the addresses of a network namespace: `struct ifaddrmsg` of
 // <linux/if_addr.h> and `struct rtmsg` of <linux/rtnetlink.h>. Integers are in host order, addresses in network order.
 
+import { AF_INET, AF_INET6 } from "../../../ffi/socket.ts";
 import { hostPrefix, ipv4, maskWords, type Prefix, type Words } from "../../model/address.ts";
 import { findAttribute, GarbledMessageError } from "./message.ts";
 
@@ -22,9 +23,6 @@ const RTA_DST = 1;
 const RT_TABLE_LOCAL = 255;
 const RTN_LOCAL = 2;
 const RTN_ANYCAST = 4;
-
-const AF_INET = 2;
-const AF_INET6 = 10;
 
 /** `struct ifaddrmsg` that asks for the addresses of a family. */
 export function encodeAddressRequest(family: number): Uint8Array {
