@@ -20,14 +20,12 @@ export const STATES = {
 /** The name of a state, as ss(8) prints it. */
 export type State = keyof typeof STATES;
 
-const names: readonly State[] = (Object.keys(STATES) as State[]).reduce((all: State[], name) => {
-  all[STATES[name]] = name;
-  return all;
-}, []);
+/** The states in the order of their numbers, which begin with 1. */
+const names = Object.keys(STATES) as State[];
 
 /** The name of the state with this number. A request socket (NEW_SYN_RECV) is one in SYN-RECV to ss and to us. */
 export function stateName(state: number): State {
-  return state === STATES["NEW-SYN-RECV"] ? "SYN-RECV" : names[state] ?? "UNCONN";
+  return state === STATES["NEW-SYN-RECV"] ? "SYN-RECV" : names[state - 1] ?? "UNCONN";
 }
 
 /** The mask that asks for these states. */
@@ -64,7 +62,7 @@ export function isInStates(state: State, mask: number): boolean {
  * The mask of every state. Without NEW-SYN-RECV: the kernel adds it to SYN-RECV, and could not leave it out with it
  * otherwise.
  */
-export const ALL_STATES: number = stateMask(...(Object.keys(STATES) as State[])) & ~stateMask("NEW-SYN-RECV");
+export const ALL_STATES: number = stateMask(...names) & ~stateMask("NEW-SYN-RECV");
 
 /** The states that ss(8) calls connected, TIME-WAIT among them. */
 const SS_CONNECTED = ALL_STATES & ~stateMask("UNCONN", "LISTEN", "BOUND-INACTIVE");

@@ -60,16 +60,9 @@ function readMessages(view: DataView, sequence: number, name: string, each: Each
 }
 
 /** A buffer for datagrams. `receiveDump` enlarges it when a datagram does not fit. */
-export interface DatagramBuffer {
-  bytes: Uint8Array<ArrayBuffer>;
-}
-
-/** The kernel sends no longer datagrams in a dump, and most of its lists fit in few. */
-const BUFFER_SIZE = 64 * 1024;
-
-/** Returns a buffer that is large enough for the datagrams of today's kernels. */
-export function datagramBuffer(): DatagramBuffer {
-  return { bytes: new Uint8Array(BUFFER_SIZE) };
+export class DatagramBuffer {
+  /** Today's kernels send no longer datagrams in a dump, and most of their lists fit in few. */
+  bytes = new Uint8Array(64 * 1024);
 }
 
 /**

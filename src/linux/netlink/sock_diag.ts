@@ -17,7 +17,7 @@ import {
   type SockId,
   TCPDIAG_GETSOCK,
 } from "./inet_diag.ts";
-import { datagramBuffer, type DumpProgress, readDatagram, receiveDump } from "./dump.ts";
+import { DatagramBuffer, type DumpProgress, readDatagram, receiveDump } from "./dump.ts";
 import {
   encodeAttribute,
   encodeMessage,
@@ -80,7 +80,7 @@ export function readSockets(
 export class SockDiag {
   readonly #open: () => Transport;
   #transport: Transport | null = null;
-  readonly #buffer = datagramBuffer();
+  readonly #buffer = new DatagramBuffer();
   #sequence = 0;
   readonly #row = new InetDiagMsg();
 

@@ -59,11 +59,7 @@ export function silentTime(info: Pick<TcpInfo, "lastAckRecvMs" | "lastDataRecvMs
 }
 
 /** The times of the last data of an MPTCP connection, over all of its subflows, as in TcpInfo. */
-export interface MptcpInfo {
-  readonly lastDataSentMs: number;
-  readonly lastDataRecvMs: number;
-  readonly lastAckRecvMs: number;
-}
+export type MptcpInfo = Pick<TcpInfo, "lastDataSentMs" | "lastDataRecvMs" | "lastAckRecvMs">;
 
 /** The size of the struct with mptcpi_last_ack_recv as its last field: Linux ≥ 6.10. */
 const SIZE_WITH_TIMES = 96;

@@ -6,7 +6,7 @@ import { AF_INET, AF_INET6, NETLINK_ROUTE, setsockopt } from "../../../ffi/socke
 import { noteDump } from "../../../ffi/progress.ts";
 import { hostPrefix, ipv4, type Prefix } from "../../model/address.ts";
 import { UnsupportedError } from "../../model/errors.ts";
-import { datagramBuffer, readDatagram, receiveDump } from "../netlink/dump.ts";
+import { DatagramBuffer, readDatagram, receiveDump } from "../netlink/dump.ts";
 import { encodeMessage, NLM_F_DUMP, NLM_F_REQUEST } from "../netlink/message.ts";
 import {
   decodeAddress,
@@ -63,7 +63,7 @@ const ATTEMPTS = 100;
 
 /** Returns the prefixes of one consistent dump. A dump that a change disturbs is asked for again. */
 function listPrefixes(route: Transport, request: number, payload: Uint8Array, reply: number, decode: Decode): Prefix[] {
-  const buffer = datagramBuffer();
+  const buffer = new DatagramBuffer();
   for (let sequence = 1; sequence <= ATTEMPTS; sequence++) {
     noteDump(false);
     route.send(encodeMessage(request, NLM_F_REQUEST | NLM_F_DUMP, sequence, payload));

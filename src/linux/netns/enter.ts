@@ -8,7 +8,8 @@ import { open, statx } from "../../../ffi/fs.ts";
 import type { Descriptor } from "../../../ffi/descriptor.ts";
 import { UnsupportedError } from "../../model/errors.ts";
 
-const OWN = "/proc/thread-self/ns/net";
+/** The network namespace of the calling thread. */
+export const OWN_NETNS = "/proc/thread-self/ns/net";
 
 /**
  * Returns the inode number of the thread's network namespace.
@@ -17,7 +18,7 @@ const OWN = "/proc/thread-self/ns/net";
  */
 export function currentNetns(): NetnsInode {
   try {
-    return statx(null, OWN).ino;
+    return statx(null, OWN_NETNS).ino;
   } catch (error) {
     if (!isSyscallError(error, "ENOENT")) throw error;
     throw new UnsupportedError("There is no /proc here, which says who holds a socket: mount -t proc proc /proc", {
@@ -39,7 +40,7 @@ let home: Home | undefined;
 function theHome(): Home {
   if (home === undefined) {
     const ino = currentNetns();
-    const descriptor = open(null, OWN);
+    const descriptor = open(null, OWN_NETNS);
     home = { ino, descriptor, reenterable: canEnter(descriptor) };
   }
   return home;

@@ -5,7 +5,7 @@ import { readDirectory } from "../../../ffi/files.ts";
 import { isSyscallError } from "../../../ffi/errno.ts";
 import { readlink, statx } from "../../../ffi/fs.ts";
 import { UsageError } from "../../model/errors.ts";
-import { currentNetns, type NetnsFile } from "./enter.ts";
+import { currentNetns, type NetnsFile, OWN_NETNS } from "./enter.ts";
 
 /** A network namespace that was found. */
 export interface Netns extends NetnsFile {
@@ -17,8 +17,6 @@ export interface Netns extends NetnsFile {
 
 /** The directories in which ip-netns(8) and container runtimes keep names. /var/run is a link to /run nowadays. */
 const NAME_DIRECTORIES = ["/run/netns", "/var/run/netns"];
-
-const OWN = "/proc/thread-self/ns/net";
 
 /** The processes of a namespace that are remembered, so that it can be entered after one has ended. */
 const SPARE_PATHS = 3;
@@ -32,7 +30,7 @@ export interface FoundNetns {
 
 /** Returns the namespace of this thread. */
 export function ownNetns(): Netns {
-  return { ino: currentNetns(), paths: [OWN], name: null, pid: null };
+  return { ino: currentNetns(), paths: [OWN_NETNS], name: null, pid: null };
 }
 
 /**
@@ -195,7 +193,7 @@ function namesIn(directory: string): string[] {
 function findAt(path: string): Netns | "missing" | "forbidden" | "other" {
   try {
     const { ino, dev } = statx(null, path);
-    if (dev !== statx(null, OWN).dev || isOfAnotherKind(path)) return "other";
+    if (dev !== statx(null, OWN_NETNS).dev || isOfAnotherKind(path)) return "other";
     const [, name = null] = /^(?:\/var)?\/run\/netns\/([^/]+)$/.exec(path) ?? [];
     return { ino, paths: [path], name, pid: null };
   } catch (error) {
