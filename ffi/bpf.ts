@@ -3,7 +3,7 @@
 import { withOpen } from "./closing.ts";
 import { checkCall, cString, lazily } from "./call.ts";
 import { Descriptor } from "./descriptor.ts";
-import { isSyscallError, type SyscallError } from "./errno.ts";
+import { isSyscallError, type SyscallError, withFallback } from "./errno.ts";
 import { addressOf, allocate } from "./memory.ts";
 import { SYS_bpf } from "./unistd.ts";
 
@@ -150,14 +150,8 @@ export function mapNextKey(map: Descriptor, key: Uint8Array | null, keySize: num
   return found(() => attributes.call("BPF_MAP_GET_NEXT_KEY")) ? next : null;
 }
 
-function found(call: () => void): boolean {
-  try {
-    call();
-    return true;
-  } catch (error) {
-    if (isSyscallError(error, "ENOENT")) return false;
-    throw error;
-  }
+function found(call: () => number): boolean {
+  return withFallback(null, call, "ENOENT") !== null;
 }
 
 /** A program to load. */

@@ -61,3 +61,13 @@ export class SyscallError extends Error {
 export function isSyscallError(error: unknown, ...codes: string[]): error is SyscallError {
   return error instanceof SyscallError && (codes.length === 0 || codes.includes(error.code));
 }
+
+/** Returns the result of `call`, or `fallback` when it fails with a SyscallError, with one of `codes` when codes are given. */
+export function withFallback<T, F>(fallback: F, call: () => T, ...codes: string[]): T | F {
+  try {
+    return call();
+  } catch (error) {
+    if (isSyscallError(error, ...codes)) return fallback;
+    throw error;
+  }
+}

@@ -3,7 +3,7 @@
 
 import { host } from "./deno.ts";
 import { SYS_seccomp } from "./unistd.ts";
-import { isSyscallError } from "./errno.ts";
+import { isSyscallError, withFallback } from "./errno.ts";
 import { Descriptor, O_CLOEXEC } from "./descriptor.ts";
 import { check, lazily } from "./call.ts";
 import { addressOf, allocate } from "./memory.ts";
@@ -237,11 +237,7 @@ function respond(listener: Descriptor, id: bigint, value: number, flags: number)
 
 /** Has the kernel make the call. Does nothing when it was answered before, or its thread has ended. */
 export function continueSyscall(listener: Descriptor, id: bigint): void {
-  try {
-    respond(listener, id, 0, FLAG_CONTINUE);
-  } catch (error) {
-    if (!isSyscallError(error, "ENOENT")) throw error;
-  }
+  withFallback(null, () => respond(listener, id, 0, FLAG_CONTINUE), "ENOENT");
 }
 
 /** Returns whether the call still waits. As long as it does, the thread's id is not another thread's. */

@@ -2,7 +2,7 @@
 
 import type { NetnsInode } from "../../model/ids.ts";
 import { readDirectory } from "../../../ffi/files.ts";
-import { isSyscallError } from "../../../ffi/errno.ts";
+import { isSyscallError, withFallback } from "../../../ffi/errno.ts";
 import { readlink, statx } from "../../../ffi/fs.ts";
 import { UsageError } from "../../model/errors.ts";
 import { currentNetns, type NetnsFile, OWN_NETNS } from "./enter.ts";
@@ -144,24 +144,15 @@ const decoder = new TextDecoder();
 
 /** Returns the namespace of a process, from the link `net:[4026531840]`; null when the process has ended. */
 function netnsOf(pid: number): NetnsInode | null | "unreadable" {
-  try {
-    const length = readlink(netnsPath(pid), link);
-    const [, ino] = /^net:\[(\d+)\]$/.exec(decoder.decode(link.subarray(0, length))) ?? [];
-    return ino === undefined ? null : Number(ino);
-  } catch (error) {
-    if (isSyscallError(error, "EACCES", "EPERM")) return "unreadable";
-    throw error;
-  }
+  const length = withFallback(null, () => readlink(netnsPath(pid), link), "EACCES", "EPERM");
+  if (length === null) return "unreadable";
+  const [, ino] = /^net:\[(\d+)\]$/.exec(decoder.decode(link.subarray(0, length))) ?? [];
+  return ino === undefined ? null : Number(ino);
 }
 
 /** Returns the inode number of /proc/PID/net/tcp; null when the process has ended. */
 function tcpFileInode(pid: number): number | null {
-  try {
-    return statx(null, `/proc/${pid}/net/tcp`).ino;
-  } catch (error) {
-    if (isSyscallError(error)) return null;
-    throw error;
-  }
+  return withFallback(null, () => statx(null, `/proc/${pid}/net/tcp`).ino);
 }
 
 /** Returns the namespaces that have names. A name whose mount has gone is an empty file, and no namespace. */
@@ -172,21 +163,12 @@ function namedNamespaces(): Netns[] {
 
 /** Whether a path is a file of /proc/PID/ns other than `net`. A bind mount of one does not tell its kind. */
 function isOfAnotherKind(path: string): boolean {
-  try {
-    return /^(?!net:)\w+:\[\d+\]$/.test(decoder.decode(link.subarray(0, readlink(path, link))));
-  } catch (error) {
-    if (isSyscallError(error, "EINVAL")) return false;
-    throw error;
-  }
+  const length = withFallback(0, () => readlink(path, link), "EINVAL");
+  return /^(?!net:)\w+:\[\d+\]$/.test(decoder.decode(link.subarray(0, length)));
 }
 
 function namesIn(directory: string): string[] {
-  try {
-    return readDirectory(directory).map(({ name }) => name);
-  } catch (error) {
-    if (isSyscallError(error, "ENOENT", "EACCES", "ENOTDIR")) return [];
-    throw error;
-  }
+  return withFallback([], () => readDirectory(directory), "ENOENT", "EACCES", "ENOTDIR").map(({ name }) => name);
 }
 
 /** The namespace at a path; `"forbidden"` for one that may not be looked at, `"other"` for a file of another kind. */

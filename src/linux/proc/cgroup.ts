@@ -1,7 +1,7 @@
 // Control groups, as /proc/PID/cgroup names them: of cgroup v2 and of every hierarchy of v1.
 
 import { host } from "../../../ffi/deno.ts";
-import { isSyscallError } from "../../../ffi/errno.ts";
+import { withFallback } from "../../../ffi/errno.ts";
 import { readDirectory, readTextFile } from "../../../ffi/files.ts";
 import { statx } from "../../../ffi/fs.ts";
 import { cgroupMounts } from "./mountinfo.ts";
@@ -157,12 +157,7 @@ export function ownCgroup(): UnifiedCgroup | null {
 }
 
 function membersOf(directory: string): string[] {
-  try {
-    return readTextFile(`${directory}/cgroup.procs`).split("\n");
-  } catch (error) {
-    if (isSyscallError(error)) return [];
-    throw error;
-  }
+  return withFallback("", () => readTextFile(`${directory}/cgroup.procs`)).split("\n");
 }
 
 /** Returns the paths of the control groups that match and are not below one that matches. The root is `/`. */
@@ -180,11 +175,6 @@ function* outermostBelow(point: string, path: string, matches: CgroupMatcher): G
 }
 
 function directories(path: string): string[] {
-  try {
-    return readDirectory(path).filter(({ isDirectory }) => isDirectory).map(({ name }) => name);
-  } catch (error) {
-    // A cgroup may be removed at any moment.
-    if (isSyscallError(error)) return [];
-    throw error;
-  }
+  // A cgroup may be removed at any moment.
+  return withFallback([], () => readDirectory(path)).filter(({ isDirectory }) => isDirectory).map(({ name }) => name);
 }

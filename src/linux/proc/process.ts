@@ -4,7 +4,7 @@
 import { cString } from "../../../ffi/call.ts";
 import { withOpen } from "../../../ffi/closing.ts";
 import type { Descriptor } from "../../../ffi/descriptor.ts";
-import { isSyscallError } from "../../../ffi/errno.ts";
+import { isSyscallError, withFallback } from "../../../ffi/errno.ts";
 import { readTextFile } from "../../../ffi/files.ts";
 import { type FileStatus, getdents64, O_DIRECTORY, open, readlinkat, statx } from "../../../ffi/fs.ts";
 import { avoidedUsers, excludedProcesses, markUnresponsive } from "../../../ffi/progress.ts";
@@ -21,25 +21,14 @@ const utf8 = new TextDecoder();
 
 /** Reads a text file; null when the file is gone, or this user may not read it. */
 export function readFile(path: string): string | null {
-  try {
-    return readTextFile(path);
-  } catch (error) {
-    if (isSyscallError(error, ...GONE, ...DENIED)) return null;
-    throw error;
-  }
+  return withFallback(null, () => readTextFile(path), ...GONE, ...DENIED);
 }
 
 /** Returns the entries of an open directory whose names are decimal numbers, in the kernel's order. */
 export function readNumbers(directory: Descriptor): number[] {
   const numbers: number[] = [];
   for (;;) {
-    let length: number;
-    try {
-      length = getdents64(directory, buffer);
-    } catch (error) {
-      if (isSyscallError(error, ...GONE)) return numbers;
-      throw error;
-    }
+    const length = withFallback(0, () => getdents64(directory, buffer), ...GONE);
     if (length === 0) return numbers;
     // struct linux_dirent64 {u64 ino, s64 off, u16 reclen, u8 type, char name[]}
     for (let offset = 0; offset < length; offset += bufferView.getUint16(offset + 16, true)) {
@@ -177,18 +166,13 @@ export function terminalsOf(pid: number): number[] {
   const directory = openDirectory(`/proc/${pid}/fd`);
   if (directory === null || directory === "unreadable") return [];
   const target = new Uint8Array(64);
-  try {
-    return readNumbers(directory).flatMap((fd) => {
+  const terminals = () =>
+    readNumbers(directory).flatMap((fd) => {
       const length = readlinkat(directory, cString(`${fd}`), target, BigInt(target.length));
       const [, index] = /\/pts\/(\d+)$/.exec(utf8.decode(target.subarray(0, length))) ?? [];
       return index === undefined ? [] : [ptyDevice(Number(index))];
     });
-  } catch (error) {
-    if (isSyscallError(error, ...DENIED)) return [];
-    throw error;
-  } finally {
-    directory.close();
-  }
+  return withOpen(directory, () => withFallback([], terminals, ...DENIED));
 }
 
 /**

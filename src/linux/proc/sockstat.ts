@@ -1,6 +1,6 @@
 // /proc/net/sockstat and sockstat6: how many TCP sockets a network namespace has.
 
-import { isSyscallError } from "../../../ffi/errno.ts";
+import { withFallback } from "../../../ffi/errno.ts";
 import { readTextFile } from "../../../ffi/files.ts";
 
 /**
@@ -8,18 +8,9 @@ import { readTextFile } from "../../../ffi/files.ts";
  * its short form of FIN-WAIT-2 apart. A connection in SYN-RECV has a listener, which counts.
  */
 export function mayHaveTcp(): boolean {
-  const ipv4 = textOf("/proc/thread-self/net/sockstat");
+  const ipv4 = withFallback(null, () => readTextFile("/proc/thread-self/net/sockstat"));
   if (ipv4 === null || /^TCP: inuse (?!0 )\d+|^TCP: .* tw (?!0 )\d+/m.test(ipv4)) return true;
-  const ipv6 = textOf("/proc/thread-self/net/sockstat6");
-  return ipv6 !== null && /^TCP6: inuse (?!0$)\d+/m.test(ipv6);
-}
-
-/** Returns null where the file does not exist, as sockstat6 without IPv6. */
-function textOf(path: string): string | null {
-  try {
-    return readTextFile(path);
-  } catch (error) {
-    if (isSyscallError(error)) return null;
-    throw error;
-  }
+  // Without IPv6 there is no such file.
+  const ipv6 = withFallback("", () => readTextFile("/proc/thread-self/net/sockstat6"));
+  return /^TCP6: inuse (?!0$)\d+/m.test(ipv6);
 }
