@@ -4,7 +4,7 @@ import { check, cString, lazily } from "./call.ts";
 import { memoryAt } from "./deno.ts";
 import { Descriptor } from "./descriptor.ts";
 import { EFBIG, SyscallError } from "./errno.ts";
-import { fileSizeLimit } from "./process.ts";
+import { getrlimit, RLIMIT_FSIZE } from "./process.ts";
 
 const memfdSymbols = lazily({
   memfd_create: { parameters: ["buffer", "u32"], result: "i32" },
@@ -24,7 +24,7 @@ const MFD_CLOEXEC = 1;
  * @throws {SyscallError} `EFBIG` when RLIMIT_FSIZE forbids it: ftruncate(2) would bring SIGXFSZ.
  */
 export function createMemfd(name: string, size: number, inherited = false): Descriptor {
-  if (fileSizeLimit().soft < BigInt(size)) throw new SyscallError("ftruncate", EFBIG);
+  if (getrlimit(RLIMIT_FSIZE).soft < BigInt(size)) throw new SyscallError("ftruncate", EFBIG);
   const flags = inherited ? 0 : MFD_CLOEXEC;
   const memory = new Descriptor(check("memfd_create", memfdSymbols().memfd_create(cString(name), flags)));
   check("ftruncate", memfdSymbols().ftruncate(memory.number, BigInt(size)));

@@ -84,8 +84,9 @@ export function shareDescriptors(pid: number, other: number): boolean {
   return checkCall("kcmp", () => kcmpSymbols().kcmp(SYS_kcmp, pid, other, KCMP_FILES, 0n, 0n)) === 0;
 }
 
-const RLIMIT_FSIZE = 1;
-const RLIMIT_NOFILE = 7;
+/** Bytes. SIGXFSZ kills a process that makes a file longer. */
+export const RLIMIT_FSIZE = 1;
+export const RLIMIT_NOFILE = 7;
 const RLIMIT_MEMLOCK = 8;
 const RLIM_INFINITY = 0xffffffffffffffffn;
 
@@ -95,32 +96,23 @@ export interface Limit {
   readonly hard: bigint;
 }
 
-function limitOf(resource: number): Limit {
+/** getrlimit(2). */
+export function getrlimit(resource: number): Limit {
   const rlimit = new BigUint64Array(2);
   check("getrlimit", limitSymbols().getrlimit(resource, rlimit));
   return { soft: rlimit[0]!, hard: rlimit[1]! };
 }
 
-/** getrlimit(2) RLIMIT_NOFILE. */
-export function descriptorLimit(): Limit {
-  return limitOf(RLIMIT_NOFILE);
-}
-
-/** getrlimit(2) RLIMIT_FSIZE, in bytes. SIGXFSZ kills a process that makes a file longer. */
-export function fileSizeLimit(): Limit {
-  return limitOf(RLIMIT_FSIZE);
-}
-
-/** setrlimit(2) RLIMIT_NOFILE. */
-export function setDescriptorLimit({ soft, hard }: Limit): void {
-  check("setrlimit", limitSymbols().setrlimit(RLIMIT_NOFILE, new BigUint64Array([soft, hard])));
+/** setrlimit(2). */
+export function setrlimit(resource: number, { soft, hard }: Limit): void {
+  check("setrlimit", limitSymbols().setrlimit(resource, new BigUint64Array([soft, hard])));
 }
 
 /**
  * Calls `work` with RLIMIT_MEMLOCK as high as it may be: before Linux 5.11 it limits the memory of BPF programs and maps.
  */
 export function withLockedMemory<T>(work: () => T): T {
-  const before = limitOf(RLIMIT_MEMLOCK);
+  const before = getrlimit(RLIMIT_MEMLOCK);
   const { setrlimit } = limitSymbols();
   const set = ({ soft, hard }: Limit) => setrlimit(RLIMIT_MEMLOCK, new BigUint64Array([soft, hard])) === 0;
   // Raising the hard limit takes CAP_SYS_RESOURCE.

@@ -4,7 +4,7 @@ import { createMemfd, mapShared } from "../../ffi/memfd.ts";
 import { readAt, writeAt } from "../../ffi/fs.ts";
 import { EFBIG, SyscallError } from "../../ffi/errno.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
-import { fileSizeLimit } from "../../ffi/process.ts";
+import { getrlimit, RLIMIT_FSIZE } from "../../ffi/process.ts";
 import { type Activity, NOTES_SIZE } from "../../ffi/progress.ts";
 
 /** The ways in which the next engine may go on. */
@@ -128,7 +128,7 @@ export class Shared {
   #append(kind: number, pieces: readonly Uint8Array[]): void {
     const length = pieces.reduce((sum, piece) => sum + piece.length, 0);
     let end = JOURNAL + this.length;
-    this.#limit ??= fileSizeLimit().soft;
+    this.#limit ??= getrlimit(RLIMIT_FSIZE).soft;
     if (this.#limit < BigInt(end + HEAD_SIZE + length)) throw new SyscallError("pwrite", EFBIG);
     for (const piece of [new Uint8Array(Uint32Array.of(kind, length).buffer), ...pieces]) {
       writeAt(this.file, piece, BigInt(end));

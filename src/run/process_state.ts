@@ -7,7 +7,7 @@ import type { host } from "../../ffi/deno.ts";
 import { readDirectory, readTextFile } from "../../ffi/files.ts";
 import { isSyscallError } from "../../ffi/errno.ts";
 import { O_DIRECTORY, open, readlinkat } from "../../ffi/fs.ts";
-import { descriptorLimit, type Limit, setDescriptorLimit } from "../../ffi/process.ts";
+import { getrlimit, type Limit, RLIMIT_NOFILE, setrlimit } from "../../ffi/process.ts";
 import { ignoreSignal, resetSignal, SIGNALS } from "../../ffi/signal.ts";
 import { keepOnExec, setBlocking } from "../../ffi/descriptor.ts";
 
@@ -38,10 +38,10 @@ export function restoreProcessState(
   }
   blockingStreams.forEach(setBlocking);
   if (marksInherited) inherited(openFiles()).forEach(keepOnExec);
-  const ours = descriptorLimit();
+  const ours = getrlimit(RLIMIT_NOFILE);
   const original = originalLimit(ours, readOf(parent, "limits"));
   if (original === null) return [`the soft limit of descriptors stays ${ours.soft}: what it was is not known`];
-  if (original.soft !== ours.soft) setDescriptorLimit(original);
+  if (original.soft !== ours.soft) setrlimit(RLIMIT_NOFILE, original);
   return [];
 }
 

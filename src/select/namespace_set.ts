@@ -2,7 +2,7 @@
 
 import type { NetnsInode } from "../model/ids.ts";
 import { canTransfer } from "../../ffi/aio.ts";
-import { descriptorLimit } from "../../ffi/process.ts";
+import { getrlimit, RLIMIT_NOFILE } from "../../ffi/process.ts";
 import type { Connection } from "../model/connection.ts";
 import { currentNetns, inNetns, NetnsError } from "../linux/netns/enter.ts";
 import { findAgain, findNetns, mustExist, type Netns, ownNetns } from "../linux/netns/find.ts";
@@ -80,7 +80,7 @@ export class NamespaceSet {
     requests: (netns: NetnsInode) => readonly DumpRequest[],
   ): Generator<void, void> {
     const namespaces = this.#find();
-    const share = () => Math.floor(SHARE * Number(descriptorLimit().soft));
+    const share = () => Math.floor(SHARE * Number(getrlimit(RLIMIT_NOFILE).soft));
     const atOnce = namespaces.length > 1 ? Math.max(1, Math.min(AT_ONCE, share())) : 1;
     let entered = 0;
     for (let i = 0, end = 1; i < namespaces.length; i = end, end += atOnce) {
