@@ -56,8 +56,6 @@ const streams: Backend = {
   load,
   write: (stream, bytes) => (stream === 1 ? Deno.stdout : Deno.stderr).writeSync(bytes),
   read: (bytes) => Deno.stdin.readSync(bytes) ?? 0,
-  isBlocked: (error) => error instanceof Deno.errors.WouldBlock,
-  isBroken: (error) => error instanceof Deno.errors.BrokenPipe,
 };
 
 let closing: ((fd: number) => Promise<number>) | undefined;

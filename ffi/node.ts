@@ -106,17 +106,10 @@ export function closeInBackground(fd: number): void {
   libc.func("close", TYPES.i32, [TYPES.i32]).async(fd, () => {});
 }
 
-/** Returns the code of a system call of Node's that failed, such as `EPIPE`. */
-function codeOf(error: unknown): string | undefined {
-  return (error as NodeJS.ErrnoException).code;
-}
-
 const streams: Backend = {
   load,
   write: (stream, bytes) => writeSync(stream, bytes),
   read: (bytes) => readSync(0, bytes),
-  isBlocked: (error) => codeOf(error) === "EAGAIN",
-  isBroken: (error) => codeOf(error) === "EPIPE",
 };
 
 /** From <asm-generic/ioctls.h>. */

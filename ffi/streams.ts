@@ -12,10 +12,11 @@ export interface Backend {
   write(stream: 1 | 2, bytes: Uint8Array): number;
   /** read(2) of standard input. Returns the bytes read, 0 at the end. */
   read(bytes: Uint8Array): number;
-  /** Returns whether a call failed with EAGAIN. */
-  isBlocked(error: unknown): boolean;
-  /** Returns whether a call failed with EPIPE. */
-  isBroken(error: unknown): boolean;
+}
+
+/** Returns the errno's name of a call of a backend that failed: both runtimes give their errors such a code. */
+function codeOf(error: unknown): unknown {
+  return (error as { code?: unknown }).code;
 }
 
 /** The bytes that a pipe takes without blocking when poll(2) reports POLLOUT: PIPE_BUF of pipe(7). */
@@ -59,7 +60,7 @@ export function writeAll(backend: Backend, stream: 1 | 2, text: string): boolean
     }
     return true;
   } catch (error) {
-    if (stream === 2 || backend.isBroken(error)) return false;
+    if (stream === 2 || codeOf(error) === "EPIPE") return false;
     throw new Error(`Cannot write to standard output: ${(error as Error).message}`);
   }
 }
@@ -82,7 +83,7 @@ function whenReady(backend: Backend, stream: 0 | 1, events: number, transfer: ()
     try {
       return transfer();
     } catch (error) {
-      if (!backend.isBlocked(error)) throw error;
+      if (codeOf(error) !== "EAGAIN") throw error;
       poll(backend, stream, events, -1);
     }
   }
