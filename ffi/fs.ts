@@ -54,6 +54,10 @@ const O_EXCL = 0o200;
 export const O_RDWR = 2;
 export const O_DIRECTORY = host.arch === "x86_64" ? 0o200000 : 0o40000;
 
+/** File types, in the mode of a file. */
+export const S_IFMT = 0o170000;
+export const S_IFREG = 0o100000;
+
 const WORKING_DIRECTORY = new Descriptor(AT_FDCWD);
 
 /** Notes the path that a call is about. @throws {SyscallError} `EACCES` for a process that is marked as unresponsive. */

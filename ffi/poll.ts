@@ -5,7 +5,7 @@ import { check, lazily } from "./call.ts";
 
 const pollSymbols = lazily({ poll: { parameters: ["buffer", "usize", "i32"], result: "i32" } });
 
-export { POLLIN, POLLOUT } from "./streams.ts";
+export { PIPE_BUF, POLLIN, POLLOUT } from "./streams.ts";
 
 /**
  * Waits until a descriptor has one of `events`, an error or a hang-up, at most `timeoutMs`, or for ever when that is −1.

@@ -88,7 +88,7 @@ export function shareDescriptors(pid: number, other: number): boolean {
 export const RLIMIT_FSIZE = 1;
 export const RLIMIT_NOFILE = 7;
 const RLIMIT_MEMLOCK = 8;
-const RLIM_INFINITY = 0xffffffffffffffffn;
+export const RLIM_INFINITY = 0xffffffffffffffffn;
 
 /** A resource limit: the soft one, which is enforced, and the hard one, up to which a process may raise the soft one. */
 export interface Limit {

@@ -20,7 +20,7 @@ function codeOf(error: unknown): unknown {
 }
 
 /** The bytes that a pipe takes without blocking when poll(2) reports POLLOUT: PIPE_BUF of pipe(7). */
-const PIPE_BUF = 4096;
+export const PIPE_BUF = 4096;
 
 /** The time that tcphup waits for a reader of standard error, in all: its work must not depend on one. */
 let patienceMs = 1000;

@@ -5,13 +5,9 @@
 
 import { isSyscallError } from "../../ffi/errno.ts";
 import { readFile } from "../../ffi/files.ts";
-import { statx } from "../../ffi/fs.ts";
+import { S_IFMT, S_IFREG, statx } from "../../ffi/fs.ts";
 import { type Answer, canonicalAddress, familyOf } from "./departures.ts";
 import type { Look, Source } from "./source.ts";
-
-/** File types of <linux/stat.h>. */
-const S_IFMT = 0o170000;
-const S_IFREG = 0o100000;
 
 /** A larger file is no list of addresses. */
 const MAX_BYTES = 1024 * 1024;

@@ -4,17 +4,14 @@
 
 import { host } from "../../ffi/deno.ts";
 import { isSyscallError } from "../../ffi/errno.ts";
-import { read, statx, write } from "../../ffi/fs.ts";
+import { read, S_IFMT, statx, write } from "../../ffi/fs.ts";
 import { Descriptor, pipe } from "../../ffi/descriptor.ts";
-import { poll, POLLIN, POLLOUT } from "../../ffi/poll.ts";
+import { PIPE_BUF, poll, POLLIN, POLLOUT } from "../../ffi/poll.ts";
 
 /** File types of <linux/stat.h> that have an end for which a reader waits. */
-const S_IFMT = 0o170000;
 const S_IFIFO = 0o010000;
 const S_IFSOCK = 0o140000;
 
-/** The bytes that a pipe takes without blocking when poll(2) reports POLLOUT: PIPE_BUF of pipe(7). */
-const PIPE_BUF = 4096;
 /** The bytes that are relayed before the event loop delivers signals. */
 const TURN = 1 << 20;
 /** The number of failures in a row that are taken for a shortage that passes. */

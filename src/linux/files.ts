@@ -2,12 +2,9 @@
 
 import { isSyscallError } from "../../ffi/errno.ts";
 import { readFile } from "../../ffi/files.ts";
-import { createFile, makeDirectory, rename, setUmask, statx, unlink, write } from "../../ffi/fs.ts";
+import { createFile, makeDirectory, rename, S_IFMT, S_IFREG, setUmask, statx, unlink, write } from "../../ffi/fs.ts";
 import { geteuid } from "../../ffi/process.ts";
 import { self } from "./proc/process.ts";
-
-const S_IFMT = 0o170000;
-const S_IFREG = 0o100000;
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();

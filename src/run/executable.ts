@@ -1,14 +1,12 @@
 // Finds the program that a command names, as execvp(3) and shells do.
 
-import { checkExecutable, statx, xattrLength } from "../../ffi/fs.ts";
+import { checkExecutable, S_IFMT, S_IFREG, statx, xattrLength } from "../../ffi/fs.ts";
 import { isSyscallError } from "../../ffi/errno.ts";
 import { CommandError } from "../model/errors.ts";
 
 /** The path that execvp(3) searches without PATH: _CS_PATH of confstr(3) in glibc. */
 const DEFAULT_PATH = "/bin:/usr/bin";
 
-const S_IFMT = 0o170000;
-const S_IFREG = 0o100000;
 const S_ISUID = 0o4000;
 const S_ISGID = 0o2000;
 const S_IXGRP = 0o10;

@@ -7,7 +7,7 @@ import type { host } from "../../ffi/deno.ts";
 import { readDirectory, readTextFile } from "../../ffi/files.ts";
 import { isSyscallError } from "../../ffi/errno.ts";
 import { O_DIRECTORY, open, readlinkat } from "../../ffi/fs.ts";
-import { getrlimit, type Limit, RLIMIT_NOFILE, setrlimit } from "../../ffi/process.ts";
+import { getrlimit, type Limit, RLIM_INFINITY, RLIMIT_NOFILE, setrlimit } from "../../ffi/process.ts";
 import { ignoreSignal, resetSignal, SIGNALS } from "../../ffi/signal.ts";
 import { keepOnExec, setBlocking } from "../../ffi/descriptor.ts";
 
@@ -83,8 +83,6 @@ export function originalLimit(ours: Limit, parentLimits: string | null): Limit |
   if (toLimit(hard) !== ours.hard || toLimit(soft) > ours.soft) return null;
   return { soft: toLimit(soft), hard: ours.hard };
 }
-
-const RLIM_INFINITY = 0xffffffffffffffffn;
 
 function toLimit(text: string): bigint {
   return text === "unlimited" ? RLIM_INFINITY : BigInt(text);
