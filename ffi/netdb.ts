@@ -1,4 +1,4 @@
-// <netdb.h> and <net/if.h>: names of hosts, services and network interfaces.
+// <netdb.h>, <net/if.h> and <pwd.h>: names of hosts, services, network interfaces and users.
 
 import { cString, lazily } from "./call.ts";
 import { load } from "./deno.ts";
@@ -17,6 +17,24 @@ const interfaceSymbols = lazily({ if_nametoindex: { parameters: ["buffer"], resu
 /** if_nametoindex(3): the index of a network interface, 0 when there is none of that name. */
 export function ifNameToIndex(name: string): number {
   return interfaceSymbols().if_nametoindex(cString(name));
+}
+
+const passwdSymbols = lazily({
+  getpwnam_r: { parameters: ["buffer", "buffer", "buffer", "usize", "buffer"], result: "i32" },
+});
+
+/** sizeof(struct passwd): {char *name, *passwd; u32 uid, gid; char *gecos, *dir, *shell} */
+const PASSWD_SIZE = 48;
+/** Space for the strings of an entry: a home directory is up to PATH_MAX long. */
+const STRINGS_SIZE = 16 * 1024;
+
+/** getpwnam_r(3): the user id of a name; null when there is no such user, or the lookup fails. */
+export function userId(name: string): number | null {
+  const entry = new Uint8Array(PASSWD_SIZE);
+  const strings = new Uint8Array(STRINGS_SIZE);
+  const found = new BigUint64Array(1);
+  passwdSymbols().getpwnam_r(cString(name), entry, strings, BigInt(strings.length), found);
+  return found[0] === 0n ? null : new DataView(entry.buffer).getUint32(16, true);
 }
 
 /** The errors of getaddrinfo(3), from −1 downwards: <netdb.h>. */

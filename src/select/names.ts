@@ -4,8 +4,7 @@
 import { isSyscallError } from "../../ffi/errno.ts";
 import { readTextFile } from "../../ffi/files.ts";
 import { statx } from "../../ffi/fs.ts";
-import { getaddrinfo, ifNameToIndex, LookupError } from "../../ffi/netdb.ts";
-import { userId } from "../../ffi/passwd.ts";
+import { getaddrinfo, ifNameToIndex, LookupError, userId } from "../../ffi/netdb.ts";
 import { sockaddrAddress, sockaddrPort } from "../linux/netlink/sockaddr.ts";
 import { cgroupMounts } from "../linux/proc/mountinfo.ts";
 import type { Address } from "../model/address.ts";
