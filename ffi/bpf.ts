@@ -195,7 +195,7 @@ export function progLoad(options: ProgramOptions): Descriptor {
   try {
     return attributes.open("BPF_PROG_LOAD");
   } catch (error) {
-    if (!isSyscallError(error, "EACCES", "EINVAL", "E2BIG", "ENOTSUP")) throw error;
+    if (!isSyscallError(error, "EACCES", "EINVAL", "E2BIG", "EOPNOTSUPP")) throw error;
     return explained(attributes, error);
   }
 }

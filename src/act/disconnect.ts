@@ -5,6 +5,7 @@ import { isSyscallError, type SyscallError } from "../../ffi/errno.ts";
 import { avoidedUsers, isUnresponsive } from "../../ffi/progress.ts";
 import { AF_INET, IPPROTO_TCP, SOCK_STREAM, socket } from "../../ffi/socket.ts";
 import type { SockDiag } from "../linux/netlink/sock_diag.ts";
+import { NetnsError } from "../linux/netns/enter.ts";
 import { explainProcDenied, hasCapability } from "../linux/proc/permissions.ts";
 import { type Connection, handleOf, identityOf, type Owner } from "../model/connection.ts";
 import type { Outcome, Target } from "../model/result.ts";
@@ -192,7 +193,7 @@ export class Disconnector {
       return proofOf(connection.state, this.#lookUp(connection));
     } catch (error) {
       // SOCK_DESTROY fails with the same error, and reports it.
-      if (isSyscallError(error)) return "connection";
+      if (isSyscallError(error) || error instanceof NetnsError) return "connection";
       throw error;
     }
   }
