@@ -23,19 +23,18 @@ class IPv4Table {
 class IPv6Table {
   readonly #masks: Words;
   /** The prefixes by the hash of their words. Hardly ever do two have the same. */
-  readonly #prefixes: ReadonlyMap<number, readonly Prefix[]>;
+  readonly #prefixes: ReadonlyMap<number, readonly Words[]>;
 
   constructor(length: number, prefixes: readonly Prefix[]) {
     this.#masks = maskWords([~0, ~0, ~0, ~0], length);
-    const masked = prefixes.map(({ words }) => ({ words: maskWords(words, length), length }));
-    this.#prefixes = Map.groupBy(masked, ({ words }) => hash(...words));
+    this.#prefixes = Map.groupBy(prefixes.map(({ words }) => maskWords(words, length)), (words) => hash(...words));
   }
 
   has(w0: number, w1: number, w2: number, w3: number): boolean {
     const masks = this.#masks;
     // Without `>>> 0` the words would compare as signed numbers with the unsigned ones of the prefixes.
     const [a, b, c, d] = [(w0 & masks[0]) >>> 0, (w1 & masks[1]) >>> 0, (w2 & masks[2]) >>> 0, (w3 & masks[3]) >>> 0];
-    for (const { words } of this.#prefixes.get(hash(a, b, c, d)) ?? []) {
+    for (const words of this.#prefixes.get(hash(a, b, c, d)) ?? []) {
       if (words[3] === d && words[2] === c && words[1] === b && words[0] === a) return true;
     }
     return false;
@@ -48,8 +47,7 @@ function hash(w0: number, w1: number, w2: number, w3: number): number {
 
 /** Returns a table for each length among the prefixes. */
 function tables<T>(prefixes: readonly Prefix[], Table: new (length: number, prefixes: readonly Prefix[]) => T): T[] {
-  const lengths = [...new Set(prefixes.map(({ length }) => length))];
-  return lengths.map((length) => new Table(length, prefixes.filter((prefix) => prefix.length === length)));
+  return [...Map.groupBy(prefixes, ({ length }) => length)].map(([length, some]) => new Table(length, some));
 }
 
 /**
@@ -76,20 +74,9 @@ export class PrefixSet {
 
   /** Whether a prefix of the set holds the address with these words (canonical: see ../model/address.ts). */
   has(w0: number, w1: number, w2: number, w3: number): boolean {
-    return w0 === 0 && w1 === 0 && w2 === 0xffff ? this.#hasIPv4(w3) : this.#hasIPv6(w0, w1, w2, w3);
-  }
-
-  #hasIPv4(word: number): boolean {
-    for (let i = 0; i < this.#ipv4.length; i++) {
-      if (this.#ipv4[i]!.has(word)) return true;
-    }
-    return false;
-  }
-
-  #hasIPv6(w0: number, w1: number, w2: number, w3: number): boolean {
-    for (let i = 0; i < this.#ipv6.length; i++) {
-      if (this.#ipv6[i]!.has(w0, w1, w2, w3)) return true;
-    }
-    return false;
+    const isIPv4Address = w0 === 0 && w1 === 0 && w2 === 0xffff;
+    return isIPv4Address
+      ? this.#ipv4.some((table) => table.has(w3))
+      : this.#ipv6.some((table) => table.has(w0, w1, w2, w3));
   }
 }
