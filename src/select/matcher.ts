@@ -8,9 +8,9 @@ import {
   INET_DIAG_SOCKOPT,
   type InetDiagMsg,
 } from "../linux/netlink/inet_diag.ts";
-import { decodeMptcpInfo, decodeTcpInfo, idleTime, type MptcpInfo, silentTime } from "../linux/netlink/tcp_info.ts";
+import { decodeMptcpInfo, decodeTcpInfo, idleTime, silentTime } from "../linux/netlink/tcp_info.ts";
 import { STATES } from "../model/tcp_states.ts";
-import type { TcpInfo } from "../model/connection.ts";
+import type { Info, TcpInfo } from "../model/connection.ts";
 import { type Condition, type Filter, fold } from "./filter.ts";
 import { PrefixSet } from "./prefix_set.ts";
 
@@ -30,90 +30,68 @@ export type Protocol = "tcp" | "mptcp";
 export function compileMatcher(filter: Filter, protocol: Protocol = "tcp"): Matcher {
   return fold<Matcher>(
     filter,
-    (condition, negated) => matchCondition(condition, negated, protocol),
-    (op, terms) => op === "all" ? matchAll(terms) : matchAny(terms),
+    (condition, negated) => {
+      const evaluate = evaluator(condition, protocol);
+      return (row) => evaluate(row) === !negated;
+    },
+    (op, terms) =>
+      op === "all" ? (row) => terms.every((matches) => matches(row)) : (row) => terms.some((matches) => matches(row)),
   );
 }
 
-function matchAll(terms: readonly Matcher[]): Matcher {
-  const [first, second] = terms;
-  if (first === undefined) return () => true;
-  if (second === undefined) return first;
-  if (terms.length === 2) return (row) => first(row) && second(row);
-  return (row) => {
-    for (let i = 0; i < terms.length; i++) {
-      if (!terms[i]!(row)) return false;
-    }
-    return true;
-  };
-}
-
-function matchAny(terms: readonly Matcher[]): Matcher {
-  const [first, second] = terms;
-  if (first === undefined) return () => false;
-  if (second === undefined) return first;
-  if (terms.length === 2) return (row) => first(row) || second(row);
-  return (row) => {
-    for (let i = 0; i < terms.length; i++) {
-      if (terms[i]!(row)) return true;
-    }
-    return false;
-  };
-}
-
-function matchCondition(condition: Condition, negated: boolean, protocol: Protocol): Matcher {
+/** Returns a function that evaluates a condition for a row: null when the row lacks the property. */
+function evaluator(condition: Condition, protocol: Protocol): (row: InetDiagMsg) => boolean | null {
   switch (condition.op) {
     case "address": {
       const set = new PrefixSet(condition.prefixes);
       return condition.side === "src"
-        ? (row) => set.has(row.srcWord(0), row.srcWord(1), row.srcWord(2), row.srcWord(3)) !== negated
-        : (row) => set.has(row.dstWord(0), row.dstWord(1), row.dstWord(2), row.dstWord(3)) !== negated;
+        ? (row) => set.has(row.srcWord(0), row.srcWord(1), row.srcWord(2), row.srcWord(3))
+        : (row) => set.has(row.dstWord(0), row.dstWord(1), row.dstWord(2), row.dstWord(3));
     }
     case "port": {
       const { from, to } = condition;
       return condition.side === "src"
-        ? (row) => (row.sport >= from && row.sport <= to) !== negated
-        : (row) => (row.dport >= from && row.dport <= to) !== negated;
+        ? (row) => row.sport >= from && row.sport <= to
+        : (row) => row.dport >= from && row.dport <= to;
     }
     case "interface":
-      return (row) => (row.interface === condition.index) !== negated;
+      return (row) => row.interface === condition.index;
     case "mark": {
       const { value, mask } = condition;
       return (row) => {
         const mark = row.attribute(INET_DIAG_MARK, 4);
-        return mark !== null && ((mark.getUint32(0, true) & mask) >>> 0 === value) !== negated;
+        return mark && (mark.getUint32(0, true) & mask) >>> 0 === value;
       };
     }
     case "cgroup":
       return (row) => {
         const cgroup = row.attribute(INET_DIAG_CGROUP_ID, 8);
-        return cgroup !== null && (cgroup.getBigUint64(0, true) === condition.id) !== negated;
+        return cgroup && cgroup.getBigUint64(0, true) === condition.id;
       };
     case "autobound":
-      return () => false;
+      return () => null;
     case "uid":
-      return (row) => (row.uid === condition.uid) !== negated;
+      return (row) => row.uid === condition.uid;
     case "state":
-      return (row) => ((condition.mask >>> stateOf(row, protocol) & 1) === 1) !== negated;
+      return (row) => (condition.mask >>> stateOf(row, protocol) & 1) === 1;
     case "idle":
+    case "silent": {
+      const time = condition.op === "idle" ? idleTime : silentTime;
       return (row) => {
         const times = timesOf(row, protocol);
-        return times !== null && (idleTime(times) >= condition.ms) !== negated;
+        return times && time(times) >= condition.ms;
       };
-    case "silent":
-      return (row) => {
-        const times = timesOf(row, protocol);
-        return times !== null && (silentTime(times) >= condition.ms) !== negated;
-      };
+    }
     case "stalled":
       return (row) => {
-        const info = protocol === "tcp" ? tcpInfoOf(row) : null;
-        return info !== null && isStalled(info, row.wqueue) !== negated;
+        const bytes = protocol === "tcp" ? row.attribute(INET_DIAG_INFO) : null;
+        const info = bytes && decodeTcpInfo(bytes);
+        return info && isStalled(info, row.wqueue);
       };
     case "transparent":
       return (row) => {
         const options = row.attribute(INET_DIAG_SOCKOPT, 1);
-        return options !== null && ((options.getUint8(0) & TRANSPARENT) !== 0) !== negated;
+        return options && (options.getUint8(0) & TRANSPARENT) !== 0;
       };
   }
 }
@@ -129,14 +107,13 @@ function stateOf(row: InetDiagMsg, protocol: Protocol): number {
   return protocol === "tcp" && row.state === STATES["UNCONN"] ? STATES["BOUND-INACTIVE"] : row.state;
 }
 
-function tcpInfoOf(row: InetDiagMsg): TcpInfo | null {
-  const info = row.attribute(INET_DIAG_INFO);
-  return info && decodeTcpInfo(info);
+/** Returns the times of a connection; null before it is established, when they mean nothing. */
+function timesOf(row: InetDiagMsg, protocol: Protocol): Info | null {
+  return row.state === STATES["SYN-SENT"] ? null : infoOf(row, protocol);
 }
 
-/** Returns the times of a connection; null before it is established, when they mean nothing. */
-function timesOf(row: InetDiagMsg, protocol: Protocol): MptcpInfo | null {
-  if (row.state === STATES["SYN-SENT"]) return null;
+/** Decodes INET_DIAG_INFO; null for a connection without a full socket (TIME-WAIT, SYN-RECV). */
+export function infoOf(row: InetDiagMsg, protocol: Protocol): Info | null {
   const info = row.attribute(INET_DIAG_INFO);
   return info && (protocol === "tcp" ? decodeTcpInfo(info) : decodeMptcpInfo(info));
 }
@@ -146,6 +123,6 @@ function timesOf(row: InetDiagMsg, protocol: Protocol): MptcpInfo | null {
  * timer (tcpi_retransmits) or, where the peer's window is closed, more than one window probe has not been
  * answered (tcpi_probes). A peer that is slow but alive answers probes, and acknowledgements end retransmission.
  */
-export function isStalled({ unacked, retransmits, probes }: TcpInfo, wqueue: number): boolean {
+function isStalled({ unacked, retransmits, probes }: TcpInfo, wqueue: number): boolean {
   return (unacked > 0 || wqueue > 0) && (retransmits > 0 || probes > 1);
 }

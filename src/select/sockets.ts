@@ -10,12 +10,13 @@ import {
   type SockId,
 } from "../linux/netlink/inet_diag.ts";
 import type { DumpRequest } from "../linux/netlink/sock_diag.ts";
-import { decodeMptcpInfo, decodeTcpInfo, silentTime } from "../linux/netlink/tcp_info.ts";
+import { silentTime } from "../linux/netlink/tcp_info.ts";
 import { formatAddress, formatEndpoint, formatIPv4, parseAddress, type Words } from "../model/address.ts";
-import { type Connection, type Endpoint, endsOf, identityOf, type Info, type Timer } from "../model/connection.ts";
+import { type Connection, type Endpoint, endsOf, identityOf, type Timer } from "../model/connection.ts";
 import { only } from "../model/only.ts";
 import { stateMask, stateName } from "../model/tcp_states.ts";
 import type { DumpPlan } from "./dump_plan.ts";
+import { infoOf } from "./matcher.ts";
 import type { Dumper } from "./parallel_dump.ts";
 
 const OPEN_STATES = ~stateMask("LISTEN") >>> 0;
@@ -152,7 +153,7 @@ class Multipath {
 
 function withInfo(connection: Connection, row: InetDiagMsg, asked: number): Connection {
   if ((asked & extension(INET_DIAG_INFO)) === 0) return connection;
-  const tcpInfo = infoOf(connection.protocol, row);
+  const tcpInfo = infoOf(row, connection.protocol);
   const isEstablished = connection.state !== "SYN-SENT" && connection.state !== "SYN-RECV";
   return { ...connection, tcpInfo, silentMs: tcpInfo && isEstablished ? silentTime(tcpInfo) : null };
 }
@@ -165,13 +166,6 @@ function withSubflow({ silentMs, timer }: Connection, connection: Connection): C
   const opening = connection.state === "SYN-SENT" ? { ...connection, timer } : connection;
   if (silentMs === undefined || silentMs === null) return opening;
   return { ...opening, silentMs: Math.min(silentMs, connection.silentMs ?? Infinity) };
-}
-
-/** Decodes INET_DIAG_INFO; null for a connection without a full socket (TIME-WAIT, SYN-RECV). */
-function infoOf(protocol: "tcp" | "mptcp", row: InetDiagMsg): Info | null {
-  const info = row.attribute(INET_DIAG_INFO);
-  if (info === null) return null;
-  return protocol === "tcp" ? decodeTcpInfo(info) : decodeMptcpInfo(info);
 }
 
 type Each = (row: InetDiagMsg) => void;
@@ -195,16 +189,12 @@ function dumpIfSupported(diag: Dumper, request: DumpRequest, each: Each): void {
   }
 }
 
-const TIMERS = ["off", "on", "keepalive", "timewait", "persist", "delack"] as const;
+/** The names of `idiag_timer`, from 1 on. */
+const TIMERS = ["on", "keepalive", "timewait", "persist", "delack"] as const;
 
 function timerOf(row: InetDiagMsg): Timer | null {
   if (row.timer === 0) return null;
-  const name = TIMERS[row.timer] ?? "unknown";
-  return {
-    name: name === "off" ? "unknown" : name,
-    expiresMs: row.expires,
-    retransmits: row.retransmits,
-  };
+  return { name: TIMERS[row.timer - 1] ?? "unknown", expiresMs: row.expires, retransmits: row.retransmits };
 }
 
 function srcText(row: InetDiagMsg): string {
