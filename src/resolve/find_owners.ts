@@ -74,12 +74,6 @@ export function findOwners(wanted: readonly Wanted[], options: FindOptions = {})
   return { owners: search.owners, leftOut, unreadable: search.unreadable + search.unreadableTables };
 }
 
-/** A socket that a process was found to hold. */
-interface Held {
-  readonly fd: ForeignFd;
-  readonly inode: SocketInode;
-}
-
 class Search {
   unreadable = 0;
   readonly leftOut = new Map<SocketInode, number>();
@@ -98,12 +92,8 @@ class Search {
       this.#uids.add(uid);
     }
     this.#except = options.except ?? 0;
-    if (options.known) this.#take(options.known);
-  }
-
-  #take(known: ReadonlyMap<SocketInode, readonly Owner[]>): void {
     for (const inode of this.#holders.keys()) {
-      for (const owner of known.get(inode) ?? []) this.#add(owner, inode);
+      for (const owner of options.known?.get(inode) ?? []) this.#add(owner, inode);
     }
   }
 
@@ -183,50 +173,20 @@ class Search {
   checkForkedRelatives(): void {
     const unread = this.#tables.filter((table) => !table.exhausted);
     if (unread.length === 0) return;
-    const counts = this.#counts();
-    const parents = new Map([...counts.keys(), ...unread.map(({ pid }) => pid)].map((pid) => [pid, parent(pid)]));
-    const relatives = new Map<number, DescriptorTable[]>();
-    for (const holder of counts.keys()) {
-      const related = unread.filter(({ pid }) => pid !== holder && areRelated(pid, holder, parents));
-      if (related.length > 0) relatives.set(holder, related);
-    }
-    if (relatives.size === 0) return;
-    const samples = this.#samples(counts);
-    for (const [holder, related] of relatives) {
-      for (const table of related) {
-        if (table.holds(samples.get(holder)!).length === 0) continue;
-        for (const { fd, inode } of table.holds(this.#heldBy(holder))) this.#record(table, fd, inode);
+    const found = [...this.#holders].flatMap(([inode, owners]) =>
+      (owners ?? []).map(({ pid, fd }) => ({ pid, fd, inode }))
+    );
+    const heldBy = Map.groupBy(found, ({ pid }) => pid);
+    const parents = new Map([...heldBy.keys(), ...unread.map(({ pid }) => pid)].map((pid) => [pid, parent(pid)]));
+    for (const [holder, held] of heldBy) {
+      const step = Math.max(1, Math.floor(held.length / SHARED_SAMPLE));
+      const sample = held.filter((_, i) => i % step === 0);
+      for (const table of unread) {
+        if (table.pid === holder || !areRelated(table.pid, holder, parents)) continue;
+        if (table.holds(sample).length === 0) continue;
+        for (const { fd, inode } of table.holds(held)) this.#record(table, fd, inode);
       }
     }
-  }
-
-  /** Returns the number of sockets that each process was found to hold. */
-  #counts(): Map<number, number> {
-    const counts = new Map<number, number>();
-    this.#forEach(({ pid }) => counts.set(pid, (counts.get(pid) ?? 0) + 1));
-    return counts;
-  }
-
-  /** Returns an even sample of the sockets that each process was found to hold. */
-  #samples(counts: ReadonlyMap<number, number>): Map<number, Held[]> {
-    const samples = new Map<number, Held[]>([...counts.keys()].map((pid) => [pid, []]));
-    const seen = new Map<number, number>();
-    this.#forEach(({ pid, fd }, inode) => {
-      const i = seen.get(pid) ?? 0;
-      seen.set(pid, i + 1);
-      if (i % Math.max(1, Math.floor(counts.get(pid)! / SHARED_SAMPLE)) === 0) samples.get(pid)!.push({ fd, inode });
-    });
-    return samples;
-  }
-
-  #heldBy(pid: number): Held[] {
-    const held: Held[] = [];
-    this.#forEach((owner, inode) => owner.pid === pid && held.push({ fd: owner.fd, inode }));
-    return held;
-  }
-
-  #forEach(each: (owner: Owner, inode: SocketInode) => void): void {
-    for (const [inode, owners] of this.#holders) for (const owner of owners ?? []) each(owner, inode);
   }
 
   #readRest(table: DescriptorTable): void {
