@@ -40,7 +40,9 @@ export function worthPass<T extends HeldConnection>(held: readonly T[]): T[] {
   }
   lastWay = "";
   const able = held.filter(({ connection: { protocol, subflowOf } }) => protocol === "tcp" && subflowOf === undefined);
-  const isWorth = able.length >= WORTH || able.some(({ owners }) => owners.length === 0) || lacksPtrace();
+  // Without CAP_SYS_PTRACE duplicates can be had of this user's own processes alone.
+  const isWorth = able.length >= WORTH || able.some(({ owners }) => owners.length === 0) ||
+    !hasCapability("CAP_SYS_PTRACE");
   return isWorth ? able : [];
 }
 
@@ -48,11 +50,6 @@ function whyNot(): string | null {
   if (avoidsBpf()) return "--no-bpf";
   // The kernel locks each socket of the namespace, which may be what did not come back.
   return findsUnresponsive() ? "something does not answer" : failure;
-}
-
-/** Whether duplicates can be had of this user's own processes alone. */
-function lacksPtrace(): boolean {
-  return !hasCapability("CAP_SYS_PTRACE");
 }
 
 /** A reading of a socket by the names of its settings. The pass reads these first, and extras after them. */

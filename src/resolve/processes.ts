@@ -71,19 +71,11 @@ export class Process {
 
 /** All processes at one moment. */
 export class ProcessSnapshot {
-  readonly #processes: ReadonlyMap<number, Process>;
-
-  constructor(pids: readonly number[] = processes()) {
-    this.#processes = new Map(pids.map((pid) => [pid, new Process(pid)]));
-  }
-
-  get pids(): number[] {
-    return [...this.#processes.keys()];
-  }
+  readonly #processes = new Map(processes().map((pid) => [pid, new Process(pid)]));
 
   /** Whether /proc hides no process from this user. */
   get isComplete(): boolean {
-    return listsAllProcesses(this.pids);
+    return listsAllProcesses([...this.#processes.keys()]);
   }
 
   get all(): Process[] {
@@ -119,7 +111,7 @@ export class ProcessFilter {
    */
   constructor(
     criteria: ProcessCriteria,
-    { children = false, missingOk = false, path = "" }: { children?: boolean; missingOk?: boolean; path?: string } = {},
+    { children = false, missingOk = false, path = "" }: { children?: boolean; missingOk?: boolean; path?: string },
   ) {
     this.#criteria = criteria;
     this.#missingOk = missingOk;
@@ -140,9 +132,11 @@ export class ProcessFilter {
    */
   verify(snapshot: ProcessSnapshot): void {
     const { pid, cgroup, container } = this.#criteria;
-    const [path, exists] = [this.#path, !this.#missingOk];
+    const path = this.#path;
     for (const number of pid) about(`${path}pid`, number, () => verifyProcess(number, snapshot));
-    if (exists) { for (const text of cgroup) about(`${path}cgroup`, text, () => verifyCgroup(text, snapshot)); }
+    if (!this.#missingOk) {
+      for (const text of cgroup) about(`${path}cgroup`, text, () => verifyCgroup(text, snapshot));
+    }
     for (const id of container) about(`${path}container`, id, () => verifyContainer(id, snapshot));
   }
 }

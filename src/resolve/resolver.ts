@@ -1,19 +1,7 @@
 // Fills in the owners of connections.
 
-import type { SocketInode } from "../model/ids.ts";
-import type { Owner } from "../model/connection.ts";
 import type { Target } from "../model/result.ts";
-import { findOwners } from "./find_owners.ts";
-
-/** Options of a search for owners. */
-export interface ResolveOptions {
-  /** Find every holder. Otherwise the search stops when every connection has a holder. */
-  readonly exhaustive?: boolean;
-  /** Processes that have to be found as holders, even if others hold the connection too. */
-  readonly first?: readonly number[];
-  /** Owners that the caller has just found, by inode. */
-  readonly known?: ReadonlyMap<SocketInode, readonly Owner[]>;
-}
+import { type FindOptions, findOwners } from "./find_owners.ts";
 
 /** Finds the owners of connections. */
 export class Resolver {
@@ -23,7 +11,7 @@ export class Resolver {
   /** Fills in the owners beside their connections. */
   resolve(
     targets: readonly Pick<Target, "connection" | "owners" | "ownersLeftOut">[],
-    options: ResolveOptions = {},
+    options: FindOptions = {},
   ): void {
     const held = targets.filter(({ connection }) => connection.inode !== 0);
     const { owners, leftOut, unreadable } = findOwners(held.map(({ connection }) => connection), options);

@@ -22,16 +22,13 @@ export function holdingsOf(pids: readonly number[], way?: Way): Holdings {
   const sizes = [...tables.values()].map((table) => table === null || table === "unreadable" ? 0 : table.size);
   const atLeast = sizes.reduce((sum, size) => sum + size, 0);
   const files = pids.length === 0 ? [] : iterateSocketFiles("pid", pids, { atLeast, way });
-  return files === null ? readTables(tables) : holdingsIn(files);
-}
-
-type Owners = Map<SocketInode, Owner[]>;
-
-function holdingsIn(files: readonly SocketFile[]): Holdings {
+  if (files === null) return readTables(tables);
   const owners: Owners = new Map();
   for (const file of files) addOwner(owners, file);
   return { owners, unreadable: [] };
 }
+
+type Owners = Map<SocketInode, Owner[]>;
 
 function addOwner(owners: Owners, file: SocketFile): void {
   const known = owners.get(file.inode);
