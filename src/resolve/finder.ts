@@ -18,7 +18,10 @@ export class Finder {
   readonly selector: Selector;
   readonly #holders: HolderFilter | null;
   readonly #keepalive: KeepaliveFilter | null;
-  #owners: ReadonlyMap<SocketInode, readonly Owner[]> | undefined;
+  /**
+   * The holders of the connections that were found last, by inode; undefined when the selection does not depend on them.
+   */
+  owners: ReadonlyMap<SocketInode, readonly Owner[]> | undefined;
 
   /** @param extensions Bits of the reply attributes that connections are to be filled from. */
   constructor(selection: CompiledSelection, extensions = 0) {
@@ -43,7 +46,7 @@ export class Finder {
   /** Yields the connections that match, in parts, as `Selector.selectInParts`. Errors may come after some parts. */
   *findInParts(states?: number, withInfo?: boolean): Generator<Connection[], void> {
     // Holders are read before sockets are listed, so that a connection which others hold too is found as surely as any.
-    const owners = this.#owners = this.#holders?.look().owners;
+    const owners = this.owners = this.#holders?.look();
     const leftOut: Wanted[] = [];
     const needsReview = this.#holders?.needsReview ?? false;
     const isHeld: RowPredicate | undefined = owners && (({ inode, uid }) => {
@@ -61,7 +64,7 @@ export class Finder {
    */
   findNew(isKnown: (cookie: Cookie) => boolean): Connection[] {
     const connections = this.selector.selectNew(isKnown);
-    const owners = this.#owners = connections.length === 0 ? new Map() : this.#holders?.look().owners;
+    const owners = this.owners = connections.length === 0 ? new Map() : this.#holders?.look();
     if (owners === undefined) return this.#chosen(connections);
     const isHeld = ({ inode }: Connection) => owners.has(inode);
     if (this.#holders?.needsReview) {
@@ -74,15 +77,8 @@ export class Finder {
   #chosen(connections: Connection[], owners?: ReadonlyMap<SocketInode, readonly Owner[]>): Connection[] {
     if (this.#keepalive === null) return connections;
     const chosen = this.#keepalive.filter(connections, owners);
-    this.#owners = chosen.owners;
+    this.owners = chosen.owners;
     return chosen.connections;
-  }
-
-  /**
-   * The holders of the connections that were found last, by inode; undefined when the selection does not depend on them.
-   */
-  get owners(): ReadonlyMap<SocketInode, readonly Owner[]> | undefined {
-    return this.#owners;
   }
 
   /**

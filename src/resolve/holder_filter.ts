@@ -4,7 +4,7 @@
 import type { SocketInode } from "../model/ids.ts";
 import type { Owner } from "../model/connection.ts";
 import { findOwners, type Wanted } from "./find_owners.ts";
-import { type Holdings, holdingsOf } from "./sockets_of.ts";
+import { holdingsOf } from "./sockets_of.ts";
 import { explainProcDenied } from "../linux/proc/permissions.ts";
 import { self } from "../linux/proc/process.ts";
 import { type Process, ProcessFilter, ProcessSnapshot } from "./processes.ts";
@@ -12,12 +12,6 @@ import type { CompiledSelection } from "../select/compile_selection.ts";
 
 /** The most unreadable processes that are named. */
 const MAX_NAMED = 5;
-
-/** The sockets that are selected. */
-export interface Chosen {
-  /** The sockets that a chosen process holds and no excluded process does: the chosen holders by inode. */
-  readonly owners: ReadonlyMap<SocketInode, readonly Owner[]>;
-}
 
 /** Finds the sockets that chosen processes hold. */
 export class HolderFilter {
@@ -49,23 +43,28 @@ export class HolderFilter {
   }
 
   /**
-   * Returns the sockets that are selected now. When the selection only excludes processes, all others are chosen. A socket
-   * that no process holds, or only an unreadable one, is never selected, since its holder is unknown.
+   * Returns the sockets that are selected now, each with the chosen processes that hold it: those that a chosen process
+   * holds and no excluded process does. When the selection only excludes processes, all others are chosen. A socket that no
+   * process holds, or only an unreadable one, is never selected, since its holder is unknown.
    *
    * @throws {UsageError} When a process, cgroup or container does not exist, at the first call.
    */
-  look(): Chosen {
+  look(): ReadonlyMap<SocketInode, readonly Owner[]> {
     const snapshot = new ProcessSnapshot();
-    if (!this.#verified) this.#verify(snapshot);
+    if (!this.#verified) {
+      this.#chosen?.verify(snapshot);
+      this.#excluded?.verify(snapshot);
+      this.#verified = true;
+    }
     const excluded = new Set(this.#excluded?.matching(snapshot) ?? []);
     const chosen = (this.#chosen?.matching(snapshot) ?? snapshot.all).filter((process) =>
       !excluded.has(process) && process.pid !== this.#self
     );
     this.#missesProcesses = !snapshot.isComplete;
     this.#withUnreadableExe = snapshot.all.filter(({ exeIsUnreadable }) => exeIsUnreadable).map(({ pid }) => pid);
-    const { owners } = this.#read(chosen, this.#chosen !== null);
-    for (const inode of this.#read([...excluded], true).owners.keys()) owners.delete(inode);
-    return { owners };
+    const owners = this.#read(chosen, this.#chosen !== null);
+    for (const inode of this.#read([...excluded], true).keys()) owners.delete(inode);
+    return owners;
   }
 
   /** Whether `countPossiblyMissed` has to get the sockets that the last look left out. */
@@ -87,7 +86,8 @@ export class HolderFilter {
     const inodes = new Set(leftOut.map(({ inode }) => inode));
     const unreadable = new Set(holdingsOf(this.#withUnreadableExe).unreadable);
     const readable = this.#withUnreadableExe.filter((pid) => !unreadable.has(pid));
-    this.#unknownPrograms = readable.filter((pid) => holdsOneOf(pid, inodes)).length;
+    const holdsOne = (pid: number) => [...holdingsOf([pid]).owners.keys()].some((inode) => inodes.has(inode));
+    this.#unknownPrograms = readable.filter(holdsOne).length;
     if (unreadable.size === 0 && !this.#missesProcesses) return;
     const { owners } = findOwners(leftOut);
     if (leftOut.every(({ inode }) => owners.has(inode))) return;
@@ -95,17 +95,12 @@ export class HolderFilter {
     this.#hiddenHolders = this.#missesProcesses;
   }
 
-  #verify(snapshot: ProcessSnapshot): void {
-    this.#chosen?.verify(snapshot);
-    this.#excluded?.verify(snapshot);
-    this.#verified = true;
-  }
-
-  #read(processes: readonly Process[], named: boolean): Holdings {
-    const holdings = holdingsOf(processes.map(({ pid }) => pid));
-    const unreadable = new Set(named ? holdings.unreadable : []);
-    for (const { pid, comm } of processes) if (unreadable.has(pid)) this.#unread.set(pid, comm);
-    return holdings;
+  /** Returns the sockets of processes. @param named Whether the selection names them, so that none may be unreadable. */
+  #read(processes: readonly Process[], named: boolean): Map<SocketInode, Owner[]> {
+    const { owners, unreadable } = holdingsOf(processes.map(({ pid }) => pid));
+    const unread = new Set(named ? unreadable : []);
+    for (const { pid, comm } of processes) if (unread.has(pid)) this.#unread.set(pid, comm);
+    return owners;
   }
 
   /** The reasons why connections may have been missed. */
@@ -124,8 +119,4 @@ export class HolderFilter {
     if (this.#hiddenHolders) incomplete.push(`/proc hides processes that may hold what matches (hidepid): ${reason}`);
     return incomplete;
   }
-}
-
-function holdsOneOf(pid: number, inodes: ReadonlySet<SocketInode>): boolean {
-  return [...holdingsOf([pid]).owners.keys()].some((inode) => inodes.has(inode));
 }

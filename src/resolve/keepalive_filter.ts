@@ -9,13 +9,6 @@ import { findOwners } from "./find_owners.ts";
 import { readKeepalives } from "./keepalive_pass.ts";
 import { self } from "../linux/proc/process.ts";
 
-/** The connections that were kept. */
-export interface Kept {
-  readonly connections: Connection[];
-  /** The owners of those that were asked, by inode. */
-  readonly owners: ReadonlyMap<SocketInode, readonly Owner[]>;
-}
-
 /** Keeps the connections whose SO_KEEPALIVE is as wanted. */
 export class KeepaliveFilter {
   readonly #enabled: boolean;
@@ -31,11 +24,14 @@ export class KeepaliveFilter {
 
   /**
    * Returns the connections whose SO_KEEPALIVE is known to be as wanted. Connections whose option cannot be read are left
-   * out, and `incomplete` says so.
+   * out, and `incomplete` says so. The owners of those that were asked are returned too, by inode.
    *
    * @param known The owners of the connections by inode, where they were found already.
    */
-  filter(connections: readonly Connection[], known?: ReadonlyMap<SocketInode, readonly Owner[]>): Kept {
+  filter(
+    connections: readonly Connection[],
+    known?: ReadonlyMap<SocketInode, readonly Owner[]>,
+  ): { connections: Connection[]; owners: ReadonlyMap<SocketInode, readonly Owner[]> } {
     const open = connections.filter((connection) => connection.inode !== 0 && !hasKeepaliveTimer(connection));
     const owners = known ?? findOwners(open, { except: self() }).owners;
     const held = open.map((connection) => ({ connection, owners: owners.get(connection.inode) ?? [] }));
