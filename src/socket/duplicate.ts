@@ -99,10 +99,6 @@ export class PidfdCache {
     for (const pidfd of this.#pidfds.values()) pidfd.close();
     this.#pidfds.clear();
   }
-
-  [Symbol.dispose](): void {
-    this.close();
-  }
 }
 
 /** `struct sockaddr` with AF_UNSPEC: connect(2) to it dissolves the association, which for TCP is an abort. */
@@ -121,8 +117,6 @@ export interface ShutdownResult {
   /** The first failure after the shutdown, null for none. */
   readonly trouble: SyscallError | null;
 }
-
-const NO_TROUBLE: ShutdownResult = { trouble: null };
 
 /** `struct linger`: {int onoff, int seconds}. */
 const linger = new Int32Array(2);
@@ -191,7 +185,7 @@ export class Duplicate {
         trouble ??= error;
       }
     }
-    return trouble === null ? NO_TROUBLE : { trouble };
+    return { trouble };
   }
 
   /** Reads the traffic. The idle time is read last, so that it shows data that came after the queues were read. */
@@ -283,9 +277,5 @@ export class Duplicate {
       if (isSyscallError(error)) return false;
       throw error;
     }
-  }
-
-  [Symbol.dispose](): void {
-    this.close();
   }
 }

@@ -54,7 +54,7 @@ export function prove(descriptor: Descriptor, connection: Connection, lookUp: St
     // The next calls take the lock of the connection, which a stuck process may hold.
     noteConnection(handleOf(connection));
     if (hasEnds(descriptor, connection)) {
-      return connection.state === "SYN-SENT" && hasPeer(descriptor) ? "other" : "connection";
+      return connection.state === "SYN-SENT" && hasAnswered(descriptor) ? "other" : "connection";
     }
     // A BPF program may rename the ends of a socket: Cilium's report a service in place of the pod behind it.
     return connection.protocol === "tcp" ? proofOf(connection.state, lookUp(connection)) : "ended";
@@ -71,12 +71,9 @@ export function prove(descriptor: Descriptor, connection: Connection, lookUp: St
  */
 function isSocket(descriptor: Descriptor, { protocol, cookie, inode }: Connection): boolean {
   if (protocol === "tcp") return socketCookie(descriptor, formatCookie) === cookie;
-  return isProtocol(descriptor, IPPROTO_MPTCP) && statx(descriptor).ino === inode;
-}
-
-function isProtocol(descriptor: Descriptor, protocol: number): boolean {
   const domain = getsockopt(descriptor, SOL_SOCKET, SO_DOMAIN);
-  return (domain === AF_INET || domain === AF_INET6) && getsockopt(descriptor, SOL_SOCKET, SO_PROTOCOL) === protocol;
+  if (domain !== AF_INET && domain !== AF_INET6) return false;
+  return getsockopt(descriptor, SOL_SOCKET, SO_PROTOCOL) === IPPROTO_MPTCP && statx(descriptor).ino === inode;
 }
 
 function hasEnds(descriptor: Descriptor, { state, family, src, dst, interface: index }: Connection): boolean {
@@ -85,30 +82,24 @@ function hasEnds(descriptor: Descriptor, { state, family, src, dst, interface: i
   // The same link-local address may be on the other side of several interfaces.
   if (index !== 0 && getsockopt(descriptor, SOL_SOCKET, SO_BINDTOIFINDEX) !== index) return false;
   if (state === "LISTEN") return getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN) === 1;
-  const peer = peerName(descriptor, family);
-  return peer !== null && isSockaddrOf(peer, dst);
+  // Unlike getpeername(2), SO_PEERNAME names the peer of a socket in SYN-SENT too.
+  const peer = ifConnected(() => getsockoptBytes(descriptor, SOL_SOCKET, SO_PEERNAME, ends[family]));
+  return peer !== null && isSockaddrOf(ends[family], dst);
 }
 
 const ends = { inet: new Uint8Array(SOCKADDR_IN_SIZE), inet6: new Uint8Array(SOCKADDR_IN6_SIZE) };
 
-/** Reads SO_PEERNAME, which unlike getpeername(2) names the peer of a socket in SYN-SENT too; null without a peer. */
-function peerName(descriptor: Descriptor, family: Connection["family"]): Uint8Array | null {
-  try {
-    getsockoptBytes(descriptor, SOL_SOCKET, SO_PEERNAME, ends[family]);
-    return ends[family];
-  } catch (error) {
-    if (isSyscallError(error, "ENOTCONN")) return null;
-    throw error;
-  }
+/** Whether the peer of a connect has answered. */
+function hasAnswered(descriptor: Descriptor): boolean {
+  return ifConnected(() => getpeername(descriptor)) !== null;
 }
 
-/** Whether the peer has answered. */
-function hasPeer(descriptor: Descriptor): boolean {
+/** Makes a call about the peer. Returns null when there is no peer. */
+function ifConnected<T>(call: () => T): T | null {
   try {
-    getpeername(descriptor);
-    return true;
+    return call();
   } catch (error) {
-    if (isSyscallError(error, "ENOTCONN")) return false;
+    if (isSyscallError(error, "ENOTCONN")) return null;
     throw error;
   }
 }
