@@ -37,36 +37,32 @@ const EXTRAS = ["syncnt", "maxseg", "windowClamp", "deferAcceptS"] as const sati
  */
 export function change(socket: Descriptor, desired: DesiredKeepalive, phase: SocketPhase, dryRun = false): Change {
   const before = readSettings(socket, desired, phase);
-  const { planned, keptByApplication } = plan(before, desired, phase);
-  if (dryRun || sameSettings(before, planned)) return unchanged(before, desired, phase);
+  const planned = unchanged(before, desired, phase);
+  if (dryRun || sameSettings(before, planned.after)) return planned;
   const results = desired.values === "off"
     ? disableKeepalive(socket)
     : apply(socket, missing(before, desired, desired.values), phase);
   const refused = results.flatMap(({ option, value, error }) => error === null ? [] : [{ option, value, error }]);
-  const after = readSettings(socket, desired, phase);
-  return { before, after, refused, unmet: unmetSettings(planned, after, refused), keptByApplication };
-}
-
-function plan(before: KeepaliveSettings, desired: DesiredKeepalive, phase: SocketPhase) {
-  const keptByApplication = desired.onlyMissing === true && before.enabled;
-  return { planned: keptByApplication ? before : plannedSettings(before, desired, phase), keptByApplication };
+  return changed(before, readSettings(socket, desired, phase), desired, phase, refused);
 }
 
 /** Returns the change of a socket that is not touched: in a dry run, or when it has the desired settings. */
 export function unchanged(before: KeepaliveSettings, desired: DesiredKeepalive, phase: SocketPhase): Change {
-  const { planned, keptByApplication } = plan(before, desired, phase);
+  const keptByApplication = desired.onlyMissing === true && before.enabled;
+  const planned = keptByApplication ? before : plannedSettings(before, desired, phase);
   return { before, after: planned, refused: [], unmet: [], keptByApplication };
 }
 
-/** Returns the change of a socket of which the kernel took every option. */
+/** Returns the change of a socket whose options were set. */
 export function changed(
   before: KeepaliveSettings,
   after: KeepaliveSettings,
   desired: DesiredKeepalive,
   phase: SocketPhase,
+  refused: readonly RefusedOption[] = [],
 ): Change {
-  const { planned, keptByApplication } = plan(before, desired, phase);
-  return { before, after, refused: [], unmet: unmetSettings(planned, after, []), keptByApplication };
+  const { after: planned, keptByApplication } = unchanged(before, desired, phase);
+  return { before, after, refused, unmet: unmetSettings(planned, after, refused), keptByApplication };
 }
 
 /**
