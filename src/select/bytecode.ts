@@ -21,19 +21,17 @@ import {
   REJECT,
   setNo,
 } from "../linux/netlink/inet_diag_bytecode.ts";
-import { ipv4, maskWords, type Prefix } from "../model/address.ts";
+import { maskWords, type Prefix } from "../model/address.ts";
 import { only } from "../model/only.ts";
 import { aggregatePrefixes } from "./aggregate.ts";
 import { all, any, type Condition, EVERYTHING, type Filter, fold, not, NOTHING, type Side } from "./filter.ts";
-import { isIPv4Prefix } from "./prefix_set.ts";
+import { ALL_OF_IPV4, isIPv4Prefix } from "./prefix_set.ts";
 
 /** The most prefixes to compare with. More would cost the kernel more, on each socket, than sending a row. */
 const MAX_PREFIXES = 64;
 
 /** The longest code to send, for the same reason. The kernel itself takes 64 KiB. */
 const MAX_BYTES = 4096;
-
-const IPV4_PREFIX: Prefix = { ...ipv4(0), length: 96 };
 
 /**
  * Returns code for INET_DIAG_REQ_BYTECODE that accepts at least the sockets that the filter matches; null where the code
@@ -71,7 +69,7 @@ function relaxAll(terms: readonly Filter[]): Filter {
     bytes += length;
     kept.push(term);
   }
-  return only(kept) ?? { op: "all", terms: kept };
+  return all(kept);
 }
 
 /** Replaces an `any` whose code is too long by EVERYTHING: without one of its terms it would match less. */
@@ -113,7 +111,7 @@ function relaxAddress(side: Side, prefixes: readonly Prefix[], negated: boolean)
  */
 function hostCondition(side: Side, prefix: Prefix, negated: boolean): Filter {
   const condition: Filter = { op: "address", side, prefixes: [prefix] };
-  const ipv4: Filter = { op: "address", side, prefixes: [IPV4_PREFIX] };
+  const ipv4: Filter = { op: "address", side, prefixes: [ALL_OF_IPV4] };
   if (!holdsMapped(prefix)) return negated ? not(condition) : condition;
   return negated ? any([not(condition), ipv4]) : all([condition, not(ipv4)]);
 }
@@ -121,7 +119,7 @@ function hostCondition(side: Side, prefix: Prefix, negated: boolean): Filter {
 /** Whether the v4-mapped addresses are among those that begin with the prefix's bits. */
 function holdsMapped(prefix: Prefix): boolean {
   const words = maskWords(prefix.words, prefix.length);
-  const mapped = maskWords(IPV4_PREFIX.words, prefix.length);
+  const mapped = maskWords(ALL_OF_IPV4.words, prefix.length);
   return !isIPv4Prefix(prefix) && words.every((word, i) => word === mapped[i]);
 }
 

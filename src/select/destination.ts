@@ -15,6 +15,7 @@ import { OPTION_WORDING, usageError, type Wording } from "../model/wording.ts";
 import { EVERYTHING, type Filter, type Side } from "./filter.ts";
 import { suggestAddress, suggestAddressWithPort, suggestPort } from "./hints.ts";
 import type { Names } from "./names.ts";
+import { ALL_OF_IPV4 } from "./prefix_set.ts";
 
 /** Restricts a selection to connections over one of the two versions of IP. */
 export type IpVersion = 4 | 6;
@@ -37,17 +38,9 @@ export function isHostName(text: string): boolean {
   return HOST_NAME.test(text) && !looksNumeric(text) && !isAnyAddress(text);
 }
 
-/** Whether an address is of this version of IP. */
-function isVersion(version: IpVersion | undefined, address: Address): boolean {
-  return version === undefined || isIPv4(address) === (version === 4);
-}
-
-/** All IPv4 addresses: ::ffff:0:0/96. */
-const IPV4: Prefix = { words: [0, 0, 0xffff, 0], length: 96 };
-
 /** Returns a filter for connections over one version of IP. V4-mapped addresses are IPv4. */
 export function versionFilter(version: IpVersion): Filter {
-  const four: Filter = { op: "address", side: "dst", prefixes: [IPV4] };
+  const four: Filter = { op: "address", side: "dst", prefixes: [ALL_OF_IPV4] };
   return version === 4 ? four : { op: "not", term: four };
 }
 
@@ -73,7 +66,7 @@ export function parseDestination(text: string, side: Side, names: Names, version
   if (brackets === undefined) refuseAddressWithPort(text);
   const [address, zone] = split(inside, "%");
   const prefixes = parsePrefixes(address + length, { text, side, names });
-  const chosen = prefixes.filter((prefix) => isVersion(version, prefix));
+  const chosen = prefixes.filter((prefix) => version === undefined || isIPv4(prefix) === (version === 4));
   if (chosen.length === 0) {
     throw usageError(
       ({ quote }) => `"${text}" has no IPv${version} address, which ${quote("version", version)} asks for`,
@@ -112,12 +105,10 @@ export function parseNetwork(text: string): Prefix | null {
 function parsePrefixes(address: string, { text, side, names }: { text: string; side: Side; names: Names }): Prefix[] {
   const prefix = parseNetwork(address);
   if (prefix) return [prefix];
-  if (looksNumeric(address) || !HOST_NAME.test(address)) throw malformed(text, side);
+  if (looksNumeric(address) || !HOST_NAME.test(address)) {
+    throw usageError((words) => `Not an address: "${text}": ${suggestAddress(text, side, words) ?? FORMS}`);
+  }
   return names.addresses(address).map(hostPrefix);
-}
-
-function malformed(text: string, side: Side): UsageError {
-  return usageError((words) => `Not an address: "${text}": ${suggestAddress(text, side, words) ?? FORMS}`);
 }
 
 function split(text: string, separator: string): [string, string | undefined] {

@@ -57,6 +57,9 @@ export function isIPv4Prefix(prefix: Prefix): boolean {
   return prefix.length >= 96 && isIPv4(prefix);
 }
 
+/** The prefix of all IPv4 addresses: ::ffff:0:0/96. */
+export const ALL_OF_IPV4: Prefix = { words: [0, 0, 0xffff, 0], length: 96 };
+
 /** Whether a prefix holds every IPv4 address. */
 export function isAllOfIPv4(prefix: Prefix): boolean {
   return isIPv4Prefix(prefix) && prefix.length === 96;

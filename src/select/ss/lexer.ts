@@ -110,17 +110,13 @@ export class Lexer {
   }
 
   /** A token as it was written. */
-  quote(token: Token): string {
-    return token.kind === "end" ? "the end of the filter" : `"${this.#raw(token)}"`;
+  quote({ kind, offset, length }: Token): string {
+    return kind === "end" ? "the end of the filter" : `"${this.text.slice(offset, offset + length)}"`;
   }
 
   /** The error that there is something wrong about `token`. */
   problem(problem: string, { offset, length }: Token, cause?: UsageError): FilterError {
     return new FilterError(problem, this.text, offset, length, cause);
-  }
-
-  #raw({ offset, length }: Token): string {
-    return this.text.slice(offset, offset + length);
   }
 }
 

@@ -5,6 +5,7 @@ import { type Address, hostPrefix, isIPv4, parseAddress, parsePrefix, type Prefi
 import { UsageError } from "../../model/errors.ts";
 import { all, EVERYTHING, type Filter, NOTHING, type Side } from "../filter.ts";
 import type { FilterNames } from "../names.ts";
+import { ALL_OF_IPV4 } from "../prefix_set.ts";
 
 /** A comparison of ports. */
 export type Comparison = "=" | "!=" | ">=" | "<=" | ">" | "<";
@@ -12,7 +13,7 @@ export type Comparison = "=" | "!=" | ">=" | "<=" | ">" | "<";
 type Family = "inet" | "inet6";
 
 const ALL_OF: Readonly<Record<Family, Prefix>> = {
-  inet: { words: [0, 0, 0xffff, 0], length: 96 },
+  inet: ALL_OF_IPV4,
   inet6: { words: [0, 0, 0, 0], length: 0 },
 };
 
@@ -57,17 +58,13 @@ export function readMark(text: string): Filter {
 
 /** The name of an interface, or its index; 0 for sockets that are bound to none. */
 export function readDevice(text: string, names: FilterNames): Filter {
-  return { op: "interface", index: interfaceIndex(text, names) };
-}
-
-/** An interface may be called "7", so a number is an index only where nothing has that name. */
-function interfaceIndex(text: string, names: FilterNames): number {
   try {
-    return names.interfaceIndex(text);
+    return { op: "interface", index: names.interfaceIndex(text) };
   } catch (error) {
+    // An interface may be called "7", so a number is an index only where nothing has that name.
     const index = wholeNumber(text, 0x7fffffff);
     if (!(error instanceof UsageError) || index === null) throw error;
-    return index;
+    return { op: "interface", index };
   }
 }
 

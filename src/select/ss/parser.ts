@@ -128,23 +128,25 @@ class Parser {
     }
   }
 
-  #condition(keyword: "dst" | "src" | "dport" | "sport" | "dev" | "fwmark" | "cgroup"): Filter {
+  #condition(keyword: Keyword): Filter {
     const comparison = this.#comparison(keyword);
     const operand = this.#lexer.nextOperand();
     if (operand.kind !== "operand") throw this.#lexer.expected(EXPECTED[keyword], operand);
-    return this.#at(operand, () => {
-      const value = operand.value;
-      switch (keyword) {
-        case "dport":
-        case "sport":
-          return readPort(value, keyword === "sport" ? "src" : "dst", comparison, this.#names);
-        default:
-          return comparison === "!=" ? not(this.#read(keyword, value)) : this.#read(keyword, value);
+    const { value } = operand;
+    try {
+      if (keyword === "dport" || keyword === "sport") {
+        return readPort(value, keyword === "sport" ? "src" : "dst", comparison, this.#names);
       }
-    });
+      const filter = this.#read(keyword, value);
+      return comparison === "!=" ? not(filter) : filter;
+    } catch (error) {
+      // The error gets the place of the operand.
+      if (!(error instanceof UsageError) || error instanceof FilterError) throw error;
+      throw this.#lexer.problem(error.message, operand, error);
+    }
   }
 
-  #read(keyword: "dst" | "src" | "dev" | "fwmark" | "cgroup", value: string): Filter {
+  #read(keyword: Exclude<Keyword, "dport" | "sport">, value: string): Filter {
     switch (keyword) {
       case "dst":
       case "src":
@@ -169,16 +171,6 @@ class Parser {
     return token.kind as Comparison;
   }
 
-  /** Gives the errors that reading an operand throws its place. */
-  #at(operand: Token, read: () => Filter): Filter {
-    try {
-      return read();
-    } catch (error) {
-      if (!(error instanceof UsageError) || error instanceof FilterError) throw error;
-      throw this.#lexer.problem(error.message, operand, error);
-    }
-  }
-
   #notOne(what: string, words: readonly string[], token: Token): FilterError {
     const suggestion = token.kind === "operand" ? suggestWord(token.value, words) : null;
     if (suggestion === null) return this.#lexer.expected(`${what} (${words.join(", ")})`, token);
@@ -192,6 +184,8 @@ class Parser {
     return this.#lexer.problem(`The filter is nested more than ${MAX_DEPTH} deep`, token);
   }
 }
+
+type Keyword = keyof typeof EXPECTED;
 
 /** The operand that a keyword needs, for messages. */
 const EXPECTED = {
