@@ -21,15 +21,13 @@ const MAX_BYTES = 16 * 1024 * 1024;
  * @throws {UsageError} For a file that cannot be read, or is too large, and for lines that are no address, by number.
  */
 export function readAddressList(path: string, side: Side, names: Names): Filter {
-  return parseAddressList(textOf(path), path, side, names);
-}
-
-function textOf(path: string): string {
   const bytes = readList(path);
-  if (bytes.length <= MAX_BYTES) return new TextDecoder().decode(bytes);
-  throw new UsageError(`The file of addresses "${path}" is larger than ${MAX_BYTES / 1024 ** 2} MiB: give several`, {
-    code: "unavailable",
-  });
+  if (bytes.length > MAX_BYTES) {
+    throw new UsageError(`The file of addresses "${path}" is larger than ${MAX_BYTES / 1024 ** 2} MiB: give several`, {
+      code: "unavailable",
+    });
+  }
+  return parseAddressList(new TextDecoder().decode(bytes), path, side, names);
 }
 
 function readList(path: string): Uint8Array {

@@ -85,9 +85,7 @@ export function compileSelection(
   if (!compiler.selects && heldBy === undefined && keepalive === undefined) {
     throw new UsageError(
       'The selection is empty: give a condition, such as dst or pid, or dst "any" for all connections',
-      {
-        code: "empty-selection",
-      },
+      { code: "empty-selection" },
     );
   }
   requireOptions(selection, NEEDS);

@@ -62,16 +62,13 @@ export function all(terms: readonly Filter[]): Filter {
 export function any(terms: readonly Filter[]): Filter {
   const flat = terms.flatMap((term) => term.op === "any" ? term.terms : [term]);
   const rest = flat.filter((term) => term.op !== "address");
-  const addresses = (["src", "dst"] as const).flatMap((side) => {
+  const addresses = (["src", "dst"] as const).flatMap((side): Filter[] => {
     const conditions = flat.filter((term) => term.op === "address").filter((term) => term.side === side);
-    return conditions.length < 2 ? conditions : [mergeAddresses(side, conditions)];
+    if (conditions.length < 2) return conditions;
+    return [{ op: "address", side, prefixes: conditions.flatMap(({ prefixes }) => prefixes) }];
   });
   const merged = [...addresses, ...rest];
   return only(merged) ?? { op: "any", terms: merged };
-}
-
-function mergeAddresses(side: Side, conditions: readonly { readonly prefixes: readonly Prefix[] }[]): Filter {
-  return { op: "address", side, prefixes: conditions.flatMap(({ prefixes }) => prefixes) };
 }
 
 /** Returns the filter that matches a socket when `term` does not. */

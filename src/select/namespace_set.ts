@@ -104,7 +104,8 @@ export class NamespaceSet {
       return true;
     } catch (error) {
       if (!(error instanceof NetnsError)) throw error;
-      this.#excludeProcess(netns, error);
+      if (error.reason === "forbidden") this.#forbidden.add(this.nameOf(netns.ino));
+      if (error.reason === "of another kind") mustExist(`Not a network namespace: "${netns.paths[0]}"`, netns.paths[0]);
       return false;
     }
   }
@@ -183,11 +184,6 @@ export class NamespaceSet {
       this.#known.set(again.ino, again);
       return inNetns(again, work);
     }
-  }
-
-  #excludeProcess(netns: Netns, { reason }: NetnsError): void {
-    if (reason === "forbidden") this.#forbidden.add(this.nameOf(netns.ino));
-    if (reason === "of another kind") mustExist(`Not a network namespace: "${netns.paths[0]}"`, netns.paths[0]);
   }
 
   #diagIn(netns: Netns): SockDiag {

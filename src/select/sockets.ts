@@ -11,7 +11,7 @@ import {
 } from "../linux/netlink/inet_diag.ts";
 import type { DumpRequest } from "../linux/netlink/sock_diag.ts";
 import { silentTime } from "../linux/netlink/tcp_info.ts";
-import { formatAddress, formatEndpoint, formatIPv4, parseAddress, type Words } from "../model/address.ts";
+import { formatAddress, formatEndpoint, parseAddress, type Words } from "../model/address.ts";
 import { type Connection, type Endpoint, endsOf, identityOf, type Timer } from "../model/connection.ts";
 import { only } from "../model/only.ts";
 import { stateMask, stateName } from "../model/tcp_states.ts";
@@ -197,32 +197,24 @@ function timerOf(row: InetDiagMsg): Timer | null {
   return { name: TIMERS[row.timer - 1] ?? "unknown", expiresMs: row.expires, retransmits: row.retransmits };
 }
 
-function srcText(row: InetDiagMsg): string {
-  if (row.family === AF_INET) return formatIPv4(row.srcWord(3));
-  return formatAddress({ words: [row.srcWord(0), row.srcWord(1), row.srcWord(2), row.srcWord(3)] });
-}
-
-function dstText(row: InetDiagMsg): string {
-  if (row.family === AF_INET) return formatIPv4(row.dstWord(3));
-  return formatAddress({ words: [row.dstWord(0), row.dstWord(1), row.dstWord(2), row.dstWord(3)] });
-}
-
 /** The peer of the row before: many connections have the same. */
 let lastPeer: Endpoint = { address: "", port: 0 };
 
 function peerOf(row: InetDiagMsg): Endpoint {
-  const [address, port] = [dstText(row), row.dport];
+  const address = formatAddress({ words: [row.dstWord(0), row.dstWord(1), row.dstWord(2), row.dstWord(3)] });
+  const port = row.dport;
   if (lastPeer.port !== port || lastPeer.address !== address) lastPeer = { address, port };
   return lastPeer;
 }
 
 /** Returns the connection that a row of a dump describes. */
 export function connectionOf(row: InetDiagMsg, protocol: "tcp" | "mptcp", netns: number): Connection {
+  const src = formatAddress({ words: [row.srcWord(0), row.srcWord(1), row.srcWord(2), row.srcWord(3)] });
   return {
     protocol,
     family: row.family === AF_INET ? "inet" : "inet6",
     state: stateName(row.state),
-    src: { address: srcText(row), port: row.sport },
+    src: { address: src, port: row.sport },
     dst: peerOf(row),
     shutdown: row.shutdown,
     interface: row.interface,
