@@ -26,8 +26,8 @@ export class Finder {
   /** @param extensions Bits of the reply attributes that connections are to be filled from. */
   constructor(selection: CompiledSelection, extensions = 0) {
     const selector = this.selector = new Selector(selection, extensions);
-    const { keepalive } = selection;
-    this.#holders = HolderFilter.of(selection);
+    const { heldBy, notHeldBy, keepalive } = selection;
+    this.#holders = heldBy || notHeldBy ? new HolderFilter(selection) : null;
     this.#keepalive = keepalive === undefined ? null : new KeepaliveFilter(keepalive, selector);
   }
 

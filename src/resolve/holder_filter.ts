@@ -28,18 +28,9 @@ export class HolderFilter {
   /** tcphup itself, which is never a holder: its descriptors are duplicates of those of others. */
   readonly #self = self();
 
-  private constructor(chosen: ProcessFilter | null, excluded: ProcessFilter | null) {
-    this.#chosen = chosen;
-    this.#excluded = excluded;
-  }
-
-  /** Returns the filter of a selection; null when the selection does not depend on holders. */
-  static of({ heldBy, notHeldBy, ...options }: CompiledSelection): HolderFilter | null {
-    if (heldBy === undefined && notHeldBy === undefined) return null;
-    return new HolderFilter(
-      heldBy ? new ProcessFilter(heldBy, options) : null,
-      notHeldBy ? new ProcessFilter(notHeldBy, { ...options, path: "not." }) : null,
-    );
+  constructor({ heldBy, notHeldBy, ...options }: CompiledSelection) {
+    this.#chosen = heldBy ? new ProcessFilter(heldBy, options) : null;
+    this.#excluded = notHeldBy ? new ProcessFilter(notHeldBy, { ...options, path: "not." }) : null;
   }
 
   /**

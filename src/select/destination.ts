@@ -64,7 +64,7 @@ export function parseDestination(text: string, side: Side, names: Names, version
   if (isAnyAddress(text)) return version ? versionFilter(version) : EVERYTHING;
   const [brackets, inside = text, length = ""] = /^\[([^\]]*:[^\]]*)\](\/\d+)?$/.exec(text) ?? [];
   if (brackets === undefined) refuseAddressWithPort(text);
-  const [address, zone] = split(inside, "%");
+  const [, address = "", zone] = /^([^%]*)(?:%(.*))?$/s.exec(inside) ?? [];
   const prefixes = parsePrefixes(address + length, { text, side, names });
   const chosen = prefixes.filter((prefix) => version === undefined || isIPv4(prefix) === (version === 4));
   if (chosen.length === 0) {
@@ -109,11 +109,6 @@ function parsePrefixes(address: string, { text, side, names }: { text: string; s
     throw usageError((words) => `Not an address: "${text}": ${suggestAddress(text, side, words) ?? FORMS}`);
   }
   return names.addresses(address).map(hostPrefix);
-}
-
-function split(text: string, separator: string): [string, string | undefined] {
-  const at = text.indexOf(separator);
-  return at < 0 ? [text, undefined] : [text.slice(0, at), text.slice(at + 1)];
 }
 
 /**

@@ -41,7 +41,8 @@ export class Selector {
   /** Whether INET_DIAG_INFO is not asked for, because an earlier dump with it has not come back from the kernel. */
   readonly hidesInfo: boolean;
   readonly #namespaces: NamespaceSet;
-  readonly #plans = new Map<NetnsInode, readonly DumpPlan[]>();
+  /** The plans by the mask of states that they are for. */
+  readonly #plans = new Map<number, readonly DumpPlan[]>();
   readonly #asksForMark: boolean;
 
   /**
@@ -60,19 +61,19 @@ export class Selector {
   /**
    * Returns the connections that match now.
    *
-   * @param states Restricts the states of the selection further: a mask of 1 << state.
    * @throws {UsageError} When a namespace does not exist, at the first call.
    * @throws {UnsupportedError} Where the kernel has no sock_diag, no namespace may be entered, or the kernel hides from this
    * user a property that the selection names.
    */
-  select(states?: number): Connection[] {
-    return [...this.selectInParts(states)].flat();
+  select(): Connection[] {
+    return [...this.selectInParts()].flat();
   }
 
   /**
    * Yields the connections that match, in parts: first those of the first namespace, then those of several namespaces at a
    * time. Errors may come after some parts.
    *
+   * @param states Restricts the states of the selection further: a mask of 1 << state.
    * @param chooses Decides about each row that matches.
    * @param withInfo Has connections get their `tcpInfo`, where that can be listed.
    */

@@ -18,10 +18,7 @@ export class KeepaliveReader {
     this.#pidfds = new PidfdCache(lookUp);
   }
 
-  /**
-   * Returns the keepalive of a connection; null when it cannot be read, and `unread` says why. The duplicate is open for
-   * some microseconds: while it is open, the application's own close(2) does not end the connection.
-   */
+  /** Returns the keepalive of a connection; null when it cannot be read, and `unread` says why. */
   read(held: HeldConnection): Keepalive | null {
     const result = withDuplicate(this.#pidfds, held, ({ descriptor }) => read(descriptor));
     if (result !== null && "value" in result) return result.value;

@@ -1,7 +1,7 @@
 // Reads the operands of ss(8)'s filter language: hosts, ports, interfaces, marks, cgroups. Each reader throws
 // a UsageError for a text that is none, and lets through the ones that `names` throws for a name that nothing has.
 
-import { type Address, hostPrefix, isIPv4, parseAddress, parsePrefix, type Prefix } from "../../model/address.ts";
+import { hostPrefix, isIPv4, parseAddress, parsePrefix, type Prefix } from "../../model/address.ts";
 import { UsageError } from "../../model/errors.ts";
 import { all, EVERYTHING, type Filter, NOTHING, type Side } from "../filter.ts";
 import type { FilterNames } from "../names.ts";
@@ -109,15 +109,12 @@ function readAddress(text: string, side: Side, family: Family | undefined, names
     return family === undefined ? EVERYTHING : within(side, [ALL_OF[family]]);
   }
   const [, address, zone, length = ""] = /^([^%/]*)(?:%([^/]+))?(\/.*)?$/s.exec(text) ?? [, text];
-  const prefixes = readPrefixes(address! + length, names).filter((prefix) => isOf(family, prefix));
+  const isOfFamily = (prefix: Prefix) => family === undefined || isIPv4(prefix) === (family === "inet");
+  const prefixes = readPrefixes(address! + length, names).filter(isOfFamily);
   if (prefixes.length === 0) throw new UsageError(`"${text}" has no ${family} address`);
   return zone === undefined
     ? within(side, prefixes)
     : all([within(side, prefixes), { op: "interface", index: names.interfaceIndex(zone) }]);
-}
-
-function isOf(family: Family | undefined, prefix: Address): boolean {
-  return family === undefined || isIPv4(prefix) === (family === "inet");
 }
 
 function readPrefixes(text: string, names: FilterNames): Prefix[] {
