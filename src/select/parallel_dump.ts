@@ -96,16 +96,9 @@ function sequenceOf(i: number): number {
   return i + 1;
 }
 
-/** The encoded messages of each request, by its index among those of a socket. Most namespaces share their requests. */
-const messages = new WeakMap<DumpRequest, Uint8Array[]>();
-
+/** Encodes a dump in memory that a transfer can write from. */
 function messageOf(request: DumpRequest, i: number): Uint8Array {
-  let known = messages.get(request);
-  if (known === undefined) messages.set(request, known = []);
-  return known[i] ??= inPlace(encodeDump(request, sequenceOf(i)));
-}
-
-function inPlace(bytes: Uint8Array): Uint8Array {
+  const bytes = encodeDump(request, sequenceOf(i));
   const memory = allocate(bytes.length);
   memory.set(bytes);
   return memory;

@@ -20,7 +20,7 @@ import { asksForInfo, type DumpPlan, mentions, planDumps, stableConditions } fro
 import type { CompiledSelection } from "./compile_selection.ts";
 import type { Dumper } from "./parallel_dump.ts";
 import { listConnections, requestsOf, sockIdOf } from "./sockets.ts";
-import type { DumpRequest, SockDiag } from "../linux/netlink/sock_diag.ts";
+import type { SockDiag } from "../linux/netlink/sock_diag.ts";
 import { UnsupportedError } from "../model/errors.ts";
 
 /** Decides whether a row that matches is kept. */
@@ -148,14 +148,6 @@ export class Selector {
       known.set(netns, plans);
       return plans;
     };
-    // Most namespaces share their plans, so the requests are encoded once.
-    const requests = new Map<readonly DumpPlan[], DumpRequest[]>();
-    const requestsIn = (netns: NetnsInode): DumpRequest[] => {
-      const plans = plansOnceIn(netns);
-      const made = requests.get(plans) ?? requestsOf(plans, extensions);
-      requests.set(plans, made);
-      return made;
-    };
     const list = (netns: NetnsInode, diag: Dumper) => {
       pulse();
       const plans = plansOnceIn(netns);
@@ -163,7 +155,7 @@ export class Selector {
       if (plans.length > 0) found.push(listConnections(diag, plans, extensions, netns));
     };
     try {
-      for (const _ of this.#namespaces.forEach(list, requestsIn)) {
+      for (const _ of this.#namespaces.forEach(list, (netns) => requestsOf(plansOnceIn(netns), extensions))) {
         yield this.#named(found.flat());
         found = [];
       }
