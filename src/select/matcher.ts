@@ -32,6 +32,7 @@ export function compileMatcher(filter: Filter, protocol: Protocol = "tcp"): Matc
     filter,
     (condition, negated) => {
       const evaluate = evaluator(condition, protocol);
+      // What is null equals neither.
       return (row) => evaluate(row) === !negated;
     },
     (op, terms) =>

@@ -62,11 +62,20 @@ export function listConnections(
   }
   // An MPTCP connection may have been established since the first dump, whose subflow the TCP dump has seen.
   if (sockets.size > 0) listMptcp();
-  const others = multipath.withoutSubflows(sockets.values(), (subflow, parent) => {
-    const identity = identityOf(parent);
-    const connection = connections.get(identity);
-    if (connection !== undefined) connections.set(identity, withSubflow(subflow, connection));
-  });
+  const others: Connection[] = [];
+  for (const socket of sockets.values()) {
+    const parent = multipath.parentOf(socket);
+    if (parent === undefined) {
+      others.push(socket);
+    } else if (!parent.matches) {
+      const { address, port } = parent.connection.dst;
+      others.push({ ...socket, subflowOf: formatEndpoint(address, port) });
+    } else {
+      const identity = identityOf(parent.connection);
+      const connection = connections.get(identity);
+      if (connection !== undefined) connections.set(identity, withSubflow(socket, connection));
+    }
+  }
   return [...connections.values(), ...others];
 }
 
@@ -117,32 +126,14 @@ class Multipath {
   readonly #byEnds = new Map<string, Parent>();
 
   add(connection: Connection, matches: boolean): void {
-    const parent = { connection, matches: matches || (this.#parentOf(connection)?.matches ?? false) };
+    const parent = { connection, matches: matches || (this.parentOf(connection)?.matches ?? false) };
     if (connection.inode !== 0) this.#byInode.set(connection.inode, parent);
     this.#byEnds.set(endsOf(connection), parent);
   }
 
-  /**
-   * Returns the TCP sockets that are no subflows of a selected connection, and marks those of another connection.
-   *
-   * @param leaveOut Is called with each subflow that is left out, and its connection.
-   */
-  withoutSubflows(
-    sockets: Iterable<Connection>,
-    leaveOut: (subflow: Connection, connection: Connection) => void,
-  ): Connection[] {
-    if (this.#byEnds.size === 0) return [...sockets];
-    return [...sockets].flatMap((socket) => {
-      const parent = this.#parentOf(socket);
-      if (parent === undefined) return [socket];
-      const { address, port } = parent.connection.dst;
-      if (!parent.matches) return [{ ...socket, subflowOf: formatEndpoint(address, port) }];
-      leaveOut(socket, parent.connection);
-      return [];
-    });
-  }
-
-  #parentOf(connection: Connection): Parent | undefined {
+  /** Returns the MPTCP connection that a socket is, or is a subflow of; undefined for none. */
+  parentOf(connection: Connection): Parent | undefined {
+    if (this.#byEnds.size === 0) return undefined;
     const parent = this.#byInode.get(connection.inode);
     if (parent !== undefined) return parent;
     const alike = this.#byEnds.get(endsOf(connection));
