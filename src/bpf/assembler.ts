@@ -6,10 +6,10 @@ export type Register = 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10;
 export const [R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R10] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10] as const;
 
 /** The number of bytes that a load or a store moves. */
-export type Size = 1 | 2 | 4 | 8;
+export type Size = 2 | 4 | 8;
 
-/** BPF_B, BPF_H, BPF_W and BPF_DW. */
-const SIZES: Readonly<Record<Size, number>> = { 1: 0x10, 2: 0x08, 4: 0x00, 8: 0x18 };
+/** BPF_H, BPF_W and BPF_DW. */
+const SIZES: Readonly<Record<Size, number>> = { 2: 0x08, 4: 0x00, 8: 0x18 };
 
 /** Classes of instructions. */
 const BPF_LDX = 0x61;
@@ -39,7 +39,7 @@ const ALWAYS = 0x05;
 const BPF_X = 0x08;
 
 /** The comparisons of a jump; all are unsigned. */
-const COMPARISONS = { "==": 0x10, ">": 0x20, ">=": 0x30, "!=": 0x50, "<": 0xa0, "<=": 0xb0, "&": 0x40 } as const;
+const COMPARISONS = { "==": 0x10, ">": 0x20, ">=": 0x30, "!=": 0x50, "<": 0xa0, "&": 0x40 } as const;
 
 /** A comparison of two operands; `&` holds when they have a bit in common. */
 export type Comparison = keyof typeof COMPARISONS;
@@ -81,6 +81,12 @@ export class Assembler {
   /** Sets all 64 bits of a register. */
   moveWide(destination: Register, value: bigint): void {
     this.#addWide(destination, 0, Number(value & 0xffffffffn), Number(value >> 32n));
+  }
+
+  /** Makes a register point at a place of the stack, by its offset from R10. */
+  moveStack(destination: Register, offset: number): void {
+    this.moveRegister(destination, R10);
+    this.add(destination, offset);
   }
 
   /** Makes a register point at a map. */

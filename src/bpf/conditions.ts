@@ -3,8 +3,9 @@
 //
 // In each program R6 is the context, and R7 a field of it that is not 0.
 
-import { BPF_FUNC_get_netns_cookie, BPF_FUNC_map_lookup_elem, BPF_FUNC_map_update_elem } from "../../ffi/bpf.ts";
-import { type Assembler, R0, R1, R10, R2, R3, R4, R6, R7, type Register } from "./assembler.ts";
+import { BPF_FUNC_get_netns_cookie, BPF_FUNC_map_update_elem } from "../../ffi/bpf.ts";
+import { type Assembler, R0, R1, R10, R2, R3, R4, R6, R7 } from "./assembler.ts";
+import { lookUp } from "./calls.ts";
 
 /**
  * The stack, from R10 down. An address stands behind the length that a lookup in an LPM trie wants, IPv4 as v4-mapped
@@ -94,18 +95,6 @@ export function emitNetns(cookies: readonly bigint[]): Emit {
   };
 }
 
-/** Makes R0 point to the value that a map has for the key at a place of the stack, or 0. */
-export function lookUp(program: Assembler, map: number, key: number): void {
-  program.moveMap(R1, map);
-  pointTo(program, R2, key);
-  program.call(BPF_FUNC_map_lookup_elem);
-}
-
-function pointTo(program: Assembler, register: Register, place: number): void {
-  program.moveRegister(register, R10);
-  program.add(register, place);
-}
-
 /** struct {u8 address[16]; u32 port, side}: a destination. */
 export const COUNTER_KEY_SIZE = 24;
 
@@ -137,8 +126,8 @@ export function findCounter(program: Assembler, counters: number, size: number, 
   program.jumpIf(R0, "!=", 0, known);
   for (let i = 0; i < size; i += 8) program.storeValue(8, R10, STACK.zeros + i, 0);
   program.moveMap(R1, counters);
-  pointTo(program, R2, STACK.counter);
-  pointTo(program, R3, STACK.zeros);
+  program.moveStack(R2, STACK.counter);
+  program.moveStack(R3, STACK.zeros);
   program.move(R4, BPF_NOEXIST);
   program.call(BPF_FUNC_map_update_elem);
   lookUp(program, counters, STACK.counter);

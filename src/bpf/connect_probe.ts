@@ -16,9 +16,9 @@ import { AF_INET, connect, IPPROTO_TCP, SOCK_NONBLOCK, SOCK_STREAM, socket, sock
 import type { SocketOption, Step } from "../keepalive/socket_options.ts";
 import { encodeSockaddr } from "../linux/netlink/sockaddr.ts";
 import { ipv4 } from "../model/address.ts";
-import { Assembler, R0, R1, R10, R2, R3, R4, R5, R6, R7 } from "./assembler.ts";
+import { Assembler, R0, R1, R10, R6, R7 } from "./assembler.ts";
+import { callSockopt, lookUp } from "./calls.ts";
 import { linkToCgroup, loadProgram } from "./cgroup_link.ts";
-import { lookUp } from "./conditions.ts";
 import { sockAddrProgram } from "./sock_addr.ts";
 
 /** A question, which the kernel answers with a number of 64 bits. */
@@ -50,9 +50,14 @@ export function compileConnectProbe(questions: readonly Question[], socket: bigi
   program.moveRegister(R7, R0);
   program.storeValue(8, R7, 0, 1);
   questions.forEach((question, i) => {
-    program.moveRegister(R1, R6);
-    if (question.ask === "netns") program.call(BPF_FUNC_get_netns_cookie);
-    else callSockopt(program, question);
+    if (question.ask === "netns") {
+      program.moveRegister(R1, R6);
+      program.call(BPF_FUNC_get_netns_cookie);
+    } else {
+      program.storeValue(4, R10, STACK.value, question.ask === "set" ? question.option.value : 0);
+      const helper = question.ask === "set" ? BPF_FUNC_setsockopt : BPF_FUNC_getsockopt;
+      callSockopt(program, helper, R6, question.option, STACK.value);
+    }
     program.store(8, R7, 8 * (i + 1), R0);
   });
   program.move(R0, 0);
@@ -61,17 +66,6 @@ export function compileConnectProbe(questions: readonly Question[], socket: bigi
   program.move(R0, 1);
   program.exit();
   return program.assemble();
-}
-
-function callSockopt(program: Assembler, question: Exclude<Question, { ask: "netns" }>): void {
-  const { level, name } = question.option;
-  program.move(R2, level);
-  program.move(R3, name);
-  program.storeValue(4, R10, STACK.value, question.ask === "set" ? question.option.value : 0);
-  program.moveRegister(R4, R10);
-  program.add(R4, STACK.value);
-  program.move(R5, 4);
-  program.call(question.ask === "set" ? BPF_FUNC_setsockopt : BPF_FUNC_getsockopt);
 }
 
 /** No packet goes there: the program refuses the call. */

@@ -17,6 +17,7 @@ import { AF_INET, IPPROTO_TCP, SOCK_STREAM } from "../../ffi/socket.ts";
 import type { CgroupProgram } from "./cgroup_link.ts";
 import type { Words } from "../model/address.ts";
 import { Assembler, R0, R1, R10, R6, R7, R8 } from "./assembler.ts";
+import { lookUp } from "./calls.ts";
 import {
   CONNECTING,
   copyFromContext,
@@ -24,7 +25,6 @@ import {
   emitIPv4,
   emitPort,
   findCounter,
-  lookUp,
   STACK,
   storeDestination,
   storeMapped,

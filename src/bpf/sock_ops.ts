@@ -15,7 +15,8 @@ import {
 import { AF_INET, AF_INET6, IPPROTO_TCP, TCP_USER_TIMEOUT } from "../../ffi/socket.ts";
 import { KEEPALIVE_SWITCH, type SocketOption, type Step } from "../keepalive/socket_options.ts";
 import type { CgroupProgram } from "./cgroup_link.ts";
-import { Assembler, R0, R1, R10, R2, R3, R4, R5, R6, R7, R8, R9 } from "./assembler.ts";
+import { Assembler, R0, R1, R10, R2, R6, R7, R8, R9 } from "./assembler.ts";
+import { callSockopt } from "./calls.ts";
 import {
   ACCEPTED,
   CONNECTING,
@@ -183,10 +184,10 @@ function claim(program: Assembler, { onlyMissing, rank }: SockOpsOptions): void 
 const USER_TIMEOUT: SocketOption = { option: "TCP_USER_TIMEOUT", level: IPPROTO_TCP, name: TCP_USER_TIMEOUT };
 
 /** Sets a bit of R9 when an option is not 0. An option that cannot be read counts as the application's. */
-function noteOwn(program: Assembler, { level, name }: SocketOption, bit: number): void {
+function noteOwn(program: Assembler, option: SocketOption, bit: number): void {
   const [own, done] = [program.newLabel(), program.newLabel()];
   program.storeValue(4, R10, STACK.value, 0);
-  callSockopt(program, BPF_FUNC_getsockopt, level, name);
+  callSockopt(program, BPF_FUNC_getsockopt, R6, option, STACK.value);
   program.jumpIf32(R0, "!=", 0, own);
   program.load(4, R1, R10, STACK.value);
   program.jumpIf(R1, "==", 0, done);
@@ -195,25 +196,15 @@ function noteOwn(program: Assembler, { level, name }: SocketOption, bit: number)
   program.label(done);
 }
 
-function callSockopt(program: Assembler, helper: number, level: number, name: number): void {
-  program.moveRegister(R1, R6);
-  program.move(R2, level);
-  program.move(R3, name);
-  program.moveRegister(R4, R10);
-  program.add(R4, STACK.value);
-  program.move(R5, 4);
-  program.call(helper);
-}
-
 /** Sets options, all of them also where the kernel refuses one; R8 becomes the counter of refusals then. */
 function setOptions(program: Assembler, steps: readonly Step[], { onlyMissing }: SockOpsOptions): void {
-  for (const { level, name, value } of steps) {
+  for (const step of steps) {
     const next = program.newLabel();
-    if (onlyMissing && level === USER_TIMEOUT.level && name === USER_TIMEOUT.name) {
+    if (onlyMissing && step.level === USER_TIMEOUT.level && step.name === USER_TIMEOUT.name) {
       program.jumpIf(R9, "&", TIMEOUT_IS_ITS_OWN, next);
     }
-    program.storeValue(4, R10, STACK.value, value);
-    callSockopt(program, BPF_FUNC_setsockopt, level, name);
+    program.storeValue(4, R10, STACK.value, step.value);
+    callSockopt(program, BPF_FUNC_setsockopt, R6, step, STACK.value);
     program.jumpIf32(R0, "==", 0, next);
     program.move(R8, COUNTER.refused);
     program.label(next);

@@ -5,15 +5,14 @@
 import { withTracked } from "../../ffi/closing.ts";
 import {
   BPF_FUNC_get_current_task,
-  BPF_FUNC_map_lookup_elem,
   BPF_FUNC_probe_read_kernel,
-  BPF_FUNC_seq_write,
   BPF_MAP_TYPE_HASH,
   mapCreate,
   mapUpdateBatch,
 } from "../../ffi/bpf.ts";
 import type { ForeignFd, SocketInode } from "../model/ids.ts";
-import { Assembler, R0, R1, R10, R2, R3, R6, R7, R8, R9 } from "./assembler.ts";
+import { Assembler, R0, R1, R10, R2, R3, R6, R7, R8, R9, type Register } from "./assembler.ts";
+import { lookUp, writeRow } from "./calls.ts";
 import { loadIterator, readRows } from "./iterator.ts";
 import { type KernelTypes, kernelTypes } from "./kernel_types.ts";
 
@@ -31,9 +30,7 @@ export interface SocketFile {
 export type SocketFilter = "inode" | "pid";
 
 /** Offsets in `struct bpf_iter__task_file`, whose members are aligned to 8 bytes. */
-const CONTEXT = { meta: 0, task: 8, fd: 16, file: 24 } as const;
-/** `bpf_iter_meta.seq`. */
-const SEQ = 0;
+const CONTEXT = { task: 8, fd: 16, file: 24 } as const;
 /** The magic number of the file system of sockets. */
 const SOCKFS_MAGIC = 0x534f434b;
 /** struct upid {int nr; struct pid_namespace *ns}: a task's number in one of its pid namespaces. */
@@ -67,17 +64,17 @@ export function compileTaskFile(by: SocketFilter, map: number, types: Pick<Kerne
   program.jumpIf(R1, "!=", SOCKFS_MAGIC, "out");
   program.load(8, R1, R8, offset("inode.i_ino"));
   program.store(4, R10, STACK.row + ROW.inode, R1);
-  if (by === "inode") lookUp(program, map, ROW.inode);
+  if (by === "inode") requireKey(program, map, ROW.inode);
   loadPlace(program, types);
   program.load(8, R8, R7, offset("task_struct.group_leader"));
-  loadNumber(program, types, "leader", ROW.pid);
+  loadNumber(program, types, R8, ROW.pid);
   program.jumpIf(R1, "==", 0, "out");
-  if (by === "pid") lookUp(program, map, ROW.pid);
+  if (by === "pid") requireKey(program, map, ROW.pid);
   program.storeValue(4, R10, STACK.row + ROW.tid, 0);
   program.load(4, R1, R7, offset("task_struct.pid"));
   program.load(4, R2, R7, offset("task_struct.tgid"));
   program.jumpIfRegister(R1, "==", R2, "leads");
-  loadNumber(program, types, "task", ROW.tid);
+  loadNumber(program, types, R7, ROW.tid);
   program.jumpIf(R1, "==", 0, "out");
   program.label("leads");
   for (let i = 0; i < COMM_SIZE; i += 8) {
@@ -86,24 +83,16 @@ export function compileTaskFile(by: SocketFilter, map: number, types: Pick<Kerne
   }
   program.load(4, R1, R6, CONTEXT.fd);
   program.store(4, R10, STACK.row + ROW.fd, R1);
-  program.load(8, R1, R6, CONTEXT.meta);
-  program.load(8, R1, R1, SEQ);
-  program.moveRegister(R2, R10);
-  program.add(R2, STACK.row);
-  program.move(R3, ROW_SIZE);
-  program.call(BPF_FUNC_seq_write);
+  writeRow(program, STACK.row, ROW_SIZE);
   program.label("out");
   program.move(R0, 0);
   program.exit();
   return program.assemble();
 }
 
-/** Leaves the file out unless the map has the key. */
-function lookUp(program: Assembler, map: number, key: number): void {
-  program.moveMap(R1, map);
-  program.moveRegister(R2, R10);
-  program.add(R2, STACK.row + key);
-  program.call(BPF_FUNC_map_lookup_elem);
+/** Leaves the file out unless the map has the key, a field of the row. */
+function requireKey(program: Assembler, map: number, field: number): void {
+  lookUp(program, map, STACK.row + field);
   program.jumpIf(R0, "==", 0, "out");
 }
 
@@ -122,14 +111,14 @@ function loadPlace(program: Assembler, { offset }: Pick<KernelTypes, "offset">):
   program.add(R9, offset("pid.numbers"));
 }
 
-/** Writes a number of a task to the row, and to R1. The task is in R7, its leader in R8. */
+/** Writes the number of a task, which is in a register, to the row, and to R1. */
 function loadNumber(
   program: Assembler,
   { offset }: Pick<KernelTypes, "offset">,
-  whose: "leader" | "task",
+  task: Register,
   field: number,
 ): void {
-  program.moveRegister(R3, whose === "leader" ? R8 : R7);
+  program.moveRegister(R3, task);
   program.add(R3, offset("task_struct.thread_pid"));
   readKernel(program, 8);
   program.load(8, R3, R10, STACK.scratch);
@@ -141,8 +130,7 @@ function loadNumber(
 
 /** Reads memory of the kernel at R3. A task that is ending has no number any more. */
 function readKernel(program: Assembler, size: number): void {
-  program.moveRegister(R1, R10);
-  program.add(R1, STACK.scratch);
+  program.moveStack(R1, STACK.scratch);
   program.move(R2, size);
   program.call(BPF_FUNC_probe_read_kernel);
   program.jumpIf(R0, "!=", 0, "out");

@@ -6,8 +6,6 @@
 import {
   BPF_FUNC_get_socket_cookie,
   BPF_FUNC_getsockopt,
-  BPF_FUNC_map_lookup_elem,
-  BPF_FUNC_seq_write,
   BPF_FUNC_setsockopt,
   BPF_FUNC_skc_to_tcp_sock,
 } from "../../ffi/bpf.ts";
@@ -15,7 +13,8 @@ import { AF_INET, AF_INET6 } from "../../ffi/socket.ts";
 import type { SockId } from "../linux/netlink/inet_diag.ts";
 import { UnsupportedError } from "../model/errors.ts";
 import type { SocketOption, Step } from "../keepalive/socket_options.ts";
-import { Assembler, R0, R1, R10, R2, R3, R4, R5, R6, R7, R8, R9 } from "./assembler.ts";
+import { Assembler, R0, R1, R10, R2, R3, R6, R7, R8, R9 } from "./assembler.ts";
+import { callSockopt, loadSeqFile, lookUp, writeRow } from "./calls.ts";
 import type { KernelTypes } from "./kernel_types.ts";
 
 /** The work of a pass: what it reads, and what it sets. */
@@ -40,10 +39,8 @@ export interface FoundSocket {
   readonly results: readonly number[];
 }
 
-/** Offsets in `struct bpf_iter__tcp`. */
-const CONTEXT = { meta: 0, socket: 8 } as const;
-/** `bpf_iter_meta.seq`. */
-const SEQ = 0;
+/** The offset of `sk_common` in `struct bpf_iter__tcp`. */
+const SOCKET = 8;
 /** What `struct sock_common` begins with, whose names stand in structs without a name. */
 const COMMON = { peer: 0, local: 4, ports: 12, family: 16 } as const;
 
@@ -89,7 +86,7 @@ export function compileTcpIterator(pass: Pass, map: number, types: Pick<KernelTy
   const row = -layout.size;
   const program = new Assembler();
   program.moveRegister(R6, R1);
-  program.load(8, R7, R6, CONTEXT.socket);
+  program.load(8, R7, R6, SOCKET);
   program.jumpIf(R7, "==", 0, "out");
   // Neither a request for a connection nor what is left of one is a whole socket.
   program.moveRegister(R1, R7);
@@ -100,10 +97,7 @@ export function compileTcpIterator(pass: Pass, map: number, types: Pick<KernelTy
   program.moveRegister(R1, R8);
   program.call(BPF_FUNC_get_socket_cookie);
   program.store(8, R10, row + COOKIE, R0);
-  program.moveMap(R1, map);
-  program.moveRegister(R2, R10);
-  program.add(R2, row + COOKIE);
-  program.call(BPF_FUNC_map_lookup_elem);
+  lookUp(program, map, row + COOKIE);
   program.jumpIf(R0, "==", 0, "out");
   program.moveRegister(R9, R0);
   compareEnds(program, types);
@@ -116,12 +110,7 @@ export function compileTcpIterator(pass: Pass, map: number, types: Pick<KernelTy
     emitSteps(program, pass, pass.steps, layout, row);
   }
   program.label("write");
-  program.load(8, R1, R6, CONTEXT.meta);
-  program.load(8, R1, R1, SEQ);
-  program.moveRegister(R2, R10);
-  program.add(R2, row);
-  program.move(R3, layout.size);
-  program.call(BPF_FUNC_seq_write);
+  writeRow(program, row, layout.size);
   program.label("out");
   program.move(R0, 0);
   program.exit();
@@ -155,8 +144,7 @@ function compareEnds(program: Assembler, { offset }: Pick<KernelTypes, "offset">
  * program for this socket again.
  */
 function requireRoom(program: Assembler, { size }: Layout, { offset }: Pick<KernelTypes, "offset">): void {
-  program.load(8, R1, R6, CONTEXT.meta);
-  program.load(8, R1, R1, SEQ);
+  loadSeqFile(program);
   program.load(8, R2, R1, offset("seq_file.count"));
   program.load(8, R3, R1, offset("seq_file.size"));
   program.add(R2, size);
@@ -165,20 +153,10 @@ function requireRoom(program: Assembler, { size }: Layout, { offset }: Pick<Kern
 
 /** Reads options into the row. Jumps when one cannot be read. */
 function readAll(program: Assembler, { reads }: Pass, place: number, otherwise: string): void {
-  reads.forEach(({ level, name }, i) => {
-    callSockopt(program, BPF_FUNC_getsockopt, level, name, place + 4 * i);
+  reads.forEach((option, i) => {
+    callSockopt(program, BPF_FUNC_getsockopt, R8, option, place + 4 * i);
     program.jumpIf32(R0, "!=", 0, otherwise);
   });
-}
-
-function callSockopt(program: Assembler, helper: number, level: number, name: number, place: number): void {
-  program.moveRegister(R1, R8);
-  program.move(R2, level);
-  program.move(R3, name);
-  program.moveRegister(R4, R10);
-  program.add(R4, place);
-  program.move(R5, 4);
-  program.call(helper);
 }
 
 /** Sets what is not as wanted, and reads that again. Nobody else can change the rest meanwhile. */
@@ -207,7 +185,7 @@ function emitSteps(program: Assembler, pass: Pass, steps: readonly Step[], layou
     program.jump(next);
     program.label(set);
     program.storeValue(4, R10, value, step.value);
-    callSockopt(program, BPF_FUNC_setsockopt, step.level, step.name, value);
+    callSockopt(program, BPF_FUNC_setsockopt, R8, step, value);
     program.store(4, R10, row + layout.results + 4 * i, R0);
     program.label(next);
   });
@@ -221,7 +199,7 @@ function emitSteps(program: Assembler, pass: Pass, steps: readonly Step[], layou
     if (step === -1) return;
     program.jump(next);
     program.label(read);
-    callSockopt(program, BPF_FUNC_getsockopt, option.level, option.name, after);
+    callSockopt(program, BPF_FUNC_getsockopt, R8, option, after);
     program.jumpIf32(R0, "!=", 0, "write");
     program.label(next);
   });
