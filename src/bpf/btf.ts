@@ -44,9 +44,9 @@ export interface FoundTypes {
 
 /** Looks for types. What is not there, or what bytes that are no BTF of this machine's byte order lack, is left out. */
 export function readTypes(btf: Uint8Array, wanted: WantedTypes): FoundTypes {
-  const walk = Walk.of(btf);
-  walk?.find(wanted);
-  return { ids: walk?.ids ?? new Map(), offsets: walk?.offsets ?? new Map() };
+  const walk = new Walk(btf);
+  walk.find(wanted);
+  return walk;
 }
 
 /** Returns the offset, in bytes, of a member of a struct; null when there is no such struct with such a member. */
@@ -74,23 +74,19 @@ function nameOf(text: string): Name {
 class Walk {
   readonly ids = new Map<string, number>();
   readonly offsets = new Map<string, number>();
-  readonly #words: Uint32Array;
-  readonly #strings: Uint8Array;
+  #words: Uint32Array = new Uint32Array(0);
+  #strings: Uint8Array = new Uint8Array(0);
 
-  private constructor(words: Uint32Array, strings: Uint8Array) {
-    this.#words = words;
-    this.#strings = strings;
-  }
-
-  static of(btf: Uint8Array): Walk | null {
+  constructor(btf: Uint8Array) {
     const view = new DataView(btf.buffer, btf.byteOffset, btf.byteLength);
     // struct btf_header {u16 magic; u8 version, flags; u32 hdr_len, type_off, type_len, str_off, str_len}
-    if (btf.length < 24 || view.getUint16(0, true) !== BTF_MAGIC) return null;
+    if (btf.length < 24 || view.getUint16(0, true) !== BTF_MAGIC) return;
     const header = view.getUint32(4, true);
     const [typesAt, typesLength] = [header + view.getUint32(8, true), view.getUint32(12, true)];
     const [stringsAt, stringsLength] = [header + view.getUint32(16, true), view.getUint32(20, true)];
-    if (typesAt + typesLength > btf.length || stringsAt + stringsLength > btf.length) return null;
-    return new Walk(wordsIn(btf, typesAt, typesLength), btf.subarray(stringsAt, stringsAt + stringsLength));
+    if (typesAt + typesLength > btf.length || stringsAt + stringsLength > btf.length) return;
+    this.#words = wordsIn(btf, typesAt, typesLength);
+    this.#strings = btf.subarray(stringsAt, stringsAt + stringsLength);
   }
 
   find(wanted: WantedTypes): void {

@@ -19,7 +19,7 @@ export type Side = "src" | "dst";
 const ADDRESS: Readonly<Record<Side, number>> = { dst: STACK.peer, src: STACK.local };
 
 /** The third word of an IPv4 address, 0x0000ffff in network order. */
-export const MAPPED = 0xffff0000;
+const MAPPED = 0xffff0000;
 
 /** Emits instructions that jump to `yes` or to `no`. */
 export type Emit = (program: Assembler, yes: string, no: string) => void;

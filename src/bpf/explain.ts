@@ -16,13 +16,19 @@ const HELPERS: readonly (readonly [RegExp, string])[] = [
   [/bpf_skc_to_tcp_sock/, "the user as a connection is made is told to CAP_PERFMON only"],
 ];
 
+type Capability = Parameters<typeof hasCapability>[0];
+
 /**
  * Returns the result of `work`, which calls bpf(2).
  *
  * @throws {UnsupportedError} When this host or user cannot do that.
  */
-export function withBpf<T>(work: () => T): T {
-  return explained(work, ["CAP_BPF", "CAP_NET_ADMIN"]);
+export function withBpf<T>(work: () => T, needed: readonly Capability[] = ["CAP_BPF", "CAP_NET_ADMIN"]): T {
+  try {
+    return withLockedMemory(work);
+  } catch (error) {
+    throw explain(error, needed);
+  }
 }
 
 /** Like `withBpf`, for the kernel's iterators. What is done with iterators can be done without. */
@@ -39,17 +45,7 @@ export function withIterator<T>(work: () => T): T {
 export function withOptionalBpf<T>(work: () => T, needed: readonly Capability[]): T {
   const missing = explainLacking(needed);
   if (missing !== null) throw new UnsupportedError(missing);
-  return explained(work, needed);
-}
-
-type Capability = Parameters<typeof hasCapability>[0];
-
-function explained<T>(work: () => T, needed: readonly Capability[]): T {
-  try {
-    return withLockedMemory(work);
-  } catch (error) {
-    throw explain(error, needed);
-  }
+  return withBpf(work, needed);
 }
 
 function explain(error: unknown, needed: readonly Capability[]): unknown {

@@ -49,19 +49,16 @@ const BTF_FILE = "/sys/kernel/btf/vmlinux";
 
 function readBtf(): Uint8Array {
   try {
-    return kernelBtfOrNull() ?? readLargeFile(BTF_FILE);
+    const types = kernelBtf();
+    if (types !== null) return types;
+  } catch (error) {
+    if (!isSyscallError(error)) throw error;
+  }
+  try {
+    // The file takes fewer capabilities.
+    return readLargeFile(BTF_FILE);
   } catch (error) {
     if (!isSyscallError(error)) throw error;
     throw new UnsupportedError(`This kernel's types (BTF) cannot be read from ${BTF_FILE}: ${error.code}`);
-  }
-}
-
-/** Returns null where the file has to be read: that takes fewer capabilities. */
-function kernelBtfOrNull(): Uint8Array | null {
-  try {
-    return kernelBtf();
-  } catch (error) {
-    if (isSyscallError(error)) return null;
-    throw error;
   }
 }

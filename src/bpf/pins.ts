@@ -62,11 +62,6 @@ function pinDirectory(): string {
   throw new UnsupportedError(`No bpffs is mounted here, which keeps what is pinned: mount -t bpf bpf ${USUAL_POINT}`);
 }
 
-/** Whether something is pinned under a name. @throws {UnsupportedError} Where no bpffs is mounted. */
-function pinExists(name: string): boolean {
-  return namesIn(pinDirectory()).includes(name);
-}
-
 /** Returns the error for a name that is taken. */
 function alreadyPinned(name: string): UsageError {
   return new UsageError(`"${name}" is pinned already, for something else: "tcphup unpin ${name}" removes that`);
@@ -78,8 +73,9 @@ function alreadyPinned(name: string): UsageError {
  * @throws {UsageError} When something else is pinned there.
  */
 export function findSamePin<T extends { readonly since: string }>(name: string, settings: T): T | null {
-  if (!pinExists(name)) return null;
-  const pinned = withBpf(() => readPin(pinDirectory(), name));
+  const directory = pinDirectory();
+  if (!namesIn(directory).includes(name)) return null;
+  const pinned = withBpf(() => readPin(directory, name));
   const isSame = pinned?.attached && pinned.settings !== null && doesTheSame(pinned.settings as T, settings);
   if (!isSame) throw alreadyPinned(name);
   return pinned.settings as T;

@@ -218,13 +218,12 @@ function count(program: Assembler, counters: number): void {
   program.jumpIf(R7, "==", BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB, isAccepted);
   storeDestination(program, STACK.peer, CONNECTING);
   loadPort("dst")(program);
-  program.store(4, R10, STACK.counter + 16, R1);
   program.jump(find);
   program.label(isAccepted);
   storeDestination(program, STACK.local, ACCEPTED);
   loadPort("src")(program);
-  program.store(4, R10, STACK.counter + 16, R1);
   program.label(find);
+  program.store(4, R10, STACK.counter + 16, R1);
   findCounter(program, counters, COUNTER_SIZE, "out");
   program.move(R1, 1);
   // The verifier wants to know each offset.
