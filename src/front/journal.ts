@@ -10,14 +10,15 @@ import { type Activity, avoidedUsers, excludedProcesses, markUnresponsive, PASS,
 import { avoidBpf } from "./policy.ts";
 import { handleOf, identityOf } from "../model/connection.ts";
 import type { Outcome, Target } from "../model/result.ts";
-import { decodeRows, encodeRows, ROWS_AT_ONCE } from "./rows.ts";
-import { type Entry, MODE, type Shared } from "./shared.ts";
+import { type Entry, type Found, MODE, type Shared } from "./shared.ts";
 
 /** The outcomes that cannot be found out again. The mark of an outcome is its index plus 1. */
 const MARKED = ["hung-up", "destroyed", "keepalive-set"] as const;
 
 /** The size in bytes above which later finds are not recorded: a command may run for days. */
-const MOST_BYTES = 4 << 20;
+const MOST_BYTES = 20 << 20;
+/** The connections of one entry: a text has to be in memory as a whole. */
+const FOUND_AT_ONCE = 1024;
 
 /** The name of passes over all sockets, for which the kernel locks each, too. What they do is done with duplicates then. */
 const PASSES = "bpf_iter_tcp";
@@ -57,8 +58,7 @@ export interface Past<T extends Target> {
 
 /** Keeps the journal in `memory` from now on, and leaves alone what did not answer according to it. */
 export function keepJournal(memory: Shared): void {
-  const records = memory.length === 0 ? [] : memory.records();
-  const entries = records.filter((record) => !(record instanceof Uint8Array));
+  const entries = memory.length === 0 ? [] : memory.entries();
   shared = memory;
   const stuck = entries.filter((entry) => "stuck" in entry).filter(({ at }) => at > Date.now() - LEFT_ALONE_MS);
   unresponsive = stuck.map(({ stuck }) => stuck);
@@ -73,7 +73,7 @@ export function keepJournal(memory: Shared): void {
   armed = entries.flatMap((entry) => "armed" in entry ? entry.armed : []);
   linked = entries.flatMap((entry) => "linked" in entry ? entry.linked : []);
   live = entries.flatMap((entry) => "live" in entry ? entry.live : []);
-  past = { targets: targetsIn(records, memory.marks), mode: memory.mode, isFirst: records.length === 0 };
+  past = { targets: targetsIn(entries, memory.marks), mode: memory.mode, isFirst: entries.length === 0 };
   if (past.isFirst) memory.began = Date.now();
 }
 
@@ -125,13 +125,14 @@ export function unanswered(): string[] {
 }
 
 /** Returns each connection of the journal once: the entry with a mark, or else the last one. */
-function targetsIn(records: readonly (Entry | Uint8Array)[], marks: Uint8Array): Target[] {
+function targetsIn(entries: readonly Entry[], marks: Uint8Array): Target[] {
   const found = new Map<string, Target>();
   const byPlace: Target[] = [];
-  for (const record of records) {
-    if ("changed" in record) { for (const place of record.changed) Object.assign(byPlace[place]!, record.to); }
-    if (!(record instanceof Uint8Array)) continue;
-    for (const target of decodeRows(record)) {
+  for (const entry of entries) {
+    if ("changed" in entry) { for (const place of entry.changed) Object.assign(byPlace[place]!, entry.to); }
+    if (!("found" in entry)) continue;
+    for (const recorded of entry.found) {
+      const target: Target = { ...recorded, place: null };
       const outcome = MARKED[(marks[count++] ?? 0) - 1];
       byPlace.push(target);
       if (outcome !== undefined) target.result = { outcome, reason: null, message: null };
@@ -186,8 +187,8 @@ export function recordFound(targets: readonly Target[]): void {
   if (shared === null || isFull || targets.length === 0 || (count > 0 && shared.length > MOST_BYTES)) return;
   const { length } = shared;
   try {
-    for (let i = 0; i < targets.length; i += ROWS_AT_ONCE) {
-      shared.appendRows(encodeRows(targets.slice(i, i + ROWS_AT_ONCE)));
+    for (let i = 0; i < targets.length; i += FOUND_AT_ONCE) {
+      shared.append({ found: targets.slice(i, i + FOUND_AT_ONCE).map(foundOf) });
     }
   } catch (error) {
     noteFull(error);
@@ -195,6 +196,10 @@ export function recordFound(targets: readonly Target[]): void {
     return;
   }
   for (const target of targets) target.place = count++;
+}
+
+function foundOf({ connection, owners, ownersLeftOut, result, trouble, ownerAttempts }: Target): Found {
+  return { connection, owners, ownersLeftOut, result, trouble, ownerAttempts };
 }
 
 /** Records the outcome of a target when it cannot be found out again. */

@@ -6,6 +6,7 @@ import { EFBIG, SyscallError } from "../../ffi/errno.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
 import { getrlimit, RLIMIT_FSIZE } from "../../ffi/process.ts";
 import { type Activity, NOTES_SIZE } from "../../ffi/progress.ts";
+import type { Target } from "../model/result.ts";
 
 /** The ways in which the next engine may go on. */
 export const MODE = {
@@ -19,8 +20,12 @@ export const MODE = {
   killed: 3,
 } as const;
 
-/** An entry of the journal that is JSON. Connections that were found are bytes: rows.ts. */
+/** A connection as it was found, with what was known of it then. */
+export type Found = Omit<Target, "place">;
+
+/** An entry of the journal, which is JSON in a line. */
 export type Entry =
+  | { readonly found: readonly Found[] }
   | { readonly changed: readonly number[]; readonly to: object }
   | { readonly stuck: Activity; readonly at: number; readonly engine: number }
   | { readonly killed: Activity }
@@ -41,9 +46,7 @@ const PAGE = 4096;
 const MARKS = 1 << 20;
 /** The offset of the journal in the file. */
 const JOURNAL = PAGE + MARKS;
-/** The kinds of records in the journal. A record begins with its kind and its length, as two numbers of 32 bits. */
-const KIND = { entry: 0, rows: 1 } as const;
-const HEAD_SIZE = 8;
+const NEWLINE = 10;
 
 /** The shared memory, in the front or in an engine. */
 export class Shared {
@@ -117,44 +120,28 @@ export class Shared {
 
   /** Adds an entry to the journal. @throws {SyscallError} `EFBIG` when RLIMIT_FSIZE forbids it. */
   append(entry: Entry): void {
-    this.#append(KIND.entry, [new TextEncoder().encode(JSON.stringify(entry))]);
-  }
-
-  /** Adds rows to the journal: the pieces that rows.ts makes. @throws As `append`. */
-  appendRows(pieces: readonly Uint8Array[]): void {
-    this.#append(KIND.rows, pieces);
-  }
-
-  #append(kind: number, pieces: readonly Uint8Array[]): void {
-    const length = pieces.reduce((sum, piece) => sum + piece.length, 0);
-    let end = JOURNAL + this.length;
+    const line = new TextEncoder().encode(`${JSON.stringify(entry)}\n`);
+    const end = JOURNAL + this.length;
     this.#limit ??= getrlimit(RLIMIT_FSIZE).soft;
-    if (this.#limit < BigInt(end + HEAD_SIZE + length)) throw new SyscallError("pwrite", EFBIG);
-    for (const piece of [new Uint8Array(Uint32Array.of(kind, length).buffer), ...pieces]) {
-      writeAt(this.file, piece, BigInt(end));
-      end += piece.length;
-    }
-    // What is beyond the length is no part of the journal: a record is there whole or not at all.
-    this.#numbers[LENGTH] = end - JOURNAL;
+    if (this.#limit < BigInt(end + line.length)) throw new SyscallError("pwrite", EFBIG);
+    writeAt(this.file, line, BigInt(end));
+    // What is beyond the length is no part of the journal: an entry is there whole or not at all.
+    this.#numbers[LENGTH] = end + line.length - JOURNAL;
   }
 
-  /** Reads the journal: its entries, and between them the bytes of rows. */
-  records(): (Entry | Uint8Array)[] {
+  /** Reads the journal. */
+  entries(): Entry[] {
     const bytes = new Uint8Array(this.length);
     for (let read = 0; read < bytes.length;) {
       const count = readAt(this.file, bytes.subarray(read), BigInt(JOURNAL + read));
       if (count === 0) break;
       read += count;
     }
-    const view = new DataView(bytes.buffer);
-    const records: (Entry | Uint8Array)[] = [];
-    for (let at = 0; at < bytes.length;) {
-      const start = at + HEAD_SIZE;
-      const end = start + view.getUint32(at + 4, true);
-      const record = bytes.subarray(start, end);
-      records.push(view.getUint32(at, true) === KIND.rows ? record : JSON.parse(new TextDecoder().decode(record)));
-      at = end;
+    const decoder = new TextDecoder();
+    const entries: Entry[] = [];
+    for (let at = 0, end; (end = bytes.indexOf(NEWLINE, at)) !== -1; at = end + 1) {
+      entries.push(JSON.parse(decoder.decode(bytes.subarray(at, end))));
     }
-    return records;
+    return entries;
   }
 }
