@@ -77,18 +77,15 @@ export class Attachment {
   readonly #links: Descriptor[] = [];
   readonly #maps: readonly Descriptor[];
 
-  private constructor(maps: readonly Descriptor[]) {
-    this.#maps = maps;
-  }
-
   /**
    * Loads programs, and attaches them.
    *
    * @throws {UsageError} When a control group has gone.
    * @throws {UnsupportedError} When this host or user cannot do that. Nothing stays attached then.
    */
-  static create(options: AttachmentOptions): Attachment {
-    return prepared(new Attachment(options.maps), (attachment) => withBpf(() => attachment.#attach(options)));
+  constructor(options: AttachmentOptions) {
+    this.#maps = options.maps;
+    prepared<Attachment>(this, () => withBpf(() => this.#attach(options)));
   }
 
   #attach({ cgroups, programs, settings, mayAttach }: AttachmentOptions): void {
@@ -116,7 +113,9 @@ export class Attachment {
 
   /** Takes the place of what processes before this one have attached, so that it ends with the one that lives. */
   succeed(): void {
-    for (const { pid, fd, id } of linkedBefore()) detachLeftBehind(pid, fd, id);
+    for (const { pid, fd, id } of linkedBefore()) {
+      withLeftBehind(pid, fd, (link) => cgroupLinkInfo(link)?.id === id && linkDetach(link));
+    }
     for (const link of this.#links) {
       const info = cgroupLinkInfo(link);
       if (info !== null) recordLinked({ pid: host.pid, fd: link.number, id: info.id });
@@ -135,11 +134,13 @@ export class Attachment {
   }
 }
 
-/** Detaches what a process holds that was left behind in a system call: its descriptors last as long as the call. */
-function detachLeftBehind(pid: number, fd: number, id: number): void {
+/**
+ * Calls `end` with what a process holds that was left behind in a system call: its descriptors, and so its links, last as
+ * long as the call.
+ */
+export function withLeftBehind(pid: number, fd: number, end: (held: Descriptor) => void): void {
   try {
-    const link = withOpen(pidfdOpen(pid), (pidfd) => pidfdGetfd(pidfd, fd));
-    withOpen(link, () => cgroupLinkInfo(link)?.id === id && linkDetach(link));
+    withOpen(withOpen(pidfdOpen(pid), (pidfd) => pidfdGetfd(pidfd, fd)), end);
   } catch (error) {
     // It has ended, and its links with it.
     if (!isSyscallError(error)) throw error;

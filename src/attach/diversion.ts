@@ -1,12 +1,10 @@
 // Refuses connect(2) to what a selection chooses, or has it go elsewhere, by programs in the kernel that are attached to
 // control groups.
 
-import { withOpen } from "../../ffi/closing.ts";
 import { host } from "../../ffi/deno.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
-import { ECONNREFUSED, isSyscallError } from "../../ffi/errno.ts";
+import { ECONNREFUSED } from "../../ffi/errno.ts";
 import { mapInfo } from "../../ffi/bpf.ts";
-import { pidfdGetfd, pidfdOpen } from "../../ffi/pidfd.ts";
 import { sleep } from "../../ffi/sleep.ts";
 import { AF_INET, AF_INET6 } from "../../ffi/socket.ts";
 import { ARMED_NAME, createArmed, isLoadable, setArmed } from "../bpf/cgroup_link.ts";
@@ -26,7 +24,7 @@ import type { ConnectCount, DiversionReport, DiversionRule } from "../model/dive
 import type { CompiledSelection } from "../select/compile_selection.ts";
 import { givenCriteria, listOf, type OneOrMore, type Selection } from "../select/selection.ts";
 import { mayChooseFamily } from "../select/may_choose.ts";
-import { Attachment, cgroupsOf, chooserOf, explainPartialRoot } from "./attachment.ts";
+import { Attachment, cgroupsOf, chooserOf, explainPartialRoot, withLeftBehind } from "./attachment.ts";
 import type { Vocabulary } from "./filter_program.ts";
 import { redirection } from "./redirection.ts";
 import { requireTellable } from "./tellable.ts";
@@ -84,7 +82,7 @@ export class Diversion {
     const op = redirect === undefined ? "refuse" : "redirect";
     requireTellable(selection, compiled, op);
     const targets = listOf(redirect?.to);
-    const fate: Fate = redirect === undefined ? { op: "refuse", errno: null } : redirection(targets, compiled);
+    const redirected = redirect === undefined ? null : redirection(targets, compiled);
     const cgroups = cgroupsOf(compiled, pin);
     const partial = explainPartialRoot(cgroups);
     this.incomplete = partial === null ? [] : [partial];
@@ -109,8 +107,8 @@ export class Diversion {
       this.#attached = null;
       return;
     }
-    const how = tellsErrno ? { op: "refuse", errno: ECONNREFUSED } as const : fate;
-    this.#attached = attach(compiled, { cgroups, fate: how, settings, mayAttach: !dryRun });
+    const fate = redirected ?? { op: "refuse", errno: tellsErrno ? ECONNREFUSED : null } as const;
+    this.#attached = attach(compiled, { cgroups, fate, settings, mayAttach: !dryRun });
   }
 
   /** Puts it in force. @throws {UsageError} When the name of the pin is taken. */
@@ -189,7 +187,7 @@ function attach(
   const { fate, ...rest } = options;
   const maps = withBpf(() => [createConnectCounters(), createArmed()] as const);
   const [counters, armed] = maps;
-  const attachment = Attachment.create({
+  const attachment = new Attachment({
     ...rest,
     maps,
     programs: (_, tries) =>
@@ -201,18 +199,9 @@ function attach(
   return { attachment, counters, armed };
 }
 
-/**
- * Ends what processes have left that were left behind in a system call: their descriptors, and so their links, last as long
- * as the call.
- */
+/** Ends what is in force by processes before this one that were left behind. */
 function endLeftBehind(): void {
   for (const { pid, fd } of armedBefore()) {
-    try {
-      const map = withOpen(pidfdOpen(pid), (pidfd) => pidfdGetfd(pidfd, fd));
-      withOpen(map, () => mapInfo(map).name === ARMED_NAME && setArmed(map, false));
-    } catch (error) {
-      // It has ended, and its links have ended with it.
-      if (!isSyscallError(error)) throw error;
-    }
+    withLeftBehind(pid, fd, (map) => mapInfo(map).name === ARMED_NAME && setArmed(map, false));
   }
 }

@@ -55,8 +55,7 @@ export interface KeepaliveAttachmentOptions {
 }
 
 /** A program that is attached until it is closed, or this process ends. */
-export class KeepaliveAttachment {
-  readonly #attachment: Attachment;
+export class KeepaliveAttachment extends Attachment {
   readonly #counters: Descriptor | null;
 
   /**
@@ -78,7 +77,7 @@ export class KeepaliveAttachment {
     const chooses = chooserOf(selection, VOCABULARY, ownByDefault);
     const goesByNetns = notNetns.length > 0 || (netns === undefined ? ownByDefault : !netns.includes("all"));
     const narrows = direction !== undefined || goesByNetns;
-    const counters = this.#counters = counts ? withBpf(createCounters) : null;
+    const counters = counts ? withBpf(createCounters) : null;
     const programs = (cgroup: string, tries: Tries) => [
       sockOpsProgram(compileSockOps({
         connecting: direction === "accepted" ? null : stepsFor(values, "connect"),
@@ -90,38 +89,13 @@ export class KeepaliveAttachment {
         counters: counters?.number ?? null,
       })),
     ];
-    this.#attachment = Attachment.create({
-      cgroups,
-      programs,
-      maps: counters === null ? [] : [counters],
-      settings,
-      mayAttach,
-    });
-  }
-
-  /** Keeps the program beyond the end of this process. @throws {UsageError} When the name is taken. */
-  pin(name: string): void {
-    this.#attachment.pin(name);
-  }
-
-  /** As `Attachment.succeed`. */
-  succeed(): void {
-    this.#attachment.succeed();
-  }
-
-  /** Whether one of its control groups still exists. */
-  get isAttached(): boolean {
-    return this.#attachment.isAttached;
+    super({ cgroups, programs, maps: counters === null ? [] : [counters], settings, mayAttach });
+    this.#counters = counters;
   }
 
   /** Returns the numbers of connections so far, by destination; none when they are not counted. */
   counters(): DestinationCount[] {
     return this.#counters === null ? [] : readCounters(this.#counters);
-  }
-
-  /** Detaches the program, unless it is pinned. */
-  close(): void {
-    this.#attachment.close();
   }
 }
 
