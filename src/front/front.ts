@@ -125,10 +125,9 @@ class Front {
   async #attendEngine(engine: Engine): Promise<number | null> {
     const detector = new StallDetector();
     for (;;) {
-      const hasEnded = await this.#wait(engine);
-      if (hasEnded) break;
+      if (await this.#wait(engine)) break;
       if (this.#isStuck(engine, detector)) {
-        if (await this.#leaveBehind(engine)) wait(engine.pid);
+        await this.#leaveBehind(engine);
         return null;
       }
     }
@@ -157,8 +156,8 @@ class Front {
     return mayNeverReturn(this.#notes!) || performance.now() - this.#signalledAt > PATIENCE_MS.first;
   }
 
-  /** Kills a stuck engine. Returns whether it has ended, as it does when its call is killable. */
-  async #leaveBehind({ pid, lifeline, relays }: Engine): Promise<boolean> {
+  /** Kills a stuck engine, which ends when its call is killable. */
+  async #leaveBehind({ pid, lifeline, relays }: Engine): Promise<void> {
     this.#engine = null;
     this.#stalls++;
     this.#append({ stuck: this.#notes!.doing, at: Date.now(), engine: pid });
@@ -170,7 +169,7 @@ class Front {
       relay.close();
     }
     lifeline.close();
-    return fds[1]! >> 16 !== 0;
+    if (fds[1]! >> 16 !== 0) wait(pid);
   }
 
   #append(entry: Entry): void {

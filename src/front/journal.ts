@@ -42,9 +42,8 @@ let past: Past<Target> = { targets: [], mode: MODE.work, isFirst: true };
 let unresponsive: readonly Activity[] = [];
 /** The handles of the connections that engines were acting on when they were killed. */
 let doubtful: ReadonlySet<string> = new Set();
-let live: readonly string[] = [];
-let armed: readonly Armed[] = [];
-let linked: readonly Linked[] = [];
+/** The entries of engines before this one. */
+let entries: readonly Entry[] = [];
 
 /** The work of the engines before this one. */
 export interface Past<T extends Target> {
@@ -58,7 +57,7 @@ export interface Past<T extends Target> {
 
 /** Keeps the journal in `memory` from now on, and leaves alone what did not answer according to it. */
 export function keepJournal(memory: Shared): void {
-  const entries = memory.length === 0 ? [] : memory.entries();
+  entries = memory.entries();
   shared = memory;
   const stuck = entries.filter((entry) => "stuck" in entry).filter(({ at }) => at > Date.now() - LEFT_ALONE_MS);
   unresponsive = stuck.map(({ stuck }) => stuck);
@@ -70,10 +69,7 @@ export function keepJournal(memory: Shared): void {
   // An engine that was left behind still holds a duplicate of its last socket, but is no owner of it.
   for (const { engine } of stuck) excludedProcesses.add(engine);
   for (const entry of stuck) markUnresponsive(nameOf(entry.stuck), entry.at + LEFT_ALONE_MS);
-  armed = entries.flatMap((entry) => "armed" in entry ? entry.armed : []);
-  linked = entries.flatMap((entry) => "linked" in entry ? entry.linked : []);
-  live = entries.flatMap((entry) => "live" in entry ? entry.live : []);
-  past = { targets: targetsIn(entries, memory.marks), mode: memory.mode, isFirst: entries.length === 0 };
+  past = { targets: targetsIn(memory.marks), mode: memory.mode, isFirst: entries.length === 0 };
   if (past.isFirst) memory.began = Date.now();
 }
 
@@ -125,7 +121,7 @@ export function unanswered(): string[] {
 }
 
 /** Returns each connection of the journal once: the entry with a mark, or else the last one. */
-function targetsIn(entries: readonly Entry[], marks: Uint8Array): Target[] {
+function targetsIn(marks: Uint8Array): Target[] {
   const found = new Map<string, Target>();
   const byPlace: Target[] = [];
   for (const entry of entries) {
@@ -231,7 +227,7 @@ export function recordArmed(armed: Armed): void {
 
 /** Returns what `recordArmed` was given in engines before this one. */
 export function armedBefore(): readonly Armed[] {
-  return armed;
+  return entries.flatMap((entry) => "armed" in entry ? entry.armed : []);
 }
 
 /** A link of a program that an engine has attached, which lasts as long as the engine. */
@@ -244,12 +240,12 @@ export function recordLinked(linked: Linked): void {
 
 /** Returns what `recordLinked` was given in engines before this one. */
 export function linkedBefore(): readonly Linked[] {
-  return linked;
+  return entries.flatMap((entry) => "linked" in entry ? entry.linked : []);
 }
 
 /** Returns the addresses that engines before this one have seen live. */
 export function liveBefore(): readonly string[] {
-  return live;
+  return entries.flatMap((entry) => "live" in entry ? entry.live : []);
 }
 
 /** Forgets the work of engines before this one, for a command that reports each piece of work as it is done. */
