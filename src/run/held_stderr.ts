@@ -1,13 +1,23 @@
 // The command's standard error in the processes beside it. Its reader waits until no process holds it, so these processes
 // hold it only as long as the command itself runs.
 
-import { POLLIN } from "../../ffi/poll.ts";
+import { host } from "../../ffi/deno.ts";
+import { poll, POLLIN, POLLOUT } from "../../ffi/poll.ts";
 import { redirect } from "../../ffi/descriptor.ts";
 import { COMMAND_FD, STDERR } from "./respawn.ts";
 import { openFiles } from "./process_state.ts";
 
 /** Standard input of the processes beside the command, which is /dev/null. */
 const DEV_NULL = 0;
+
+/** Writes a line to standard error, unless that would block: a stuck terminal or pipe must not stall the supervisor. */
+export function report(text: string): void {
+  try {
+    if (poll(STDERR, POLLOUT, 0) & POLLOUT) host.write(STDERR, `tcphup: ${text}\n`);
+  } catch {
+    // The terminal has been closed.
+  }
+}
 
 /** Standard error of this process, until it is dropped. */
 export class HeldStderr {

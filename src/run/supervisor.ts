@@ -3,6 +3,7 @@
 
 import { withOpen } from "../../ffi/closing.ts";
 import { isSyscallError } from "../../ffi/errno.ts";
+import { pidfdGetfd } from "../../ffi/pidfd.ts";
 import { SOCK_CLOEXEC } from "../../ffi/socket.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
 import { poll, POLLIN } from "../../ffi/poll.ts";
@@ -13,46 +14,37 @@ import {
   isNotificationValid,
   type Notification,
   receiveNotification,
-  type SyscallAbi,
+  syscallAbis,
 } from "../../ffi/seccomp.ts";
-import { type Call, decodeCall, duplicate, isTcp, openTask, release } from "./syscall.ts";
+import type { SocketPhase } from "../keepalive/socket_options.ts";
+import { type KeepaliveValues, SYSTEM_VALUES } from "../keepalive/values.ts";
+import { apply } from "../socket/keepalive_options.ts";
+import type { Handover } from "./handover.ts";
+import { type HeldStderr, report } from "./held_stderr.ts";
+import { type Call, decodeCall, isTcp, openTask, release, userOf } from "./syscall.ts";
 import type { HookedSyscall } from "./seccomp_filter.ts";
 import { CannotRevertError, SocketMaker, SocketMakerError } from "./socket_maker.ts";
-import type { Watcher } from "./watcher.ts";
+import { isGivenUp, type SupervisorConfig, warnsOnce } from "./supervisor_config.ts";
+import { Watcher } from "./watcher.ts";
 
-/** What a supervisor does about a call, as functions. */
-export interface SupervisorOptions {
-  readonly syscallAbis: readonly SyscallAbi[];
-  /** Returns whether a thread's calls are left alone. */
-  readonly leavesAlone: (tid: number) => boolean;
-  /** Sets the options of a TCP socket that is about to be used by `syscall`, and reports options that are refused. */
-  readonly setOptions: (socket: Descriptor, syscall: HookedSyscall) => void;
-  /** Reports a call that proceeded without the options: a line of text, and the error. */
-  readonly report: (text: string, error: unknown) => void;
-}
+const PHASES: Record<HookedSyscall, SocketPhase> = { connect: "connect", listen: "listen", socket: "new" };
 
 /** Answers notifications one by one. */
 export class Supervisor {
   readonly #listener: Descriptor;
   readonly #notification: Notification;
-  readonly #watcher: Pick<Watcher, "start">;
-  readonly #options: SupervisorOptions;
+  readonly #config: SupervisorConfig;
+  readonly #values: KeepaliveValues;
+  readonly #watcher: Watcher;
+  readonly #syscallAbis = syscallAbis();
   #socketMaker: SocketMaker | undefined;
 
-  /**
-   * @param notification In memory that outlives this process. A notification that is there at the start was received by
-   * an earlier supervisor, which ended before it answered.
-   */
-  constructor(
-    listener: Descriptor,
-    notification: Notification,
-    watcher: Pick<Watcher, "start">,
-    options: SupervisorOptions,
-  ) {
+  constructor({ listener, notification }: Handover, config: SupervisorConfig, stderr: HeldStderr) {
     this.#listener = listener;
     this.#notification = notification;
-    this.#watcher = watcher;
-    this.#options = options;
+    this.#config = config;
+    this.#values = { ...SYSTEM_VALUES, ...config.values };
+    this.#watcher = new Watcher(config, stderr);
   }
 
   /**
@@ -61,6 +53,7 @@ export class Supervisor {
    * @throws {CannotRevertError} When this process cannot revert to its own credentials. The call in hand proceeds.
    */
   run(): void {
+    // The memory outlives this process: what is there was received by an earlier supervisor, which ended before it answered.
     const { id } = this.#notification;
     let isWatched = id !== 0n && isNotificationValid(this.#listener, id) && this.#answer();
     for (;;) {
@@ -95,8 +88,9 @@ export class Supervisor {
   /** Sets the options of the call's socket. Returns whether the call has been answered with a socket already. */
   #setOptions(id: bigint): boolean {
     try {
-      if (this.#options.leavesAlone(this.#notification.tid)) return false;
-      const call = decodeCall(this.#notification, this.#options.syscallAbis);
+      const { stalls } = this.#config;
+      if (stalls.length > 0 && isGivenUp(stalls, userOf(this.#notification.tid))) return false;
+      const call = decodeCall(this.#notification, this.#syscallAbis);
       if (call === null) return false;
       if (call.syscall === "socket") return this.#makeSocket(id, call);
       this.#setOptionsOf(id, call);
@@ -114,9 +108,10 @@ export class Supervisor {
     try {
       // While the notification is valid its thread waits, so the pidfd is that thread's and no later one's.
       if (!isNotificationValid(this.#listener, id)) return;
-      const socket = duplicate(pidfd, fd);
+      // Closed before the thread proceeds.
+      const socket = pidfdGetfd(pidfd, fd);
       try {
-        if (isTcp(socket)) this.#options.setOptions(socket, syscall);
+        if (isTcp(socket)) this.#apply(socket, syscall);
       } finally {
         release(socket);
       }
@@ -129,18 +124,27 @@ export class Supervisor {
     this.#socketMaker ??= new SocketMaker();
     return withOpen(this.#socketMaker.socket(this.#notification.tid, domain, type, protocol), (socket) => {
       if (!isTcp(socket)) return false;
-      this.#options.setOptions(socket, syscall);
+      this.#apply(socket, syscall);
       answerWithDescriptor(this.#listener, id, socket, (type & SOCK_CLOEXEC) !== 0);
       return true;
     });
   }
 
+  #apply(socket: Descriptor, syscall: HookedSyscall): void {
+    for (const { option, value, error } of apply(socket, this.#values, PHASES[syscall])) {
+      if (error !== null && this.#config.debug) report(`${syscall}: ${option} ${value}: ${error}`);
+    }
+  }
+
+  /** Reports a call that proceeds without the options. */
   #report(error: unknown): void {
     const { tid } = this.#notification;
     const why = isSyscallError(error) || error instanceof SocketMakerError ? error.message : String(error);
     // The id is 0 when the thread is in a pid namespace that does not descend from ours.
     const thread = tid === 0 ? "a thread that cannot be seen from here" : `thread ${tid}`;
-    this.#options.report(`${thread}: ${why}`, error);
+    const text = `${thread}: ${why}`;
+    if (this.#config.debug) report(text);
+    else if (warnsOnce(this.#config) && error instanceof SocketMakerError) this.#notification.setWarning(text);
   }
 }
 

@@ -4,7 +4,7 @@ import { withOpen } from "../../ffi/closing.ts";
 import { readTextFile } from "../../ffi/files.ts";
 import { open, readAt } from "../../ffi/fs.ts";
 import { isSyscallError } from "../../ffi/errno.ts";
-import { pidfdGetfd, pidfdOpen } from "../../ffi/pidfd.ts";
+import { pidfdOpen } from "../../ffi/pidfd.ts";
 import {
   AF_INET,
   AF_INET6,
@@ -20,7 +20,6 @@ import {
   SOL_SOCKET,
 } from "../../ffi/socket.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
-import type { ForeignFd } from "../model/ids.ts";
 import { type Notification, SYS_CONNECT, SYS_LISTEN, SYS_SOCKET, type SyscallAbi } from "../../ffi/seccomp.ts";
 import { HOOKED_SYSCALLS, type HookedSyscall } from "./seccomp_filter.ts";
 import { userIn } from "./socket_maker.ts";
@@ -86,11 +85,6 @@ export function openTask(tid: number): Descriptor {
 
 function leaderOf(tid: number): number {
   return Number(/^Tgid:\s*(\d+)$/m.exec(readTextFile(`/proc/${tid}/status`))?.[1]);
-}
-
-/** Duplicates a descriptor of the thread's. To be closed before the thread proceeds. */
-export function duplicate(pidfd: Descriptor, fd: ForeignFd): Descriptor {
-  return pidfdGetfd(pidfd, fd);
 }
 
 /**

@@ -4,61 +4,60 @@
 
 import { host } from "../../ffi/deno.ts";
 import { isSyscallError } from "../../ffi/errno.ts";
+import { readDirectory, readTextFile } from "../../ffi/files.ts";
 import { pidfdOpen, sendSignal } from "../../ffi/pidfd.ts";
-import { type Descriptor, keepOnExec } from "../../ffi/descriptor.ts";
+import { Descriptor, keepOnExec } from "../../ffi/descriptor.ts";
 import { poll, pollAll, POLLIN } from "../../ffi/poll.ts";
 import { hasEnded, spawn } from "../../ffi/spawn.ts";
-import { isNotificationValid, type Notification, POLLHUP } from "../../ffi/seccomp.ts";
-import { encodeConfig, SUPERVISE, type SupervisorConfig, WATCH } from "./supervisor_config.ts";
-import type { HeldStderr } from "./held_stderr.ts";
+import { continueSyscall, isNotificationValid, type Notification, POLLHUP } from "../../ffi/seccomp.ts";
+import { encodeConfig, recentStalls, SUPERVISE, type SupervisorConfig, warnsOnce, WATCH } from "./supervisor_config.ts";
+import type { Handover } from "./handover.ts";
+import { HeldStderr, report } from "./held_stderr.ts";
 import { inheritedEnvironment } from "../linux/proc/environ.ts";
-import { COMMAND_FD, HANDOVER_FD, REPLACED, STDERR } from "./respawn.ts";
+import { COMMAND_FD, HANDOVER_FD, REPLACED, startRespawning, STDERR } from "./respawn.ts";
+import { userOf } from "./syscall.ts";
 
 /** The time between two looks while calls come in. Without calls the watcher sleeps. */
 const TICK_MS = 250;
 /** A supervisor that has answered nothing for so many looks, while a call waits, is stuck. */
 const PATIENCE_TICKS = 4;
 
-/** A supervisor's descriptors and memory, in its watcher. */
-export interface Watched {
-  readonly listener: Descriptor;
-  /** The supervisor's notification, in shared memory. */
-  readonly notification: Notification;
-  /** A pidfd of the supervisor. */
-  readonly supervisor: Descriptor;
-}
-
-/** What a watcher calls. */
-export interface WatcherOptions {
-  /** Replaces the stuck supervisor. When it returns `false` it is called again at the next look. */
-  readonly replace: () => boolean;
-  /** Called at each look, with whether the command has ended. */
-  readonly look: (hasEnded: boolean) => void;
-  readonly stderr: HeldStderr;
-}
-
 /**
- * Watches until the supervisor has ended, or is replaced. When the last thread under the filter has ended, it ends the
+ * Watches until the supervisor `pid` has ended, or is replaced. When the last thread under the filter has ended, it ends the
  * supervisor, which before Linux 6.11 does not learn of that in its ioctl(2).
  */
-export function watch(
-  { listener, notification, supervisor }: Watched,
-  { replace, look, stderr }: WatcherOptions,
-): void {
+export function watch(pid: number, handover: Handover, config: SupervisorConfig): void {
+  const { listener, notification } = handover;
+  const stderr = new HeldStderr(warnsOnce(config));
+  const supervisor = openSupervisor(pid);
   let answered = notification.answered;
   let ticks = 0;
   let isIdle = false;
-  for (;;) {
+  while (supervisor !== null) {
     const own = [[listener.number, isIdle ? POLLIN : 0], [supervisor.number, POLLIN]] as const;
     const [calls, end, ...commandEnd] = pollAll([...own, ...stderr.awaited], isIdle ? -1 : TICK_MS);
-    look(commandEnd.some((events) => events !== 0));
-    if (end !== 0) return;
-    if (calls & POLLHUP) return sendSignal(supervisor, REPLACED);
+    passOn(notification.warning, stderr, commandEnd.some((events) => events !== 0));
+    if (end !== 0) break;
+    if (calls & POLLHUP) {
+      sendSignal(supervisor, REPLACED);
+      break;
+    }
     ticks = notification.answered === answered && !isIdle ? ticks + 1 : 0;
     answered = notification.answered;
     isIdle = ticks >= PATIENCE_TICKS && !isCalled(listener, notification);
-    if (ticks >= PATIENCE_TICKS && !isIdle && replace()) return sendSignal(supervisor, REPLACED);
+    if (ticks >= PATIENCE_TICKS && !isIdle && replace(pid, handover, config)) {
+      sendSignal(supervisor, REPLACED);
+      break;
+    }
   }
+  passOn(notification.warning, stderr, true);
+}
+
+/** Reports once, while standard error is held, that a process's sockets have not got the values. */
+function passOn(warning: string, stderr: HeldStderr, isLast: boolean): void {
+  if (!stderr.isHeld || (warning === "" && !isLast)) return;
+  if (warning !== "") report(`${warning}: its sockets have not got the values; --debug tells of each such call`);
+  stderr.drop();
 }
 
 /** Returns whether a call waits, received or not. */
@@ -68,12 +67,51 @@ function isCalled(listener: Descriptor, notification: Notification): boolean {
 }
 
 /** Opens a pidfd of the supervisor that has started this process. Null when it has ended. */
-export function openSupervisor(pid: number): Descriptor | null {
+function openSupervisor(pid: number): Descriptor | null {
   if (host.parent !== pid) return null;
   const supervisor = pidfdOpen(pid);
   if (host.parent === pid) return supervisor;
   supervisor.close();
   return null;
+}
+
+/** Starts another supervisor in the place of a stuck one. Returns whether that worked. */
+function replace(pid: number, { listener, notification }: Handover, config: SupervisorConfig): boolean {
+  const { id, tid } = notification;
+  try {
+    const second = Math.floor(parseFloat(readTextFile("/proc/uptime")));
+    const stalls = [...recentStalls(config.stalls, second, isThere), { uid: userOrNone(tid), pid, second }];
+    // The call over which the old supervisor is stuck proceeds, so that it does not stall the new one.
+    continueSyscall(listener, id);
+    startRespawning({
+      supervisor: [...host.selfCommand, SUPERVISE, ...encodeConfig({ ...config, stalls })],
+      environment: inheritedEnvironment(),
+      handoverSocket: new Descriptor(HANDOVER_FD),
+      command: new Descriptor(COMMAND_FD),
+      open: readDirectory("/proc/self/fd").map(({ name }) => Number(name)),
+      stderr: config.debug ? "all" : "none",
+    });
+    if (config.debug) report(`thread ${tid}: the supervisor is stuck in the kernel over its call, and is left behind`);
+    return true;
+  } catch (error) {
+    if (!isSyscallError(error)) throw error;
+    if (config.debug) report(`the supervisor is stuck, and another one cannot be started: ${error.message}`);
+    return false;
+  }
+}
+
+/** Returns the user of a thread; −1 when it has ended. */
+function userOrNone(tid: number): number {
+  try {
+    return userOf(tid);
+  } catch (error) {
+    if (isSyscallError(error)) return -1;
+    throw error;
+  }
+}
+
+function isThere(pid: number): boolean {
+  return readDirectory("/proc").some(({ name }) => name === String(pid));
 }
 
 /** The shortest time between two starts of a watcher. */
