@@ -1,7 +1,6 @@
 // `tcphup run`: starts a program so that keepalive is on for all TCP sockets of it and of its descendants.
 
 import { host } from "../../ffi/deno.ts";
-import { readDirectory } from "../../ffi/files.ts";
 import { isSyscallError } from "../../ffi/errno.ts";
 import { geteuid } from "../../ffi/process.ts";
 import { execute } from "../../ffi/spawn.ts";
@@ -22,8 +21,6 @@ import { restoreProcessState } from "./process_state.ts";
 import { hasCapability, yamaForbids, yamaScope } from "../linux/proc/permissions.ts";
 import { UnsupportedError, UsageError } from "../model/errors.ts";
 
-export { SUPERVISE } from "./supervisor_config.ts";
-export { CommandError } from "../model/errors.ts";
 export { HOOKED_SYSCALLS, type HookedSyscall } from "./seccomp_filter.ts";
 
 /** The program to launch, and the options of its supervision. */
@@ -84,18 +81,15 @@ export function launch(options: LaunchOptions): never {
   }
 }
 
-/** What `prepare` returns. */
-interface Prepared {
-  readonly program: string;
-  readonly environment: Uint8Array[];
-  /** The control group that this process has moved into; null with a supervisor. */
-  readonly cgroup: OwnCgroup | null;
-}
-
 /**
  * Prepares this process for the program: its control group or its supervisor, and the state that the runtime has changed.
+ *
+ * @returns The program, its environment, and the control group that this process has moved into; null with a supervisor.
  */
-function prepare(name: string, options: LaunchOptions): Prepared {
+function prepare(
+  name: string,
+  options: LaunchOptions,
+): { program: string; environment: Uint8Array[]; cgroup: OwnCgroup | null } {
   const { debug, warn } = options;
   try {
     const environment = inheritedEnvironment();
@@ -105,7 +99,7 @@ function prepare(name: string, options: LaunchOptions): Prepared {
       if (!leaveOuterRuns()) warn("the values of the tcphup run outside of this one count");
       if (superviseFromHere(options, environment).noNewPrivs) warnOfPrivileges(program, warn);
     }
-    for (const note of restoreProcessState(host)) if (debug) warn(note);
+    for (const note of restoreProcessState()) if (debug) warn(note);
     return { program, environment, cgroup };
   } catch (error) {
     if (!isSyscallError(error)) throw error;
@@ -183,8 +177,7 @@ function startBeside(
 ): void {
   const command = pidfdOpen(host.pid);
   try {
-    const open = readDirectory("/proc/self/fd").map(({ name }) => Number(name));
-    startRespawning({ supervisor, environment, handoverSocket, command, open, stderr });
+    startRespawning({ supervisor, environment, handoverSocket, command, stderr });
   } catch (error) {
     if (!isSyscallError(error)) throw error;
     throw new UnsupportedError(`/bin/sh, which looks after the supervisor, cannot be started: ${error.code}`, {

@@ -3,19 +3,13 @@
 // The state before the runtime's start is not recorded anywhere. But a process inherits its parent's state, unless the
 // parent, or a program between the two, changed it. When that shows, the state is left as it is.
 
-import type { host } from "../../ffi/deno.ts";
+import { host } from "../../ffi/deno.ts";
 import { readDirectory, readTextFile } from "../../ffi/files.ts";
 import { isSyscallError } from "../../ffi/errno.ts";
 import { O_DIRECTORY, open, readlinkat } from "../../ffi/fs.ts";
 import { getrlimit, type Limit, RLIM_INFINITY, RLIMIT_NOFILE, setrlimit } from "../../ffi/process.ts";
 import { ignoreSignal, resetSignal, SIGNALS } from "../../ffi/signal.ts";
 import { keepOnExec, setBlocking } from "../../ffi/descriptor.ts";
-
-/** What the runtime changes in its process, and the parent's process id. */
-export type Runtime = Pick<
-  typeof host,
-  "parent" | "resets" | "blockingStreams" | "marksInherited"
->;
 
 /** /proc/self/status, read as early as possible. */
 let earliest: string | null = null;
@@ -26,9 +20,8 @@ export function recordSignals(): void {
 }
 
 /** Restores the state for the command. @returns What could not be restored, a line each. */
-export function restoreProcessState(
-  { parent, resets, blockingStreams, marksInherited }: Runtime,
-): string[] {
+export function restoreProcessState(): string[] {
+  const { parent, resets, blockingStreams, marksInherited } = host;
   recordSignals();
   const theirs = readOf(parent, "status");
   for (const signal of SIGNALS) {

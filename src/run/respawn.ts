@@ -4,7 +4,9 @@
 // wait for any child. The shell holds the socket with the listener's message: while the shell lives, the kernel keeps
 // calls waiting for a supervisor instead of failing them with ENOSYS.
 
+import { withTracked } from "../../ffi/closing.ts";
 import { isSyscallError } from "../../ffi/errno.ts";
+import { readDirectory } from "../../ffi/files.ts";
 import { Descriptor, duplicateFrom } from "../../ffi/descriptor.ts";
 import { SIGUSR2 } from "../../ffi/signal.ts";
 import { type FileAction, spawn, wait } from "../../ffi/spawn.ts";
@@ -77,8 +79,6 @@ export interface RespawnOptions {
   readonly handoverSocket: Descriptor;
   /** A pidfd of the command. */
   readonly command: Descriptor;
-  /** The numbers of this process's descriptors, which the new processes close so as not to hold the command's open. */
-  readonly open: readonly number[];
   readonly stderr: Stderr;
 }
 
@@ -94,33 +94,31 @@ const decoder = new TextDecoder();
  * @throws {SyscallError} When /bin/sh cannot be started.
  */
 export function startRespawning(
-  { supervisor, environment, handoverSocket, command, open, stderr }: RespawnOptions,
+  { supervisor, environment, handoverSocket, command, stderr }: RespawnOptions,
 ): void {
   const args = ["sh", "-c", script(stderr), "tcphup", ...supervisor].map((arg) => encoder.encode(arg));
   const nothing = (fd: number): FileAction => ({ action: "open", fd, path: "/dev/null", flags: O_RDWR });
-  // The sources are duplicated above all targets, so that no target overwrites the next source.
-  const copies: Descriptor[] = [];
-  const copy = (from: Descriptor, to: number): FileAction => {
-    copies.push(duplicateFrom(from, COMMAND_FD + 1));
-    return { action: "duplicate", from: copies.at(-1)!, to };
-  };
-  const actions: FileAction[] = [
-    nothing(0),
-    nothing(1),
-    stderr === "none" ? nothing(STDERR) : copy(new Descriptor(STDERR), STDERR),
-    copy(handoverSocket, HANDOVER_FD),
-    copy(command, COMMAND_FD),
-    ...open.filter((fd) => fd > COMMAND_FD).map((fd): FileAction => ({ action: "close", fd })),
-  ];
-  try {
+  // The new processes hold none of the command's descriptors open.
+  const open = readDirectory("/proc/self/fd").map(({ name }) => Number(name)).filter((fd) => fd > COMMAND_FD);
+  withTracked((track) => {
+    // The sources are duplicated above all targets, so that no target overwrites the next source.
+    const copy = (from: Descriptor, to: number): FileAction => {
+      return { action: "duplicate", from: track(duplicateFrom(from, COMMAND_FD + 1)), to };
+    };
+    const actions: FileAction[] = [
+      nothing(0),
+      nothing(1),
+      stderr === "none" ? nothing(STDERR) : copy(new Descriptor(STDERR), STDERR),
+      copy(handoverSocket, HANDOVER_FD),
+      copy(command, COMMAND_FD),
+      ...open.map((fd): FileAction => ({ action: "close", fd })),
+    ];
     waitUnlessReaped(spawn("/bin/sh", args, environmentOf(environment), actions));
-  } finally {
-    for (const descriptor of copies) descriptor.close();
-  }
+  });
 }
 
 /** Returns the shell's and the supervisor's part of an environment. */
-export function environmentOf(environment: readonly Uint8Array[]): Uint8Array[] {
+function environmentOf(environment: readonly Uint8Array[]): Uint8Array[] {
   const nameOf = (entry: Uint8Array) => decoder.decode(entry).replace(/=.*/s, "");
   return [encoder.encode(PATH), ...environment.filter((entry) => NEEDED.includes(nameOf(entry)))];
 }

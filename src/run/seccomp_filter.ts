@@ -33,7 +33,7 @@ const JUMP_IF_EQUAL = 0x15;
 const RETURN = 0x06;
 
 /** The part of socket(2)'s type that is not SOCK_NONBLOCK or SOCK_CLOEXEC. */
-export const SOCK_TYPE_MASK = 0xf;
+const SOCK_TYPE_MASK = 0xf;
 
 interface Instruction {
   readonly code: number;

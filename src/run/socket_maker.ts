@@ -35,23 +35,15 @@ export function readSocketCredentials(task: number | "self", hasLabel = true): S
   return {
     netns: statx(null, `/proc/${task}/ns/net`).ino,
     uid: userIn(status),
-    gid: lastId(GIDS, status),
+    gid: Number(/^Gid:.*\t(\d+)$/m.exec(status)?.[1]),
     cgroup: readTextFile(`/proc/${task}/cgroup`),
     label: hasLabel ? readLabel(task) : "",
   };
 }
 
-/** The last of four ids (real, effective, saved, file system), which owns new files and sockets. */
-const UIDS = /^Uid:.*\t(\d+)$/m;
-const GIDS = /^Gid:.*\t(\d+)$/m;
-
-/** Returns the file system user id of a /proc/TASK/status, which owns the task's new sockets. */
+/** Returns the file system user id, the last of four, of a /proc/TASK/status. It owns the task's new sockets. */
 export function userIn(status: string): number {
-  return lastId(UIDS, status);
-}
-
-function lastId(ids: RegExp, status: string): number {
-  return Number(ids.exec(status)?.[1]);
+  return Number(/^Uid:.*\t(\d+)$/m.exec(status)?.[1]);
 }
 
 function readLabel(task: number | "self"): string {

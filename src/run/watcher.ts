@@ -88,7 +88,6 @@ function replace(pid: number, { listener, notification }: Handover, config: Supe
       environment: inheritedEnvironment(),
       handoverSocket: new Descriptor(HANDOVER_FD),
       command: new Descriptor(COMMAND_FD),
-      open: readDirectory("/proc/self/fd").map(({ name }) => Number(name)),
       stderr: config.debug ? "all" : "none",
     });
     if (config.debug) report(`thread ${tid}: the supervisor is stuck in the kernel over its call, and is left behind`);

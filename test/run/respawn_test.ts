@@ -27,7 +27,6 @@ async function withKeeper(script: string, body: (kept: Kept) => Promise<void> | 
       environment: [],
       handoverSocket,
       command: pidfd,
-      open: [...Deno.readDirSync("/proc/self/fd")].map(({ name }) => Number(name)),
       stderr: "none",
     });
     handoverSocket.close();
