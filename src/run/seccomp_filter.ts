@@ -38,10 +38,8 @@ const SOCK_TYPE_MASK = 0xf;
 interface Instruction {
   readonly code: number;
   readonly k: number;
-  /** The label to jump to when equal; null for the next instruction. */
+  /** The label to jump to when equal; null for an instruction that does not jump. */
   readonly target: string | null;
-  /** The label to jump to when not equal; null for the next instruction. */
-  readonly otherwise: string | null;
 }
 
 /** An assembler of classic BPF with labels. All jumps go forward, as the kernel demands. */
@@ -54,27 +52,22 @@ class Assembler {
   }
 
   add(code: number, k: number): void {
-    this.#instructions.push({ code, k, target: null, otherwise: null });
+    this.#instructions.push({ code, k, target: null });
   }
 
-  ifEqual(k: number, target: string | null, otherwise: string | null = null): void {
-    this.#instructions.push({ code: JUMP_IF_EQUAL, k, target, otherwise });
+  ifEqual(k: number, target: string): void {
+    this.#instructions.push({ code: JUMP_IF_EQUAL, k, target });
   }
 
   /** Returns the program as an array of `struct sock_filter` {u16 code; u8 jt, jf; u32 k}. */
   assemble(): Uint8Array {
     const view = new DataView(new ArrayBuffer(this.#instructions.length * 8));
-    this.#instructions.forEach(({ code, k, target, otherwise }, i) => {
+    this.#instructions.forEach(({ code, k, target }, i) => {
       view.setUint16(i * 8, code, true);
-      view.setUint8(i * 8 + 2, this.#distance(i, target));
-      view.setUint8(i * 8 + 3, this.#distance(i, otherwise));
+      if (target !== null) view.setUint8(i * 8 + 2, this.#labels.get(target)! - i - 1);
       view.setUint32(i * 8 + 4, k, true);
     });
     return new Uint8Array(view.buffer);
-  }
-
-  #distance(from: number, label: string | null): number {
-    return label === null ? 0 : this.#labels.get(label)! - from - 1;
   }
 }
 
@@ -86,12 +79,12 @@ class Assembler {
 export function compileFilter(syscallAbis: readonly SyscallAbi[], on: ReadonlySet<HookedSyscall>): Uint8Array {
   const program = new Assembler();
   program.add(LOAD, ARCH);
-  syscallAbis.forEach((abi, i) => {
-    program.ifEqual(abi.arch, null, `not ${i}`);
-    filterAbi(program, abi, on, `of ${i}`);
-    program.label(`not ${i}`);
-  });
+  syscallAbis.forEach((abi, i) => program.ifEqual(abi.arch, `abi ${i}`));
   program.add(RETURN, SECCOMP_RET_ALLOW);
+  syscallAbis.forEach((abi, i) => {
+    program.label(`abi ${i}`);
+    filterAbi(program, abi, on, `of ${i}`);
+  });
   return program.assemble();
 }
 
