@@ -37,7 +37,7 @@ export function loadProgram(options: CgroupProgram, kept?: Descriptor): Descript
 /** Tells whether the verifier takes a program. */
 export function isLoadable(options: CgroupProgram): boolean {
   try {
-    progLoad({ ...options, license: LICENSE }).close();
+    loadProgram(options).close();
     return true;
   } catch (error) {
     if (error instanceof VerifierError) return false;

@@ -7,13 +7,13 @@ import { UnsupportedError } from "../model/errors.ts";
 import { hasCapability } from "../linux/proc/permissions.ts";
 
 /** Why a pass over sockets cannot be made. Since Linux 5.15 a program may set their options, since 6.1 it may read them. */
-export const CANNOT_READ_LISTED = "this kernel cannot read the options of sockets as it lists them: Linux 6.1 can";
+export const CANNOT_READ_LISTED = "This kernel cannot read the options of sockets as it lists them: Linux 6.1 can";
 
 /** What functions of the kernel that not every kernel, or user, may use are used for. */
 const HELPERS: readonly (readonly [RegExp, string])[] = [
-  [/bpf_get_netns_cookie/, "this kernel cannot tell the network namespace as a connection is made: Linux 5.15 can"],
+  [/bpf_get_netns_cookie/, "This kernel cannot tell the network namespace as a connection is made: Linux 5.15 can"],
   [/bpf_get_socket_cookie/, CANNOT_READ_LISTED],
-  [/bpf_skc_to_tcp_sock/, "the user as a connection is made is told to CAP_PERFMON only"],
+  [/bpf_skc_to_tcp_sock/, "The user as a connection is made is told to CAP_PERFMON only"],
 ];
 
 type Capability = Parameters<typeof hasCapability>[0];
@@ -51,17 +51,12 @@ export function withOptionalBpf<T>(work: () => T, needed: readonly Capability[])
 function explain(error: unknown, needed: readonly Capability[]): unknown {
   if (error instanceof VerifierError) {
     const [, text] = HELPERS.find(([helper]) => helper.test(error.reason)) ?? [];
-    return new UnsupportedError(text === undefined ? sentence(error.message) : sentence(text));
+    return new UnsupportedError(text ?? `The kernel's verifier refuses the program: ${error.reason}`);
   }
   if (!isSyscallError(error) || !error.syscall.startsWith("bpf(")) return error;
   if (error.code === "ENOSYS") return new UnsupportedError("This kernel, or a seccomp filter, has no bpf(2)");
   if (error.code === "EPERM") return new UnsupportedError(`BPF is denied: ${explainBpfDenied(needed)}`);
   return new UnsupportedError(`BPF cannot be used here: ${error.message}`);
-}
-
-/** Makes a text the first of a message. */
-export function sentence(text: string): string {
-  return text.slice(0, 1).toUpperCase() + text.slice(1);
 }
 
 /** Returns the capabilities that this thread lacks. CAP_SYS_ADMIN stands for each of them. */

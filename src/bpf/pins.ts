@@ -76,14 +76,10 @@ export function findSamePin<T extends { readonly since: string }>(name: string, 
   const directory = pinDirectory();
   if (!namesIn(directory).includes(name)) return null;
   const pinned = withBpf(() => readPin(directory, name));
-  const isSame = pinned?.attached && pinned.settings !== null && doesTheSame(pinned.settings as T, settings);
-  if (!isSame) throw alreadyPinned(name);
-  return pinned.settings as T;
-}
-
-function doesTheSame<T extends { readonly since: string }>(one: T, other: T): boolean {
-  const since = "";
-  return JSON.stringify({ ...one, since }) === JSON.stringify({ ...other, since });
+  const own = pinned?.settings as T | null | undefined;
+  const isSame = JSON.stringify({ ...own, since: settings.since }) === JSON.stringify(settings);
+  if (!own || !pinned?.attached || !isSame) throw alreadyPinned(name);
+  return own;
 }
 
 function explainDirectory(directory: string, error: unknown): unknown {

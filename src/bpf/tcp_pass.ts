@@ -6,7 +6,7 @@ import type { Descriptor } from "../../ffi/descriptor.ts";
 import type { SockId } from "../linux/netlink/inet_diag.ts";
 import { UnsupportedError } from "../model/errors.ts";
 import { Assembler, R0 } from "./assembler.ts";
-import { CANNOT_READ_LISTED, sentence } from "./explain.ts";
+import { CANNOT_READ_LISTED } from "./explain.ts";
 import { loadIterator, readRows } from "./iterator.ts";
 import { kernelTypes } from "./kernel_types.ts";
 import {
@@ -48,7 +48,7 @@ export function passOver(
         each(decoder.place(row), found);
       })
     );
-    if (rows > 0 && unread === rows) throw new UnsupportedError(sentence(CANNOT_READ_LISTED));
+    if (rows > 0 && unread === rows) throw new UnsupportedError(CANNOT_READ_LISTED);
   });
 }
 
