@@ -155,13 +155,16 @@ export function withLeftBehind(pid: number, fd: number, end: (held: Descriptor) 
  * @throws {UnsupportedError} When the kernel cannot tell network namespaces apart.
  */
 export function chooserOf(
-  selection: CompiledSelection,
+  { filter, netns, notNetns = [] }: CompiledSelection,
   vocabulary: Vocabulary,
   ownByDefault = false,
 ): (tries: Tries) => Emit {
-  const { chosen, excluded } = namespacesOf(selection, ownByDefault);
+  const isOwn = netns === undefined && ownByDefault && notNetns.length === 0;
+  const isAny = netns === undefined || netns.includes("all");
+  const chosen = isOwn ? [ownNetnsCookie()] : isAny ? null : cookiesOf(netns);
+  const excluded = cookiesOf(notNetns);
   return (trie) => {
-    const chooses = emitFilter(selection.filter, { trie, ...vocabulary });
+    const chooses = emitFilter(filter, { trie, ...vocabulary });
     return (program, yes, no) => {
       const next = program.newLabel();
       emitNamespaces(chosen, excluded)(program, next, no);
@@ -171,20 +174,7 @@ export function chooserOf(
   };
 }
 
-/** The cookies of the network namespaces that are chosen, null for all, and of those that are excluded. */
-interface Namespaces {
-  readonly chosen: readonly bigint[] | null;
-  readonly excluded: readonly bigint[];
-}
-
-function namespacesOf({ netns, notNetns = [] }: CompiledSelection, ownByDefault: boolean): Namespaces {
-  const own = ownByDefault && notNetns.length === 0;
-  return {
-    chosen: netns === undefined ? own ? [ownNetnsCookie()] : null : netns.includes("all") ? null : cookiesOf(netns),
-    excluded: cookiesOf(notNetns),
-  };
-}
-
+/** Returns the cookies of network namespaces. */
 function cookiesOf(texts: readonly string[]): bigint[] {
   if (texts.length === 0) return [];
   const { namespaces, forbidden } = findNetns(texts, processes(), mustExist);
@@ -195,8 +185,8 @@ function cookiesOf(texts: readonly string[]): bigint[] {
 }
 
 function ownNetnsCookie(): bigint {
-  const cookie = readNetnsCookie() ?? askForNetnsCookie();
-  if (cookie !== null) return cookie;
+  const cookie = readNetnsCookie() ?? ask([{ ask: "netns" }])?.[0];
+  if (cookie !== undefined) return cookie;
   throw new UnsupportedError(
     "Network namespaces cannot be told apart: before Linux 5.14 that takes a mount of cgroup v2 that shows tcphup's own " +
       "control group",
@@ -213,12 +203,6 @@ function readNetnsCookie(): bigint | null {
     if (isSyscallError(error, "ENOPROTOOPT")) return null;
     throw error;
   }
-}
-
-/** Returns the same by a program; null where this process's control group is out of sight. */
-function askForNetnsCookie(): bigint | null {
-  const [cookie = null] = ask([{ ask: "netns" }]) ?? [];
-  return cookie;
 }
 
 /** Asks the kernel what only programs are told; null where this process's control group is out of sight, or no socket to be had. */
