@@ -35,8 +35,14 @@ export function compileMatcher(filter: Filter, protocol: Protocol = "tcp"): Matc
       // What is null equals neither.
       return (row) => evaluate(row) === !negated;
     },
-    (op, terms) =>
-      op === "all" ? (row) => terms.every((matches) => matches(row)) : (row) => terms.some((matches) => matches(row)),
+    (op, terms) => {
+      // One of them decides: a term that fails of all, or that holds of any.
+      const decisive = op === "any";
+      return (row) => {
+        for (const matches of terms) if (matches(row) === decisive) return decisive;
+        return !decisive;
+      };
+    },
   );
 }
 

@@ -77,9 +77,11 @@ export class PrefixSet {
 
   /** Whether a prefix of the set holds the address with these words (canonical: see ../model/address.ts). */
   has(w0: number, w1: number, w2: number, w3: number): boolean {
-    const isIPv4Address = w0 === 0 && w1 === 0 && w2 === 0xffff;
-    return isIPv4Address
-      ? this.#ipv4.some((table) => table.has(w3))
-      : this.#ipv6.some((table) => table.has(w0, w1, w2, w3));
+    if (w0 === 0 && w1 === 0 && w2 === 0xffff) {
+      for (const table of this.#ipv4) if (table.has(w3)) return true;
+    } else {
+      for (const table of this.#ipv6) if (table.has(w0, w1, w2, w3)) return true;
+    }
+    return false;
   }
 }

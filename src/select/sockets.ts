@@ -11,7 +11,7 @@ import {
 } from "../linux/netlink/inet_diag.ts";
 import type { DumpRequest } from "../linux/netlink/sock_diag.ts";
 import { silentTime } from "../linux/netlink/tcp_info.ts";
-import { formatAddress, formatEndpoint, parseAddress, type Words } from "../model/address.ts";
+import { formatAddress, formatEndpoint, formatIPv4, parseAddress, type Words } from "../model/address.ts";
 import { type Connection, type Endpoint, endsOf, identityOf, type Timer } from "../model/connection.ts";
 import { only } from "../model/only.ts";
 import { stateMask, stateName } from "../model/tcp_states.ts";
@@ -192,7 +192,9 @@ function timerOf(row: InetDiagMsg): Timer | null {
 let lastPeer: Endpoint = { address: "", port: 0 };
 
 function peerOf(row: InetDiagMsg): Endpoint {
-  const address = formatAddress({ words: [row.dstWord(0), row.dstWord(1), row.dstWord(2), row.dstWord(3)] });
+  const address = row.family === AF_INET
+    ? formatIPv4(row.dstWord(3))
+    : formatAddress({ words: [row.dstWord(0), row.dstWord(1), row.dstWord(2), row.dstWord(3)] });
   const port = row.dport;
   if (lastPeer.port !== port || lastPeer.address !== address) lastPeer = { address, port };
   return lastPeer;
@@ -200,7 +202,10 @@ function peerOf(row: InetDiagMsg): Endpoint {
 
 /** Returns the connection that a row of a dump describes. */
 export function connectionOf(row: InetDiagMsg, protocol: "tcp" | "mptcp", netns: number): Connection {
-  const src = formatAddress({ words: [row.srcWord(0), row.srcWord(1), row.srcWord(2), row.srcWord(3)] });
+  // Without words, which are an array, this takes half as long, and each row has it done.
+  const src = row.family === AF_INET
+    ? formatIPv4(row.srcWord(3))
+    : formatAddress({ words: [row.srcWord(0), row.srcWord(1), row.srcWord(2), row.srcWord(3)] });
   return {
     protocol,
     family: row.family === AF_INET ? "inet" : "inet6",
