@@ -3,7 +3,7 @@
 import { withOpen } from "./closing.ts";
 import { checkCall, cString, lazily } from "./call.ts";
 import { Descriptor } from "./descriptor.ts";
-import { isSyscallError, type SyscallError, withFallback } from "./errno.ts";
+import { attempt, isSyscallError, type SyscallError } from "./errno.ts";
 import { addressOf, allocate } from "./memory.ts";
 import { SYS_bpf } from "./unistd.ts";
 
@@ -139,7 +139,7 @@ export function mapUpdateBatch(map: Descriptor, keys: Uint8Array, values: Uint8A
 export function mapLookup(map: Descriptor, key: Uint8Array, valueSize: number): Uint8Array | null {
   const value = allocate(valueSize);
   const attributes = new Attributes().u32(0, map.number).copy(8, key).pointer(16, value);
-  return found(() => attributes.call("BPF_MAP_LOOKUP_ELEM")) ? value : null;
+  return attempt(() => attributes.call("BPF_MAP_LOOKUP_ELEM"), "ENOENT") ? value : null;
 }
 
 /** BPF_MAP_GET_NEXT_KEY: returns the key after `key`, or the first one; null after the last one. */
@@ -147,11 +147,7 @@ export function mapNextKey(map: Descriptor, key: Uint8Array | null, keySize: num
   const next = allocate(keySize);
   const attributes = new Attributes().u32(0, map.number).pointer(16, next);
   if (key !== null) attributes.copy(8, key);
-  return found(() => attributes.call("BPF_MAP_GET_NEXT_KEY")) ? next : null;
-}
-
-function found(call: () => number): boolean {
-  return withFallback(null, call, "ENOENT") !== null;
+  return attempt(() => attributes.call("BPF_MAP_GET_NEXT_KEY"), "ENOENT") ? next : null;
 }
 
 /** A program to load. */

@@ -71,3 +71,14 @@ export function withFallback<T, F>(fallback: F, call: () => T, ...codes: string[
     throw error;
   }
 }
+
+/** Makes a call. Returns `false` when it fails with a SyscallError, with one of `codes` when codes are given. */
+export function attempt(call: () => unknown, ...codes: string[]): boolean {
+  try {
+    call();
+    return true;
+  } catch (error) {
+    if (isSyscallError(error, ...codes)) return false;
+    throw error;
+  }
+}

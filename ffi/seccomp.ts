@@ -3,7 +3,7 @@
 
 import { host } from "./deno.ts";
 import { SYS_seccomp } from "./unistd.ts";
-import { isSyscallError, withFallback } from "./errno.ts";
+import { attempt, isSyscallError } from "./errno.ts";
 import { Descriptor, O_CLOEXEC } from "./descriptor.ts";
 import { check, lazily } from "./call.ts";
 import { addressOf, allocate } from "./memory.ts";
@@ -207,13 +207,9 @@ export function hasHungUp(listener: Descriptor): boolean {
 export function receiveNotification(listener: Descriptor, notification: Notification): boolean {
   // The kernel rejects a structure that is not zero.
   notification.clear();
-  try {
-    check("ioctl", notificationSymbols().ioctl(listener.number, SECCOMP_IOCTL_NOTIF_RECV, notification.bytes));
-    return true;
-  } catch (error) {
-    if (isSyscallError(error, "ENOENT", "EINTR")) return false;
-    throw error;
-  }
+  const { ioctl } = notificationSymbols();
+  const receive = () => check("ioctl", ioctl(listener.number, SECCOMP_IOCTL_NOTIF_RECV, notification.bytes));
+  return attempt(receive, "ENOENT", "EINTR");
 }
 
 /** SECCOMP_USER_NOTIF_FLAG_CONTINUE: the kernel makes the call as if nothing had been in the way. */
@@ -237,7 +233,7 @@ function respond(listener: Descriptor, id: bigint, value: number, flags: number)
 
 /** Has the kernel make the call. Does nothing when it was answered before, or its thread has ended. */
 export function continueSyscall(listener: Descriptor, id: bigint): void {
-  withFallback(null, () => respond(listener, id, 0, FLAG_CONTINUE), "ENOENT");
+  attempt(() => respond(listener, id, 0, FLAG_CONTINUE), "ENOENT");
 }
 
 /** Returns whether the call still waits. As long as it does, the thread's id is not another thread's. */
@@ -270,13 +266,8 @@ function addDescriptor(listener: Descriptor, id: bigint, flags: number, source: 
  */
 export function answerWithDescriptor(listener: Descriptor, id: bigint, source: Descriptor, closeOnExec: boolean): void {
   const newFlags = closeOnExec ? O_CLOEXEC : 0;
-  try {
-    addDescriptor(listener, id, SECCOMP_ADDFD_FLAG_SEND, source.number, newFlags);
-  } catch (error) {
-    if (!isSyscallError(error, "EINVAL")) throw error;
-    const number = addDescriptor(listener, id, 0, source.number, newFlags);
-    respond(listener, id, number, 0);
-  }
+  const add = (flags: number) => addDescriptor(listener, id, flags, source.number, newFlags);
+  if (!attempt(() => add(SECCOMP_ADDFD_FLAG_SEND), "EINVAL")) respond(listener, id, add(0), 0);
 }
 
 /** The id of no notification: ids count up from a random number. */

@@ -3,7 +3,7 @@
 import { cgroupLinkInfo, linkDetach } from "../../ffi/bpf.ts";
 import { prepared, withOpen, withTracked } from "../../ffi/closing.ts";
 import { host } from "../../ffi/deno.ts";
-import { isSyscallError } from "../../ffi/errno.ts";
+import { attempt, withFallback } from "../../ffi/errno.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
 import { pidfdGetfd, pidfdOpen } from "../../ffi/pidfd.ts";
 import { AF_INET, getsockoptBytes, SO_NETNS_COOKIE, SOCK_STREAM, socket, SOL_SOCKET } from "../../ffi/socket.ts";
@@ -139,12 +139,8 @@ export class Attachment {
  * long as the call.
  */
 export function withLeftBehind(pid: number, fd: number, end: (held: Descriptor) => void): void {
-  try {
-    withOpen(withOpen(pidfdOpen(pid), (pidfd) => pidfdGetfd(pidfd, fd)), end);
-  } catch (error) {
-    // It has ended, and its links with it.
-    if (!isSyscallError(error)) throw error;
-  }
+  // Where the call fails, the process has ended, and its links with it.
+  attempt(() => withOpen(withOpen(pidfdOpen(pid), (pidfd) => pidfdGetfd(pidfd, fd)), end));
 }
 
 /**
@@ -196,22 +192,15 @@ function ownNetnsCookie(): bigint {
 /** Returns the cookie of the network namespace that this thread is in; null before Linux 5.14. */
 function readNetnsCookie(): bigint | null {
   const cookie = new Uint8Array(8);
-  try {
+  return withFallback(null, () => {
     withOpen(socket(AF_INET, SOCK_STREAM, 0), (any) => getsockoptBytes(any, SOL_SOCKET, SO_NETNS_COOKIE, cookie));
     return new DataView(cookie.buffer).getBigUint64(0, true);
-  } catch (error) {
-    if (isSyscallError(error, "ENOPROTOOPT")) return null;
-    throw error;
-  }
+  }, "ENOPROTOOPT");
 }
 
 /** Asks the kernel what only programs are told; null where this process's control group is out of sight, or no socket to be had. */
 export function ask(questions: readonly Question[]): bigint[] | null {
   const directory = ownCgroup()?.directory ?? unifiedPoint();
-  try {
-    return directory === null ? null : withBpf(() => askInConnect(questions, directory));
-  } catch (error) {
-    if (isSyscallError(error, "EAFNOSUPPORT")) return null;
-    throw error;
-  }
+  if (directory === null) return null;
+  return withFallback(null, () => withBpf(() => askInConnect(questions, directory)), "EAFNOSUPPORT");
 }

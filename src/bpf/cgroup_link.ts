@@ -19,7 +19,7 @@ import {
 } from "../../ffi/bpf.ts";
 import { prepared, withOpen, withTracked } from "../../ffi/closing.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
-import { isSyscallError } from "../../ffi/errno.ts";
+import { withFallback } from "../../ffi/errno.ts";
 import { O_DIRECTORY, open } from "../../ffi/fs.ts";
 
 /** Fields of the kernel's own structs are shown to programs with a license that goes with the GPL. */
@@ -47,12 +47,8 @@ export function isLoadable(options: CgroupProgram): boolean {
 
 /** Links a program to the control group with that directory; null when the control group has gone. */
 export function linkToCgroup(program: Descriptor, directory: string, attachType: number): Descriptor | null {
-  try {
-    return withOpen(open(null, directory, O_DIRECTORY), (cgroup) => linkCreate(program, cgroup, attachType));
-  } catch (error) {
-    if (isSyscallError(error, "ENOENT", "ENODEV")) return null;
-    throw error;
-  }
+  const link = () => withOpen(open(null, directory, O_DIRECTORY), (cgroup) => linkCreate(program, cgroup, attachType));
+  return withFallback(null, link, "ENOENT", "ENODEV");
 }
 
 /**

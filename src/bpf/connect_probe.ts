@@ -11,7 +11,7 @@ import {
   mapCreate,
   mapLookup,
 } from "../../ffi/bpf.ts";
-import { isSyscallError } from "../../ffi/errno.ts";
+import { attempt } from "../../ffi/errno.ts";
 import { AF_INET, connect, IPPROTO_TCP, SOCK_NONBLOCK, SOCK_STREAM, socket, socketCookie } from "../../ffi/socket.ts";
 import type { SocketOption, Step } from "../keepalive/socket_options.ts";
 import { encodeSockaddr } from "../linux/netlink/sockaddr.ts";
@@ -89,11 +89,7 @@ export function askInConnect(questions: readonly Question[], directory: string):
     const link = linkToCgroup(track(loadProgram(options)), directory, options.attachType);
     if (link === null) return null;
     track(link);
-    try {
-      connect(own, DISCARD);
-    } catch (error) {
-      if (!isSyscallError(error)) throw error;
-    }
+    attempt(() => connect(own, DISCARD));
     const answers = mapLookup(map, new Uint8Array(4), size);
     if (answers === null) return null;
     const view = new DataView(answers.buffer, answers.byteOffset);

@@ -1,7 +1,7 @@
 // The types of the running kernel that the iterators need. They are read once, when an iterator is first used.
 
 import { kernelBtf } from "../../ffi/bpf.ts";
-import { isSyscallError } from "../../ffi/errno.ts";
+import { isSyscallError, withFallback } from "../../ffi/errno.ts";
 import { readLargeFile } from "../../ffi/files.ts";
 import { UnsupportedError } from "../model/errors.ts";
 import { type FoundTypes, readTypes, type WantedTypes } from "./btf.ts";
@@ -48,12 +48,8 @@ function lookUpIn({ ids, offsets }: FoundTypes): KernelTypes {
 const BTF_FILE = "/sys/kernel/btf/vmlinux";
 
 function readBtf(): Uint8Array {
-  try {
-    const types = kernelBtf();
-    if (types !== null) return types;
-  } catch (error) {
-    if (!isSyscallError(error)) throw error;
-  }
+  const types = withFallback(null, kernelBtf);
+  if (types !== null) return types;
   try {
     // The file takes fewer capabilities.
     return readLargeFile(BTF_FILE);

@@ -19,7 +19,7 @@ import {
   programMaps,
 } from "../../ffi/bpf.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
-import { isSyscallError } from "../../ffi/errno.ts";
+import { attempt, isSyscallError, withFallback } from "../../ffi/errno.ts";
 import { readDirectory, readTextFile } from "../../ffi/files.ts";
 import { makeDirectory, removeDirectory, unlink } from "../../ffi/fs.ts";
 import type { DestinationCount } from "../model/destination_count.ts";
@@ -163,12 +163,7 @@ function namesIn(directory: string): string[] {
 /** Returns the paths of the links of a pin: more than one, or none, where the pin is a directory. */
 function linkPaths(directory: string, name: string): string[] {
   const path = `${directory}/${name}`;
-  try {
-    return readDirectory(path).map((link) => `${path}/${link.name}`);
-  } catch (error) {
-    if (isSyscallError(error, "ENOTDIR")) return [path];
-    throw error;
-  }
+  return withFallback([path], () => readDirectory(path).map((link) => `${path}/${link.name}`), "ENOTDIR");
 }
 
 /** Returns null when the pin has gone meanwhile. */
@@ -242,11 +237,9 @@ export function removePin(name: string): void {
 
 /** Has the programs of a pin end to work together, where this user may do that. */
 function disarm(path: string): void {
-  try {
+  attempt(() =>
     withLink(path, (_, maps) => {
       for (const { map, name } of maps) if (name === ARMED_NAME) setArmed(map, false);
-    });
-  } catch (error) {
-    if (!isSyscallError(error)) throw error;
-  }
+    })
+  );
 }

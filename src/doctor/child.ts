@@ -1,6 +1,6 @@
 // Runs a program in a child process, which may be killed or get stuck.
 
-import { isSyscallError } from "../../ffi/errno.ts";
+import { attempt, isSyscallError, withFallback } from "../../ffi/errno.ts";
 import { recv } from "../../ffi/socket.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
 import { SIGSYS } from "../../ffi/signal.ts";
@@ -62,31 +62,18 @@ function start(command: Command, output: Descriptor): number {
 /** Receives texts until the end of the stream. Returns `false` after a timeout. */
 function receiveAll(socket: Descriptor, each: (text: string) => void): boolean {
   const buffer = new Uint8Array(TEXT_SIZE);
-  try {
+  return attempt(() => {
     for (let length; (length = recv(socket, buffer, 0)) > 0;) each(decoder.decode(buffer.subarray(0, length)));
-    return true;
-  } catch (error) {
-    if (!isSyscallError(error, "EAGAIN")) throw error;
-    return false;
-  }
+  }, "EAGAIN");
 }
 
 function failureOf(pid: number): Failure | null {
-  const status = statusOf(pid);
+  // The kernel keeps no exit status for a process that ignores SIGCHLD.
+  const status = withFallback(0, () => wait(pid), "ECHILD");
   const signal = status & 0x7f;
   if (signal === 0) {
     return status === 0 ? null : { hasExited: true, text: `the process that tries it exits with ${status >> 8}` };
   }
   const killer = signal === SIGSYS ? "a seccomp filter, by SIGSYS" : `signal ${signal}`;
   return { hasExited: false, text: `the process that tries it is killed by ${killer}` };
-}
-
-function statusOf(pid: number): number {
-  try {
-    return wait(pid);
-  } catch (error) {
-    // The kernel keeps no exit status for a process that ignores SIGCHLD.
-    if (!isSyscallError(error, "ECHILD")) throw error;
-    return 0;
-  }
 }

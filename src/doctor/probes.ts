@@ -2,7 +2,7 @@
 
 import { withOpen } from "../../ffi/closing.ts";
 import { host } from "../../ffi/deno.ts";
-import { isSyscallError } from "../../ffi/errno.ts";
+import { isSyscallError, withFallback } from "../../ffi/errno.ts";
 import { pidfdGetfd, pidfdOpen } from "../../ffi/pidfd.ts";
 import { IPPROTO_MPTCP, IPPROTO_TCP, socketCookie } from "../../ffi/socket.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
@@ -49,15 +49,13 @@ function listTcp(): Verdict {
 }
 
 function listMptcp(): Verdict {
-  try {
-    return withPair(IPPROTO_MPTCP, ({ listed }) => {
+  const list = () =>
+    withPair(IPPROTO_MPTCP, ({ listed }) => {
       if (listed()?.protocol === "mptcp") return ok("works");
       return limited("MPTCP connections are seen as their TCP subflows only: needs CONFIG_INET_MPTCP_DIAG");
     });
-  } catch (error) {
-    if (!isSyscallError(error, "EPROTONOSUPPORT", "ENOPROTOOPT", "EINVAL")) throw error;
-    return ok("this kernel, or net.mptcp.enabled, has MPTCP off: there are no such connections");
-  }
+  const none = ok("this kernel, or net.mptcp.enabled, has MPTCP off: there are no such connections");
+  return withFallback(none, list, "EPROTONOSUPPORT", "ENOPROTOOPT", "EINVAL");
 }
 
 function readProc(): Verdict {

@@ -12,7 +12,7 @@
 import { host } from "../../ffi/deno.ts";
 import { readTextFile } from "../../ffi/files.ts";
 import { LibcUnavailableError } from "../../ffi/native.ts";
-import { isSyscallError } from "../../ffi/errno.ts";
+import { attempt, isSyscallError, withFallback } from "../../ffi/errno.ts";
 import { Descriptor, pipe } from "../../ffi/descriptor.ts";
 import { POLLIN } from "../../ffi/poll.ts";
 import { kill, resetSignal, SIGCHLD, SIGCONT, SIGINT, SIGKILL, SIGTERM } from "../../ffi/signal.ts";
@@ -173,11 +173,7 @@ class Front {
   }
 
   #append(entry: Entry): void {
-    try {
-      this.#shared!.append(entry);
-    } catch (error) {
-      if (!isSyscallError(error)) throw error;
-    }
+    attempt(() => this.#shared!.append(entry));
   }
 
   #replaceStuck(): "again" | number {
@@ -242,15 +238,11 @@ function mayNeverReturn(notes: Notes): boolean {
  * count as stuck.
  */
 function statOf(pid: number): { state: string; cpu: number } {
-  try {
-    // The second field is a name in parentheses, which may itself contain parentheses and spaces.
-    const stat = readTextFile(`/proc/${pid}/stat`);
-    const [state = "", ...fields] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    return { state, cpu: Number(fields[10]) + Number(fields[11]) };
-  } catch (error) {
-    if (!isSyscallError(error)) throw error;
-    return { state: "", cpu: 0 };
-  }
+  const stat = withFallback(null, () => readTextFile(`/proc/${pid}/stat`));
+  if (stat === null) return { state: "", cpu: 0 };
+  // The second field is a name in parentheses, which may itself contain parentheses and spaces.
+  const [state = "", ...fields] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return { state, cpu: Number(fields[10]) + Number(fields[11]) };
 }
 
 /** Ends this process by the signal's default action. */

@@ -4,7 +4,7 @@
 // Connections are recorded before they are acted on. An outcome then costs one byte. Only outcomes that changed a
 // connection are recorded: the next engine finds out all others again.
 
-import { isSyscallError } from "../../ffi/errno.ts";
+import { isSyscallError, withFallback } from "../../ffi/errno.ts";
 import { statx } from "../../ffi/fs.ts";
 import { type Activity, avoidedUsers, excludedProcesses, markUnresponsive, PASS, SUBJECT } from "../../ffi/progress.ts";
 import { avoidBpf } from "./policy.ts";
@@ -87,19 +87,11 @@ function avoidUsers(): void {
   if (pids.length < MOST_OF_A_USER) return;
   const counts = new Map<number, number>();
   for (const pid of pids) {
-    const uid = pids.filter((other) => other === pid).length > 1 ? null : userOf(pid);
+    const isRepeated = pids.filter((other) => other === pid).length > 1;
+    const uid = isRepeated ? null : withFallback(null, () => statx(null, `/proc/${pid}`).uid);
     if (uid !== null) counts.set(uid, (counts.get(uid) ?? 0) + 1);
   }
   for (const [uid, count] of counts) if (count >= MOST_OF_A_USER) avoidedUsers.add(uid);
-}
-
-function userOf(pid: number): number | null {
-  try {
-    return statx(null, `/proc/${pid}`).uid;
-  } catch (error) {
-    if (!isSyscallError(error)) throw error;
-    return null;
-  }
 }
 
 const SHOWN = 5;

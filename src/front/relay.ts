@@ -3,7 +3,7 @@
 // front's instead.
 
 import { host } from "../../ffi/deno.ts";
-import { isSyscallError } from "../../ffi/errno.ts";
+import { isSyscallError, withFallback } from "../../ffi/errno.ts";
 import { read, S_IFMT, statx, write } from "../../ffi/fs.ts";
 import { Descriptor, pipe } from "../../ffi/descriptor.ts";
 import { PIPE_BUF, poll, POLLIN, POLLOUT } from "../../ffi/poll.ts";
@@ -149,12 +149,8 @@ export function relays(): Relay[] {
 
 /** Returns the identity of the pipe or socket that a stream is; null for anything else. */
 function fileOf(stream: number): string | null {
-  try {
-    const { mode, dev, ino } = statx(new Descriptor(stream));
-    const type = mode & S_IFMT;
-    return type === S_IFIFO || type === S_IFSOCK ? `${dev}/${ino}` : null;
-  } catch (error) {
-    if (isSyscallError(error, "EBADF")) return null;
-    throw error;
-  }
+  const status = withFallback(null, () => statx(new Descriptor(stream)), "EBADF");
+  if (status === null) return null;
+  const type = status.mode & S_IFMT;
+  return type === S_IFIFO || type === S_IFSOCK ? `${status.dev}/${status.ino}` : null;
 }

@@ -4,7 +4,7 @@
 // come first, and the walk ends when every socket has a holder.
 
 import type { ForeignFd, SocketInode } from "../model/ids.ts";
-import { isSyscallError } from "../../ffi/errno.ts";
+import { withFallback } from "../../ffi/errno.ts";
 import { shareDescriptors } from "../../ffi/process.ts";
 import type { SocketFile } from "../bpf/task_file.ts";
 import type { Owner } from "../model/connection.ts";
@@ -231,11 +231,6 @@ export function threadTables(pid: number): DescriptorTable[] {
 }
 
 function sharesTable(pid: number, tid: number): boolean {
-  try {
-    return shareDescriptors(pid, tid);
-  } catch (error) {
-    // Without kcmp(2) (CONFIG_KCMP, CAP_SYS_PTRACE) the thread is taken to share the table, as nearly all do.
-    if (isSyscallError(error)) return true;
-    throw error;
-  }
+  // Without kcmp(2) (CONFIG_KCMP, CAP_SYS_PTRACE) the thread is taken to share the table, as nearly all do.
+  return withFallback(true, () => shareDescriptors(pid, tid));
 }

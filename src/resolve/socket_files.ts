@@ -2,7 +2,7 @@
 // and then looks at each descriptor of the host for a tenth of what /proc costs. Either finds the same.
 
 import { readTextFile } from "../../ffi/files.ts";
-import { isSyscallError } from "../../ffi/errno.ts";
+import { isSyscallError, withFallback } from "../../ffi/errno.ts";
 import { avoidedUsers, excludedProcesses, findsUnresponsive } from "../../ffi/progress.ts";
 import { withIterator } from "../bpf/explain.ts";
 import { avoidsBpf } from "../front/policy.ts";
@@ -88,12 +88,7 @@ export function affordableReads(): number {
 
 /** The number of open files of the host, which costs one read. A file may have several descriptors. */
 function openFiles(): number {
-  try {
-    return parseInt(readTextFile("/proc/sys/fs/file-nr"));
-  } catch (error) {
-    if (isSyscallError(error)) return 0;
-    throw error;
-  }
+  return withFallback(0, () => parseInt(readTextFile("/proc/sys/fs/file-nr")));
 }
 
 /** Whether /proc shows the pid namespace of this process, in which the iterator numbers processes. */

@@ -1,7 +1,7 @@
 // Finds the program that a command names, as execvp(3) and shells do.
 
 import { checkExecutable, S_IFMT, S_IFREG, statx, xattrLength } from "../../ffi/fs.ts";
-import { isSyscallError } from "../../ffi/errno.ts";
+import { isSyscallError, withFallback } from "../../ffi/errno.ts";
 import { CommandError } from "../model/errors.ts";
 
 /** The path that execvp(3) searches without PATH: _CS_PATH of confstr(3) in glibc. */
@@ -65,14 +65,6 @@ export function privilegesOf(path: string, euid: number): string | null {
   if (mode & S_ISUID && uid !== euid) return "set-user-ID";
   // Without group execution the bit means mandatory locking, inode(7).
   if (mode & S_ISGID && mode & S_IXGRP) return "set-group-ID";
-  return hasFileCapabilities(path) ? "given capabilities" : null;
-}
-
-function hasFileCapabilities(path: string): boolean {
-  try {
-    return xattrLength(path, "security.capability") > 0;
-  } catch (error) {
-    if (isSyscallError(error)) return false;
-    throw error;
-  }
+  const hasCapabilities = withFallback(false, () => xattrLength(path, "security.capability") > 0);
+  return hasCapabilities ? "given capabilities" : null;
 }

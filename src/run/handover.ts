@@ -2,7 +2,8 @@
 // sockets. The message is only peeked at, so that a supervisor that is started anew finds it too.
 
 import { createMemfd, mapShared } from "../../ffi/memfd.ts";
-import { isSyscallError } from "../../ffi/errno.ts";
+import { withOpen } from "../../ffi/closing.ts";
+import { attempt, isSyscallError, withFallback } from "../../ffi/errno.ts";
 import { pidfdGetfd } from "../../ffi/pidfd.ts";
 import { SIGSYS, SIGXFSZ } from "../../ffi/signal.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
@@ -40,15 +41,10 @@ export function awaitStart(socket: Descriptor): void {
  * @throws {UnsupportedError} When the supervisor answers that it cannot work here, or does not answer.
  */
 export function handOver(socket: Descriptor, listener: Descriptor): void {
-  const memory = memoryFor(NOTIFICATION_SIZE);
-  try {
-    send({ text: String(socket.number), descriptors: [listener, memory] }, socket);
-  } catch (error) {
-    // The supervisor has ended; its answer, read below, says why.
-    if (!isSyscallError(error, "EPIPE")) throw error;
-  } finally {
-    memory.close();
-  }
+  withOpen(memoryFor(NOTIFICATION_SIZE), (memory) => {
+    // With EPIPE the supervisor has ended; its answer, read below, says why.
+    attempt(() => send({ text: String(socket.number), descriptors: [listener, memory] }, socket), "EPIPE");
+  });
   let answer = receiveAnswer(socket);
   // A supervisor that has been started anew meanwhile says so first.
   while (answer === STARTED) answer = receiveAnswer(socket);
@@ -68,12 +64,8 @@ function memoryFor(size: number): Descriptor {
 
 /** Returns the supervisor's answer; null when the other end is closed without one. */
 function receiveAnswer(socket: Descriptor): string | null {
-  try {
-    return receive(socket)?.text ?? null;
-  } catch (error) {
-    if (isSyscallError(error, "EAGAIN")) return `the supervisor did not start within ${PATIENCE_S} s`;
-    throw error;
-  }
+  const tooLate = `the supervisor did not start within ${PATIENCE_S} s`;
+  return withFallback(tooLate, () => receive(socket)?.text ?? null, "EAGAIN");
 }
 
 const SIGNALLED = 128;
@@ -123,13 +115,7 @@ export function receiveHandover(handoverSocket: Descriptor): Handover | null {
  * @returns `false` when the command runs already, so that this supervisor is not the first.
  */
 export function answer(handoverSocket: Descriptor, text: string | null): boolean {
-  try {
-    send({ text: text ?? READY, descriptors: [] }, handoverSocket);
-    return true;
-  } catch (error) {
-    if (isSyscallError(error, "EPIPE", "ECONNRESET")) return false;
-    throw error;
-  }
+  return attempt(() => send({ text: text ?? READY, descriptors: [] }, handoverSocket), "EPIPE", "ECONNRESET");
 }
 
 /** Returns whether this process may duplicate a descriptor of the command's, and so probably of its descendants'. */

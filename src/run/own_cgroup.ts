@@ -7,7 +7,7 @@
 import { BPF_CGROUP_SOCK_OPS } from "../../ffi/bpf.ts";
 import { withOpen } from "../../ffi/closing.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
-import { isSyscallError } from "../../ffi/errno.ts";
+import { attempt, isSyscallError } from "../../ffi/errno.ts";
 import { readDirectory } from "../../ffi/files.ts";
 import { makeDirectory, O_RDWR, open, removeDirectory, write, xattrLength } from "../../ffi/fs.ts";
 import {
@@ -130,17 +130,6 @@ export function leaveOuterRuns(): boolean {
   return cgroup !== null && attempt(() => moveInto(`${cgroup.directory}${"/..".repeat(names.length - outermost)}`));
 }
 
-/** Makes a call, and returns whether it worked. */
-function attempt(call: () => void): boolean {
-  try {
-    call();
-    return true;
-  } catch (error) {
-    if (isSyscallError(error)) return false;
-    throw error;
-  }
-}
-
 function moveInto(directory: string): void {
   // It stands for the process that writes it, with all of its threads.
   const writer = new TextEncoder().encode("0");
@@ -211,7 +200,8 @@ function requireSet(values: KeepaliveValues): void {
     bind(listener, encodeSockaddr(LOOPBACK, 0));
     listen(listener, 1);
     const client = newSocket(SOCK_STREAM | SOCK_NONBLOCK);
-    connectSoon(client, encodeSockaddr(LOOPBACK, sockaddrPort(getsockname(listener))));
+    // The socket does not wait for the peer: before connect(2) returns, the values are set.
+    attempt(() => connect(client, encodeSockaddr(LOOPBACK, sockaddrPort(getsockname(listener)))), "EINPROGRESS");
     for (const [tried, phase] of [[listener, "listen"], [client, "connect"]] as const) {
       const model = newSocket();
       apply(model, values, phase);
@@ -222,14 +212,5 @@ function requireSet(values: KeepaliveValues): void {
   } finally {
     // The listener first: it resets the connection that nobody has accepted.
     for (const descriptor of open) descriptor.close();
-  }
-}
-
-/** connect(2) that does not wait for the peer: before it returns, the values are set. */
-function connectSoon(client: Descriptor, address: Uint8Array): void {
-  try {
-    connect(client, address);
-  } catch (error) {
-    if (!isSyscallError(error, "EINPROGRESS")) throw error;
   }
 }

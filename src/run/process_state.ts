@@ -5,7 +5,7 @@
 
 import { host } from "../../ffi/deno.ts";
 import { readDirectory, readTextFile } from "../../ffi/files.ts";
-import { isSyscallError } from "../../ffi/errno.ts";
+import { withFallback } from "../../ffi/errno.ts";
 import { O_DIRECTORY, open, readlinkat } from "../../ffi/fs.ts";
 import { getrlimit, type Limit, RLIM_INFINITY, RLIMIT_NOFILE, setrlimit } from "../../ffi/process.ts";
 import { ignoreSignal, resetSignal, SIGNALS } from "../../ffi/signal.ts";
@@ -40,12 +40,7 @@ export function restoreProcessState(): string[] {
 
 /** Reads a file of /proc/PID. Returns null when the process has ended or is hidden. */
 function readOf(pid: number | "self", file: string): string | null {
-  try {
-    return readTextFile(`/proc/${pid}/${file}`);
-  } catch (error) {
-    if (isSyscallError(error)) return null;
-    throw error;
-  }
+  return withFallback(null, () => readTextFile(`/proc/${pid}/${file}`));
 }
 
 /** Returns whether a process ignores a signal, by its /proc/PID/status. */

@@ -5,7 +5,7 @@
 // calls waiting for a supervisor instead of failing them with ENOSYS.
 
 import { withTracked } from "../../ffi/closing.ts";
-import { isSyscallError } from "../../ffi/errno.ts";
+import { attempt } from "../../ffi/errno.ts";
 import { readDirectory } from "../../ffi/files.ts";
 import { Descriptor, duplicateFrom } from "../../ffi/descriptor.ts";
 import { SIGUSR2 } from "../../ffi/signal.ts";
@@ -113,7 +113,9 @@ export function startRespawning(
       copy(command, COMMAND_FD),
       ...open.map((fd): FileAction => ({ action: "close", fd })),
     ];
-    waitUnlessReaped(spawn("/bin/sh", args, environmentOf(environment), actions));
+    const shell = spawn("/bin/sh", args, environmentOf(environment), actions);
+    // It ends at once. When this process ignores SIGCHLD, the kernel reaps it (ECHILD).
+    attempt(() => wait(shell), "ECHILD");
   });
 }
 
@@ -121,16 +123,4 @@ export function startRespawning(
 function environmentOf(environment: readonly Uint8Array[]): Uint8Array[] {
   const nameOf = (entry: Uint8Array) => decoder.decode(entry).replace(/=.*/s, "");
   return [encoder.encode(PATH), ...environment.filter((entry) => NEEDED.includes(nameOf(entry)))];
-}
-
-/**
- * Waits for the outer shell, which ends at once. When this process ignores SIGCHLD, the kernel reaps the shell
- * (ECHILD).
- */
-function waitUnlessReaped(pid: number): void {
-  try {
-    wait(pid);
-  } catch (error) {
-    if (!isSyscallError(error, "ECHILD")) throw error;
-  }
 }

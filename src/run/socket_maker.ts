@@ -5,7 +5,7 @@
 // for a thread with another control group or security label.
 
 import { readTextFile } from "../../ffi/files.ts";
-import { isSyscallError } from "../../ffi/errno.ts";
+import { isSyscallError, withFallback } from "../../ffi/errno.ts";
 import { setFsCredentials } from "../../ffi/process.ts";
 import { open, statx } from "../../ffi/fs.ts";
 import { socket } from "../../ffi/socket.ts";
@@ -47,12 +47,7 @@ export function userIn(status: string): number {
 }
 
 function readLabel(task: number | "self"): string {
-  try {
-    return readTextFile(`/proc/${task}/attr/current`);
-  } catch (error) {
-    if (isSyscallError(error, "ENOENT", "EINVAL")) return "";
-    throw error;
-  }
+  return withFallback("", () => readTextFile(`/proc/${task}/attr/current`), "ENOENT", "EINVAL");
 }
 
 /** Explains why a task with the credentials `self` cannot make a socket as `caller`; null when it can. */

@@ -3,7 +3,7 @@
 import { withOpen } from "../../ffi/closing.ts";
 import { readTextFile } from "../../ffi/files.ts";
 import { open, readAt } from "../../ffi/fs.ts";
-import { isSyscallError } from "../../ffi/errno.ts";
+import { attempt, isSyscallError, withFallback } from "../../ffi/errno.ts";
 import { pidfdOpen } from "../../ffi/pidfd.ts";
 import {
   AF_INET,
@@ -69,18 +69,9 @@ export function userOf(tid: number): number {
 
 /** Opens a pidfd that gives access to a thread's descriptors. */
 export function openTask(tid: number): Descriptor {
-  try {
-    return pidfdOpen(tid);
-  } catch (error) {
-    // For a thread that is not its process's leader: EINVAL, and since Linux 6.9 ENOENT.
-    if (!isSyscallError(error, "EINVAL", "ENOENT")) throw error;
-  }
-  try {
-    return pidfdOpen(tid, true);
-  } catch (error) {
-    if (!isSyscallError(error, "EINVAL")) throw error;
-    return pidfdOpen(leaderOf(tid));
-  }
+  // For a thread that is not its process's leader: EINVAL, and since Linux 6.9 ENOENT.
+  return withFallback(null, () => pidfdOpen(tid), "EINVAL", "ENOENT") ??
+    withFallback(null, () => pidfdOpen(tid, true), "EINVAL") ?? pidfdOpen(leaderOf(tid));
 }
 
 function leaderOf(tid: number): number {
@@ -96,7 +87,7 @@ export function release(duplicate: Descriptor): void {
     const linger = new Int32Array(2);
     getsockoptBytes(duplicate, SOL_SOCKET, SO_LINGER, new Uint8Array(linger.buffer));
     const [isOn, seconds] = linger;
-    if (isOn !== 0 && seconds !== 0 && isConnected(duplicate)) {
+    if (isOn !== 0 && seconds !== 0 && attempt(() => getpeername(duplicate), "ENOTCONN")) {
       setsockoptBytes(duplicate, SOL_SOCKET, SO_LINGER, new Uint8Array(8));
     }
   } catch (error) {
@@ -106,25 +97,10 @@ export function release(duplicate: Descriptor): void {
   }
 }
 
-function isConnected(socket: Descriptor): boolean {
-  try {
-    getpeername(socket);
-    return true;
-  } catch (error) {
-    if (isSyscallError(error, "ENOTCONN")) return false;
-    throw error;
-  }
-}
-
 /** Returns whether a descriptor is a TCP or MPTCP socket. */
 export function isTcp(descriptor: Descriptor): boolean {
-  try {
-    const domain = getsockopt(descriptor, SOL_SOCKET, SO_DOMAIN);
-    if (domain !== AF_INET && domain !== AF_INET6) return false;
-    const protocol = getsockopt(descriptor, SOL_SOCKET, SO_PROTOCOL);
-    return protocol === IPPROTO_TCP || protocol === IPPROTO_MPTCP;
-  } catch (error) {
-    if (isSyscallError(error, "ENOTSOCK")) return false;
-    throw error;
-  }
+  const domain = withFallback(null, () => getsockopt(descriptor, SOL_SOCKET, SO_DOMAIN), "ENOTSOCK");
+  if (domain !== AF_INET && domain !== AF_INET6) return false;
+  const protocol = getsockopt(descriptor, SOL_SOCKET, SO_PROTOCOL);
+  return protocol === IPPROTO_TCP || protocol === IPPROTO_MPTCP;
 }

@@ -3,7 +3,7 @@
 // killed. It is left behind, and another one replaces it.
 
 import { host } from "../../ffi/deno.ts";
-import { isSyscallError } from "../../ffi/errno.ts";
+import { attempt, isSyscallError, withFallback } from "../../ffi/errno.ts";
 import { readDirectory, readTextFile } from "../../ffi/files.ts";
 import { pidfdOpen, sendSignal } from "../../ffi/pidfd.ts";
 import { Descriptor, keepOnExec } from "../../ffi/descriptor.ts";
@@ -80,7 +80,9 @@ function replace(pid: number, { listener, notification }: Handover, config: Supe
   const { id, tid } = notification;
   try {
     const second = Math.floor(parseFloat(readTextFile("/proc/uptime")));
-    const stalls = [...recentStalls(config.stalls, second, isThere), { uid: userOrNone(tid), pid, second }];
+    // −1 when the thread has ended.
+    const uid = withFallback(-1, () => userOf(tid));
+    const stalls = [...recentStalls(config.stalls, second, isThere), { uid, pid, second }];
     // The call over which the old supervisor is stuck proceeds, so that it does not stall the new one.
     continueSyscall(listener, id);
     startRespawning({
@@ -96,16 +98,6 @@ function replace(pid: number, { listener, notification }: Handover, config: Supe
     if (!isSyscallError(error)) throw error;
     if (config.debug) report(`the supervisor is stuck, and another one cannot be started: ${error.message}`);
     return false;
-  }
-}
-
-/** Returns the user of a thread; −1 when it has ended. */
-function userOrNone(tid: number): number {
-  try {
-    return userOf(tid);
-  } catch (error) {
-    if (isSyscallError(error)) return -1;
-    throw error;
   }
 }
 
@@ -143,14 +135,12 @@ export class Watcher {
     const [program, ...words] = host.selfCommand;
     const command = [program, ...words, SUPERVISE, WATCH, String(host.pid), ...encodeConfig(this.#config)];
     const args = command.map((word) => new TextEncoder().encode(word));
-    try {
+    attempt(() => {
       // Node has set FD_CLOEXEC on inherited descriptors.
       for (const fd of [STDERR, HANDOVER_FD, COMMAND_FD]) keepOnExec(fd);
       this.#pid = spawn(program, args, inheritedEnvironment(), []);
       this.#stderr.drop();
-    } catch (error) {
-      if (!isSyscallError(error)) throw error;
-    }
+    });
     return this.#pid !== null;
   }
 }

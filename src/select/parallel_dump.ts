@@ -3,7 +3,7 @@
 // that are started together run on all processors, while this thread does something else.
 
 import { type Transfer, Transfers } from "../../ffi/aio.ts";
-import { isSyscallError } from "../../ffi/errno.ts";
+import { attempt, isSyscallError } from "../../ffi/errno.ts";
 import { IPPROTO_TCP, recv } from "../../ffi/socket.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
 import { allocate } from "../../ffi/memory.ts";
@@ -69,15 +69,13 @@ export class ParallelDump {
   /** Reads the datagrams that the queued reads have left. */
   #rest(): Uint8Array[] {
     const datagrams: Uint8Array[] = [];
-    try {
+    // It ends by an error. DumpReplay sees from the last datagram whether the dump is complete.
+    attempt(() => {
       for (;;) {
         const buffer = new Uint8Array(BUFFER_SIZE);
         datagrams.push(buffer.subarray(0, recv(this.#netlink, buffer, 0)));
       }
-    } catch (error) {
-      // DumpReplay sees from the last datagram whether the dump is complete.
-      if (!isSyscallError(error)) throw error;
-    }
+    });
     return datagrams;
   }
 

@@ -1,6 +1,6 @@
 // The connections of a network namespace that dump plans select: TCP and MPTCP, IPv4 and IPv6.
 
-import { isSyscallError } from "../../ffi/errno.ts";
+import { attempt, isSyscallError } from "../../ffi/errno.ts";
 import { AF_INET, AF_INET6, AF_UNSPEC, IPPROTO_MPTCP, IPPROTO_TCP } from "../../ffi/socket.ts";
 import {
   extension,
@@ -40,12 +40,14 @@ export function listConnections(
   const listMptcp = () => {
     for (const plan of plans) {
       for (const request of mptcpRequests(plan, extensions)) {
-        dumpIfSupported(diag, request, (row) => {
+        const add = (row: InetDiagMsg) => {
           const connection = withInfo(connectionOf(row, "mptcp", netns), row, extensions);
           const matches = plan.matchesMptcp(row);
           multipath.add(connection, matches);
           if (matches && plan.states >>> row.state & 1) connections.set(identityOf(connection), connection);
-        });
+        };
+        // A kernel without MPTCP answers ENOENT.
+        attempt(() => diag.dump(request, add), "ENOENT");
       }
     }
   };
@@ -159,24 +161,13 @@ function withSubflow({ silentMs, timer }: Connection, connection: Connection): C
   return { ...opening, silentMs: Math.min(silentMs, connection.silentMs ?? Infinity) };
 }
 
-type Each = (row: InetDiagMsg) => void;
-
 /** Dumps again with the fallback when the kernel refuses the bytecode. That costs time, never correctness. */
-function dumpFiltered(diag: Dumper, request: DumpRequest, plan: DumpPlan, each: Each): void {
+function dumpFiltered(diag: Dumper, request: DumpRequest, plan: DumpPlan, each: (row: InetDiagMsg) => void): void {
   try {
     diag.dump(request, each);
   } catch (error) {
     if (plan.bytecode === plan.fallback || !isSyscallError(error, "EINVAL", "EPERM")) throw error;
     diag.dump({ ...request, bytecode: plan.fallback }, each);
-  }
-}
-
-/** Dumps nothing on a kernel without MPTCP, which answers ENOENT. */
-function dumpIfSupported(diag: Dumper, request: DumpRequest, each: Each): void {
-  try {
-    diag.dump(request, each);
-  } catch (error) {
-    if (!isSyscallError(error, "ENOENT")) throw error;
   }
 }
 

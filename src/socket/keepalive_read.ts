@@ -1,7 +1,7 @@
 // Reads the keepalive of connections. The kernel does not list it, so it is read from a duplicate of the owner's
 // descriptor.
 
-import { isSyscallError } from "../../ffi/errno.ts";
+import { withFallback } from "../../ffi/errno.ts";
 import { withDuplicate } from "./with_duplicate.ts";
 import type { HeldConnection, Keepalive, Unread } from "../model/connection.ts";
 import { PidfdCache } from "./duplicate.ts";
@@ -48,10 +48,5 @@ function withoutHolder({ connection: { inode, state }, owners }: HeldConnection)
 
 /** Reads the keepalive sysctls of the thread's network namespace; null where /proc/sys does not show them. */
 export function keepaliveSysctls(): KeepaliveSysctls | null {
-  try {
-    return readSysctls();
-  } catch (error) {
-    if (isSyscallError(error)) return null;
-    throw error;
-  }
+  return withFallback(null, readSysctls);
 }

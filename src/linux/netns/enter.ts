@@ -2,7 +2,7 @@
 
 import type { NetnsInode } from "../../model/ids.ts";
 import { host } from "../../../ffi/deno.ts";
-import { isSyscallError } from "../../../ffi/errno.ts";
+import { attempt, isSyscallError } from "../../../ffi/errno.ts";
 import { CLONE_NEWNET, setns } from "../../../ffi/process.ts";
 import { open, statx } from "../../../ffi/fs.ts";
 import type { Descriptor } from "../../../ffi/descriptor.ts";
@@ -41,19 +41,9 @@ function theHome(): Home {
   if (home === undefined) {
     const ino = currentNetns();
     const descriptor = open(null, OWN_NETNS);
-    home = { ino, descriptor, reenterable: canEnter(descriptor) };
+    home = { ino, descriptor, reenterable: attempt(() => setns(descriptor, CLONE_NEWNET), "EPERM") };
   }
   return home;
-}
-
-function canEnter(namespace: Descriptor): boolean {
-  try {
-    setns(namespace, CLONE_NEWNET);
-    return true;
-  } catch (error) {
-    if (isSyscallError(error, "EPERM")) return false;
-    throw error;
-  }
 }
 
 /** A network namespace, and the files that open it. */
