@@ -5,13 +5,11 @@ import { isSyscallError } from "../../ffi/errno.ts";
 import { accept, AF_INET, bind, connect, getsockname, listen, SOCK_STREAM, socket } from "../../ffi/socket.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
 import { noteNothing } from "../../ffi/progress.ts";
-import { ipv4 } from "../model/address.ts";
+import { LOOPBACK } from "../model/address.ts";
 import type { Connection } from "../model/connection.ts";
 import { encodeSockaddr, sockaddrPort } from "../linux/netlink/sockaddr.ts";
 import { Selector } from "../select/selector.ts";
 import { compileSelection } from "../select/compile_selection.ts";
-
-const LOOPBACK = ipv4(0x7f000001);
 
 /** The client's end of a connection over loopback. The server's end never reads. */
 export interface LoopbackPair {

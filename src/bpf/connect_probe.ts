@@ -15,7 +15,7 @@ import { attempt } from "../../ffi/errno.ts";
 import { AF_INET, connect, IPPROTO_TCP, SOCK_NONBLOCK, SOCK_STREAM, socket, socketCookie } from "../../ffi/socket.ts";
 import type { SocketOption, Step } from "../keepalive/socket_options.ts";
 import { encodeSockaddr } from "../linux/netlink/sockaddr.ts";
-import { ipv4 } from "../model/address.ts";
+import { LOOPBACK } from "../model/address.ts";
 import { Assembler, R0, R1, R10, R6, R7 } from "./assembler.ts";
 import { callSockopt, lookUp } from "./calls.ts";
 import { linkToCgroup, loadProgram } from "./cgroup_link.ts";
@@ -69,7 +69,7 @@ export function compileConnectProbe(questions: readonly Question[], socket: bigi
 }
 
 /** No packet goes there: the program refuses the call. */
-const DISCARD = encodeSockaddr(ipv4(0x7f000001), 9);
+const DISCARD = encodeSockaddr(LOOPBACK, 9);
 
 /**
  * Returns the answers; null where the kernel does not run the program for this process.

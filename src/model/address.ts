@@ -27,6 +27,9 @@ export function ipv4(word: number): Address {
   return { words: [0, 0, MAPPED, word >>> 0] };
 }
 
+/** 127.0.0.1 */
+export const LOOPBACK: Address = ipv4(0x7f000001);
+
 const DOT = 46;
 const ZERO = 48;
 

@@ -33,7 +33,7 @@ import { encodeSockaddr, sockaddrPort } from "../linux/netlink/sockaddr.ts";
 import { ownCgroup, type UnifiedCgroup, unifiedCgroupOf } from "../linux/proc/cgroup.ts";
 import { hasSeccompFilter } from "../linux/proc/permissions.ts";
 import { readFile, readStat, self } from "../linux/proc/process.ts";
-import { ipv4 } from "../model/address.ts";
+import { LOOPBACK } from "../model/address.ts";
 import { UnsupportedError } from "../model/errors.ts";
 
 /** A control group of tcphup's, and the process that made it. */
@@ -176,8 +176,6 @@ export function requireSameConditions({ path, directory }: UnifiedCgroup): void 
     throw new UnsupportedError(`the control group ${path} is the command's to manage (Delegate=)`);
   }
 }
-
-const LOOPBACK = ipv4(0x7f000001);
 
 /** The options that a connection tells otherwise than they were set. Of a listener they are compared. */
 const AGREED_ON = ["TCP_MAXSEG", "TCP_WINDOW_CLAMP"];
