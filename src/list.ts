@@ -2,7 +2,7 @@
 
 import { withOpen } from "../ffi/closing.ts";
 import type { NetnsInode } from "./model/ids.ts";
-import { type HeldConnection, identityOf, type ListedConnection, type Unread } from "./model/connection.ts";
+import { byIdentity, type HeldConnection, identityOf, type ListedConnection, type Unread } from "./model/connection.ts";
 import { boolean, checkOptions, type Checks } from "./model/options.ts";
 import { unanswered } from "./front/journal.ts";
 import { detection, type KeepaliveSysctls } from "./keepalive/detection.ts";
@@ -133,8 +133,7 @@ export class Lister {
  */
 export function summarizeInDetail(selection: CompiledSelection, found: readonly HeldConnection[]): Summary {
   return withOpen(new Selector(selection, extension(INET_DIAG_INFO)), (selector) => {
-    const remaining = selector.remaining(found.map(({ connection }) => connection));
-    const now = new Map(remaining.map((connection) => [identityOf(connection), connection]));
+    const now = byIdentity(selector.remaining(found.map(({ connection }) => connection)));
     const detailed: Listed[] = found.map(({ connection, owners }) => ({
       connection: now.get(identityOf(connection)) ?? connection,
       owners,

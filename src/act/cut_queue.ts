@@ -5,7 +5,7 @@ import type { Disconnector } from "./disconnect.ts";
 import type { HangUpOptions } from "./hang_up_options.ts";
 import { setOutcome } from "./outcomes.ts";
 import type { Escalation } from "./escalation.ts";
-import { type Connection, identityOf } from "../model/connection.ts";
+import { byIdentity, type Connection, identityOf } from "../model/connection.ts";
 import type { Target } from "../model/result.ts";
 import { ENDED } from "../socket/with_duplicate.ts";
 import { msUntilIdle } from "../socket/traffic.ts";
@@ -182,7 +182,7 @@ export class CutQueue {
   #look(idleMs: number): void {
     const start = performance.now();
     const queued = [...this.#waits.keys()].map(({ connection }) => connection);
-    const present = new Map(this.#stages.selector.remaining(queued).map((now) => [identityOf(now), now]));
+    const present = byIdentity(this.#stages.selector.remaining(queued));
     const now = performance.now();
     for (const [target, wait] of this.#waits) {
       this.#update(target, wait, present.get(identityOf(target.connection)), idleMs, now);

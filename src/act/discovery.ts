@@ -5,7 +5,7 @@ import { isConnecting, isExcluded } from "./exclusions.ts";
 import { explainNoOwner, retriesOwner, setOutcome } from "./outcomes.ts";
 import type { Escalation } from "./escalation.ts";
 import type { HangUpOptions } from "./hang_up_options.ts";
-import { type Connection, type HeldConnection, identityOf } from "../model/connection.ts";
+import { byIdentity, type Connection, type HeldConnection, identityOf } from "../model/connection.ts";
 import { type HangUpOutcome, type Target, targetOf, update } from "../model/result.ts";
 import { ENDED } from "../socket/with_duplicate.ts";
 import type { CutQueue } from "./cut_queue.ts";
@@ -257,8 +257,6 @@ export class Discovery {
   /** Returns the connections whose owners have to be looked up again and that still match, with their present state. */
   #stillMatching(listed: readonly Connection[]): Target[] {
     if (this.#retryOwners.size === 0) return [];
-    const byIdentity = (connections: readonly Connection[]) =>
-      new Map(connections.map((connection) => [identityOf(connection), connection]));
     const present = byIdentity(listed);
     const retried = [...this.#retryOwners].map(({ connection }) => connection);
     const remaining = byIdentity(this.#stages.finder.selector.remaining(retried));

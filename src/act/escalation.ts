@@ -3,7 +3,7 @@
 import type { Disconnector } from "./disconnect.ts";
 import type { HangUpOptions } from "./hang_up_options.ts";
 import { adviceFor, setOutcome } from "./outcomes.ts";
-import { type Connection, identityOf } from "../model/connection.ts";
+import { byIdentity, type Connection, identityOf } from "../model/connection.ts";
 import { type Outcome, type Target, update } from "../model/result.ts";
 import type { ConnectionTable } from "./connection_table.ts";
 import type { Resolver } from "../resolve/resolver.ts";
@@ -186,8 +186,7 @@ export class Escalation {
   }
 
   #present(targets: Iterable<Target>): Map<string, Connection> {
-    const remaining = this.#stages.selector.remaining([...targets].map(({ connection }) => connection));
-    return new Map(remaining.map((connection) => [identityOf(connection), connection]));
+    return byIdentity(this.#stages.selector.remaining([...targets].map(({ connection }) => connection)));
   }
 }
 

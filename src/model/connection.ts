@@ -158,6 +158,11 @@ export function identityOf(connection: Connection): string {
   return protocol === "tcp" || state === "LISTEN" ? cookie : `${netns}/${endsOf(connection)}`;
 }
 
+/** Returns connections by their identities. */
+export function byIdentity(connections: Iterable<Connection>): Map<string, Connection> {
+  return new Map(Array.from(connections, (connection) => [identityOf(connection), connection]));
+}
+
 /** Returns a name for the connection that a call is about: see ffi/progress.ts. */
 export function handleOf(connection: Pick<Connection, "protocol" | "cookie" | "src" | "dst">): string {
   return connection.protocol === "tcp" ? connection.cookie : endsOf(connection);

@@ -4,7 +4,7 @@ import type { Cookie, NetnsInode } from "../model/ids.ts";
 import { isSyscallError } from "../../ffi/errno.ts";
 import { AF_UNSPEC, IPPROTO_TCP } from "../../ffi/socket.ts";
 import { isUnresponsive } from "../../ffi/progress.ts";
-import { type Connection, endsOf, identityOf } from "../model/connection.ts";
+import { byIdentity, type Connection, endsOf, identityOf } from "../model/connection.ts";
 import { CLOSE_DUMPS } from "../front/journal.ts";
 import { extension, INET_DIAG_INFO, type InetDiagMsg } from "../linux/netlink/inet_diag.ts";
 import { CONNECTED, type State, stateMask, stateName } from "../model/tcp_states.ts";
@@ -115,11 +115,11 @@ export class Selector {
    * into TIME-WAIT counts as ended: the kernel has freed its socket.
    */
   remaining(known: Iterable<Connection>): Connection[] {
-    const byIdentity = new Map([...known].map((connection) => [identityOf(connection), connection]));
-    const spaces = new Set([...byIdentity.values()].map(({ netns }) => netns));
+    const before = byIdentity(known);
+    const spaces = new Set([...before.values()].map(({ netns }) => netns));
     const plans = planDumps(stableConditions(this.#selection.filter), CONNECTED | this.#selection.states);
     return this.#list((netns) => spaces.has(netns) ? plans : []).filter((now) => {
-      const then = byIdentity.get(identityOf(now));
+      const then = before.get(identityOf(now));
       return then !== undefined && endsOf(now) === endsOf(then) &&
         (now.state !== "TIME-WAIT" || then.state === "TIME-WAIT");
     });
