@@ -8,6 +8,7 @@ import type { Diversion } from "./attach/diversion.ts";
 import { Escalation } from "./act/escalation.ts";
 import { type Connection, type HeldConnection, identityOf } from "./model/connection.ts";
 import { type HangUpOutcome, resultOf, type Target } from "./model/result.ts";
+import { counted } from "./model/wording.ts";
 import { CutQueue } from "./act/cut_queue.ts";
 import { doubtfulWork, pastWork, unanswered, whyUnfinished } from "./front/journal.ts";
 import { takeTime } from "./front/priority.ts";
@@ -254,7 +255,7 @@ class HangUp {
     const why = whyOrphansMayStay(this.#finder.selector.diagOf(first));
     const mptcp = connections.filter(({ protocol }) => protocol === "mptcp").length;
     if (why === null && mptcp === 0) return;
-    const subject = why === null ? `${mptcp} MPTCP connection${mptcp === 1 ? "" : "s"}` : "connections";
+    const subject = why === null ? counted(mptcp, "MPTCP connection") : "connections";
     onWarning?.(`${subject} can be destroyed only while an application holds them: ${why ?? NOT_FOR_MPTCP}`);
   }
 

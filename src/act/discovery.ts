@@ -7,6 +7,7 @@ import type { Escalation } from "./escalation.ts";
 import type { HangUpOptions } from "./hang_up_options.ts";
 import { byIdentity, type Connection, type HeldConnection, identityOf } from "../model/connection.ts";
 import { type HangUpOutcome, type Target, targetOf, update } from "../model/result.ts";
+import { counted } from "../model/wording.ts";
 import { ENDED } from "../socket/with_duplicate.ts";
 import type { CutQueue } from "./cut_queue.ts";
 import { foundBefore, recordFound, workedBeforeMs } from "../front/journal.ts";
@@ -242,8 +243,8 @@ export class Discovery {
     const surplus = this.connections.total - max;
     if (surplus <= 0) return found;
     if (found.length === this.connections.total) {
-      const match = found.length === 1 ? "connection matches" : "connections match";
-      this.#refuse("max", `${found.length} ${match}, more than the ${max} allowed`);
+      const match = counted(found.length, "connection matches", "connections match");
+      this.#refuse("max", `${match}, more than the ${max} allowed`);
       return [];
     }
     this.maxReached = true;

@@ -1,6 +1,11 @@
-// Words messages about options. The library names its own options; the command line names its flags instead.
+// The wording of messages. In those about options the library names its own; the command line names its flags instead.
 
 import { UsageError } from "./errors.ts";
+
+/** Writes a number with its noun: `1 connection`, `2 connections`. */
+export function counted(count: number, noun: string, nouns = `${noun}s`): string {
+  return `${count} ${count === 1 ? noun : nouns}`;
+}
 
 /** A condition of a selection: an option and its value. */
 export type NamedCondition = readonly [option: string, value: string];

@@ -3,6 +3,7 @@
 
 import type { SocketInode } from "../model/ids.ts";
 import type { Owner } from "../model/connection.ts";
+import { counted } from "../model/wording.ts";
 import { findOwners, type Wanted } from "./find_owners.ts";
 import { holdingsOf } from "./sockets_of.ts";
 import { explainProcDenied } from "../linux/proc/permissions.ts";
@@ -104,7 +105,7 @@ export class HolderFilter {
       incomplete.push(`${this.#unread.size - MAX_NAMED} more processes may not be looked into: ${reason}`);
     }
     if (this.#unknownPrograms > 0) {
-      const processes = this.#unknownPrograms === 1 ? "1 process" : `${this.#unknownPrograms} processes`;
+      const processes = counted(this.#unknownPrograms, "process", "processes");
       incomplete.push(`which program runs in ${processes} may not be known: ${reason}`);
     }
     if (this.#hiddenHolders) incomplete.push(`/proc hides processes that may hold what matches (hidepid): ${reason}`);

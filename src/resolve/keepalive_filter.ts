@@ -3,6 +3,7 @@
 
 import type { SocketInode } from "../model/ids.ts";
 import type { Connection, Owner } from "../model/connection.ts";
+import { counted } from "../model/wording.ts";
 import type { Selector } from "../select/selector.ts";
 import { KeepaliveReader } from "../socket/keepalive_read.ts";
 import { findOwners } from "./find_owners.ts";
@@ -44,7 +45,7 @@ export class KeepaliveFilter {
   /** The reasons why connections may have been missed. */
   get incomplete(): string[] {
     return this.#reader.unread.map(({ reason, count }) =>
-      `SO_KEEPALIVE of ${count} connection${count === 1 ? "" : "s"} could not be read: ${reason}`
+      `SO_KEEPALIVE of ${counted(count, "connection")} could not be read: ${reason}`
     );
   }
 

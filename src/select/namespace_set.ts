@@ -14,6 +14,7 @@ import { type Dumper, ParallelDump } from "./parallel_dump.ts";
 import { type DumpRequest, SockDiag } from "../linux/netlink/sock_diag.ts";
 import { openSockDiag, openSockDiagNonblocking } from "../linux/netlink/socket.ts";
 import { UnsupportedError } from "../model/errors.ts";
+import { counted } from "../model/wording.ts";
 
 /** The digits of a container's id that are shown, as docker(1) does. */
 const SHOWN_ID = 12;
@@ -247,6 +248,5 @@ const SHOWN = 5;
 function forbiddenText(forbidden: readonly string[]): string {
   const more = forbidden.length > SHOWN ? ` and ${forbidden.length - SHOWN} more` : "";
   const some = forbidden.slice(0, SHOWN).join(", ") + more;
-  const are = forbidden.length === 1 ? "1 network namespace" : `${forbidden.length} network namespaces`;
-  return `${are} may not be entered: ${some}: ${explainSetnsDenied()}`;
+  return `${counted(forbidden.length, "network namespace")} may not be entered: ${some}: ${explainSetnsDenied()}`;
 }

@@ -6,6 +6,7 @@ import type { ListedConnection } from "../../model/connection.ts";
 import { pastWork, unanswered, whyUnfinished } from "../../front/journal.ts";
 import { MODE } from "../../front/shared.ts";
 import { formatDuration } from "../../model/duration.ts";
+import { counted } from "../../model/wording.ts";
 import { Lister, type Listing } from "../../list.ts";
 import { IDLE_AFTER_MS, summarize, type Summary } from "../../report/summary.ts";
 import { TransientErrors } from "../../report/transient_errors.ts";
@@ -22,7 +23,7 @@ import { Screen, terminalSize } from "../output/screen.ts";
 import { selectionOf } from "../flags/selection.ts";
 import { connectionTable, fittingTable } from "../output/tables.ts";
 import { unreadText } from "../output/timings.ts";
-import { counted, summaryLines, sysctlLines, unreadLine } from "../output/summary.ts";
+import { summaryLines, sysctlLines, unreadLine } from "../output/summary.ts";
 import { print, warn, write } from "../output/terminal.ts";
 
 /** Lists connections, once or with --watch until an interrupt. Returns the exit code. */

@@ -5,6 +5,7 @@ import type { DestinationCount } from "../../model/destination_count.ts";
 import type { ConnectCount, DiversionReport, DiversionRule } from "../../model/diversion.ts";
 import type { Pinned } from "../../pinned.ts";
 import { formatDuration } from "../../model/duration.ts";
+import { counted } from "../../model/wording.ts";
 import { formatEndpoint } from "../../model/address.ts";
 import type { Selection } from "../../select/selection.ts";
 import { renderTable } from "./tables.ts";
@@ -114,7 +115,7 @@ export function diversionLine(diversion: DiversionReport, dryRun: boolean): stri
 export function connectsLine({ op, count, lastAt }: DiversionReport): string {
   const done = op === "refuse" ? "refused" : "redirected";
   const last = lastAt === null ? "" : `, the last at ${timeText(lastAt)}`;
-  return `${done} ${count} connect${count === 1 ? "" : "s"}${last}`;
+  return `${done} ${counted(count, "connect")}${last}`;
 }
 
 /** Lays out numbers of connects by destination. */

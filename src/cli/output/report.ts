@@ -1,6 +1,7 @@
 // The last line of a report: what was done to how many connections, and why not to the others.
 
 import type { Outcome, Result } from "../../model/result.ts";
+import { counted } from "../../model/wording.ts";
 import type { HangUpReport } from "../../report/report.ts";
 import { isEndedAttempt } from "./connections.ts";
 
@@ -27,12 +28,8 @@ export function reportLine(report: HangUpReport): string {
   const left = results.length - others.length;
   const parts = left === matched ? [] : [doneText({ ...report, matched: matched - left, results: others })];
   parts.push(...outcomeReasons(others));
-  if (left > 0) {
-    parts.push(
-      left === 1 ? "1 connect attempt left to its next SYN" : `${left} connect attempts left to their next SYN`,
-    );
-  }
-  if (recovered > 0) parts.push(`${recovered} new ${recovered === 1 ? "one" : "ones"} left alone`);
+  if (left > 0) parts.push(`${counted(left, "connect attempt")} left to ${left === 1 ? "its" : "their"} next SYN`);
+  if (recovered > 0) parts.push(`${counted(recovered, "new one")} left alone`);
   const acted = matched - skipped;
   if (gone !== null && acted > 0) parts.push(gone === acted ? "all gone" : `${gone} of ${acted} gone`);
   const line = [...parts, ...endText(error)].join("; ");
@@ -50,7 +47,7 @@ function doneText({ matched, hungUp, destroyed, dryRun, wouldAct = 0, results }:
     const attempts = results.filter(isEndedAttempt).length;
     const cut = `hung up on ${ofAll(hungUp - attempts, matched - attempts)}`;
     if (attempts === 0) return cut;
-    const ended = `ended ${attempts} connect ${attempts === 1 ? "attempt" : "attempts"}`;
+    const ended = `ended ${counted(attempts, "connect attempt")}`;
     return attempts === matched ? ended : `${cut}, ${ended}`;
   }
   return `${hungUp > 0 ? `hung up on ${hungUp} and ` : ""}destroyed ${ofAll(destroyed, matched)}`;
@@ -58,8 +55,7 @@ function doneText({ matched, hungUp, destroyed, dryRun, wouldAct = 0, results }:
 
 /** Writes a part of a number: `3 of 4 connections`. */
 export function ofAll(count: number, all: number, noun = "connection"): string {
-  const nouns = all === 1 ? noun : `${noun}s`;
-  return count === all ? `${all} ${nouns}` : `${count} of ${all} ${nouns}`;
+  return count === all ? counted(all, noun) : `${count} of ${counted(all, noun)}`;
 }
 
 /** Counts the connections of each outcome that is no success, with the commonest reasons. */

@@ -5,6 +5,7 @@ import { detection, effective, type KeepaliveSysctls } from "../../keepalive/det
 import { SYSTEM_VALUES } from "../../keepalive/values.ts";
 import { formatDuration } from "../../model/duration.ts";
 import { only } from "../../model/only.ts";
+import { counted } from "../../model/wording.ts";
 import type { NetnsSysctls } from "../../list.ts";
 import { type Group, IDLE_AFTER_MS, type Summary, type Totals } from "../../report/summary.ts";
 import { endpointText } from "./connections.ts";
@@ -64,11 +65,6 @@ function totalLine(total: Totals): string {
     `${rqueue} bytes not read, ${wqueue} not acknowledged`,
   ];
   return parts.join("; ");
-}
-
-/** Writes a number with its noun: `1 connection`, `2 connections`. */
-export function counted(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? "" : "s"}`;
 }
 
 /** Tells the keepalive sysctls and when they notice a dead peer. Namespaces with the same values share a line. */

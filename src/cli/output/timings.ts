@@ -1,6 +1,7 @@
 // The line of --verbose on time and memory.
 
 import { readFile } from "../../linux/proc/process.ts";
+import { counted } from "../../model/wording.ts";
 import type { Phases, Report } from "../../report/report.ts";
 import { explainPass } from "../../resolve/keepalive_pass.ts";
 import { explainWay } from "../../resolve/socket_files.ts";
@@ -17,7 +18,7 @@ export function printTimings({ elapsedMs, phasesMs, unreadableProcesses }: Repor
 
 /** Says how many processes could not be looked into. */
 export function unreadText(count: number): string {
-  return `${count} process${count === 1 ? "" : "es"} could not be looked into`;
+  return `${counted(count, "process", "processes")} could not be looked into`;
 }
 
 /** Returns the peak resident set size of this process in kB: VmHWM of proc(5). */
