@@ -157,7 +157,6 @@ export interface ProgramOptions {
   readonly attachType: number;
   /** The number, among the kernel's types, of the function that a program of type TRACING is attached to. */
   readonly attachBtfId?: number;
-  readonly license: string;
   /** An array of `struct bpf_insn`. */
   readonly instructions: Uint8Array;
 }
@@ -176,6 +175,9 @@ export class VerifierError extends Error {
   }
 }
 
+/** Fields of the kernel's own structs are shown to programs with a license that goes with the GPL. */
+const LICENSE = "Dual MIT/GPL";
+
 const LOG_SIZE = 1 << 18;
 
 /**
@@ -185,9 +187,9 @@ const LOG_SIZE = 1 << 18;
  * @throws {VerifierError} When the verifier has something to say about a program that it refuses.
  */
 export function progLoad(options: ProgramOptions): Descriptor {
-  const { type, name, attachType, attachBtfId = 0, license, instructions } = options;
+  const { type, name, attachType, attachBtfId = 0, instructions } = options;
   const attributes = new Attributes().u32(0, type).u32(4, instructions.length / 8).copy(8, instructions)
-    .copy(16, cString(license)).name(48, name).u32(68, attachType).u32(108, attachBtfId);
+    .copy(16, cString(LICENSE)).name(48, name).u32(68, attachType).u32(108, attachBtfId);
   try {
     return attributes.open("BPF_PROG_LOAD");
   } catch (error) {
@@ -294,19 +296,17 @@ export interface CgroupLinkInfo {
   readonly progId: number;
   /** The control group's inode number; 0n when it has been removed. */
   readonly cgroupId: bigint;
-  readonly attachType: number;
 }
 
 /** BPF_OBJ_GET_INFO_BY_FD of a link; null for a link to something else than a control group. */
 export function cgroupLinkInfo(link: Descriptor): CgroupLinkInfo | null {
-  // struct bpf_link_info {u32 type, id, prog_id; [4 bytes]; u64 cgroup_id; u32 attach_type}
+  // struct bpf_link_info {u32 type, id, prog_id; [4 bytes]; u64 cgroup_id}
   const info = infoOf(link, allocate(32));
   if (info.getUint32(0, true) !== BPF_LINK_TYPE_CGROUP) return null;
   return {
     id: info.getUint32(4, true),
     progId: info.getUint32(8, true),
     cgroupId: info.getBigUint64(16, true),
-    attachType: info.getUint32(24, true),
   };
 }
 
@@ -328,7 +328,6 @@ export function programMaps(program: Descriptor): number[] {
 /** What a map is. */
 export interface MapInfo {
   readonly name: string;
-  readonly keySize: number;
   readonly valueSize: number;
 }
 
@@ -338,7 +337,7 @@ export function mapInfo(map: Descriptor): MapInfo {
   const info = infoOf(map, allocate(40));
   const bytes = new Uint8Array(info.buffer, 24, NAME_LENGTH + 1);
   const name = new TextDecoder().decode(bytes.subarray(0, bytes.indexOf(0)));
-  return { name, keySize: info.getUint32(8, true), valueSize: info.getUint32(12, true) };
+  return { name, valueSize: info.getUint32(12, true) };
 }
 
 const VMLINUX = "vmlinux";

@@ -59,7 +59,7 @@ export const SO_PEERNAME = 28;
 export const SO_ACCEPTCONN = 30;
 export const SO_PROTOCOL = 38;
 export const SO_DOMAIN = 39;
-export const SO_COOKIE = 57;
+const SO_COOKIE = 57;
 /** A number of 64 bits that a network namespace keeps for its life. Linux ≥ 5.14. */
 export const SO_NETNS_COOKIE = 71;
 /** The index of the interface that a socket is bound to, 0 for none. */

@@ -1,13 +1,13 @@
 // Programs in the kernel that are attached to control groups.
 
-import { cgroupLinkInfo, linkDetach } from "../../ffi/bpf.ts";
+import { cgroupLinkInfo, linkDetach, type ProgramOptions } from "../../ffi/bpf.ts";
 import { prepared, withOpen, withTracked } from "../../ffi/closing.ts";
 import { host } from "../../ffi/deno.ts";
 import { attempt, withFallback } from "../../ffi/errno.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
 import { pidfdGetfd, pidfdOpen } from "../../ffi/pidfd.ts";
 import { AF_INET, getsockoptBytes, SO_NETNS_COOKIE, SOCK_STREAM, socket, SOL_SOCKET } from "../../ffi/socket.ts";
-import { type CgroupProgram, createTrie, isLinked, linkToCgroup, loadProgram } from "../bpf/cgroup_link.ts";
+import { createTrie, isLinked, linkToCgroup, loadProgram } from "../bpf/cgroup_link.ts";
 import type { Emit } from "../bpf/conditions.ts";
 import { withBpf } from "../bpf/explain.ts";
 import { askInConnect, type Question } from "../bpf/connect_probe.ts";
@@ -60,7 +60,7 @@ export interface AttachmentOptions {
   /** The paths of the control groups, from `cgroupsOf`. */
   readonly cgroups: readonly string[];
   /** Returns the programs for a control group. */
-  readonly programs: (cgroup: string, tries: Tries) => CgroupProgram[];
+  readonly programs: (cgroup: string, tries: Tries) => ProgramOptions[];
   /** Maps that the programs use. The attachment closes them. */
   readonly maps: readonly Descriptor[];
   /** What is kept beside the programs, for those who read a pin. */
@@ -153,7 +153,7 @@ export function withLeftBehind(pid: number, fd: number, end: (held: Descriptor) 
 export function chooserOf(
   { filter, netns, notNetns = [] }: CompiledSelection,
   vocabulary: Vocabulary,
-  ownByDefault = false,
+  ownByDefault: boolean,
 ): (tries: Tries) => Emit {
   const isOwn = netns === undefined && ownByDefault && notNetns.length === 0;
   const isAny = netns === undefined || netns.includes("all");

@@ -4,7 +4,7 @@
 import { type Emit, emitAddress, emitAlways, emitIPv4, emitNetns } from "../bpf/conditions.ts";
 import { maskWords, type Prefix } from "../model/address.ts";
 import type { Condition, Filter, Side } from "../select/filter.ts";
-import { isAllOfIPv4, isIPv4Prefix } from "../select/prefix_set.ts";
+import { ALL_OF_IPV4, isAllOfIPv4, isIPv4Prefix } from "../select/prefix_set.ts";
 
 /** How a type of programs tells ports and users. */
 export interface Vocabulary {
@@ -76,21 +76,19 @@ export interface TrieEntry {
   readonly isChosen: boolean;
 }
 
-const IPV4: Prefix = { words: [0, 0, 0xffff, 0], length: 96 };
-
 /** Returns the entries of prefixes. An IPv6 prefix holds no IPv4 address, even if its bits fit v4-mapped ones. */
 export function trieEntries(prefixes: readonly Prefix[]): TrieEntry[] {
   const entries = prefixes.map((prefix) => ({ prefix, isChosen: true }));
   const holdsMapped = prefixes.some((prefix) => {
-    const masked = maskWords(IPV4.words, prefix.length);
+    const masked = maskWords(ALL_OF_IPV4.words, prefix.length);
     return !isIPv4Prefix(prefix) && masked.every((word, i) => word === prefix.words[i]);
   });
   if (!holdsMapped || prefixes.some(isAllOfIPv4)) return entries;
-  return [{ prefix: IPV4, isChosen: false }, ...entries];
+  return [{ prefix: ALL_OF_IPV4, isChosen: false }, ...entries];
 }
 
 /** struct {u32 length; u8 address[16]}: the key of an LPM trie. */
-export const TRIE_KEY_SIZE = 20;
+const TRIE_KEY_SIZE = 20;
 
 /** Encodes the key of an entry. */
 export function encodeTrieKey({ prefix: { words, length } }: TrieEntry): Uint8Array {

@@ -3,7 +3,7 @@
 import type { Descriptor } from "../../ffi/descriptor.ts";
 import { isSyscallError } from "../../ffi/errno.ts";
 import { readLargeFile } from "../../ffi/files.ts";
-import { memberOffset } from "../bpf/btf.ts";
+import { BTF_FILE, memberOffset } from "../bpf/btf.ts";
 import { createCounters, readCounters } from "../bpf/counters.ts";
 import type { Question } from "../bpf/connect_probe.ts";
 import { withBpf } from "../bpf/explain.ts";
@@ -105,24 +105,21 @@ function stepsFor(values: KeepaliveValues | "off", phase: "connect" | "establish
   return values === "off" ? [{ ...KEEPALIVE_SWITCH, value: 0 }] : steps(values, phase);
 }
 
-/** The running kernel's types. */
-const BTF = "/sys/kernel/btf/vmlinux";
-
 let knownOffset: number | null = null;
 
 /** Returns the place of `sk_uid` in `struct sock`. @throws {UnsupportedError} When the kernel does not say. */
 function userOffset(): number {
   if (knownOffset !== null) return knownOffset;
   try {
-    knownOffset = memberOffset(readLargeFile(BTF), "sock", "sk_uid");
+    knownOffset = memberOffset(readLargeFile(BTF_FILE), "sock", "sk_uid");
   } catch (error) {
     if (!isSyscallError(error)) throw error;
     throw new UnsupportedError(
-      `The user as a connection is made is found by ${BTF}, which cannot be read (${error.code})`,
+      `The user as a connection is made is found by ${BTF_FILE}, which cannot be read (${error.code})`,
     );
   }
   if (knownOffset !== null) return knownOffset;
-  throw new UnsupportedError(`The user as a connection is made cannot be found: ${BTF} does not have it`);
+  throw new UnsupportedError(`The user as a connection is made cannot be found: ${BTF_FILE} does not have it`);
 }
 
 /** The options that programs may set since Linux 6.1. The others they may set since 5.9. */

@@ -4,6 +4,9 @@
 // The types of a kernel are 5 MB, and most are of no interest: they are walked as words, and only the names of structs and
 // functions are compared, until all that is wanted is found.
 
+/** The types of the running kernel. */
+export const BTF_FILE = "/sys/kernel/btf/vmlinux";
+
 const BTF_MAGIC = 0xeb9f;
 
 /** Kinds of types, as `btf_type.info` has them in its bits 24 to 28. */

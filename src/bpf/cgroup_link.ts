@@ -22,20 +22,14 @@ import type { Descriptor } from "../../ffi/descriptor.ts";
 import { withFallback } from "../../ffi/errno.ts";
 import { O_DIRECTORY, open } from "../../ffi/fs.ts";
 
-/** Fields of the kernel's own structs are shown to programs with a license that goes with the GPL. */
-const LICENSE = "Dual MIT/GPL";
-
-/** A program of a type that is attached to control groups. */
-export type CgroupProgram = Omit<ProgramOptions, "license">;
-
 /** Loads a program, and has it keep a map that it does not use. */
-export function loadProgram(options: CgroupProgram, kept?: Descriptor): Descriptor {
-  const program = progLoad({ ...options, license: LICENSE });
+export function loadProgram(options: ProgramOptions, kept?: Descriptor): Descriptor {
+  const program = progLoad(options);
   return kept === undefined ? program : prepared(program, () => progBindMap(program, kept));
 }
 
 /** Tells whether the verifier takes a program. */
-export function isLoadable(options: CgroupProgram): boolean {
+export function isLoadable(options: ProgramOptions): boolean {
   try {
     loadProgram(options).close();
     return true;

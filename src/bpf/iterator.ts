@@ -7,13 +7,10 @@ import { isSyscallError } from "../../ffi/errno.ts";
 import { read } from "../../ffi/fs.ts";
 import { kernelTypes } from "./kernel_types.ts";
 
-/** Fields of the kernel's own structs are shown to programs with a license that goes with the GPL. */
-const LICENSE = "Dual MIT/GPL";
-
 /** Loads a program for an iterator, by the name of the iterator's function. */
 export function loadIterator(iterator: Parameters<ReturnType<typeof kernelTypes>["id"]>[0], instructions: Uint8Array) {
   const attachBtfId = kernelTypes().id(iterator);
-  return iteratorLoad({ name: "tcphup_iterator", attachBtfId, license: LICENSE, instructions });
+  return iteratorLoad({ name: "tcphup_iterator", attachBtfId, instructions });
 }
 
 /** More than the 8 pages that the kernel returns at once, so that no row comes in two parts. */

@@ -4,7 +4,7 @@ import { kernelBtf } from "../../ffi/bpf.ts";
 import { isSyscallError, withFallback } from "../../ffi/errno.ts";
 import { readLargeFile } from "../../ffi/files.ts";
 import { UnsupportedError } from "../model/errors.ts";
-import { type FoundTypes, readTypes, type WantedTypes } from "./btf.ts";
+import { BTF_FILE, type FoundTypes, readTypes, type WantedTypes } from "./btf.ts";
 
 const WANTED = {
   functions: ["bpf_iter_task_file", "bpf_iter_tcp"],
@@ -44,8 +44,6 @@ function lookUpIn({ ids, offsets }: FoundTypes): KernelTypes {
   };
   return { id: (name) => existing(name, ids.get(name)), offset: (name) => existing(name, offsets.get(name)) };
 }
-
-const BTF_FILE = "/sys/kernel/btf/vmlinux";
 
 function readBtf(): Uint8Array {
   const types = withFallback(null, kernelBtf);

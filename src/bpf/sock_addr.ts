@@ -11,10 +11,10 @@ import {
   BPF_FUNC_ktime_get_boot_ns,
   BPF_FUNC_set_retval,
   BPF_PROG_TYPE_CGROUP_SOCK_ADDR,
+  type ProgramOptions,
 } from "../../ffi/bpf.ts";
 import { ECONNREFUSED } from "../../ffi/errno.ts";
 import { AF_INET, IPPROTO_TCP, SOCK_STREAM } from "../../ffi/socket.ts";
-import type { CgroupProgram } from "./cgroup_link.ts";
 import type { Words } from "../model/address.ts";
 import { Assembler, R0, R1, R10, R6, R7, R8 } from "./assembler.ts";
 import { lookUp } from "./calls.ts";
@@ -64,7 +64,7 @@ export interface SockAddrOptions {
 }
 
 /** Returns such a program, as the kernel is given it. */
-export function sockAddrProgram(family: number, instructions: Uint8Array): CgroupProgram {
+export function sockAddrProgram(family: number, instructions: Uint8Array): ProgramOptions {
   const attachType = family === AF_INET ? BPF_CGROUP_INET4_CONNECT : BPF_CGROUP_INET6_CONNECT;
   return { type: BPF_PROG_TYPE_CGROUP_SOCK_ADDR, attachType, name: "tcphup_connect", instructions };
 }

@@ -11,10 +11,10 @@ import {
   BPF_FUNC_setsockopt,
   BPF_FUNC_skc_to_tcp_sock,
   BPF_PROG_TYPE_SOCK_OPS,
+  type ProgramOptions,
 } from "../../ffi/bpf.ts";
 import { AF_INET, AF_INET6, IPPROTO_TCP, TCP_USER_TIMEOUT } from "../../ffi/socket.ts";
 import { KEEPALIVE_SWITCH, type SocketOption, type Step } from "../keepalive/socket_options.ts";
-import type { CgroupProgram } from "./cgroup_link.ts";
 import { Assembler, R0, R1, R10, R2, R6, R7, R8, R9 } from "./assembler.ts";
 import { callSockopt } from "./calls.ts";
 import {
@@ -90,7 +90,7 @@ export interface SockOpsOptions {
 }
 
 /** Returns such a program, as the kernel is given it. */
-export function sockOpsProgram(instructions: Uint8Array): CgroupProgram {
+export function sockOpsProgram(instructions: Uint8Array): ProgramOptions {
   return { type: BPF_PROG_TYPE_SOCK_OPS, attachType: BPF_CGROUP_SOCK_OPS, name: "tcphup_keepaliv", instructions };
 }
 

@@ -119,9 +119,10 @@ export function compileTcpIterator(pass: Pass, map: number, types: Pick<KernelTy
 
 /** Leaves out a socket that has other ends by now. R7 is the socket, R9 what the map has for its cookie. */
 function compareEnds(program: Assembler, { offset }: Pick<KernelTypes, "offset">): void {
-  const compare = (size: 2 | 4 | 8, socket: number, value: number, valueSize: 4 | 8 = size === 2 ? 4 : size) => {
+  const compare = (size: 2 | 4 | 8, socket: number, value: number) => {
     program.load(size, R1, R7, socket);
-    program.load(valueSize, R2, R9, value);
+    // The family is two bytes there, and four here.
+    program.load(size === 2 ? 4 : size, R2, R9, value);
     program.jumpIfRegister(R1, "!=", R2, "out");
   };
   compare(2, offset("sock_common.skc_family"), VALUE.family);

@@ -4,7 +4,8 @@
 import type { Cookie, SocketInode } from "../model/ids.ts";
 import type { Connection, Owner } from "../model/connection.ts";
 import type { CompiledSelection } from "../select/compile_selection.ts";
-import { type RowPredicate, Selector } from "../select/selector.ts";
+import type { Matcher } from "../select/matcher.ts";
+import { Selector } from "../select/selector.ts";
 import type { Wanted } from "./find_owners.ts";
 import { HolderFilter } from "./holder_filter.ts";
 import { KeepaliveFilter } from "./keepalive_filter.ts";
@@ -49,7 +50,7 @@ export class Finder {
     const owners = this.owners = this.#holders?.look();
     const leftOut: Wanted[] = [];
     const needsReview = this.#holders?.needsReview ?? false;
-    const isHeld: RowPredicate | undefined = owners && (({ inode, uid }) => {
+    const isHeld: Matcher | undefined = owners && (({ inode, uid }) => {
       const held = owners.has(inode);
       if (!held && needsReview && inode !== 0) leftOut.push({ inode, uid });
       return held;

@@ -40,7 +40,7 @@ export function compileWithListeners(selection: Selection, listeners: boolean): 
  *
  * @throws {UsageError} When it has one.
  */
-export function requireLocal(filter: Filter): void {
+function requireLocal(filter: Filter): void {
   const beyond = fold(filter, isBeyondListeners, (_, terms) => terms.includes(true));
   if (!beyond) return;
   throw usageError(

@@ -6,7 +6,7 @@ import { AF_UNSPEC, IPPROTO_TCP } from "../../ffi/socket.ts";
 import { isUnresponsive } from "../../ffi/progress.ts";
 import { byIdentity, type Connection, endsOf, identityOf } from "../model/connection.ts";
 import { CLOSE_DUMPS } from "../front/journal.ts";
-import { extension, INET_DIAG_INFO, type InetDiagMsg } from "../linux/netlink/inet_diag.ts";
+import { extension, INET_DIAG_INFO } from "../linux/netlink/inet_diag.ts";
 import { CONNECTED, type State, stateMask, stateName } from "../model/tcp_states.ts";
 import { localAddresses } from "../linux/netns/addresses.ts";
 import { NetnsError } from "../linux/netns/enter.ts";
@@ -18,13 +18,11 @@ import { compileBytecode } from "./bytecode.ts";
 import { EVERYTHING } from "./filter.ts";
 import { asksForInfo, type DumpPlan, mentions, planDumps, stableConditions } from "./dump_plan.ts";
 import type { CompiledSelection } from "./compile_selection.ts";
+import type { Matcher } from "./matcher.ts";
 import type { Dumper } from "./parallel_dump.ts";
 import { listConnections, requestsOf, sockIdOf } from "./sockets.ts";
 import type { SockDiag } from "../linux/netlink/sock_diag.ts";
 import { UnsupportedError } from "../model/errors.ts";
-
-/** Decides whether a row that matches is kept. */
-export type RowPredicate = (row: InetDiagMsg) => boolean;
 
 const WITHOUT_INFO = "how connections have been, which the selection asks for, could not be listed";
 
@@ -79,7 +77,7 @@ export class Selector {
    */
   *selectInParts(
     states: number = this.#selection.states,
-    chooses?: RowPredicate,
+    chooses?: Matcher,
     withInfo = false,
   ): Generator<Connection[], void> {
     const mask = states & this.#selection.states;
@@ -247,7 +245,7 @@ function verifyMarks(diag: Dumper): void {
 }
 
 /** Returns a plan whose matchers also ask `chooses`. */
-function narrowed(plan: DumpPlan, chooses: RowPredicate): DumpPlan {
+function narrowed(plan: DumpPlan, chooses: Matcher): DumpPlan {
   return {
     ...plan,
     matches: (row) => plan.matches(row) && chooses(row),

@@ -20,7 +20,6 @@ export const INET_DIAG_REQ_PROTOCOL = 3;
 
 /** `struct tcp_info`. */
 export const INET_DIAG_INFO = 2;
-export const INET_DIAG_CONG = 4;
 /** u8: bit 0 RCV_SHUTDOWN, bit 1 SEND_SHUTDOWN. */
 export const INET_DIAG_SHUTDOWN = 8;
 /** u32, to holders of CAP_NET_ADMIN only. */
@@ -39,7 +38,7 @@ export function extension(attribute: number): number {
  * sizeof(struct inet_diag_req_v2): {u8 family, u8 protocol, u8 ext, u8 pad, u32 states, sockid}, with a struct
  * inet_diag_sockid of 48 bytes: {be16 sport, be16 dport, be32 src[4], be32 dst[4], u32 if, u32 cookie[2]}
  */
-export const REQ_V2_SIZE = 56;
+const REQ_V2_SIZE = 56;
 /**
  * sizeof(struct inet_diag_msg): {u8 family, u8 state, u8 timer, u8 retrans, sockid, u32 expires, u32 rqueue,
  * u32 wqueue, u32 uid, u32 inode}

@@ -28,7 +28,7 @@ export const INET_DIAG_BC_D_EQ = 12;
 export const INET_DIAG_BC_CGROUP_COND = 13;
 
 /** sizeof(struct inet_diag_bc_op): {u8 code, u8 yes, u16 no} */
-export const BC_OP_SIZE = 4;
+const BC_OP_SIZE = 4;
 /** Where to jump to for the socket to be rejected, in bytes before the end of the code. */
 export const REJECT = -4;
 
