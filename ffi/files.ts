@@ -17,7 +17,7 @@ const decoder = new TextDecoder();
  * @throws {SyscallError}
  */
 export function readFile(path: string, most = Infinity): Uint8Array {
-  return withOpen(open(null, path), (file) => {
+  return withOpen(open(path), (file) => {
     const chunks: Uint8Array[] = [];
     for (let total = 0; total <= most;) {
       const length = read(file, scratch);
@@ -32,7 +32,7 @@ export function readFile(path: string, most = Infinity): Uint8Array {
 
 /** Reads a large file that tells its size, without a copy. @throws {SyscallError} */
 export function readLargeFile(path: string): Uint8Array {
-  return withOpen(open(null, path), (file) => {
+  return withOpen(open(path), (file) => {
     const bytes = new Uint8Array(statx(file).size);
     let length = 0;
     // A file of sysfs comes in pieces of a page.
@@ -66,7 +66,7 @@ const DT_DIR = 4;
 
 /** The entries of a directory, `.` and `..` left out. @throws {SyscallError} */
 export function readDirectory(path: string): DirectoryEntry[] {
-  return withOpen(open(null, path, O_DIRECTORY), (directory) => {
+  return withOpen(open(path, O_DIRECTORY), (directory) => {
     const buffer = new Uint8Array(CHUNK);
     const view = new DataView(buffer.buffer);
     const entries: DirectoryEntry[] = [];

@@ -65,12 +65,11 @@ function approach(syscall: string, path: string): void {
   if (isUnresponsive(notePath(path))) throw new SyscallError(syscall, EACCES);
 }
 
-/** openat(2), read-only. `directory` null means that `path` is absolute. */
-export function open(directory: Descriptor | null, path: string, flags = 0): Descriptor {
-  if (directory === null) approach("openat", path);
-  const base = directory === null ? AT_FDCWD : directory.number;
+/** openat(2), read-only. */
+export function open(path: string, flags = 0): Descriptor {
+  approach("openat", path);
   const name = cString(path);
-  return new Descriptor(checkCall("openat", () => fsSymbols().openat(base, name, O_RDONLY | O_CLOEXEC | flags)));
+  return new Descriptor(checkCall("openat", () => fsSymbols().openat(AT_FDCWD, name, O_RDONLY | O_CLOEXEC | flags)));
 }
 
 /** read(2), repeated when a signal interrupts it. Returns the bytes read, 0 at the end. */

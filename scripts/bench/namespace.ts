@@ -17,7 +17,7 @@ export async function enterNewNamespace(): Promise<void> {
   const { done } = await lines(child.stdout).getReader().read();
   if (done) throw new Error("a network namespace to measure in could not be made: run it as root");
   // Processes are started by the thread that this runs in.
-  const namespace = open(null, `/proc/${child.pid}/ns/net`);
+  const namespace = open(`/proc/${child.pid}/ns/net`);
   setns(namespace, CLONE_NEWNET);
   namespace.close();
   await child.stdin.close();

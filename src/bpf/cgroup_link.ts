@@ -41,7 +41,7 @@ export function isLoadable(options: ProgramOptions): boolean {
 
 /** Links a program to the control group with that directory; null when the control group has gone. */
 export function linkToCgroup(program: Descriptor, directory: string, attachType: number): Descriptor | null {
-  const link = () => withOpen(open(null, directory, O_DIRECTORY), (cgroup) => linkCreate(program, cgroup, attachType));
+  const link = () => withOpen(open(directory, O_DIRECTORY), (cgroup) => linkCreate(program, cgroup, attachType));
   return withFallback(null, link, "ENOENT", "ENODEV");
 }
 
@@ -53,7 +53,7 @@ export function linkToCgroup(program: Descriptor, directory: string, attachType:
  */
 export function attachToCgroup(program: Descriptor, directory: string, outer: string, attachType: number): boolean {
   return withTracked((track) => {
-    const [cgroup, above] = [track(open(null, directory, O_DIRECTORY)), track(open(null, outer, O_DIRECTORY))];
+    const [cgroup, above] = [track(open(directory, O_DIRECTORY)), track(open(outer, O_DIRECTORY))];
     progAttach(program, cgroup, attachType);
     return countEffective(cgroup, attachType) > countEffective(above, attachType);
   });

@@ -133,7 +133,7 @@ export function leaveOuterRuns(): boolean {
 function moveInto(directory: string): void {
   // It stands for the process that writes it, with all of its threads.
   const writer = new TextEncoder().encode("0");
-  withOpen(open(null, `${directory}/cgroup.procs`, O_RDWR), (members) => write(members, writer));
+  withOpen(open(`${directory}/cgroup.procs`, O_RDWR), (members) => write(members, writer));
 }
 
 /** Removes what commands that have ended have left inside of the control group of this process. */

@@ -85,7 +85,7 @@ export interface OpenFile {
 /** Lists the descriptors of this process. */
 export function openFiles(): OpenFile[] {
   const numbers = readDirectory("/proc/self/fd").map(({ name }) => Number(name)).sort((a, b) => a - b);
-  const directory = open(null, "/proc/self/fd", O_DIRECTORY);
+  const directory = open("/proc/self/fd", O_DIRECTORY);
   const link = new Uint8Array(4096);
   const target = (fd: number) => {
     const length = readlinkat(directory, new TextEncoder().encode(`${fd}\0`), link, BigInt(link.length));

@@ -60,7 +60,7 @@ export function whyCannotImpersonate(self: SocketCredentials, caller: SocketCred
 /** Makes sockets in the place of other processes. */
 export class SocketMaker {
   readonly #self = readSocketCredentials("self");
-  readonly #netns = open(null, "/proc/self/ns/net");
+  readonly #netns = open("/proc/self/ns/net");
 
   /**
    * socket(2) with the credentials of the thread `tid`, and with SOCK_CLOEXEC.
@@ -93,7 +93,7 @@ export class SocketMaker {
 
   #inNamespace(tid: number, caller: SocketCredentials, make: () => Descriptor): Descriptor {
     if (caller.netns === this.#self.netns) return make();
-    return thereAndBack(open(null, `/proc/${tid}/ns/net`), this.#netns, make, {
+    return thereAndBack(open(`/proc/${tid}/ns/net`), this.#netns, make, {
       cannotEnter(error) {
         if (!isSyscallError(error, "EPERM")) throw error;
         throw new SocketMakerError("is in another network namespace: needs CAP_SYS_ADMIN");

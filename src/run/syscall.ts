@@ -58,7 +58,7 @@ export function decodeCall(notification: Notification, syscallAbis: readonly Sys
 /** Reads three longs of 32 bits from a thread's memory. */
 function readArguments(tid: number, address: bigint): [number, number, number] {
   const longs = new Int32Array(3);
-  withOpen(open(null, `/proc/${tid}/mem`), (memory) => readAt(memory, new Uint8Array(longs.buffer), address));
+  withOpen(open(`/proc/${tid}/mem`), (memory) => readAt(memory, new Uint8Array(longs.buffer), address));
   return [longs[0]!, longs[1]!, longs[2]!];
 }
 

@@ -16,7 +16,7 @@ function transfer(transfers: readonly Transfer[]): (number | null)[] {
 Deno.test("each gets what it reads, however many there are", () => {
   const path = new URL(import.meta.url).pathname;
   const bytes = Deno.readFileSync(path);
-  const files = Array.from({ length: 100 }, () => open(null, path));
+  const files = Array.from({ length: 100 }, () => open(path));
   const memories = files.map((_, i) => allocate(i + 1));
   try {
     const results = transfer(files.map((file, i) => ({ kind: "read", file, memory: memories[i]! })));
@@ -28,9 +28,9 @@ Deno.test("each gets what it reads, however many there are", () => {
 });
 
 Deno.test("one that fails does not keep the others", () => {
-  const closed = open(null, "/dev/null");
+  const closed = open("/dev/null");
   closed.close();
-  const [empty, zero] = [open(null, "/dev/null"), open(null, "/dev/zero")];
+  const [empty, zero] = [open("/dev/null"), open("/dev/zero")];
   try {
     const [bad, end, readOnly, zeros] = transfer([
       { kind: "read", file: closed, memory: allocate(8) },
@@ -51,7 +51,7 @@ Deno.test("those of one file are done in order, each before the next begins", as
   const fifo = `${directory}/fifo`;
   assert((await new Deno.Command("mkfifo", { args: [fifo] }).spawn().status).success);
   const O_RDWR = 2;
-  const file = open(null, fifo, O_RDWR);
+  const file = open(fifo, O_RDWR);
   try {
     const memories = ["one", "two", "three"].map((text) => {
       const memory = allocate(text.length);

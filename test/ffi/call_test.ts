@@ -63,15 +63,15 @@ const words = (low: number, high: number) => [low, high] as const;
 Deno.test("a failing call names itself and the reason", () => {
   assertFails(() => socket(AF_INET, SOCK_STREAM, 17), "socket: EPROTONOSUPPORT");
   assertFails(() => socket(9999, SOCK_STREAM, 0), "socket: EAFNOSUPPORT");
-  assertFails(() => open(null, "/no/such/file"), "openat: ENOENT");
-  assertFails(() => open(null, "/dev/null", O_DIRECTORY), "openat: ENOTDIR");
+  assertFails(() => open("/no/such/file"), "openat: ENOENT");
+  assertFails(() => open("/dev/null", O_DIRECTORY), "openat: ENOTDIR");
   assertFails(() => pidfdOpen(2 ** 31 - 1), "pidfd_open: ESRCH");
   withDescriptors((track) => {
     const tcp = track(socket(AF_INET, SOCK_STREAM, 0));
     assertFails(() => shutdown(tcp, SHUT_RDWR), "shutdown: ENOTCONN");
     assertFails(() => getpeername(tcp), "getpeername: ENOTCONN");
     assertFails(() => getsockopt(tcp, SOL_SOCKET, 9999), "getsockopt: ENOPROTOOPT");
-    const file = track(open(null, "/dev/null"));
+    const file = track(open("/dev/null"));
     assertFails(() => socketCookie(file, words), "getsockopt: ENOTSOCK");
   });
 });
@@ -79,10 +79,10 @@ Deno.test("a failing call names itself and the reason", () => {
 /** A descriptor that was closed, and another one that was given its number. */
 function closedAndReused(): [Descriptor, Descriptor] {
   for (;;) {
-    const first = open(null, "/dev/null");
+    const first = open("/dev/null");
     const { number } = first;
     first.close();
-    const second = open(null, "/dev/null");
+    const second = open("/dev/null");
     if (second.number === number) return [first, second];
     // A thread of the runtime has opened something in between.
     second.close();
@@ -112,7 +112,7 @@ Deno.test("descriptors are not inherited by programs that are started meanwhile"
       listener,
       client,
       track(accept(listener)),
-      track(open(null, "/proc", O_DIRECTORY)),
+      track(open("/proc", O_DIRECTORY)),
       track(pidfdOpen(Deno.pid)),
     ];
     for (const { number } of opened) {
@@ -129,7 +129,7 @@ Deno.test("a file is read to its end, and its status is what the runtime says", 
     const device = `${dev >> 8 & 0xfff}:${dev & 0xff}`;
     const status = { ino: ino!, nlink: nlink!, mode: mode!, uid: uid!, size, dev: device };
     assertEquals(statx(null, path), status);
-    const file = track(open(null, path));
+    const file = track(open(path));
     assertEquals(statx(file), status);
     const bytes = new Uint8Array(size + 10);
     assertEquals([read(file, bytes), read(file, bytes)], [size, 0]);
@@ -139,23 +139,23 @@ Deno.test("a file is read to its end, and its status is what the runtime says", 
 
 Deno.test("a link that has gone has no target, which is no error; any other failure is", () => {
   withDescriptors((track) => {
-    const directory = track(open(null, "/proc/self/fd", O_DIRECTORY));
+    const directory = track(open("/proc/self/fd", O_DIRECTORY));
     const target = new Uint8Array(64);
     const path = (text: string) => new TextEncoder().encode(`${text}\0`);
     const length = readlinkat(directory, path(String(directory.number)), target, 64n);
     assertEquals(new TextDecoder().decode(target.subarray(0, length)), `/proc/${Deno.pid}/fd`);
     assertEquals(readlinkat(directory, path("999999"), target, 64n), 0);
-    assertFails(() => readlinkat(track(open(null, "/dev/null")), path("x"), target, 64n), "readlinkat: ENOTDIR");
+    assertFails(() => readlinkat(track(open("/dev/null")), path("x"), target, 64n), "readlinkat: ENOTDIR");
   });
 });
 
 Deno.test("a directory's entries come until there are none", () => {
   withDescriptors((track) => {
-    const directory = track(open(null, "/proc/self/task", O_DIRECTORY));
+    const directory = track(open("/proc/self/task", O_DIRECTORY));
     const buffer = new Uint8Array(4096);
     assert(getdents64(directory, buffer) > 0);
     assertEquals(getdents64(directory, buffer), 0);
-    assertFails(() => getdents64(track(open(null, "/proc", O_DIRECTORY)), buffer.subarray(0, 8)), "getdents64: EINVAL");
+    assertFails(() => getdents64(track(open("/proc", O_DIRECTORY)), buffer.subarray(0, 8)), "getdents64: EINVAL");
   });
 });
 

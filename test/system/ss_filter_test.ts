@@ -71,8 +71,8 @@ class Scene implements AsyncDisposable {
 
   /** sock_diag answers for the namespace in which its socket was made. */
   #open(): void {
-    using home = open(null, "/proc/thread-self/ns/net");
-    using there = open(null, `/run/netns/${this.#netns.name}`);
+    using home = open("/proc/thread-self/ns/net");
+    using there = open(`/run/netns/${this.#netns.name}`);
     setns(there, CLONE_NEWNET);
     try {
       for (const _ of this.rows(planDumps(EVERYTHING), "bytecode").keys());

@@ -40,7 +40,7 @@ let home: Home | undefined;
 function theHome(): Home {
   if (home === undefined) {
     const ino = currentNetns();
-    const descriptor = open(null, OWN_NETNS);
+    const descriptor = open(OWN_NETNS);
     home = { ino, descriptor, reenterable: attempt(() => setns(descriptor, CLONE_NEWNET), "EPERM") };
   }
   return home;
@@ -98,7 +98,7 @@ function openNetns(file: NetnsFile): Descriptor {
   let forbidden = false;
   for (const path of file.paths) {
     try {
-      const namespace = open(null, path);
+      const namespace = open(path);
       // The process may have changed its namespace, or its number may belong to another process by now.
       if (statx(namespace).ino === file.ino) return namespace;
       namespace.close();

@@ -52,7 +52,7 @@ function parseDecimal(bytes: Uint8Array, offset: number): number {
 
 /** Opens a directory of /proc. Returns null when it is gone, `"unreadable"` when this user may not read it. */
 export function openDirectory(path: string): Descriptor | null | "unreadable" {
-  return unlessUnreadable(() => open(null, path, O_DIRECTORY));
+  return unlessUnreadable(() => open(path, O_DIRECTORY));
 }
 
 /** Returns the statx(2) of a directory of /proc; null or `"unreadable"` as `openDirectory`. */
@@ -72,7 +72,7 @@ function unlessUnreadable<T>(look: () => T): T | null | "unreadable" {
 
 /** Returns the numbers of all processes that this mount of /proc shows. */
 export function processes(): number[] {
-  const pids = withOpen(open(null, "/proc", O_DIRECTORY), readNumbers).filter((pid) => !excludedProcesses.has(pid));
+  const pids = withOpen(open("/proc", O_DIRECTORY), readNumbers).filter((pid) => !excludedProcesses.has(pid));
   if (avoidedUsers.size > 0) pids.forEach(leaveAloneIfAvoided);
   return pids;
 }
