@@ -8,7 +8,7 @@ import { createCounters, readCounters } from "../bpf/counters.ts";
 import type { Question } from "../bpf/connect_probe.ts";
 import { withBpf } from "../bpf/explain.ts";
 import { compileSockOps, emitSocketPort, emitSocketUser, sockOpsProgram } from "../bpf/sock_ops.ts";
-import { KEEPALIVE_SWITCH, type Step, steps } from "../keepalive/socket_options.ts";
+import { KEEPALIVE_SWITCH, steps } from "../keepalive/socket_options.ts";
 import type { KeepaliveValues } from "../keepalive/values.ts";
 import { isLinux } from "../linux/proc/release.ts";
 import type { Direction } from "../model/connection.ts";
@@ -80,8 +80,8 @@ export class KeepaliveAttachment extends Attachment {
     const counters = counts ? withBpf(createCounters) : null;
     const programs = (cgroup: string, tries: Tries) => [
       sockOpsProgram(compileSockOps({
-        connecting: direction === "accepted" ? null : stepsFor(values, "connect"),
-        accepted: direction === "outgoing" ? null : stepsFor(values, "established"),
+        connecting: direction === "accepted" ? null : steps(values, "connect"),
+        accepted: direction === "outgoing" ? null : steps(values, "established"),
         onlyMissing,
         rank: rankOf(filter, cgroup === "/" ? 0 : cgroup.split("/").length - 1, narrows),
         chooses: chooses(tries),
@@ -100,10 +100,6 @@ export class KeepaliveAttachment extends Attachment {
 }
 
 const VOCABULARY: Vocabulary = { port: emitSocketPort, user: (uid) => emitSocketUser(uid, userOffset()) };
-
-function stepsFor(values: KeepaliveValues | "off", phase: "connect" | "established"): Step[] {
-  return values === "off" ? [{ ...KEEPALIVE_SWITCH, value: 0 }] : steps(values, phase);
-}
 
 let knownOffset: number | null = null;
 
@@ -131,7 +127,7 @@ const LATE = ["TCP_MAXSEG", "TCP_WINDOW_CLAMP"];
  * @throws {UnsupportedError}
  */
 function requireOptions(values: KeepaliveValues | "off", onlyMissing: boolean): void {
-  const late = stepsFor(values, "connect").filter(({ option }) => LATE.includes(option));
+  const late = steps(values, "connect").filter(({ option }) => LATE.includes(option));
   const questions: Question[] = late.map((option) => ({ ask: "set", option }));
   if (onlyMissing) questions.push({ ask: "read", option: KEEPALIVE_SWITCH });
   // Asking takes a socket, which a unit of systemd may forbid.

@@ -67,8 +67,12 @@ export function optionOf(name: KeepaliveName): SocketOption {
   return OPTIONS.find(({ value }) => value === name)!.option;
 }
 
-/** Returns the calls that set `values` on a socket in that phase, in order. Values of 0 need none. */
-export function steps(values: KeepaliveValues, phase: SocketPhase): Step[] {
+/**
+ * Returns the calls that turn keepalive on with `values`, or off, on a socket in that phase, in order. Values of 0 need none.
+ * The other options stay as they are when keepalive is turned off.
+ */
+export function steps(values: KeepaliveValues | "off", phase: SocketPhase): Step[] {
+  if (values === "off") return [{ ...KEEPALIVE_SWITCH, value: 0 }];
   const all: Step[] = [];
   for (const { value, option, phases } of OPTIONS) {
     if (values[value] !== 0 && phases.includes(phase)) all.push({ ...option, value: values[value] });

@@ -114,7 +114,7 @@ export function changeInPass(
     };
     const work: Pass = {
       reads: [...READS, ...extras.map(optionOf)],
-      steps: dryRun ? null : values === "off" ? [{ ...KEEPALIVE_SWITCH, value: 0 }] : steps(values, phase),
+      steps: dryRun ? null : steps(values, phase),
       ...onlyMissing ? { unless: KEEPALIVE_SWITCH, spares: optionOf("userTimeoutMs") } : {},
     };
     const passedBy = (found: FoundSocket): Passed => {

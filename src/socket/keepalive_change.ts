@@ -1,10 +1,8 @@
 // Changes the keepalive of one socket to the desired one: reads its settings, plans, and sets the difference.
 
-import { isSyscallError } from "../../ffi/errno.ts";
-import { getsockopt } from "../../ffi/socket.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
 import type { KeepaliveSettings, RefusedOption } from "../model/connection.ts";
-import { apply, disableKeepalive, read } from "./keepalive_options.ts";
+import { apply, read, readOptional } from "./keepalive_options.ts";
 import { optionOf, type SocketPhase, withoutEffect } from "../keepalive/socket_options.ts";
 import type { DesiredKeepalive, KeepaliveName, KeepaliveValues } from "../keepalive/values.ts";
 
@@ -39,9 +37,7 @@ export function change(socket: Descriptor, desired: DesiredKeepalive, phase: Soc
   const before = readSettings(socket, desired, phase);
   const planned = unchanged(before, desired, phase);
   if (dryRun || sameSettings(before, planned.after)) return planned;
-  const results = desired.values === "off"
-    ? disableKeepalive(socket)
-    : apply(socket, missing(before, desired, desired.values), phase);
+  const results = apply(socket, missing(before, desired), phase);
   const refused = results.flatMap(({ option, value, error }) => error === null ? [] : [{ option, value, error }]);
   return changed(before, readSettings(socket, desired, phase), desired, phase, refused);
 }
@@ -84,12 +80,8 @@ function isExtra(name: SettingName): name is (typeof EXTRAS)[number] {
 }
 
 /** Returns the values to set, without those that the application has chosen. */
-function missing(
-  before: KeepaliveSettings,
-  { onlyMissing }: DesiredKeepalive,
-  values: KeepaliveValues,
-): KeepaliveValues {
-  return onlyMissing && before.userTimeoutMs ? { ...values, userTimeoutMs: 0 } : values;
+function missing(before: KeepaliveSettings, { values, onlyMissing }: DesiredKeepalive): KeepaliveValues | "off" {
+  return values !== "off" && onlyMissing && before.userTimeoutMs ? { ...values, userTimeoutMs: 0 } : values;
 }
 
 /** Returns the extras that were asked for and have an effect in that phase. */
@@ -101,19 +93,11 @@ export function extrasOf(values: KeepaliveValues, phase: SocketPhase): (typeof E
 function readSettings(socket: Descriptor, { values }: DesiredKeepalive, phase: SocketPhase): KeepaliveSettings {
   const settings: Draft = read(socket);
   if (values === "off") return settings;
-  for (const name of extrasOf(values, phase)) settings[name] = readExtra(socket, name);
-  return settings;
-}
-
-function readExtra(socket: Descriptor, name: KeepaliveName): number | null {
-  const { level, name: number } = optionOf(name);
-  try {
-    return getsockopt(socket, level, number);
-  } catch (error) {
-    // MPTCP does not have them all.
-    if (isSyscallError(error, "EOPNOTSUPP", "ENOPROTOOPT")) return null;
-    throw error;
+  for (const extra of extrasOf(values, phase)) {
+    const { level, name } = optionOf(extra);
+    settings[extra] = readOptional(socket, level, name);
   }
+  return settings;
 }
 
 /** Returns the settings that `desired` makes of `before`. An option that the socket lacks stays null. */
@@ -122,8 +106,8 @@ export function plannedSettings(
   desired: DesiredKeepalive,
   phase: SocketPhase,
 ): KeepaliveSettings {
-  if (desired.values === "off") return { ...before, enabled: false };
-  const values = missing(before, desired, desired.values);
+  const values = missing(before, desired);
+  if (values === "off") return { ...before, enabled: false };
   const { idleS, intervalS, count, userTimeoutMs } = before;
   const planned: Draft = {
     ...before,

@@ -13,7 +13,7 @@ import {
   TCP_USER_TIMEOUT,
 } from "../../ffi/socket.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
-import { KEEPALIVE_SWITCH, type SocketPhase, type Step, steps } from "../keepalive/socket_options.ts";
+import { type SocketPhase, type Step, steps } from "../keepalive/socket_options.ts";
 import type { Keepalive, KeepaliveValues } from "../keepalive/values.ts";
 
 /** The result of setting one option. */
@@ -36,14 +36,9 @@ function take(socket: Descriptor, { option, level, name, value }: Step): OptionR
   }
 }
 
-/** Turns keepalive on with `values`. The other options are set even if the kernel refuses one. */
-export function apply(socket: Descriptor, values: KeepaliveValues, phase: SocketPhase): OptionResult[] {
+/** Turns keepalive on with `values`, or off. The other options are set even if the kernel refuses one. */
+export function apply(socket: Descriptor, values: KeepaliveValues | "off", phase: SocketPhase): OptionResult[] {
   return steps(values, phase).map((step) => take(socket, step));
-}
-
-/** Turns keepalive off. TCP_USER_TIMEOUT and the rest stay as they are. */
-export function disableKeepalive(socket: Descriptor): OptionResult[] {
-  return [take(socket, { ...KEEPALIVE_SWITCH, value: 0 })];
 }
 
 /**
@@ -57,15 +52,15 @@ export function read(socket: Descriptor): Keepalive {
     idleS: getsockopt(socket, IPPROTO_TCP, TCP_KEEPIDLE),
     intervalS: getsockopt(socket, IPPROTO_TCP, TCP_KEEPINTVL),
     count: getsockopt(socket, IPPROTO_TCP, TCP_KEEPCNT),
-    userTimeoutMs: readUserTimeout(socket),
+    userTimeoutMs: readOptional(socket, IPPROTO_TCP, TCP_USER_TIMEOUT),
   };
 }
 
-function readUserTimeout(socket: Descriptor): number | null {
+/** Reads an option; null where the socket lacks it, as those of MPTCP lack some (seen on Linux 6.18). */
+export function readOptional(socket: Descriptor, level: number, name: number): number | null {
   try {
-    return getsockopt(socket, IPPROTO_TCP, TCP_USER_TIMEOUT);
+    return getsockopt(socket, level, name);
   } catch (error) {
-    // MPTCP sockets lack the option (seen on Linux 6.18).
     if (isSyscallError(error, "EOPNOTSUPP", "ENOPROTOOPT")) return null;
     throw error;
   }

@@ -17,7 +17,7 @@ import {
   TCP_WINDOW_CLAMP,
 } from "../../ffi/socket.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
-import { apply, disableKeepalive, read } from "../../src/socket/keepalive_options.ts";
+import { apply, read } from "../../src/socket/keepalive_options.ts";
 import { steps, withoutEffect } from "../../src/keepalive/socket_options.ts";
 import { KEEPALIVE_FIELDS, KEEPALIVE_NAMES, type KeepaliveValues, SYSTEM_VALUES } from "../../src/keepalive/values.ts";
 import { functionTest } from "../harness/needs.ts";
@@ -95,7 +95,7 @@ Deno.test("turnOff turns off keepalive alone", () => {
   withDescriptors((own) => {
     const fresh = own(tcpSocket());
     apply(fresh, ALL, "new");
-    assertEquals(disableKeepalive(fresh), [{ option: "SO_KEEPALIVE", value: 0, error: null }]);
+    assertEquals(apply(fresh, "off", "new"), [{ option: "SO_KEEPALIVE", value: 0, error: null }]);
     assertEquals(read(fresh), { ...SET, enabled: false });
   });
 });
