@@ -1,7 +1,7 @@
 // Finds the program that a command names, as execvp(3) and shells do.
 
 import { checkExecutable, S_IFMT, S_IFREG, statx, xattrLength } from "../../ffi/fs.ts";
-import { isSyscallError, withFallback } from "../../ffi/errno.ts";
+import { attempt, isSyscallError, withFallback } from "../../ffi/errno.ts";
 import { CommandError } from "../model/errors.ts";
 
 /** The path that execvp(3) searches without PATH: _CS_PATH of confstr(3) in glibc. */
@@ -26,7 +26,7 @@ export function findProgram(name: string, path = DEFAULT_PATH): string {
     const error = whyNotExecutable(candidate);
     if (error === null) return candidate;
     // A file that may not be executed is reported only when no other is found.
-    if (error === "EACCES" && refused === null && exists(candidate)) refused = candidate;
+    if (error === "EACCES" && refused === null && attempt(() => statx(null, candidate))) refused = candidate;
   }
   if (refused !== null) throw cannotExecute(refused, "EACCES");
   throw new CommandError(`command "${name}" not found: no directory of PATH has an executable file of that name`, 127);
@@ -47,15 +47,6 @@ function whyNotExecutable(path: string): string | null {
   } catch (error) {
     if (isSyscallError(error)) return error.code;
     throw error;
-  }
-}
-
-function exists(path: string): boolean {
-  try {
-    statx(null, path);
-    return true;
-  } catch {
-    return false;
   }
 }
 

@@ -3,6 +3,8 @@
 // The state before the runtime's start is not recorded anywhere. But a process inherits its parent's state, unless the
 // parent, or a program between the two, changed it. When that shows, the state is left as it is.
 
+import { cString } from "../../ffi/call.ts";
+import { withOpen } from "../../ffi/closing.ts";
 import { host } from "../../ffi/deno.ts";
 import { readDirectory, readTextFile } from "../../ffi/files.ts";
 import { withFallback } from "../../ffi/errno.ts";
@@ -85,17 +87,14 @@ export interface OpenFile {
 /** Lists the descriptors of this process. */
 export function openFiles(): OpenFile[] {
   const numbers = readDirectory("/proc/self/fd").map(({ name }) => Number(name)).sort((a, b) => a - b);
-  const directory = open("/proc/self/fd", O_DIRECTORY);
   const link = new Uint8Array(4096);
-  const target = (fd: number) => {
-    const length = readlinkat(directory, new TextEncoder().encode(`${fd}\0`), link, BigInt(link.length));
-    return new TextDecoder().decode(link.subarray(0, length));
-  };
-  try {
+  return withOpen(open("/proc/self/fd", O_DIRECTORY), (directory) => {
+    const target = (fd: number) => {
+      const length = readlinkat(directory, cString(`${fd}`), link, BigInt(link.length));
+      return new TextDecoder().decode(link.subarray(0, length));
+    };
     return numbers.map((fd) => ({ fd, target: target(fd) })).filter(({ fd }) => fd !== directory.number);
-  } finally {
-    directory.close();
-  }
+  });
 }
 
 /**

@@ -104,8 +104,7 @@ export class Supervisor {
   }
 
   #setOptionsOf(id: bigint, { syscall, args: [fd] }: Call): void {
-    const pidfd = openTask(this.#notification.tid);
-    try {
+    withOpen(openTask(this.#notification.tid), (pidfd) => {
       // While the notification is valid its thread waits, so the pidfd is that thread's and no later one's.
       if (!isNotificationValid(this.#listener, id)) return;
       // Closed before the thread proceeds.
@@ -115,9 +114,7 @@ export class Supervisor {
       } finally {
         release(socket);
       }
-    } finally {
-      pidfd.close();
-    }
+    });
   }
 
   #makeSocket(id: bigint, { syscall, args: [domain, type, protocol] }: Call): boolean {

@@ -3,8 +3,9 @@
 import type { FollowEvent } from "../../follow.ts";
 import { formatDuration } from "../../model/duration.ts";
 import { formatEndpoint } from "../../model/address.ts";
+import { counted } from "../../model/wording.ts";
 import { jsonLines, rowsOf } from "./json.ts";
-import { ofAll, reportLine } from "./report.ts";
+import { reportLine } from "./report.ts";
 import { outcomeTable } from "./tables.ts";
 import { print, warn, write } from "./terminal.ts";
 import { Throttle } from "./throttle.ts";
@@ -74,10 +75,10 @@ export class FollowPrinter {
         const { left, returned, matched, hungUp, destroyed, failed, connects, elapsedMs } = event;
         const cut = destroyed > 0 ? `, hung up on ${hungUp} and destroyed ${destroyed}` : `, hung up on ${hungUp}`;
         const failures = failed > 0 ? `, ${failed} failed` : "";
-        const steered = connects > 0 ? `, kept ${ofAll(connects, connects, "connect")} away` : "";
+        const steered = connects > 0 ? `, kept ${counted(connects, "connect")} away` : "";
         return [
-          `followed for ${formatDuration(elapsedMs)}: ${ofAll(left, left, "departure")}, ` +
-          `${ofAll(returned, returned, "return")}${cut} of ${ofAll(matched, matched)}${failures}${steered}`,
+          `followed for ${formatDuration(elapsedMs)}: ${counted(left, "departure")}, ` +
+          `${counted(returned, "return")}${cut} of ${counted(matched, "connection")}${failures}${steered}`,
         ];
       }
       default:
@@ -106,7 +107,7 @@ function troubleText(event: FollowEvent): string | null {
     case "waiting": {
       const { live, port, matched } = event;
       const where = live.slice(0, MAX_SHOWN).map((address) => formatEndpoint(address, port)).join(", ");
-      return `waiting with ${ofAll(matched, matched)}: ${where} does not accept a connection yet`;
+      return `waiting with ${counted(matched, "connection")}: ${where} does not accept a connection yet`;
     }
     default:
       return null;
