@@ -105,7 +105,8 @@ export function unanswered(): string[] {
   const pids = [...new Set(unresponsive.filter(({ kind }) => kind === SUBJECT.process).map(({ pid }) => pid))];
   const lines = pids.slice(0, SHOWN).map((pid) => `pid ${pid} does not answer: blocked in the kernel`);
   if (unresponsive.some(({ kind, pid }) => kind === SUBJECT.list && pid !== PASS)) lines.push(WITHOUT_INFO);
-  if (pids.length > SHOWN) lines.push(`${pids.length - SHOWN} more processes do not answer`);
+  const more = pids.length - SHOWN;
+  if (more > 0) lines.push(more === 1 ? "1 more process does not answer" : `${more} more processes do not answer`);
   for (const uid of avoidedUsers) {
     lines.push(`uid ${uid}: too many processes do not answer, so that none was looked into`);
   }

@@ -102,7 +102,8 @@ export class HolderFilter {
       return `process ${pid} (${comm}) may not be looked into: ${reason}`;
     });
     if (this.#unread.size > MAX_NAMED) {
-      incomplete.push(`${this.#unread.size - MAX_NAMED} more processes may not be looked into: ${reason}`);
+      const more = counted(this.#unread.size - MAX_NAMED, "more process", "more processes");
+      incomplete.push(`${more} may not be looked into: ${reason}`);
     }
     if (this.#unknownPrograms > 0) {
       const processes = counted(this.#unknownPrograms, "process", "processes");

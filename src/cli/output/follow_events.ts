@@ -44,7 +44,7 @@ export class FollowPrinter {
     if (event.event === "cut" || event.event === "ended") return print(this.#linesOf(event));
     const now = performance.now();
     const omitted = this.#changes.takeOmitted(now);
-    if (omitted > 0 && !print([`${omitted} more changes, too many to name`])) return false;
+    if (omitted > 0 && !print([`${counted(omitted, "more change")}, too many to name`])) return false;
     return !this.#changes.admits(now) || print(this.#linesOf(event));
   }
 

@@ -3,6 +3,7 @@
 import { formatDuration } from "../../model/duration.ts";
 import type { KeepaliveResult } from "../../model/result.ts";
 import type { WatchMeans } from "../../keepalive/set_options.ts";
+import { counted } from "../../model/wording.ts";
 import { keepaliveText } from "./columns.ts";
 import { endpointText, netnsText, ownersText } from "./connections.ts";
 import { jsonLines, rowOf } from "./json.ts";
@@ -67,8 +68,8 @@ export class EventPrinter {
     const now = performance.now();
     const changes = this.#changes.takeOmitted(now, isLast);
     const warnings = this.#warnings.takeOmitted(now, isLast);
-    if (changes > 0) print([`${changes} more connections, too many to name`]);
-    if (warnings > 0) warn(`${warnings} more warnings, too many to name`);
+    if (changes > 0) print([`${counted(changes, "more connection")}, too many to name`]);
+    if (warnings > 0) warn(`${counted(warnings, "more warning")}, too many to name`);
   }
 
   #lineOf(result: KeepaliveResult): string {
