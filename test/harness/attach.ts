@@ -8,7 +8,7 @@ import { Lines } from "./lines.ts";
 import { Namespace, type SpawnOptions } from "./namespace.ts";
 import { Peer } from "./peer.ts";
 import { type Output, run } from "./process.ts";
-import { Run, TCPHUP } from "./tcphup.ts";
+import { type Run, TCPHUP, tcphup, type TcphupOptions } from "./tcphup.ts";
 
 /** What the mounts of a place lack, or have. */
 export interface PlaceOptions {
@@ -54,9 +54,8 @@ export class Place implements AsyncDisposable {
   }
 
   /** Runs tcphup to its end. */
-  async tcphup(args: readonly string[], options: SpawnOptions & { command?: readonly string[] } = {}): Promise<Run> {
-    const { command = TCPHUP, ...rest } = options;
-    return new Run(await this.netns.run([...command, ...args], { ...this.inside(), ...rest }));
+  async tcphup(args: readonly string[], options: Omit<TcphupOptions, "netns"> = {}): Promise<Run> {
+    return await tcphup(args, { netns: this.netns, ...this.inside(), ...options });
   }
 
   /** Starts `tcphup keepalive --attach` on a control group, for one network namespace, and waits until it is attached. */

@@ -3,7 +3,7 @@
 import { assert, assertEquals } from "@std/assert";
 import type { Namespace } from "./namespace.ts";
 import { type Connections, type ConnectOptions, Peer } from "./peer.ts";
-import type { Run } from "./tcphup.ts";
+import { assertExit, type Run } from "./tcphup.ts";
 
 export const DOOMED_PORT = 8000;
 export const KEPT_PORT = 9000;
@@ -72,11 +72,6 @@ export async function deadPeer(netns: Namespace, other: Namespace): Promise<{ st
   await stuck.assertAlive();
   await netns.silence("10.1.0.9", other);
   return { stuck, kept };
-}
-
-/** Fails unless tcphup ended with this status and, so that a failure explains itself, shows what it said instead. */
-export function assertExit(run: Run, code: number): void {
-  assert(run.code === code, `exit ${run.code} instead of ${code}: ${run.stdout}${run.stderr}`);
 }
 
 /** Fails unless the counts of a report add up, and agree with the outcomes of the single connections. */

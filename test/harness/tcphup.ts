@@ -2,6 +2,7 @@
 // compiled program, or a command whose words have a space in between, such as one that starts the sources with Node.
 // TCPHUP_COMPILED names the compiled program for those tests that are about it, TCPHUP_AARCH64 the one for aarch64.
 
+import { assert } from "@std/assert";
 import type { JsonDocument } from "../../src/cli/output/json.ts";
 import type { HangUpReport } from "../../src/report/report.ts";
 import { ENGINE } from "../../src/front/command.ts";
@@ -55,25 +56,34 @@ export class Run implements Output {
   }
 }
 
+/** Fails unless tcphup ended with this status and, so that a failure explains itself, shows what it said instead. */
+export function assertExit(run: Run, code: number): void {
+  assert(run.code === code, `exit ${run.code} instead of ${code}: ${run.stdout}${run.stderr}`);
+}
+
 export interface TcphupOptions extends SpawnOptions {
   netns: Namespace;
   /** How tcphup is started, where it differs from `TCPHUP`. */
   command?: readonly string[];
+  /** The exit status that is expected; any when left out. */
+  code?: number;
 }
 
 /** Runs tcphup to its end. */
 export async function tcphup(
   args: readonly string[],
-  { netns, command = TCPHUP, ...options }: TcphupOptions,
+  { netns, command = TCPHUP, code, ...options }: TcphupOptions,
 ): Promise<Run> {
-  return new Run(await netns.run([...command, ...args], options));
+  const run = new Run(await netns.run([...command, ...args], options));
+  if (code !== undefined) assertExit(run, code);
+  return run;
 }
 
 /** tcphup while it runs. */
 export class Running {
   readonly #child: Deno.ChildProcess;
 
-  constructor(args: readonly string[], { netns, command = TCPHUP, ...options }: TcphupOptions) {
+  constructor(args: readonly string[], { netns, command = TCPHUP, ...options }: Omit<TcphupOptions, "code">) {
     this.#child = netns.spawn([...command, ...args], options);
   }
 
@@ -85,9 +95,11 @@ export class Running {
     this.#child.kill(signal);
   }
 
-  /** Waits for its end. */
-  async end(): Promise<Run> {
-    return new Run(await outputOf(this.#child, ["tcphup"]));
+  /** Waits for its end. Fails unless that is with this status, if one is given. */
+  async end(code?: number): Promise<Run> {
+    const run = new Run(await outputOf(this.#child, ["tcphup"]));
+    if (code !== undefined) assertExit(run, code);
+    return run;
   }
 }
 

@@ -8,10 +8,9 @@ import { containerOf, type PodContainer, readManifest } from "../harness/kuberne
 import { Namespace } from "../harness/namespace.ts";
 import { assertNames, HALF_OWNED, once, oneLess, POD_ADDRESS, runOnNode, withoutEscalation } from "../harness/node.ts";
 import { eventually, run } from "../harness/process.ts";
-import { assertExit } from "../harness/scene.ts";
 import { selected } from "../harness/selected.ts";
 import { hostTest, type Need, systemTest } from "../harness/system.ts";
-import { BINARY, Run, tcphup } from "../harness/tcphup.ts";
+import { assertExit, BINARY, Run, tcphup } from "../harness/tcphup.ts";
 
 const CONTAINERS: readonly Need[] = ["root", "podman", "runc", "busybox", "permission to run containers"];
 
@@ -150,8 +149,7 @@ systemTest("--container: a real container's connections, in its network namespac
     });
   const { src, netns_name, owners } = await connected();
   assertEquals([netns_name, owners[0]!.comm], [talker.id.slice(0, 12), "busybox"]);
-  const hup = await tcphup([...selection, "--json"], { netns });
-  assertExit(hup, 0);
+  const hup = await tcphup([...selection, "--json"], { netns, code: 0 });
   assertEquals(hup.outcomes(), ["hung-up"]);
   await connected(src.port);
 });

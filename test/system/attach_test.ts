@@ -7,7 +7,7 @@ import { DEFAULTS, UNTOUCHED } from "../harness/keepalive.ts";
 import { Lines } from "../harness/lines.ts";
 import { type Connections, Peer, pythonProgram } from "../harness/peer.ts";
 import { eventually } from "../harness/process.ts";
-import { assertExit, assertNoStackTrace, assertOneLine, assertUsageError } from "../harness/scene.ts";
+import { assertNoStackTrace, assertOneLine, assertUsageError } from "../harness/scene.ts";
 import { nginx } from "../harness/servers.ts";
 import { type Need, systemTest } from "../harness/system.ts";
 import { engineOf, PublicCopy, Running, TCPHUP } from "../harness/tcphup.ts";
@@ -64,18 +64,16 @@ attachTest(
   "in a cgroup namespace: the host's root where it is mounted, else it says so",
   [],
   async (place) => {
-    const attempt = async (mounts: string) => {
+    const attempt = async (mounts: string, code: number) => {
       const script = `${mounts} && mount -t cgroup2 cgroup2 /mnt && exec "$@"`;
       const { within } = place.inside(place.cgroup);
       const apart = ["unshare", "--cgroup", "--mount", "sh", "-c", script, "sh"];
       const args = ["keepalive", "any", "--attach", "--only-new", "--dry-run"];
-      return await place.tcphup(args, { within: [...within, ...apart] });
+      return await place.tcphup(args, { within: [...within, ...apart], code });
     };
-    const alone = await attempt("umount --all --lazy --types cgroup2");
-    assertExit(alone, 1);
+    const alone = await attempt("umount --all --lazy --types cgroup2", 1);
     assertOneLine(alone, /left out what is outside of this container.* is not mounted in it$/m);
-    const both = await attempt(`mount --bind -o ro ${CGROUP_ROOT} /opt && umount --lazy ${CGROUP_ROOT}`);
-    assertExit(both, 0);
+    const both = await attempt(`mount --bind -o ro ${CGROUP_ROOT} /opt && umount --lazy ${CGROUP_ROOT}`, 0);
     assertEquals([both.stdout, both.stderr], ["would attach to the root of cgroup v2\n", ""]);
   },
 );
@@ -184,8 +182,7 @@ attachTest("--pid and --container name control groups too", [], async (place) =>
   await using container = await Cgroup.create(id, place.cgroup);
   const { client } = await application(place, container);
   for (const flags of [["--pid", `${client.pid}`], ["--container", id.slice(0, 12)]]) {
-    const run = await place.tcphup(["keepalive", "any", "--dry-run", "--attach", ...flags]);
-    assertExit(run, 0);
+    const run = await place.tcphup(["keepalive", "any", "--dry-run", "--attach", ...flags], { code: 0 });
     assertMatch(run.stdout, new RegExp(`would attach to the control group ${container.path}$`, "m"));
   }
 });
@@ -281,8 +278,7 @@ attachTest("--json, --json-lines and --dry-run", [], async (place) => {
   const before = await client.connect("127.0.0.2", 8000);
   const { path } = place.cgroup;
   const args = ["keepalive", "any", "8000", "--cgroup", path, "--attach"];
-  const dry = await place.tcphup([...args, "--dry-run", "--json"]);
-  assertExit(dry, 0);
+  const dry = await place.tcphup([...args, "--dry-run", "--json"], { code: 0 });
   const { attached, would_act, connections } = dry.json<Record<string, unknown>>();
   assertEquals([would_act, (connections as unknown[]).length], [1, 1]);
   const { since: _since, ...rest } = attached as Record<string, unknown>;
@@ -349,11 +345,8 @@ systemTest("keepalive --attach says what it lacks, exit 4", [...NEEDS, "setpriv"
   await using place = await Place.make(netns);
   const { client } = await application(place);
   const args = ["keepalive", "any", "--attach", "--cgroup", place.cgroup.path];
-  const attempt = async (says: RegExp, options: Parameters<Place["tcphup"]>[1]) => {
-    const run = await place.tcphup(args, options);
-    assertExit(run, 4);
-    assertOneLine(run, says);
-  };
+  const attempt = async (says: RegExp, options: Parameters<Place["tcphup"]>[1]) =>
+    assertOneLine(await place.tcphup(args, { ...options, code: 4 }), says);
   await attempt(/needs CAP_BPF and CAP_NET_ADMIN$/m, { without: ["bpf", "net_admin", "sys_admin"] });
   await attempt(/needs CAP_BPF$/m, { without: ["bpf", "sys_admin"] });
   await attempt(/needs CAP_NET_ADMIN$/m, { without: ["net_admin", "sys_admin"] });
@@ -369,16 +362,15 @@ attachTest("--user without the kernel's types says so, exit 4", ["BTF"], async (
   const script = 'mount -t tmpfs tmpfs /sys/kernel/btf && exec "$@"';
   const within = [...place.inside().within, "unshare", "--mount", "sh", "-c", script, "sh"];
   const args = ["keepalive", "any", "--attach", "--cgroup", place.cgroup.path, "--only-new", "--dry-run"];
-  const run = await place.tcphup([...args, "--user", "0"], { within });
-  assertExit(run, 4);
+  const run = await place.tcphup([...args, "--user", "0"], { within, code: 4 });
   assertOneLine(run, /is found by \/sys\/kernel\/btf\/vmlinux, which cannot be read \(ENOENT\)/);
-  assertExit(await place.tcphup(args, { within }), 0);
+  await place.tcphup(args, { within, code: 0 });
 });
 
 attachTest("a low limit of locked memory, which older kernels hold programs to, is raised", [], async (place) => {
   const within = [...place.inside().within, "prlimit", "--memlock=0:0"];
   const args = ["keepalive", "any", "--attach", "--cgroup", place.cgroup.path, "--only-new", "--dry-run"];
-  assertExit(await place.tcphup(args, { within }), 0);
+  await place.tcphup(args, { within, code: 0 });
 });
 
 attachTest("an unprivileged user is told what it takes", ["setpriv"], async (place) => {
@@ -387,8 +379,8 @@ attachTest("an unprivileged user is told what it takes", ["setpriv"], async (pla
     user: 65_534,
     ...copy,
     ...place.inside(),
+    code: 4,
   });
-  assertExit(run, 4);
   assertOneLine(run, /BPF is denied: needs CAP_BPF and CAP_NET_ADMIN/);
 });
 
@@ -414,12 +406,10 @@ attachTest("a pin outlives it, until it is removed", [], async (place) => {
   const { client } = await application(place);
   const isSet = async () => (await enabled(await client.connect("127.0.0.2", 8000)))[0];
   const args = ["keepalive", "127.0.0.0/8", "--cgroup", place.cgroup.path, "--idle", "20"];
-  const pinned = await place.tcphup([...args, "--pin", "some"]);
-  assertExit(pinned, 0);
+  const pinned = await place.tcphup([...args, "--pin", "some"], { code: 0 });
   assertMatch(pinned.stdout, /^attached to the control group .* as some: .*until "tcphup unpin some"$/m);
   assertEquals(await isSet(), true);
-  const listed = await place.tcphup(["ls", "--pinned"]);
-  assertExit(listed, 0);
+  const listed = await place.tcphup(["ls", "--pinned"], { code: 0 });
   assertMatch(listed.stdout, /^some +\S+ +dst 127\.0\.0\.0\/8 +20s\+9\*15s, user timeout 2 min 35 s +20/m);
   assertMatch(listed.stdout, /^to 127\.0\.0\.2:8000 +1 +0 +0$/m);
   const one = (await place.tcphup(["ls", "--pinned", "--json"])).json<{ pinned: Pinned[] }>().pinned[0]!;
@@ -431,7 +421,7 @@ attachTest("a pin outlives it, until it is removed", [], async (place) => {
     [false, true].map((accepted) => ({ accepted, ...counter })),
   );
   // The same again is no error; something else under that name is one, and changes nothing.
-  assertExit(await place.tcphup([...args, "--pin", "some"]), 0);
+  await place.tcphup([...args, "--pin", "some"], { code: 0 });
   const other = await place.tcphup([...args, "--idle", "30", "--attach", "--pin", "some"]);
   assertUsageError(other, /"some" is pinned already, for something else: "tcphup unpin some" removes that/);
   assertEquals((await (await client.connect("127.0.0.2", 8000)).keepalive())[0]?.idle_s, 20);
@@ -439,7 +429,7 @@ attachTest("a pin outlives it, until it is removed", [], async (place) => {
   assertUsageError(await place.tcphup(["unpin"]), /No name given/);
   assertUsageError(await place.tcphup(["ls", "--pinned", "any"]), /--pinned lists no connections/);
   assertUsageError(await place.tcphup(["ls", "--pinned", "--dst", "any"]), /--pinned and --dst/);
-  assertExit(await place.tcphup(["unpin", "some"]), 0);
+  await place.tcphup(["unpin", "some"], { code: 0 });
   await eventually("the program has gone", async () => !(await isSet()));
   assertEquals((await place.tcphup(["ls", "--pinned"])).stdout, "nothing is pinned\n");
 });
@@ -463,20 +453,19 @@ attachTest("two at once under one name: one is pinned", [], async (place) => {
 
 attachTest("a pin whose control group has gone, and one of another version", [], async (place) => {
   const gone = await Cgroup.create("gone", place.cgroup);
-  assertExit(await place.tcphup(["keepalive", "any", "--cgroup", gone.path, "--pin", "gone"]), 0);
+  await place.tcphup(["keepalive", "any", "--cgroup", gone.path, "--pin", "gone"], { code: 0 });
   await Deno.remove(gone.directory);
   const script = `
     import { createSettings } from "${new URL("../../src/bpf/pins.ts", import.meta.url)}";
     import { objPin } from "${new URL("../../ffi/bpf.ts", import.meta.url)}";
     objPin(createSettings({ schema: 0 }), "/sys/fs/bpf/tcphup/older");`;
   await place.run([Deno.execPath(), "eval", "--quiet", script]);
-  const listed = await place.tcphup(["ls", "--pinned"]);
-  assertExit(listed, 0);
+  const listed = await place.tcphup(["ls", "--pinned"], { code: 0 });
   assertMatch(listed.stdout, /^gone +\S+\/gone \(gone\) +any/m);
   assertMatch(listed.stdout, /^older +\? +made by another version of tcphup, or by another program/m);
   const again = await place.tcphup(["keepalive", "any", "--cgroup", place.cgroup.path, "--pin", "older"]);
   assertUsageError(again, /"older" is pinned already/);
-  for (const name of ["gone", "older"]) assertExit(await place.tcphup(["unpin", name]), 0);
+  for (const name of ["gone", "older"]) await place.tcphup(["unpin", name], { code: 0 });
 });
 
 systemTest("keepalive --pin without a bpffs says how to mount one, and attaches nothing", NEEDS, async (netns) => {
@@ -488,8 +477,7 @@ systemTest("keepalive --pin without a bpffs says how to mount one, and attaches 
       "x",
     ]]
   ) {
-    const run = await place.tcphup(args);
-    assertExit(run, 4);
+    const run = await place.tcphup(args, { code: 4 });
     assertOneLine(run, /No bpffs is mounted here, which keeps what is pinned: mount -t bpf bpf \/sys\/fs\/bpf/);
   }
   assertEquals(await (await client.connect("127.0.0.2", 8000)).keepalive(), [UNTOUCHED]);

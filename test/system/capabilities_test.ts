@@ -15,10 +15,10 @@ import {
   runOnNode,
   withoutEscalation,
 } from "../harness/node.ts";
-import { assertExit, assertOneLine } from "../harness/scene.ts";
+import { assertOneLine } from "../harness/scene.ts";
 import { hostTest, type Need, systemTest } from "../harness/system.ts";
 import { unitCapabilities, unitCommand, WATCH_UNIT } from "../harness/unit.ts";
-import { PublicCopy, Run, TCPHUP } from "../harness/tcphup.ts";
+import { assertExit, PublicCopy, Run, TCPHUP } from "../harness/tcphup.ts";
 
 const NEEDS: readonly Need[] = ["root", "python3", "iproute2", "setpriv", "unshare", "permission to make namespaces"];
 

@@ -5,12 +5,12 @@ import { COLUMNS } from "../../src/cli/output/columns.ts";
 import { HOLDERS_COMMAND } from "../../src/cli/flags/completions/offers.ts";
 import { COMMANDS } from "../../src/cli/flags/flag.ts";
 import { FLAGS } from "../../src/cli/flags/table.ts";
-import { assertExit, assertUsageError, Scene } from "../harness/scene.ts";
+import { assertUsageError, Scene } from "../harness/scene.ts";
 import type { Namespace } from "../harness/namespace.ts";
 import { run } from "../harness/process.ts";
 import { BASH_COMPLETION } from "../harness/needs.ts";
 import { hostTest, systemTest } from "../harness/system.ts";
-import { PublicCopy, type Run, TCPHUP, tcphup } from "../harness/tcphup.ts";
+import { assertExit, PublicCopy, type Run, TCPHUP, tcphup } from "../harness/tcphup.ts";
 import { type, TYPIST_SETUP } from "../harness/typist.ts";
 
 /** What is typed, and the words that tcphup is then run with. `getent services` has postgresql, and no other postgr. */

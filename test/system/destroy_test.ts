@@ -5,9 +5,9 @@ import type { Finding } from "../../src/doctor/check_host.ts";
 import { Namespace } from "../harness/namespace.ts";
 import { type Connections, Peer } from "../harness/peer.ts";
 import { eventually } from "../harness/process.ts";
-import { assertCountsAddUp, assertExit, assertOneLine, DOOMED_PORT, Scene } from "../harness/scene.ts";
+import { assertCountsAddUp, assertOneLine, DOOMED_PORT, Scene } from "../harness/scene.ts";
 import { type Need, systemTest } from "../harness/system.ts";
-import { PublicCopy, type Run, Running, tcphup } from "../harness/tcphup.ts";
+import { assertExit, PublicCopy, type Run, Running, tcphup } from "../harness/tcphup.ts";
 
 /** The results of an application's next read after SOCK_DESTROY, and after connect(2) with AF_UNSPEC. */
 const SOCK_DESTROY = "ECONNABORTED";
@@ -23,8 +23,7 @@ for (const [kind, address, needs] of sockets) {
   systemTest(`--destroy: ${kind} sockets, with SOCK_DESTROY`, needs, async (netns) => {
     const scene = await Scene.make(netns, { address });
     const served = (await scene.server.serving(6)).only(scene.doomed.ports);
-    const run = await tcphup([address, `${DOOMED_PORT}`, "--destroy", "--json"], { netns });
-    assertExit(run, 0);
+    const run = await tcphup([address, `${DOOMED_PORT}`, "--destroy", "--json"], { netns, code: 0 });
     assertEquals(run.outcomes(), ["destroyed", "destroyed", "destroyed"]);
     assertEquals(run.json().destroyed, 3);
     assertCountsAddUp(run);
@@ -39,8 +38,7 @@ for (const [kind, address, needs] of sockets) {
     const scene = await Scene.make(netns, { address });
     const served = (await scene.server.serving(6)).only(scene.doomed.ports);
     const args = [address, `${DOOMED_PORT}`, "--destroy", "--json"];
-    const run = await tcphup(args, { netns, without: ["net_admin"] });
-    assertExit(run, 0);
+    const run = await tcphup(args, { netns, without: ["net_admin"], code: 0 });
     assertEquals(run.outcomes(), ["destroyed", "destroyed", "destroyed"]);
     await scene.doomed.assertEnded(AF_UNSPEC);
     await served.assertEnded("ECONNRESET");
@@ -52,8 +50,7 @@ for (const [kind, address, needs] of sockets) {
     const scene = await Scene.make(netns, { address, user: 65534 });
     const served = (await scene.server.serving(6)).only(scene.doomed.ports);
     const args = [address, `${DOOMED_PORT}`, "--destroy", "--json"];
-    const run = await tcphup(args, { netns, user: 65534, ...copy });
-    assertExit(run, 0);
+    const run = await tcphup(args, { netns, user: 65534, ...copy, code: 0 });
     assertEquals(run.outcomes(), ["destroyed", "destroyed", "destroyed"]);
     await scene.doomed.assertEnded(AF_UNSPEC);
     await served.assertEnded("ECONNRESET");
@@ -64,8 +61,7 @@ for (const [kind, address, needs] of sockets) {
 systemTest("--destroy: MPTCP, which SOCK_DESTROY cannot abort", ["MPTCP"], async (netns) => {
   const scene = await Scene.make(netns, { protocol: "mptcp" });
   const served = (await scene.server.serving(6)).only(scene.doomed.ports);
-  const run = await tcphup(["127.0.0.2", `${DOOMED_PORT}`, "--destroy", "--json"], { netns });
-  assertExit(run, 0);
+  const run = await tcphup(["127.0.0.2", `${DOOMED_PORT}`, "--destroy", "--json"], { netns, code: 0 });
   assertEquals(run.outcomes(), ["destroyed", "destroyed", "destroyed"]);
   assertCountsAddUp(run);
   await scene.doomed.ended();
@@ -80,8 +76,7 @@ systemTest("--destroy: a connection that nobody has accepted yet", [], async (ne
   const client = Peer.start(netns);
   const waiting = await client.connect("127.0.0.2", DOOMED_PORT, { source: "127.0.0.9" });
   const other = await client.connect("127.0.0.2", DOOMED_PORT, { source: "127.0.0.8" });
-  const run = await tcphup(["127.0.0.9", "--destroy", "--json"], { netns });
-  assertExit(run, 0);
+  const run = await tcphup(["127.0.0.9", "--destroy", "--json"], { netns, code: 0 });
   assertEquals(run.outcomes(), ["destroyed"]);
   await waiting.assertEnded("ECONNRESET");
   await other.assertUnended();
@@ -106,8 +101,7 @@ systemTest("--destroy: what a process that is gone has left behind", [], async (
   await client.end();
   assertEquals((await netns.ss("state", "fin-wait-1")).length, 1);
   const fate = await fateOfOrphans(netns);
-  const run = await tcphup(["10.1.0.9", "--destroy", "--json"], { netns });
-  assertExit(run, fate === "destroyed" ? 0 : 4);
+  const run = await tcphup(["10.1.0.9", "--destroy", "--json"], { netns, code: fate === "destroyed" ? 0 : 4 });
   assertEquals(run.json().connections.map(({ state, outcome }) => ({ state, outcome })), [
     { state: "FIN-WAIT-1", outcome: fate },
   ]);
@@ -125,13 +119,11 @@ systemTest("--destroy: a connection whose handshake is not over (SYN-RECV)", [],
   await netns.exec("ip", "neighbour", "replace", "10.1.0.2", "lladdr", "02:00:00:00:00:01", "dev", "veth");
   await Peer.start(other).beginConnect("10.1.0.1", DOOMED_PORT);
   await eventually("SYN-RECV", async () => (await netns.ss("state", "syn-recv")).length === 1);
-  const hangUp = await tcphup(["10.1.0.2", "--json"], { netns });
-  assertExit(hangUp, 1);
+  const hangUp = await tcphup(["10.1.0.2", "--json"], { netns, code: 1 });
   assertEquals(hangUp.json().connections.map(({ state, outcome }) => ({ state, outcome })), [
     { state: "SYN-RECV", outcome: "no-owner" },
   ]);
-  const destroy = await tcphup(["10.1.0.2", "--destroy", "--json"], { netns });
-  assertExit(destroy, 0);
+  const destroy = await tcphup(["10.1.0.2", "--destroy", "--json"], { netns, code: 0 });
   assertEquals(destroy.outcomes(), ["destroyed"]);
   assertEquals((await netns.ss("-l")).length, 1, "the listener is still there");
 });
@@ -149,8 +141,7 @@ for (const without of [[], ["net_admin"]]) {
     await netns.silence("10.1.0.9", other);
 
     const args = ["10.1.0.0/24", "--destroy-after", "1", "--linger", "60000ms", "--json"];
-    const run = await tcphup(args, { netns, without });
-    assertExit(run, 0);
+    const run = await tcphup(args, { netns, without, code: 0 });
     assertCountsAddUp(run);
     const outcomeOf = new Map(run.json().connections.map(({ src, outcome }) => [src.port, outcome]));
     assertEquals(stuck.ports.map((port) => outcomeOf.get(port)), ["destroyed", "destroyed"]);
@@ -225,8 +216,7 @@ systemTest("--destroy-after: aborts what has no owner", [], async (netns) => {
   await server.listen("127.0.0.2", DOOMED_PORT, { accept: false });
   const client = Peer.start(netns);
   const waiting = await client.connect("127.0.0.2", DOOMED_PORT, { source: "127.0.0.9" });
-  const run = await tcphup(["127.0.0.9", "--destroy-after", "0", "--json"], { netns });
-  assertExit(run, 0);
+  const run = await tcphup(["127.0.0.9", "--destroy-after", "0", "--json"], { netns, code: 0 });
   assertEquals(run.outcomes(), ["destroyed"]);
   await waiting.assertEnded("ECONNRESET");
 });
@@ -236,8 +226,7 @@ systemTest("no owner and no CAP_NET_ADMIN: it says what is missing", ["setpriv"]
   await server.listen("127.0.0.2", DOOMED_PORT, { accept: false });
   const client = Peer.start(netns);
   const waiting = await client.connect("127.0.0.2", DOOMED_PORT, { source: "127.0.0.9" });
-  const run = await tcphup(["127.0.0.9", "--destroy", "--json"], { netns, without: ["net_admin"] });
-  assertExit(run, 4);
+  const run = await tcphup(["127.0.0.9", "--destroy", "--json"], { netns, without: ["net_admin"], code: 4 });
   assertEquals(run.json().failed, 1);
   assertEquals(run.json().connections.map(({ error }) => /CAP_NET_ADMIN/.test(error!)), [true]);
   await waiting.assertUnended();
@@ -245,6 +234,6 @@ systemTest("no owner and no CAP_NET_ADMIN: it says what is missing", ["setpriv"]
 
 systemTest("without --destroy nothing is ever aborted", [], async (netns) => {
   const scene = await Scene.make(netns);
-  assertExit(await tcphup(["127.0.0.2", `${DOOMED_PORT}`, "--wait", "5"], { netns }), 0);
+  await tcphup(["127.0.0.2", `${DOOMED_PORT}`, "--wait", "5"], { netns, code: 0 });
   await scene.assertHungUp();
 });

@@ -6,7 +6,7 @@ import { Cgroup } from "../harness/cgroup.ts";
 import { PYTHON } from "../harness/needs.ts";
 import { Peer, pythonProgram } from "../harness/peer.ts";
 import { eventually } from "../harness/process.ts";
-import { assertExit, assertOneLine, assertUsageError } from "../harness/scene.ts";
+import { assertOneLine, assertUsageError } from "../harness/scene.ts";
 import { nginx, redis } from "../harness/servers.ts";
 import { type Need, systemTest } from "../harness/system.ts";
 import { engineOf, TCPHUP } from "../harness/tcphup.ts";
@@ -236,15 +236,13 @@ divertTest("two at once, of which each ends by itself", [], async (place) => {
 divertTest("a pin outlives it, until it is removed", [], async (place) => {
   await serve(place);
   const refuse = ["127.0.0.5", "8000", "--cgroup", place.cgroup.path, "--refuse", "--pin", "some"];
-  const pinned = await place.tcphup(refuse);
-  assertExit(pinned, 0);
+  const pinned = await place.tcphup(refuse, { code: 0 });
   assertMatch(pinned.stdout, /^connects are refused \(ECONNREFUSED\) in .*, as some, until "tcphup unpin some"$/m);
   assertEquals(await connects(place, ["127.0.0.5 8000", "::ffff:127.0.0.5 8000"]), ["ECONNREFUSED", "ECONNREFUSED"]);
   const redirect = ["127.0.0.6", "--cgroup", place.cgroup.path, "--redirect", "127.0.0.7"];
-  assertExit(await place.tcphup([...redirect, "--pin", "other"]), 0);
+  await place.tcphup([...redirect, "--pin", "other"], { code: 0 });
   assertEquals(await connect(place, "127.0.0.6 8000"), "127.0.0.7 8000");
-  const listed = await place.tcphup(["ls", "--pinned"]);
-  assertExit(listed, 0);
+  const listed = await place.tcphup(["ls", "--pinned"], { code: 0 });
   assertMatch(listed.stdout, /^some +\S+ +dst 127\.0\.0\.5 dport 8000 +refused \(ECONNREFUSED\) +20/m);
   assertMatch(listed.stdout, /^other +\S+ +dst 127\.0\.0\.6 +redirected to 127\.0\.0\.7 +20/m);
   assertMatch(listed.stdout, /^to 127\.0\.0\.5:8000 +2 +20/m);
@@ -253,10 +251,10 @@ divertTest("a pin outlives it, until it is removed", [], async (place) => {
   const ageMs = Date.now() - Date.parse(some!.connects[0]!.last_at);
   assert(ageMs > -1000 && ageMs < 600_000, `${ageMs}`);
   // The same again is no error; something else under that name is one, and changes nothing.
-  assertExit(await place.tcphup(refuse), 0);
+  await place.tcphup(refuse, { code: 0 });
   assertUsageError(await place.tcphup([...redirect, "--pin", "some"]), /"some" is pinned already/);
-  assertExit(await place.tcphup(["unpin", "some"]), 0);
-  assertExit(await place.tcphup(["unpin", "other"]), 0);
+  await place.tcphup(["unpin", "some"], { code: 0 });
+  await place.tcphup(["unpin", "other"], { code: 0 });
   await eventually("the programs have gone", async () => await connect(place, "127.0.0.5 8000") === "127.0.0.5 8000");
   assertEquals(await connect(place, "127.0.0.6 8000"), "127.0.0.6 8000");
   assertEquals((await place.tcphup(["ls", "--pinned"])).stdout, "nothing is pinned\n");
@@ -273,23 +271,20 @@ divertTest("nothing is in force that a guard has refused, nor in a dry run; --js
   const open = await client.connect("127.0.0.5", 8000, { count: 2 });
   await server.serving(2);
   const args = ["127.0.0.5", "8000", "--cgroup", place.cgroup.path, "--json", "--refuse"];
-  const guarded = await place.tcphup([...args, "--max", "1"]);
-  assertExit(guarded, 3);
+  const guarded = await place.tcphup([...args, "--max", "1"], { code: 3 });
   assertEquals(guarded.json().diversion?.in_force, false);
-  const dry = await place.tcphup([...args, "--dry-run"]);
-  assertExit(dry, 0);
+  const dry = await place.tcphup([...args, "--dry-run"], { code: 0 });
   const { matched, would_act, diversion } = dry.json();
   const { since: _since, ...rest } = diversion!;
   assertEquals([matched, would_act], [2, 2]);
   const { path } = place.cgroup;
   const nothing = { in_force: false, count: 0, last_at: null, connects: [] };
   assertEquals(rest, { op: "refuse", to: [], errno: "ECONNREFUSED", cgroups: [path], pin: null, ...nothing });
-  assertExit(await place.tcphup([...args, "--dry-run", "--pin", "some"]), 0);
+  await place.tcphup([...args, "--dry-run", "--pin", "some"], { code: 0 });
   await open.assertAlive();
   assertEquals(await connect(place, "127.0.0.5 8000"), "127.0.0.5 8000");
   assertEquals((await place.tcphup(["ls", "--pinned"])).stdout, "nothing is pinned\n");
-  const done = await place.tcphup([...args.slice(0, -1), "--redirect", "127.0.0.6", "1s", "--max", "2"]);
-  assertExit(done, 0);
+  const done = await place.tcphup([...args.slice(0, -1), "--redirect", "127.0.0.6", "1s", "--max", "2"], { code: 0 });
   const { hung_up, diversion: redirected } = done.json();
   assertEquals([hung_up, redirected?.in_force, redirected?.to], [2, true, ["127.0.0.6"]]);
 });
@@ -352,11 +347,8 @@ systemTest("--refuse says what it lacks, exit 4, and touches nothing", [...NEEDS
   const open = await client.connect("127.0.0.5", 8000);
   await server.serving(1);
   const args = ["127.0.0.5", "--refuse", "--cgroup", place.cgroup.path];
-  const attempt = async (says: RegExp, options: Parameters<Place["tcphup"]>[1]) => {
-    const run = await place.tcphup(args, options);
-    assertExit(run, 4);
-    assertOneLine(run, says);
-  };
+  const attempt = async (says: RegExp, options: Parameters<Place["tcphup"]>[1]) =>
+    assertOneLine(await place.tcphup(args, { ...options, code: 4 }), says);
   await attempt(/needs CAP_BPF and CAP_NET_ADMIN$/m, { without: ["bpf", "net_admin", "sys_admin"] });
   await attempt(/needs CAP_NET_ADMIN$/m, { without: ["net_admin", "sys_admin"] });
   const denied = [
@@ -466,8 +458,7 @@ divertTest("a cgroup namespace that hides the others: it says what is left out",
   const script = 'umount --all --lazy --types cgroup2 && mount -t cgroup2 cgroup2 /mnt && exec "$@"';
   const apart = ["unshare", "--cgroup", "--mount", "sh", "-c", script, "sh"];
   for (const how of [["--refuse"], ["--redirect", "127.0.0.6"]]) {
-    const run = await place.tcphup(["127.0.0.5", ...how, "--dry-run"], { within: [...within, ...apart] });
-    assertExit(run, 1);
+    const run = await place.tcphup(["127.0.0.5", ...how, "--dry-run"], { within: [...within, ...apart], code: 1 });
     assertOneLine(run, /left out what is outside of this container.* is not mounted in it$/m);
   }
 });
@@ -531,6 +522,6 @@ divertTest("what follow refuses at its start", [], async (place) => {
   }
   const denied = { without: ["bpf", "net_admin", "sys_admin"] };
   const args = ["follow", "--live-file", file, "--refuse", "--cgroup", place.cgroup.path];
-  assertExit(await place.tcphup(args, denied), 4);
+  await place.tcphup(args, { ...denied, code: 4 });
   await Deno.remove(file);
 });

@@ -3,9 +3,9 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { checkHost, type Health } from "../../src/doctor/check_host.ts";
 import { pythonProgram } from "../harness/peer.ts";
-import { assertExit, assertNoStackTrace, Scene } from "../harness/scene.ts";
+import { assertNoStackTrace, Scene } from "../harness/scene.ts";
 import { hostTest, systemTest } from "../harness/system.ts";
-import { PublicCopy, TCPHUP, tcphup } from "../harness/tcphup.ts";
+import { assertExit, PublicCopy, TCPHUP, tcphup } from "../harness/tcphup.ts";
 
 const SYS_PIDFD_GETFD = 438;
 const SYS_SECCOMP = Deno.build.arch === "x86_64" ? 317 : 277;
@@ -27,16 +27,14 @@ systemTest("root: everything is tried, and other connections are left alone", []
 });
 
 systemTest("without CAP_NET_ADMIN: SOCK_DESTROY is not to be had, and it says why", ["setpriv"], async (netns) => {
-  const run = await tcphup(["doctor"], { netns, without: ["net_admin"] });
-  assertExit(run, 0);
+  const run = await tcphup(["doctor"], { netns, without: ["net_admin"], code: 0 });
   assertMatch(run.stdout, /^limited +SOCK_DESTROY: destroy any connection.*CAP_NET_ADMIN/m);
   assertMatch(run.stdout, /^limited +SOCK_DESTROY: destroy what a program has closed.*CAP_NET_ADMIN/m);
 });
 
 systemTest("an unprivileged user is told what needs CAP_SYS_PTRACE", ["setpriv"], async (netns) => {
   await using copy = await PublicCopy.make();
-  const run = await tcphup(["doctor"], { netns, user: 65534, ...copy });
-  assertExit(run, 0);
+  const run = await tcphup(["doctor"], { netns, user: 65534, ...copy, code: 0 });
   assertMatch(run.stdout, /^ok .*pidfd_getfd: duplicate a descriptor: works$/m);
   assertMatch(run.stdout, /^limited .*pidfd_getfd: of any process: denied for \d+ of \d+ .*: needs CAP_SYS_PTRACE/m);
   assertMatch(
@@ -61,15 +59,13 @@ systemTest("whether processes can be looked into is tried", ["setpriv", "unshare
 
 systemTest("a seccomp filter against pidfd_getfd: exit 4, and it names the affected command", [], async (netns) => {
   const command = [...pythonProgram("without_syscall.py", SYS_PIDFD_GETFD, "EPERM"), ...TCPHUP];
-  const run = await tcphup(["doctor"], { netns, command });
-  assertExit(run, 4);
+  const run = await tcphup(["doctor"], { netns, command, code: 4 });
   assertMatch(run.stdout, /pidfd_getfd.*seccomp.*\n.*affects: hup/);
 });
 
 systemTest("a seccomp filter that kills at pidfd_getfd kills a process apart, and it says so", [], async (netns) => {
   const command = [...pythonProgram("without_syscall.py", SYS_PIDFD_GETFD, "KILL"), ...TCPHUP];
-  const run = await tcphup(["doctor"], { netns, command });
-  assertExit(run, 4);
+  const run = await tcphup(["doctor"], { netns, command, code: 4 });
   assertMatch(
     run.stdout,
     /^missing +pidfd_getfd: duplicate a descriptor: the process that tries it is killed by a seccomp filter, by SIGSYS\n.*affects: hup/m,
@@ -104,8 +100,7 @@ systemTest(
   "with capabilities in a user namespace of its own: nothing that they do not reach works",
   ["unshare"],
   async (netns) => {
-    const run = await tcphup(["doctor"], { netns, within: ["unshare", "--user", "--map-root-user"] });
-    assertExit(run, 0);
+    const run = await tcphup(["doctor"], { netns, within: ["unshare", "--user", "--map-root-user"], code: 0 });
     assertMatch(
       run.stdout,
       /^limited +pidfd_getfd: of any process: denied for .*: forbidden despite CAP_SYS_PTRACE.*user namespace$/m,
@@ -128,7 +123,6 @@ systemTest("run is tried, and what keeps it from working is said", [], async (ne
     /^ok +run: set keepalive on what a program opens: works, by a supervisor: cgroup v2 is not mounted here$/m,
   );
   const command = [...pythonProgram("without_syscall.py", SYS_SECCOMP, "EPERM"), ...TCPHUP];
-  const run = await tcphup(["doctor"], { netns, command });
-  assertExit(run, 0);
+  const run = await tcphup(["doctor"], { netns, command, code: 0 });
   assertMatch(run.stdout, /^limited +run: set keepalive .*seccomp.*\n.*affects: run$/m);
 });

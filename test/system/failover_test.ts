@@ -15,9 +15,8 @@ import {
 } from "../harness/failover.ts";
 import { Lines } from "../harness/lines.ts";
 import { run } from "../harness/process.ts";
-import { assertExit } from "../harness/scene.ts";
 import { hostTest, type Need } from "../harness/system.ts";
-import { Run, TCPHUP } from "../harness/tcphup.ts";
+import { assertExit, Run, TCPHUP } from "../harness/tcphup.ts";
 
 const NAME = "db.internal";
 const IN_POD: readonly PoolKind[] = ["redis-py", "psycopg2", "undici"];

@@ -8,7 +8,7 @@ import { Namespace } from "../harness/namespace.ts";
 import { type Connections, Peer, pythonProgram } from "../harness/peer.ts";
 import { eventually } from "../harness/process.ts";
 import { PgPool } from "../harness/pg.ts";
-import { assertExit, deadPeer, DOOMED_PORT } from "../harness/scene.ts";
+import { deadPeer, DOOMED_PORT } from "../harness/scene.ts";
 import { NameServer, postgresql } from "../harness/servers.ts";
 import { type Need, systemTest } from "../harness/system.ts";
 import { engineOf, TCPHUP, tcphup } from "../harness/tcphup.ts";
@@ -549,8 +549,7 @@ systemTest("follow: wrong usage", [], async (netns) => {
       [[NAME, "--interactive"], /"tcphup follow" has no option "--interactive"/],
     ] as [string[], RegExp][]
   ) {
-    const run = await tcphup(["follow", ...args], { netns });
-    assertExit(run, 2);
+    const run = await tcphup(["follow", ...args], { netns, code: 2 });
     assertEquals([run.stdout, run.stderr.split("\n").length], ["", 2], run.stderr);
     assertMatch(run.stderr, message);
   }

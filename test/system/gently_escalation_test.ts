@@ -5,7 +5,7 @@ import { Namespace } from "../harness/namespace.ts";
 import { PYTHON } from "../harness/needs.ts";
 import { Peer } from "../harness/peer.ts";
 import { eventually, outputOf, run } from "../harness/process.ts";
-import { assertCountsAddUp, assertExit, deadPeer, DOOMED_PORT, Scene } from "../harness/scene.ts";
+import { assertCountsAddUp, deadPeer, DOOMED_PORT, Scene } from "../harness/scene.ts";
 import { systemTest } from "../harness/system.ts";
 import { engineOf, Running, TCPHUP, tcphup } from "../harness/tcphup.ts";
 
@@ -18,7 +18,7 @@ const SIZE = 20_000_000;
  * that the client has gone). Its result is what curl says of it, which is stopped while the connection is cut, so that the
  * download is not over before.
  */
-async function download(netns: Namespace, cut: () => Promise<void>): Promise<string> {
+async function download(netns: Namespace, cut: () => Promise<unknown>): Promise<string> {
   const directory = await Deno.makeTempDir({ prefix: "tcphup-test-" });
   try {
     await Deno.writeFile(`${directory}/file`, new Uint8Array(SIZE));
@@ -43,8 +43,7 @@ async function download(netns: Namespace, cut: () => Promise<void>): Promise<str
 
 systemTest("--fin-only: a download goes on to its end", ["curl"], async (netns) => {
   const whole = await download(netns, async () => {
-    const run = await tcphup(["127.0.0.3", "--fin-only", "--json"], { netns });
-    assertExit(run, 0);
+    const run = await tcphup(["127.0.0.3", "--fin-only", "--json"], { netns, code: 0 });
     assertEquals(run.outcomes(), ["hung-up"]);
     const again = await tcphup(["127.0.0.3", "--fin-only", "--json"], { netns });
     assertEquals(again.outcomes(), ["already-gone"]);
@@ -54,7 +53,7 @@ systemTest("--fin-only: a download goes on to its end", ["curl"], async (netns) 
 });
 
 systemTest("the same download without --fin-only breaks off", ["curl"], async (netns) => {
-  const part = await download(netns, async () => assertExit(await tcphup(["127.0.0.3"], { netns }), 0));
+  const part = await download(netns, () => tcphup(["127.0.0.3"], { netns, code: 0 }));
   assertMatch(part, /^exit (18|56), \d+ bytes$/);
 });
 
@@ -66,23 +65,23 @@ systemTest("--fin-only, then a hang-up: the application need not wait for the pe
   assertEquals((await tcphup(["127.0.0.2", "--fin-only", "--json"], { netns })).outcomes(), ["hung-up", "hung-up"]);
   assertEquals(await pool.send("x"), ["EPIPE", "EPIPE"]);
   await pool.assertUnended();
-  const again = await tcphup(["127.0.0.2", "--json"], { netns });
-  assertExit(again, 0);
+  const again = await tcphup(["127.0.0.2", "--json"], { netns, code: 0 });
   assertEquals(again.outcomes(), ["already-gone", "already-gone"]);
   assertEquals(again.json().hung_up, 0);
   for (const { error } of again.json().connections) {
     assertEquals(error, "already hung up: in FIN-WAIT-2; only destroying it ends it");
   }
   await pool.assertEnded("EOF");
-  const destroyed = await tcphup(["any", "--state", "fin-wait-2", "--destroy", "--verify", "--json"], { netns });
-  assertExit(destroyed, 0);
+  const destroyed = await tcphup(["any", "--state", "fin-wait-2", "--destroy", "--verify", "--json"], {
+    netns,
+    code: 0,
+  });
   assertEquals(destroyed.outcomes(), ["destroyed", "destroyed"]);
 });
 
 systemTest("--verify: all are gone", [], async (netns) => {
   const scene = await Scene.make(netns);
-  const run = await tcphup(["127.0.0.2", `${DOOMED_PORT}`, "--verify"], { netns });
-  assertExit(run, 0);
+  const run = await tcphup(["127.0.0.2", `${DOOMED_PORT}`, "--verify"], { netns, code: 0 });
   assertMatch(run.stdout, /\nhung up on 3 connections; all gone\n$/);
   assertEquals(await netns.ss("state", "connected", "exclude", "time-wait", "dport", "=", `:${DOOMED_PORT}`), []);
   await scene.assertHungUp();
@@ -96,8 +95,8 @@ systemTest("--verify: what lingers is named, exit 1", [], async (netns) => {
   const stubborn = await scene.client.connect("127.0.0.3", STUBBORN_PORT);
   const run = await tcphup(["any", `${DOOMED_PORT}-${STUBBORN_PORT}`, "--verify", "--wait", "500ms", "--json"], {
     netns,
+    code: 1,
   });
-  assertExit(run, 1);
   assertCountsAddUp(run);
   const { hung_up, failed, gone, connections } = run.json();
   assertEquals([hung_up, failed, gone], [3, 1, 3]);
@@ -110,8 +109,7 @@ systemTest("--verify: what lingers is named, exit 1", [], async (netns) => {
 systemTest("--verify waits as long as --linger may take, and a second", [], async (netns) => {
   await using other = await Namespace.create();
   const { kept } = await deadPeer(netns, other);
-  const run = await tcphup(["10.1.0.9", "--verify", "--linger", "1000ms", "--json"], { netns });
-  assertExit(run, 0);
+  const run = await tcphup(["10.1.0.9", "--verify", "--linger", "1000ms", "--json"], { netns, code: 0 });
   assertEquals(run.json().gone, 2);
   assertEquals(run.outcomes(), ["hung-up", "hung-up"]);
   await kept.assertAlive();
@@ -122,7 +120,7 @@ for (const flags of [["--verify", "--linger", "1s"], ["--wait", "3", "--linger",
     await using other = await Namespace.create();
     const { stuck } = await deadPeer(netns, other);
     await stuck.stopReading();
-    assertExit(await tcphup(["10.1.0.9", ...flags], { netns }), 0);
+    await tcphup(["10.1.0.9", ...flags], { netns, code: 0 });
     assertEquals(await netns.ss("state", "connected", "dst", "10.1.0.9"), []);
     await stuck.goOnReading();
     await stuck.assertEnded("EOF");
@@ -133,7 +131,7 @@ systemTest("with --fin-only, an application that waits for its answer is told th
   await using other = await Namespace.create();
   const { stuck } = await deadPeer(netns, other);
   await stuck.stopReading();
-  assertExit(await tcphup(["10.1.0.9", "--fin-only", "--verify", "--linger", "1s"], { netns }), 0);
+  await tcphup(["10.1.0.9", "--fin-only", "--verify", "--linger", "1s"], { netns, code: 0 });
   await stuck.goOnReading();
   await stuck.assertEnded("ETIMEDOUT");
 });
@@ -143,8 +141,7 @@ systemTest("--destroy-after and --verify: what lingered is destroyed, and gone",
   await server.listen("127.0.0.3", DOOMED_PORT, { accept: false });
   const client = Peer.start(netns);
   await client.connect("127.0.0.3", DOOMED_PORT, { count: 2 });
-  const run = await tcphup(["127.0.0.3", "--destroy-after", "200ms", "--verify", "--json"], { netns });
-  assertExit(run, 0);
+  const run = await tcphup(["127.0.0.3", "--destroy-after", "200ms", "--verify", "--json"], { netns, code: 0 });
   assertEquals(run.outcomes(), ["destroyed", "destroyed"]);
   assertEquals(run.json().gone, 2);
 });
@@ -155,8 +152,7 @@ systemTest("--destroy-after: more connections than descriptors", [], async (netn
   const client = Peer.start(netns);
   const pool = await client.connect("127.0.0.3", DOOMED_PORT, { count: 300 });
   const command = ["prlimit", "--nofile=200:200", ...TCPHUP];
-  const run = await tcphup(["127.0.0.3", "--destroy-after", "200ms", "--json"], { netns, command });
-  assertExit(run, 0);
+  const run = await tcphup(["127.0.0.3", "--destroy-after", "200ms", "--json"], { netns, command, code: 0 });
   assertEquals(run.json().destroyed, 300);
   await pool.ended();
   assertEquals(await netns.ss("state", "connected", "dst", "127.0.0.3"), []);
@@ -170,8 +166,11 @@ systemTest("many namespaces and few descriptors: enough are left to look again",
     exec prlimit --nofile=100:100 "$@"`;
   // What it starts is in a PID namespace of its own, and ends with that.
   const within = ["unshare", "--pid", "--fork", "--mount-proc", "--mount", "--kill-child", "sh", "-c", script, "sh"];
-  const run = await tcphup(["any", "7000", "--netns", "all", "--destroy-after", "200ms", "--json"], { netns, within });
-  assertExit(run, 0);
+  const run = await tcphup(["any", "7000", "--netns", "all", "--destroy-after", "200ms", "--json"], {
+    netns,
+    within,
+    code: 0,
+  });
   // The listeners never close what their clients have hung up on.
   assertEquals([run.json().destroyed, run.json().error], [80, null]);
 });
@@ -185,8 +184,7 @@ systemTest("what breaks half-way, and stays so, does not take away the report of
   await pool.ended();
   // From now on, and until its time is over, it can open nothing.
   await run(["prlimit", `--pid=${await engineOf(running.pid)}`, "--nofile=3:"]);
-  const broken = await running.end();
-  assertExit(broken, 1);
+  const broken = await running.end(1);
   assertCountsAddUp(broken);
   const { hung_up, error } = broken.json();
   assert(hung_up >= 3, `${hung_up}`);

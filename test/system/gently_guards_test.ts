@@ -4,7 +4,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { Namespace } from "../harness/namespace.ts";
 import { Peer } from "../harness/peer.ts";
 import { eventually } from "../harness/process.ts";
-import { assertCountsAddUp, assertExit, assertUsageError, DOOMED_PORT, Scene } from "../harness/scene.ts";
+import { assertCountsAddUp, assertUsageError, DOOMED_PORT, Scene } from "../harness/scene.ts";
 import { systemTest } from "../harness/system.ts";
 import { TCPHUP, tcphup } from "../harness/tcphup.ts";
 import { Terminal } from "../harness/terminal.ts";
@@ -16,8 +16,7 @@ const END_OF_FILE = "\x04";
 
 systemTest("--max: as many as that are cut", [], async (netns) => {
   const scene = await Scene.make(netns);
-  const run = await tcphup([...DOOMED, "--max", "3", "--json"], { netns });
-  assertExit(run, 0);
+  const run = await tcphup([...DOOMED, "--max", "3", "--json"], { netns, code: 0 });
   assertEquals(run.json().refused, null);
   await scene.assertHungUp();
 });
@@ -25,15 +24,13 @@ systemTest("--max: as many as that are cut", [], async (netns) => {
 systemTest("--max: more than that are refused: exit 3, nothing touched", [], async (netns) => {
   const scene = await Scene.make(netns);
   for (const more of [[], ["--dry-run"], ["--destroy"], ["--destroy-after", "0"], ["--rate", "9/s"]]) {
-    const run = await tcphup([...DOOMED, "--max", "2", "--json", ...more], { netns });
-    assertExit(run, 3);
+    const run = await tcphup([...DOOMED, "--max", "2", "--json", ...more], { netns, code: 3 });
     const { matched, skipped, refused, max_reached } = run.json();
     assertEquals([matched, skipped, max_reached], [3, 3, false]);
     assertMatch(refused!, /^3 connections match, more than the 2 allowed$/);
     assertCountsAddUp(run);
   }
-  const run = await tcphup([...DOOMED, "--max", "2"], { netns });
-  assertExit(run, 3);
+  const run = await tcphup([...DOOMED, "--max", "2"], { netns, code: 3 });
   assertEquals(run.stdout, "nothing touched: 3 connections match, more than the 2 allowed\n");
   await scene.assertUntouched();
 });
@@ -43,8 +40,7 @@ systemTest("--max counts those that appear later: it stops there and says so", [
   await server.listen("127.0.0.2", DOOMED_PORT);
   const client = Peer.start(netns);
   await client.connect("127.0.0.2", DOOMED_PORT, { count: 3, reconnect: true });
-  const run = await tcphup([...DOOMED, "--max", "5", "--for", "600", "--every", "50ms", "--json"], { netns });
-  assertExit(run, 1);
+  const run = await tcphup([...DOOMED, "--max", "5", "--for", "600", "--every", "50ms", "--json"], { netns, code: 1 });
   assertCountsAddUp(run);
   const { hung_up, already_gone, skipped, max_reached, connections } = run.json();
   assertEquals(hung_up + already_gone, 5);
@@ -63,7 +59,7 @@ systemTest("--interactive without a terminal is refused: exit 2", [], async (net
 
 systemTest("--interactive in a dry run asks nothing", [], async (netns) => {
   const scene = await Scene.make(netns);
-  assertExit(await tcphup([...DOOMED, "-i", "-n"], { netns }), 0);
+  await tcphup([...DOOMED, "-i", "-n"], { netns, code: 0 });
   await scene.assertUntouched();
 });
 

@@ -4,7 +4,7 @@ import { assert, assertEquals, assertMatch, assertNotMatch } from "@std/assert";
 import { Namespace } from "../harness/namespace.ts";
 import { Peer, Program, pythonProgram } from "../harness/peer.ts";
 import { eventually, outputOf } from "../harness/process.ts";
-import { assertCountsAddUp, assertExit, deadPeer, DOOMED_PORT, Scene } from "../harness/scene.ts";
+import { assertCountsAddUp, deadPeer, DOOMED_PORT, Scene } from "../harness/scene.ts";
 import { nginx } from "../harness/servers.ts";
 import { systemTest } from "../harness/system.ts";
 import { Terminal } from "../harness/terminal.ts";
@@ -56,13 +56,10 @@ systemTest("an HTTP pool under load: no request fails", ["nginx"], async (netns)
   const runs: Run[] = [];
   const { failures, connects, requests } = await httpPool(netns, async () => {
     for (let i = 0; i < 3; i++) {
-      runs.push(await tcphup(["127.0.0.3", "http", "--when-idle", `${IDLE_S}s`, "--json"], { netns }));
+      runs.push(await tcphup(["127.0.0.3", "http", "--when-idle", `${IDLE_S}s`, "--json"], { netns, code: 0 }));
     }
   });
-  for (const run of runs) {
-    assertExit(run, 0);
-    assertCountsAddUp(run);
-  }
+  for (const run of runs) assertCountsAddUp(run);
   assertEquals(runs[0]!.json().hung_up, CLIENTS);
   // Where the machine is so busy that an answer takes longer than that, nothing tells a request from a pause.
   assertEquals(failures.filter(([, age_s]) => age_s < IDLE_S), []);
@@ -72,7 +69,7 @@ systemTest("an HTTP pool under load: no request fails", ["nginx"], async (netns)
 
 systemTest("the same pool without --when-idle: requests fail", ["nginx"], async (netns) => {
   const { failures } = await httpPool(netns, async () => {
-    for (let i = 0; i < 3; i++) assertExit(await tcphup(["127.0.0.3", "http"], { netns }), 0);
+    for (let i = 0; i < 3; i++) await tcphup(["127.0.0.3", "http"], { netns, code: 0 });
   });
   assert(failures.length > 0);
   for (const [error] of failures) {
@@ -89,26 +86,24 @@ systemTest(
       "127.0.0.3:80",
       `server { listen 127.0.0.3:80; keepalive_requests 1000000000; return 200 "hello"; }`,
     );
-    const load = async (...args: string[]) => {
+    const load = async (code: number, ...args: string[]) => {
       const command = ["wrk", "--threads", "1", "--connections", "10", "--duration", "1h", "http://127.0.0.3/"];
       const wrk = netns.spawn(command);
       await eventually("wrk is at work", async () => {
         return (await netns.ss("state", "established", "dst", "127.0.0.3")).length === 10;
       });
       // Longer than the deadline, since on a busy machine even wrk pauses.
-      const run = await tcphup(["127.0.0.3", "http", "--when-idle", "10s", ...args, "--json"], { netns });
+      const run = await tcphup(["127.0.0.3", "http", "--when-idle", "10s", ...args, "--json"], { netns, code });
       wrk.kill("SIGINT");
       return { run, said: (await outputOf(wrk, command)).stdout };
     };
 
-    const left = await load("--deadline", "1", "--leave-busy");
-    assertExit(left.run, 3);
+    const left = await load(3, "--deadline", "1", "--leave-busy");
     assertEquals(left.run.json().skipped, 10);
     for (const { error } of left.run.json().connections) assertMatch(error!, /^busy until the deadline: /);
     assertNotMatch(left.said, /Socket errors/);
 
-    const cut = await load("--deadline", "1");
-    assertExit(cut.run, 0);
+    const cut = await load(0, "--deadline", "1");
     assertEquals(cut.run.json().hung_up, 10);
     assertMatch(cut.said, /Socket errors/);
   },
@@ -136,16 +131,14 @@ systemTest("data that waits to be read, or to be acknowledged, is under way", []
 
   await full.assertUnended();
   await served.goOnReading();
-  const after = await tcphup([scene.address, `${DOOMED_PORT}`, "--when-idle", "100ms", "--json"], { netns });
-  assertExit(after, 0);
+  await tcphup([scene.address, `${DOOMED_PORT}`, "--when-idle", "100ms", "--json"], { netns, code: 0 });
   await full.assertEnded("EOF");
 });
 
 systemTest("what is busy and left keeps its own TCP_USER_TIMEOUT", [], async (netns) => {
   const scene = await Scene.make(netns, { count: 1 });
   const args = ["--when-idle", "1h", "--deadline", "0", "--leave-busy", "--linger", "1234ms", "--json"];
-  const run = await tcphup([scene.address, `${DOOMED_PORT}`, ...args], { netns });
-  assertExit(run, 3);
+  const run = await tcphup([scene.address, `${DOOMED_PORT}`, ...args], { netns, code: 3 });
   assertMatch(run.json().connections[0]!.error!, /less than 3600000 ms/);
   const list = await tcphup(["ls", scene.address, `${DOOMED_PORT}`, "--keepalive", "--json"], { netns });
   assertEquals(list.json().connections[0]!.keepalive!.user_timeout_ms, 0);
@@ -159,8 +152,7 @@ for (const protocol of ["tcp", "mptcp"] as const) {
     async (netns) => {
       const scene = await Scene.make(netns, { protocol });
       await scene.doomed.assertAlive();
-      const run = await tcphup([scene.address, `${DOOMED_PORT}`, "--when-idle", "50ms", "--json"], { netns });
-      assertExit(run, 0);
+      const run = await tcphup([scene.address, `${DOOMED_PORT}`, "--when-idle", "50ms", "--json"], { netns, code: 0 });
       assertEquals(run.outcomes(), ["hung-up", "hung-up", "hung-up"]);
       await scene.doomed.assertEnded("EOF");
       await scene.kept.assertAlive();
@@ -172,8 +164,7 @@ systemTest("an idle connection to a dead peer does not stay longer than --linger
   await using other = await Namespace.create();
   const { stuck, kept } = await deadPeer(netns, other);
   const args = ["10.1.0.9", "--when-idle", "50ms", "--linger", "1000ms", "--verify", "--wait", "50", "--json"];
-  const run = await tcphup(args, { netns });
-  assertExit(run, 0);
+  const run = await tcphup(args, { netns, code: 0 });
   assertEquals(run.json().gone, 2);
   await stuck.assertEnded("EOF");
   await kept.assertAlive();
@@ -196,8 +187,7 @@ systemTest("what ends by itself while it is waited for is already gone", [], asy
 systemTest("cuts at idle moments keep to --rate", [], async (netns) => {
   const scene = await Scene.make(netns, { count: 10 });
   const args = ["--when-idle", "20ms", "--rate", "10/s", "--jitter", "0", "--json"];
-  const run = await tcphup([scene.address, `${DOOMED_PORT}`, ...args], { netns });
-  assertExit(run, 0);
+  const run = await tcphup([scene.address, `${DOOMED_PORT}`, ...args], { netns, code: 0 });
   assert(run.json().elapsed_ms >= 890, `${run.json().elapsed_ms} ms`);
   await scene.assertHungUp();
 });
@@ -208,8 +198,7 @@ systemTest("idle moments of a pool in another namespace, chosen by its process",
   await scene.doomed.assertAlive();
   const where = ["--netns", other.name, "--pid", `${scene.client.pid}`, "--dport", `${DOOMED_PORT}`];
   const how = ["--when-idle", "50ms", "--rate", "20/s", "--destroy-after", "10", "--verify", "--json"];
-  const run = await tcphup([...where, ...how], { netns });
-  assertExit(run, 0);
+  const run = await tcphup([...where, ...how], { netns, code: 0 });
   assertEquals(run.outcomes(), ["hung-up", "hung-up", "hung-up"]);
   assertEquals(run.json().gone, 3);
   await scene.assertHungUp();

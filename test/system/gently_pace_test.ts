@@ -5,7 +5,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Namespace } from "../harness/namespace.ts";
 import { type Connections, Peer } from "../harness/peer.ts";
 import { eventually } from "../harness/process.ts";
-import { assertCountsAddUp, assertExit, deadPeer, DOOMED_PORT, KEPT_PORT, Scene } from "../harness/scene.ts";
+import { assertCountsAddUp, deadPeer, DOOMED_PORT, KEPT_PORT, Scene } from "../harness/scene.ts";
 import { systemTest } from "../harness/system.ts";
 import { Running, TCPHUP, tcphup } from "../harness/tcphup.ts";
 import { Terminal } from "../harness/terminal.ts";
@@ -20,8 +20,7 @@ async function endedOf(connections: Connections): Promise<number> {
 for (const pace of [["--rate", "10/s"], ["--rate", "600/m"], ["--over", "1"]]) {
   systemTest(`${pace.join(" ")}: ten connections, one after another`, [], async (netns) => {
     const scene = await Scene.make(netns, { count: 10 });
-    const run = await tcphup([...DOOMED, ...pace, "--jitter", "0", "--json"], { netns });
-    assertExit(run, 0);
+    const run = await tcphup([...DOOMED, ...pace, "--jitter", "0", "--json"], { netns, code: 0 });
     assertEquals(run.json().hung_up, 10);
     // Nine gaps of 100 ms.
     assert(run.json().elapsed_ms >= 890, `${run.json().elapsed_ms} ms`);
@@ -31,8 +30,10 @@ for (const pace of [["--rate", "10/s"], ["--rate", "600/m"], ["--over", "1"]]) {
 
 systemTest("--over with jitter takes no fewer connections, and --destroy goes at a pace too", [], async (netns) => {
   const scene = await Scene.make(netns, { count: 10 });
-  const run = await tcphup([...DOOMED, "--over", "500ms", "--jitter", "100", "--destroy", "--json"], { netns });
-  assertExit(run, 0);
+  const run = await tcphup([...DOOMED, "--over", "500ms", "--jitter", "100", "--destroy", "--json"], {
+    netns,
+    code: 0,
+  });
   assertEquals(run.json().destroyed, 10);
   await scene.doomed.assertEnded("ECONNABORTED");
   await scene.kept.assertAlive();
@@ -43,8 +44,7 @@ systemTest("a pool that connects anew is cut once, not again and again", [], asy
   await server.listen("127.0.0.2", DOOMED_PORT);
   const client = Peer.start(netns);
   const pool = await client.connect("127.0.0.2", DOOMED_PORT, { count: 10, reconnect: true });
-  const run = await tcphup([...DOOMED, "--rate", "20/s", "--json"], { netns });
-  assertExit(run, 0);
+  const run = await tcphup([...DOOMED, "--rate", "20/s", "--json"], { netns, code: 0 });
   assertEquals(run.json().matched, 10);
   await pool.assertEnded("EOF");
   assertEquals((await pool.seen()).map(({ ends }) => ends.length), Array(10).fill(1));
@@ -60,8 +60,7 @@ systemTest("--for: what connects anew is cut too, until the time is over", [], a
   await pool.ended();
   const late = await client.connect("127.0.0.2", DOOMED_PORT);
   await late.assertEnded("EOF");
-  const run = await running.end();
-  assertExit(run, 0);
+  const run = await running.end(0);
   assertCountsAddUp(run);
   assert(run.json().elapsed_ms >= 1800, `${run.json().elapsed_ms} ms`);
   for (const { ends } of await pool.seen()) assert(ends.length >= 2, `cut ${ends.length} times`);
@@ -83,8 +82,7 @@ systemTest("--for: a connection that nobody had accepted is cut when somebody ha
   await pool.assertUnended();
   Deno.kill(server.pid, "SIGCONT");
   await pool.assertEnded("EOF");
-  const run = await running.end();
-  assertExit(run, 0);
+  const run = await running.end(0);
   assertEquals(run.outcomes(), ["hung-up"]);
 });
 
@@ -94,8 +92,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
     const running = new Running([...DOOMED, "--rate", "2/s", "--json"], { netns });
     await eventually("two have ended", async () => await endedOf(scene.doomed) >= 2);
     running.kill(signal);
-    const run = await running.end();
-    assertExit(run, 130);
+    const run = await running.end(130);
     assertCountsAddUp(run);
     const { matched, hung_up, skipped, interrupted, connections } = run.json();
     assertEquals([matched, interrupted], [20, true]);
@@ -113,8 +110,7 @@ systemTest("after an interrupt the table shows what was done, and the summary co
   const running = new Running([...DOOMED, "--rate", "5/m", "--jitter", "0"], { netns });
   await eventually("one is cut", async () => await endedOf(scene.doomed) > 0);
   running.kill("SIGINT");
-  const run = await running.end();
-  assertExit(run, 130);
+  const run = await running.end(130);
   assertMatch(run.stdout, /^interrupted: hung up on 1 of 20 connections; 19 skipped: interrupted/m);
   assertEquals(run.stdout.trimEnd().split("\n").length, 3, run.stdout);
   assertMatch(run.stdout, /^ESTAB .* hung up$/m);
@@ -125,8 +121,7 @@ systemTest("an interrupt while --for waits for more: exit 130", [], async (netns
   const running = new Running([...DOOMED, "--for", "1h"], { netns });
   await scene.doomed.assertEnded("EOF");
   running.kill("SIGINT");
-  const run = await running.end();
-  assertExit(run, 130);
+  const run = await running.end(130);
   assertMatch(run.stdout, /interrupted: hung up on 3 connections/);
 });
 
@@ -140,8 +135,7 @@ systemTest("--destroy-after counts from each connection's own hang-up", [], asyn
     const lines = await netns.ss("state", "connected", "dst", "10.1.0.9");
     return lines.length === 1 && lines[0]!.startsWith("ESTAB");
   });
-  const run = await running.end();
-  assertExit(run, 0);
+  const run = await running.end(0);
   assertEquals(run.outcomes(), ["destroyed", "destroyed"]);
   await stuck.assertEnded("EOF");
   await kept.assertAlive();

@@ -4,7 +4,7 @@ import { assert, assertEquals } from "@std/assert";
 import { Namespace } from "../harness/namespace.ts";
 import { Peer } from "../harness/peer.ts";
 import { eventually } from "../harness/process.ts";
-import { assertCountsAddUp, assertExit, deadPeer, DOOMED_PORT, Scene } from "../harness/scene.ts";
+import { assertCountsAddUp, deadPeer, DOOMED_PORT, Scene } from "../harness/scene.ts";
 import { systemTest } from "../harness/system.ts";
 import { engineOf, Running, TCPHUP, tcphup } from "../harness/tcphup.ts";
 
@@ -19,8 +19,7 @@ systemTest("both sides see end-of-file, writing fails with EPIPE, no RST is sent
   const scene = await Scene.make(netns);
   await scene.doomed.assertAlive();
   const served = (await scene.server.serving(6)).only(scene.doomed.ports);
-  const run = await tcphup(["127.0.0.2", `${DOOMED_PORT}`], { netns });
-  assertExit(run, 0);
+  await tcphup(["127.0.0.2", `${DOOMED_PORT}`], { netns, code: 0 });
   await scene.assertHungUp();
   assertEquals(await scene.doomed.send("too late"), ["EPIPE", "EPIPE", "EPIPE"]);
   await served.assertEnded("EOF");
@@ -36,7 +35,7 @@ systemTest("what had arrived is read before end-of-file", [], async (netns) => {
     const lines = await netns.ss("state", "established", "dst", "127.0.0.2", "dport", "=", `:${DOOMED_PORT}`);
     return lines.length === 3 && lines.every((line) => line.startsWith("5 "));
   });
-  assertExit(await tcphup(["127.0.0.2", `${DOOMED_PORT}`], { netns }), 0);
+  await tcphup(["127.0.0.2", `${DOOMED_PORT}`], { netns, code: 0 });
   await scene.doomed.goOnReading();
   await scene.assertHungUp();
   assertEquals(await scene.doomed.seen(), Array(3).fill({ received: 4 + 5, ends: ["EOF"] }));
@@ -49,7 +48,7 @@ systemTest("what was sent arrives before the FIN", [], async (netns) => {
   await served.stopReading();
   const text = "x".repeat(50_000);
   assertEquals(await scene.doomed.send(text), [null]);
-  assertExit(await tcphup(["127.0.0.2", `${DOOMED_PORT}`], { netns }), 0);
+  await tcphup(["127.0.0.2", `${DOOMED_PORT}`], { netns, code: 0 });
   await scene.doomed.assertEnded("EOF");
   await served.goOnReading();
   await served.assertEnded("EOF");
@@ -64,18 +63,15 @@ systemTest("a connection that was hung up on already is already gone", [], async
   const first = await tcphup(["127.0.0.2", "--json"], { netns });
   assertEquals(first.outcomes(), ["hung-up"]);
   await doomed.assertEnded("EOF");
-  const second = await tcphup(["127.0.0.2", "--json"], { netns });
-  assertExit(second, 0);
+  const second = await tcphup(["127.0.0.2", "--json"], { netns, code: 0 });
   assertEquals(second.outcomes(), ["already-gone"]);
   assertCountsAddUp(second);
 });
 
 systemTest("two tcphups at once get along", [], async (netns) => {
   const scene = await Scene.make(netns, { count: 200 });
-  const args = ["127.0.0.2", `${DOOMED_PORT}`, "--json"];
-  const runs = await Promise.all([tcphup(args, { netns }), tcphup(args, { netns })]);
-  for (const run of runs) {
-    assertExit(run, 0);
+  const hup = () => tcphup(["127.0.0.2", `${DOOMED_PORT}`, "--json"], { netns, code: 0 });
+  for (const run of await Promise.all([hup(), hup()])) {
     assertCountsAddUp(run);
     assertEquals(run.json().failed, 0);
   }
@@ -85,8 +81,7 @@ systemTest("two tcphups at once get along", [], async (netns) => {
 systemTest("--linger: a FIN that a dead peer does not acknowledge goes away by itself", [], async (netns) => {
   await using other = await Namespace.create();
   const { stuck, kept } = await deadPeer(netns, other);
-  const run = await tcphup(["10.1.0.9", "--linger", "1000ms", "--json"], { netns });
-  assertExit(run, 0);
+  const run = await tcphup(["10.1.0.9", "--linger", "1000ms", "--json"], { netns, code: 0 });
   assertEquals(run.outcomes(), ["hung-up", "hung-up"]);
   await stuck.assertEnded("EOF");
   // Without TCP_USER_TIMEOUT this would take two minutes and more.
@@ -98,15 +93,14 @@ systemTest("--linger: data that a dead peer does not acknowledge goes away with 
   await using other = await Namespace.create();
   const { stuck } = await deadPeer(netns, other);
   await stuck.send("into the void");
-  assertExit(await tcphup(["10.1.0.9", "--linger=500ms"], { netns }), 0);
+  await tcphup(["10.1.0.9", "--linger=500ms"], { netns, code: 0 });
   await assertGone(netns, "dst", "10.1.0.9");
 });
 
 systemTest("--wait: reports what lingers", [], async (netns) => {
   await using other = await Namespace.create();
   const { stuck, kept } = await deadPeer(netns, other);
-  const lingering = await tcphup(["10.1.0.9", "--wait", "1", "--linger", "20000ms", "--json"], { netns });
-  assertExit(lingering, 1);
+  const lingering = await tcphup(["10.1.0.9", "--wait", "1", "--linger", "20000ms", "--json"], { netns, code: 1 });
   assertEquals(lingering.outcomes(), ["lingering", "lingering"]);
   assertCountsAddUp(lingering);
   await stuck.assertEnded("EOF");
@@ -116,8 +110,7 @@ systemTest("--wait: reports what lingers", [], async (netns) => {
 systemTest("--wait: ends as soon as everything is gone", [], async (netns) => {
   await using other = await Namespace.create();
   const { kept } = await deadPeer(netns, other);
-  const run = await tcphup(["10.1.0.9", "--wait", "50", "--linger", "500ms", "--json"], { netns });
-  assertExit(run, 0);
+  const run = await tcphup(["10.1.0.9", "--wait", "50", "--linger", "500ms", "--json"], { netns, code: 0 });
   assertEquals(run.outcomes(), ["hung-up", "hung-up"]);
   assertEquals(await netns.ss("state", "connected", "dst", "10.1.0.9"), []);
   await kept.assertAlive();
@@ -125,13 +118,14 @@ systemTest("--wait: ends as soon as everything is gone", [], async (netns) => {
 
 systemTest("--dry-run shows the same connections and touches nothing", [], async (netns) => {
   const scene = await Scene.make(netns);
-  const dry = await tcphup(["127.0.0.2", `${DOOMED_PORT}`, "--dry-run", "--json"], { netns });
-  assertExit(dry, 0);
+  const dry = await tcphup(["127.0.0.2", `${DOOMED_PORT}`, "--dry-run", "--json"], { netns, code: 0 });
   assertEquals(dry.json().dry_run, true);
   assertEquals(dry.outcomes(), ["would-hang-up", "would-hang-up", "would-hang-up"]);
   assertEquals(dry.json().hung_up, 0);
-  const dryDestroy = await tcphup(["127.0.0.2", `${DOOMED_PORT}`, "--dry-run", "--destroy", "--json"], { netns });
-  assertExit(dryDestroy, 0);
+  const dryDestroy = await tcphup(["127.0.0.2", `${DOOMED_PORT}`, "--dry-run", "--destroy", "--json"], {
+    netns,
+    code: 0,
+  });
   assertEquals(dryDestroy.outcomes(), ["would-destroy", "would-destroy", "would-destroy"]);
   await scene.assertUntouched();
 
@@ -142,8 +136,7 @@ systemTest("--dry-run shows the same connections and touches nothing", [], async
 
 systemTest("ls touches nothing", [], async (netns) => {
   const scene = await Scene.make(netns);
-  const run = await tcphup(["ls", "127.0.0.2", `${DOOMED_PORT}`, "--json"], { netns });
-  assertExit(run, 0);
+  const run = await tcphup(["ls", "127.0.0.2", `${DOOMED_PORT}`, "--json"], { netns, code: 0 });
   assertEquals(run.json().command, "ls");
   assertEquals(run.outcomes(), [null, null, null]);
   await scene.assertUntouched();
@@ -155,8 +148,7 @@ systemTest("SIGINT while waiting: exit 130, with the summary so far", [], async 
   const running = new Running(["10.1.0.9", "--wait", "300", "--linger", "300000ms", "--json"], { netns });
   await stuck.assertEnded("EOF");
   running.kill("SIGINT");
-  const run = await running.end();
-  assertExit(run, 130);
+  const run = await running.end(130);
   assertEquals(run.json().matched, 2);
   assertCountsAddUp(run);
   await kept.assertAlive();
@@ -180,8 +172,7 @@ systemTest("SIGINT while hanging up: what the report says is what was done", ["s
   const running = new Running(["127.0.0.2", `${DOOMED_PORT}`, "--json"], { netns, command: [...slowed, ...TCPHUP] });
   await eventually("the first has ended", async () => await ended() > 0);
   running.kill("SIGINT");
-  const run = await running.end();
-  assertExit(run, 130);
+  const run = await running.end(130);
   assertEquals(run.json().matched, 8000);
   assertCountsAddUp(run);
   const { hung_up } = run.json();

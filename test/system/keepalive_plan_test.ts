@@ -6,14 +6,12 @@ import { EMIT_FORMATS, emitKeepaliveConfig } from "../../src/keepalive/emit.ts";
 import type { Plan } from "../../src/keepalive/plan.ts";
 import { resolveValues, SYSTEM_VALUES } from "../../src/keepalive/values.ts";
 import type { Namespace } from "../harness/namespace.ts";
-import { assertExit, assertOneLine, assertUsageError } from "../harness/scene.ts";
+import { assertOneLine, assertUsageError } from "../harness/scene.ts";
 import { systemTest } from "../harness/system.ts";
 import { type Run, tcphup } from "../harness/tcphup.ts";
 
 async function plan(netns: Namespace, ...args: string[]): Promise<Run> {
-  const run = await tcphup(["plan", ...args], { netns });
-  assertExit(run, 0);
-  return run;
+  return await tcphup(["plan", ...args], { netns, code: 0 });
 }
 
 async function planned(netns: Namespace, ...args: string[]): Promise<JsonDocument<Plan>> {

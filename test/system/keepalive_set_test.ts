@@ -6,7 +6,7 @@ import { Namespace } from "../harness/namespace.ts";
 import type { Health } from "../../src/doctor/check_host.ts";
 import { type Connections, Peer, pythonProgram } from "../harness/peer.ts";
 import { eventually } from "../harness/process.ts";
-import { assertExit, assertOneLine, assertUsageError, DOOMED_PORT, KEPT_PORT, Scene } from "../harness/scene.ts";
+import { assertOneLine, assertUsageError, DOOMED_PORT, KEPT_PORT, Scene } from "../harness/scene.ts";
 import { haproxy, nginx, redis } from "../harness/servers.ts";
 import { type Need, systemTest } from "../harness/system.ts";
 import { PublicCopy, Run, TCPHUP, tcphup, type TcphupOptions } from "../harness/tcphup.ts";
@@ -453,8 +453,7 @@ systemTest(
       [/This kernel's types \(BTF\) cannot be read from .*: ENOENT/, { within: WITHOUT_BTF, without: ["sys_admin"] }],
     ];
     for (const [i, [says, options]] of cases.entries()) {
-      const run = await tcphup(["keepalive", "any", `--idle=${30 + i}`, "--verbose"], { netns, ...options });
-      assertExit(run, 0);
+      const run = await tcphup(["keepalive", "any", `--idle=${30 + i}`, "--verbose"], { netns, ...options, code: 0 });
       assertMatch(run.stdout, /^set keepalive on 440 connections$/m);
       assertMatch(run.stderr, new RegExp(`sockets duplicated: ${says.source}`));
       assert((await doomed.keepalive()).every(({ enabled, idle_s }) => enabled && idle_s === 30 + i));
@@ -525,8 +524,7 @@ bothWays("keepalive in several namespaces at once", [], async (netns, way) => {
     assertEquals(await server.keepaliveOfListeners(), [DEFAULTS, UNTOUCHED]);
     assertEquals(await doomed.keepalive(), [UNTOUCHED, UNTOUCHED, UNTOUCHED]);
   }
-  const run = await tcphup(["keepalive", "any", PORT, ...namespaces], { netns });
-  assertExit(run, 0);
+  const run = await tcphup(["keepalive", "any", PORT, ...namespaces], { netns, code: 0 });
   assertMatch(run.stdout, /^Netns +State /);
   assertMatch(run.stdout, /^set keepalive on 6 connections$/m);
 });
@@ -558,16 +556,14 @@ systemTest("keepalive: the table, -q, -v and --json-lines", [], async (netns) =>
 
 systemTest("keepalive: a user timeout shorter than idle is set, and said what it means", [], async (netns) => {
   const { doomed } = await Scene.make(netns, { count: 1 });
-  const run = await tcphup(["keepalive", ...TO_SERVER, "--user-timeout", "5000ms", "--json"], { netns });
-  assertExit(run, 0);
+  const run = await tcphup(["keepalive", ...TO_SERVER, "--user-timeout", "5000ms", "--json"], { netns, code: 0 });
   assertOneLine(run, /user-timeout 5 s is shorter than idle 15 s: .*dropped after one unanswered probe/);
   assertEquals(await doomed.keepalive(), [{ ...DEFAULTS, user_timeout_ms: 5000 }]);
 });
 
 systemTest("keepalive: values that open connections do not feel are named", [], async (netns) => {
   await Scene.make(netns, { count: 1 });
-  const run = await tcphup(["keepalive", ...TO_SERVER, "--defer-accept", "5"], { netns });
-  assertExit(run, 0);
+  const run = await tcphup(["keepalive", ...TO_SERVER, "--defer-accept", "5"], { netns, code: 0 });
   assertOneLine(run, /defer-accept has no effect on open connections, only on listeners \(--listeners\)/);
 });
 

@@ -4,7 +4,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Namespace } from "../harness/namespace.ts";
 import { type Connections, Peer, type Protocol } from "../harness/peer.ts";
 import { eventually } from "../harness/process.ts";
-import { assertCountsAddUp, assertExit, DOOMED_PORT, Scene } from "../harness/scene.ts";
+import { assertCountsAddUp, DOOMED_PORT, Scene } from "../harness/scene.ts";
 import { type Need, systemTest } from "../harness/system.ts";
 import { TCPHUP, tcphup } from "../harness/tcphup.ts";
 
@@ -52,8 +52,7 @@ const CASES: Record<string, Case> = {
 for (const [name, { flags, how = "EOF", protocol, needs = [] }] of Object.entries(CASES)) {
   systemTest(`clients that connect anew to a living server are cut once: ${name}`, needs, async (netns) => {
     const doomed = await reconnecting(netns, protocol);
-    const run = await tcphup([ADDRESS, `${DOOMED_PORT}`, ...flags, "--json"], { netns });
-    assertExit(run, 0);
+    const run = await tcphup([ADDRESS, `${DOOMED_PORT}`, ...flags, "--json"], { netns, code: 0 });
     assertCountsAddUp(run);
     const { matched, hung_up, destroyed } = run.json();
     assertEquals([matched, hung_up + destroyed], [COUNT, COUNT]);
@@ -70,8 +69,7 @@ systemTest("clients in other network namespaces are cut once", [], async (netns)
   const doomed = await client.connect("10.0.0.1", DOOMED_PORT, { count: COUNT, reconnect: true });
   await doomed.assertAlive();
   const args = ["10.0.0.1", "--netns", netns.name, "--netns", other.name, "--json"];
-  const run = await tcphup(args, { netns });
-  assertExit(run, 0);
+  const run = await tcphup(args, { netns, code: 0 });
   assertEquals(run.json().matched, COUNT);
   await assertCutOnce(doomed, "EOF");
 });
@@ -81,8 +79,7 @@ systemTest("what was left alone is counted and said, and is no failure", ["strac
   // So slow that clients have connected anew when the first pass has ended.
   const slowed = ["strace", "--daemonize", "-qqq", "--follow-forks", "--output=/dev/null"];
   const command = [...slowed, "--inject=shutdown:delay_exit=200ms", ...TCPHUP];
-  const run = await tcphup([ADDRESS, `${DOOMED_PORT}`], { netns, command });
-  assertExit(run, 0);
+  const run = await tcphup([ADDRESS, `${DOOMED_PORT}`], { netns, command, code: 0 });
   const [, left] = /hung up on 4 connections; (\d) new ones? left alone\n$/.exec(run.stdout) ?? [];
   assert(left !== undefined && Number(left) <= COUNT, run.stdout);
   await assertCutOnce(doomed, "EOF");
@@ -91,8 +88,7 @@ systemTest("what was left alone is counted and said, and is no failure", ["strac
 systemTest("--for takes what is new", [], async (netns) => {
   const doomed = await reconnecting(netns);
   const args = [ADDRESS, `${DOOMED_PORT}`, "--for", "1", "--every", "100ms", "--json"];
-  const run = await tcphup(args, { netns });
-  assertExit(run, 0);
+  const run = await tcphup(args, { netns, code: 0 });
   const { hung_up, recovered } = run.json();
   assert(hung_up > COUNT, `${hung_up}`);
   assertEquals(recovered, 0);
@@ -113,8 +109,7 @@ systemTest("connect attempts whose next SYN is near are left to it, unless they 
   const { client, move } = await unanswered(netns, other);
   const begin = () => client.beginConnect("10.1.0.9", DOOMED_PORT);
   const attempt = await begin();
-  const run = await tcphup(["10.1.0.9"], { netns });
-  assertExit(run, 0);
+  const run = await tcphup(["10.1.0.9"], { netns, code: 0 });
   assertMatch(run.stdout, /^1 connect attempt left to its next SYN$/m);
   assertMatch(run.stdout, /^SYN-SENT .* skipped: a connect attempt, left to its next SYN$/m);
   await move();
@@ -133,8 +128,7 @@ systemTest("connect attempts whose next SYN is near are left to it, unless they 
     ] as const
   ) {
     const another = await begin();
-    const run = await tcphup(["10.1.0.9", "--not", "--sport", `${kept}`, ...flags, "--json"], { netns });
-    assertExit(run, 0);
+    const run = await tcphup(["10.1.0.9", "--not", "--sport", `${kept}`, ...flags, "--json"], { netns, code: 0 });
     assertEquals(run.json().skipped, 0, run.stdout);
     await another.assertEnded(how);
   }
@@ -149,8 +143,7 @@ systemTest("connect attempts whose next SYN is far away are ended", [], async (n
     // Up to 10 s, ss writes milliseconds where it means seconds.
     return Number(/timer:\(on,(\d+)(?:\.\d+(?:ms|sec)|sec)/.exec(line)?.[1] ?? 0) >= 5;
   });
-  const run = await tcphup(["10.1.0.9"], { netns });
-  assertExit(run, 0);
+  const run = await tcphup(["10.1.0.9"], { netns, code: 0 });
   assertMatch(run.stdout, /^ended 1 connect attempt$/m);
   await attempt.assertEnded("ECONNRESET");
 });

@@ -1,11 +1,9 @@
 // What an unprivileged user, a container's seccomp filter or a kernel without a feature leave possible.
 
 import { assert, assertEquals, assertMatch, assertNotMatch } from "@std/assert";
-import type { Namespace } from "../harness/namespace.ts";
 import { Peer, pythonProgram } from "../harness/peer.ts";
 import {
   assertCountsAddUp,
-  assertExit,
   assertNoStackTrace,
   assertOneLine,
   assertUsageError,
@@ -13,7 +11,7 @@ import {
   Scene,
 } from "../harness/scene.ts";
 import { systemTest } from "../harness/system.ts";
-import { PublicCopy, type Run, TCPHUP, tcphup } from "../harness/tcphup.ts";
+import { PublicCopy, TCPHUP, tcphup } from "../harness/tcphup.ts";
 
 /** nobody, and a user who is nobody in particular either. */
 const USER = 65534;
@@ -23,16 +21,15 @@ const OTHER_USER = 64999;
 const [SYS_SOCKET, SYS_PIDFD_OPEN, SYS_PIDFD_GETFD] = Deno.build.arch === "aarch64" ? [198, 434, 438] : [41, 434, 438];
 const NETLINK_SOCK_DIAG = 4;
 
-/** Runs tcphup where a system call fails. */
-async function tcphupWithout(syscall: string | number, errno: string, args: string[], netns: Namespace): Promise<Run> {
-  return await tcphup(args, { netns, command: [...pythonProgram("without_syscall.py", syscall, errno), ...TCPHUP] });
+/** The command that starts tcphup where a system call fails. */
+function without(syscall: string | number, errno: string): string[] {
+  return [...pythonProgram("without_syscall.py", syscall, errno), ...TCPHUP];
 }
 
 systemTest("an unprivileged user hangs up on connections of their own", ["setpriv"], async (netns) => {
   await using copy = await PublicCopy.make();
   const scene = await Scene.make(netns, { user: USER });
-  const run = await tcphup(["127.0.0.2", `${DOOMED_PORT}`, "--json"], { netns, user: USER, ...copy });
-  assertExit(run, 0);
+  const run = await tcphup(["127.0.0.2", `${DOOMED_PORT}`, "--json"], { netns, user: USER, ...copy, code: 0 });
   assertEquals(run.outcomes(), ["hung-up", "hung-up", "hung-up"]);
   await scene.assertHungUp();
 });
@@ -40,16 +37,14 @@ systemTest("an unprivileged user hangs up on connections of their own", ["setpri
 systemTest("somebody else's connections are denied: exit 4 when there was nothing else", ["setpriv"], async (netns) => {
   await using copy = await PublicCopy.make();
   const scene = await Scene.make(netns, { user: OTHER_USER });
-  const run = await tcphup(["127.0.0.2", `${DOOMED_PORT}`, "--json"], { netns, user: USER, ...copy });
-  assertExit(run, 4);
+  const run = await tcphup(["127.0.0.2", `${DOOMED_PORT}`, "--json"], { netns, user: USER, ...copy, code: 4 });
   assertEquals(run.outcomes(), ["denied", "denied", "denied"]);
   assertEquals(run.json().failed, 3);
   assertCountsAddUp(run);
   for (const { error } of run.json().connections) assertMatch(error!, /CAP_SYS_PTRACE/);
   await scene.assertUntouched();
 
-  const text = await tcphup(["127.0.0.2", `${DOOMED_PORT}`], { netns, user: USER, ...copy });
-  assertExit(text, 4);
+  const text = await tcphup(["127.0.0.2", `${DOOMED_PORT}`], { netns, user: USER, ...copy, code: 4 });
   assertMatch(text.stdout + text.stderr, /3 denied.*CAP_SYS_PTRACE/);
   assertNoStackTrace(text.stdout + text.stderr);
 });
@@ -59,8 +54,7 @@ systemTest("own connections and somebody else's: exit 1", ["setpriv"], async (ne
   const scene = await Scene.make(netns, { user: USER });
   const stranger = Peer.start(netns, { user: OTHER_USER });
   const theirs = await stranger.connect("127.0.0.2", DOOMED_PORT, { count: 2 });
-  const run = await tcphup(["127.0.0.2", `${DOOMED_PORT}`, "--json"], { netns, user: USER, ...copy });
-  assertExit(run, 1);
+  const run = await tcphup(["127.0.0.2", `${DOOMED_PORT}`, "--json"], { netns, user: USER, ...copy, code: 1 });
   assertEquals({ hung_up: run.json().hung_up, failed: run.json().failed }, { hung_up: 3, failed: 2 });
   assertCountsAddUp(run);
   await scene.assertHungUp();
@@ -71,8 +65,7 @@ systemTest("a process of one's own that is not dumpable is denied", ["setpriv"],
   await using copy = await PublicCopy.make();
   const scene = await Scene.make(netns, { user: USER });
   await scene.client.setDumpable(false);
-  const run = await tcphup(["127.0.0.2", `${DOOMED_PORT}`, "--json"], { netns, user: USER, ...copy });
-  assertExit(run, 4);
+  const run = await tcphup(["127.0.0.2", `${DOOMED_PORT}`, "--json"], { netns, user: USER, ...copy, code: 4 });
   assertEquals(run.outcomes(), ["denied", "denied", "denied"]);
   await scene.assertUntouched();
 });
@@ -82,19 +75,16 @@ systemTest("processes that /proc hides may hold what nobody else does", ["setpri
   const scene = await Scene.make(netns, { user: OTHER_USER });
   const mount = 'mount -t proc -o hidepid=invisible proc /proc && exec "$@"';
   const options = { netns, user: USER, within: ["unshare", "--mount", "sh", "-c", mount, "sh"], ...copy };
-  const run = await tcphup(["127.0.0.2", `${DOOMED_PORT}`, "--json"], options);
-  assertExit(run, 4);
+  const run = await tcphup(["127.0.0.2", `${DOOMED_PORT}`, "--json"], { ...options, code: 4 });
   assertEquals(run.outcomes(), ["denied", "denied", "denied"]);
   for (const { error } of run.json().connections) assertMatch(error!, new RegExp(`uid ${OTHER_USER} .*CAP_SYS_PTRACE`));
   const selections = [["--comm", "python3"], ["--not", "--comm", "sshd"]];
   for (const selection of selections) {
-    const chosen = await tcphup([...selection, "--dport", `${DOOMED_PORT}`], options);
-    assertExit(chosen, 1);
+    const chosen = await tcphup([...selection, "--dport", `${DOOMED_PORT}`], { ...options, code: 1 });
     assertMatch(chosen.stderr, /^tcphup: \/proc hides processes that may hold what matches .*CAP_SYS_PTRACE/);
   }
-  assertExit(await tcphup(["--comm", "python3", "--dport", "9"], options), 0);
-  const everywhere = await tcphup(["ls", "127.0.0.2", `${DOOMED_PORT}`, "--netns", "all"], options);
-  assertExit(everywhere, 1);
+  await tcphup(["--comm", "python3", "--dport", "9"], { ...options, code: 0 });
+  const everywhere = await tcphup(["ls", "127.0.0.2", `${DOOMED_PORT}`, "--netns", "all"], { ...options, code: 1 });
   assertMatch(everywhere.stderr, /^tcphup: \/proc hides processes, and with them .*CAP_SYS_PTRACE and CAP_SYS_ADMIN$/m);
   assertUsageError(await tcphup(["--pid", `${scene.client.pid}`], options), /No process \d+ that this user may see/);
   assertMatch(
@@ -108,10 +98,9 @@ systemTest("without /proc/sys, only what goes by it is refused, in one line", ["
   const scene = await Scene.make(netns);
   const within = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /proc/sys && exec "$@"', "sh"];
   for (const args of [["ls", "any", "-k"], ["ls", "any", "--summary"], ["keepalive", "any", "--dry-run"], ["plan"]]) {
-    assertExit(await tcphup(args, { netns, within }), 0);
+    await tcphup(args, { netns, within, code: 0 });
   }
-  const run = await tcphup(["-f", "autobound"], { netns, within });
-  assertExit(run, 4);
+  const run = await tcphup(["-f", "autobound"], { netns, within, code: 4 });
   assertOneLine(run, /autobound .*\/proc\/sys\/net\/ipv4\/ip_local_port_range.*ENOENT/);
   await scene.assertUntouched();
 });
@@ -119,8 +108,7 @@ systemTest("without /proc/sys, only what goes by it is refused, in one line", ["
 systemTest("root without CAP_SYS_PTRACE is denied what is not root's", ["setpriv"], async (netns) => {
   const scene = await Scene.make(netns, { user: USER });
   const options = { netns, without: ["sys_ptrace", "dac_override", "dac_read_search"] };
-  const run = await tcphup(["127.0.0.2", `${DOOMED_PORT}`, "--json"], options);
-  assertExit(run, 4);
+  const run = await tcphup(["127.0.0.2", `${DOOMED_PORT}`, "--json"], { ...options, code: 4 });
   assertEquals(run.outcomes(), ["denied", "denied", "denied"]);
   for (const { error } of run.json().connections) assertMatch(error!, /CAP_SYS_PTRACE/);
   await scene.assertUntouched();
@@ -129,8 +117,7 @@ systemTest("root without CAP_SYS_PTRACE is denied what is not root's", ["setpriv
 systemTest("an unprivileged user lists everybody's connections", ["setpriv"], async (netns) => {
   await using copy = await PublicCopy.make();
   const scene = await Scene.make(netns, { user: OTHER_USER });
-  const run = await tcphup(["ls", "127.0.0.2", `${DOOMED_PORT}`, "--json"], { netns, user: USER, ...copy });
-  assertExit(run, 0);
+  const run = await tcphup(["ls", "127.0.0.2", `${DOOMED_PORT}`, "--json"], { netns, user: USER, ...copy, code: 0 });
   assertEquals(
     run.json().connections.map(({ uid, owners }) => ({ uid, owners })),
     Array(3).fill({
@@ -144,24 +131,23 @@ systemTest("an unprivileged user lists everybody's connections", ["setpriv"], as
 systemTest("a seccomp filter against pidfd_getfd: denied, and the reason is not a capability", [], async (netns) => {
   const scene = await Scene.make(netns);
   const args = ["127.0.0.2", `${DOOMED_PORT}`, "--json"];
-  const run = await tcphupWithout(SYS_PIDFD_GETFD, "EPERM", args, netns);
-  assertExit(run, 4);
+  const command = without(SYS_PIDFD_GETFD, "EPERM");
+  const run = await tcphup(args, { netns, command, code: 4 });
   assertEquals(run.outcomes(), ["denied", "denied", "denied"]);
   for (const { error } of run.json().connections) {
     assertMatch(error!, /seccomp/);
     assertNotMatch(error!, /needs CAP_SYS_PTRACE/);
   }
   await scene.assertUntouched();
-  const destroyed = await tcphupWithout(SYS_PIDFD_GETFD, "EPERM", [...args, "--destroy"], netns);
-  assertExit(destroyed, 0);
+  const destroyed = await tcphup([...args, "--destroy"], { netns, command, code: 0 });
   assertEquals(destroyed.json().destroyed, 3);
 });
 
 for (const [name, number] of [["pidfd_open", SYS_PIDFD_OPEN], ["pidfd_getfd", SYS_PIDFD_GETFD]] as const) {
   systemTest(`a kernel without ${name}: exit 4, nothing touched`, [], async (netns) => {
     const scene = await Scene.make(netns);
-    const run = await tcphupWithout(number, "ENOSYS", ["127.0.0.2", `${DOOMED_PORT}`, "--json"], netns);
-    assertExit(run, 4);
+    const options = { netns, command: without(number, "ENOSYS"), code: 4 };
+    const run = await tcphup(["127.0.0.2", `${DOOMED_PORT}`, "--json"], options);
     assertEquals(run.outcomes(), ["unsupported", "unsupported", "unsupported"]);
     for (const { error } of run.json().connections) assertMatch(error!, new RegExp(name));
     await scene.assertUntouched();
@@ -170,11 +156,9 @@ for (const [name, number] of [["pidfd_open", SYS_PIDFD_OPEN], ["pidfd_getfd", SY
 
 systemTest("a host without sock_diag: exit 4, one line", [], async (netns) => {
   const scene = await Scene.make(netns);
-  for (const command of [["hup"], ["ls"]]) {
-    const args = [...command, "127.0.0.2", `${DOOMED_PORT}`];
-    const run = await tcphupWithout(`${SYS_SOCKET}:2=${NETLINK_SOCK_DIAG}`, "EPROTONOSUPPORT", args, netns);
-    assertExit(run, 4);
-    assertOneLine(run, /INET_DIAG/);
+  const command = without(`${SYS_SOCKET}:2=${NETLINK_SOCK_DIAG}`, "EPROTONOSUPPORT");
+  for (const name of ["hup", "ls"]) {
+    assertOneLine(await tcphup([name, "127.0.0.2", `${DOOMED_PORT}`], { netns, command, code: 4 }), /INET_DIAG/);
   }
   await scene.assertUntouched();
 });
@@ -183,8 +167,7 @@ systemTest("a host without sock_diag: exit 4, one line", [], async (netns) => {
 if (TCPHUP.includes("--allow-ffi")) {
   systemTest("without --allow-ffi: exit 4, and it names the flag", [], async (netns) => {
     const command = TCPHUP.filter((arg) => arg !== "--allow-ffi");
-    const run = await tcphup(["127.0.0.2", `${DOOMED_PORT}`], { netns, command });
-    assertExit(run, 4);
+    const run = await tcphup(["127.0.0.2", `${DOOMED_PORT}`], { netns, command, code: 4 });
     assertOneLine(run, /--allow-ffi/);
   });
 }

@@ -6,7 +6,6 @@ import { assertEquals, assertMatch, assertNotMatch } from "@std/assert";
 import type { Namespace } from "../harness/namespace.ts";
 import { Peer } from "../harness/peer.ts";
 import { eventually, outputOf } from "../harness/process.ts";
-import { assertExit } from "../harness/scene.ts";
 import { POSTGRESQL } from "../harness/postgresql.ts";
 import { nginx, postgresql, redis } from "../harness/servers.ts";
 import { systemTest } from "../harness/system.ts";
@@ -49,8 +48,7 @@ systemTest(
     const [doomed, kept] = [patientCurl(netns, "127.0.0.3"), patientCurl(netns, "127.0.0.4")];
     await idleConnectionTo(netns, "127.0.0.3");
     await idleConnectionTo(netns, "127.0.0.4");
-    const run = await tcphup(["127.0.0.3", "http", "--json"], { netns });
-    assertExit(run, 0);
+    const run = await tcphup(["127.0.0.3", "http", "--json"], { netns, code: 0 });
     assertEquals(run.json().connections.map(({ owners, outcome }) => [owners[0]!.comm, outcome]), [[
       "curl",
       "hung-up",
@@ -75,8 +73,7 @@ systemTest("nginx's keep-alive connections to its upstream: nginx opens others",
   );
   const client = patientCurl(netns, "127.0.0.3");
   await idleConnectionTo(netns, "127.0.0.2");
-  const run = await tcphup(["127.0.0.2", "8080", "--json"], { netns });
-  assertExit(run, 0);
+  const run = await tcphup(["127.0.0.2", "8080", "--json"], { netns, code: 0 });
   assertEquals(run.json().connections.map(({ owners, outcome }) => [owners[0]!.comm, outcome]), [["nginx", "hung-up"]]);
   assertEquals(await client, UNDISTURBED);
   await idleConnectionTo(netns, "127.0.0.2");
@@ -98,8 +95,7 @@ systemTest("clients of Redis that are idle: hung up on from the client's side", 
   };
   await ping(doomed, 1);
   await ping(kept, 1);
-  const run = await tcphup(["127.0.0.2", "6379", "--json"], { netns });
-  assertExit(run, 0);
+  const run = await tcphup(["127.0.0.2", "6379", "--json"], { netns, code: 0 });
   assertEquals(run.outcomes(), ["hung-up", "hung-up", "hung-up"]);
   await doomed.assertEnded("EOF");
   await ping(kept, 2);
@@ -117,8 +113,7 @@ systemTest("a client of Redis: hung up on from the server's side", ["redis-serve
   await eventually("Redis has both clients", async () => {
     return /connected_clients:3\r/.test(await netns.exec("redis-cli", "-h", "127.0.0.2", "INFO", "clients"));
   });
-  const run = await tcphup(["127.0.0.9", "--json"], { netns });
-  assertExit(run, 0);
+  const run = await tcphup(["127.0.0.9", "--json"], { netns, code: 0 });
   assertMatch(run.json().connections[0]!.owners[0]!.comm, /^redis-server/);
   await doomed.assertEnded("EOF");
   await kept.send("PING\r\n");
@@ -130,7 +125,7 @@ systemTest("redis-cli in the middle of a session: the next command says so", ["r
   await using _server = await redis(netns, "127.0.0.2");
   const session = netns.spawn(["sh", "-c", "(echo PING; read -r _; echo PING) | redis-cli -h 127.0.0.2"]);
   await idleConnectionTo(netns, "127.0.0.2");
-  assertExit(await tcphup(["127.0.0.2", "6379"], { netns }), 0);
+  await tcphup(["127.0.0.2", "6379"], { netns, code: 0 });
   const writer = session.stdin.getWriter();
   await writer.write(new TextEncoder().encode("go on\n"));
   await writer.close();
@@ -159,8 +154,7 @@ systemTest("psql's session: psql connects anew; another server's goes on", ["pos
   await using server = await postgresql(netns, "127.0.0.5", "127.0.0.6");
   const doomed = await psql(netns, "127.0.0.5", "SELECT 40 + 2", "42");
   const kept = await psql(netns, "127.0.0.6", "CREATE TEMP TABLE kept AS SELECT 4711 AS n", "SELECT 1");
-  const run = await tcphup(["127.0.0.5", "postgresql", "--json"], { netns });
-  assertExit(run, 0);
+  const run = await tcphup(["127.0.0.5", "postgresql", "--json"], { netns, code: 0 });
   assertEquals(run.json().connections.map(({ owners, outcome }) => [owners[0]!.comm, outcome]), [["psql", "hung-up"]]);
   await doomed.type("SELECT 1;\n");
   await doomed.expect("Attempting reset: Succeeded.");

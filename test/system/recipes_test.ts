@@ -4,10 +4,9 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Namespace, type SpawnOptions } from "../harness/namespace.ts";
 import { type Connections, Peer, Program, pythonProgram } from "../harness/peer.ts";
 import { eventually } from "../harness/process.ts";
-import { assertExit } from "../harness/scene.ts";
 import { nginx, redis } from "../harness/servers.ts";
 import { type Need, systemTest } from "../harness/system.ts";
-import { Run, TCPHUP, tcphup } from "../harness/tcphup.ts";
+import { assertExit, Run, TCPHUP, tcphup } from "../harness/tcphup.ts";
 
 const README = await Deno.readTextFile(new URL("../../README.md", import.meta.url));
 
@@ -32,14 +31,16 @@ function block(title: string): string {
 
 const quote = (text: string) => `'${text.replaceAll("'", `'\\''`)}'`;
 
-/** Runs a recipe as a shell does that ends at the first command that fails, with tcphup in its PATH. */
+/** Runs a recipe as a shell does that ends at the first command that fails, with tcphup in its PATH; none may fail. */
 async function follow(title: string, netns: Namespace, options: SpawnOptions = {}): Promise<Run> {
   const directory = await Deno.makeTempDir({ prefix: "tcphup-test-" });
   try {
     await Deno.writeTextFile(`${directory}/tcphup`, `#!/bin/sh\nexec ${TCPHUP.map(quote).join(" ")} "$@"\n`);
     await Deno.chmod(`${directory}/tcphup`, 0o755);
     const env = { PATH: `${directory}:${Deno.env.get("PATH")}` };
-    return new Run(await netns.run(["sh", "-euxc", block(title)], { ...options, env, cwd: directory }));
+    const run = new Run(await netns.run(["sh", "-euxc", block(title)], { ...options, env, cwd: directory }));
+    assertExit(run, 0);
+    return run;
   } finally {
     await Deno.remove(directory, { recursive: true });
   }
@@ -105,12 +106,10 @@ recipeTest("A virtual IP has moved", ["redis-server"], async (netns) => {
   });
 
   const onHost = await follow("A virtual IP has moved", left);
-  assertExit(onHost, 0);
   assertMatch(onHost.stdout, /^no connections match\n(.*\n)+hung up on 3 connections; all gone\n$/);
   assertEquals(await left.ss("src", "192.0.2.10"), []);
   await doomed.assertUnended();
   const onClients = await follow("A virtual IP has moved", netns);
-  assertExit(onClients, 0);
   assertMatch(onClients.stdout, /hung up on 3 connections; all gone\nno connections match\n$/);
   // The new holder answers the FIN of a connection that it does not know with a RST, which may be the first to be noticed.
   for (const end of await doomed.ended()) assertMatch(end, /^(EOF|ECONNRESET)$/);
@@ -151,7 +150,6 @@ recipeTest("Pods are gone", ["nginx", "unshare"], async (netns) => {
   await netns.silence(dead, pods);
 
   const run = await follow("Pods are gone", netns, { within });
-  assertExit(run, 0);
   assertMatch(run.stdout, /^2 +192\.0\.2\.17:80 +\d+\/python3 /m);
   assertMatch(run.stdout, /^2 +198\.51\.100\.3:80 +\d+\/python3 /m);
   assertMatch(run.stdout, /\nhung up on 2 and destroyed 2 of 4 connections; all gone\n$/);
@@ -187,7 +185,6 @@ recipeTest("Drain a database primary", ["redis-server"], async (netns) => {
   const closed = doomed.assertEnded("EOF").then(() => doomed.close());
   const run = await follow("Drain a database primary", netns);
   await closed;
-  assertExit(run, 0);
   assertMatch(run.stdout, /\nhung up on 5 connections; all gone\n$/);
   const ends = (lines: string[]) => lines.map((line) => line.trim().split(/ +/).slice(3, 5));
   assertEquals(ends(await netns.ss("src", `${host}:6379`, "dst", replica)), ends(link));
@@ -216,7 +213,6 @@ recipeTest("Connections that an application has leaked", ["redis-server"], async
   await eventually("they wait to be closed", async () => await waiting() === 4);
 
   const run = await follow("Connections that an application has leaked", netns);
-  assertExit(run, 0);
   assertEquals(run.stdout.match(/^CLOSE-WAIT /gm)?.length, 4 + 3);
   assertMatch(run.stdout, /\nhung up on 3 connections\n$/);
   // What is another program's stays.
@@ -271,7 +267,6 @@ recipeTest("Rotate the connections of a gRPC pool", ["nginx"], async (netns) => 
   });
 
   const run = await follow("Rotate the connections of a gRPC pool", netns);
-  assertExit(run, 0);
   assertMatch(run.stdout, new RegExp(`\nhung up on ${CALLERS} connections\n$`));
   const after = await eventually("all are connected anew", async () => {
     const found = await ports();

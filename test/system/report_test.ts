@@ -6,7 +6,6 @@ import { PYTHON } from "../harness/needs.ts";
 import { Peer } from "../harness/peer.ts";
 import {
   assertCountsAddUp,
-  assertExit,
   assertNoStackTrace,
   assertOneLine,
   DOOMED_PORT,
@@ -14,7 +13,7 @@ import {
   Scene,
 } from "../harness/scene.ts";
 import { systemTest } from "../harness/system.ts";
-import { Run, TCPHUP, tcphup } from "../harness/tcphup.ts";
+import { assertExit, Run, TCPHUP, tcphup } from "../harness/tcphup.ts";
 import { Terminal } from "../harness/terminal.ts";
 
 const ESCAPE = "\x1b";
@@ -33,8 +32,7 @@ async function onTerminal(netns: Namespace, args: string[], env?: Record<string,
 systemTest("a table with state, both ends, owner and outcome, and a summary", [], async (netns) => {
   const scene = await Scene.make(netns);
   await scene.client.setName("pool");
-  const run = await tcphup(["127.0.0.2", `${DOOMED_PORT}`], { netns });
-  assertExit(run, 0);
+  const run = await tcphup(["127.0.0.2", `${DOOMED_PORT}`], { netns, code: 0 });
   for (const port of scene.doomed.ports) {
     const row = run.stdout.split("\n").find((line) => line.includes(`127.0.0.1:${port}`));
     assertMatch(row ?? run.stdout, /ESTAB/);
@@ -56,15 +54,13 @@ systemTest("the summary names what failed, and why", [], async (netns) => {
   await held.listen("127.0.0.2", 7000);
   await client.connect("127.0.0.2", 7000, { source: "127.0.0.9" });
   await held.serving(1);
-  const run = await tcphup(["127.0.0.9"], { netns });
-  assertExit(run, 1);
+  const run = await tcphup(["127.0.0.9"], { netns, code: 1 });
   assertMatch(run.stdout + run.stderr, /hung up on 1 of 2 connections; 1 .*owner/i);
 });
 
 systemTest("-q prints nothing but errors", [], async (netns) => {
   const scene = await Scene.make(netns);
-  const run = await tcphup(["-q", "127.0.0.2", `${DOOMED_PORT}`], { netns });
-  assertExit(run, 0);
+  const run = await tcphup(["-q", "127.0.0.2", `${DOOMED_PORT}`], { netns, code: 0 });
   assertEquals({ stdout: run.stdout, stderr: run.stderr }, { stdout: "", stderr: "" });
   await scene.assertHungUp();
 });
@@ -72,13 +68,14 @@ systemTest("-q prints nothing but errors", [], async (netns) => {
 systemTest("-q takes nothing away from what --json asks for", [], async (netns) => {
   await Scene.make(netns);
   for (const command of ["hup", "ls", "keepalive"]) {
-    const run = await tcphup([command, "127.0.0.2", "-q", "--json", ...(command === "ls" ? [] : ["-n"])], { netns });
-    assertExit(run, 0);
+    const run = await tcphup([command, "127.0.0.2", "-q", "--json", ...(command === "ls" ? [] : ["-n"])], {
+      netns,
+      code: 0,
+    });
     assertEquals([run.json().matched, run.stderr], [6, ""]);
   }
   for (const command of [["ls"], ["keepalive", "-n"]]) {
-    const run = await tcphup([...command, "127.0.0.2", "-q", "--json-lines"], { netns });
-    assertExit(run, 0);
+    const run = await tcphup([...command, "127.0.0.2", "-q", "--json-lines"], { netns, code: 0 });
     assertEquals([run.stdout.split("\n").length, run.stderr], [7, ""]);
   }
 });
@@ -87,16 +84,14 @@ systemTest("-q: what failed is an error", [], async (netns) => {
   const server = Peer.start(netns);
   await server.listen("127.0.0.2", DOOMED_PORT, { accept: false });
   await Peer.start(netns).connect("127.0.0.2", DOOMED_PORT, { source: "127.0.0.9" });
-  const run = await tcphup(["127.0.0.9", "-q"], { netns });
-  assertExit(run, 1);
+  const run = await tcphup(["127.0.0.9", "-q"], { netns, code: 1 });
   assertEquals(run.stdout, "");
   assertOneLine(run, /owner/);
 });
 
 systemTest("-v names every owner with its descriptor, and says more on standard error", [], async (netns) => {
   const scene = await Scene.make(netns, { count: 1, descriptor: 77 });
-  const run = await tcphup(["-v", "127.0.0.2", `${DOOMED_PORT}`], { netns });
-  assertExit(run, 0);
+  const run = await tcphup(["-v", "127.0.0.2", `${DOOMED_PORT}`], { netns, code: 0 });
   assertMatch(run.stdout, new RegExp(`${scene.client.pid}.* 77`));
   assertMatch(run.stderr, /\d/);
   assertNoStackTrace(run.stderr);
@@ -105,8 +100,7 @@ systemTest("-v names every owner with its descriptor, and says more on standard 
 
 systemTest("--json is one document with the keys that are promised", [], async (netns) => {
   const scene = await Scene.make(netns, { count: 1 });
-  const run = await tcphup(["127.0.0.2", `${DOOMED_PORT}`, "--json"], { netns });
-  assertExit(run, 0);
+  const run = await tcphup(["127.0.0.2", `${DOOMED_PORT}`, "--json"], { netns, code: 0 });
   assertEquals(run.stderr, "");
   const report = run.json();
   const { schema, command, dry_run, matched, hung_up, destroyed, already_gone, skipped, failed } = report;
@@ -151,8 +145,7 @@ systemTest("--json is one document with the keys that are promised", [], async (
 systemTest("--json in a dry run, for no match, and for ls is a document too", [], async (netns) => {
   await Scene.make(netns);
   for (const args of [["--dry-run", "any"], ["127.0.0.77"], ["ls", "127.0.0.77"], ["ls", "any"]]) {
-    const run = await tcphup([...args, "--json"], { netns });
-    assertExit(run, 0);
+    const run = await tcphup([...args, "--json"], { netns, code: 0 });
     assertEquals(run.json().schema, 1);
     assertEquals(run.json().matched, run.json().connections.length);
   }
@@ -278,8 +271,7 @@ systemTest("--color: auto, always, never, and none on a dumb terminal", ["script
   }
   const piped = await tcphup(["doctor", "--color=always"], { netns });
   assert(piped.stdout.includes(ESCAPE), "a pipe too");
-  const wrong = await tcphup(["ls", "any", "--color", "sometimes"], { netns });
-  assertExit(wrong, 2);
+  const wrong = await tcphup(["ls", "any", "--color", "sometimes"], { netns, code: 2 });
   assertOneLine(wrong, /"sometimes".*--color.*auto, always or never/);
 });
 

@@ -5,15 +5,14 @@ import type { Health } from "../../src/doctor/check_host.ts";
 import { withHolder } from "../resolve/holder.ts";
 import { Namespace } from "../harness/namespace.ts";
 import { Peer, Program } from "../harness/peer.ts";
-import { assertExit, DOOMED_PORT, KEPT_PORT, Scene } from "../harness/scene.ts";
+import { DOOMED_PORT, KEPT_PORT, Scene } from "../harness/scene.ts";
 import { systemTest } from "../harness/system.ts";
 import { PublicCopy, tcphup } from "../harness/tcphup.ts";
 
 systemTest("owners: process, descriptor and name of each connection", [], async (netns) => {
   const scene = await Scene.make(netns, { count: 2 });
   await scene.client.setName("pool worker");
-  const run = await tcphup(["ls", "127.0.0.2", `${DOOMED_PORT}`, "--json"], { netns });
-  assertExit(run, 0);
+  const run = await tcphup(["ls", "127.0.0.2", `${DOOMED_PORT}`, "--json"], { netns, code: 0 });
   const { connections } = run.json();
   assertEquals(connections.length, 2);
   for (const { inode, owners } of connections) {
@@ -25,8 +24,7 @@ systemTest("owners: process, descriptor and name of each connection", [], async 
 
 systemTest("a socket on descriptor 0", [], async (netns) => {
   const scene = await Scene.make(netns, { count: 1, descriptor: 0 });
-  const run = await tcphup(["127.0.0.2", `${DOOMED_PORT}`, "--json"], { netns });
-  assertExit(run, 0);
+  const run = await tcphup(["127.0.0.2", `${DOOMED_PORT}`, "--json"], { netns, code: 0 });
   assertEquals(run.json().connections[0]!.owners.map(({ fd }) => fd), [0]);
   await scene.assertHungUp();
 });
@@ -37,8 +35,7 @@ systemTest("sockets that two processes share after a fork", [], async (netns) =>
   const list = await tcphup(["ls", "127.0.0.2", `${DOOMED_PORT}`, "--json"], { netns });
   const holders = list.json().connections.map(({ owners }) => owners.map(({ pid }) => pid).sort());
   assertEquals(holders, Array(3).fill([scene.client.pid, child].sort()));
-  const run = await tcphup(["127.0.0.2", `${DOOMED_PORT}`, "--json"], { netns });
-  assertExit(run, 0);
+  const run = await tcphup(["127.0.0.2", `${DOOMED_PORT}`, "--json"], { netns, code: 0 });
   assertEquals(run.outcomes(), ["hung-up", "hung-up", "hung-up"]);
   await scene.assertHungUp();
 });
@@ -53,8 +50,7 @@ systemTest(
     await withHolder(["many", 8000], async () => {
       const found = async (...flags: string[]) => {
         const args = ["-n", "127.0.0.2", `${DOOMED_PORT}`, ...flags];
-        const run = await tcphup([...args, "--json"], { netns });
-        assertExit(run, 0);
+        const run = await tcphup([...args, "--json"], { netns, code: 0 });
         const owners = run.json().connections.map(({ cookie, owners }) => ({ cookie, owners }));
         const { stderr } = await tcphup([...args, "--verbose"], { netns });
         return { owners, stderr };
@@ -73,8 +69,7 @@ systemTest("a holder that may not be looked into: the other holder will do", ["s
   await using copy = await PublicCopy.make();
   const scene = await Scene.make(netns, { user: 65534 });
   await scene.client.fork({ dumpable: false });
-  const run = await tcphup(["127.0.0.2", `${DOOMED_PORT}`, "--json"], { netns, user: 65534, ...copy });
-  assertExit(run, 0);
+  const run = await tcphup(["127.0.0.2", `${DOOMED_PORT}`, "--json"], { netns, user: 65534, ...copy, code: 0 });
   assertEquals(run.outcomes(), ["hung-up", "hung-up", "hung-up"]);
   await scene.assertHungUp();
 });
@@ -84,8 +79,7 @@ systemTest("a thread that has a descriptor table of its own", ["Linux 6.9"], asy
   const threads = Peer.start(netns);
   const doomed = await threads.connectInThread("127.0.0.2", DOOMED_PORT);
   const kept = await threads.connectInThread("127.0.0.2", KEPT_PORT);
-  const run = await tcphup(["127.0.0.2", `${DOOMED_PORT}`, "--json"], { netns });
-  assertExit(run, 0);
+  const run = await tcphup(["127.0.0.2", `${DOOMED_PORT}`, "--json"], { netns, code: 0 });
   assertEquals(run.json().hung_up, 4);
   await doomed.assertEnded("EOF");
   await kept.assertUnended();
@@ -97,8 +91,7 @@ systemTest("a connection that nobody has accepted yet has no owner", [], async (
   await server.listen("127.0.0.2", DOOMED_PORT, { accept: false });
   const client = Peer.start(netns);
   const waiting = await client.connect("127.0.0.2", DOOMED_PORT, { source: "127.0.0.9" });
-  const run = await tcphup(["127.0.0.9", "--json"], { netns });
-  assertExit(run, 1);
+  const run = await tcphup(["127.0.0.9", "--json"], { netns, code: 1 });
   assertEquals(run.outcomes(), ["no-owner"]);
   assert(run.json().connections[0]!.error, "it says why");
   await waiting.assertUnended();
@@ -108,13 +101,11 @@ systemTest("descriptors on their way from one process to another have no owner",
   const scene = await Scene.make(netns);
   await scene.doomed.putInFlight();
   const args = ["127.0.0.2", `${DOOMED_PORT}`, "--json"];
-  const run = await tcphup(args, { netns });
-  assertExit(run, 1);
+  const run = await tcphup(args, { netns, code: 1 });
   assertEquals(run.outcomes(), ["no-owner", "no-owner", "no-owner"]);
   for (const { error } of run.json().connections) assertMatch(error ?? "", /^no process in this \/proc holds it\b/);
   await (await scene.server.serving(6)).assertUnended();
-  const destroyed = await tcphup([...args, "--destroy"], { netns });
-  assertExit(destroyed, 0);
+  const destroyed = await tcphup([...args, "--destroy"], { netns, code: 0 });
   assertEquals(destroyed.outcomes(), ["destroyed", "destroyed", "destroyed"]);
   await scene.kept.assertAlive();
 });
@@ -123,8 +114,7 @@ systemTest("the same addresses in another network namespace are other connection
   await using other = await Namespace.create();
   const here = await Scene.make(netns);
   const there = await Scene.make(other);
-  const run = await tcphup(["127.0.0.2", `${DOOMED_PORT}`, "--json"], { netns });
-  assertExit(run, 0);
+  const run = await tcphup(["127.0.0.2", `${DOOMED_PORT}`, "--json"], { netns, code: 0 });
   assertEquals(run.json().hung_up, 3);
   await here.assertHungUp();
   await there.assertUntouched();
@@ -138,8 +128,7 @@ systemTest("two thousand connections of four processes, among as many others", [
   const connect = (port: number) =>
     Promise.all(clients.map((client) => client.connect("127.0.0.2", port, { count: 500 })));
   const [doomed, kept] = await Promise.all([connect(DOOMED_PORT), connect(KEPT_PORT)]);
-  const run = await tcphup(["127.0.0.2", `${DOOMED_PORT}`, "--json"], { netns });
-  assertExit(run, 0);
+  const run = await tcphup(["127.0.0.2", `${DOOMED_PORT}`, "--json"], { netns, code: 0 });
   assertEquals(run.json().hung_up, 2000);
   for (const connections of doomed) await connections.assertEnded("EOF");
   for (const connections of kept) await connections.assertAlive();
@@ -151,8 +140,7 @@ systemTest(
   [],
   async (netns) => {
     const scene = await Scene.make(netns, { count: 20, reconnect: true });
-    const run = await tcphup(["127.0.0.2", `${DOOMED_PORT}`, "--json"], { netns });
-    assertExit(run, 0);
+    const run = await tcphup(["127.0.0.2", `${DOOMED_PORT}`, "--json"], { netns, code: 0 });
     assert(run.json().hung_up >= 20);
     await scene.doomed.assertEnded("EOF");
     await scene.kept.assertAlive();
@@ -163,8 +151,7 @@ systemTest("processes that exit while tcphup runs are no error", [], async (netn
   const scene = await Scene.make(netns);
   const mayflies = new Program<{ processes: number }>(netns, "mayflies.py", "127.0.0.2", DOOMED_PORT);
   for (let i = 0; i < 10; i++) {
-    const run = await tcphup(["127.0.0.2", `${DOOMED_PORT}`, "--json"], { netns });
-    assertExit(run, 0);
+    const run = await tcphup(["127.0.0.2", `${DOOMED_PORT}`, "--json"], { netns, code: 0 });
     assertEquals(run.json().failed, 0);
   }
   assert((await mayflies.end()).processes > 20);
@@ -182,8 +169,7 @@ systemTest("descriptors that are reused all the time: only what was selected is 
     KEPT_PORT,
   );
   for (let i = 0; i < 10; i++) {
-    const run = await tcphup(["127.0.0.2", `${DOOMED_PORT}`, "--json"], { netns });
-    assertExit(run, 0);
+    await tcphup(["127.0.0.2", `${DOOMED_PORT}`, "--json"], { netns, code: 0 });
   }
   const { reused, broken } = await reuse.end();
   assertEquals(broken, []);

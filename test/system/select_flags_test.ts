@@ -4,7 +4,7 @@ import { assertEquals } from "@std/assert";
 import { Namespace } from "../harness/namespace.ts";
 import { assertSelects, selected } from "../harness/selected.ts";
 import { PYTHON } from "../harness/needs.ts";
-import { assertExit, assertOneLine, assertUsageError, DOOMED_PORT, KEPT_PORT, Scene } from "../harness/scene.ts";
+import { assertOneLine, assertUsageError, DOOMED_PORT, KEPT_PORT, Scene } from "../harness/scene.ts";
 import { systemTest } from "../harness/system.ts";
 import { tcphup } from "../harness/tcphup.ts";
 
@@ -108,8 +108,7 @@ systemTest("listeners are never hung up on, whatever is said", [], async (netns)
     assertUsageError(await tcphup([...selection, "--destroy"], { netns }), /listeners/);
   }
   assertUsageError(await tcphup(["--state", "time-wait"], { netns }), /--destroy/);
-  const run = await tcphup(["--state", "all", "--json", "--sport", "8000"], { netns });
-  assertExit(run, 0);
+  const run = await tcphup(["--state", "all", "--json", "--sport", "8000"], { netns, code: 0 });
   assertEquals(run.outcomes(), ["hung-up", "hung-up", "hung-up"]);
   await scene.kept.assertAlive();
   await (await scene.client.connect("127.0.0.2", DOOMED_PORT)).assertAlive();
@@ -133,10 +132,8 @@ systemTest(
         ...expected,
         ...others[2]!.ports,
       ]);
-      const run = await tcphup(["--dst-file", path, "8000", "--json"], { netns });
-      assertExit(run, 2);
-      const hung = await tcphup(["--dst-file", path, "--dport", "8000", "--json"], { netns });
-      assertExit(hung, 0);
+      await tcphup(["--dst-file", path, "8000", "--json"], { netns, code: 2 });
+      const hung = await tcphup(["--dst-file", path, "--dport", "8000", "--json"], { netns, code: 0 });
       assertEquals(hung.json().hung_up, 5);
     });
     await kept.assertAlive();
@@ -207,14 +204,13 @@ systemTest(
     }];
     for (const options of waysToBeLess) {
       for (const selection of selections) {
-        const run = await tcphup(selection, options);
-        assertExit(run, 4);
+        const run = await tcphup(selection, { ...options, code: 4 });
         assertOneLine(run, /Marks of sockets are shown to CAP_NET_ADMIN /);
       }
     }
     // In a network namespace of its own it may see them.
     const own = ["unshare", "--user", "--map-root-user", "--net"];
-    assertExit(await tcphup(["--mark", "0x1ff"], { netns, within: own }), 0);
+    await tcphup(["--mark", "0x1ff"], { netns, within: own, code: 0 });
     await scene.assertUntouched();
   },
 );
@@ -289,8 +285,7 @@ systemTest("selections that mean nothing: exit 2, one line that says so, nothing
 
 systemTest("a filter that does not parse: what is wrong, the text, a caret under the word", [], async (netns) => {
   const scene = await Scene.make(netns);
-  const run = await tcphup(["-f", "dst 127.0.0.2 and dprot = :8000"], { netns });
-  assertExit(run, 2);
+  const run = await tcphup(["-f", "dst 127.0.0.2 and dprot = :8000"], { netns, code: 2 });
   const [problem = "", text = "", caret = ""] = run.stderr.split("\n");
   assertEquals(problem.includes("dprot"), true, problem);
   assertEquals(text.trim(), "dst 127.0.0.2 and dprot = :8000");

@@ -5,7 +5,7 @@ import { assertEquals } from "@std/assert";
 import { Namespace } from "../harness/namespace.ts";
 import { type Connections, Peer } from "../harness/peer.ts";
 import { eventually, run } from "../harness/process.ts";
-import { assertExit, assertOneLine, Scene } from "../harness/scene.ts";
+import { assertOneLine, Scene } from "../harness/scene.ts";
 import { assertSelects, selected } from "../harness/selected.ts";
 import { systemTest } from "../harness/system.ts";
 import { tcphup } from "../harness/tcphup.ts";
@@ -45,8 +45,7 @@ systemTest("--idle-for: no data either way for so long", [], async (netns) => {
     await assertSelects(netns, [...clients, "--not", "--idle-for", "2s"], kept.ports);
     await assertSelects(netns, [...clients, "--idle-for", "2000ms", "--idle-for", "1h"], doomed.ports);
     await assertSelects(netns, [...clients, "--idle-for", "1h"], []);
-    const run = await tcphup([...clients, "--idle-for", "2s", "--json"], { netns });
-    assertExit(run, 0);
+    const run = await tcphup([...clients, "--idle-for", "2s", "--json"], { netns, code: 0 });
     assertEquals(run.json().hung_up, 3);
     await doomed.assertEnded("EOF");
   });
@@ -97,8 +96,7 @@ systemTest("--silent-for: the peer was not heard, whatever was sent to it", [], 
     await eventuallySelects(netns, silent, doomed.ports);
     await assertSelects(netns, ["--dport", "8000", "--not", "--silent-for", "2500ms"], kept.ports);
     await assertSelects(netns, ["--dst", "10.0.0.2"], [...doomed.ports, ...opening.ports]);
-    const run = await tcphup([...silent, "--json"], { netns });
-    assertExit(run, 0);
+    const run = await tcphup([...silent, "--json"], { netns, code: 0 });
     assertEquals(run.outcomes(), ["hung-up", "hung-up"]);
     const { silent_ms, tcp_info } = run.json().connections[0]!;
     assertEquals(silent_ms, Math.min(tcp_info!.last_ack_recv_ms, tcp_info!.last_data_recv_ms));
@@ -130,8 +128,7 @@ systemTest("--stalled: data that a dead peer does not acknowledge, and a SYN", [
   await assertSelects(netns, ["any", "--not", "--stalled"], [...doomed.ports.slice(1), ...kept.ports]);
   const opening = await client.beginConnect("10.0.0.2", 8000);
   await eventuallySelects(netns, ["--stalled"], [...doomed.ports.slice(0, 1), ...opening.ports]);
-  const run = await tcphup(["--stalled", "--destroy", "--json"], { netns });
-  assertExit(run, 0);
+  const run = await tcphup(["--stalled", "--destroy", "--json"], { netns, code: 0 });
   assertEquals(run.outcomes(), ["destroyed", "destroyed"]);
   await kept.assertAlive();
 });
@@ -166,8 +163,7 @@ systemTest("--close-wait: the peer has ended it, the application has not noticed
   await serving.only(doomed.ports).close();
   await eventuallySelects(netns, ["--close-wait"], doomed.ports);
   await assertSelects(netns, ["--dst", "127.0.0.2", "--not", "--close-wait"], kept.ports);
-  const run = await tcphup(["--close-wait", "--json"], { netns });
-  assertExit(run, 0);
+  const run = await tcphup(["--close-wait", "--json"], { netns, code: 0 });
   assertEquals(run.outcomes(), ["hung-up", "hung-up", "hung-up"]);
   await assertSelects(netns, ["--close-wait"], []);
   await kept.assertAlive();
@@ -180,8 +176,7 @@ systemTest("--no-keepalive asks the sockets themselves, where no timer tells", [
   await assertSelects(netns, [...clients, "--no-keepalive"], doomed.ports);
   await assertSelects(netns, [...clients, "--not", "--no-keepalive"], kept.ports);
   await assertSelects(netns, ["--pid", `${client.pid}`, "--no-keepalive"], doomed.ports);
-  const run = await tcphup([...clients, "--no-keepalive", "--json"], { netns });
-  assertExit(run, 0);
+  const run = await tcphup([...clients, "--no-keepalive", "--json"], { netns, code: 0 });
   assertEquals(run.json().hung_up, 3);
   await doomed.assertEnded("EOF");
   await kept.assertAlive();
@@ -206,8 +201,10 @@ systemTest("--no-keepalive while another timer runs than the one of keepalive", 
 systemTest("--no-keepalive: what cannot be asked is not selected, and that is said", ["setpriv"], async (netns) => {
   const scene = await Scene.make(netns, { user: 54_321 });
   const options = { netns, without: ["sys_ptrace"] };
-  const run = await tcphup(["--dst", "127.0.0.2", "--no-keepalive", "--destroy", "--json", "--no-bpf"], options);
-  assertExit(run, 1);
+  const run = await tcphup(["--dst", "127.0.0.2", "--no-keepalive", "--destroy", "--json", "--no-bpf"], {
+    ...options,
+    code: 1,
+  });
   assertOneLine(run, /SO_KEEPALIVE of 6 connections could not be read: .*/);
   assertEquals(run.json().matched, 0);
   await scene.assertUntouched();
@@ -249,8 +246,7 @@ systemTest("--src-gone: the address has moved away", [], async (netns) => {
   ]);
   // Seen from elsewhere it is the addresses there that count.
   await assertSelects(far, ["--src-gone", "--netns", netns.name, "--netns", far.name], doomed);
-  const run = await tcphup(["--src-gone", "--json"], { netns });
-  assertExit(run, 0);
+  const run = await tcphup(["--src-gone", "--json"], { netns, code: 0 });
   assertEquals(run.json().hung_up, 3);
   for (const connections of kept) await connections.assertAlive();
   await local.assertAlive();
@@ -300,8 +296,10 @@ systemTest("what is hung up on because of how it was is waited for whatever it i
   const { doomed, server } = await Scene.make(netns);
   const serving = await server.serving(6);
   await serving.stopReading();
-  const run = await tcphup(["--dport", "8000", "--state", "established", "--wait", "0.3", "--json"], { netns });
-  assertExit(run, 1);
+  const run = await tcphup(["--dport", "8000", "--state", "established", "--wait", "0.3", "--json"], {
+    netns,
+    code: 1,
+  });
   assertEquals(run.outcomes(), ["lingering", "lingering", "lingering"]);
   await doomed.assertEnded("EOF");
   await serving.goOnReading();

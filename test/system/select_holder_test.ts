@@ -6,7 +6,7 @@ import { Namespace } from "../harness/namespace.ts";
 import { PYTHON } from "../harness/needs.ts";
 import { Peer, pythonProgram } from "../harness/peer.ts";
 import { eventually, run } from "../harness/process.ts";
-import { assertExit, assertOneLine, assertUsageError, Scene } from "../harness/scene.ts";
+import { assertOneLine, assertUsageError, Scene } from "../harness/scene.ts";
 import { assertSelects, selected } from "../harness/selected.ts";
 import { haproxy, nginx, redis } from "../harness/servers.ts";
 import { systemTest } from "../harness/system.ts";
@@ -27,8 +27,7 @@ systemTest("--pid: the connections of a process, and no others", [], async (netn
     ...others.ports,
   ]);
   await assertSelects(netns, ["127.0.0.2", "8000", "--not", "--pid", `${client.pid}`], others.ports);
-  const run = await tcphup(["--pid", `${other.pid}`, "--json"], { netns });
-  assertExit(run, 0);
+  const run = await tcphup(["--pid", `${other.pid}`, "--json"], { netns, code: 0 });
   assertEquals(run.json().connections.map(({ owners }) => owners.map(({ pid }) => pid)), [[other.pid], [other.pid]]);
   await others.assertEnded("EOF");
   await scene.assertUntouched();
@@ -46,8 +45,7 @@ systemTest("--pid: one holder of several is enough to select, and enough to leav
   await kept.close();
   await assertSelects(netns, ["--pid", `${client.pid}`], doomed.ports);
   await assertSelects(netns, ["--pid", `${client.pid}`, "--children"], [...doomed.ports, ...kept.ports]);
-  const run = await tcphup(["--pid", `${client.pid}`, "--json"], { netns });
-  assertExit(run, 0);
+  await tcphup(["--pid", `${client.pid}`, "--json"], { netns, code: 0 });
   await doomed.assertEnded("EOF");
   await assertSelects(netns, ["--pid", `${child}`, "--state", "established"], kept.ports);
 });
@@ -139,8 +137,7 @@ systemTest("--cgroup: a group, what lies below it, and names at any depth", ["cg
   await assertSelects(netns, ["--cgroup", unit.path, "--cgroup", other.path], below);
   await assertSelects(netns, ["--cgroup", slice.path, "--not", "--cgroup", other.path], ports);
   await assertSelects(netns, ["--cgroup", `/${name}`.slice(0, -1) + "*.no-such"], []);
-  const hup = await tcphup(["--cgroup", unit.path, "--dport", "8000", "--json"], { netns });
-  assertExit(hup, 0);
+  await tcphup(["--cgroup", unit.path, "--dport", "8000", "--json"], { netns, code: 0 });
   await doomed.assertEnded("EOF");
   await kept.assertAlive();
 });
@@ -213,8 +210,7 @@ systemTest("a process in another pid namespace holds them", [], async (netns) =>
   assertEquals(connection.dst.address, "127.0.0.4");
   // In there it is process 1; here it goes by the number that it has here.
   assert(connection.owners[0]!.pid > inside.pid, `${connection.owners[0]!.pid}`);
-  const run = await tcphup(["--pid", `${connection.owners[0]!.pid}`, "--json"], { netns });
-  assertExit(run, 0);
+  const run = await tcphup(["--pid", `${connection.owners[0]!.pid}`, "--json"], { netns, code: 0 });
   assertEquals(run.outcomes(), ["hung-up"]);
   await writer.close();
 });
@@ -223,8 +219,7 @@ systemTest("a process that lives in another network namespace holds them", [], a
   const scene = await Scene.make(netns);
   await scene.client.leaveNetns();
   await assertSelects(netns, ["--pid", `${scene.client.pid}`, "--dport", "8000"], scene.doomed.ports);
-  const run = await tcphup(["--pid", `${scene.client.pid}`, "--dport", "8000", "--json"], { netns });
-  assertExit(run, 0);
+  await tcphup(["--pid", `${scene.client.pid}`, "--dport", "8000", "--json"], { netns, code: 0 });
   await scene.assertHungUp();
 });
 
@@ -242,8 +237,7 @@ systemTest(
     });
     const served = await selected(netns, ["--comm", "nginx"]);
     assertEquals(served.map(({ src, owners }) => [src.port, owners[0]!.comm]), web.ports.map(() => [80, "nginx"]));
-    const run = await tcphup(["--exe", "**/redis-*", "--json"], { netns });
-    assertExit(run, 0);
+    const run = await tcphup(["--exe", "**/redis-*", "--json"], { netns, code: 0 });
     assertEquals(run.json().hung_up, 2);
     await db.assertEnded("EOF");
     await web.assertUnended();
@@ -270,8 +264,7 @@ systemTest("a proxy's connections to its servers, and not those of its clients",
   const upstream = ["--comm", "haproxy", "--dst", "127.0.0.2", "--dport", "8000"];
   const connections = await selected(netns, upstream);
   assertEquals(connections.map(({ owners }) => owners[0]!.comm), ["haproxy", "haproxy"]);
-  const run = await tcphup([...upstream, "--json"], { netns });
-  assertExit(run, 0);
+  const run = await tcphup([...upstream, "--json"], { netns, code: 0 });
   assertEquals(run.outcomes(), ["hung-up", "hung-up"]);
   // It hangs up on its clients for them.
   await through.assertEnded("EOF");
@@ -289,8 +282,7 @@ systemTest("a holder that is not there: said by name, exit 2", [], async (netns)
     new RegExp(`${thread} is a thread of .*${Deno.pid}`),
   );
   // A name may be someone's at the next moment, so nothing is wrong with it.
-  const run = await tcphup(["--comm", "no-such-program", "--json"], { netns });
-  assertExit(run, 0);
+  const run = await tcphup(["--comm", "no-such-program", "--json"], { netns, code: 0 });
   assertEquals(run.json().matched, 0);
   await scene.assertUntouched();
 });
@@ -303,8 +295,7 @@ systemTest("a holder that may not be looked into: said by name, exit 1", ["setpr
   const options = { netns, without: ["sys_ptrace"] };
   await scene.client.setDumpable(false);
   for (const selection of [["--pid", `${pid}`], ["--comm", name]]) {
-    const run = await tcphup([...selection, "--json"], options);
-    assertExit(run, 1);
+    const run = await tcphup([...selection, "--json"], { ...options, code: 1 });
     assertOneLine(run, new RegExp(`process ${pid} \\(${name}\\).*CAP_SYS_PTRACE`));
     assertEquals(run.json().matched, 0);
   }
@@ -318,8 +309,7 @@ systemTest("of many holders that may not be looked into only the first are named
     await peer.setName(name);
     await peer.setDumpable(false);
   }
-  const run = await tcphup(["--comm", name, "--json"], { netns, without: ["sys_ptrace"] });
-  assertExit(run, 1);
+  const run = await tcphup(["--comm", name, "--json"], { netns, without: ["sys_ptrace"], code: 1 });
   const named = run.stderr.match(/^tcphup: process \d+ .* may not be looked into: needs CAP_SYS_PTRACE$/gm) ?? [];
   assertEquals(named.length, 5);
   assertMatch(run.stderr, /^tcphup: 2 more processes may not be looked into: needs CAP_SYS_PTRACE$/m);
@@ -333,8 +323,7 @@ systemTest(
     const options = { netns, without: ["sys_ptrace"] };
     const inDoubt = [["--exe", "python*", "--dport", "8000"], ["--dport", "8000", "--not", "--exe", "java"]];
     for (const selection of inDoubt) {
-      const run = await tcphup([...selection, "--json"], options);
-      assertExit(run, 1);
+      const run = await tcphup([...selection, "--json"], { ...options, code: 1 });
       // A process of another test that is secretive is named, rightly.
       const others =
         /^tcphup: (?:process (\d+) \(.*\)|\d+ more processes) may not be looked into: needs CAP_SYS_PTRACE\n/gm;
@@ -343,8 +332,7 @@ systemTest(
       assertOneLine(ours, /^tcphup: which program runs in \d+ processes may not be known: needs CAP_SYS_PTRACE$/m);
       assertEquals(run.json().matched, 0);
     }
-    const nothing = await tcphup(["--exe", "python*", "--dport", "9", "--json"], options);
-    assertExit(nothing, 0);
+    const nothing = await tcphup(["--exe", "python*", "--dport", "9", "--json"], { ...options, code: 0 });
     assertEquals(nothing.stderr, "");
     await scene.assertUntouched();
   },

@@ -7,7 +7,7 @@ import { NamespaceSet } from "../../src/select/namespace_set.ts";
 import { Namespace } from "../harness/namespace.ts";
 import { Peer } from "../harness/peer.ts";
 import { eventually, run } from "../harness/process.ts";
-import { assertExit, assertOneLine, assertUsageError, Scene } from "../harness/scene.ts";
+import { assertOneLine, assertUsageError, Scene } from "../harness/scene.ts";
 import { assertSelects, selected } from "../harness/selected.ts";
 import { systemTest } from "../harness/system.ts";
 import { PublicCopy, TCPHUP, tcphup } from "../harness/tcphup.ts";
@@ -30,7 +30,7 @@ systemTest("what is found in its own namespace is cut before the others are list
   const trace = `${directory}/trace`;
   const command = ["strace", "-f", "-qq", "-o", trace, "-e", "trace=sendto,shutdown", "-e", "signal=none", ...TCPHUP];
   const args = [address, "8000", "--netns=all", "--include-session"];
-  assertExit(await tcphup(args, { netns, command }), 0);
+  await tcphup(args, { netns, command, code: 0 });
   const calls = (await Deno.readTextFile(trace)).split("\n").filter((call) => /sendto\(|shutdown\(/.test(call));
   // A namespace is asked for MPTCP of each family, for TCP, and for MPTCP again.
   assertEquals(calls.findIndex((call) => call.includes("shutdown(")), 5, calls.join("\n"));
@@ -56,8 +56,7 @@ systemTest("--netns by name, process and path", [], async (netns) => {
 systemTest("hanging up in another namespace, and nowhere else", [], async (netns) => {
   await using other = await Namespace.create();
   const [here, there] = [await Scene.make(netns), await Scene.make(other)];
-  const run = await tcphup(["127.0.0.2", "8000", "--netns", other.name, "--json"], { netns });
-  assertExit(run, 0);
+  const run = await tcphup(["127.0.0.2", "8000", "--netns", other.name, "--json"], { netns, code: 0 });
   assertEquals(run.outcomes(), ["hung-up", "hung-up", "hung-up"]);
   await there.assertHungUp();
   await here.assertUntouched();
@@ -67,8 +66,7 @@ systemTest("destroying in two namespaces at once", [], async (netns) => {
   await using other = await Namespace.create();
   const scenes = [await Scene.make(netns), await Scene.make(other)];
   const namespaces = ["--netns", netns.name, "--netns", other.name];
-  const run = await tcphup(["127.0.0.2", "8000", ...namespaces, "--destroy", "--verify", "--json"], { netns });
-  assertExit(run, 0);
+  const run = await tcphup(["127.0.0.2", "8000", ...namespaces, "--destroy", "--verify", "--json"], { netns, code: 0 });
   assertEquals(run.json().destroyed, 6);
   for (const { doomed, kept } of scenes) {
     await doomed.assertEnded("ECONNABORTED");
@@ -86,8 +84,7 @@ systemTest("--destroy-after and pacing reach other namespaces too", [], async (n
   const doomed = await client.connect("10.0.0.2", 8000, { count: 3 });
   await other.silence("10.0.0.2", far);
   const selection = ["--dst", "10.0.0.2", "--netns", other.name];
-  const run = await tcphup([...selection, "--rate", "100/s", "--destroy-after", "0.2", "--json"], { netns });
-  assertExit(run, 0);
+  const run = await tcphup([...selection, "--rate", "100/s", "--destroy-after", "0.2", "--json"], { netns, code: 0 });
   assertEquals(run.outcomes(), ["destroyed", "destroyed", "destroyed"]);
   assertEquals(await selected(netns, selection), []);
   await doomed.assertEnded("EOF");
@@ -114,8 +111,7 @@ systemTest("--netns all: every namespace once, and rows name theirs", [], async 
   const table = await tcphup(["ls", "--dst", address, "--dport", "8000", "--netns", "all"], { netns });
   assert(table.stdout.startsWith("Netns"), table.stdout);
   assert(table.stdout.split("\n").some((line) => line.startsWith(named.name)), table.stdout);
-  const hup = await tcphup(["--dst", address, "--dport", "8000", "--netns", "all", "--json"], { netns });
-  assertExit(hup, 0);
+  const hup = await tcphup(["--dst", address, "--dport", "8000", "--netns", "all", "--json"], { netns, code: 0 });
   assertEquals(hup.json().hung_up, 7);
   for (const doomed of [here.doomed, there.doomed, lone]) await doomed.assertEnded("EOF");
   for (const kept of [here.kept, there.kept]) await kept.assertAlive();
@@ -137,8 +133,7 @@ systemTest("the same addresses and ports in two namespaces are two connections",
   assertEquals(found.length, 2);
   assertEquals(new Set(found.map(({ netns }) => netns)).size, 2);
   assertEquals(new Set(found.map(({ owners }) => owners[0]!.pid)).size, 2);
-  const run = await tcphup(["--dst", address, "--dport", "8000", "--netns", other.name, "--json"], { netns });
-  assertExit(run, 0);
+  await tcphup(["--dst", address, "--dport", "8000", "--netns", other.name, "--json"], { netns, code: 0 });
   await connections[1]!.assertEnded("EOF");
   await connections[0]!.assertAlive();
 });
@@ -148,8 +143,7 @@ systemTest("the holder lives in another namespace than the socket", [], async (n
   const address = uniqueAddress();
   const scene = await Scene.make(other, { address });
   await scene.client.leaveNetns();
-  const run = await tcphup(["--dst", address, "--dport", "8000", "--netns", "all", "--json"], { netns });
-  assertExit(run, 0);
+  const run = await tcphup(["--dst", address, "--dport", "8000", "--netns", "all", "--json"], { netns, code: 0 });
   assertEquals(run.json().connections.map(({ netns_name, owners }) => [netns_name, owners[0]!.pid]), [
     [other.name, scene.client.pid],
     [other.name, scene.client.pid],
@@ -199,16 +193,16 @@ systemTest("namespaces that may not be entered: counted and named, exit 1", ["se
   const there = await Scene.make(other, { address });
   const selection = ["--dst", address, "--dport", "8000", "--json"];
   const options = { netns, user: 54_321, ...copy };
-  const all = await tcphup([...selection, "--netns", "all"], options);
-  assertExit(all, 1);
+  const all = await tcphup([...selection, "--netns", "all"], { ...options, code: 1 });
   assert(/^tcphup: \d+ network namespaces? may not be entered: .*CAP_SYS_ADMIN$/m.test(all.stderr), all.stderr);
   assertEquals(all.outcomes(), ["hung-up", "hung-up", "hung-up"]);
   await doomed.assertEnded("EOF");
-  const named = await tcphup([...selection, "--netns", other.name, "--netns", `${client.pid}`], options);
-  assertExit(named, 1);
+  const named = await tcphup([...selection, "--netns", other.name, "--netns", `${client.pid}`], {
+    ...options,
+    code: 1,
+  });
   assertOneLine(named, new RegExp(`1 network namespace may not be entered: ${other.name}`));
-  const only = await tcphup([...selection, "--netns", other.name], options);
-  assertExit(only, 4);
+  const only = await tcphup([...selection, "--netns", other.name], { ...options, code: 4 });
   assertOneLine(only, new RegExp(other.name));
   await there.assertUntouched();
 });

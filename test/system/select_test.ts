@@ -4,14 +4,13 @@ import { assertEquals, assertMatch } from "@std/assert";
 import { Namespace } from "../harness/namespace.ts";
 import { type Connections, Peer } from "../harness/peer.ts";
 import { eventually } from "../harness/process.ts";
-import { assertCountsAddUp, assertExit, assertUsageError, DOOMED_PORT, KEPT_PORT, Scene } from "../harness/scene.ts";
+import { assertCountsAddUp, assertUsageError, DOOMED_PORT, KEPT_PORT, Scene } from "../harness/scene.ts";
 import { systemTest } from "../harness/system.ts";
 import { tcphup } from "../harness/tcphup.ts";
 
 /** Local ports of the connections that `tcphup ls` lists, in order. */
 async function listedPorts(netns: Namespace, ...args: string[]): Promise<number[]> {
-  const run = await tcphup(["ls", ...args, "--json"], { netns });
-  assertExit(run, 0);
+  const run = await tcphup(["ls", ...args, "--json"], { netns, code: 0 });
   return run.json().connections.map(({ src }) => src.port).sort();
 }
 
@@ -21,8 +20,7 @@ function portsOf(...connections: Connections[]): number[] {
 
 systemTest("hup: an IPv4 address and a port", [], async (netns) => {
   const scene = await Scene.make(netns);
-  const run = await tcphup(["127.0.0.2", `${DOOMED_PORT}`, "--json"], { netns });
-  assertExit(run, 0);
+  const run = await tcphup(["127.0.0.2", `${DOOMED_PORT}`, "--json"], { netns, code: 0 });
   assertEquals(run.outcomes(), ["hung-up", "hung-up", "hung-up"]);
   assertCountsAddUp(run);
   await scene.assertHungUp();
@@ -30,7 +28,7 @@ systemTest("hup: an IPv4 address and a port", [], async (netns) => {
 
 systemTest("hup is the default command", [], async (netns) => {
   const scene = await Scene.make(netns);
-  assertExit(await tcphup(["hup", "127.0.0.2", `${DOOMED_PORT}`], { netns }), 0);
+  await tcphup(["hup", "127.0.0.2", `${DOOMED_PORT}`], { netns, code: 0 });
   await scene.assertHungUp();
 });
 
@@ -51,8 +49,7 @@ systemTest("hup: IPv6 in every spelling", ["IPv6"], async (netns) => {
   ];
   for (const spelling of spellings) {
     const doomed = await client.connect("2001:db8::a:0:5", DOOMED_PORT);
-    const run = await tcphup([spelling, `${DOOMED_PORT}`, "--json"], { netns });
-    assertExit(run, 0);
+    const run = await tcphup([spelling, `${DOOMED_PORT}`, "--json"], { netns, code: 0 });
     const hungUp = run.json().connections.filter(({ outcome }) => outcome === "hung-up");
     assertEquals(hungUp.map(({ dst }) => dst.address), ["2001:db8::a:0:5"], spelling);
     await doomed.assertEnded("EOF");
@@ -63,8 +60,7 @@ systemTest("hup: IPv6 in every spelling", ["IPv6"], async (netns) => {
 
 systemTest("hup: a v4-mapped socket is found by its IPv4 address", ["IPv6"], async (netns) => {
   const scene = await Scene.make(netns, { address: "::ffff:127.0.0.2" });
-  const run = await tcphup(["127.0.0.2", `${DOOMED_PORT}`, "--json"], { netns });
-  assertExit(run, 0);
+  const run = await tcphup(["127.0.0.2", `${DOOMED_PORT}`, "--json"], { netns, code: 0 });
   for (const { family, dst, outcome } of run.json().connections) {
     assertEquals({ family, dst, outcome }, {
       family: "inet6",
@@ -85,8 +81,7 @@ systemTest("ls: an IPv4 address may be written v4-mapped, whatever the socket's 
 
 systemTest("hup: MPTCP", ["MPTCP"], async (netns) => {
   const scene = await Scene.make(netns, { protocol: "mptcp" });
-  const run = await tcphup(["127.0.0.2", `${DOOMED_PORT}`, "--json"], { netns });
-  assertExit(run, 0);
+  const run = await tcphup(["127.0.0.2", `${DOOMED_PORT}`, "--json"], { netns, code: 0 });
   for (const { protocol, outcome } of run.json().connections) {
     assertEquals({ protocol, outcome }, { protocol: "mptcp", outcome: "hung-up" });
   }
@@ -102,8 +97,7 @@ systemTest("hup: MPTCP connections that a server accepted", ["MPTCP"], async (ne
   const doomed = await client.connect("127.0.0.2", DOOMED_PORT, { count: 3, protocol: "mptcp", source: "127.0.0.3" });
   const kept = await client.connect("127.0.0.2", DOOMED_PORT, { count: 3, protocol: "mptcp", source: "127.0.0.4" });
   await doomed.assertAlive();
-  const run = await tcphup(["127.0.0.3", "--json"], { netns });
-  assertExit(run, 0);
+  const run = await tcphup(["127.0.0.3", "--json"], { netns, code: 0 });
   assertEquals(run.outcomes(), ["hung-up", "hung-up", "hung-up"]);
   await doomed.assertEnded("EOF");
   await kept.assertAlive();
@@ -115,8 +109,7 @@ systemTest("hup: an MPTCP listener's plain TCP client", ["MPTCP"], async (netns)
   const client = Peer.start(netns);
   const doomed = await client.connect("127.0.0.2", DOOMED_PORT, { count: 2 });
   await doomed.assertAlive();
-  const run = await tcphup(["127.0.0.1", "--json"], { netns });
-  assertExit(run, 0);
+  const run = await tcphup(["127.0.0.1", "--json"], { netns, code: 0 });
   assertEquals(run.outcomes(), ["hung-up", "hung-up"]);
   await doomed.assertEnded("EOF");
 });
@@ -143,8 +136,7 @@ systemTest("DEST: prefixes", ["IPv6"], async (netns) => {
   assertEquals(await listed("2001:db8:1::/113"), portsOf(low6));
   assertEquals(await listed("2001:db8::/32"), portsOf(low6, high6, far6));
 
-  const run = await tcphup(["127.7.0.0/24", `${DOOMED_PORT}`, "--json"], { netns });
-  assertExit(run, 0);
+  await tcphup(["127.7.0.0/24", `${DOOMED_PORT}`, "--json"], { netns, code: 0 });
   for (const connection of [low, high, mapped]) await connection.assertEnded("EOF");
   for (const connection of [far, low6, high6, far6]) await connection.assertAlive();
 });
@@ -152,8 +144,7 @@ systemTest("DEST: prefixes", ["IPv6"], async (netns) => {
 systemTest("DEST: the first 32 bits of an IPv6 address are no IPv4 address", ["IPv6"], async (netns) => {
   await netns.exec("ip", "address", "add", "2001:db8::1/128", "dev", "lo");
   const scene = await Scene.make(netns, { address: "2001:db8::1" });
-  const run = await tcphup(["32.1.13.184", "0", "--json"], { netns });
-  assertExit(run, 0);
+  const run = await tcphup(["32.1.13.184", "0", "--json"], { netns, code: 0 });
   assertEquals(run.json().matched, 0);
   await scene.assertUntouched();
 });
@@ -177,8 +168,7 @@ systemTest("DEST: a host name stands for all of its addresses", ["IPv6"], async 
   assertEquals(await listedPorts(netns, "db.example", `${DOOMED_PORT}`, "-4"), portsOf(first, second));
   assertEquals(await listedPorts(netns, "db.example", `${DOOMED_PORT}`, "-6"), portsOf(sixth));
   assertEquals(await listedPorts(netns, "db.example", `${DOOMED_PORT}`), portsOf(first, second, sixth));
-  const run = await tcphup(["db.example", `${DOOMED_PORT}`, "--json"], { netns });
-  assertExit(run, 0);
+  const run = await tcphup(["db.example", `${DOOMED_PORT}`, "--json"], { netns, code: 0 });
   assertEquals(run.json().hung_up, 3);
   for (const connection of [first, second, sixth]) await connection.assertEnded("EOF");
   await other.assertAlive();
@@ -195,7 +185,7 @@ systemTest("-4 and -6 choose by address, so -4 takes v4-mapped sockets", ["IPv6"
   assertEquals(await listedPorts(netns, "any", `${DOOMED_PORT}`, "-6"), portsOf(six));
   assertEquals(await listedPorts(netns, "any", `${DOOMED_PORT}`), portsOf(plain, mapped, six));
 
-  assertExit(await tcphup(["-6", "any", `${DOOMED_PORT}`], { netns }), 0);
+  await tcphup(["-6", "any", `${DOOMED_PORT}`], { netns, code: 0 });
   await six.assertEnded("EOF");
   await plain.assertAlive();
   await mapped.assertAlive();
@@ -219,7 +209,7 @@ systemTest("PORT: numbers, ranges, service names, 0 and any", [], async (netns) 
   assertEquals(await listed("https"), expected(443));
   for (const every of [["0"], ["any"], []]) assertEquals(await listed(...every), expected(...ports), every[0]);
 
-  assertExit(await tcphup(["127.0.0.2", "8000-8100"], { netns }), 0);
+  await tcphup(["127.0.0.2", "8000-8100"], { netns, code: 0 });
   for (const port of [8000, 8050, 8100]) await to.get(port)!.assertEnded("EOF");
   for (const port of [80, 443, 7999, 8101]) await to.get(port)!.assertAlive();
 });
@@ -227,8 +217,7 @@ systemTest("PORT: numbers, ranges, service names, 0 and any", [], async (netns) 
 systemTest("hup: port 0 is every port, as in eBay's tcphup", [], async (netns) => {
   const scene = await Scene.make(netns);
   const elsewhere = await scene.client.connect("127.0.0.3", DOOMED_PORT);
-  const run = await tcphup(["127.0.0.2", "0", "--json"], { netns });
-  assertExit(run, 0);
+  const run = await tcphup(["127.0.0.2", "0", "--json"], { netns, code: 0 });
   assertEquals(run.json().hung_up, 6);
   await scene.doomed.assertEnded("EOF");
   await scene.kept.assertEnded("EOF");
@@ -242,8 +231,7 @@ systemTest("DEST is the remote end: a server hangs up on a client by the client'
   const gone = await client.connect("127.0.0.2", DOOMED_PORT, { source: "127.0.0.9", count: 2 });
   const kept = await client.connect("127.0.0.2", DOOMED_PORT, { source: "127.0.0.8", count: 2 });
   await gone.assertAlive();
-  const run = await tcphup(["127.0.0.9", "--json"], { netns });
-  assertExit(run, 0);
+  const run = await tcphup(["127.0.0.9", "--json"], { netns, code: 0 });
   assertEquals(run.json().connections.map(({ owners }) => owners.map(({ pid }) => pid)), [[server.pid], [server.pid]]);
   await gone.assertEnded("EOF");
   await kept.assertAlive();
@@ -256,11 +244,10 @@ systemTest("listening sockets are never touched", ["IPv6"], async (netns) => {
   // Both ends of six connections; an address without a length is that of a listener's other end, or of nobody.
   const matching = { "any": 12, "any 0": 12, "0.0.0.0/0": 12, "::/0": 0, "0.0.0.0 0": 0, ":: 0": 0 };
   for (const [args, count] of Object.entries(matching)) {
-    const run = await tcphup([...args.split(" "), "--dry-run", "--json"], { netns });
-    assertExit(run, 0);
+    const run = await tcphup([...args.split(" "), "--dry-run", "--json"], { netns, code: 0 });
     assertEquals(run.json().connections.map(({ state }) => state), Array(count).fill("ESTAB"), args);
   }
-  for (const how of [[], ["--destroy"]]) assertExit(await tcphup(["any", ...how], { netns }), 0);
+  for (const how of [[], ["--destroy"]]) await tcphup(["any", ...how], { netns, code: 0 });
   await (await scene.client.connect("127.0.0.2", DOOMED_PORT)).assertAlive();
   await (await scene.client.connect("::1", 7000)).assertAlive();
 });
@@ -273,13 +260,11 @@ systemTest("a connection that is still being opened to a dead host", [], async (
   const opening = await client.beginConnect("10.1.0.9", DOOMED_PORT);
   const again = await client.beginConnect("10.1.0.9", DOOMED_PORT + 1);
   const asked = ["--state", "syn-sent"];
-  const run = await tcphup(["10.1.0.9", `${DOOMED_PORT}`, ...asked, "--json"], { netns });
-  assertExit(run, 0);
+  const run = await tcphup(["10.1.0.9", `${DOOMED_PORT}`, ...asked, "--json"], { netns, code: 0 });
   assertEquals(run.json().connections.map(({ state, outcome }) => ({ state, outcome })), [
     { state: "SYN-SENT", outcome: "hung-up" },
   ]);
-  const told = await tcphup(["10.1.0.9", ...asked], { netns });
-  assertExit(told, 0);
+  const told = await tcphup(["10.1.0.9", ...asked], { netns, code: 0 });
   assertMatch(told.stdout, /connect attempt ended\nended 1 connect attempt\n$/);
   await again.assertEnded("ECONNRESET");
   await opening.assertEnded("ECONNRESET");
@@ -293,8 +278,7 @@ systemTest("a connection that its peer has closed (CLOSE-WAIT)", [], async (netn
   const leaked = await client.connect("127.0.0.2", DOOMED_PORT);
   await (await server.serving(1)).close();
   await leaked.assertEnded("EOF");
-  const run = await tcphup(["127.0.0.2", "--json"], { netns });
-  assertExit(run, 0);
+  const run = await tcphup(["127.0.0.2", "--json"], { netns, code: 0 });
   assertEquals(run.json().connections.map(({ state, outcome }) => ({ state, outcome })), [
     { state: "CLOSE-WAIT", outcome: "hung-up" },
   ]);
@@ -307,8 +291,7 @@ systemTest("TIME-WAIT is left to itself", [], async (netns) => {
   await scene.doomed.close();
   await eventually("TIME-WAIT", async () => (await netns.ss("state", "time-wait")).length === 3);
   for (const flags of [[], ["--destroy"]]) {
-    const run = await tcphup(["127.0.0.2", `${DOOMED_PORT}`, "--json", ...flags], { netns });
-    assertExit(run, 0);
+    const run = await tcphup(["127.0.0.2", `${DOOMED_PORT}`, "--json", ...flags], { netns, code: 0 });
     assertEquals(run.json().matched, 0);
   }
   assertEquals((await netns.ss("state", "time-wait")).length, 3);
@@ -316,8 +299,7 @@ systemTest("TIME-WAIT is left to itself", [], async (netns) => {
 
 systemTest("nothing matches: exit 0, matched 0", [], async (netns) => {
   const scene = await Scene.make(netns);
-  const run = await tcphup(["127.0.0.99", `${DOOMED_PORT}`, "--json"], { netns });
-  assertExit(run, 0);
+  const run = await tcphup(["127.0.0.99", `${DOOMED_PORT}`, "--json"], { netns, code: 0 });
   assertEquals(run.json().matched, 0);
   assertEquals(run.json().connections, []);
   await scene.assertUntouched();
@@ -329,8 +311,7 @@ systemTest("an empty selection is refused, any has to be said", [], async (netns
     assertUsageError(await tcphup(command, { netns }), /any/);
   }
   await scene.assertUntouched();
-  const run = await tcphup(["any", "--json"], { netns });
-  assertExit(run, 0);
+  const run = await tcphup(["any", "--json"], { netns, code: 0 });
   assertEquals(run.json().matched, 12, "both ends of six connections");
   assertEquals(run.json().failed, 0);
   await scene.doomed.assertEnded("EOF");

@@ -4,9 +4,9 @@ import { assertEquals, assertMatch } from "@std/assert";
 import type { Namespace } from "../harness/namespace.ts";
 import { Peer } from "../harness/peer.ts";
 import { eventually } from "../harness/process.ts";
-import { assertCountsAddUp, assertExit, DOOMED_PORT, Scene } from "../harness/scene.ts";
+import { assertCountsAddUp, DOOMED_PORT, Scene } from "../harness/scene.ts";
 import { systemTest } from "../harness/system.ts";
-import { Run, TCPHUP, tcphup } from "../harness/tcphup.ts";
+import { assertExit, Run, TCPHUP, tcphup } from "../harness/tcphup.ts";
 
 const SERVED = ["any", "--sport", `${DOOMED_PORT}`, "--json"];
 const POOL = ["127.0.0.2", `${DOOMED_PORT}`, "--json"];

@@ -4,10 +4,10 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { JsonDocument, Row } from "../../src/cli/output/json.ts";
 import { Peer, pythonProgram } from "../harness/peer.ts";
 import { commandLine, eventually } from "../harness/process.ts";
-import { assertCountsAddUp, assertExit, DOOMED_PORT, KEPT_PORT, Scene } from "../harness/scene.ts";
+import { assertCountsAddUp, DOOMED_PORT, KEPT_PORT, Scene } from "../harness/scene.ts";
 import { Stuck } from "../harness/stuck.ts";
 import { systemTest } from "../harness/system.ts";
-import { engineOf, Running, TCPHUP, tcphup } from "../harness/tcphup.ts";
+import { assertExit, engineOf, Running, TCPHUP, tcphup } from "../harness/tcphup.ts";
 import { Terminal } from "../harness/terminal.ts";
 
 /** An address that no other test uses: whoever looks at the whole host would get stuck with these connections too. */
@@ -29,8 +29,7 @@ for (const flags of [[], ["--destroy"], ["--when-idle=1ms", "--leave-busy"], ["-
     const scene = await Scene.make(netns, { address: ADDRESS });
     await using stuck = await Stuck.start(netns, "lock", ADDRESS, DOOMED_PORT);
     const later = await scene.client.connect(ADDRESS, DOOMED_PORT, { count: 3 });
-    const run = await tcphup([...DOOMED, ...flags, "--json"], { netns });
-    assertExit(run, 1);
+    const run = await tcphup([...DOOMED, ...flags, "--json"], { netns, code: 1 });
     assertCountsAddUp(run);
     assertEquals(run.json().matched, 7);
     const connection = assertStuck(run.json().connections, 1)[0]!;
@@ -44,8 +43,7 @@ systemTest("keepalive is set on all but the connection that is stuck", ["FUSE", 
   const scene = await Scene.make(netns, { address: ADDRESS });
   await using _stuck = await Stuck.start(netns, "lock", ADDRESS, DOOMED_PORT);
   const later = await scene.client.connect(ADDRESS, DOOMED_PORT, { count: 3 });
-  const run = await tcphup(["keepalive", ...DOOMED, "--json"], { netns });
-  assertExit(run, 1);
+  const run = await tcphup(["keepalive", ...DOOMED, "--json"], { netns, code: 1 });
   const { keepalive_set, connections } = run.json<{ keepalive_set: number; connections: Row[] }>();
   assertEquals(keepalive_set, 6);
   assertStuck(connections, 1);
@@ -65,8 +63,7 @@ systemTest(
     const server = Peer.start(netns);
     await server.listen(ADDRESS, DOOMED_PORT + 1, { accept: false });
     await scene.client.connect(ADDRESS, DOOMED_PORT + 1);
-    const run = await tcphup(["keepalive", "any", "--state", "established", "--json"], { netns });
-    assertExit(run, 1);
+    const run = await tcphup(["keepalive", "any", "--state", "established", "--json"], { netns, code: 1 });
     const { connections } = run.json();
     const failed = connections.filter(({ outcome }) => outcome === "failed");
     assertEquals(failed.map(({ owners }) => owners.map(({ pid }) => pid)), [stuck.pids]);
@@ -79,8 +76,7 @@ systemTest(
 systemTest("a process that /proc hangs at is left out, and named", ["FUSE", "unshare"], async (netns) => {
   const scene = await Scene.make(netns, { address: ADDRESS });
   await using stuck = await Stuck.start(netns, "proc", ADDRESS, KEPT_PORT);
-  const run = await tcphup([...DOOMED, "--json", "--no-bpf"], { netns, within: stuck.within });
-  assertExit(run, 0);
+  const run = await tcphup([...DOOMED, "--json", "--no-bpf"], { netns, within: stuck.within, code: 0 });
   assertEquals(run.json().hung_up, 3);
   assertMatch(run.stderr, new RegExp(`^tcphup: pid ${stuck.pids[0]} does not answer: blocked in the kernel\n$`));
   await scene.assertHungUp();
@@ -90,8 +86,7 @@ systemTest("a connection whose holder cannot be looked for fails", ["FUSE", "uns
   const scene = await Scene.make(netns, { address: ADDRESS });
   await using stuck = await Stuck.start(netns, "proc", ADDRESS, DOOMED_PORT);
   const options = { netns, within: stuck.within };
-  const run = await tcphup([...DOOMED, "--json"], options);
-  assertExit(run, 1);
+  const run = await tcphup([...DOOMED, "--json"], { ...options, code: 1 });
   const { error } = assertStuck(run.json().connections, 1)[0]!;
   assertMatch(error!, new RegExp(`pid ${stuck.pids[0]} `));
   await scene.doomed.assertEnded("EOF");
@@ -103,8 +98,7 @@ systemTest("many that are stuck hold up nobody else", ["FUSE", "unshare"], async
   const scene = await Scene.make(netns, { address: ADDRESS });
   await using _stuck = await Stuck.start(netns, "lock", ADDRESS, DOOMED_PORT, { count: 30 });
   const later = await scene.client.connect(ADDRESS, DOOMED_PORT, { count: 3 });
-  const run = await tcphup([...DOOMED, "--json"], { netns });
-  assertExit(run, 1);
+  const run = await tcphup([...DOOMED, "--json"], { netns, code: 1 });
   assertCountsAddUp(run);
   const failed = run.json().connections.filter(({ outcome }) => outcome === "failed");
   assertEquals(failed.length, 30);
@@ -148,8 +142,7 @@ systemTest("when the process that works is killed another one finishes, and tell
   const scene = await Scene.make(netns, { address: ADDRESS });
   const running = await slowly(scene);
   Deno.kill(await engineOf(running.pid), "SIGKILL");
-  const run = await running.end();
-  assertExit(run, 0);
+  const run = await running.end(0);
   assertMatch(run.stderr, /^tcphup: the process that does the work was killed by signal 9\n$/);
   assertEquals(run.outcomes(), ["hung-up", "hung-up", "hung-up"]);
   await scene.assertHungUp();
@@ -161,8 +154,7 @@ systemTest("a seccomp filter that kills at bpf(2) costs a process, and no more",
   const pool = await Peer.start(netns).connect("127.0.0.2", DOOMED_PORT);
   const command = [...pythonProgram("without_syscall.py", SYS_BPF, "KILL"), ...TCPHUP];
   // What is not accepted yet would be set with BPF.
-  const run = await tcphup(["keepalive", "any", "--json"], { netns, command });
-  assertExit(run, 1);
+  const run = await tcphup(["keepalive", "any", "--json"], { netns, command, code: 1 });
   assertMatch(run.stderr, /^tcphup: the process that does the work was killed by signal 31\n/);
   assertEquals(run.outcomes().sort(), ["keepalive-set", "no-owner"]);
   assert((await pool.keepalive()).every(({ enabled }) => enabled));
@@ -182,8 +174,7 @@ systemTest("a signal that is sent to tcphup alone reaches the process that works
   const scene = await Scene.make(netns, { address: ADDRESS, count: 20 });
   const running = await slowly(scene);
   running.kill("SIGINT");
-  const run = await running.end();
-  assertExit(run, 130);
+  const run = await running.end(130);
   assertEquals(run.json().matched, 20);
 });
 
@@ -195,7 +186,7 @@ systemTest("who is stopped is not stuck", [], async (netns) => {
   await new Promise((resolve) => setTimeout(resolve, 2500));
   assertEquals(await engineOf(running.pid), engine);
   Deno.kill(engine, "SIGCONT");
-  assertExit(await running.end(), 0);
+  await running.end(0);
   await scene.assertHungUp();
 });
 
@@ -204,8 +195,7 @@ systemTest("a process that works and was stopped answers a signal too", [], asyn
   const running = await slowly(scene);
   Deno.kill(await engineOf(running.pid), "SIGSTOP");
   running.kill("SIGINT");
-  const run = await running.end();
-  assertExit(run, 130);
+  const run = await running.end(130);
   assertEquals(run.json().matched, 20);
 });
 
@@ -230,8 +220,7 @@ for (
 ) {
   systemTest(`where ${what} allows no second process tcphup does it alone`, [], async (netns) => {
     const scene = await Scene.make(netns, { address: ADDRESS });
-    const run = await tcphup([...DOOMED, "--json"], { netns, command: [...command, ...TCPHUP] });
-    assertExit(run, 0);
+    await tcphup([...DOOMED, "--json"], { netns, command: [...command, ...TCPHUP], code: 0 });
     await scene.assertHungUp();
   });
 }

@@ -5,7 +5,7 @@ import { DEFAULTS, reportOf, UNTOUCHED } from "../harness/keepalive.ts";
 import { Lines } from "../harness/lines.ts";
 import { Namespace } from "../harness/namespace.ts";
 import { Peer } from "../harness/peer.ts";
-import { assertExit, DOOMED_PORT, Scene } from "../harness/scene.ts";
+import { DOOMED_PORT, Scene } from "../harness/scene.ts";
 import { systemTest } from "../harness/system.ts";
 import { PublicCopy, TCPHUP, tcphup } from "../harness/tcphup.ts";
 import { Terminal } from "../harness/terminal.ts";
@@ -27,8 +27,7 @@ const PASSES = "tcphup: has passed: sendto: ENOBUFS\n";
 systemTest("the look after keepalive was set fails: what was set is reported", ["strace"], async (netns) => {
   const scene = await Scene.make(netns);
   const command = failing("sendto:error=ENOBUFS:when=6");
-  const run = await tcphup(["keepalive", ...DOOMED, "--json"], { netns, command });
-  assertExit(run, 1);
+  const run = await tcphup(["keepalive", ...DOOMED, "--json"], { netns, command, code: 1 });
   const { keepalive_set, error } = reportOf(run);
   assertEquals([keepalive_set, error], [3, "sendto: ENOBUFS"]);
   assertEquals(await scene.doomed.keepalive(), [DEFAULTS, DEFAULTS, DEFAULTS]);
@@ -39,8 +38,7 @@ systemTest("the look after keepalive was set fails: what was set is reported", [
 systemTest("the first look fails: nothing is touched, and one line says why", ["strace"], async (netns) => {
   const scene = await Scene.make(netns);
   for (const args of [DOOMED, ["keepalive", ...DOOMED]]) {
-    const run = await tcphup([...args, "--json"], { netns, command: failing("sendto:error=ENOBUFS:when=1") });
-    assertExit(run, 1);
+    const run = await tcphup([...args, "--json"], { netns, command: failing("sendto:error=ENOBUFS:when=1"), code: 1 });
     assertEquals([run.stdout, run.stderr], ["", "tcphup: sendto: ENOBUFS\n"]);
   }
   assertEquals(await scene.doomed.keepalive(), [UNTOUCHED, UNTOUCHED, UNTOUCHED]);
@@ -56,8 +54,8 @@ systemTest(
     const run = await tcphup(["--pid", `${scene.client.pid}`, "--dport", `${DOOMED_PORT}`, "--json"], {
       netns,
       command,
+      code: 1,
     });
-    assertExit(run, 1);
     const { hung_up, error } = run.json();
     assertEquals([hung_up, error], [3, "openat: ENFILE"]);
     await scene.assertHungUp();
@@ -74,8 +72,7 @@ systemTest(
     const command = failing("sendto:error=ENOBUFS:when=6", copy);
     const namespaces = ["--netns", `${client.pid}`, "--netns", other.name];
     for (const args of [["keepalive", ...DOOMED], DOOMED]) {
-      const run = await tcphup([...args, ...namespaces, "--json"], { netns, user: 54_321, command });
-      assertExit(run, 1);
+      const run = await tcphup([...args, ...namespaces, "--json"], { netns, user: 54_321, command, code: 1 });
       const { error, unseen } = run.json();
       assertEquals(error, "sendto: ENOBUFS");
       assertMatch(unseen.join("\n"), new RegExp(`1 network namespace may not be entered: ${other.name}`));
@@ -91,8 +88,7 @@ systemTest(
     await using other = await Namespace.create();
     const args = [...DOOMED, "--netns", netns.name, "--netns", other.name, "--json"];
     // Each look opens a socket in one and in the other.
-    const run = await tcphup(args, { netns, command: failing("socket:error=EAFNOSUPPORT:when=4") });
-    assertExit(run, 1);
+    const run = await tcphup(args, { netns, command: failing("socket:error=EAFNOSUPPORT:when=4"), code: 1 });
     const { hung_up, error } = run.json();
     assertEquals(hung_up, 3);
     assertMatch(error!, /^This kernel cannot list TCP sockets/);
@@ -102,16 +98,18 @@ systemTest(
 
 systemTest("hup: a descriptor that is not to be had is asked for again", ["strace"], async (netns) => {
   const scene = await Scene.make(netns);
-  const once = await tcphup([...DOOMED, "--json"], { netns, command: failing("pidfd_getfd:error=ENFILE:when=1..2") });
-  assertExit(once, 0);
+  const once = await tcphup([...DOOMED, "--json"], {
+    netns,
+    command: failing("pidfd_getfd:error=ENFILE:when=1..2"),
+    code: 0,
+  });
   assertEquals(once.json().hung_up, 3);
   await scene.assertHungUp();
 });
 
 systemTest("hup: one that is never to be had is reported", ["strace"], async (netns) => {
   const scene = await Scene.make(netns);
-  const run = await tcphup([...DOOMED, "--json"], { netns, command: failing("pidfd_getfd:error=ENFILE") });
-  assertExit(run, 1);
+  const run = await tcphup([...DOOMED, "--json"], { netns, command: failing("pidfd_getfd:error=ENFILE"), code: 1 });
   assertEquals(run.outcomes(), ["failed", "failed", "failed"]);
   for (const { error } of run.json().connections) {
     assertMatch(error!, /^pid \d+ \(.*\): pidfd_getfd: ENFILE$/);
@@ -122,8 +120,7 @@ systemTest("hup: one that is never to be had is reported", ["strace"], async (ne
 systemTest("--for outlasts a look that fails, says so once, and when it has passed", ["strace"], async (netns) => {
   const scene = await Scene.make(netns);
   const command = failing("sendto:error=ENOBUFS:when=7..20");
-  const run = await tcphup([...DOOMED, "--for", "3", "--every", "100ms", "--json"], { netns, command });
-  assertExit(run, 0);
+  const run = await tcphup([...DOOMED, "--for", "3", "--every", "100ms", "--json"], { netns, command, code: 0 });
   assertEquals([run.json().hung_up, run.stderr], [3, BEGINS + PASSES]);
   await scene.assertHungUp();
 });
@@ -131,8 +128,7 @@ systemTest("--for outlasts a look that fails, says so once, and when it has pass
 systemTest("--for that never gets to see anything fails", ["strace"], async (netns) => {
   const scene = await Scene.make(netns);
   const command = failing("sendto:error=ENOBUFS");
-  const run = await tcphup([...DOOMED, "--for", "1", "--every", "100ms"], { netns, command });
-  assertExit(run, 1);
+  const run = await tcphup([...DOOMED, "--for", "1", "--every", "100ms"], { netns, command, code: 1 });
   assertEquals([run.stdout, run.stderr], ["", `${BEGINS}tcphup: sendto: ENOBUFS\n`]);
   await scene.assertUntouched();
 });
@@ -153,8 +149,7 @@ systemTest("what is printed arrives, though for a moment nobody can wait for it"
   await Scene.make(netns);
   for (const when of [1, 2, 3, 4, 5]) {
     const command = failing(`poll:error=ENOMEM:when=${when}`);
-    const run = await tcphup(["ls", ...DOOMED, "--json"], { netns, command });
-    assertExit(run, 0);
+    const run = await tcphup(["ls", ...DOOMED, "--json"], { netns, command, code: 0 });
     assertEquals(run.json().connections.length, 3);
   }
 });
@@ -207,8 +202,7 @@ systemTest(
     await using other = await Namespace.create();
     const args = [...DOOMED, "--netns", netns.name, "--netns", other.name, "--json"];
     // The first setns(2) finds out whether there is a way back, the second enters the other namespace.
-    const run = await tcphup(args, { netns, command: failing("setns:error=ENOMEM:when=3") });
-    assertExit(run, 0);
+    const run = await tcphup(args, { netns, command: failing("setns:error=ENOMEM:when=3"), code: 0 });
     assertEquals(run.json().hung_up, 3);
     await scene.assertHungUp();
   },
@@ -254,8 +248,7 @@ systemTest("so many connections that they are no arguments of a function", [], a
   // In place of eight times as many: an eighth of the stack. Less is not enough for Deno 2.7 to start.
   const env = { DENO_V8_FLAGS: "--stack-size=120" };
   for (const args of [["any", "--over", "1"], ["keepalive", "any"]]) {
-    const run = await tcphup([...args, "--dry-run", "--json"], { netns, env });
-    assertExit(run, 0);
+    const run = await tcphup([...args, "--dry-run", "--json"], { netns, env, code: 0 });
     assertEquals(run.json().matched, 16_000);
   }
 });

@@ -1,9 +1,9 @@
 // What is typed wrong is refused: exit 2, one line that says what is wrong and what would be right, nothing touched.
 
 import { assertEquals, assertMatch } from "@std/assert";
-import { assertExit, assertUsageError, DOOMED_PORT, Scene } from "../harness/scene.ts";
+import { assertUsageError, DOOMED_PORT, Scene } from "../harness/scene.ts";
 import { systemTest } from "../harness/system.ts";
-import { tcphup } from "../harness/tcphup.ts";
+import { assertExit, tcphup } from "../harness/tcphup.ts";
 
 /** What is typed, and what the one line must say: it quotes what is wrong. */
 const WRONG: Record<string, [args: string[], says: RegExp]> = {
@@ -79,15 +79,14 @@ systemTest("a mistyped command is no host, even where it resolves", [], async (n
     }
   }
   await scene.assertUntouched();
-  assertExit(await tcphup(["hup", "list", `${DOOMED_PORT}`], { netns }), 0);
+  await tcphup(["hup", "list", `${DOOMED_PORT}`], { netns, code: 0 });
   await scene.assertHungUp();
 });
 
 systemTest("any beside --dst or --dport is no condition, and no alternative", [], async (netns) => {
   const scene = await Scene.make(netns);
   const args = ["any", "0", "--dst", "127.0.0.9", "--dport", `${DOOMED_PORT}`];
-  const run = await tcphup([...args, "--json"], { netns });
-  assertExit(run, 0);
+  const run = await tcphup([...args, "--json"], { netns, code: 0 });
   assertEquals(run.json().matched, 0);
   await scene.assertUntouched();
 });
@@ -95,13 +94,11 @@ systemTest("any beside --dst or --dport is no condition, and no alternative", []
 systemTest("--version, -h and --help", [], async (netns) => {
   const { version } = JSON.parse(await Deno.readTextFile(new URL("../../deno.json", import.meta.url)));
   for (const flag of ["--version", "-V"]) {
-    const versions = await tcphup([flag], { netns });
-    assertExit(versions, 0);
+    const versions = await tcphup([flag], { netns, code: 0 });
     assertEquals(versions.stdout, `tcphup ${version}\n`);
   }
   for (const args of [["-h"], ["--help"], ["help"], ["ls", "--help"], ["help", "ls"], ["doctor", "--help"]]) {
-    const help = await tcphup(args, { netns });
-    assertExit(help, 0);
+    const help = await tcphup(args, { netns, code: 0 });
     assertMatch(help.stdout, /tcphup/);
     assertEquals(help.stderr, "");
   }
@@ -119,8 +116,7 @@ systemTest("flags may stand anywhere, and values behind a blank or an equals sig
     ["127.0.0.2", "--json", port, "--wait", "5"],
   ];
   for (const args of orders) {
-    const run = await tcphup([...args, "--dry-run"], { netns });
-    assertExit(run, 0);
+    const run = await tcphup([...args, "--dry-run"], { netns, code: 0 });
     assertEquals(run.json().matched, 3);
   }
   await scene.assertUntouched();
@@ -139,8 +135,7 @@ systemTest(
     // The longest argument that execve(2) takes.
     const long = "x".repeat(128 * 1024 - 1);
     for (const args of [[long], ["any", long], [`--${long.slice(2)}`], ["any", "--linger", long], ["-f", long]]) {
-      const run = await tcphup(args, { netns });
-      assertExit(run, 2);
+      const run = await tcphup(args, { netns, code: 2 });
       assertEquals(run.stderr.length < 1500, true);
     }
   },
