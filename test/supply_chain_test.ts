@@ -2,6 +2,7 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { parse } from "@std/yaml";
+import { Directory } from "./harness/directory.ts";
 import { run } from "./harness/process.ts";
 
 const ROOT = new URL("../", import.meta.url);
@@ -38,15 +39,11 @@ Deno.test("actionlint is content with the workflows", async () => {
   const [code, text] = await lint(".github/workflows/*.yml");
   assertEquals(code, 0, text);
   assertMatch(text, /^Checking 2 workflow file/);
-  const directory = await Deno.makeTempDir({ prefix: "tcphup-test-" });
-  try {
-    const spoilt = `${directory}/.github/workflows/release.yml`;
-    await Deno.mkdir(`${directory}/.github/workflows`, { recursive: true });
-    await Deno.writeTextFile(spoilt, (await read(WORKFLOWS[1]!)).replace("id-token: write", "id-tokens: write"));
-    assertMatch((await lint(spoilt))[1], /unknown permission scope "id-tokens"/);
-  } finally {
-    await Deno.remove(directory, { recursive: true });
-  }
+  using directory = new Directory();
+  const spoilt = `${directory.path}/.github/workflows/release.yml`;
+  await Deno.mkdir(`${directory.path}/.github/workflows`, { recursive: true });
+  await Deno.writeTextFile(spoilt, (await read(WORKFLOWS[1]!)).replace("id-token: write", "id-tokens: write"));
+  assertMatch((await lint(spoilt))[1], /unknown permission scope "id-tokens"/);
 });
 
 for (const workflow of WORKFLOWS) {

@@ -1,11 +1,10 @@
 // Directories of a test's own.
 
-/** Calls `use` with a directory that is gone afterwards. */
-export async function inDirectory(use: (directory: string) => Promise<void>): Promise<void> {
-  const directory = await Deno.makeTempDir({ prefix: "tcphup-test-" });
-  try {
-    await use(directory);
-  } finally {
-    await Deno.remove(directory, { recursive: true });
+/** A directory that is gone, with all that is in it, once it is disposed of. */
+export class Directory implements Disposable {
+  readonly path = Deno.makeTempDirSync({ prefix: "tcphup-test-" });
+
+  [Symbol.dispose](): void {
+    Deno.removeSync(this.path, { recursive: true });
   }
 }

@@ -1,6 +1,7 @@
 // The compiled program needs nothing beside it, whatever host it is copied to, and leaves nothing there.
 
 import { assert, assertEquals } from "@std/assert";
+import { Directory } from "../harness/directory.ts";
 import type { Namespace } from "../harness/namespace.ts";
 import { type Need, systemTest } from "../harness/system.ts";
 import { DOOMED_PORT, Scene } from "../harness/scene.ts";
@@ -85,27 +86,20 @@ const WRITES =
 
 /** Runs a command; its system calls that name a file, and how it ended. */
 async function traced(command: readonly string[], netns: Namespace, env: Record<string, string>): Promise<string[]> {
-  const log = await Deno.makeTempFile({ prefix: "tcphup-test-" });
-  try {
-    const output = await netns.run(["strace", "-f", "-o", log, "-e", "trace=%file", ...command], { env });
-    assertEquals(output.code, 0, output.stderr);
-    return (await Deno.readTextFile(log)).split("\n");
-  } finally {
-    await Deno.remove(log);
-  }
+  using directory = new Directory();
+  const log = `${directory.path}/log`;
+  const output = await netns.run(["strace", "-f", "-o", log, "-e", "trace=%file", ...command], { env });
+  assertEquals(output.code, 0, output.stderr);
+  return (await Deno.readTextFile(log)).split("\n");
 }
 
 binaryTest("nothing is written, and nothing is read from TMPDIR or HOME", ["strace"], async (netns, alone) => {
   const scene = await Scene.make(netns);
-  const directory = await Deno.makeTempDir({ prefix: "tcphup-test-" });
-  try {
-    const env = { TMPDIR: directory, HOME: directory, XDG_CACHE_HOME: directory };
-    const writer = await traced(["sh", "-c", "echo >$TMPDIR/file"], netns, env);
-    assert(writer.some((call) => WRITES.test(call)), "a program that writes was not noticed");
-    const calls = await traced([alone.path, ...HUP], netns, env);
-    assertEquals(calls.filter((call) => WRITES.test(call) || call.includes(directory)), []);
-    await scene.assertHungUp();
-  } finally {
-    await Deno.remove(directory, { recursive: true });
-  }
+  using directory = new Directory();
+  const env = { TMPDIR: directory.path, HOME: directory.path, XDG_CACHE_HOME: directory.path };
+  const writer = await traced(["sh", "-c", "echo >$TMPDIR/file"], netns, env);
+  assert(writer.some((call) => WRITES.test(call)), "a program that writes was not noticed");
+  const calls = await traced([alone.path, ...HUP], netns, env);
+  assertEquals(calls.filter((call) => WRITES.test(call) || call.includes(directory.path)), []);
+  await scene.assertHungUp();
 });

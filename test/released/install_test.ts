@@ -4,7 +4,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { pack } from "../../scripts/release/archive.ts";
 import { writeSums } from "../../scripts/release/compare.ts";
-import { inDirectory } from "../harness/directory.ts";
+import { Directory } from "../harness/directory.ts";
 import { run } from "../harness/process.ts";
 import { assertNoStackTrace } from "../harness/scene.ts";
 import { hostTest } from "../harness/system.ts";
@@ -41,55 +41,52 @@ const INSTALL = `mount -t tmpfs -o mode=755 tmpfs /usr/local && mkdir -m 2775 /u
 const BINARY_NEEDS = ["root", "unshare", "permission to make namespaces", "curl", "xz", "zstd"] as const;
 
 hostTest("install: the program, from an archive that is what SHA256SUMS says", BINARY_NEEDS, async () => {
-  await inDirectory(async (directory) => {
-    const { version } = JSON.parse(await Deno.readTextFile(`${ROOT}deno.json`));
-    const name = `tcphup-${version}-${Deno.build.target}`;
-    const published = `${directory}/v${version}`;
-    await Deno.mkdir(`${published}/${name}/bin`, { recursive: true });
-    // The real one would take long to compress. binary_test.ts runs it.
-    const program = `#!/bin/sh\necho tcphup ${version}\n`;
-    await Deno.writeTextFile(`${published}/${name}/bin/tcphup`, program, { mode: 0o755 });
-    await Deno.writeTextFile(`${published}/${name}/README.md`, "");
-    await pack(`${published}/${name}`);
-    await Deno.remove(`${published}/${name}`, { recursive: true });
-    // Not every file is downloaded.
-    await Deno.writeTextFile(`${published}/other`, "");
-    writeSums(published);
-    await Deno.writeTextFile(`${directory}/curl`, CURL, { mode: 0o755 });
-    const env = { PATH: `${directory}:${Deno.env.get("PATH")}`, PUBLISHED: directory };
-    const install = async () => {
-      const command = ["unshare", "--mount", "bash", "-euc", INSTALL, BLOCKS.get("Binary")!];
-      return await run(command, { env, cwd: directory, mayFail: true });
-    };
-    const files = ["README.md", "bin/tcphup"].map((file) => `/usr/local/${file}\n`).join("");
-    const { stdout, stderr } = await install();
-    assertEquals(stdout, `${name}.tar.xz: OK\n2775\n${files}tcphup ${version}\n`, stderr);
+  using directory = new Directory();
+  const { version } = JSON.parse(await Deno.readTextFile(`${ROOT}deno.json`));
+  const name = `tcphup-${version}-${Deno.build.target}`;
+  const published = `${directory.path}/v${version}`;
+  await Deno.mkdir(`${published}/${name}/bin`, { recursive: true });
+  // The real one would take long to compress. binary_test.ts runs it.
+  const program = `#!/bin/sh\necho tcphup ${version}\n`;
+  await Deno.writeTextFile(`${published}/${name}/bin/tcphup`, program, { mode: 0o755 });
+  await Deno.writeTextFile(`${published}/${name}/README.md`, "");
+  await pack(`${published}/${name}`);
+  await Deno.remove(`${published}/${name}`, { recursive: true });
+  // Not every file is downloaded.
+  await Deno.writeTextFile(`${published}/other`, "");
+  writeSums(published);
+  await Deno.writeTextFile(`${directory.path}/curl`, CURL, { mode: 0o755 });
+  const env = { PATH: `${directory.path}:${Deno.env.get("PATH")}`, PUBLISHED: directory.path };
+  const install = async () => {
+    const command = ["unshare", "--mount", "bash", "-euc", INSTALL, BLOCKS.get("Binary")!];
+    return await run(command, { env, cwd: directory.path, mayFail: true });
+  };
+  const files = ["README.md", "bin/tcphup"].map((file) => `/usr/local/${file}\n`).join("");
+  const { stdout, stderr } = await install();
+  assertEquals(stdout, `${name}.tar.xz: OK\n2775\n${files}tcphup ${version}\n`, stderr);
 
-    await Deno.writeTextFile(`${published}/${name}.tar.xz`, "other", { append: true });
-    const refused = await install();
-    assertEquals(refused.code === 0, false);
-    assertEquals(refused.stdout, `${name}.tar.xz: FAILED\n`);
-  });
+  await Deno.writeTextFile(`${published}/${name}.tar.xz`, "other", { append: true });
+  const refused = await install();
+  assertEquals(refused.code === 0, false);
+  assertEquals(refused.stdout, `${name}.tar.xz: FAILED\n`);
 });
 
 hostTest("install: with Deno", [], async () => {
-  await inDirectory(async (directory) => {
-    // `deno` is the one that runs the tests.
-    await Deno.symlink(Deno.execPath(), `${directory}/deno`);
-    const env = { PATH: `${directory}:${Deno.env.get("PATH")}` };
-    const { stdout } = await run(["sh", "-euc", BLOCKS.get("Deno")!], { env, cwd: ROOT });
-    assertMatch(stdout, /^ok +shutdown: hang up: works$/m);
-  });
+  using directory = new Directory();
+  // `deno` is the one that runs the tests.
+  await Deno.symlink(Deno.execPath(), `${directory.path}/deno`);
+  const env = { PATH: `${directory.path}:${Deno.env.get("PATH")}` };
+  const { stdout } = await run(["sh", "-euc", BLOCKS.get("Deno")!], { env, cwd: ROOT });
+  assertMatch(stdout, /^ok +shutdown: hang up: works$/m);
 });
 
 hostTest("install: as a library", [], async () => {
-  await inDirectory(async (directory) => {
-    const imports = { "@tcphup/tcphup": `${ROOT}mod.ts` };
-    await Deno.writeTextFile(`${directory}/deno.json`, JSON.stringify({ imports }));
-    await Deno.writeTextFile(`${directory}/use.ts`, BLOCKS.get("Library")!);
-    const { stdout } = await run([Deno.execPath(), "run", "--check", "--allow-ffi", "use.ts"], { cwd: directory });
-    assertEquals(stdout, "0 of 0 []\n");
-  });
+  using directory = new Directory();
+  const imports = { "@tcphup/tcphup": `${ROOT}mod.ts` };
+  await Deno.writeTextFile(`${directory.path}/deno.json`, JSON.stringify({ imports }));
+  await Deno.writeTextFile(`${directory.path}/use.ts`, BLOCKS.get("Library")!);
+  const { stdout } = await run([Deno.execPath(), "run", "--check", "--allow-ffi", "use.ts"], { cwd: directory.path });
+  assertEquals(stdout, "0 of 0 []\n");
 });
 
 Deno.test("compile: a runtime that is none, and an unknown target, are said to be that", async () => {
@@ -117,23 +114,22 @@ Deno.test("compile: a runtime that is none, and an unknown target, are said to b
 });
 
 Deno.test("compile: where Deno's runtime cannot be downloaded, it is said what to do", async () => {
-  await inDirectory(async (directory) => {
-    const program = `import { compileModule } from "${ROOT}scripts/compile.ts";
-      await Deno.writeTextFile("empty.js", "");
-      await compileModule("empty.js", "x86_64-unknown-linux-gnu", "empty").catch(({ message }) => console.log(message));`;
-    // Nothing is listening on the discard port, and no runtime has been downloaded before.
-    const env = { DENO_DIR: directory, HTTPS_PROXY: "http://127.0.0.1:9" };
-    const { npmCache } = JSON.parse((await run([Deno.execPath(), "info", "--json"])).stdout);
-    await Deno.symlink(npmCache, `${directory}/npm`);
-    await Deno.writeTextFile(`${directory}/try.ts`, program);
-    const deno = [Deno.execPath(), "run", "-A", `--config=${ROOT}deno.json`];
-    const command = ["env", "-u", "DENORT_BIN", ...deno, `${directory}/try.ts`];
-    const { stdout } = await run(command, { env, cwd: directory });
-    assertMatch(
-      stdout,
-      /^Deno's base runtime .* cannot be downloaded: .*\/denort-x86_64-.*\.zip .* variable DENORT_BIN$/m,
-    );
-  });
+  using directory = new Directory();
+  const program = `import { compileModule } from "${ROOT}scripts/compile.ts";
+    await Deno.writeTextFile("empty.js", "");
+    await compileModule("empty.js", "x86_64-unknown-linux-gnu", "empty").catch(({ message }) => console.log(message));`;
+  // Nothing is listening on the discard port, and no runtime has been downloaded before.
+  const env = { DENO_DIR: directory.path, HTTPS_PROXY: "http://127.0.0.1:9" };
+  const { npmCache } = JSON.parse((await run([Deno.execPath(), "info", "--json"])).stdout);
+  await Deno.symlink(npmCache, `${directory.path}/npm`);
+  await Deno.writeTextFile(`${directory.path}/try.ts`, program);
+  const deno = [Deno.execPath(), "run", "-A", `--config=${ROOT}deno.json`];
+  const command = ["env", "-u", "DENORT_BIN", ...deno, `${directory.path}/try.ts`];
+  const { stdout } = await run(command, { env, cwd: directory.path });
+  assertMatch(
+    stdout,
+    /^Deno's base runtime .* cannot be downloaded: .*\/denort-x86_64-.*\.zip .* variable DENORT_BIN$/m,
+  );
 });
 
 Deno.test("what the other ways name is there", async () => {

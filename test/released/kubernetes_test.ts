@@ -4,6 +4,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Attached, Place } from "../harness/attach.ts";
 import { Cluster } from "../harness/cluster.ts";
 import { SECCOMP_PROFILE } from "../harness/container.ts";
+import { Directory } from "../harness/directory.ts";
 import { containerOf, DIRECTORY, findFault, type Manifest, readManifest, scriptIn } from "../harness/kubernetes.ts";
 import { type Output, run } from "../harness/process.ts";
 import { wholeTrace } from "../harness/strace.ts";
@@ -98,14 +99,10 @@ for (const file of ["follow.yaml", "keepalive.yaml", "keepalive-watch.yaml"]) {
 
 /** Runs a script of a document's, whose kubectl speaks to a cluster. */
 async function runWith(cluster: Cluster, script: string, cwd: URL): Promise<Output> {
-  const home = await Deno.makeTempDir({ prefix: "tcphup-test-" });
-  try {
-    await Deno.writeTextFile(`${home}/config`, cluster.config);
-    const env = { HOME: home, KUBECONFIG: `${home}/config` };
-    return await run(["sh", "-c", script], { cwd: cwd.pathname, env, mayFail: true });
-  } finally {
-    await Deno.remove(home, { recursive: true });
-  }
+  using home = new Directory();
+  await Deno.writeTextFile(`${home.path}/config`, cluster.config);
+  const env = { HOME: home.path, KUBECONFIG: `${home.path}/config` };
+  return await run(["sh", "-c", script], { cwd: cwd.pathname, env, mayFail: true });
 }
 
 hostTest("kubectl apply -k: an empty cluster gets all of it, in order", ["kubectl"], async () => {
@@ -130,16 +127,11 @@ hostTest("kubectl apply -k: an empty cluster gets all of it, in order", ["kubect
 
 hostTest("kubectl apply -k: keepalive-watch.yaml takes the place of keepalive.yaml", ["kubectl"], async () => {
   await using cluster = new Cluster("node-2");
-  const copy = await Deno.makeTempDir({ prefix: "tcphup-test-" });
-  try {
-    await run(["cp", "-r", `${DIRECTORY.pathname}.`, copy]);
-    const script =
-      `sed -i "/^resources/s/keepalive.yaml/keepalive-watch.yaml/" kustomization.yaml && kubectl apply -k .`;
-    const { code, stderr } = await runWith(cluster, script, new URL(`file://${copy}/`));
-    assertEquals([code, stderr], [0, ""]);
-  } finally {
-    await Deno.remove(copy, { recursive: true });
-  }
+  using copy = new Directory();
+  await run(["cp", "-r", `${DIRECTORY.pathname}.`, copy.path]);
+  const script = `sed -i "/^resources/s/keepalive.yaml/keepalive-watch.yaml/" kustomization.yaml && kubectl apply -k .`;
+  const { code, stderr } = await runWith(cluster, script, new URL(`file://${copy.path}/`));
+  assertEquals([code, stderr], [0, ""]);
   const { spec } = cluster.stored.get("/apis/apps/v1/namespaces/tcphup/daemonsets/keepalive") as Manifest;
   const watching = await readManifest("keepalive-watch.yaml", {});
   assertEquals(spec.template.spec.containers[0]!.args, watching.spec.template.spec.containers[0]!.args);
@@ -175,24 +167,21 @@ systemTest(
   async (netns) => {
     await Scene.make(netns);
     const allowed = new Set(profile.syscalls.flatMap(({ names }) => names));
-    const trace = await Deno.makeTempFile({ prefix: "tcphup-test-" });
+    using directory = new Directory();
+    const trace = `${directory.path}/trace`;
     const strace = ["strace", "--follow-forks", "--quiet=all", "--signal=none", "--output", trace, BINARY!];
     const made = new Set<string>();
-    try {
-      for (
-        const args of [
-          ["keepalive", ...SELECTION, "--only-missing"],
-          ["ls", ...SELECTION, "--keepalive"],
-          [...SELECTION, "--rate=50/s", "--destroy-after=100ms"],
-          ["localhost", ...SELECTION.slice(1), "--destroy"],
-        ]
-      ) {
-        const { code, stderr } = await netns.run([...strace, ...args]);
-        assertEquals(code, 0, stderr);
-        for (const [, name = ""] of (await Deno.readTextFile(trace)).matchAll(/^\d+ +([a-z0-9_]+)\(/gm)) made.add(name);
-      }
-    } finally {
-      await Deno.remove(trace);
+    for (
+      const args of [
+        ["keepalive", ...SELECTION, "--only-missing"],
+        ["ls", ...SELECTION, "--keepalive"],
+        [...SELECTION, "--rate=50/s", "--destroy-after=100ms"],
+        ["localhost", ...SELECTION.slice(1), "--destroy"],
+      ]
+    ) {
+      const { code, stderr } = await netns.run([...strace, ...args]);
+      assertEquals(code, 0, stderr);
+      for (const [, name = ""] of (await Deno.readTextFile(trace)).matchAll(/^\d+ +([a-z0-9_]+)\(/gm)) made.add(name);
     }
     assert(made.has("pidfd_getfd") && made.has("shutdown") && made.has("setns"), [...made].join(" "));
     // Where clone3 is missing, as the profile has it, glibc calls clone.
@@ -206,30 +195,27 @@ systemTest(
   async (netns) => {
     await using place = await Place.make(netns);
     const { args } = containerOf(await readManifest("keepalive.yaml", {}));
-    const trace = await Deno.makeTempFile({ prefix: "tcphup-test-" });
-    try {
-      const strace = ["strace", "--daemonize", "--follow-forks", "--quiet=all", "--signal=none", "--output", trace];
-      const command = [...strace, BINARY!, ...args, "--cgroup", place.cgroup.path];
-      await using attached = new Attached(netns.spawn(command, place.inside()));
-      await attached.untilAttached();
-      await attached.end();
-      const calls = await wholeTrace(trace);
-      const made = new Set([...calls.matchAll(/^\d+ +([a-z0-9_]+)\(/gm)].map(([, name = ""]) => name));
-      const allowed = new Set(profile.syscalls.flatMap(({ names }) => names));
-      assertEquals([...made.difference(allowed)].filter((name) => name !== "clone3"), []);
-      const commands = new Set([...calls.matchAll(/^\d+ +bpf\((\w+)/gm)].map(([, command = ""]) => command));
-      // These read the counters, for --json and --verbose.
-      const others = ["BPF_MAP_GET_NEXT_KEY", "BPF_MAP_LOOKUP_ELEM"];
-      const named = profile.syscalls.filter(({ names }) => names.includes("bpf"))
-        .map(({ comment }) => /: (\w+)\.$/.exec(comment)![1]!);
-      assertEquals([...commands, ...others].toSorted(), named.toSorted());
-      assertEquals(
-        new Set(profile.syscalls.filter(({ names }) => names.includes("bpf")).map(({ args }) => args?.length)),
-        new Set([1]),
-      );
-    } finally {
-      await Deno.remove(trace);
-    }
+    using directory = new Directory();
+    const trace = `${directory.path}/trace`;
+    const strace = ["strace", "--daemonize", "--follow-forks", "--quiet=all", "--signal=none", "--output", trace];
+    const command = [...strace, BINARY!, ...args, "--cgroup", place.cgroup.path];
+    await using attached = new Attached(netns.spawn(command, place.inside()));
+    await attached.untilAttached();
+    await attached.end();
+    const calls = await wholeTrace(trace);
+    const made = new Set([...calls.matchAll(/^\d+ +([a-z0-9_]+)\(/gm)].map(([, name = ""]) => name));
+    const allowed = new Set(profile.syscalls.flatMap(({ names }) => names));
+    assertEquals([...made.difference(allowed)].filter((name) => name !== "clone3"), []);
+    const commands = new Set([...calls.matchAll(/^\d+ +bpf\((\w+)/gm)].map(([, command = ""]) => command));
+    // These read the counters, for --json and --verbose.
+    const others = ["BPF_MAP_GET_NEXT_KEY", "BPF_MAP_LOOKUP_ELEM"];
+    const named = profile.syscalls.filter(({ names }) => names.includes("bpf"))
+      .map(({ comment }) => /: (\w+)\.$/.exec(comment)![1]!);
+    assertEquals([...commands, ...others].toSorted(), named.toSorted());
+    assertEquals(
+      new Set(profile.syscalls.filter(({ names }) => names.includes("bpf")).map(({ args }) => args?.length)),
+      new Set([1]),
+    );
   },
 );
 

@@ -4,6 +4,7 @@
 import { installTools, NODE_TYPES, packAndExamine } from "../../scripts/npm/examine.ts";
 import { completePackage } from "../../scripts/npm/package.ts";
 import { run } from "../../scripts/process.ts";
+import { Directory } from "../harness/directory.ts";
 import { hostTest } from "../harness/system.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
@@ -40,12 +41,8 @@ async function compileModules(directory: string): Promise<void> {
 }
 
 hostTest("npm: publint, are the types wrong?, tsc and Node are content with the package", ["npm"], async () => {
-  const directory = await Deno.makeTempDir({ prefix: "tcphup-test-" });
-  try {
-    await completePackage(directory);
-    await compileModules(directory);
-    await packAndExamine(directory, directory);
-  } finally {
-    await Deno.remove(directory, { recursive: true });
-  }
+  using directory = new Directory();
+  await completePackage(directory.path);
+  await compileModules(directory.path);
+  await packAndExamine(directory.path, directory.path);
 });

@@ -4,7 +4,7 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { notes } from "../../scripts/release/publish.ts";
 import { pack } from "../../scripts/release/archive.ts";
-import { inDirectory } from "../harness/directory.ts";
+import { Directory } from "../harness/directory.ts";
 import { run } from "../harness/process.ts";
 import { hostTest } from "../harness/system.ts";
 
@@ -101,64 +101,61 @@ class Project {
 }
 
 Deno.test("publish: npm gets a version once, and another one of the same name is refused", async () => {
-  await inDirectory(async (directory) => {
-    const project = await Project.make(directory);
-    assertEquals(await project.publish("npm"), [0, ""]);
-    assertEquals(await project.publish("npm"), [0, `npm has tcphup ${VERSION} already`]);
-    await project.build("second");
-    const [code, text] = await project.publish("npm");
-    assertEquals(code, 1);
-    assertMatch(text, /^npm has another tcphup [\d.]+: sha512-\S+, not sha512-\S+$/);
-  });
+  using directory = new Directory();
+  const project = await Project.make(directory.path);
+  assertEquals(await project.publish("npm"), [0, ""]);
+  assertEquals(await project.publish("npm"), [0, `npm has tcphup ${VERSION} already`]);
+  await project.build("second");
+  const [code, text] = await project.publish("npm");
+  assertEquals(code, 1);
+  assertMatch(text, /^npm has another tcphup [\d.]+: sha512-\S+, not sha512-\S+$/);
 });
 
 Deno.test("publish: a release that failed half-way is completed before anybody sees it, and never changed after", async () => {
-  await inDirectory(async (directory) => {
-    const project = await Project.make(directory);
-    await Deno.writeTextFile(`${project.registry}/broken`, "");
-    assertEquals((await project.publish("github"))[0], 1);
-    assertEquals(await project.published(), ["broken", "files/SHA256SUMS", "notes", "title"]);
+  using directory = new Directory();
+  const project = await Project.make(directory.path);
+  await Deno.writeTextFile(`${project.registry}/broken`, "");
+  assertEquals((await project.publish("github"))[0], 1);
+  assertEquals(await project.published(), ["broken", "files/SHA256SUMS", "notes", "title"]);
 
-    await Deno.remove(`${project.registry}/broken`);
-    assertEquals(await project.publish("github"), [0, ""]);
-    const files = ["files/SHA256SUMS", `files/tcphup-${VERSION}.tgz`];
-    assertEquals(await project.published(), [...files, "notes", "public", "title"]);
-    assertEquals(await Deno.readTextFile(`${project.registry}/title`), `v${VERSION} tcphup ${VERSION}\n`);
+  await Deno.remove(`${project.registry}/broken`);
+  assertEquals(await project.publish("github"), [0, ""]);
+  const files = ["files/SHA256SUMS", `files/tcphup-${VERSION}.tgz`];
+  assertEquals(await project.published(), [...files, "notes", "public", "title"]);
+  assertEquals(await Deno.readTextFile(`${project.registry}/title`), `v${VERSION} tcphup ${VERSION}\n`);
 
-    assertEquals(await project.publish("github"), [0, `GitHub has the release v${VERSION} already`]);
-    await project.build("second");
-    assertEquals(await project.publish("github"), [1, `GitHub has another release v${VERSION}`]);
-  });
+  assertEquals(await project.publish("github"), [0, `GitHub has the release v${VERSION} already`]);
+  await project.build("second");
+  assertEquals(await project.publish("github"), [1, `GitHub has another release v${VERSION}`]);
 });
 
 const IMAGE_NEEDS = ["root", "podman", "permission to run containers", "xz", "zstd"] as const;
 
 hostTest("publish: an image for each machine, the same each time", IMAGE_NEEDS, async () => {
-  await inDirectory(async (directory) => {
-    const project = await Project.make(directory);
-    await Deno.writeTextFile(`${directory}/empty`, "");
-    await run(["tar", "--create", "--file", "base.tar", "empty"], { cwd: directory });
-    for (const [arch, target] of Object.entries({ amd64: "x86_64", arm64: "aarch64" })) {
-      const root = `${directory}/build/release/tcphup-${VERSION}-${target}-unknown-linux-gnu`;
-      await Deno.mkdir(`${root}/bin`, { recursive: true });
-      await Deno.writeTextFile(`${root}/bin/tcphup`, target);
-      await pack(root);
-      const base = ["--os", "linux", "--arch", arch, `${directory}/base.tar`, `localhost/base:${arch}`];
-      const [code, text] = await project.run(["podman", "import", ...base]);
-      assertEquals(code, 0, text);
-    }
-    const digests = [];
-    for (const _ of [1, 2]) {
-      const [code, text] = await project.publish("image", "localhost/tcphup");
-      assertEquals(code, 0, text);
-      digests.push(await Deno.readTextFile(`${directory}/build/image/digest`));
-    }
-    assertEquals(digests[0], digests[1]);
-    const blob = `${project.registry}/image/blobs/${digests[0]?.replace(":", "/")}`;
-    const { manifests } = JSON.parse(await Deno.readTextFile(blob));
-    const platforms = manifests.map(({ platform }: { platform: Record<string, string> }) => platform);
-    assertEquals(platforms, [{ architecture: "amd64", os: "linux" }, { architecture: "arm64", os: "linux" }]);
-  });
+  using directory = new Directory();
+  const project = await Project.make(directory.path);
+  await Deno.writeTextFile(`${directory.path}/empty`, "");
+  await run(["tar", "--create", "--file", "base.tar", "empty"], { cwd: directory.path });
+  for (const [arch, target] of Object.entries({ amd64: "x86_64", arm64: "aarch64" })) {
+    const root = `${directory.path}/build/release/tcphup-${VERSION}-${target}-unknown-linux-gnu`;
+    await Deno.mkdir(`${root}/bin`, { recursive: true });
+    await Deno.writeTextFile(`${root}/bin/tcphup`, target);
+    await pack(root);
+    const base = ["--os", "linux", "--arch", arch, `${directory.path}/base.tar`, `localhost/base:${arch}`];
+    const [code, text] = await project.run(["podman", "import", ...base]);
+    assertEquals(code, 0, text);
+  }
+  const digests = [];
+  for (const _ of [1, 2]) {
+    const [code, text] = await project.publish("image", "localhost/tcphup");
+    assertEquals(code, 0, text);
+    digests.push(await Deno.readTextFile(`${directory.path}/build/image/digest`));
+  }
+  assertEquals(digests[0], digests[1]);
+  const blob = `${project.registry}/image/blobs/${digests[0]?.replace(":", "/")}`;
+  const { manifests } = JSON.parse(await Deno.readTextFile(blob));
+  const platforms = manifests.map(({ platform }: { platform: Record<string, string> }) => platform);
+  assertEquals(platforms, [{ architecture: "amd64", os: "linux" }, { architecture: "arm64", os: "linux" }]);
 });
 
 Deno.test("publish: the notes are this version's part of the changelog, a paragraph a line", () => {
@@ -184,9 +181,8 @@ The first.
 });
 
 Deno.test("publish: wrong usage is one line", async () => {
-  await inDirectory(async (directory) => {
-    const project = await Project.make(directory);
-    const usage = "Where to? Usage: publish.ts npm | github | image NAME";
-    for (const where of ["pypi", "image"]) assertEquals(await project.publish(where), [2, usage]);
-  });
+  using directory = new Directory();
+  const project = await Project.make(directory.path);
+  const usage = "Where to? Usage: publish.ts npm | github | image NAME";
+  for (const where of ["pypi", "image"]) assertEquals(await project.publish(where), [2, usage]);
 });

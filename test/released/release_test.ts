@@ -6,7 +6,7 @@ import { contentSum, pack } from "../../scripts/release/archive.ts";
 import { compare, writeSums } from "../../scripts/release/compare.ts";
 import { fetchRuntime } from "../../scripts/release/runtime.ts";
 import { sha256 } from "../../scripts/tools.ts";
-import { inDirectory } from "../harness/directory.ts";
+import { Directory } from "../harness/directory.ts";
 import { run } from "../harness/process.ts";
 import { hostTest } from "../harness/system.ts";
 
@@ -123,33 +123,32 @@ function serve(files: Record<string, Uint8Array<ArrayBuffer> | string>): (url: s
 }
 
 hostTest("release: Deno's runtime is taken when it is what Deno has published", ["python3"], async () => {
-  await inDirectory(async (directory) => {
-    await Deno.writeTextFile(`${directory}/denort`, "the runtime");
-    await run(["python3", "-m", "zipfile", "-c", "denort.zip", "denort"], { cwd: directory });
-    const zip = await Deno.readFile(`${directory}/denort.zip`);
-    const sum = sha256(`${directory}/denort.zip`);
-    const fetched = (files: Record<string, Uint8Array<ArrayBuffer> | string>) =>
-      fetchRuntime("2.0.0", TARGET, directory, serve(files));
+  using directory = new Directory();
+  await Deno.writeTextFile(`${directory.path}/denort`, "the runtime");
+  await run(["python3", "-m", "zipfile", "-c", "denort.zip", "denort"], { cwd: directory.path });
+  const zip = await Deno.readFile(`${directory.path}/denort.zip`);
+  const sum = sha256(`${directory.path}/denort.zip`);
+  const fetched = (files: Record<string, Uint8Array<ArrayBuffer> | string>) =>
+    fetchRuntime("2.0.0", TARGET, directory.path, serve(files));
 
-    const other = sum.replace(/^./, (digit) => digit === "0" ? "1" : "0");
-    const wrong = [
-      [{}, `${CHECKSUM} answers 404`],
-      [{ [CHECKSUM]: "<html>" }, `${CHECKSUM} is no SHA-256`],
-      [{ [CHECKSUM]: sum }, `${ARCHIVE} answers 404`],
-      [
-        { [CHECKSUM]: other, [ARCHIVE]: zip },
-        `${ARCHIVE} is not what Deno has published: its SHA-256 is ${sum}, not ${other}`,
-      ],
-    ] as const;
-    for (const [files, message] of wrong) {
-      assertEquals(await fetched(files).catch((error) => error.message), message);
-      const names = [...Deno.readDirSync(directory)].map(({ name }) => name);
-      assertEquals(names.includes(`denort-${TARGET}`), false);
-    }
+  const other = sum.replace(/^./, (digit) => digit === "0" ? "1" : "0");
+  const wrong = [
+    [{}, `${CHECKSUM} answers 404`],
+    [{ [CHECKSUM]: "<html>" }, `${CHECKSUM} is no SHA-256`],
+    [{ [CHECKSUM]: sum }, `${ARCHIVE} answers 404`],
+    [
+      { [CHECKSUM]: other, [ARCHIVE]: zip },
+      `${ARCHIVE} is not what Deno has published: its SHA-256 is ${sum}, not ${other}`,
+    ],
+  ] as const;
+  for (const [files, message] of wrong) {
+    assertEquals(await fetched(files).catch((error) => error.message), message);
+    const names = [...Deno.readDirSync(directory.path)].map(({ name }) => name);
+    assertEquals(names.includes(`denort-${TARGET}`), false);
+  }
 
-    const path = await fetched({ [CHECKSUM]: `${sum}  denort-${TARGET}.zip\n`, [ARCHIVE]: zip });
-    assertEquals(await Deno.readTextFile(path), "the runtime");
-  });
+  const path = await fetched({ [CHECKSUM]: `${sum}  denort-${TARGET}.zip\n`, [ARCHIVE]: zip });
+  assertEquals(await Deno.readTextFile(path), "the runtime");
 });
 
 /** Makes a directory with two files, and a directory in it. */
@@ -161,67 +160,68 @@ async function makeTree(directory: string, text: string, files: readonly string[
 }
 
 hostTest("release: who packs, where and when does not change the archives", ["xz", "zstd"], async () => {
-  await inDirectory(async (directory) => {
-    const first = await makeTree(`${directory}/1`, "text", ["bin/tcphup", "README.md"]);
-    const second = await makeTree(`${directory}/second`, "text", ["README.md", "bin/tcphup"]);
-    await run(["chmod", "-R", "go=", second]);
-    await Deno.utime(`${second}/bin`, 1, 1);
-    const third = await makeTree(`${directory}/3`, "Text", ["bin/tcphup", "README.md"]);
-    const [ours, theirs, others] = await Promise.all([pack(first), pack(second), pack(third)]);
-    assertEquals(ours.map((path) => path.slice(first.length)), [".tar.xz", ".tar.zst"]);
-    assertEquals(ours.map(sha256), theirs.map(sha256));
-    const [xz, zst] = await Promise.all(ours.map(contentSum));
-    assertEquals(xz, zst);
-    assertNotEquals(xz, await contentSum(others[0]!));
-  });
+  using directory = new Directory();
+  const first = await makeTree(`${directory.path}/1`, "text", ["bin/tcphup", "README.md"]);
+  const second = await makeTree(`${directory.path}/second`, "text", ["README.md", "bin/tcphup"]);
+  await run(["chmod", "-R", "go=", second]);
+  await Deno.utime(`${second}/bin`, 1, 1);
+  const third = await makeTree(`${directory.path}/3`, "Text", ["bin/tcphup", "README.md"]);
+  const [ours, theirs, others] = await Promise.all([pack(first), pack(second), pack(third)]);
+  assertEquals(ours.map((path) => path.slice(first.length)), [".tar.xz", ".tar.zst"]);
+  assertEquals(ours.map(sha256), theirs.map(sha256));
+  const [xz, zst] = await Promise.all(ours.map(contentSum));
+  assertEquals(xz, zst);
+  assertNotEquals(xz, await contentSum(others[0]!));
 });
 
 hostTest("release: a stranger sees whether a release is what its sources make", ["xz"], async () => {
-  await inDirectory(async (directory) => {
-    const [built, server, published] = [`${directory}/built`, `${directory}/server`, `${directory}/published`];
-    for (const path of [built, server, published]) await Deno.mkdir(path);
-    const compress = async (path: string, text: string, level: string) =>
-      await run(["sh", "-c", `printf %s "$0" | xz ${level} >"$1"`, text, path]);
-    const fetchFile = (name: string) => Deno.copyFile(`${server}/${name}`, `${published}/${name}`);
-    const publish = async (...texts: [name: string, text: string][]) => {
-      for (const [name, text] of texts) await compress(`${server}/${name}`, text, "-0");
-      writeSums(server);
-    };
-    for (const name of ["a.tar.xz", "b.tar.xz"]) await compress(`${built}/${name}`, name, "-9");
-    writeSums(built);
-
-    // Compressed otherwise, but the same content.
-    await publish(["a.tar.xz", "a.tar.xz"], ["b.tar.xz", "b.tar.xz"]);
-    assertNotEquals(sha256(`${built}/a.tar.xz`), sha256(`${server}/a.tar.xz`));
-    assertEquals(await compare(built, published, fetchFile), []);
-
-    await publish(["a.tar.xz", "other"], ["c.tar.xz", "more"]);
-    await Deno.remove(`${server}/b.tar.xz`);
+  using directory = new Directory();
+  const [built, server, published] = [
+    `${directory.path}/built`,
+    `${directory.path}/server`,
+    `${directory.path}/published`,
+  ];
+  for (const path of [built, server, published]) await Deno.mkdir(path);
+  const compress = async (path: string, text: string, level: string) =>
+    await run(["sh", "-c", `printf %s "$0" | xz ${level} >"$1"`, text, path]);
+  const fetchFile = (name: string) => Deno.copyFile(`${server}/${name}`, `${published}/${name}`);
+  const publish = async (...texts: [name: string, text: string][]) => {
+    for (const [name, text] of texts) await compress(`${server}/${name}`, text, "-0");
     writeSums(server);
-    assertEquals(await compare(built, published, fetchFile), [
-      "a.tar.xz: differs",
-      "b.tar.xz: is not published",
-      "c.tar.xz: is published, but not built here",
-    ]);
+  };
+  for (const name of ["a.tar.xz", "b.tar.xz"]) await compress(`${built}/${name}`, name, "-9");
+  writeSums(built);
 
-    await compress(`${server}/a.tar.xz`, "a.tar.xz", "-1");
-    const [tampered] = await compare(built, published, fetchFile);
-    assertEquals(tampered, "a.tar.xz: is not what the published SHA256SUMS says");
-  });
+  // Compressed otherwise, but the same content.
+  await publish(["a.tar.xz", "a.tar.xz"], ["b.tar.xz", "b.tar.xz"]);
+  assertNotEquals(sha256(`${built}/a.tar.xz`), sha256(`${server}/a.tar.xz`));
+  assertEquals(await compare(built, published, fetchFile), []);
+
+  await publish(["a.tar.xz", "other"], ["c.tar.xz", "more"]);
+  await Deno.remove(`${server}/b.tar.xz`);
+  writeSums(server);
+  assertEquals(await compare(built, published, fetchFile), [
+    "a.tar.xz: differs",
+    "b.tar.xz: is not published",
+    "c.tar.xz: is published, but not built here",
+  ]);
+
+  await compress(`${server}/a.tar.xz`, "a.tar.xz", "-1");
+  const [tampered] = await compare(built, published, fetchFile);
+  assertEquals(tampered, "a.tar.xz: is not what the published SHA256SUMS says");
 });
 
 hostTest("release: the program is the same, byte for byte, wherever it is compiled", ["DENORT_BIN"], async () => {
   const sums = await Promise.all(["a", "another/place"].map(async (place, i) => {
     let sum = "";
-    await inDirectory(async (directory) => {
-      const copy = `${directory}/${place}`;
-      await Deno.mkdir(copy, { recursive: true });
-      await run(["cp", "-r", ...COPIED.map((name) => ROOT + name), copy]);
-      const env = { TMPDIR: directory, TZ: i === 0 ? "UTC" : "Asia/Tokyo" };
-      const compile = `umask 0${i}7; exec "$0" run -A scripts/compile.ts --output tcphup`;
-      await run(["sh", "-c", compile, Deno.execPath()], { cwd: copy, env });
-      sum = sha256(`${copy}/tcphup`);
-    });
+    using directory = new Directory();
+    const copy = `${directory.path}/${place}`;
+    await Deno.mkdir(copy, { recursive: true });
+    await run(["cp", "-r", ...COPIED.map((name) => ROOT + name), copy]);
+    const env = { TMPDIR: directory.path, TZ: i === 0 ? "UTC" : "Asia/Tokyo" };
+    const compile = `umask 0${i}7; exec "$0" run -A scripts/compile.ts --output tcphup`;
+    await run(["sh", "-c", compile, Deno.execPath()], { cwd: copy, env });
+    sum = sha256(`${copy}/tcphup`);
     return sum;
   }));
   assertEquals(sums[0], sums[1]);

@@ -3,6 +3,7 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { Place } from "../harness/attach.ts";
 import { SECCOMP_PROFILE } from "../harness/container.ts";
+import { Directory } from "../harness/directory.ts";
 import { Lines } from "../harness/lines.ts";
 import type { Namespace, SpawnOptions } from "../harness/namespace.ts";
 import { run } from "../harness/process.ts";
@@ -23,19 +24,15 @@ const UNITS = [
 
 for (const { unit, name, exposure } of UNITS) {
   hostTest(`systemd accepts ${name}`, ["systemd-analyze"], async () => {
-    const directory = await Deno.makeTempDir({ prefix: "tcphup-test-" });
-    try {
-      // Neither the program nor its man page is installed here.
-      const text = (await Deno.readTextFile(unit)).replace("/usr/local/bin/tcphup", "/bin/true").replace(
-        /^Doc.*$/m,
-        "",
-      );
-      await Deno.writeTextFile(`${directory}/${name}`, text);
-      const { stdout, stderr } = await run(["systemd-analyze", "verify", `${directory}/${name}`]);
-      assertEquals(stdout + stderr, "");
-    } finally {
-      await Deno.remove(directory, { recursive: true });
-    }
+    using directory = new Directory();
+    // Neither the program nor its man page is installed here.
+    const text = (await Deno.readTextFile(unit)).replace("/usr/local/bin/tcphup", "/bin/true").replace(
+      /^Doc.*$/m,
+      "",
+    );
+    await Deno.writeTextFile(`${directory.path}/${name}`, text);
+    const { stdout, stderr } = await run(["systemd-analyze", "verify", `${directory.path}/${name}`]);
+    assertEquals(stdout + stderr, "");
   });
 
   hostTest(`systemd finds ${name} little exposed`, ["systemd-analyze"], async () => {
@@ -81,19 +78,16 @@ async function callsOf(
   use: (lines: Lines) => Promise<void>,
   options: SpawnOptions = {},
 ): Promise<Call[]> {
-  const trace = await Deno.makeTempFile({ prefix: "tcphup-test-" });
-  try {
-    const strace = ["strace", "--daemonize", "--follow-forks", "--quiet=all", "--signal=none", "--output", trace];
-    const running = netns.spawn([...strace, BINARY!, ...args], options);
-    await using lines = new Lines(running.stdout);
-    await use(lines);
-    running.kill("SIGTERM");
-    assertEquals((await running.status).code, 0);
-    const calls = (await wholeTrace(trace)).matchAll(/^\d+ +([a-z0-9_]+)\(([A-Z_0-9]*)/gm);
-    return [...calls].map(([, name = "", argument = ""]) => [name, argument]);
-  } finally {
-    await Deno.remove(trace);
-  }
+  using directory = new Directory();
+  const trace = `${directory.path}/trace`;
+  const strace = ["strace", "--daemonize", "--follow-forks", "--quiet=all", "--signal=none", "--output", trace];
+  const running = netns.spawn([...strace, BINARY!, ...args], options);
+  await using lines = new Lines(running.stdout);
+  await use(lines);
+  running.kill("SIGTERM");
+  assertEquals((await running.status).code, 0);
+  const calls = (await wholeTrace(trace)).matchAll(/^\d+ +([a-z0-9_]+)\(([A-Z_0-9]*)/gm);
+  return [...calls].map(([, name = "", argument = ""]) => [name, argument]);
 }
 
 /** Fails unless a unit allows these calls, and sockets of these families and of no others. */

@@ -3,15 +3,12 @@
 import { assertThrows } from "@std/assert";
 import { UnsupportedError } from "../../src/model/errors.ts";
 import { requireSameConditions } from "../../src/run/own_cgroup.ts";
+import { Directory } from "../harness/directory.ts";
 
 async function withFiles(files: Record<string, string>, use: (directory: string) => void): Promise<void> {
-  const directory = await Deno.makeTempDir({ prefix: "tcphup-test-" });
-  try {
-    for (const [name, text] of Object.entries(files)) await Deno.writeTextFile(`${directory}/${name}`, text);
-    use(directory);
-  } finally {
-    await Deno.remove(directory, { recursive: true });
-  }
+  using directory = new Directory();
+  for (const [name, text] of Object.entries(files)) await Deno.writeTextFile(`${directory.path}/${name}`, text);
+  use(directory.path);
 }
 
 /** A unit of systemd's without limits of its own. */

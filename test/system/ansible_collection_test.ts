@@ -3,6 +3,7 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { parse } from "@std/yaml";
 import { COLLECTION, installCollection } from "../harness/ansible.ts";
+import { Directory } from "../harness/directory.ts";
 import { PYTHON } from "../harness/needs.ts";
 import { run } from "../harness/process.ts";
 import { hostTest, VALIDATE_MODULES } from "../harness/system.ts";
@@ -12,14 +13,14 @@ const MODULE = "plugins/modules/tcphup.py";
 
 /** Calls `use` with the directory of the collection as it is installed, and the environment in which it is found. */
 async function withCollection(use: (path: string, env: Record<string, string>) => Promise<void>): Promise<void> {
-  const directory = await Deno.makeTempDir({ prefix: "tcphup-test-" });
-  try {
-    const path = await installCollection(directory);
-    const env = { ANSIBLE_COLLECTIONS_PATH: directory, ANSIBLE_LOCAL_TEMP: `${directory}/tmp`, HOME: directory };
-    await use(path, { ...env, PYTHONPATH: directory, LC_ALL: "C.UTF-8", NO_COLOR: "1" });
-  } finally {
-    await Deno.remove(directory, { recursive: true });
-  }
+  using directory = new Directory();
+  const path = await installCollection(directory.path);
+  const env = {
+    ANSIBLE_COLLECTIONS_PATH: directory.path,
+    ANSIBLE_LOCAL_TEMP: `${directory.path}/tmp`,
+    HOME: directory.path,
+  };
+  await use(path, { ...env, PYTHONPATH: directory.path, LC_ALL: "C.UTF-8", NO_COLOR: "1" });
 }
 
 hostTest("Ansible: ansible-lint has nothing to say of the collection", ["ansible-lint"], async () => {

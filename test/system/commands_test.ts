@@ -4,7 +4,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Place } from "../harness/attach.ts";
 import type { Cgroup } from "../harness/cgroup.ts";
-import { inDirectory } from "../harness/directory.ts";
+import { Directory } from "../harness/directory.ts";
 import { Lines } from "../harness/lines.ts";
 import { type Connections, Peer } from "../harness/peer.ts";
 import { outputOf } from "../harness/process.ts";
@@ -91,34 +91,33 @@ systemTest("each line of README.md and src/keepalive/README.md runs", [
   assertEquals((await netns.run(["sh", "-c", `echo ${PID - 1} >/proc/sys/kernel/ns_last_pid`], { within })).code, 0);
   const client = Peer.start(netns, { within });
   let doomed: Connections | undefined;
-  await inDirectory(async (cwd) => {
-    const write = (name: string, text: string) => Deno.writeTextFile(`${cwd}/${name}`, text, { mode: 0o755 });
-    await write("tcphup", `#!/bin/sh\nexec ${TCPHUP.map((word) => `'${word}'`).join(" ")} "$@"\n`);
-    await write("COMMAND", "#!/bin/sh\necho started\n");
-    const env = { PATH: `${cwd}:${Deno.env.get("PATH")}` };
-    const lines = [...await linesOf("README.md"), ...await linesOf("src/keepalive/README.md")];
-    assert(lines.length >= 20);
-    for (const line of lines) {
-      // On a slow machine, nothing might have been heard from them for as long as that.
-      if (!line.includes("--silent-for")) {
-        doomed ??= await client.connect("192.0.2.10", 5432, { count: 3, source: "127.0.0.1" });
-      }
-      await client.connect("192.0.2.10", line.includes("keepalive") ? 5432 : 8000, { source: "127.0.0.1" });
-      const isEndless = /^tcphup follow| --(?:watch|attach)\b/.test(line);
-      const script = `cd ${cwd}; ${isEndless ? line.replace(/ +#.*/, UNTIL_TOLD) : line}`;
-      const child = netns.spawn(["sh", "-euc", script], { within, env });
-      if (isEndless) {
-        await using lines = new Lines(child.stdout);
-        const [, says] = PRINTS.find(([pattern]) => pattern.test(line))!;
-        while (!says.test((await lines.next(1))[0]!));
-        await child.stdin.close();
-        assertEquals((await child.status).code, 0, line);
-        continue;
-      }
-      const { code, stdout, stderr } = await outputOf(child, [line]);
-      assertEquals(code, 0, `${line}: ${stdout}${stderr}`);
-      for (const [pattern, says] of PRINTS) if (pattern.test(line)) assertMatch(stdout, says, line);
+  using cwd = new Directory();
+  const write = (name: string, text: string) => Deno.writeTextFile(`${cwd.path}/${name}`, text, { mode: 0o755 });
+  await write("tcphup", `#!/bin/sh\nexec ${TCPHUP.map((word) => `'${word}'`).join(" ")} "$@"\n`);
+  await write("COMMAND", "#!/bin/sh\necho started\n");
+  const env = { PATH: `${cwd.path}:${Deno.env.get("PATH")}` };
+  const lines = [...await linesOf("README.md"), ...await linesOf("src/keepalive/README.md")];
+  assert(lines.length >= 20);
+  for (const line of lines) {
+    // On a slow machine, nothing might have been heard from them for as long as that.
+    if (!line.includes("--silent-for")) {
+      doomed ??= await client.connect("192.0.2.10", 5432, { count: 3, source: "127.0.0.1" });
     }
-  });
+    await client.connect("192.0.2.10", line.includes("keepalive") ? 5432 : 8000, { source: "127.0.0.1" });
+    const isEndless = /^tcphup follow| --(?:watch|attach)\b/.test(line);
+    const script = `cd ${cwd.path}; ${isEndless ? line.replace(/ +#.*/, UNTIL_TOLD) : line}`;
+    const child = netns.spawn(["sh", "-euc", script], { within, env });
+    if (isEndless) {
+      await using lines = new Lines(child.stdout);
+      const [, says] = PRINTS.find(([pattern]) => pattern.test(line))!;
+      while (!says.test((await lines.next(1))[0]!));
+      await child.stdin.close();
+      assertEquals((await child.status).code, 0, line);
+      continue;
+    }
+    const { code, stdout, stderr } = await outputOf(child, [line]);
+    assertEquals(code, 0, `${line}: ${stdout}${stderr}`);
+    for (const [pattern, says] of PRINTS) if (pattern.test(line)) assertMatch(stdout, says, line);
+  }
   await doomed!.assertEnded("EOF");
 });

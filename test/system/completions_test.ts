@@ -5,6 +5,7 @@ import { COLUMNS } from "../../src/cli/output/columns.ts";
 import { HOLDERS_COMMAND } from "../../src/cli/flags/completions/offers.ts";
 import { COMMANDS } from "../../src/cli/flags/flag.ts";
 import { FLAGS } from "../../src/cli/flags/table.ts";
+import { Directory } from "../harness/directory.ts";
 import { assertUsageError, Scene } from "../harness/scene.ts";
 import type { Namespace } from "../harness/namespace.ts";
 import { run } from "../harness/process.ts";
@@ -214,20 +215,16 @@ async function withUser(
 ): Promise<void> {
   // A user may be unable to read this one: it may be in root's home directory.
   await using copy = await PublicCopy.make();
-  const home = await Deno.makeTempDir({ prefix: "tcphup-test-" });
-  try {
-    await Deno.chown(home, USER, USER);
-    await use(home, (env) => {
-      return tcphup(["completions", "--install"], {
-        netns,
-        user: USER,
-        ...copy,
-        env: { ...copy.env, HOME: home, XDG_DATA_HOME: "", ...env },
-      });
+  using home = new Directory();
+  await Deno.chown(home.path, USER, USER);
+  await use(home.path, (env) => {
+    return tcphup(["completions", "--install"], {
+      netns,
+      user: USER,
+      ...copy,
+      env: { ...copy.env, HOME: home.path, XDG_DATA_HOME: "", ...env },
     });
-  } finally {
-    await Deno.remove(home, { recursive: true });
-  }
+  });
 }
 
 const USER = 12345;

@@ -3,6 +3,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Attached, Place } from "../harness/attach.ts";
 import { Cgroup } from "../harness/cgroup.ts";
+import { Directory } from "../harness/directory.ts";
 import { PYTHON } from "../harness/needs.ts";
 import { Peer, pythonProgram } from "../harness/peer.ts";
 import { eventually } from "../harness/process.ts";
@@ -396,9 +397,9 @@ public class Client {
 
 divertTest("a JVM, whose sockets are IPv6 ones", ["javac"], async (place) => {
   await serve(place);
-  const directory = await Deno.makeTempDir({ prefix: "tcphup-test-" });
-  await Deno.writeTextFile(`${directory}/Client.java`, JAVA);
-  const child = place.netns.spawn(["java", `${directory}/Client.java`, "127.0.0.5"], {
+  using directory = new Directory();
+  await Deno.writeTextFile(`${directory.path}/Client.java`, JAVA);
+  const child = place.netns.spawn(["java", `${directory.path}/Client.java`, "127.0.0.5"], {
     ...place.inside(place.cgroup),
   });
   const [writer, reader] = [child.stdin.getWriter(), child.stdout.getReader()];
@@ -418,7 +419,6 @@ divertTest("a JVM, whose sockets are IPv6 ones", ["javac"], async (place) => {
   await child.status;
   await reader.cancel();
   await child.stderr.cancel();
-  await Deno.remove(directory, { recursive: true });
 });
 
 systemTest("doctor tries to refuse connects", NEEDS, async (netns) => {
@@ -465,8 +465,8 @@ divertTest("a cgroup namespace that hides the others: it says what is left out",
 
 divertTest("follow refuses what has left, as long as it is out", [], async (place) => {
   const server = await serve(place);
-  const directory = await Deno.makeTempDir({ prefix: "tcphup-test-" });
-  const path = `${directory}/live`;
+  using directory = new Directory();
+  const path = `${directory.path}/live`;
   await writeLive(path, "127.0.0.5", "2001:db8::5");
   const client = Peer.start(place.netns, place.inside(place.cgroup));
   const open = await client.connect("127.0.0.5", 8000, { reconnect: true });
@@ -484,13 +484,12 @@ divertTest("follow refuses what has left, as long as it is out", [], async (plac
   const { code, stdout } = await following.end();
   assertEquals(code, 0);
   assertMatch(stdout, /, kept 2 connects away$/m);
-  await Deno.remove(directory, { recursive: true });
 });
 
 divertTest("follow redirects what has left to what is live, of the same family", [], async (place) => {
   await serve(place);
-  const directory = await Deno.makeTempDir({ prefix: "tcphup-test-" });
-  const path = `${directory}/live`;
+  using directory = new Directory();
+  const path = `${directory.path}/live`;
   await writeLive(path, "127.0.0.5", "127.0.0.6", "2001:db8::5");
   const following = follow(place, path, ["--redirect", "live"]);
   await following.untilLine("following ");
@@ -506,7 +505,6 @@ divertTest("follow redirects what has left to what is live, of the same family",
   );
   assertEquals((await following.end()).code, 0);
   assertEquals(await connects(place, targets), targets);
-  await Deno.remove(directory, { recursive: true });
 });
 
 divertTest("what follow refuses at its start", [], async (place) => {

@@ -4,6 +4,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { drifted, SHARED, writeShared } from "../../scripts/docs.ts";
 import { demonstrate, PICTURE, pictureOf } from "../../scripts/picture.ts";
 import { Place } from "../harness/attach.ts";
+import { Directory } from "../harness/directory.ts";
 import { Peer } from "../harness/peer.ts";
 import { run } from "../harness/process.ts";
 import { DOOMED_PORT, Scene } from "../harness/scene.ts";
@@ -32,13 +33,9 @@ Deno.test("a picture has text as it stands, each cell of a table where it begins
 });
 
 async function withShared(use: (directory: string) => Promise<void>): Promise<void> {
-  const directory = await Deno.makeTempDir({ prefix: "tcphup-test-" });
-  try {
-    await writeShared(directory);
-    await use(directory);
-  } finally {
-    await Deno.remove(directory, { recursive: true });
-  }
+  using directory = new Directory();
+  await writeShared(directory.path);
+  await use(directory.path);
 }
 
 /** The tables of a section of JSON.md: the type of each key. */

@@ -7,6 +7,7 @@ import { getsockopt, IPPROTO_TCP, SO_PROTOCOL, SOL_SOCKET } from "../../ffi/sock
 import { emitKeepaliveConfig } from "../../src/keepalive/emit.ts";
 import { read } from "../../src/socket/keepalive_options.ts";
 import { type Keepalive, type KeepaliveValues, resolveValues, SYSTEM_VALUES } from "../../src/keepalive/values.ts";
+import { Directory } from "../harness/directory.ts";
 import { Dialogue } from "../harness/lines.ts";
 import { Namespace } from "../harness/namespace.ts";
 import { PYTHON } from "../harness/needs.ts";
@@ -60,12 +61,8 @@ async function triedApart(script: string, ...args: string[]): Promise<Ended> {
 /** Registers a test that gets a directory of its own. */
 function emitTest(needs: readonly Need[], name: string, body: (directory: string) => Promise<void>): void {
   hostTest(name, needs, async () => {
-    const directory = await Deno.makeTempDir({ prefix: "tcphup-emit-" });
-    try {
-      await body(directory);
-    } finally {
-      await Deno.remove(directory, { recursive: true });
-    }
+    using directory = new Directory();
+    await body(directory.path);
   });
 }
 

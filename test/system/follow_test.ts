@@ -3,6 +3,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { JsonDocument } from "../../src/cli/output/json.ts";
 import type { FollowEvent } from "../../src/follow.ts";
+import { Directory } from "../harness/directory.ts";
 import { Lines } from "../harness/lines.ts";
 import { Namespace } from "../harness/namespace.ts";
 import { type Connections, Peer, pythonProgram } from "../harness/peer.ts";
@@ -317,45 +318,41 @@ for (const kind of PgPool.kinds) {
 }
 
 systemTest("follow --live-file: replaced, half written, unreadable, gone", [], async (netns) => {
-  const directory = await Deno.makeTempDir({ prefix: "tcphup-test-" });
-  try {
-    const path = `${directory}/live`;
-    const replace = async (text: string) => {
-      await Deno.writeTextFile(`${path}.new`, text);
-      await Deno.rename(`${path}.new`, path);
-    };
-    await replace(`# both\n${OLD}\n${NEW} # the replica\n`);
-    const client = Peer.start(netns);
-    const [old, kept] = await pools(netns, client);
-    const follow = new Follow(netns, ["--live-file", path, `${PORT}`, "--every=100ms", "--after=1s"]);
-    assertEquals((await follow.event("started")).live, [OLD, NEW]);
-    for (
-      const [text, reason] of [
-        [`${NEW}`, "its last line does not end, as in a file that is only half written"],
-        ["", "it has no address"],
-        [`${NEW}\n127.0.0.\n`, "line 2 is no address"],
-      ] as const
-    ) {
-      await replace(text);
-      const event = await follow.event("cannot-resolve");
-      assertEquals([event.name, event.reason], [path, reason]);
-      await reads(await engineOf(follow.pid), 50);
-      await replace(`${OLD}\n${NEW}\n`);
-      await follow.event("resolves-again");
-    }
-    await Deno.remove(path);
-    assertEquals((await follow.event("cannot-resolve")).reason, "ENOENT");
-    await old.assertAlive();
-    await replace(`${NEW}\n`);
+  using directory = new Directory();
+  const path = `${directory.path}/live`;
+  const replace = async (text: string) => {
+    await Deno.writeTextFile(`${path}.new`, text);
+    await Deno.rename(`${path}.new`, path);
+  };
+  await replace(`# both\n${OLD}\n${NEW} # the replica\n`);
+  const client = Peer.start(netns);
+  const [old, kept] = await pools(netns, client);
+  const follow = new Follow(netns, ["--live-file", path, `${PORT}`, "--every=100ms", "--after=1s"]);
+  assertEquals((await follow.event("started")).live, [OLD, NEW]);
+  for (
+    const [text, reason] of [
+      [`${NEW}`, "its last line does not end, as in a file that is only half written"],
+      ["", "it has no address"],
+      [`${NEW}\n127.0.0.\n`, "line 2 is no address"],
+    ] as const
+  ) {
+    await replace(text);
+    const event = await follow.event("cannot-resolve");
+    assertEquals([event.name, event.reason], [path, reason]);
+    await reads(await engineOf(follow.pid), 50);
+    await replace(`${OLD}\n${NEW}\n`);
     await follow.event("resolves-again");
-    await follow.event("left");
-    await follow.event("cut");
-    await old.assertEnded("EOF");
-    await kept.assertAlive();
-    assertEquals(await follow.end(), []);
-  } finally {
-    await Deno.remove(directory, { recursive: true });
   }
+  await Deno.remove(path);
+  assertEquals((await follow.event("cannot-resolve")).reason, "ENOENT");
+  await old.assertAlive();
+  await replace(`${NEW}\n`);
+  await follow.event("resolves-again");
+  await follow.event("left");
+  await follow.event("cut");
+  await old.assertEnded("EOF");
+  await kept.assertAlive();
+  assertEquals(await follow.end(), []);
 });
 
 systemTest(
@@ -366,32 +363,28 @@ systemTest(
     const { stuck, kept } = await deadPeer(netns, other);
     await stuck.stopReading();
     const client = Peer.start(netns);
-    const directory = await Deno.makeTempDir({ prefix: "tcphup-test-" });
-    try {
-      const path = `${directory}/live`;
-      await Deno.writeTextFile(path, "10.1.0.2\n");
-      const args = ["--live-file", path, `${DOOMED_PORT}`, "--was", "10.1.0.9", "--every=100ms", "--after=300ms"];
-      const follow = new Follow(netns, [...args, "--linger=1s"]);
-      await follow.event("started");
-      await follow.event("left");
-      assertEquals((await follow.event("cut")).report.hung_up, 2);
-      for (let i = 0; i < 2; i++) {
-        const attempt = await client.beginConnect("10.1.0.9", DOOMED_PORT);
-        const { report } = await follow.event("cut");
-        assertEquals([report.matched, report.hung_up], [1, 1]);
-        await attempt.assertEnded("ECONNRESET");
-      }
-      await eventually("nothing is left there", async () => {
-        return (await netns.ss("state", "connected", "dst", "10.1.0.9")).length === 0;
-      });
-      await eventually("no error is left", async () => !(await stuck.failing()).includes(true));
-      await stuck.goOnReading();
-      await stuck.assertEnded("EOF");
-      await kept.assertAlive();
-      await follow.end();
-    } finally {
-      await Deno.remove(directory, { recursive: true });
+    using directory = new Directory();
+    const path = `${directory.path}/live`;
+    await Deno.writeTextFile(path, "10.1.0.2\n");
+    const args = ["--live-file", path, `${DOOMED_PORT}`, "--was", "10.1.0.9", "--every=100ms", "--after=300ms"];
+    const follow = new Follow(netns, [...args, "--linger=1s"]);
+    await follow.event("started");
+    await follow.event("left");
+    assertEquals((await follow.event("cut")).report.hung_up, 2);
+    for (let i = 0; i < 2; i++) {
+      const attempt = await client.beginConnect("10.1.0.9", DOOMED_PORT);
+      const { report } = await follow.event("cut");
+      assertEquals([report.matched, report.hung_up], [1, 1]);
+      await attempt.assertEnded("ECONNRESET");
     }
+    await eventually("nothing is left there", async () => {
+      return (await netns.ss("state", "connected", "dst", "10.1.0.9")).length === 0;
+    });
+    await eventually("no error is left", async () => !(await stuck.failing()).includes(true));
+    await stuck.goOnReading();
+    await stuck.assertEnded("EOF");
+    await kept.assertAlive();
+    await follow.end();
   },
 );
 
@@ -505,18 +498,14 @@ systemTest("follow: each line of src/follow/README.md runs", [], async (netns) =
   assert(lines.length >= 5);
   const names = lines.map(([, name]) => name!).filter((name) => !name.startsWith("-"));
   await netns.hosts(names.map((name) => `${OLD} ${name}`));
-  const directory = await Deno.makeTempDir({ prefix: "tcphup-test-" });
-  try {
-    await Deno.writeTextFile(`${directory}/live`, `${OLD}\n`);
-    for (const args of lines) {
-      const following = netns.spawn([...TCPHUP, ...args, "--ipv4"], { cwd: directory });
-      await using stdout = new Lines(following.stdout);
-      assertMatch((await stdout.next(1))[0]!, new RegExp(`^following .*: ${OLD}$`), args.join(" "));
-      following.kill("SIGTERM");
-      assertEquals((await following.status).code, 0);
-    }
-  } finally {
-    await Deno.remove(directory, { recursive: true });
+  using directory = new Directory();
+  await Deno.writeTextFile(`${directory.path}/live`, `${OLD}\n`);
+  for (const args of lines) {
+    const following = netns.spawn([...TCPHUP, ...args, "--ipv4"], { cwd: directory.path });
+    await using stdout = new Lines(following.stdout);
+    assertMatch((await stdout.next(1))[0]!, new RegExp(`^following .*: ${OLD}$`), args.join(" "));
+    following.kill("SIGTERM");
+    assertEquals((await following.status).code, 0);
   }
 });
 

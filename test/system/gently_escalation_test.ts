@@ -1,6 +1,7 @@
 // Escalation after a hang-up: --fin-only, --verify, and descriptors that run out.
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { Directory } from "../harness/directory.ts";
 import { Namespace } from "../harness/namespace.ts";
 import { PYTHON } from "../harness/needs.ts";
 import { Peer } from "../harness/peer.ts";
@@ -19,26 +20,22 @@ const SIZE = 20_000_000;
  * download is not over before.
  */
 async function download(netns: Namespace, cut: () => Promise<unknown>): Promise<string> {
-  const directory = await Deno.makeTempDir({ prefix: "tcphup-test-" });
-  try {
-    await Deno.writeFile(`${directory}/file`, new Uint8Array(SIZE));
-    netns.spawn([PYTHON, "-m", "http.server", "80", "--bind", "127.0.0.3", "--directory", directory]);
-    await eventually("it listens", async () => (await netns.ss("-l", "src", "127.0.0.3:80")).length > 0);
-    const write = ["--output", "/dev/null", "--write-out", "%{size_download}"];
-    const command = ["curl", "--silent", "--limit-rate", "7M", ...write, "http://127.0.0.3/file"];
-    const curl = netns.spawn(command);
-    await eventually("data arrives", async () => {
-      const [line = ""] = await netns.ss("-i", "state", "established", "dst", "127.0.0.3");
-      return Number(/bytes_received:(\d+)/.exec(line)?.[1] ?? 0) > 100_000;
-    });
-    curl.kill("SIGSTOP");
-    await cut();
-    curl.kill("SIGCONT");
-    const { code, stdout } = await outputOf(curl, command);
-    return `exit ${code}, ${stdout} bytes`;
-  } finally {
-    await Deno.remove(directory, { recursive: true });
-  }
+  using directory = new Directory();
+  await Deno.writeFile(`${directory.path}/file`, new Uint8Array(SIZE));
+  netns.spawn([PYTHON, "-m", "http.server", "80", "--bind", "127.0.0.3", "--directory", directory.path]);
+  await eventually("it listens", async () => (await netns.ss("-l", "src", "127.0.0.3:80")).length > 0);
+  const write = ["--output", "/dev/null", "--write-out", "%{size_download}"];
+  const command = ["curl", "--silent", "--limit-rate", "7M", ...write, "http://127.0.0.3/file"];
+  const curl = netns.spawn(command);
+  await eventually("data arrives", async () => {
+    const [line = ""] = await netns.ss("-i", "state", "established", "dst", "127.0.0.3");
+    return Number(/bytes_received:(\d+)/.exec(line)?.[1] ?? 0) > 100_000;
+  });
+  curl.kill("SIGSTOP");
+  await cut();
+  curl.kill("SIGCONT");
+  const { code, stdout } = await outputOf(curl, command);
+  return `exit ${code}, ${stdout} bytes`;
 }
 
 systemTest("--fin-only: a download goes on to its end", ["curl"], async (netns) => {

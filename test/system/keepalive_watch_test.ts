@@ -2,6 +2,7 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { JsonDocument, Row } from "../../src/cli/output/json.ts";
+import { Directory } from "../harness/directory.ts";
 import { DEFAULTS, keepaliveTimers, UNTOUCHED } from "../harness/keepalive.ts";
 import { Namespace } from "../harness/namespace.ts";
 import { Peer } from "../harness/peer.ts";
@@ -143,8 +144,8 @@ systemTest("keepalive --watch: while nothing new appears nobody looks into /proc
   const { client } = await Scene.make(netns);
   const watch = new Watch(netns, ["any"]);
   await watch.lines(12);
-  const directory = await Deno.makeTempDir({ prefix: "tcphup-test-" });
-  const trace = `${directory}/trace`;
+  using directory = new Directory();
+  const trace = `${directory.path}/trace`;
   const calls = ["-e", "trace=sendto,openat,getdents64,pidfd_open", "-e", "signal=none"];
   netns.spawn(["strace", "-f", "-qq", "-o", trace, ...calls, "-p", `${await engineOf(watch.pid)}`]);
   const traced = async () => (await Deno.readTextFile(trace).catch(() => "")).split("\n");
@@ -162,7 +163,6 @@ systemTest("keepalive --watch: while nothing new appears nobody looks into /proc
   await eventually("the owner of a new connection was looked for", async () => (await traced()).some(isWalk));
   await eventually("ten looks at nothing new again", async () => await looksSinceWalk() >= 10);
   await watch.end();
-  await Deno.remove(directory, { recursive: true });
 });
 
 systemTest(

@@ -1,6 +1,7 @@
 // The recipes of README.md, each run as it stands: against real programs, where the addresses are that it names.
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { Directory } from "../harness/directory.ts";
 import { Namespace, type SpawnOptions } from "../harness/namespace.ts";
 import { type Connections, Peer, Program, pythonProgram } from "../harness/peer.ts";
 import { eventually } from "../harness/process.ts";
@@ -33,17 +34,13 @@ const quote = (text: string) => `'${text.replaceAll("'", `'\\''`)}'`;
 
 /** Runs a recipe as a shell does that ends at the first command that fails, with tcphup in its PATH; none may fail. */
 async function follow(title: string, netns: Namespace, options: SpawnOptions = {}): Promise<Run> {
-  const directory = await Deno.makeTempDir({ prefix: "tcphup-test-" });
-  try {
-    await Deno.writeTextFile(`${directory}/tcphup`, `#!/bin/sh\nexec ${TCPHUP.map(quote).join(" ")} "$@"\n`);
-    await Deno.chmod(`${directory}/tcphup`, 0o755);
-    const env = { PATH: `${directory}:${Deno.env.get("PATH")}` };
-    const run = new Run(await netns.run(["sh", "-euxc", block(title)], { ...options, env, cwd: directory }));
-    assertExit(run, 0);
-    return run;
-  } finally {
-    await Deno.remove(directory, { recursive: true });
-  }
+  using directory = new Directory();
+  await Deno.writeTextFile(`${directory.path}/tcphup`, `#!/bin/sh\nexec ${TCPHUP.map(quote).join(" ")} "$@"\n`);
+  await Deno.chmod(`${directory.path}/tcphup`, 0o755);
+  const env = { PATH: `${directory.path}:${Deno.env.get("PATH")}` };
+  const run = new Run(await netns.run(["sh", "-euxc", block(title)], { ...options, env, cwd: directory.path }));
+  assertExit(run, 0);
+  return run;
 }
 
 /** What was tested. */

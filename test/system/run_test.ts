@@ -2,6 +2,7 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { goProgram, i386Program } from "../harness/built.ts";
+import { Directory } from "../harness/directory.ts";
 import { beside, launching, supervised, unsupervised } from "../harness/launched.ts";
 import { Dialogue } from "../harness/lines.ts";
 import { Namespace, type SpawnOptions } from "../harness/namespace.ts";
@@ -506,14 +507,11 @@ child.kill()`;
 });
 
 systemTest("run: a script without an interpreter goes to /bin/sh", [], async (netns) => {
-  const file = await Deno.makeTempFile({ prefix: "tcphup-test-" });
-  try {
-    await Deno.writeTextFile(file, 'echo "script $1"\n', { mode: 0o755 });
-    await Deno.chmod(file, 0o755);
-    assertEquals(await outputUnder(netns, [file, "argument"]), "script argument\n");
-  } finally {
-    await Deno.remove(file);
-  }
+  using directory = new Directory();
+  const file = `${directory.path}/file`;
+  await Deno.writeTextFile(file, 'echo "script $1"\n', { mode: 0o755 });
+  await Deno.chmod(file, 0o755);
+  assertEquals(await outputUnder(netns, [file, "argument"]), "script argument\n");
 });
 
 systemTest("run: no command, none of that name, one that is no program", [], async (netns) => {
@@ -583,23 +581,19 @@ servedTest("run: what ends a session or a service does not end the supervisor", 
 });
 
 systemTest("run: a command whose supervisor cannot be started anew is killed", [], async (netns) => {
-  const directory = await Deno.makeTempDir({ prefix: "tcphup-test-" });
-  try {
-    const bundle = `${directory}/tcphup.js`;
-    const cli = new URL("../../cli.ts", import.meta.url).pathname;
-    await run([Deno.execPath(), "bundle", "--quiet", "--output", bundle, cli]);
-    const tcphup = [Deno.execPath(), "run", "--allow-ffi", bundle];
-    const child = netns.spawn(launching(["sh", "-c", "exec sleep 1000"], [], tcphup));
-    await begun(child, "sleep");
-    const { supervisor } = await supervised(netns);
-    await Deno.remove(bundle);
-    Deno.kill(supervisor, "SIGKILL");
-    assertEquals((await child.status).signal, "SIGKILL");
-    await Promise.all([child.stdin.close(), child.stdout.cancel(), child.stderr.cancel()]);
-    await unsupervised(netns);
-  } finally {
-    await Deno.remove(directory, { recursive: true });
-  }
+  using directory = new Directory();
+  const bundle = `${directory.path}/tcphup.js`;
+  const cli = new URL("../../cli.ts", import.meta.url).pathname;
+  await run([Deno.execPath(), "bundle", "--quiet", "--output", bundle, cli]);
+  const tcphup = [Deno.execPath(), "run", "--allow-ffi", bundle];
+  const child = netns.spawn(launching(["sh", "-c", "exec sleep 1000"], [], tcphup));
+  await begun(child, "sleep");
+  const { supervisor } = await supervised(netns);
+  await Deno.remove(bundle);
+  Deno.kill(supervisor, "SIGKILL");
+  assertEquals((await child.status).signal, "SIGKILL");
+  await Promise.all([child.stdin.close(), child.stdout.cancel(), child.stderr.cancel()]);
+  await unsupervised(netns);
 });
 
 servedTest("run: with the supervisor and its keeper killed, connect(2) fails with ENOSYS", [], async (netns) => {
@@ -717,25 +711,27 @@ os.execvp(sys.argv[1], sys.argv[1:])`;
 });
 
 systemTest("launch: a program that does not know what `supervise` is starts nothing", [], async (netns) => {
-  const directory = await Deno.makeTempDir({ prefix: "tcphup-test-" });
-  try {
-    const source = new URL("../../src/", import.meta.url);
-    await Deno.writeTextFile(
-      `${directory}/main.ts`,
-      `import { launch } from "${source}run/launch.ts";
-       import { SYSTEM_VALUES } from "${source}keepalive/values.ts";
-       if (Deno.args[0] === "supervise") throw new Error("not here");
-       const options = { values: SYSTEM_VALUES, on: new Set(["connect"] as const), debug: false, warn: () => {} };
-       try {
-         launch({ command: ["echo", "started"], ...options });
-       } catch (error) {
-         console.log((error as Error).name, (error as Error).message);
-       }`,
-    );
-    const { stdout } = await netns.run([Deno.execPath(), "run", "--no-check", "--allow-ffi", `${directory}/main.ts`]);
-    assertEquals(stdout, "UnsupportedError the supervisor did not start: --debug shows what it says\n");
-    await unsupervised(netns);
-  } finally {
-    await Deno.remove(directory, { recursive: true });
-  }
+  using directory = new Directory();
+  const source = new URL("../../src/", import.meta.url);
+  await Deno.writeTextFile(
+    `${directory.path}/main.ts`,
+    `import { launch } from "${source}run/launch.ts";
+     import { SYSTEM_VALUES } from "${source}keepalive/values.ts";
+     if (Deno.args[0] === "supervise") throw new Error("not here");
+     const options = { values: SYSTEM_VALUES, on: new Set(["connect"] as const), debug: false, warn: () => {} };
+     try {
+       launch({ command: ["echo", "started"], ...options });
+     } catch (error) {
+       console.log((error as Error).name, (error as Error).message);
+     }`,
+  );
+  const { stdout } = await netns.run([
+    Deno.execPath(),
+    "run",
+    "--no-check",
+    "--allow-ffi",
+    `${directory.path}/main.ts`,
+  ]);
+  assertEquals(stdout, "UnsupportedError the supervisor did not start: --debug shows what it says\n");
+  await unsupervised(netns);
 });

@@ -1,6 +1,7 @@
 // The flags that select by what the kernel lists: each alone, together, and the wrong way round with --not.
 
 import { assertEquals } from "@std/assert";
+import { Directory } from "../harness/directory.ts";
 import { Namespace } from "../harness/namespace.ts";
 import { assertSelects, selected } from "../harness/selected.ts";
 import { PYTHON } from "../harness/needs.ts";
@@ -12,13 +13,10 @@ import { tcphup } from "../harness/tcphup.ts";
 const USER = 54_321;
 
 async function withFile(text: string, use: (path: string) => Promise<void>): Promise<void> {
-  const path = await Deno.makeTempFile({ prefix: "tcphup-test-" });
-  try {
-    await Deno.writeTextFile(path, text);
-    await use(path);
-  } finally {
-    await Deno.remove(path);
-  }
+  using directory = new Directory();
+  const path = `${directory.path}/path`;
+  await Deno.writeTextFile(path, text);
+  await use(path);
 }
 
 systemTest("addresses and ports of both ends: one kind is or, several are and", [], async (netns) => {

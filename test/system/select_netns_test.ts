@@ -4,6 +4,7 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { currentNetns, NetnsError } from "../../src/linux/netns/enter.ts";
 import { processes } from "../../src/linux/proc/process.ts";
 import { NamespaceSet } from "../../src/select/namespace_set.ts";
+import { Directory } from "../harness/directory.ts";
 import { Namespace } from "../harness/namespace.ts";
 import { Peer } from "../harness/peer.ts";
 import { eventually, run } from "../harness/process.ts";
@@ -26,8 +27,8 @@ systemTest("what is found in its own namespace is cut before the others are list
   const address = uniqueAddress();
   const scene = await Scene.make(netns, { address });
   await using _other = await Namespace.create();
-  const directory = await Deno.makeTempDir({ prefix: "tcphup-test-" });
-  const trace = `${directory}/trace`;
+  using directory = new Directory();
+  const trace = `${directory.path}/trace`;
   const command = ["strace", "-f", "-qq", "-o", trace, "-e", "trace=sendto,shutdown", "-e", "signal=none", ...TCPHUP];
   const args = [address, "8000", "--netns=all", "--include-session"];
   await tcphup(args, { netns, command, code: 0 });
@@ -35,7 +36,6 @@ systemTest("what is found in its own namespace is cut before the others are list
   // A namespace is asked for MPTCP of each family, for TCP, and for MPTCP again.
   assertEquals(calls.findIndex((call) => call.includes("shutdown(")), 5, calls.join("\n"));
   await scene.assertHungUp();
-  await Deno.remove(directory, { recursive: true });
 });
 
 systemTest("--netns by name, process and path", [], async (netns) => {

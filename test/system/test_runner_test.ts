@@ -1,21 +1,18 @@
 // scripts/test.ts, which must not call a run green that is not.
 
 import { assertEquals } from "@std/assert";
+import { Directory } from "../harness/directory.ts";
 import { run } from "../harness/process.ts";
 
 const SCRIPT = new URL("../../scripts/test.ts", import.meta.url).pathname;
 
 /** Runs the script on one test file with this content; the exit code, and the lines that it prints, without times. */
 async function runTests(content: string, args: readonly string[] = []): Promise<{ code: number; lines: string[] }> {
-  const directory = await Deno.makeTempDir({ prefix: "tcphup-test-" });
-  try {
-    await Deno.writeTextFile(`${directory}/a_test.ts`, content);
-    const command = [Deno.execPath(), "run", "-A", SCRIPT, "a_test.ts", ...args];
-    const { code, stdout } = await run(command, { cwd: directory, mayFail: true, env: { NO_COLOR: "1" } });
-    return { code, lines: stdout.trimEnd().split("\n").map((line) => line.replace(/ \(\d.*\)$/, "")) };
-  } finally {
-    await Deno.remove(directory, { recursive: true });
-  }
+  using directory = new Directory();
+  await Deno.writeTextFile(`${directory.path}/a_test.ts`, content);
+  const command = [Deno.execPath(), "run", "-A", SCRIPT, "a_test.ts", ...args];
+  const { code, stdout } = await run(command, { cwd: directory.path, mayFail: true, env: { NO_COLOR: "1" } });
+  return { code, lines: stdout.trimEnd().split("\n").map((line) => line.replace(/ \(\d.*\)$/, "")) };
 }
 
 const PASSES = `Deno.test("passes", () => {});`;
