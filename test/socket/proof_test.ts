@@ -14,7 +14,7 @@ import {
   socket,
 } from "../../ffi/socket.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
-import { ipv4 } from "../../src/model/address.ts";
+import { ipv4, parseAddress } from "../../src/model/address.ts";
 import type { Connection } from "../../src/model/connection.ts";
 import { proofOf, prove, type StateLookup } from "../../src/socket/proof.ts";
 import { withPair } from "../../src/act/loopback_pair.ts";
@@ -40,8 +40,8 @@ function listener(backlog: number): Descriptor {
   return descriptor;
 }
 
-function listedFrom(port: number, state?: State): Connection {
-  const selector = new Selector(compileSelection({ src: "127.0.0.1", sport: port, state }));
+function listedFrom(src: string, descriptor: Descriptor): Connection {
+  const selector = new Selector(compileSelection({ src, sport: sockaddrPort(getsockname(descriptor)) }));
   try {
     return selector.select()[0]!;
   } finally {
@@ -49,10 +49,24 @@ function listedFrom(port: number, state?: State): Connection {
   }
 }
 
+/**
+ * Calls `body` with a connected client that keeps its address and port when it is dissolved, as they were chosen by bind(2):
+ * nobody else can be given them, and it may listen there.
+ */
+function withBoundClient(body: (client: Descriptor, connection: Connection) => void): void {
+  const [server, client] = [listener(1), socket(AF_INET, SOCK_STREAM, 0)];
+  // An address and a port that the kernel gives nobody of itself.
+  const [a, b, c = 0] = crypto.getRandomValues(new Uint8Array(3));
+  const address = `127.${a}.${b}.2`;
+  bind(client, encodeSockaddr(parseAddress(address)!, 20_000 + c));
+  connect(client, getsockname(server));
+  body(client, listedFrom(address, client));
+  for (const each of [client, server]) each.close();
+}
+
 Deno.test("a connection is the one that was listed until it is dissolved, whatever its socket is then", () => {
   const elsewhere = listener(1);
-  withPair(IPPROTO_TCP, ({ client, listed }) => {
-    const connection = listed()!;
+  withBoundClient((client, connection) => {
     assertEquals(prove(client, connection, unasked), "connection");
     assertEquals(prove(client, { ...connection, cookie: "1" }, unasked), "other");
     connect(client, UNSPEC);
@@ -60,7 +74,6 @@ Deno.test("a connection is the one that was listed until it is dissolved, whatev
     connect(client, getsockname(elsewhere));
     assertEquals(prove(client, connection, answering(null)), "ended");
     connect(client, UNSPEC);
-    bind(client, encodeSockaddr(LOOPBACK, connection.src.port));
     listen(client, 1);
     assertEquals(prove(client, connection, answering("LISTEN")), "ended");
   });
@@ -78,13 +91,11 @@ Deno.test("where a socket names other ends than were listed, the kernel's table 
 
 Deno.test("the kernel knows a connection by its ends and its cookie", () => {
   const selector = new Selector(compileSelection({ dst: "any" }));
-  withPair(IPPROTO_TCP, ({ client, listed }) => {
-    const connection = listed()!;
+  withBoundClient((client, connection) => {
     assertEquals(selector.stateOf(connection), "ESTAB");
     assertEquals(selector.stateOf({ ...connection, cookie: "1" }), null);
     connect(client, UNSPEC);
     assertEquals(selector.stateOf(connection), null);
-    bind(client, encodeSockaddr(LOOPBACK, connection.src.port));
     listen(client, 1);
     assertEquals(selector.stateOf(connection), "LISTEN");
   });
@@ -117,7 +128,7 @@ Deno.test("a socket in SYN-SENT is proved by the peer that it has been sent to",
   // It has room for one that waits to be accepted, and answers no other.
   const full = listener(0);
   const [first, descriptor] = [connected(full), connected(full, SOCK_NONBLOCK)];
-  const connection = listedFrom(sockaddrPort(getsockname(descriptor)));
+  const connection = listedFrom("127.0.0.1", descriptor);
   assertEquals(connection.state, "SYN-SENT");
   assertEquals(prove(descriptor, connection, unasked), "connection");
   const { dst } = connection;
