@@ -3,6 +3,7 @@
 import { assertEquals, assertNotMatch } from "@std/assert";
 import type { JsonDocument } from "../../src/cli/output/json.ts";
 import type { HangUpReport } from "../../src/report/report.ts";
+import { Directory } from "./directory.ts";
 import type { Namespace } from "./namespace.ts";
 import { PYTHON } from "./needs.ts";
 import { type Output, run } from "./process.ts";
@@ -42,18 +43,10 @@ export interface Host {
 }
 
 /** An inventory, and a directory for all that Ansible writes. */
-export class Inventory implements AsyncDisposable {
-  readonly #directory: string;
-  readonly #names: string[];
-
-  private constructor(directory: string, names: string[]) {
-    this.#directory = directory;
-    this.#names = names;
-  }
-
+export class Inventory extends Directory {
   static async make(hosts: Record<string, Host>): Promise<Inventory> {
-    const directory = await Deno.makeTempDir({ prefix: "tcphup-test-" });
-    const inventory = new Inventory(directory, Object.keys(hosts));
+    const inventory = new Inventory();
+    const directory = inventory.path;
     await Deno.copyFile(CALLBACK, `${directory}/ansible_results.py`);
     await Deno.writeTextFile(`${directory}/ansible.cfg`, "");
     await installCollection(directory);
@@ -83,43 +76,43 @@ export class Inventory implements AsyncDisposable {
 
   /** Makes the tcphup that the role is to copy, another one for each comment. */
   async writeProgram(comment: string): Promise<void> {
-    if (COMPILED && comment === "") await Deno.copyFile(COMPILED, `${this.#directory}/tcphup`);
-    else await writeScript(`${this.#directory}/tcphup`, `exec ${TCPHUP.join(" ")} "$@" #${comment}`);
+    if (COMPILED && comment === "") await Deno.copyFile(COMPILED, `${this.path}/tcphup`);
+    else await writeScript(`${this.path}/tcphup`, `exec ${TCPHUP.join(" ")} "$@" #${comment}`);
   }
 
   /** Where a host has its tcphup. */
   executable(host: string): string {
-    return `${this.#directory}/tcphup-on-${host}`;
+    return `${this.path}/tcphup-on-${host}`;
   }
 
   /** A directory of the hosts, made anew, for what a playbook puts there. */
   async directory(name: string): Promise<string> {
-    await Deno.mkdir(`${this.#directory}/${name}`);
-    return `${this.#directory}/${name}`;
+    await Deno.mkdir(`${this.path}/${name}`);
+    return `${this.path}/${name}`;
   }
 
   /** The commands that systemctl was given, but for questions. */
   async systemctl(): Promise<string[]> {
-    const lines = (await Deno.readTextFile(`${this.#directory}/systemctl`)).split("\n");
+    const lines = (await Deno.readTextFile(`${this.path}/systemctl`)).split("\n");
     return lines.filter((line) => !/^(?:show|is-|$)/.test(line));
   }
 
   /** Runs one of our playbooks, or a play of the test's own. */
   async play(playbook: string | Record<string, unknown>, ...args: string[]): Promise<Play> {
-    const path = typeof playbook === "string" ? `tcphup.tcphup.${playbook}` : `${this.#directory}/play.json`;
+    const path = typeof playbook === "string" ? `tcphup.tcphup.${playbook}` : `${this.path}/play.json`;
     if (typeof playbook !== "string") await Deno.writeTextFile(path, JSON.stringify([playbook]));
-    const results = `${this.#directory}/results`;
+    const results = `${this.path}/results`;
     await Deno.writeTextFile(results, "");
-    const output = await run(["ansible-playbook", "-i", `${this.#directory}/hosts.json`, path, ...args], {
-      cwd: this.#directory,
+    const output = await run(["ansible-playbook", "-i", `${this.path}/hosts.json`, path, ...args], {
+      cwd: this.path,
       env: {
-        PATH: `${this.#directory}/bin:${Deno.env.get("PATH")}`,
-        ANSIBLE_CONFIG: `${this.#directory}/ansible.cfg`,
-        ANSIBLE_CALLBACK_PLUGINS: this.#directory,
+        PATH: `${this.path}/bin:${Deno.env.get("PATH")}`,
+        ANSIBLE_CONFIG: `${this.path}/ansible.cfg`,
+        ANSIBLE_CALLBACK_PLUGINS: this.path,
         ANSIBLE_CALLBACKS_ENABLED: "ansible_results",
-        ANSIBLE_LOCAL_TEMP: `${this.#directory}/tmp`,
-        ANSIBLE_REMOTE_TEMP: `${this.#directory}/tmp`,
-        ANSIBLE_COLLECTIONS_PATH: this.#directory,
+        ANSIBLE_LOCAL_TEMP: `${this.path}/tmp`,
+        ANSIBLE_REMOTE_TEMP: `${this.path}/tmp`,
+        ANSIBLE_COLLECTIONS_PATH: this.path,
         ANSIBLE_NOCOLOR: "1",
         LC_ALL: "C.UTF-8",
         TCPHUP_TEST_RESULTS: results,
@@ -128,10 +121,6 @@ export class Inventory implements AsyncDisposable {
     });
     const lines = (await Deno.readTextFile(results)).split("\n").filter((line) => line !== "");
     return { ...output, results: lines.map((line) => JSON.parse(line)) };
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await Deno.remove(this.#directory, { recursive: true });
   }
 }
 

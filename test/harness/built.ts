@@ -1,34 +1,19 @@
 // Programs that a test builds, static ones that call the kernel themselves.
 
+import { Directory } from "./directory.ts";
 import { run } from "./process.ts";
 
 /** A program. Disposing of it deletes it. */
-class Built implements AsyncDisposable {
-  readonly path: string;
-  readonly #directory: string;
-
-  private constructor(directory: string) {
-    this.#directory = directory;
-    this.path = `${directory}/program`;
-  }
-
-  static async make(build: (path: string, directory: string) => Promise<void>): Promise<Built> {
-    const built = new Built(await Deno.makeTempDir({ prefix: "tcphup-test-" }));
-    await build(built.path, built.#directory);
-    return built;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await Deno.remove(this.#directory, { recursive: true });
-  }
+class Built extends Directory {
+  readonly program = `${this.path}/program`;
 }
 
 /** Builds one of our programs with the Go compiler. */
 export async function goProgram(name: string): Promise<Built> {
-  return await Built.make(async (path, directory) => {
-    const env = { CGO_ENABLED: "0", GOCACHE: `${directory}/cache`, GOTOOLCHAIN: "local" };
-    await run(["go", "build", "-o", path, new URL(`programs/${name}`, import.meta.url).pathname], { env });
-  });
+  const built = new Built();
+  const env = { CGO_ENABLED: "0", GOCACHE: `${built.path}/cache`, GOTOOLCHAIN: "local" };
+  await run(["go", "build", "-o", built.program, new URL(`programs/${name}`, import.meta.url).pathname], { env });
+  return built;
 }
 
 const I386_HEADER = "7f454c46010101000000000000000000" + // ELF, 32 bits, little endian
@@ -48,15 +33,12 @@ export function runsI386(): boolean {
 }
 
 function triesI386(): boolean {
-  const directory = Deno.makeTempDirSync({ prefix: "tcphup-test-" });
+  using built = new Built();
+  Deno.writeFileSync(built.program, i386("b801000000 31db cd80"), { mode: 0o755 }); // exit(0)
   try {
-    const path = `${directory}/program`;
-    Deno.writeFileSync(path, i386("b801000000 31db cd80"), { mode: 0o755 }); // exit(0)
-    return new Deno.Command(path).outputSync().success;
+    return new Deno.Command(built.program).outputSync().success;
   } catch {
     return false; // ENOEXEC
-  } finally {
-    Deno.removeSync(directory, { recursive: true });
   }
 }
 
@@ -76,7 +58,7 @@ export async function i386Program(port: number): Promise<Built> {
     "b86d010000 cd80 58 59 5e 5f c3" + // SO_KEEPALIVE, …) on the stack, and its value
     "6a00 89c3 89e1 31d2 b807000000 cd80 5b c1eb08 b801000000 cd80" + // parent: exit with what waitpid says
     "0200" + port.toString(16).padStart(4, "0") + "7f000001 0000000000000000"; // address: struct sockaddr_in
-  return await Built.make(async (path) => {
-    await Deno.writeFile(path, i386(code), { mode: 0o755 });
-  });
+  const built = new Built();
+  await Deno.writeFile(built.program, i386(code), { mode: 0o755 });
+  return built;
 }

@@ -154,6 +154,12 @@ export class Namespace implements AsyncDisposable {
   }
 }
 
+/** An address of loopback that no other test uses: whoever looks at the whole host finds nobody else's connections there. */
+export function uniqueAddress(): string {
+  const [a, b, c = 0] = crypto.getRandomValues(new Uint8Array(3));
+  return `127.${a}.${b}.${c % 253 + 2}`;
+}
+
 /** The network namespaces of a process's threads, as /proc has them; none when it has gone, or is about to. */
 function threadNamespaces(pid: number): string[] {
   try {

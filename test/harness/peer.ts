@@ -8,10 +8,14 @@ import { PYTHON } from "./needs.ts";
 import type { Namespace, SpawnOptions } from "./namespace.ts";
 import { type Output, outputOf } from "./process.ts";
 
+/** The command that runs a text as a program of Python. */
+export function python(source: string, ...args: (string | number)[]): string[] {
+  return [PYTHON, "-c", source, ...args.map(String)];
+}
+
 /** The command that runs one of our programs. It goes by its text: the file is perhaps not every user's to read. */
 export function pythonProgram(name: string, ...args: (string | number)[]): string[] {
-  const source = Deno.readTextFileSync(new URL(`programs/${name}`, import.meta.url));
-  return [PYTHON, "-c", source, ...args.map(String)];
+  return python(Deno.readTextFileSync(new URL(`programs/${name}`, import.meta.url)), ...args);
 }
 
 /** The command that runs one of our programs with packages of npm, each as deno.lock has it. */

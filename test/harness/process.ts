@@ -17,6 +17,11 @@ export async function outputOf(child: Deno.ChildProcess, command: readonly strin
   return await process.outputOf(child, command, PATIENCE_MS);
 }
 
+/** The words of a command as sh(1) reads them. */
+export function quote(command: readonly string[]): string {
+  return command.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(" ");
+}
+
 /** Waits until `condition` gives something true, and returns that. */
 export async function eventually<T>(what: string, condition: () => Promise<T | false> | T | false): Promise<T> {
   const deadline = Date.now() + PATIENCE_MS;

@@ -3,7 +3,7 @@
 import { assert, assertEquals } from "@std/assert";
 import type { Namespace } from "./namespace.ts";
 import { type Connections, type ConnectOptions, Peer } from "./peer.ts";
-import { assertExit, type Run } from "./tcphup.ts";
+import { assertExit, type Run, tcphup } from "./tcphup.ts";
 
 export const DOOMED_PORT = 8000;
 export const KEPT_PORT = 9000;
@@ -61,6 +61,16 @@ export class Scene {
   }
 }
 
+/** A client with a pool of connections to `DOOMED_PORT` of 127.0.0.2, and its server, which may leave them unaccepted. */
+export async function makePool(
+  netns: Namespace,
+  { accept, ...options }: ConnectOptions & { accept?: boolean } = {},
+): Promise<{ server: Peer; client: Peer; pool: Connections }> {
+  const [server, client] = [Peer.start(netns), Peer.start(netns)];
+  await server.listen("127.0.0.2", DOOMED_PORT, { protocol: options.protocol, accept });
+  return { server, client, pool: await client.connect("127.0.0.2", DOOMED_PORT, options) };
+}
+
 /** A client in `netns`, connected to a server on a host of its own that then goes silent on one of its two addresses. */
 export async function deadPeer(netns: Namespace, other: Namespace): Promise<{ stuck: Connections; kept: Connections }> {
   await netns.link(other, ["10.1.0.1/24"], ["10.1.0.2/24", "10.1.0.9/24"]);
@@ -91,6 +101,25 @@ export function assertUsageError(run: Run, says: RegExp): void {
   assertExit(run, 2);
   assertOneLine(run, says);
   assertEquals(run.stdout, "");
+}
+
+/** Fails unless each of these is refused, all that are not named together, and nothing is touched. */
+export async function assertUsageErrors(
+  netns: Namespace,
+  wrong: Record<string, [args: string[], says: RegExp]>,
+): Promise<void> {
+  const scene = await Scene.make(netns);
+  const failures: string[] = [];
+  for (const [what, [args, says]] of Object.entries(wrong)) {
+    const run = await tcphup(args, { netns });
+    try {
+      assertUsageError(run, says);
+    } catch (error) {
+      failures.push(`${what} (tcphup ${args.join(" ")}): ${(error as Error).message}`);
+    }
+  }
+  assertEquals(failures, []);
+  await scene.assertUntouched();
 }
 
 /** Fails unless standard error is one line for humans that matches. */

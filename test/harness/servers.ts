@@ -81,25 +81,11 @@ export async function redis(
   settings: readonly string[] = [],
   options?: SpawnOptions,
 ): Promise<Server> {
+  const command = ["redis-server", "--bind", address, "--protected-mode", "no", "--save", "", "--logfile", "log"];
   return await start(
     netns,
     `${address}:6379`,
-    (directory) => {
-      return [
-        "redis-server",
-        "--bind",
-        address,
-        "--protected-mode",
-        "no",
-        "--save",
-        "",
-        "--dir",
-        directory,
-        "--logfile",
-        "log",
-        ...settings,
-      ];
-    },
+    (directory) => [...command, "--dir", directory, ...settings],
     {},
     options,
   );

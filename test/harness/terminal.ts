@@ -1,5 +1,6 @@
 // A terminal that a program runs on, as a person would use it: programs/terminal.py, a command a line.
 
+import { assertEquals } from "@std/assert";
 import { Dialogue } from "./lines.ts";
 import type { Namespace, SpawnOptions } from "./namespace.ts";
 import { pythonProgram } from "./peer.ts";
@@ -13,19 +14,14 @@ export interface TerminalOptions extends SpawnOptions {
 export class Terminal {
   readonly #program: Dialogue;
 
-  private constructor(program: Dialogue) {
-    this.#program = program;
-  }
-
-  static start(
+  constructor(
     netns: Namespace,
     command: readonly string[],
     { columns = 160, rows = 24, env, ...options }: TerminalOptions = {},
-  ): Terminal {
+  ) {
     const program = pythonProgram("terminal.py", columns, rows, ...command);
-    return new Terminal(
-      new Dialogue(netns.spawn(program, { env: { TERM: "xterm", ...env }, ...options }), "terminal.py"),
-    );
+    const child = netns.spawn(program, { env: { TERM: "xterm", ...env }, ...options });
+    this.#program = new Dialogue(child, "terminal.py");
   }
 
   /** Waits until a text has been written, after the one that was last expected; the output up to and with it. */
@@ -46,11 +42,12 @@ export class Terminal {
     await this.#program.request("kill", { name: signal });
   }
 
-  /** Waits for the program's end. */
-  async end(): Promise<{ code: number; output: string }> {
-    const end = await this.#program.request("end") as { code: number; output: string };
+  /** Waits for the program's end. Fails unless that is with this status, negative for a signal. Returns the rest of its output. */
+  async end(expected: number): Promise<string> {
+    const { code, output } = await this.#program.request("end") as { code: number; output: string };
     await this.#program.end();
-    return end;
+    assertEquals(code, expected, output);
+    return output;
   }
 
   /** Closes the terminal under the program; the program's exit status, negative for a signal. */

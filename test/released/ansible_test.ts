@@ -23,7 +23,7 @@ function task(options: Record<string, unknown>): Record<string, unknown> {
 systemTest("Ansible: a failover, host by host, each waiting for its clients", ["ansible-playbook"], async (one) => {
   await using two = await Namespace.create();
   const scenes = [await Scene.make(one, { reconnect: true }), await Scene.make(two, { reconnect: true })];
-  await using inventory = await Inventory.make({ one: { netns: one }, two: { netns: two } });
+  using inventory = await Inventory.make({ one: { netns: one }, two: { netns: two } });
 
   const play = await inventory.play("failover", ...VIP, "-e", "batch=1");
   assertPlay(play, 0);
@@ -47,7 +47,7 @@ systemTest("Ansible: a failover, host by host, each waiting for its clients", ["
 
 systemTest("Ansible: check mode touches nothing and says what would be", ["ansible-playbook"], async (netns) => {
   const scene = await Scene.make(netns);
-  await using inventory = await Inventory.make({ one: { netns } });
+  using inventory = await Inventory.make({ one: { netns } });
 
   const first = await inventory.play("failover", ...VIP, "--check");
   assertPlay(first, 0);
@@ -66,7 +66,7 @@ systemTest("Ansible: check mode touches nothing and says what would be", ["ansib
 
 systemTest("Ansible: what is done already changes nothing", ["ansible-playbook"], async (netns) => {
   const scene = await Scene.make(netns);
-  await using inventory = await Inventory.make({ one: { netns } });
+  using inventory = await Inventory.make({ one: { netns } });
 
   const play = task({ dest: "127.0.0.2", port: DOOMED_PORT, destroy_after: "10s" });
   const [first, second] = [await inventory.play(play), await inventory.play(play)];
@@ -77,7 +77,7 @@ systemTest("Ansible: what is done already changes nothing", ["ansible-playbook"]
 });
 
 systemTest("Ansible: another version is copied over the one that is there", ["ansible-playbook"], async (netns) => {
-  await using inventory = await Inventory.make({ one: { netns } });
+  using inventory = await Inventory.make({ one: { netns } });
   const copied = async () => {
     const play = await inventory.play(task({ command: "ls", dest: "any" }));
     return resultsOf(play, "Copy").map(({ result }) => result.changed);
@@ -90,7 +90,7 @@ systemTest("Ansible: another version is copied over the one that is there", ["an
 systemTest("Ansible: keepalive on a fleet", ["ansible-playbook"], async (one) => {
   await using two = await Namespace.create();
   const scenes = [await Scene.make(one), await Scene.make(two)];
-  await using inventory = await Inventory.make({ one: { netns: one }, two: { netns: two } });
+  using inventory = await Inventory.make({ one: { netns: one }, two: { netns: two } });
   const values = ["-e", "idle=20", "-e", "interval=5", "-e", "count=2"];
   const timers = async () => {
     const lines = await Promise.all(scenes.map(({ netns }) => netns.ss("-o", "state", "established")));
@@ -132,7 +132,7 @@ systemTest("Ansible: a host that fails says why, and ends it for the next ones",
   const [first, ...others] = await Promise.all([one, two, three].map((netns) => {
     return Scene.make(netns, { user: OTHER_USER, reconnect: true });
   }));
-  await using inventory = await Inventory.make({
+  using inventory = await Inventory.make({
     one: { netns: one },
     two: { netns: two, without: ["sys_ptrace", "net_admin"] },
     three: { netns: three },
@@ -150,7 +150,7 @@ systemTest("Ansible: a host that fails says why, and ends it for the next ones",
 
 systemTest("Ansible: options of the module", ["ansible-playbook"], async (netns) => {
   const scene = await Scene.make(netns);
-  await using inventory = await Inventory.make({ one: { netns } });
+  using inventory = await Inventory.make({ one: { netns } });
   const result = async (options: Record<string, unknown>) => {
     const play = await inventory.play(task(options));
     const { outcome, result } = resultsOf(play, "The task")[0]!;
@@ -202,7 +202,7 @@ systemTest(
     const without = ["sys_ptrace", "net_admin"];
     const scene = await Scene.make(netns, { user: OTHER_USER });
     const own = await Peer.start(netns, { without }).connect("127.0.0.2", DOOMED_PORT, { count: 1 });
-    await using inventory = await Inventory.make({ one: { netns, without } });
+    using inventory = await Inventory.make({ one: { netns, without } });
     const play = await inventory.play(task({ dest: "127.0.0.2", port: DOOMED_PORT, connections: 4 }));
     assertPlay(play, 2);
     const { connections, report, changed } = resultsOf(play, "The task")[0]!.result;
@@ -214,7 +214,7 @@ systemTest(
 );
 
 systemTest("Ansible: hosts follow a name by a unit", ["ansible-playbook"], async (netns) => {
-  await using inventory = await Inventory.make({ one: { netns } });
+  using inventory = await Inventory.make({ one: { netns } });
   const [units, options] = [await inventory.directory("units"), await inventory.directory("options")];
   const variables = {
     follow_name: "db.internal",

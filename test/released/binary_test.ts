@@ -11,22 +11,18 @@ const HUP = ["127.0.0.2", `${DOOMED_PORT}`];
 const USER = 65534;
 
 /** The program, alone in a directory. */
-class Alone implements AsyncDisposable {
-  readonly directory = Deno.makeTempDirSync({ prefix: "tcphup-test-" });
-  readonly path = `${this.directory}/tcphup`;
+class Alone extends Directory {
+  readonly program = `${this.path}/tcphup`;
 
   constructor() {
-    Deno.copyFileSync(BINARY!, this.path);
-    Deno.chmodSync(this.directory, 0o755);
+    super();
+    Deno.copyFileSync(BINARY!, this.program);
+    Deno.chmodSync(this.path, 0o755);
   }
 
   /** Fails if something has joined it. */
   assertAlone(): void {
-    assertEquals([...Deno.readDirSync(this.directory)].map(({ name }) => name), ["tcphup"]);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await Deno.remove(this.directory, { recursive: true });
+    assertEquals([...Deno.readDirSync(this.path)].map(({ name }) => name), ["tcphup"]);
   }
 }
 
@@ -41,9 +37,9 @@ function binaryTest(
   ) => unknown,
 ): void {
   systemTest(name, ["TCPHUP_COMPILED", ...needs], async (netns) => {
-    await using alone = new Alone();
+    using alone = new Alone();
     await body(netns, alone, (prefix, user) => {
-      return tcphup(HUP, { netns, user, cwd: alone.directory, command: [...prefix, alone.path], code: 0 });
+      return tcphup(HUP, { netns, user, cwd: alone.path, command: [...prefix, alone.program], code: 0 });
     });
     alone.assertAlone();
   });
@@ -99,7 +95,7 @@ binaryTest("nothing is written, and nothing is read from TMPDIR or HOME", ["stra
   const env = { TMPDIR: directory.path, HOME: directory.path, XDG_CACHE_HOME: directory.path };
   const writer = await traced(["sh", "-c", "echo >$TMPDIR/file"], netns, env);
   assert(writer.some((call) => WRITES.test(call)), "a program that writes was not noticed");
-  const calls = await traced([alone.path, ...HUP], netns, env);
+  const calls = await traced([alone.program, ...HUP], netns, env);
   assertEquals(calls.filter((call) => WRITES.test(call) || call.includes(directory.path)), []);
   await scene.assertHungUp();
 });

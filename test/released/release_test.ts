@@ -18,18 +18,13 @@ const { version: VERSION } = JSON.parse(await Deno.readTextFile(`${ROOT}deno.jso
 const THIS_DENO = `- this is Deno ${Deno.version.deno}, not `;
 
 /** Everything committed, nothing tagged. */
-class Copy implements AsyncDisposable {
-  readonly directory: string;
+class Copy extends Directory {
   /** Begins the command. */
   prefix: readonly string[] = [];
 
-  private constructor(directory: string) {
-    this.directory = directory;
-  }
-
   static async make(): Promise<Copy> {
-    const copy = new Copy(await Deno.makeTempDir({ prefix: "tcphup-test-" }));
-    await run(["cp", "-r", ...COPIED.map((name) => ROOT + name), copy.directory]);
+    const copy = new Copy();
+    await run(["cp", "-r", ...COPIED.map((name) => ROOT + name), copy.path]);
     await copy.git("init", "--quiet");
     await copy.commit("first");
     return copy;
@@ -37,7 +32,7 @@ class Copy implements AsyncDisposable {
 
   async git(...args: string[]): Promise<void> {
     const identity = ["-c", "user.name=test", "-c", "user.email=test@localhost"];
-    await run(["git", ...identity, ...args], { cwd: this.directory });
+    await run(["git", ...identity, ...args], { cwd: this.path });
   }
 
   async commit(message: string): Promise<void> {
@@ -46,41 +41,28 @@ class Copy implements AsyncDisposable {
   }
 
   async append(file: string, text: string): Promise<void> {
-    await Deno.writeTextFile(`${this.directory}/${file}`, text, { append: true });
+    await Deno.writeTextFile(`${this.path}/${file}`, text, { append: true });
   }
 
   /** The lines in which it complains before it exits with `code`. */
   async refusal(code: number, ...args: string[]): Promise<string[]> {
-    const command = [
-      "env",
-      "-u",
-      "DENORT_BIN",
-      ...this.prefix,
-      Deno.execPath(),
-      "run",
-      "--allow-all",
-      `${this.directory}/scripts/release.ts`,
-      ...args,
-    ];
-    const { stderr, ...others } = await run(command, { cwd: this.directory, mayFail: true });
+    const env = ["env", "-u", "DENORT_BIN", ...this.prefix];
+    const command = [...env, Deno.execPath(), "run", "--allow-all", `${this.path}/scripts/release.ts`, ...args];
+    const { stderr, ...others } = await run(command, { cwd: this.path, mayFail: true });
     assertEquals(others, { code, stdout: "" });
     return stderr.trimEnd().split("\n").filter((line) => !line.startsWith(THIS_DENO));
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await Deno.remove(this.directory, { recursive: true });
   }
 }
 
 hostTest("release: no version, or more than one", ["git"], async () => {
-  await using copy = await Copy.make();
+  using copy = await Copy.make();
   const usage = ["Which version? Usage: deno task release [--compare] VERSION"];
   assertEquals(await copy.refusal(2), usage);
   assertEquals(await copy.refusal(2, VERSION, "9.9.9"), usage);
 });
 
 hostTest("release: a version that nothing was prepared for", ["git"], async () => {
-  await using copy = await Copy.make();
+  using copy = await Copy.make();
   assertEquals(await copy.refusal(1, "9.9.9"), [
     "9.9.9 is not ready:",
     `- deno.json has version ${VERSION}, not 9.9.9`,
@@ -89,7 +71,7 @@ hostTest("release: a version that nothing was prepared for", ["git"], async () =
 });
 
 hostTest("release: changes that are not committed, and a tag that is elsewhere", ["git"], async () => {
-  await using copy = await Copy.make();
+  using copy = await Copy.make();
   await copy.git("tag", `v${VERSION}`);
   await copy.append("CHANGELOG.md", "- One more.\n");
   await copy.commit("second");
@@ -103,7 +85,7 @@ hostTest("release: changes that are not committed, and a tag that is elsewhere",
 });
 
 hostTest("release: another base runtime than Deno's, to build and to compare", ["git"], async () => {
-  await using copy = await Copy.make();
+  using copy = await Copy.make();
   copy.prefix = ["DENORT_BIN=/bin/true"];
   const refusal = [
     `${VERSION} is not ready:`,

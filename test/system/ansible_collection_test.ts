@@ -5,6 +5,7 @@ import { parse } from "@std/yaml";
 import { COLLECTION, installCollection } from "../harness/ansible.ts";
 import { Directory } from "../harness/directory.ts";
 import { PYTHON } from "../harness/needs.ts";
+import { python } from "../harness/peer.ts";
 import { run } from "../harness/process.ts";
 import { hostTest, VALIDATE_MODULES } from "../harness/system.ts";
 
@@ -36,7 +37,7 @@ hostTest("Ansible: validate-modules finds what is to be ignored, and no more", [
     const flags = ["--format=json", "--arg-spec", "--collection=ansible_collections/tcphup/tcphup"];
     const { stdout } = await run([PYTHON, VALIDATE_MODULES, ...flags, MODULE], { cwd, env, mayFail: true });
     const { errors, warnings }: { errors: { code: string }[]; warnings: unknown[] } = JSON.parse(stdout)[MODULE];
-    const { stdout: version } = await run([PYTHON, "-c", "import ansible; print(ansible.__version__)"]);
+    const { stdout: version } = await run(python("import ansible; print(ansible.__version__)"));
     const ignored = await Deno.readTextFile(`${cwd}/tests/sanity/ignore-${/^\d+\.\d+/.exec(version)![0]}.txt`);
     const found = errors.map(({ code }) => `${MODULE} validate-modules:${code} # MIT License\n`).join("");
     assertEquals([found, warnings], [ignored, []]);

@@ -5,7 +5,7 @@ import { Place } from "../harness/attach.ts";
 import { Cgroup, CGROUP_ROOT } from "../harness/cgroup.ts";
 import { DEFAULTS, UNTOUCHED } from "../harness/keepalive.ts";
 import { Lines } from "../harness/lines.ts";
-import { type Connections, Peer, pythonProgram } from "../harness/peer.ts";
+import { type Connections, Peer, python, pythonProgram } from "../harness/peer.ts";
 import { eventually } from "../harness/process.ts";
 import { assertNoStackTrace, assertOneLine, assertUsageError } from "../harness/scene.ts";
 import { nginx } from "../harness/servers.ts";
@@ -115,7 +115,7 @@ print([find((1, 9, 1), (6, 4, 99)), find((6, 18, 7777)), find()])
 attachTest("--only-missing leaves what an application has chosen", [], async (place) => {
   await application(place);
   const found = async () => {
-    const { stdout } = await place.netns.run(["python3", "-c", CHOOSY], place.inside(place.cgroup));
+    const { stdout } = await place.netns.run(python(CHOOSY), place.inside(place.cgroup));
     return JSON.parse(stdout);
   };
   await using _first = await place.attach(["any", "--only-missing"]);

@@ -7,7 +7,7 @@ import type { Cgroup } from "../harness/cgroup.ts";
 import { Directory } from "../harness/directory.ts";
 import { Lines } from "../harness/lines.ts";
 import { type Connections, Peer } from "../harness/peer.ts";
-import { outputOf } from "../harness/process.ts";
+import { outputOf, quote } from "../harness/process.ts";
 import { systemTest } from "../harness/system.ts";
 import { TCPHUP } from "../harness/tcphup.ts";
 
@@ -93,7 +93,7 @@ systemTest("each line of README.md and src/keepalive/README.md runs", [
   let doomed: Connections | undefined;
   using cwd = new Directory();
   const write = (name: string, text: string) => Deno.writeTextFile(`${cwd.path}/${name}`, text, { mode: 0o755 });
-  await write("tcphup", `#!/bin/sh\nexec ${TCPHUP.map((word) => `'${word}'`).join(" ")} "$@"\n`);
+  await write("tcphup", `#!/bin/sh\nexec ${quote(TCPHUP)} "$@"\n`);
   await write("COMMAND", "#!/bin/sh\necho started\n");
   const env = { PATH: `${cwd.path}:${Deno.env.get("PATH")}` };
   const lines = [...await linesOf("README.md"), ...await linesOf("src/keepalive/README.md")];

@@ -57,15 +57,9 @@ END
 `;
 
 /** A directory with the completions for a shell and whatever else is given. */
-class Home implements AsyncDisposable {
-  readonly path: string;
-
-  private constructor(path: string) {
-    this.path = path;
-  }
-
+class Home extends Directory {
   static async make(shell: string, file: string, others: Record<string, (path: string) => string> = {}): Promise<Home> {
-    const home = new Home(await Deno.makeTempDir({ prefix: "tcphup-test-" }));
+    const home = new Home();
     const { stdout } = await run([...TCPHUP, "completions", shell]);
     await Deno.writeTextFile(`${home.path}/tcphup`, HOLDING, { mode: 0o755 });
     await Deno.writeTextFile(`${home.path}/${file}`, stdout);
@@ -73,10 +67,6 @@ class Home implements AsyncDisposable {
       await Deno.writeTextFile(`${home.path}/${name}`, text(home.path));
     }
     return home;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await Deno.remove(this.path, { recursive: true });
   }
 }
 
@@ -105,7 +95,7 @@ function flagsOf(command: string): string[] {
 
 for (const loaded of ["with bash-completion", "alone"]) {
   hostTest(`completions in bash ${loaded}`, ["python3", "bash", "bash-completion"], async () => {
-    await using home = await Home.make("bash", "tcphup.bash", {
+    using home = await Home.make("bash", "tcphup.bash", {
       rc: (path) => `${loaded === "alone" ? "" : `. ${BASH_COMPLETION}\n`}. ${path}/tcphup.bash\n${TYPIST_SETUP}`,
     });
     await assertTyped(["bash", "--rcfile", `${home.path}/rc`, "-i"], home);
@@ -116,7 +106,7 @@ for (const loaded of ["with bash-completion", "alone"]) {
 }
 
 hostTest("completions in bash do not run what processes are called", ["python3", "bash"], async () => {
-  await using home = await Home.make("bash", "tcphup.bash", {
+  using home = await Home.make("bash", "tcphup.bash", {
     rc: (path) => `. ${path}/tcphup.bash\n${TYPIST_SETUP}`,
   });
   const name = "zz$(id>x) y";
@@ -142,14 +132,14 @@ compinit -u -d $ZDOTDIR/dump
 `;
 
 hostTest("completions in zsh, from $fpath", ["python3", "zsh"], async () => {
-  await using home = await Home.make("zsh", "_tcphup", {
+  using home = await Home.make("zsh", "_tcphup", {
     ".zshrc": (path) => `fpath=(${path} $fpath)${ZSHRC}${TYPIST_SETUP}`,
   });
   await assertTyped(["zsh", "-i"], home);
 });
 
 hostTest("completions in zsh, sourced", ["python3", "zsh"], async () => {
-  await using home = await Home.make("zsh", "tcphup.zsh", {
+  using home = await Home.make("zsh", "tcphup.zsh", {
     ".zshrc": (path) => `${ZSHRC}. ${path}/tcphup.zsh\n${TYPIST_SETUP}`,
   });
   await assertTyped(["zsh", "-i"], home);
@@ -165,7 +155,7 @@ async function fish(home: Home, line: string): Promise<string[]> {
 }
 
 hostTest("completions in fish", ["fish"], async () => {
-  await using home = await Home.make("fish", "tcphup.fish");
+  using home = await Home.make("fish", "tcphup.fish");
   for (const [line, expected] of Object.entries(TYPED)) {
     // fish leaves out what is this host.
     if (line.includes("localh")) continue;
@@ -192,7 +182,7 @@ hostTest("completions in fish", ["fish"], async () => {
 systemTest("what is completed for --pid are the processes that hold connections", [], async (netns) => {
   const scene = await Scene.make(netns);
   await scene.server.serving(6);
-  await using home = await Home.make("bash", "unused");
+  using home = await Home.make("bash", "unused");
   await Deno.writeTextFile(`${home.path}/tcphup`, `#!/bin/sh\nexec ${TCPHUP.join(" ")} "$@"\n`);
   const env = { PATH: `${home.path}:${Deno.env.get("PATH")}` };
   const { stdout } = await netns.run(["bash", "-c", HOLDERS_COMMAND], { env });
@@ -300,7 +290,7 @@ systemTest(
   "completions --install: as root for all users, and shells and man find it",
   ["unshare", "bash-completion", "zsh", "fish", "man"],
   async (netns) => {
-    await using home = await Home.make("bash", "unused");
+    using home = await Home.make("bash", "unused");
     const load = `. ${BASH_COMPLETION}; _completion_loader tcphup; complete -p tcphup`;
     const script = `
       mount -t tmpfs none /usr/local/share && mount -t tmpfs none /etc/fish && umask 077

@@ -5,7 +5,7 @@ import type { Finding } from "../../src/doctor/check_host.ts";
 import { Namespace } from "../harness/namespace.ts";
 import { type Connections, Peer } from "../harness/peer.ts";
 import { eventually } from "../harness/process.ts";
-import { assertCountsAddUp, assertOneLine, DOOMED_PORT, Scene } from "../harness/scene.ts";
+import { assertCountsAddUp, assertOneLine, DOOMED_PORT, makePool, Scene } from "../harness/scene.ts";
 import { type Need, systemTest } from "../harness/system.ts";
 import { assertExit, PublicCopy, type Run, Running, tcphup } from "../harness/tcphup.ts";
 
@@ -71,10 +71,7 @@ systemTest("--destroy: MPTCP, which SOCK_DESTROY cannot abort", ["MPTCP"], async
 });
 
 systemTest("--destroy: a connection that nobody has accepted yet", [], async (netns) => {
-  const server = Peer.start(netns);
-  await server.listen("127.0.0.2", DOOMED_PORT, { accept: false });
-  const client = Peer.start(netns);
-  const waiting = await client.connect("127.0.0.2", DOOMED_PORT, { source: "127.0.0.9" });
+  const { client, pool: waiting } = await makePool(netns, { accept: false, source: "127.0.0.9" });
   const other = await client.connect("127.0.0.2", DOOMED_PORT, { source: "127.0.0.8" });
   const run = await tcphup(["127.0.0.9", "--destroy", "--json"], { netns, code: 0 });
   assertEquals(run.outcomes(), ["destroyed"]);
@@ -212,20 +209,14 @@ systemTest("--destroy-after, without CAP_NET_ADMIN: finds who has taken over", [
 });
 
 systemTest("--destroy-after: aborts what has no owner", [], async (netns) => {
-  const server = Peer.start(netns);
-  await server.listen("127.0.0.2", DOOMED_PORT, { accept: false });
-  const client = Peer.start(netns);
-  const waiting = await client.connect("127.0.0.2", DOOMED_PORT, { source: "127.0.0.9" });
+  const { pool: waiting } = await makePool(netns, { accept: false, source: "127.0.0.9" });
   const run = await tcphup(["127.0.0.9", "--destroy-after", "0", "--json"], { netns, code: 0 });
   assertEquals(run.outcomes(), ["destroyed"]);
   await waiting.assertEnded("ECONNRESET");
 });
 
 systemTest("no owner and no CAP_NET_ADMIN: it says what is missing", ["setpriv"], async (netns) => {
-  const server = Peer.start(netns);
-  await server.listen("127.0.0.2", DOOMED_PORT, { accept: false });
-  const client = Peer.start(netns);
-  const waiting = await client.connect("127.0.0.2", DOOMED_PORT, { source: "127.0.0.9" });
+  const { pool: waiting } = await makePool(netns, { accept: false, source: "127.0.0.9" });
   const run = await tcphup(["127.0.0.9", "--destroy", "--json"], { netns, without: ["net_admin"], code: 4 });
   assertEquals(run.json().failed, 1);
   assertEquals(run.json().connections.map(({ error }) => /CAP_NET_ADMIN/.test(error!)), [true]);

@@ -7,7 +7,7 @@ import { apply, read } from "../../src/socket/keepalive_options.ts";
 import { type GivenValues, type Keepalive, resolveValues } from "../../src/keepalive/values.ts";
 import { Dialogue } from "../harness/lines.ts";
 import { Namespace } from "../harness/namespace.ts";
-import { PYTHON } from "../harness/needs.ts";
+import { python } from "../harness/peer.ts";
 import { systemTest } from "../harness/system.ts";
 
 const CLIENT_ADDRESS = "192.0.2.1";
@@ -100,7 +100,7 @@ systemTest("a read from a peer that fell silent fails at the planned time", [], 
   const servers = stack.use(await Namespace.create());
   await clients.link(servers, [`${CLIENT_ADDRESS}/24`], [`${SERVER_ADDRESS}/24`]);
   const start = (netns: Namespace, program: string) =>
-    stack.use(new Dialogue(netns.spawn([PYTHON, "-c", program, SERVER_ADDRESS]), "a program of the test"));
+    stack.use(new Dialogue(netns.spawn(python(program, SERVER_ADDRESS)), "a program of the test"));
   await start(servers, SERVER).line();
 
   const untouched = start(clients, CLIENT);

@@ -6,6 +6,7 @@ import type { Namespace } from "../harness/namespace.ts";
 import { Peer } from "../harness/peer.ts";
 import { systemTest } from "../harness/system.ts";
 import { tcphup } from "../harness/tcphup.ts";
+import { Random } from "../select/random.ts";
 
 const IPV4 = ["127.0.0.2", "127.0.0.3", "127.0.1.2", "127.1.0.2", "127.128.0.2", "127.255.255.254"];
 const IPV6 = ["::1", "2001:db8::1", "2001:db8::ffff", "2001:db8:0:1::1", "2001:db9::1", "fd00:1:2:3:4:5:6:7"];
@@ -13,30 +14,8 @@ const MAPPED = IPV4.map((address) => `::ffff:${address}`);
 const PORTS = [80, 443, 1024, 7999, 8000, 8001, 8080, 65535];
 const SERVICES: Record<string, number> = { http: 80, https: 443, "http-alt": 8080 };
 
-/** A generator of pseudo-random numbers in [0, 1) that a seed determines (mulberry32). */
-function generator(seed: number): () => number {
-  return () => {
-    seed = (seed + 0x6d2b79f5) | 0;
-    let t = Math.imul(seed ^ (seed >>> 15), seed | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
-/** Random choices. The seed can be set, to see a failure again. */
-class Dice {
-  readonly seed = Number(Deno.env.get("SEED") ?? Math.floor(Math.random() * 2 ** 32));
-  readonly #next = generator(this.seed);
-
-  /** A whole number from 0 to n − 1. */
-  below(n: number): number {
-    return Math.floor(this.#next() * n);
-  }
-
-  one<T>(choices: readonly T[]): T {
-    return choices[this.below(choices.length)]!;
-  }
-}
+/** The seed of all choices. It can be set, to see a failure again. */
+const SEED = Number(Deno.env.get("SEED") ?? 1 + Math.floor(Math.random() * (2 ** 32 - 1)));
 
 /** A question, in tcphup's words and in ss's. */
 interface Question {
@@ -44,54 +23,54 @@ interface Question {
   ss: string[];
 }
 
-function randomQuestion(dice: Dice): Question {
-  const [dest, destTerms] = dice.one([randomPrefix, randomAddress, () => ["any", []] as const])(dice);
-  const [port, portTerms] = dice.one([randomRange, randomPort, randomService, () => [[], []] as const])(dice);
+function randomQuestion(random: Random): Question {
+  const [dest, destTerms] = random.one([randomPrefix, randomAddress, () => ["any", []] as const])(random);
+  const [port, portTerms] = random.one([randomRange, randomPort, randomService, () => [[], []] as const])(random);
   return { tcphup: [dest, ...port], ss: [...destTerms, ...portTerms] };
 }
 
 type Terms = readonly [string, readonly string[]];
 
-function randomAddress(dice: Dice): Terms {
-  const address = dice.one([...IPV4, ...IPV6]);
+function randomAddress(random: Random): Terms {
+  const address = random.one([...IPV4, ...IPV6]);
   // Without its length, ss would take the last group of an IPv6 address for a port.
   return [address, [`dst ${address}/${address.includes(":") ? 128 : 32}`]];
 }
 
-function randomPrefix(dice: Dice): Terms {
-  const address = dice.one([...IPV4, ...IPV6]);
+function randomPrefix(random: Random): Terms {
+  const address = random.one([...IPV4, ...IPV6]);
   // To ss v4-mapped addresses are IPv6: it lets a prefix that covers ::ffff:0:0/96 take them. To us they are IPv4.
   const shortest = !address.includes(":") ? 1 : address.startsWith("::") ? 81 : 3;
-  const length = shortest + dice.below((address.includes(":") ? 128 : 32) - shortest + 1);
+  const length = shortest + random.below((address.includes(":") ? 128 : 32) - shortest + 1);
   // To ss bits beyond the length are nothing, we refuse them.
   return [formatPrefix(parsePrefix(`${address}/${length}`)!), [`dst ${address}/${length}`]];
 }
 
 type PortTerms = readonly [readonly string[], readonly string[]];
 
-function randomPort(dice: Dice): PortTerms {
-  const port = dice.one(PORTS);
+function randomPort(random: Random): PortTerms {
+  const port = random.one(PORTS);
   return [[`${port}`], [`dport = :${port}`]];
 }
 
-function randomRange(dice: Dice): PortTerms {
-  const [from, to] = [dice.one(PORTS), dice.one(PORTS)].sort((a, b) => a - b);
+function randomRange(random: Random): PortTerms {
+  const [from, to] = [random.one(PORTS), random.one(PORTS)].sort((a, b) => a - b);
   return [[`${from}-${to}`], [`dport >= :${from}`, `dport <= :${to}`]];
 }
 
-function randomService(dice: Dice): PortTerms {
-  const [name, port] = dice.one(Object.entries(SERVICES));
+function randomService(random: Random): PortTerms {
+  const [name, port] = random.one(Object.entries(SERVICES));
   return [[name], [`dport = :${port}`]];
 }
 
 /** Opens random connections: IPv4, IPv6, v4-mapped and MPTCP; some of them closed by the server. */
-async function openRandomly(dice: Dice, server: Peer, client: Peer): Promise<void> {
+async function openRandomly(random: Random, server: Peer, client: Peer): Promise<void> {
   for (let i = 0; i < 60; i++) {
-    const address = dice.one([...IPV4, ...IPV6, ...MAPPED]);
-    const protocol = dice.below(5) === 0 ? "mptcp" : "tcp";
-    const connection = await client.connect(address, dice.one(PORTS), { protocol });
+    const address = random.one([...IPV4, ...IPV6, ...MAPPED]);
+    const protocol = random.below(5) === 0 ? "mptcp" : "tcp";
+    const connection = await client.connect(address, random.one(PORTS), { protocol });
     await connection.assertAlive();
-    if (protocol === "tcp" && dice.below(6) === 0) {
+    if (protocol === "tcp" && random.below(6) === 0) {
       await (await server.serving(1)).only(connection.ports).close();
     }
   }
@@ -123,7 +102,7 @@ function canonical(endpoint: string): string {
 }
 
 systemTest("tcphup ls and ss agree", ["IPv6", "MPTCP"], async (netns) => {
-  const dice = new Dice();
+  const random = new Random(SEED);
   // What the server has closed is to stay for as long as this takes.
   await netns.exec("sysctl", "-qw", "net.ipv4.tcp_fin_timeout=600");
   for (const address of IPV6.slice(1)) await netns.exec("ip", "address", "add", `${address}/128`, "dev", "lo");
@@ -131,11 +110,11 @@ systemTest("tcphup ls and ss agree", ["IPv6", "MPTCP"], async (netns) => {
   for (const port of PORTS) await server.listen("::", port, { protocol: "mptcp" });
   const client = Peer.start(netns);
   for (let round = 0; round < 3; round++) {
-    await openRandomly(dice, server, client);
+    await openRandomly(random, server, client);
     for (let i = 0; i < 10; i++) {
-      const questions = Array.from({ length: 4 }, () => randomQuestion(dice));
+      const questions = Array.from({ length: 4 }, () => randomQuestion(random));
       await Promise.all(questions.map(async (question) => {
-        const context = `SEED=${dice.seed}: tcphup ls ${question.tcphup.join(" ")}, ss ${question.ss.join(" and ")}`;
+        const context = `SEED=${SEED}: tcphup ls ${question.tcphup.join(" ")}, ss ${question.ss.join(" and ")}`;
         assertEquals(await askTcphup(netns, question.tcphup), await askSs(netns, question.ss), context);
       }));
     }

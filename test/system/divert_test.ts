@@ -4,8 +4,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Attached, Place } from "../harness/attach.ts";
 import { Cgroup } from "../harness/cgroup.ts";
 import { Directory } from "../harness/directory.ts";
-import { PYTHON } from "../harness/needs.ts";
-import { Peer, pythonProgram } from "../harness/peer.ts";
+import { Peer, python, pythonProgram } from "../harness/peer.ts";
 import { eventually } from "../harness/process.ts";
 import { assertOneLine, assertUsageError } from "../harness/scene.ts";
 import { nginx, redis } from "../harness/servers.ts";
@@ -55,7 +54,7 @@ async function connects(
 ): Promise<string[]> {
   const { within } = place.inside(cgroup);
   const as = user === undefined ? [] : ["setpriv", "--reuid", `${user}`, "--clear-groups"];
-  const { stdout } = await place.netns.run([PYTHON, "-c", PROBE, ...targets], { within: [...within, ...as] });
+  const { stdout } = await place.netns.run(python(PROBE, ...targets), { within: [...within, ...as] });
   return JSON.parse(stdout);
 }
 
@@ -95,7 +94,7 @@ divertTest("MPTCP is refused too, and UDP is not", ["MPTCP"], async (place) => {
   const IPPROTO_MPTCP = 262;
   assertEquals(await connects(place, [`127.0.0.5 8000 ${IPPROTO_MPTCP}`]), ["ECONNREFUSED"]);
   const udp = "import socket; s = socket.socket(type=socket.SOCK_DGRAM); s.connect(('127.0.0.5', 8000)); print('udp')";
-  const { stdout } = await place.netns.run([PYTHON, "-c", udp], place.inside(place.cgroup));
+  const { stdout } = await place.netns.run(python(udp), place.inside(place.cgroup));
   assertEquals(stdout, "udp\n");
 });
 

@@ -10,7 +10,7 @@ import { type Keepalive, type KeepaliveValues, resolveValues, SYSTEM_VALUES } fr
 import { Directory } from "../harness/directory.ts";
 import { Dialogue } from "../harness/lines.ts";
 import { Namespace } from "../harness/namespace.ts";
-import { PYTHON } from "../harness/needs.ts";
+import { python } from "../harness/peer.ts";
 import { eventually, run } from "../harness/process.ts";
 import { hostTest, type Need } from "../harness/system.ts";
 
@@ -279,10 +279,10 @@ emitTest(
   async (directory) => {
     const path = write(directory, "haproxy.cfg", haproxyConfiguration(LIVE, 8081));
     await using netns = await Namespace.create();
-    await using server = new Dialogue(netns.spawn([PYTHON, "-c", SERVER, "8082"]), "the server");
+    await using server = new Dialogue(netns.spawn(python(SERVER, "8082")), "the server");
     await server.line();
     const haproxy = netns.spawn(["haproxy", "-db", "-q", "-f", path]);
-    await using client = new Dialogue(netns.spawn([PYTHON, "-c", CLIENT, "8081"]), "the client");
+    await using client = new Dialogue(netns.spawn(python(CLIENT, "8081")), "the client");
     assertEquals([await client.line(), await server.line()], ["connected", "word"]);
     // Data has come through, so that both connections are made.
     assertEquals(keepalives(haproxy.pid), [SET, SET]);
@@ -298,7 +298,7 @@ emitTest(["iproute2", "python3", "nginx", ...APART], "nginx sets the values on w
   );
   await using netns = await Namespace.create();
   const nginx = netns.spawn(["nginx", "-c", path]);
-  await using client = new Dialogue(netns.spawn([PYTHON, "-c", CLIENT, "8081"]), "the client");
+  await using client = new Dialogue(netns.spawn(python(CLIENT, "8081")), "the client");
   await client.line();
   // The listener has them from the start, and what it accepts inherits them.
   const set = { ...SET, userTimeoutMs: 0 };

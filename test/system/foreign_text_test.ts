@@ -71,10 +71,10 @@ systemTest("JSON says what a name really is", [], async (netns) => {
 
 systemTest("ls --watch shows such names on its screen as they are on paper", [], async (netns) => {
   const client = (await hostilePrograms(netns))[0]!;
-  const terminal = Terminal.start(netns, [...TCPHUP, "ls", "--watch=100ms", "127.0.0.2"]);
+  const terminal = new Terminal(netns, [...TCPHUP, "ls", "--watch=100ms", "127.0.0.2"]);
   const output = await terminal.expect(`${client.pid}/x\\x1b]0;PWN\\x07\\x0a`);
   // deno-lint-ignore no-control-regex
   assertHarmless({ stdout: output.replace(/\x1b\[[?0-9]*[A-Za-z]|\r/g, ""), stderr: "" }, "the screen");
   await terminal.type("\x03");
-  assertEquals((await terminal.end()).code, 0);
+  await terminal.end(0);
 });

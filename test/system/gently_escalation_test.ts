@@ -6,7 +6,7 @@ import { Namespace } from "../harness/namespace.ts";
 import { PYTHON } from "../harness/needs.ts";
 import { Peer } from "../harness/peer.ts";
 import { eventually, outputOf, run } from "../harness/process.ts";
-import { assertCountsAddUp, deadPeer, DOOMED_PORT, Scene } from "../harness/scene.ts";
+import { assertCountsAddUp, deadPeer, DOOMED_PORT, makePool, Scene } from "../harness/scene.ts";
 import { systemTest } from "../harness/system.ts";
 import { engineOf, Running, TCPHUP, tcphup } from "../harness/tcphup.ts";
 
@@ -55,10 +55,7 @@ systemTest("the same download without --fin-only breaks off", ["curl"], async (n
 });
 
 systemTest("--fin-only, then a hang-up: the application need not wait for the peer any longer", [], async (netns) => {
-  const server = Peer.start(netns);
-  await server.listen("127.0.0.2", DOOMED_PORT, { accept: false });
-  const client = Peer.start(netns);
-  const pool = await client.connect("127.0.0.2", DOOMED_PORT, { count: 2 });
+  const { pool } = await makePool(netns, { accept: false, count: 2 });
   assertEquals((await tcphup(["127.0.0.2", "--fin-only", "--json"], { netns })).outcomes(), ["hung-up", "hung-up"]);
   assertEquals(await pool.send("x"), ["EPIPE", "EPIPE"]);
   await pool.assertUnended();
@@ -134,25 +131,19 @@ systemTest("with --fin-only, an application that waits for its answer is told th
 });
 
 systemTest("--destroy-after and --verify: what lingered is destroyed, and gone", [], async (netns) => {
-  const server = Peer.start(netns);
-  await server.listen("127.0.0.3", DOOMED_PORT, { accept: false });
-  const client = Peer.start(netns);
-  await client.connect("127.0.0.3", DOOMED_PORT, { count: 2 });
-  const run = await tcphup(["127.0.0.3", "--destroy-after", "200ms", "--verify", "--json"], { netns, code: 0 });
+  await makePool(netns, { accept: false, count: 2 });
+  const run = await tcphup(["127.0.0.2", "--destroy-after", "200ms", "--verify", "--json"], { netns, code: 0 });
   assertEquals(run.outcomes(), ["destroyed", "destroyed"]);
   assertEquals(run.json().gone, 2);
 });
 
 systemTest("--destroy-after: more connections than descriptors", [], async (netns) => {
-  const server = Peer.start(netns);
-  await server.listen("127.0.0.3", DOOMED_PORT, { accept: false });
-  const client = Peer.start(netns);
-  const pool = await client.connect("127.0.0.3", DOOMED_PORT, { count: 300 });
+  const { pool } = await makePool(netns, { accept: false, count: 300 });
   const command = ["prlimit", "--nofile=200:200", ...TCPHUP];
-  const run = await tcphup(["127.0.0.3", "--destroy-after", "200ms", "--json"], { netns, command, code: 0 });
+  const run = await tcphup(["127.0.0.2", "--destroy-after", "200ms", "--json"], { netns, command, code: 0 });
   assertEquals(run.json().destroyed, 300);
   await pool.ended();
-  assertEquals(await netns.ss("state", "connected", "dst", "127.0.0.3"), []);
+  assertEquals(await netns.ss("state", "connected", "dst", "127.0.0.2"), []);
 });
 
 systemTest("many namespaces and few descriptors: enough are left to look again", ["unshare"], async (netns) => {
@@ -173,11 +164,8 @@ systemTest("many namespaces and few descriptors: enough are left to look again",
 });
 
 systemTest("what breaks half-way, and stays so, does not take away the report of what was done", [], async (netns) => {
-  const server = Peer.start(netns);
-  await server.listen("127.0.0.3", DOOMED_PORT);
-  const client = Peer.start(netns);
-  const pool = await client.connect("127.0.0.3", DOOMED_PORT, { count: 3, reconnect: true });
-  const running = new Running(["127.0.0.3", "--for", "8s", "--every", "100ms", "--json"], { netns });
+  const { pool } = await makePool(netns, { count: 3, reconnect: true });
+  const running = new Running(["127.0.0.2", "--for", "8s", "--every", "100ms", "--json"], { netns });
   await pool.ended();
   // From now on, and until its time is over, it can open nothing.
   await run(["prlimit", `--pid=${await engineOf(running.pid)}`, "--nofile=3:"]);

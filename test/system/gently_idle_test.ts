@@ -2,9 +2,9 @@
 
 import { assert, assertEquals, assertMatch, assertNotMatch } from "@std/assert";
 import { Namespace } from "../harness/namespace.ts";
-import { Peer, Program, pythonProgram } from "../harness/peer.ts";
+import { Program, pythonProgram } from "../harness/peer.ts";
 import { eventually, outputOf } from "../harness/process.ts";
-import { assertCountsAddUp, deadPeer, DOOMED_PORT, Scene } from "../harness/scene.ts";
+import { assertCountsAddUp, deadPeer, DOOMED_PORT, makePool, Scene } from "../harness/scene.ts";
 import { nginx } from "../harness/servers.ts";
 import { systemTest } from "../harness/system.ts";
 import { Terminal } from "../harness/terminal.ts";
@@ -171,16 +171,12 @@ systemTest("an idle connection to a dead peer does not stay longer than --linger
 });
 
 systemTest("what ends by itself while it is waited for is already gone", [], async (netns) => {
-  const server = Peer.start(netns);
-  await server.listen("127.0.0.2", DOOMED_PORT);
-  const client = Peer.start(netns);
-  await client.connect("127.0.0.2", DOOMED_PORT);
+  const { client } = await makePool(netns);
   const waiting = ["127.0.0.2", "--when-idle", "1h", "--deadline", "1h"];
-  const terminal = Terminal.start(netns, [...TCPHUP, ...waiting]);
+  const terminal = new Terminal(netns, [...TCPHUP, ...waiting]);
   await terminal.expect(" waiting, ");
   await client.end();
-  const { code, output } = await terminal.end();
-  assertEquals(code, 0, output);
+  const output = await terminal.end(0);
   assertMatch(output, /1 already gone/);
 });
 

@@ -5,7 +5,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Namespace } from "../harness/namespace.ts";
 import { type Connections, Peer } from "../harness/peer.ts";
 import { eventually } from "../harness/process.ts";
-import { assertCountsAddUp, deadPeer, DOOMED_PORT, KEPT_PORT, Scene } from "../harness/scene.ts";
+import { assertCountsAddUp, deadPeer, DOOMED_PORT, KEPT_PORT, makePool, Scene } from "../harness/scene.ts";
 import { systemTest } from "../harness/system.ts";
 import { Running, TCPHUP, tcphup } from "../harness/tcphup.ts";
 import { Terminal } from "../harness/terminal.ts";
@@ -40,10 +40,7 @@ systemTest("--over with jitter takes no fewer connections, and --destroy goes at
 });
 
 systemTest("a pool that connects anew is cut once, not again and again", [], async (netns) => {
-  const server = Peer.start(netns);
-  await server.listen("127.0.0.2", DOOMED_PORT);
-  const client = Peer.start(netns);
-  const pool = await client.connect("127.0.0.2", DOOMED_PORT, { count: 10, reconnect: true });
+  const { pool } = await makePool(netns, { count: 10, reconnect: true });
   const run = await tcphup([...DOOMED, "--rate", "20/s", "--json"], { netns, code: 0 });
   assertEquals(run.json().matched, 10);
   await pool.assertEnded("EOF");
@@ -52,10 +49,7 @@ systemTest("a pool that connects anew is cut once, not again and again", [], asy
 });
 
 systemTest("--for: what connects anew is cut too, until the time is over", [], async (netns) => {
-  const server = Peer.start(netns);
-  await server.listen("127.0.0.2", DOOMED_PORT);
-  const client = Peer.start(netns);
-  const pool = await client.connect("127.0.0.2", DOOMED_PORT, { count: 3, reconnect: true });
+  const { client, pool } = await makePool(netns, { count: 3, reconnect: true });
   const running = new Running([...DOOMED, "--for", "2", "--every", "100ms", "--json"], { netns });
   await pool.ended();
   const late = await client.connect("127.0.0.2", DOOMED_PORT);
@@ -143,27 +137,24 @@ systemTest("--destroy-after counts from each connection's own hang-up", [], asyn
 
 systemTest("progress is shown on a terminal while it takes time, and taken away", [], async (netns) => {
   await Scene.make(netns, { count: 10 });
-  const terminal = Terminal.start(netns, [...TCPHUP, ...DOOMED, "--over", "1h"], { env: { TERM: "xterm" } });
+  const terminal = new Terminal(netns, [...TCPHUP, ...DOOMED, "--over", "1h"]);
   const shown = await terminal.expect(" waiting, ");
   assertMatch(shown.slice(shown.lastIndexOf(CLEAR_LINE)), /^.{4}\d+ of 10 connections done, \d+ waiting, $/s);
   await terminal.kill("SIGINT");
-  const { code, output } = await terminal.end();
-  assertEquals(code, 130, output);
+  const output = await terminal.end(130);
   assert(output.includes(`${CLEAR_LINE}interrupted: `), JSON.stringify(output));
 });
 
 systemTest("NO_COLOR takes color away and leaves progress; TERM=dumb takes both", [], async (netns) => {
   await Scene.make(netns, { count: 4 });
   const kept = [...TCPHUP, "127.0.0.2", `${KEPT_PORT}`, "--over", "1h", "--color=auto"];
-  const plain = Terminal.start(netns, kept, { env: { TERM: "xterm", NO_COLOR: "1" } });
+  const plain = new Terminal(netns, kept, { env: { NO_COLOR: "1" } });
   await plain.expect(" waiting, ");
   await plain.kill("SIGINT");
-  const { code, output } = await plain.end();
-  assertEquals(code, 130, output);
+  const output = await plain.end(130);
   assert(!output.includes("\x1b[3"), JSON.stringify(output));
-  const dumb = await Terminal.start(netns, [...TCPHUP, ...DOOMED, "--over", "1500ms"], { env: { TERM: "dumb" } }).end();
-  assertEquals(dumb.code, 0, dumb.output);
-  for (const text of ["\x1b", "waiting"]) assert(!dumb.output.includes(text), JSON.stringify(dumb.output));
+  const dumb = await new Terminal(netns, [...TCPHUP, ...DOOMED, "--over", "1500ms"], { env: { TERM: "dumb" } }).end(0);
+  for (const text of ["\x1b", "waiting"]) assert(!dumb.includes(text), JSON.stringify(dumb));
 });
 
 systemTest("a walk over /proc that takes long gives a sign of life, and takes it away", ["strace"], async (netns) => {
@@ -171,10 +162,9 @@ systemTest("a walk over /proc that takes long gives a sign of life, and takes it
   // Only the first of the descriptors, as a host may have any number of them.
   const slowly = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "inject=readlinkat:delay_enter=50000:when=1..60"];
   for (const command of [["ls", "127.0.0.2"], ["--dry-run", ...DOOMED], ["keepalive", "--dry-run", ...DOOMED]]) {
-    const terminal = Terminal.start(netns, [...slowly, ...TCPHUP, ...command, "--no-bpf"], { env: { TERM: "xterm" } });
+    const terminal = new Terminal(netns, [...slowly, ...TCPHUP, ...command, "--no-bpf"]);
     await terminal.expect("looking into processes and namespaces, ");
-    const { code, output } = await terminal.end();
-    assertEquals(code, 0, output);
+    const output = await terminal.end(0);
     assert(output.includes(`${CLEAR_LINE}State `), JSON.stringify(output));
   }
 });
@@ -184,9 +174,8 @@ systemTest("no progress where nobody would see it, or wants to", [], async (netn
   const piped = await tcphup([...DOOMED, "--over", "1500ms"], { netns });
   assertEquals([piped.code, piped.stderr], [0, ""]);
   const kept = ["127.0.0.2", `${KEPT_PORT}`, "--over", "1500ms", "--quiet"];
-  const plain = Terminal.start(netns, [...TCPHUP, ...kept], { env: { TERM: "xterm" } });
-  const { code, output } = await plain.end();
-  assertEquals(code, 0, output);
+  const plain = new Terminal(netns, [...TCPHUP, ...kept]);
+  const output = await plain.end(0);
   assert(!output.includes("waiting"), JSON.stringify(output));
   await scene.kept.assertEnded("EOF");
 });

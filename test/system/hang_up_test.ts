@@ -4,7 +4,7 @@ import { assert, assertEquals } from "@std/assert";
 import { Namespace } from "../harness/namespace.ts";
 import { Peer } from "../harness/peer.ts";
 import { eventually } from "../harness/process.ts";
-import { assertCountsAddUp, deadPeer, DOOMED_PORT, Scene } from "../harness/scene.ts";
+import { assertCountsAddUp, deadPeer, DOOMED_PORT, makePool, Scene } from "../harness/scene.ts";
 import { systemTest } from "../harness/system.ts";
 import { engineOf, Running, TCPHUP, tcphup } from "../harness/tcphup.ts";
 
@@ -56,10 +56,7 @@ systemTest("what was sent arrives before the FIN", [], async (netns) => {
 });
 
 systemTest("a connection that was hung up on already is already gone", [], async (netns) => {
-  const server = Peer.start(netns);
-  await server.listen("127.0.0.2", DOOMED_PORT, { accept: false });
-  const client = Peer.start(netns);
-  const doomed = await client.connect("127.0.0.2", DOOMED_PORT);
+  const { pool: doomed } = await makePool(netns, { accept: false });
   const first = await tcphup(["127.0.0.2", "--json"], { netns });
   assertEquals(first.outcomes(), ["hung-up"]);
   await doomed.assertEnded("EOF");
@@ -155,10 +152,7 @@ systemTest("SIGINT while waiting: exit 130, with the summary so far", [], async 
 });
 
 systemTest("SIGINT while hanging up: what the report says is what was done", ["strace"], async (netns) => {
-  const server = Peer.start(netns);
-  await server.listen("127.0.0.2", DOOMED_PORT);
-  const client = Peer.start(netns);
-  const many = await client.connect("127.0.0.2", DOOMED_PORT, { count: 8000 });
+  const { pool: many } = await makePool(netns, { count: 8000 });
   const ended = async () => (await many.seen()).filter(({ ends }) => ends.length > 0).length;
   // So slow that it is not through by then.
   const slowed = [

@@ -6,7 +6,7 @@ import { Namespace } from "../harness/namespace.ts";
 import type { Health } from "../../src/doctor/check_host.ts";
 import { type Connections, Peer, pythonProgram } from "../harness/peer.ts";
 import { eventually } from "../harness/process.ts";
-import { assertOneLine, assertUsageError, DOOMED_PORT, KEPT_PORT, Scene } from "../harness/scene.ts";
+import { assertOneLine, assertUsageError, DOOMED_PORT, KEPT_PORT, makePool, Scene } from "../harness/scene.ts";
 import { haproxy, nginx, redis } from "../harness/servers.ts";
 import { type Need, systemTest } from "../harness/system.ts";
 import { PublicCopy, Run, TCPHUP, tcphup, type TcphupOptions } from "../harness/tcphup.ts";
@@ -363,10 +363,7 @@ systemTest(
   "keepalive: a connection that is not yet accepted, and one that its application has closed",
   [],
   async (netns) => {
-    const server = Peer.start(netns);
-    await server.listen("127.0.0.2", DOOMED_PORT, { accept: false });
-    const client = Peer.start(netns);
-    const pool = await client.connect("127.0.0.2", DOOMED_PORT, { count: 2 });
+    const { pool } = await makePool(netns, { accept: false, count: 2 });
     await pool.only([pool.ports[0]!]).close();
     const closed = await keepalive(["127.0.0.2", PORT], { netns });
     assertEquals(outcomes(closed), { "already-gone": 1, "keepalive-set": 1 });
@@ -463,9 +460,7 @@ systemTest(
 
 systemTest("keepalive: in one pass, what is not yet accepted has it too", [], async (netns) => {
   if (!await makesPasses(netns)) return;
-  const server = Peer.start(netns);
-  await server.listen("127.0.0.2", DOOMED_PORT, { accept: false });
-  await Peer.start(netns).connect("127.0.0.2", DOOMED_PORT, { count: 2 });
+  await makePool(netns, { accept: false, count: 2 });
   const report = await keepalive(["--sport", PORT], { netns });
   assertEquals(outcomes(report), { "keepalive-set": 2 });
   assertEquals(report.connections.map(({ owners }) => owners), [[], []]);

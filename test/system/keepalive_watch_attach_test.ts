@@ -3,7 +3,7 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { Place } from "../harness/attach.ts";
 import { DEFAULTS, UNTOUCHED } from "../harness/keepalive.ts";
-import { Namespace } from "../harness/namespace.ts";
+import { Namespace, uniqueAddress } from "../harness/namespace.ts";
 import { eventually } from "../harness/process.ts";
 import { DOOMED_PORT, Scene } from "../harness/scene.ts";
 import { type Need, systemTest } from "../harness/system.ts";
@@ -112,8 +112,7 @@ attachTest("looking sets MPTCP sockets, and listeners", ["MPTCP"], async (place)
 });
 
 attachTest("in all network namespaces with --netns all", [], async (place) => {
-  const [a, b, c = 0] = crypto.getRandomValues(new Uint8Array(3));
-  const address = `127.${a}.${b}.${c % 253 + 2}`;
+  const address = uniqueAddress();
   const watch = await watchIn(place, [address, PORT, "--netns", "all", "--watch"], "10 s");
   await using other = await Namespace.create();
   for (const netns of [place.netns, other]) {

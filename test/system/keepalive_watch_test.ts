@@ -4,10 +4,10 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { JsonDocument, Row } from "../../src/cli/output/json.ts";
 import { Directory } from "../harness/directory.ts";
 import { DEFAULTS, keepaliveTimers, UNTOUCHED } from "../harness/keepalive.ts";
-import { Namespace } from "../harness/namespace.ts";
+import { Namespace, uniqueAddress } from "../harness/namespace.ts";
 import { Peer } from "../harness/peer.ts";
-import { eventually } from "../harness/process.ts";
-import { DOOMED_PORT, Scene } from "../harness/scene.ts";
+import { eventually, quote } from "../harness/process.ts";
+import { DOOMED_PORT, makePool, Scene } from "../harness/scene.ts";
 import { redis } from "../harness/servers.ts";
 import { systemTest } from "../harness/system.ts";
 import { engineOf, PublicCopy, TCPHUP } from "../harness/tcphup.ts";
@@ -114,10 +114,7 @@ systemTest("keepalive --watch --listeners: a server that starts later", [], asyn
 });
 
 systemTest("keepalive --watch waits, without a word, for a connection to be accepted", [], async (netns) => {
-  const server = Peer.start(netns);
-  await server.listen("127.0.0.2", DOOMED_PORT, { accept: false });
-  const client = Peer.start(netns);
-  await client.connect("127.0.0.2", DOOMED_PORT);
+  const { server } = await makePool(netns, { accept: false });
   const watch = new Watch(netns, ["any"]);
   assertMatch((await watch.lines(1))[0]!, new RegExp(`^ESTAB 127.0.0.1:\\d+ 127.0.0.2:${PORT} `));
   await server.startAccepting();
@@ -127,8 +124,7 @@ systemTest("keepalive --watch waits, without a word, for a connection to be acce
 });
 
 systemTest("keepalive --watch --netns all: a namespace that is made later", [], async (netns) => {
-  const [a, b, c = 0] = crypto.getRandomValues(new Uint8Array(3));
-  const address = `127.${a}.${b}.${c % 253 + 2}`;
+  const address = uniqueAddress();
   const watch = new Watch(netns, [address, PORT, "--netns", "all"]);
   await using other = await Namespace.create();
   for (const scene of [await Scene.make(netns, { address }), await Scene.make(other, { address })]) {
@@ -196,8 +192,8 @@ systemTest("keepalive --watch -q is silent, and sets", [], async (netns) => {
 
 systemTest("keepalive --watch ends quietly when nobody reads it any more", [], async (netns) => {
   const { client } = await Scene.make(netns, { count: 1 });
-  const words = [...TCPHUP, "keepalive", "--watch=100ms", "127.0.0.2", PORT].map((word) => `'${word}'`).join(" ");
-  const piped = netns.run(["bash", "-c", `${words} | head -1; exit \${PIPESTATUS[0]}`]);
+  const command = quote([...TCPHUP, "keepalive", "--watch=100ms", "127.0.0.2", PORT]);
+  const piped = netns.run(["bash", "-c", `${command} | head -1; exit \${PIPESTATUS[0]}`]);
   // The first one that head does not read any more is the one that tells.
   let done = false;
   piped.finally(() => done = true);

@@ -3,8 +3,7 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { launching } from "../harness/launched.ts";
 import type { Namespace } from "../harness/namespace.ts";
-import { PYTHON } from "../harness/needs.ts";
-import { Peer } from "../harness/peer.ts";
+import { Peer, python } from "../harness/peer.ts";
 import { systemTest } from "../harness/system.ts";
 
 const PORT = 8000;
@@ -31,7 +30,7 @@ def show(s):
 `;
 
 async function find(netns: Namespace, program: string, flags: string[], env: Record<string, string> = VARIABLES) {
-  const command = launching([PYTHON, "-c", PRINT + program], flags);
+  const command = launching(python(PRINT + program), flags);
   const { code, stdout, stderr } = await netns.run(command, { env });
   assertEquals([code, stderr], [0, ""]);
   return JSON.parse(stdout);

@@ -2,13 +2,13 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { JsonDocument, Row } from "../../src/cli/output/json.ts";
-import type { Keepalive } from "../../src/model/connection.ts";
 import type { Listing } from "../../src/list.ts";
 import type { Group, Totals } from "../../src/report/summary.ts";
+import { UNTOUCHED } from "../harness/keepalive.ts";
 import type { Namespace } from "../harness/namespace.ts";
 import { type Connections, Peer } from "../harness/peer.ts";
 import { eventually } from "../harness/process.ts";
-import { assertOneLine, assertUsageError, DOOMED_PORT, KEPT_PORT, Scene } from "../harness/scene.ts";
+import { assertOneLine, assertUsageError, DOOMED_PORT, KEPT_PORT, makePool, Scene } from "../harness/scene.ts";
 import { nginx, redis } from "../harness/servers.ts";
 import { systemTest } from "../harness/system.ts";
 import { PublicCopy, type Run, TCPHUP, tcphup, type TcphupOptions } from "../harness/tcphup.ts";
@@ -44,13 +44,6 @@ function cells(stdout: string): string[][] {
   return stdout.trimEnd().split("\n").slice(1).map((line) => line.split(/ {2,}/));
 }
 
-const DEFAULTS: JsonDocument<Keepalive> = {
-  enabled: false,
-  idle_s: 7200,
-  interval_s: 75,
-  count: 9,
-  user_timeout_ms: 0,
-};
 const NEVER = { idle_ms: null, in_flight_ms: 924_600 };
 
 /** A client of four connections, each with a keepalive of its own. */
@@ -74,10 +67,10 @@ systemTest("keepalive is what the application itself reads, and what it means fo
   const found = from(pools.flatMap(({ ports }) => ports), document);
   assertEquals(found.map(({ keepalive }) => keepalive), inside);
   assertEquals(inside, [
-    DEFAULTS,
-    { ...DEFAULTS, enabled: true },
+    UNTOUCHED,
+    { ...UNTOUCHED, enabled: true },
     { enabled: true, idle_s: 15, interval_s: 10, count: 4, user_timeout_ms: 55_000 },
-    { ...DEFAULTS, user_timeout_ms: 30_000 },
+    { ...UNTOUCHED, user_timeout_ms: 30_000 },
   ]);
   assertEquals(found.map(({ dead_peer_noticed }) => dead_peer_noticed), [
     NEVER,
@@ -177,18 +170,15 @@ systemTest("redis-server's and nginx's keepalive is as they are configured", [
   // Redis: tcp-keepalive is 300 s unless configured; it probes every third of that, three times (anetKeepAlive).
   assertEquals(keepaliveAt(6379), { enabled: true, idle_s: 300, interval_s: 100, count: 3, user_timeout_ms: 0 });
   assertEquals(keepaliveAt(80), { enabled: true, idle_s: 30, interval_s: 5, count: 4, user_timeout_ms: 0 });
-  assertEquals(keepaliveAt(81), DEFAULTS);
+  assertEquals(keepaliveAt(81), UNTOUCHED);
 });
 
 systemTest("an MPTCP connection has a keepalive, and no user timeout to speak of", ["MPTCP"], async (netns) => {
-  const server = Peer.start(netns);
-  await server.listen("127.0.0.2", DOOMED_PORT, { protocol: "mptcp" });
-  const client = Peer.start(netns);
-  const pool = await client.connect("127.0.0.2", DOOMED_PORT, { protocol: "mptcp" });
+  const { pool } = await makePool(netns, { protocol: "mptcp" });
   await pool.setKeepalive({ enabled: true, idle_s: 100 });
   const connection = from(pool.ports, await listed(["127.0.0.2", `${DOOMED_PORT}`], netns))[0]!;
   assertEquals(connection.protocol, "mptcp");
-  assertEquals(connection.keepalive, { ...DEFAULTS, enabled: true, idle_s: 100, user_timeout_ms: null });
+  assertEquals(connection.keepalive, { ...UNTOUCHED, enabled: true, idle_s: 100, user_timeout_ms: null });
   assertEquals(connection.dead_peer_noticed?.idle_ms, (100 + 9 * 75) * 1000);
 });
 
@@ -217,7 +207,7 @@ systemTest("keepalive that cannot be read is null, and why is said once", [], as
   const document = run.json<Document>();
   assertEquals(from(theirs.ports, document).map(({ keepalive }) => keepalive), [null, null, null]);
   assertEquals(from(theirs.ports, document).map(({ dead_peer_noticed }) => dead_peer_noticed), [null, null, null]);
-  assertEquals(from(own.ports, document)[0]!.keepalive, { ...DEFAULTS, enabled: true });
+  assertEquals(from(own.ports, document)[0]!.keepalive, { ...UNTOUCHED, enabled: true });
   assertEquals(document.keepalive_unreadable?.map(({ count }) => count), [3]);
   const table = await ls(["127.0.0.2", "--columns", "local,keepalive"], { netns, command, env, cwd, user });
   assertEquals(cells(table.stdout).map(([, keepalive]) => keepalive).sort(), ["7200s+9*75s", "?", "?", "?"]);
@@ -226,13 +216,11 @@ systemTest("keepalive that cannot be read is null, and why is said once", [], as
 });
 
 systemTest("a connection that is not accepted yet has nobody to ask", [], async (netns) => {
-  const server = Peer.start(netns);
-  await server.listen("127.0.0.2", DOOMED_PORT, { accept: false });
-  const pool = await Peer.start(netns).connect("127.0.0.2", DOOMED_PORT);
+  const { pool } = await makePool(netns, { accept: false });
   const document = await listed(["any", "--no-bpf"], netns);
   assertEquals(document.keepalive_unreadable, [{ reason: "not yet accepted by the application", count: 1 }]);
   assertEquals(from([DOOMED_PORT], document)[0]!.keepalive, null);
-  assertEquals(from(pool.ports, document)[0]!.keepalive, DEFAULTS);
+  assertEquals(from(pool.ports, document)[0]!.keepalive, UNTOUCHED);
 });
 
 systemTest("what it says of traffic is what ss -i says", [], async (netns) => {

@@ -1,7 +1,7 @@
 // What clients have made, or are making, in place of what was cut: it is left alone.
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { Namespace } from "../harness/namespace.ts";
+import { Namespace, uniqueAddress } from "../harness/namespace.ts";
 import { type Connections, Peer, type Protocol } from "../harness/peer.ts";
 import { eventually } from "../harness/process.ts";
 import { assertCountsAddUp, DOOMED_PORT, Scene } from "../harness/scene.ts";
@@ -9,8 +9,8 @@ import { type Need, systemTest } from "../harness/system.ts";
 import { TCPHUP, tcphup } from "../harness/tcphup.ts";
 
 const COUNT = 4;
-/** The server's address, which no other test has: with --netns all its connections would be cut too. */
-const ADDRESS = `127.${[97, 1 + Math.random() * 250, 1 + Math.random() * 250].map(Math.floor).join(".")}`;
+/** The server's address: with --netns all other tests' connections would be cut too. */
+const ADDRESS = uniqueAddress();
 
 /** Four clients that connect anew whenever a connection ends, and their living server. */
 async function reconnecting(netns: Namespace, protocol?: Protocol): Promise<Connections> {

@@ -2,6 +2,7 @@
 // with an import map it puts modules of theirs in the place of ours, and root may be the one who runs them.
 
 import { assertEquals, assertMatch } from "@std/assert";
+import { Directory } from "../harness/directory.ts";
 import { run } from "../harness/process.ts";
 import { hostTest } from "../harness/system.ts";
 
@@ -10,18 +11,12 @@ const ONE_FILE = "test/report/report_test.ts";
 const COPIED = ["README.md", "cli.ts", "deno.json", "deno.lock", "ffi", "mod.ts", "scripts", "src", "test"];
 
 /** A copy of the sources below a directory with a deno.json and a module that are not ours. */
-class Planted implements AsyncDisposable {
-  readonly above: string;
-  readonly sources: string;
-
-  private constructor(above: string) {
-    this.above = above;
-    this.sources = `${above}/tcphup`;
-  }
+class Planted extends Directory {
+  readonly sources = `${this.path}/tcphup`;
 
   static async make(): Promise<Planted> {
-    const planted = new Planted(await Deno.makeTempDir({ prefix: "tcphup-test-" }));
-    const { above, sources } = planted;
+    const planted = new Planted();
+    const { path: above, sources } = planted;
     await Deno.mkdir(sources);
     await run(["cp", "-r", "--parents", ...COPIED, sources], { cwd: ROOT });
     await Deno.symlink(Deno.execPath(), `${above}/deno`);
@@ -43,13 +38,9 @@ class Planted implements AsyncDisposable {
 
   /** Runs a line of sh(1), in which `deno` is the one that runs the tests; all that it prints. */
   async run(line: string, cwd = this.sources): Promise<string> {
-    const env = { PATH: `${this.above}:${Deno.env.get("PATH")}`, NO_COLOR: "1" };
+    const env = { PATH: `${this.path}:${Deno.env.get("PATH")}`, NO_COLOR: "1" };
     const { code, stdout, stderr } = await run(["sh", "-euc", line], { cwd, env, mayFail: true });
     return `${stdout}${stderr}exit ${code}`;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await Deno.remove(this.above, { recursive: true });
   }
 }
 
@@ -65,7 +56,7 @@ async function documented(): Promise<string[]> {
 }
 
 hostTest("a deno.json above does not get its modules into a checkout, however Deno is started", [], async () => {
-  await using planted = await Planted.make();
+  using planted = await Planted.make();
   const commands = [
     "deno run --allow-ffi cli.ts --version",
     "./cli.ts --version",
@@ -78,7 +69,7 @@ hostTest("a deno.json above does not get its modules into a checkout, however De
 });
 
 hostTest("what is documented reads no deno.json, so none above, and none where it is started", [], async () => {
-  await using planted = await Planted.make();
+  using planted = await Planted.make();
   await planted.openUp();
   assertMatch(await planted.run("deno run --allow-ffi cli.ts --version"), /^PLANTED$/m, "what was planted grows");
   assertEquals((await documented()).length, 3);
@@ -87,12 +78,12 @@ hostTest("what is documented reads no deno.json, so none above, and none where i
   for (const command of ["./cli.ts --version", "./cli.ts run -- echo started", ...closed]) {
     assertMatch(await planted.run(command), /^(?!.*PLANTED).*exit 0$/s, command);
   }
-  assertMatch(await planted.run("tcphup/cli.ts run -- echo started", planted.above), /^started\nexit 0$/);
+  assertMatch(await planted.run("tcphup/cli.ts run -- echo started", planted.path), /^started\nexit 0$/);
 });
 
 hostTest("the supervisor of run reads no deno.json either", [], async () => {
-  await using planted = await Planted.make();
+  using planted = await Planted.make();
   await planted.openUp();
   const command = "deno run --allow-ffi --no-config tcphup/cli.ts run -- echo started";
-  assertEquals(await planted.run(command, planted.above), "started\nexit 0");
+  assertEquals(await planted.run(command, planted.path), "started\nexit 0");
 });

@@ -136,7 +136,7 @@ systemTest("redis-cli in the middle of a session: the next command says so", ["r
 
 /** A session of psql on a terminal, which sees an answer before it is given back. */
 async function psql(netns: Namespace, address: string, statement: string, answer: string): Promise<Terminal> {
-  const session = Terminal.start(netns, [
+  const session = new Terminal(netns, [
     `${POSTGRESQL}/psql`,
     "-X",
     "-h",
@@ -165,7 +165,7 @@ systemTest("psql's session: psql connects anew; another server's goes on", ["pos
   assertEquals(await netns.connectionsReset(), 0);
   for (const session of [doomed, kept]) {
     await session.type("\\q\n");
-    assertEquals((await session.end()).code, 0);
+    await session.end(0);
   }
   assertNotMatch(await server.log(), /FATAL|PANIC|unexpected EOF/);
 });

@@ -4,7 +4,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Directory } from "../harness/directory.ts";
 import { Namespace, type SpawnOptions } from "../harness/namespace.ts";
 import { type Connections, Peer, Program, pythonProgram } from "../harness/peer.ts";
-import { eventually } from "../harness/process.ts";
+import { eventually, quote } from "../harness/process.ts";
 import { nginx, redis } from "../harness/servers.ts";
 import { type Need, systemTest } from "../harness/system.ts";
 import { assertExit, Run, TCPHUP, tcphup } from "../harness/tcphup.ts";
@@ -30,12 +30,10 @@ function block(title: string): string {
   return blocks[0]!;
 }
 
-const quote = (text: string) => `'${text.replaceAll("'", `'\\''`)}'`;
-
 /** Runs a recipe as a shell does that ends at the first command that fails, with tcphup in its PATH; none may fail. */
 async function follow(title: string, netns: Namespace, options: SpawnOptions = {}): Promise<Run> {
   using directory = new Directory();
-  await Deno.writeTextFile(`${directory.path}/tcphup`, `#!/bin/sh\nexec ${TCPHUP.map(quote).join(" ")} "$@"\n`);
+  await Deno.writeTextFile(`${directory.path}/tcphup`, `#!/bin/sh\nexec ${quote(TCPHUP)} "$@"\n`);
   await Deno.chmod(`${directory.path}/tcphup`, 0o755);
   const env = { PATH: `${directory.path}:${Deno.env.get("PATH")}` };
   const run = new Run(await netns.run(["sh", "-euxc", block(title)], { ...options, env, cwd: directory.path }));

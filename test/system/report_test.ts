@@ -2,14 +2,15 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { Namespace } from "../harness/namespace.ts";
-import { PYTHON } from "../harness/needs.ts";
-import { Peer } from "../harness/peer.ts";
+import { Peer, python } from "../harness/peer.ts";
+import { quote } from "../harness/process.ts";
 import {
   assertCountsAddUp,
   assertNoStackTrace,
   assertOneLine,
   DOOMED_PORT,
   KEPT_PORT,
+  makePool,
   Scene,
 } from "../harness/scene.ts";
 import { systemTest } from "../harness/system.ts";
@@ -17,11 +18,6 @@ import { assertExit, Run, TCPHUP, tcphup } from "../harness/tcphup.ts";
 import { Terminal } from "../harness/terminal.ts";
 
 const ESCAPE = "\x1b";
-
-/** Quotes a command for sh(1). */
-function quote(command: readonly string[]): string {
-  return command.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(" ");
-}
 
 /** Runs tcphup on a terminal, whose output is in `stdout`. */
 async function onTerminal(netns: Namespace, args: string[], env?: Record<string, string>): Promise<Run> {
@@ -46,10 +42,7 @@ systemTest("a table with state, both ends, owner and outcome, and a summary", []
 });
 
 systemTest("the summary names what failed, and why", [], async (netns) => {
-  const server = Peer.start(netns);
-  await server.listen("127.0.0.2", DOOMED_PORT, { accept: false });
-  const client = Peer.start(netns);
-  await client.connect("127.0.0.2", DOOMED_PORT, { source: "127.0.0.9" });
+  const { client } = await makePool(netns, { accept: false, source: "127.0.0.9" });
   const held = Peer.start(netns);
   await held.listen("127.0.0.2", 7000);
   await client.connect("127.0.0.2", 7000, { source: "127.0.0.9" });
@@ -81,9 +74,7 @@ systemTest("-q takes nothing away from what --json asks for", [], async (netns) 
 });
 
 systemTest("-q: what failed is an error", [], async (netns) => {
-  const server = Peer.start(netns);
-  await server.listen("127.0.0.2", DOOMED_PORT, { accept: false });
-  await Peer.start(netns).connect("127.0.0.2", DOOMED_PORT, { source: "127.0.0.9" });
+  await makePool(netns, { accept: false, source: "127.0.0.9" });
   const run = await tcphup(["127.0.0.9", "-q"], { netns, code: 1 });
   assertEquals(run.stdout, "");
   assertOneLine(run, /owner/);
@@ -219,7 +210,7 @@ sys.exit(subprocess.run(sys.argv[2:], stderr=end).returncode)`;
 systemTest("a slow reader of a pipe that does not block gets all of it", [], async (netns) => {
   const scene = await Scene.make(netns, { count: 300 });
   const command = [...TCPHUP, "127.0.0.2", `${DOOMED_PORT}`, "--json"];
-  const run = new Run(await netns.run([PYTHON, "-c", LATE_READER, ...command]));
+  const run = new Run(await netns.run(python(LATE_READER, ...command)));
   assertExit(run, 0);
   assert(run.stdout.length > 65536, "more than a pipe holds");
   assertEquals(run.json().hung_up, 300);
@@ -230,7 +221,7 @@ for (const kind of ["blocking", "non-blocking"]) {
   systemTest(`nobody who reads a ${kind} standard error keeps it from its work`, [], async (netns) => {
     const scene = await Scene.make(netns);
     const command = [...TCPHUP, "127.0.0.2", `${DOOMED_PORT}`, "--verbose"];
-    const run = new Run(await netns.run(["timeout", "60", PYTHON, "-c", NO_READER, kind, ...command]));
+    const run = new Run(await netns.run(["timeout", "60", ...python(NO_READER, kind, ...command)]));
     assertExit(run, 0);
     assertMatch(run.stdout, /^hung up on 3 connections$/m);
     await scene.assertHungUp();
@@ -277,8 +268,7 @@ systemTest("--color: auto, always, never, and none on a dumb terminal", ["script
 
 systemTest("the help fits the terminal that it is read on", [], async (netns) => {
   for (const columns of [60, 80]) {
-    const { code, output } = await Terminal.start(netns, [...TCPHUP, "hup", "--help"], { columns }).end();
-    assertEquals(code, 0);
+    const output = await new Terminal(netns, [...TCPHUP, "hup", "--help"], { columns }).end(0);
     const lines = output.split("\r\n");
     assertEquals(lines.filter((line) => line.length > columns), []);
     assert(lines.some((line) => line.length > columns - 10), "it uses what there is");
@@ -286,8 +276,7 @@ systemTest("the help fits the terminal that it is read on", [], async (netns) =>
 });
 
 systemTest("where the terminal does not say how wide it is, the help is as on a pipe", [], async (netns) => {
-  const { code, output } = await Terminal.start(netns, [...TCPHUP, "hup", "--help"], { columns: 0, rows: 0 }).end();
-  assertEquals(code, 0);
+  const output = await new Terminal(netns, [...TCPHUP, "hup", "--help"], { columns: 0, rows: 0 }).end(0);
   assertEquals(output.replaceAll("\r\n", "\n"), (await tcphup(["hup", "--help"], { netns })).stdout);
 });
 

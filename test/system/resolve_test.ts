@@ -5,7 +5,7 @@ import type { Health } from "../../src/doctor/check_host.ts";
 import { withHolder } from "../resolve/holder.ts";
 import { Namespace } from "../harness/namespace.ts";
 import { Peer, Program } from "../harness/peer.ts";
-import { DOOMED_PORT, KEPT_PORT, Scene } from "../harness/scene.ts";
+import { DOOMED_PORT, KEPT_PORT, makePool, Scene } from "../harness/scene.ts";
 import { systemTest } from "../harness/system.ts";
 import { PublicCopy, tcphup } from "../harness/tcphup.ts";
 
@@ -87,10 +87,7 @@ systemTest("a thread that has a descriptor table of its own", ["Linux 6.9"], asy
 });
 
 systemTest("a connection that nobody has accepted yet has no owner", [], async (netns) => {
-  const server = Peer.start(netns);
-  await server.listen("127.0.0.2", DOOMED_PORT, { accept: false });
-  const client = Peer.start(netns);
-  const waiting = await client.connect("127.0.0.2", DOOMED_PORT, { source: "127.0.0.9" });
+  const { pool: waiting } = await makePool(netns, { accept: false, source: "127.0.0.9" });
   const run = await tcphup(["127.0.0.9", "--json"], { netns, code: 1 });
   assertEquals(run.outcomes(), ["no-owner"]);
   assert(run.json().connections[0]!.error, "it says why");

@@ -6,8 +6,7 @@ import { goProgram, i386Program } from "../harness/built.ts";
 import { DEFAULTS } from "../harness/keepalive.ts";
 import { launching, unsupervised } from "../harness/launched.ts";
 import type { SpawnOptions } from "../harness/namespace.ts";
-import { PYTHON } from "../harness/needs.ts";
-import { Peer, pythonProgram } from "../harness/peer.ts";
+import { Peer, python, pythonProgram } from "../harness/peer.ts";
 import { commandLine, eventually, type Output, outputOf } from "../harness/process.ts";
 import { nginx, redis } from "../harness/servers.ts";
 import { type Need, systemTest } from "../harness/system.ts";
@@ -103,10 +102,6 @@ function servedTest(name: string, needs: readonly Need[], body: (ground: Ground)
   });
 }
 
-function python(source: string, ...args: (string | number)[]): string[] {
-  return [PYTHON, "-c", source, ...args.map(String)];
-}
-
 /** The options of a listener, a connection to it, and what it accepts; each before the program has done anything to it. */
 const ENDS = `
 import json, socket, sys
@@ -160,10 +155,10 @@ for early in (True, False):
 });
 
 servedTest("static and 32-bit programs, Go's and busybox", ["go", "IA-32", "busybox"], async (ground) => {
-  await using go = await goProgram("options.go");
-  assertEquals(JSON.parse(await ground.outputOf([go.path, `127.0.0.1:${PORT}`])), [SET]);
-  await using i386 = await i386Program(PORT);
-  assertEquals((await ground.run([i386.path])).code, 3);
+  using go = await goProgram("options.go");
+  assertEquals(JSON.parse(await ground.outputOf([go.program, `127.0.0.1:${PORT}`])), [SET]);
+  using i386 = await i386Program(PORT);
+  assertEquals((await ground.run([i386.program])).code, 3);
   const nc = ground.spawn(["busybox", "nc", "127.0.0.1", String(PORT)]);
   const [connection] = await eventually("a connection", async () => {
     const found = await ground.place.netns.ss("-o", "state", "established", "dport", "=", String(PORT));

@@ -4,8 +4,8 @@ import { assertEquals } from "@std/assert";
 import { Directory } from "../harness/directory.ts";
 import { Namespace } from "../harness/namespace.ts";
 import { assertSelects, selected } from "../harness/selected.ts";
-import { PYTHON } from "../harness/needs.ts";
-import { assertOneLine, assertUsageError, DOOMED_PORT, KEPT_PORT, Scene } from "../harness/scene.ts";
+import { python } from "../harness/peer.ts";
+import { assertOneLine, assertUsageError, assertUsageErrors, DOOMED_PORT, KEPT_PORT, Scene } from "../harness/scene.ts";
 import { systemTest } from "../harness/system.ts";
 import { tcphup } from "../harness/tcphup.ts";
 
@@ -84,7 +84,7 @@ inactive = socket.socket()
 inactive.bind(("127.0.0.1", 5555))
 print(flush=True)
 sys.stdin.read()`;
-    const child = netns.spawn([PYTHON, "-c", bound]);
+    const child = netns.spawn(python(bound));
     const output = child.stdout.getReader();
     await output.read();
     await assertSelects(netns, ["--state", "bound-inactive"], [5555]);
@@ -267,18 +267,7 @@ const WRONG: Record<string, [args: string[], says: RegExp]> = {
 };
 
 systemTest("selections that mean nothing: exit 2, one line that says so, nothing touched", [], async (netns) => {
-  const scene = await Scene.make(netns);
-  const failures: string[] = [];
-  for (const [what, [args, says]] of Object.entries(WRONG)) {
-    const run = await tcphup(args, { netns });
-    try {
-      assertUsageError(run, says);
-    } catch (error) {
-      failures.push(`${what} (tcphup ${args.join(" ")}): ${(error as Error).message}`);
-    }
-  }
-  assertEquals(failures, []);
-  await scene.assertUntouched();
+  await assertUsageErrors(netns, WRONG);
 });
 
 systemTest("a filter that does not parse: what is wrong, the text, a caret under the word", [], async (netns) => {

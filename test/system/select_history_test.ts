@@ -5,7 +5,7 @@ import { assertEquals } from "@std/assert";
 import { Namespace } from "../harness/namespace.ts";
 import { type Connections, Peer } from "../harness/peer.ts";
 import { eventually, run } from "../harness/process.ts";
-import { assertOneLine, Scene } from "../harness/scene.ts";
+import { assertOneLine, makePool, Scene } from "../harness/scene.ts";
 import { assertSelects, selected } from "../harness/selected.ts";
 import { systemTest } from "../harness/system.ts";
 import { tcphup } from "../harness/tcphup.ts";
@@ -134,10 +134,7 @@ systemTest("--stalled: data that a dead peer does not acknowledge, and a SYN", [
 });
 
 systemTest("--stalled: a peer that is alive but does not read is not stalled", [], async (netns) => {
-  const server = Peer.start(netns);
-  await server.listen("127.0.0.2", 8000);
-  const client = Peer.start(netns);
-  const slow = await client.connect("127.0.0.2", 8000);
+  const { server, pool: slow } = await makePool(netns);
   const serving = await server.serving(1);
   await serving.stopReading();
   // More than the windows of both ends hold, so that the rest waits for room.

@@ -6,7 +6,7 @@ import { Namespace } from "../harness/namespace.ts";
 import { PYTHON } from "../harness/needs.ts";
 import { Peer, pythonProgram } from "../harness/peer.ts";
 import { eventually, run } from "../harness/process.ts";
-import { assertOneLine, assertUsageError, Scene } from "../harness/scene.ts";
+import { assertOneLine, assertUsageError, makePool, Scene } from "../harness/scene.ts";
 import { assertSelects, selected } from "../harness/selected.ts";
 import { haproxy, nginx, redis } from "../harness/servers.ts";
 import { systemTest } from "../harness/system.ts";
@@ -218,8 +218,12 @@ systemTest("a process in another pid namespace holds them", [], async (netns) =>
 systemTest("a process that lives in another network namespace holds them", [], async (netns) => {
   const scene = await Scene.make(netns);
   await scene.client.leaveNetns();
-  await assertSelects(netns, ["--pid", `${scene.client.pid}`, "--dport", "8000"], scene.doomed.ports);
-  await tcphup(["--pid", `${scene.client.pid}`, "--dport", "8000", "--json"], { netns, code: 0 });
+  const selection = ["--pid", `${scene.client.pid}`, "--dport", "8000"];
+  await assertSelects(netns, selection, scene.doomed.ports);
+  // From elsewhere, too: the walk over processes does not care where they live.
+  await using elsewhere = await Namespace.create();
+  await assertSelects(elsewhere, ["--netns", netns.name, ...selection], scene.doomed.ports);
+  await tcphup(selection, { netns, code: 0 });
   await scene.assertHungUp();
 });
 
@@ -339,20 +343,8 @@ systemTest(
 );
 
 systemTest("what is not accepted yet nobody holds, so no holder selects it", [], async (netns) => {
-  await using server = { peer: Peer.start(netns), async [Symbol.asyncDispose]() {} };
-  await server.peer.listen("127.0.0.2", 8000, { accept: false });
-  const client = Peer.start(netns);
-  await client.connect("127.0.0.2", 8000);
+  const { server } = await makePool(netns, { accept: false });
   assertEquals((await selected(netns, ["--sport", "8000"])).length, 1);
-  assertEquals(await selected(netns, ["--sport", "8000", "--pid", `${server.peer.pid}`]), []);
+  assertEquals(await selected(netns, ["--sport", "8000", "--pid", `${server.pid}`]), []);
   assertEquals(await selected(netns, ["--sport", "8000", "--not", "--comm", "no-such-program"]), []);
-});
-
-systemTest("the namespace a process lives in is not the one its connections are in", [], async (netns) => {
-  await using home = await Namespace.create();
-  const { client, doomed } = await Scene.make(netns);
-  await client.leaveNetns();
-  // From elsewhere, too: the walk over processes does not care where they live.
-  const there = ["--netns", netns.name, "--pid", `${client.pid}`, "--dport", "8000"];
-  await assertSelects(home, there, doomed.ports);
 });

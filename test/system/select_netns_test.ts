@@ -5,19 +5,13 @@ import { currentNetns, NetnsError } from "../../src/linux/netns/enter.ts";
 import { processes } from "../../src/linux/proc/process.ts";
 import { NamespaceSet } from "../../src/select/namespace_set.ts";
 import { Directory } from "../harness/directory.ts";
-import { Namespace } from "../harness/namespace.ts";
+import { Namespace, uniqueAddress } from "../harness/namespace.ts";
 import { Peer } from "../harness/peer.ts";
 import { eventually, run } from "../harness/process.ts";
 import { assertOneLine, assertUsageError, Scene } from "../harness/scene.ts";
 import { assertSelects, selected } from "../harness/selected.ts";
 import { systemTest } from "../harness/system.ts";
 import { PublicCopy, TCPHUP, tcphup } from "../harness/tcphup.ts";
-
-/** Addresses that no other test uses, so that a look at the whole host finds nobody else's connections. */
-function uniqueAddress(): string {
-  const [a, b, c = 0] = crypto.getRandomValues(new Uint8Array(3));
-  return `127.${a}.${b}.${c % 253 + 2}`;
-}
 
 async function ino(path: string): Promise<number> {
   return (await Deno.stat(path)).ino!;

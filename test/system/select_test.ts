@@ -4,7 +4,7 @@ import { assertEquals, assertMatch } from "@std/assert";
 import { Namespace } from "../harness/namespace.ts";
 import { type Connections, Peer } from "../harness/peer.ts";
 import { eventually } from "../harness/process.ts";
-import { assertCountsAddUp, assertUsageError, DOOMED_PORT, KEPT_PORT, Scene } from "../harness/scene.ts";
+import { assertCountsAddUp, assertUsageError, DOOMED_PORT, KEPT_PORT, makePool, Scene } from "../harness/scene.ts";
 import { systemTest } from "../harness/system.ts";
 import { tcphup } from "../harness/tcphup.ts";
 
@@ -91,10 +91,7 @@ systemTest("hup: MPTCP", ["MPTCP"], async (netns) => {
 });
 
 systemTest("hup: MPTCP connections that a server accepted", ["MPTCP"], async (netns) => {
-  const server = Peer.start(netns);
-  await server.listen("127.0.0.2", DOOMED_PORT, { protocol: "mptcp" });
-  const client = Peer.start(netns);
-  const doomed = await client.connect("127.0.0.2", DOOMED_PORT, { count: 3, protocol: "mptcp", source: "127.0.0.3" });
+  const { client, pool: doomed } = await makePool(netns, { protocol: "mptcp", count: 3, source: "127.0.0.3" });
   const kept = await client.connect("127.0.0.2", DOOMED_PORT, { count: 3, protocol: "mptcp", source: "127.0.0.4" });
   await doomed.assertAlive();
   const run = await tcphup(["127.0.0.3", "--json"], { netns, code: 0 });
@@ -225,10 +222,7 @@ systemTest("hup: port 0 is every port, as in eBay's tcphup", [], async (netns) =
 });
 
 systemTest("DEST is the remote end: a server hangs up on a client by the client's address", [], async (netns) => {
-  const server = Peer.start(netns);
-  await server.listen("127.0.0.2", DOOMED_PORT);
-  const client = Peer.start(netns);
-  const gone = await client.connect("127.0.0.2", DOOMED_PORT, { source: "127.0.0.9", count: 2 });
+  const { server, client, pool: gone } = await makePool(netns, { source: "127.0.0.9", count: 2 });
   const kept = await client.connect("127.0.0.2", DOOMED_PORT, { source: "127.0.0.8", count: 2 });
   await gone.assertAlive();
   const run = await tcphup(["127.0.0.9", "--json"], { netns, code: 0 });
@@ -272,10 +266,7 @@ systemTest("a connection that is still being opened to a dead host", [], async (
 });
 
 systemTest("a connection that its peer has closed (CLOSE-WAIT)", [], async (netns) => {
-  const server = Peer.start(netns);
-  await server.listen("127.0.0.2", DOOMED_PORT);
-  const client = Peer.start(netns);
-  const leaked = await client.connect("127.0.0.2", DOOMED_PORT);
+  const { server, pool: leaked } = await makePool(netns);
   await (await server.serving(1)).close();
   await leaked.assertEnded("EOF");
   const run = await tcphup(["127.0.0.2", "--json"], { netns, code: 0 });

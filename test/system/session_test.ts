@@ -3,7 +3,7 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import type { Namespace } from "../harness/namespace.ts";
 import { Peer } from "../harness/peer.ts";
-import { eventually } from "../harness/process.ts";
+import { eventually, quote } from "../harness/process.ts";
 import { assertCountsAddUp, DOOMED_PORT, Scene } from "../harness/scene.ts";
 import { systemTest } from "../harness/system.ts";
 import { assertExit, Run, TCPHUP, tcphup } from "../harness/tcphup.ts";
@@ -19,10 +19,8 @@ async function runBelow(application: Peer, ...args: string[]): Promise<Run> {
 
 /** The same on a terminal that the application gives it. */
 async function runOnTerminalOf(application: Peer, ...args: string[]): Promise<Run> {
-  const command = [...TCPHUP, ...args].map((word) => `'${word}'`).join(" ");
-  return new Run(
-    await application.run(["script", "--quiet", "--return", "--command", `${command}; exit $?`, "/dev/null"]),
-  );
+  const command = `${quote([...TCPHUP, ...args])}; exit $?`;
+  return new Run(await application.run(["script", "--quiet", "--return", "--command", command, "/dev/null"]));
 }
 
 function assertSpared(run: Run, why: RegExp): void {

@@ -16,7 +16,7 @@ import { UsageError } from "../../src/model/errors.ts";
 import { Dialogue } from "../harness/lines.ts";
 import type { Namespace } from "../harness/namespace.ts";
 import { pythonProgram } from "../harness/peer.ts";
-import { run } from "../harness/process.ts";
+import { quote, run } from "../harness/process.ts";
 import { systemTest } from "../harness/system.ts";
 import { Random } from "../select/random.ts";
 
@@ -104,7 +104,7 @@ class Scene implements AsyncDisposable {
   async ss(filters: readonly string[]): Promise<string[][]> {
     // Not by `ip netns exec`, which hides the cgroups.
     const shell = ["nsenter", `--net=/run/netns/${this.#netns.name}`, "sh", "-e"];
-    const script = filters.map((filter) => `ss -tnaHeO ${filter.split(" ").map(quote).join(" ")}; echo .`).join("\n");
+    const script = filters.map((filter) => `ss -tnaHeO ${quote(filter.split(" "))}; echo .`).join("\n");
     const { stdout } = await run(shell, { stdin: script });
     const outputs = stdout.split(/^\.\n/m).slice(0, -1);
     assertEquals(outputs.length, filters.length);
@@ -141,10 +141,6 @@ function cookieOf(line: string): string {
   const [, cookie] = /\bsk:([0-9a-f]+)/.exec(line) ?? [];
   assert(cookie, `no cookie in "${line}"`);
   return cookie;
-}
-
-function quote(word: string): string {
-  return `'${word.replaceAll("'", `'\\''`)}'`;
 }
 
 /** programs/sockets.py */

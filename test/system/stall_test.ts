@@ -2,16 +2,16 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { JsonDocument, Row } from "../../src/cli/output/json.ts";
+import { uniqueAddress } from "../harness/namespace.ts";
 import { Peer, pythonProgram } from "../harness/peer.ts";
 import { commandLine, eventually } from "../harness/process.ts";
-import { assertCountsAddUp, DOOMED_PORT, KEPT_PORT, Scene } from "../harness/scene.ts";
+import { assertCountsAddUp, DOOMED_PORT, KEPT_PORT, makePool, Scene } from "../harness/scene.ts";
 import { Stuck } from "../harness/stuck.ts";
 import { systemTest } from "../harness/system.ts";
 import { assertExit, engineOf, Running, TCPHUP, tcphup } from "../harness/tcphup.ts";
-import { Terminal } from "../harness/terminal.ts";
 
-/** An address that no other test uses: whoever looks at the whole host would get stuck with these connections too. */
-const ADDRESS = `127.77.${crypto.getRandomValues(new Uint8Array(2)).join(".")}`;
+/** The servers' address: with others, tests that look at the whole host would get stuck with these connections too. */
+const ADDRESS = uniqueAddress();
 const DOOMED = [ADDRESS, `${DOOMED_PORT}`];
 const SYS_BPF = Deno.build.arch === "x86_64" ? 321 : 280;
 const UNRESPONSIVE = /does not answer: blocked in the kernel/;
@@ -149,9 +149,7 @@ systemTest("when the process that works is killed another one finishes, and tell
 });
 
 systemTest("a seccomp filter that kills at bpf(2) costs a process, and no more", [], async (netns) => {
-  const server = Peer.start(netns);
-  await server.listen("127.0.0.2", DOOMED_PORT, { accept: false });
-  const pool = await Peer.start(netns).connect("127.0.0.2", DOOMED_PORT);
+  const { pool } = await makePool(netns, { accept: false });
   const command = [...pythonProgram("without_syscall.py", SYS_BPF, "KILL"), ...TCPHUP];
   // What is not accepted yet would be set with BPF.
   const run = await tcphup(["keepalive", "any", "--json"], { netns, command, code: 1 });
@@ -197,17 +195,6 @@ systemTest("a process that works and was stopped answers a signal too", [], asyn
   running.kill("SIGINT");
   const run = await running.end(130);
   assertEquals(run.json().matched, 20);
-});
-
-systemTest("on a terminal it asks, and ^C ends both processes", [], async (netns) => {
-  const scene = await Scene.make(netns, { address: ADDRESS });
-  for (const [typed, code] of [["\x03", -2], ["y\n", 0]] as const) {
-    const terminal = Terminal.start(netns, [...TCPHUP, ...DOOMED, "--interactive"]);
-    await terminal.expect("[y/N]");
-    await terminal.type(typed);
-    assertEquals((await terminal.end()).code, code);
-  }
-  await scene.assertHungUp();
 });
 
 const SYS_MEMFD_CREATE = Deno.build.arch === "x86_64" ? 319 : 279;

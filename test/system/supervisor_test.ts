@@ -5,7 +5,7 @@ import { launching, supervised, unsupervised, watcher } from "../harness/launche
 import { Dialogue } from "../harness/lines.ts";
 import type { Namespace } from "../harness/namespace.ts";
 import { PYTHON } from "../harness/needs.ts";
-import { Peer, pythonProgram } from "../harness/peer.ts";
+import { Peer, python, pythonProgram } from "../harness/peer.ts";
 import { commandLine, eventually, outputOf } from "../harness/process.ts";
 import { systemTest } from "../harness/system.ts";
 import { PublicCopy } from "../harness/tcphup.ts";
@@ -27,7 +27,7 @@ class Client {
   readonly #program: Dialogue;
 
   constructor(netns: Namespace) {
-    this.#program = new Dialogue(netns.spawn(launching([PYTHON, "-c", CLIENT])), "the client");
+    this.#program = new Dialogue(netns.spawn(launching(python(CLIENT))), "the client");
   }
 
   /** What it says of one more connection. */
@@ -129,7 +129,7 @@ try:
 except OSError as error:
     print(error.strerror)
 print(lingers()[0])`;
-  const output = await netns.exec(...launching([PYTHON, "-c", program]));
+  const output = await netns.exec(...launching(python(program)));
   assertEquals(output, "1 30\nTransport endpoint is already connected\n0\n");
 });
 
@@ -148,7 +148,7 @@ netns()
 sys.stdin.readline()
 subprocess.run(["unshare", "--net", sys.executable, *sys.orig_argv[1:], "elsewhere"])
 netns()`;
-  const child = netns.spawn(launching([PYTHON, "-c", maker], ["--on", "socket"]));
+  const child = netns.spawn(launching(python(maker), ["--on", "socket"]));
   await eventually("a watcher", async () => await watcher(netns) !== undefined);
   const { supervisor } = await supervised(netns);
   const tracer = await straced(netns, supervisor, "-e", "inject=setns:error=ENOMEM:when=2");
@@ -211,7 +211,7 @@ systemTest("run --on socket: of the first process that goes without the values i
 import ctypes
 PR_SET_DUMPABLE = 4
 ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)${MAKE_SOCKET}`;
-  const command = launching([PYTHON, "-c", undumpable], ["--on", "socket"], copy.command);
+  const command = launching(python(undumpable), ["--on", "socket"], copy.command);
   const { code, stdout, stderr } = await netns.run(command, options);
   assertEquals([code, stdout], [0, "0\n"]);
   assertMatch(

@@ -4,8 +4,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { DEFAULTS, reportOf, UNTOUCHED } from "../harness/keepalive.ts";
 import { Lines } from "../harness/lines.ts";
 import { Namespace } from "../harness/namespace.ts";
-import { Peer } from "../harness/peer.ts";
-import { DOOMED_PORT, Scene } from "../harness/scene.ts";
+import { DOOMED_PORT, makePool, Scene } from "../harness/scene.ts";
 import { systemTest } from "../harness/system.ts";
 import { PublicCopy, TCPHUP, tcphup } from "../harness/tcphup.ts";
 import { Terminal } from "../harness/terminal.ts";
@@ -220,16 +219,14 @@ systemTest("ls --watch outlasts looks that fail", ["strace"], async (netns) => {
 systemTest("ls --watch on a terminal shows what was seen last, and why", ["strace"], async (netns) => {
   await Scene.make(netns);
   const command = failing("sendto:error=ENOBUFS:when=7..20");
-  const terminal = Terminal.start(netns, [...command, "ls", ...DOOMED, "--watch=100ms"]);
+  const terminal = new Terminal(netns, [...command, "ls", ...DOOMED, "--watch=100ms"]);
   await terminal.expect("trying again after sendto: ENOBUFS");
   await terminal.expect("3 connections at");
   await terminal.expect(`127.0.0.2:${DOOMED_PORT}`);
 });
 
 systemTest("--for counts what it has cut, and keeps the last of it", [], async (netns) => {
-  const server = Peer.start(netns);
-  await server.listen("127.0.0.2", DOOMED_PORT);
-  await Peer.start(netns).connect("127.0.0.2", DOOMED_PORT, { count: 600, reconnect: true });
+  await makePool(netns, { count: 600, reconnect: true });
   const args = [...DOOMED, "--max", "3500", "--for", "600", "--every", "50ms"];
   const run = await tcphup([...args, "--json"], { netns });
   const { matched, hung_up, already_gone, left_out, max_reached, connections } = run.json();
@@ -241,9 +238,7 @@ systemTest("--for counts what it has cut, and keeps the last of it", [], async (
 });
 
 systemTest("so many connections that they are no arguments of a function", [], async (netns) => {
-  const server = Peer.start(netns);
-  await server.listen("127.0.0.2", DOOMED_PORT);
-  await Peer.start(netns).connect("127.0.0.2", DOOMED_PORT, { count: 8000 });
+  const { server } = await makePool(netns, { count: 8000 });
   await server.serving(8000);
   // In place of eight times as many: an eighth of the stack. Less is not enough for Deno 2.7 to start.
   const env = { DENO_V8_FLAGS: "--stack-size=120" };

@@ -1,7 +1,7 @@
 // What is typed wrong is refused: exit 2, one line that says what is wrong and what would be right, nothing touched.
 
 import { assertEquals, assertMatch } from "@std/assert";
-import { assertUsageError, DOOMED_PORT, Scene } from "../harness/scene.ts";
+import { assertUsageError, assertUsageErrors, DOOMED_PORT, Scene } from "../harness/scene.ts";
 import { systemTest } from "../harness/system.ts";
 import { assertExit, tcphup } from "../harness/tcphup.ts";
 
@@ -51,18 +51,7 @@ const WRONG: Record<string, [args: string[], says: RegExp]> = {
 };
 
 systemTest("wrong usage: exit 2, one line that says so, nothing touched", [], async (netns) => {
-  const scene = await Scene.make(netns);
-  const failures: string[] = [];
-  for (const [what, [args, says]] of Object.entries(WRONG)) {
-    const run = await tcphup(args, { netns });
-    try {
-      assertUsageError(run, says);
-    } catch (error) {
-      failures.push(`${what} (tcphup ${args.join(" ")}): ${(error as Error).message}`);
-    }
-  }
-  assertEquals(failures, []);
-  await scene.assertUntouched();
+  await assertUsageErrors(netns, WRONG);
 });
 
 systemTest("a mistyped command is no host, even where it resolves", [], async (netns) => {

@@ -3,8 +3,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Lines } from "../harness/lines.ts";
 import type { Namespace } from "../harness/namespace.ts";
-import { PYTHON } from "../harness/needs.ts";
-import { Peer } from "../harness/peer.ts";
+import { Peer, python } from "../harness/peer.ts";
 import { DOOMED_PORT, Scene } from "../harness/scene.ts";
 import { systemTest } from "../harness/system.ts";
 import { TCPHUP } from "../harness/tcphup.ts";
@@ -17,8 +16,7 @@ const SHOW_CURSOR = "\x1b[?25h";
 const INTERRUPT = "\x03";
 
 function watch(netns: Namespace, args: readonly string[], options?: TerminalOptions): Terminal {
-  const env = { TERM: "xterm", ...options?.env };
-  return Terminal.start(netns, [...TCPHUP, "ls", "--watch=100ms", ...args], { ...options, env });
+  return new Terminal(netns, [...TCPHUP, "ls", "--watch=100ms", ...args], options);
 }
 
 /** The pictures that a terminal was sent one after the other, in lines. */
@@ -41,8 +39,7 @@ systemTest("--watch shows what comes and goes, until ^C", [], async (netns) => {
   await pool.close();
   await terminal.expect("0 connections at ");
   await terminal.type(INTERRUPT);
-  const { code, output } = await terminal.end();
-  assertEquals(code, 0);
+  const output = await terminal.end(0);
   assert(output.endsWith(SHOW_CURSOR + LEAVE), JSON.stringify(output.slice(-100)));
 });
 
@@ -50,8 +47,7 @@ systemTest("--watch leaves the terminal as it was when it is told to end", [], a
   const terminal = watch(netns, ["any"]);
   await terminal.expect("0 connections");
   await terminal.kill("SIGTERM");
-  const { code, output } = await terminal.end();
-  assertEquals(code, 0);
+  const output = await terminal.end(0);
   assert(output.endsWith(SHOW_CURSOR + LEAVE), JSON.stringify(output.slice(-100)));
 });
 
@@ -73,7 +69,7 @@ systemTest("--watch fits the terminal, also when that changes", [], async (netns
   assertEquals(large.filter((line) => line.includes("127.0.0.2:")).length, 40);
   assert(!large.some((line) => line.includes(" more")), "all are shown");
   await terminal.type(INTERRUPT);
-  assertEquals((await terminal.end()).code, 0);
+  await terminal.end(0);
 });
 
 systemTest("--watch keeps who and where on a narrow terminal", [], async (netns) => {
@@ -89,12 +85,11 @@ systemTest("--watch keeps who and where on a narrow terminal", [], async (netns)
   await narrow.resize(120, 10);
   await narrow.expect("Recv-Q");
   await narrow.type(INTERRUPT);
-  assertEquals((await narrow.end()).code, 0);
+  await narrow.end(0);
 });
 
 systemTest("--watch draws nothing on a terminal that cannot be cleared", [], async (netns) => {
-  const { code, output } = await watch(netns, ["any"], { env: { TERM: "dumb" } }).end();
-  assertEquals(code, 2);
+  const output = await watch(netns, ["any"], { env: { TERM: "dumb" } }).end(2);
   assertMatch(output, /^tcphup: Option --watch .*TERM is "dumb": add --json-lines\r\n$/);
 });
 
@@ -107,7 +102,7 @@ systemTest("--watch --summary keeps groups in view", [], async (netns) => {
   const screen = pictures(await terminal.expect("2 connections: 2 ESTAB")).at(-1)!;
   assertEquals(screen.filter((line) => /^\d+ +127\.0\.0\.2:/.test(line)).length, 1);
   await terminal.type(INTERRUPT);
-  assertEquals((await terminal.end()).code, 0);
+  await terminal.end(0);
 });
 
 systemTest("--watch ends when its terminal goes away", [], async (netns) => {
@@ -126,7 +121,7 @@ os.close(end)
 os.read(terminal, 1)
 os.close(terminal)
 sys.exit(program.wait())`;
-  const { code, stderr } = await netns.run([PYTHON, "-c", script, ...TCPHUP, "ls", "any", "--watch=100ms"], {
+  const { code, stderr } = await netns.run(python(script, ...TCPHUP, "ls", "any", "--watch=100ms"), {
     env: { TERM: "xterm" },
   });
   assertEquals([code, stderr], [0, ""]);
