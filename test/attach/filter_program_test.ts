@@ -22,7 +22,7 @@ import {
   trieEntries,
   type TrieEntry,
 } from "../../src/attach/filter_program.ts";
-import { runProgram } from "../bpf/machine.ts";
+import { type Memory, runProgram } from "../bpf/machine.ts";
 import { meaning } from "../select/meaning.ts";
 import { Random, randomFilter, randomPrefix, randomSocket } from "../select/random.ts";
 import { AF_INET, type Socket } from "../select/row.ts";
@@ -49,13 +49,16 @@ Deno.test("the entries of prefixes: an IPv6 prefix holds no IPv4 address", () =>
   assertEquals(entries("::/96"), [key(96, zeros)]);
 });
 
-/** The value of the longest prefix that holds an address; null without one. */
-function lookUp(entries: readonly TrieEntry[], words: Words): boolean | null {
+/** Looks a key up as BPF_MAP_TYPE_LPM_TRIE does: the value of the longest prefix that holds an address; null without one. */
+function lookUp(entries: readonly TrieEntry[], key: bigint, memory: Memory): bigint {
+  const view = new DataView(memory.bytes(key, 20).slice().buffer);
+  assertEquals(view.getUint32(0, true), 128);
+  const words: Words = [view.getUint32(4), view.getUint32(8), view.getUint32(12), view.getUint32(16)];
   const holding = entries.filter(({ prefix }) =>
     maskWords(words, prefix.length).every((w, i) => w === prefix.words[i])
   );
   const [longest] = holding.sort((a, b) => b.prefix.length - a.prefix.length);
-  return longest?.isChosen ?? null;
+  return longest === undefined ? 0n : memory.add(Uint8Array.of(longest.isChosen ? 1 : 0, 0, 0, 0));
 }
 
 /** Whether a program that goes by `emit` sets a socket that connects. */
@@ -82,12 +85,7 @@ function isChosen(
   let isSet = false;
   runProgram(program, new Uint8Array(context.buffer), {
     [BPF_FUNC_map_lookup_elem]: ([map, key], memory) => {
-      if (map === 0xffffn) return 0n;
-      const view = new DataView(memory.bytes(key, 20).slice().buffer);
-      assertEquals(view.getUint32(0, true), 128);
-      const words: Words = [view.getUint32(4), view.getUint32(8), view.getUint32(12), view.getUint32(16)];
-      const found = lookUp(tries[Number(map)]!, words);
-      return found === null ? 0n : memory.add(Uint8Array.of(found ? 1 : 0, 0, 0, 0));
+      return map === 0xffffn ? 0n : lookUp(tries[Number(map)]!, key, memory);
     },
     [BPF_FUNC_map_update_elem]: () => 0n,
     [BPF_FUNC_setsockopt]: () => {
@@ -104,27 +102,22 @@ function isChosen(
   return isSet;
 }
 
+function assertChooses(filter: Filter, socket: Socket): void {
+  const chosen = isChosen(socket, (trie) => emitFilter(filter, { trie, ...VOCABULARY }));
+  assertEquals(chosen, meaning(filter, socket, false), Deno.inspect({ filter, socket }, { depth: 9 }));
+}
+
 Deno.test("random filters choose what they mean", () => {
   const random = new Random(20260730);
-  for (let i = 0; i < 3000; i++) {
-    const filter = randomFilter(random, ["address", "port", "uid"]);
-    const socket = randomSocket(random);
-    const chosen = isChosen(socket, (trie) => emitFilter(filter, { trie, ...VOCABULARY }));
-    assertEquals(chosen, meaning(filter, socket, false), Deno.inspect({ filter, socket }, { depth: 9 }));
-  }
+  for (let i = 0; i < 3000; i++) assertChooses(randomFilter(random, ["address", "port", "uid"]), randomSocket(random));
 });
 
 Deno.test("many prefixes choose what each of them would", () => {
   const random = new Random(7);
   for (let i = 0; i < 300; i++) {
-    const filter: Filter = {
-      op: "address",
-      side: random.one(["src", "dst"]),
-      prefixes: random.some(40, () => randomPrefix(random)),
-    };
-    const socket = randomSocket(random);
-    const chosen = isChosen(socket, (trie) => emitFilter(filter, { trie, ...VOCABULARY }));
-    assertEquals(chosen, meaning(filter, socket, false), Deno.inspect({ filter, socket }, { depth: 9 }));
+    const side = random.one(["src", "dst"] as const);
+    const prefixes = random.some(40, () => randomPrefix(random));
+    assertChooses({ op: "address", side, prefixes }, randomSocket(random));
   }
 });
 
@@ -169,10 +162,7 @@ Deno.test("random filters choose calls of connect(2) as they mean", () => {
       [BPF_FUNC_map_lookup_elem]: ([map, key], memory) => {
         if (map === 0xffffn) return 0n;
         if (map === 0xfffen) return memory.add(Uint8Array.of(1, 0, 0, 0));
-        const view = new DataView(memory.bytes(key, 20).slice().buffer);
-        const words: Words = [view.getUint32(4), view.getUint32(8), view.getUint32(12), view.getUint32(16)];
-        const found = lookUp(tries[Number(map)]!, words);
-        return found === null ? 0n : memory.add(Uint8Array.of(found ? 1 : 0, 0, 0, 0));
+        return lookUp(tries[Number(map)]!, key, memory);
       },
       [BPF_FUNC_map_update_elem]: () => 0n,
       [BPF_FUNC_get_current_uid_gid]: () => BigInt(socket.uid),

@@ -16,7 +16,6 @@ import {
   getpeername,
   getsockname,
   getsockopt,
-  listen,
   MSG_DONTWAIT,
   MSG_TRUNC,
   recv,
@@ -37,25 +36,12 @@ import {
 import type { Descriptor } from "../../ffi/descriptor.ts";
 import { load } from "../../ffi/deno.ts";
 import { functionTest, PYTHON } from "../harness/needs.ts";
+import { connectedTo, listener, LOOPBACK, withDescriptors } from "../harness/sockets.ts";
 
-const LOOPBACK = Uint8Array.of(2, 0, 0, 0, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0);
 const SOCK_DGRAM = 2;
 
 function assertFails(call: () => unknown, message: string): void {
   assertEquals(assertThrows(call, SyscallError).message, message);
-}
-
-/** Calls `use` with descriptors that it need not close. */
-function withDescriptors(use: (track: (descriptor: Descriptor) => Descriptor) => void): void {
-  const opened: Descriptor[] = [];
-  try {
-    use((descriptor) => {
-      opened.push(descriptor);
-      return descriptor;
-    });
-  } finally {
-    for (const descriptor of opened) descriptor.close();
-  }
 }
 
 const words = (low: number, high: number) => [low, high] as const;
@@ -103,15 +89,11 @@ Deno.test("a closed descriptor is no descriptor, and is not closed again when it
 
 Deno.test("descriptors are not inherited by programs that are started meanwhile", () => {
   withDescriptors((track) => {
-    const listener = track(socket(AF_INET, SOCK_STREAM, 0));
-    bind(listener, LOOPBACK);
-    listen(listener, 1);
-    const client = track(socket(AF_INET, SOCK_STREAM, 0));
-    connect(client, getsockname(listener));
+    const listening = track(listener());
     const opened = [
-      listener,
-      client,
-      track(accept(listener)),
+      listening,
+      track(connectedTo(listening)),
+      track(accept(listening)),
       track(open("/proc", O_DIRECTORY)),
       track(pidfdOpen(Deno.pid)),
     ];
@@ -161,13 +143,10 @@ Deno.test("a directory's entries come until there are none", () => {
 
 Deno.test("two ends of a connection: options, names, cookies, data", () => {
   withDescriptors((track) => {
-    const listener = track(socket(AF_INET, SOCK_STREAM, 0));
-    bind(listener, LOOPBACK);
-    listen(listener, 1);
-    const client = track(socket(AF_INET, SOCK_STREAM, 0));
-    connect(client, getsockname(listener));
-    const server = track(accept(listener));
-    assertEquals(getpeername(client), getsockname(listener));
+    const listening = track(listener());
+    const client = track(connectedTo(listening));
+    const server = track(accept(listening));
+    assertEquals(getpeername(client), getsockname(listening));
     assertEquals(getpeername(server), getsockname(client));
     assertEquals([SO_DOMAIN, SO_PROTOCOL, SO_KEEPALIVE].map((option) => getsockopt(client, SOL_SOCKET, option)), [
       2,
@@ -278,11 +257,7 @@ functionTest("threads of a process share its descriptors, other processes do not
 Deno.test("what the runtime has left in errno is not taken for a call's own failure", () => {
   withDescriptors((track) => {
     const { recv } = load({ recv: { parameters: ["i32", "buffer", "usize", "i32"], result: "i32" } });
-    const client = track(socket(AF_INET, SOCK_STREAM, 0));
-    const server = track(socket(AF_INET, SOCK_STREAM, 0));
-    bind(server, LOOPBACK);
-    listen(server, 1);
-    connect(client, getsockname(server));
+    const client = track(connectedTo(track(listener())));
     // It fails with EAGAIN, as there is nothing to be had.
     const fails = () => recv(client.number, new Uint8Array(1), 1n, MSG_DONTWAIT);
     let calls = 0;

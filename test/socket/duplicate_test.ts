@@ -5,12 +5,8 @@ import { pidfdGetfd, pidfdOpen } from "../../ffi/pidfd.ts";
 import {
   accept,
   AF_INET,
-  bind,
-  connect,
-  getsockname,
   getsockopt,
   IPPROTO_TCP,
-  listen,
   MSG_DONTWAIT,
   recv,
   send,
@@ -22,26 +18,21 @@ import {
   TCP_USER_TIMEOUT,
 } from "../../ffi/socket.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
-import { ipv4 } from "../../src/model/address.ts";
 import type { Connection } from "../../src/model/connection.ts";
 import { Duplicate, PidfdCache } from "../../src/socket/duplicate.ts";
-import { encodeSockaddr, sockaddrPort } from "../../src/linux/netlink/sockaddr.ts";
 import { eventually } from "../harness/process.ts";
+import { connectedTo, listener } from "../harness/sockets.ts";
 
-const LOOPBACK = ipv4(0x7f000001);
 const MANNER = { lingerMs: 5000 };
 const IDLE_MS = 50;
 const HUNG_UP = { trouble: null };
 
 /** A connection on loopback: its client's end and its server's. */
 function pair(): [Descriptor, Descriptor] {
-  const listener = socket(AF_INET, SOCK_STREAM, 0);
-  bind(listener, encodeSockaddr(LOOPBACK, 0));
-  listen(listener, 1);
-  const client = socket(AF_INET, SOCK_STREAM, 0);
-  connect(client, encodeSockaddr(LOOPBACK, sockaddrPort(getsockname(listener))));
-  const server = accept(listener);
-  listener.close();
+  const listening = listener();
+  const client = connectedTo(listening);
+  const server = accept(listening);
+  listening.close();
   return [client, server];
 }
 

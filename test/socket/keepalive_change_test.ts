@@ -1,10 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
 import {
   AF_INET,
-  bind,
   getsockopt,
   IPPROTO_TCP,
-  listen,
   setsockopt,
   SO_KEEPALIVE,
   SOCK_STREAM,
@@ -25,18 +23,14 @@ import {
   SYSTEM_VALUES,
 } from "../../src/keepalive/values.ts";
 import { sampleKeepalive } from "../harness/sample.ts";
+import { listener, withDescriptors } from "../harness/sockets.ts";
 
 const { values: LIBKEEPALIVE } = resolveValues();
 const OFF = sampleKeepalive({ enabled: false });
 const SET = { enabled: true, idleS: 15, intervalS: 15, count: 9, userTimeoutMs: 150_000 };
 
 function withSocket(body: (socket: Descriptor) => void): void {
-  const one = socket(AF_INET, SOCK_STREAM, 0);
-  try {
-    body(one);
-  } finally {
-    one.close();
-  }
+  withDescriptors((own) => body(own(socket(AF_INET, SOCK_STREAM, 0))));
 }
 
 function values(given: Partial<KeepaliveValues>): DesiredKeepalive {
@@ -146,12 +140,11 @@ Deno.test("a value that the kernel changes to its own is not set again and again
 });
 
 Deno.test("deferral is what the kernel makes of TCP_DEFER_ACCEPT", () => {
-  withSocket((socket) => {
-    bind(socket, new Uint8Array([AF_INET, 0, 0, 0, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]));
-    listen(socket, 1);
+  withDescriptors((own) => {
+    const listening = own(listener());
     for (const wantedS of [1, 2, 3, 4, 7, 8, 15, 60, 120, 128, 200, 248, 1000, 30_000, 2_147_483_647]) {
-      setsockopt(socket, IPPROTO_TCP, TCP_DEFER_ACCEPT, wantedS);
-      assertEquals(deferral(wantedS), getsockopt(socket, IPPROTO_TCP, TCP_DEFER_ACCEPT), `${wantedS} s`);
+      setsockopt(listening, IPPROTO_TCP, TCP_DEFER_ACCEPT, wantedS);
+      assertEquals(deferral(wantedS), getsockopt(listening, IPPROTO_TCP, TCP_DEFER_ACCEPT), `${wantedS} s`);
     }
   });
 });

@@ -2,13 +2,9 @@ import { assert, assertEquals } from "@std/assert";
 import {
   accept,
   AF_INET,
-  bind,
-  connect,
-  getsockname,
   getsockopt,
   IPPROTO_MPTCP,
   IPPROTO_TCP,
-  listen,
   SOCK_STREAM,
   socket,
   TCP_DEFER_ACCEPT,
@@ -21,6 +17,7 @@ import { apply, read } from "../../src/socket/keepalive_options.ts";
 import { steps, withoutEffect } from "../../src/keepalive/socket_options.ts";
 import { KEEPALIVE_FIELDS, KEEPALIVE_NAMES, type KeepaliveValues, SYSTEM_VALUES } from "../../src/keepalive/values.ts";
 import { functionTest } from "../harness/needs.ts";
+import { connectedTo, listener, withDescriptors } from "../harness/sockets.ts";
 
 const ALL: KeepaliveValues = {
   idleS: 11,
@@ -57,23 +54,6 @@ Deno.test("a value of 0 needs no call, and what has no effect is named", () => {
   assertEquals(withoutEffect(SYSTEM_VALUES, "established"), []);
 });
 
-/** Runs `body` with descriptors that are closed afterwards. */
-function withDescriptors(body: (own: (descriptor: Descriptor) => Descriptor) => void): void {
-  const all: Descriptor[] = [];
-  const own = (descriptor: Descriptor) => {
-    all.push(descriptor);
-    return descriptor;
-  };
-  try {
-    body(own);
-  } finally {
-    for (const descriptor of all) descriptor.close();
-  }
-}
-
-/** 127.0.0.1, and a port that the kernel chooses, as `struct sockaddr_in`. */
-const LOOPBACK = new Uint8Array([AF_INET, 0, 0, 0, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
-
 function tcpSocket(protocol = IPPROTO_TCP): Descriptor {
   return socket(AF_INET, SOCK_STREAM, protocol);
 }
@@ -102,15 +82,12 @@ Deno.test("turnOff turns off keepalive alone", () => {
 
 Deno.test("what a listener has, the connections that it accepts later have", () => {
   withDescriptors((own) => {
-    const listener = own(tcpSocket());
-    bind(listener, LOOPBACK);
-    listen(listener, 8);
+    const listening = own(listener());
     // Without TCP_DEFER_ACCEPT, or a client that says nothing would not be accepted.
-    const results = apply(listener, { ...ALL, deferAcceptS: 0 }, "listen");
+    const results = apply(listening, { ...ALL, deferAcceptS: 0 }, "listen");
     assertEquals(results.filter(({ error }) => error !== null), []);
-    const client = own(tcpSocket());
-    connect(client, getsockname(listener));
-    assertEquals(read(own(accept(listener))), SET);
+    const client = own(connectedTo(listening));
+    assertEquals(read(own(accept(listening))), SET);
     assertEquals(read(client).enabled, false);
     apply(client, ALL, "established");
     assertEquals(read(client), SET);

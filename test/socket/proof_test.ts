@@ -1,7 +1,7 @@
 // Whether a descriptor is the connection that was listed, on sockets of the tests' own.
 
-import { assertEquals } from "@std/assert";
-import { isSyscallError } from "../../ffi/errno.ts";
+import { assertEquals, assertThrows } from "@std/assert";
+import { SyscallError } from "../../ffi/errno.ts";
 import {
   AF_INET,
   bind,
@@ -14,7 +14,7 @@ import {
   socket,
 } from "../../ffi/socket.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
-import { ipv4, parseAddress } from "../../src/model/address.ts";
+import { parseAddress } from "../../src/model/address.ts";
 import type { Connection } from "../../src/model/connection.ts";
 import { proofOf, prove, type StateLookup } from "../../src/socket/proof.ts";
 import { withPair } from "../../src/act/loopback_pair.ts";
@@ -22,8 +22,8 @@ import { encodeSockaddr, sockaddrPort } from "../../src/linux/netlink/sockaddr.t
 import type { State } from "../../src/model/tcp_states.ts";
 import { Selector } from "../../src/select/selector.ts";
 import { compileSelection } from "../../src/select/compile_selection.ts";
+import { connectedTo, listener } from "../harness/sockets.ts";
 
-const LOOPBACK = ipv4(0x7f000001);
 const UNSPEC = new Uint8Array(16);
 
 /** Fails the test when the kernel is asked. */
@@ -32,13 +32,6 @@ const unasked: StateLookup = () => {
 };
 
 const answering = (state: State | null): StateLookup => () => state;
-
-function listener(backlog: number): Descriptor {
-  const descriptor = socket(AF_INET, SOCK_STREAM, 0);
-  bind(descriptor, encodeSockaddr(LOOPBACK, 0));
-  listen(descriptor, backlog);
-  return descriptor;
-}
 
 function listedFrom(src: string, descriptor: Descriptor): Connection {
   const selector = new Selector(compileSelection({ src, sport: sockaddrPort(getsockname(descriptor)) }));
@@ -54,7 +47,7 @@ function listedFrom(src: string, descriptor: Descriptor): Connection {
  * nobody else can be given them, and it may listen there.
  */
 function withBoundClient(body: (client: Descriptor, connection: Connection) => void): void {
-  const [server, client] = [listener(1), socket(AF_INET, SOCK_STREAM, 0)];
+  const [server, client] = [listener(), socket(AF_INET, SOCK_STREAM, 0)];
   // An address and a port that the kernel gives nobody of itself.
   const [a, b, c = 0] = crypto.getRandomValues(new Uint8Array(3));
   const address = `127.${a}.${b}.2`;
@@ -65,7 +58,7 @@ function withBoundClient(body: (client: Descriptor, connection: Connection) => v
 }
 
 Deno.test("a connection is the one that was listed until it is dissolved, whatever its socket is then", () => {
-  const elsewhere = listener(1);
+  const elsewhere = listener();
   withBoundClient((client, connection) => {
     assertEquals(prove(client, connection, unasked), "connection");
     assertEquals(prove(client, { ...connection, cookie: "1" }, unasked), "other");
@@ -103,7 +96,7 @@ Deno.test("the kernel knows a connection by its ends and its cookie", () => {
 });
 
 Deno.test("a listener is the one that was listed while it listens on the same end", () => {
-  const descriptor = listener(1);
+  const descriptor = listener();
   const selector = new Selector(compileSelection({ src: "127.0.0.1", state: "listening" }));
   const port = sockaddrPort(getsockname(descriptor));
   const listed = selector.select().find(({ src }) => src.port === port)!;
@@ -114,20 +107,11 @@ Deno.test("a listener is the one that was listed while it listens on the same en
   descriptor.close();
 });
 
-function connected(to: Descriptor, flags = 0): Descriptor {
-  const descriptor = socket(AF_INET, SOCK_STREAM | flags, 0);
-  try {
-    connect(descriptor, getsockname(to));
-  } catch (error) {
-    if (!isSyscallError(error, "EINPROGRESS")) throw error;
-  }
-  return descriptor;
-}
-
 Deno.test("a socket in SYN-SENT is proved by the peer that it has been sent to", () => {
   // It has room for one that waits to be accepted, and answers no other.
   const full = listener(0);
-  const [first, descriptor] = [connected(full), connected(full, SOCK_NONBLOCK)];
+  const [first, descriptor] = [connectedTo(full), socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0)];
+  assertThrows(() => connect(descriptor, getsockname(full)), SyscallError, "EINPROGRESS");
   const connection = listedFrom("127.0.0.1", descriptor);
   assertEquals(connection.state, "SYN-SENT");
   assertEquals(prove(descriptor, connection, unasked), "connection");

@@ -36,7 +36,7 @@ import type { Words } from "../../src/model/address.ts";
 import { KEEPALIVE_SWITCH, steps } from "../../src/keepalive/socket_options.ts";
 import { resolveValues } from "../../src/keepalive/values.ts";
 import { UnsupportedError } from "../../src/model/errors.ts";
-import { emitFilter, emitNamespaces, encodeTrieKey } from "../../src/attach/filter_program.ts";
+import { emitFilter, emitNamespaces, encodeTrieKey, type TrieEntry } from "../../src/attach/filter_program.ts";
 import { mentions } from "../../src/select/dump_plan.ts";
 import type { Descriptor } from "../../ffi/descriptor.ts";
 import { hostTest, type Need, systemTest } from "../harness/system.ts";
@@ -44,6 +44,14 @@ import { Cgroup } from "../harness/cgroup.ts";
 import { Random, randomFilter } from "../select/random.ts";
 
 const NEEDS: readonly Need[] = ["root", "permission to use BPF", "cgroup v2"];
+
+/** Has the tries of a filter made in the kernel. */
+function loadingInto(tries: Descriptor[]): (entries: readonly TrieEntry[]) => number {
+  return (entries) => {
+    tries.push(withBpf(() => createTrie(entries.map((entry) => [encodeTrieKey(entry), entry.isChosen]))));
+    return tries.at(-1)!.number;
+  };
+}
 
 hostTest("the verifier takes what is made of random filters", ["root", "permission to use BPF", "BTF"], () => {
   const random = new Random(42);
@@ -54,10 +62,7 @@ hostTest("the verifier takes what is made of random filters", ["root", "permissi
     const tries: Descriptor[] = [];
     const filter = randomFilter(random, ["address", "port", "uid"]);
     const chooses = emitFilter(filter, {
-      trie(entries) {
-        tries.push(withBpf(() => createTrie(entries.map((entry) => [encodeTrieKey(entry), entry.isChosen]))));
-        return tries.at(-1)!.number;
-      },
+      trie: loadingInto(tries),
       port: emitSocketPort,
       user: (number) => emitSocketUser(number, uid),
     });
@@ -97,10 +102,7 @@ hostTest("the verifier takes the programs for connect(2)", ["root", "permission 
   for (let i = 0; i < 40; i++) {
     const tries: Descriptor[] = [];
     const chooses = emitFilter(randomFilter(random, ["address", "port", "uid"]), {
-      trie(entries) {
-        tries.push(withBpf(() => createTrie(entries.map((entry) => [encodeTrieKey(entry), entry.isChosen]))));
-        return tries.at(-1)!.number;
-      },
+      trie: loadingInto(tries),
       port: (_, from, to) => emitCalledPort(from, to),
       user: emitCaller,
     });

@@ -22,7 +22,8 @@ const ESCAPE = "\x1b";
 /** Runs tcphup on a terminal, whose output is in `stdout`. */
 async function onTerminal(netns: Namespace, args: string[], env?: Record<string, string>): Promise<Run> {
   const command = ["script", "--quiet", "--return", "--command", quote([...TCPHUP, ...args]), "/dev/null"];
-  return new Run(await netns.run(command, { env }));
+  // Whoever runs the tests may have set it.
+  return new Run(await netns.run(command, { env: { NO_COLOR: "", ...env } }));
 }
 
 systemTest("a table with state, both ends, owner and outcome, and a summary", [], async (netns) => {
