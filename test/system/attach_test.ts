@@ -5,10 +5,11 @@ import { Place } from "../harness/attach.ts";
 import { Cgroup, CGROUP_ROOT } from "../harness/cgroup.ts";
 import { DEFAULTS, UNTOUCHED } from "../harness/keepalive.ts";
 import { Lines } from "../harness/lines.ts";
-import { type Connections, Peer, python, pythonProgram } from "../harness/peer.ts";
+import { type Connections, Peer, python } from "../harness/peer.ts";
 import { eventually } from "../harness/process.ts";
 import { assertNoStackTrace, assertOneLine, assertUsageError } from "../harness/scene.ts";
 import { nginx } from "../harness/servers.ts";
+import { withoutSyscall } from "../harness/syscalls.ts";
 import { type Need, systemTest } from "../harness/system.ts";
 import { engineOf, PublicCopy, Running, TCPHUP } from "../harness/tcphup.ts";
 
@@ -350,7 +351,7 @@ systemTest("keepalive --attach says what it lacks, exit 4", [...NEEDS, "setpriv"
   await attempt(/needs CAP_BPF and CAP_NET_ADMIN$/m, { without: ["bpf", "net_admin", "sys_admin"] });
   await attempt(/needs CAP_BPF$/m, { without: ["bpf", "sys_admin"] });
   await attempt(/needs CAP_NET_ADMIN$/m, { without: ["net_admin", "sys_admin"] });
-  const denied = (errno: string) => [...pythonProgram("without_syscall.py", SYS_BPF, errno), ...TCPHUP];
+  const denied = (errno: string) => [...withoutSyscall("bpf", errno), ...TCPHUP];
   await attempt(/forbidden despite its capabilities, by a seccomp filter/, { command: denied("EPERM") });
   await attempt(/This kernel, or a seccomp filter, has no bpf\(2\)/, { command: denied("ENOSYS") });
   await using bare = await Place.make(netns, { cgroup: false });
@@ -399,8 +400,6 @@ systemTest("keepalive --attach takes two capabilities alone", [...NEEDS, "setpri
   child.kill("SIGTERM");
   assertEquals((await child.status).code, 0);
 });
-
-const SYS_BPF = Deno.build.arch === "x86_64" ? 321 : 280;
 
 attachTest("a pin outlives it, until it is removed", [], async (place) => {
   const { client } = await application(place);

@@ -4,10 +4,11 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Attached, Place } from "../harness/attach.ts";
 import { Cgroup } from "../harness/cgroup.ts";
 import { Directory } from "../harness/directory.ts";
-import { Peer, python, pythonProgram } from "../harness/peer.ts";
+import { Peer, python } from "../harness/peer.ts";
 import { eventually } from "../harness/process.ts";
 import { assertOneLine, assertUsageError } from "../harness/scene.ts";
 import { nginx, redis } from "../harness/servers.ts";
+import { withoutSyscall } from "../harness/syscalls.ts";
 import { type Need, systemTest } from "../harness/system.ts";
 import { engineOf, TCPHUP } from "../harness/tcphup.ts";
 
@@ -351,10 +352,7 @@ systemTest("--refuse says what it lacks, exit 4, and touches nothing", [...NEEDS
     assertOneLine(await place.tcphup(args, { ...options, code: 4 }), says);
   await attempt(/needs CAP_BPF and CAP_NET_ADMIN$/m, { without: ["bpf", "net_admin", "sys_admin"] });
   await attempt(/needs CAP_NET_ADMIN$/m, { without: ["net_admin", "sys_admin"] });
-  const denied = [
-    ...pythonProgram("without_syscall.py", Deno.build.arch === "x86_64" ? 321 : 280, "ENOSYS"),
-    ...TCPHUP,
-  ];
+  const denied = [...withoutSyscall("bpf", "ENOSYS"), ...TCPHUP];
   await attempt(/This kernel, or a seccomp filter, has no bpf\(2\)/, { command: denied });
   await using bare = await Place.make(netns, { cgroup: false });
   await attempt(/cgroup v2 is not mounted here/, bare.inside());

@@ -2,13 +2,10 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { checkHost, type Health } from "../../src/doctor/check_host.ts";
-import { pythonProgram } from "../harness/peer.ts";
 import { assertNoStackTrace, Scene } from "../harness/scene.ts";
+import { withoutSyscall } from "../harness/syscalls.ts";
 import { hostTest, systemTest } from "../harness/system.ts";
 import { assertExit, PublicCopy, TCPHUP, tcphup } from "../harness/tcphup.ts";
-
-const SYS_PIDFD_GETFD = 438;
-const SYS_SECCOMP = Deno.build.arch === "x86_64" ? 317 : 277;
 
 systemTest("root: everything is tried, and other connections are left alone", [], async (netns) => {
   const scene = await Scene.make(netns);
@@ -58,14 +55,14 @@ systemTest("whether processes can be looked into is tried", ["setpriv", "unshare
 });
 
 systemTest("a seccomp filter against pidfd_getfd: exit 4, and it names the affected command", [], async (netns) => {
-  const command = [...pythonProgram("without_syscall.py", SYS_PIDFD_GETFD, "EPERM"), ...TCPHUP];
-  const run = await tcphup(["doctor"], { netns, command, code: 4 });
+  const within = withoutSyscall("pidfd_getfd", "EPERM");
+  const run = await tcphup(["doctor"], { netns, within, code: 4 });
   assertMatch(run.stdout, /pidfd_getfd.*seccomp.*\n.*affects: hup/);
 });
 
 systemTest("a seccomp filter that kills at pidfd_getfd kills a process apart, and it says so", [], async (netns) => {
-  const command = [...pythonProgram("without_syscall.py", SYS_PIDFD_GETFD, "KILL"), ...TCPHUP];
-  const run = await tcphup(["doctor"], { netns, command, code: 4 });
+  const within = withoutSyscall("pidfd_getfd", "KILL");
+  const run = await tcphup(["doctor"], { netns, within, code: 4 });
   assertMatch(
     run.stdout,
     /^missing +pidfd_getfd: duplicate a descriptor: the process that tries it is killed by a seccomp filter, by SIGSYS\n.*affects: hup/m,
@@ -122,7 +119,7 @@ systemTest("run is tried, and what keeps it from working is said", [], async (ne
     works.stdout,
     /^ok +run: set keepalive on what a program opens: works, by a supervisor: cgroup v2 is not mounted here$/m,
   );
-  const command = [...pythonProgram("without_syscall.py", SYS_SECCOMP, "EPERM"), ...TCPHUP];
-  const run = await tcphup(["doctor"], { netns, command, code: 0 });
+  const within = withoutSyscall("seccomp", "EPERM");
+  const run = await tcphup(["doctor"], { netns, within, code: 0 });
   assertMatch(run.stdout, /^limited +run: set keepalive .*seccomp.*\n.*affects: run$/m);
 });

@@ -4,10 +4,11 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { DEFAULTS, keepalive, keepaliveTimers, outcomes, reportOf, UNTOUCHED } from "../harness/keepalive.ts";
 import { Namespace } from "../harness/namespace.ts";
 import type { Health } from "../../src/doctor/check_host.ts";
-import { type Connections, Peer, pythonProgram } from "../harness/peer.ts";
+import { type Connections, Peer } from "../harness/peer.ts";
 import { eventually } from "../harness/process.ts";
 import { assertOneLine, assertUsageError, DOOMED_PORT, KEPT_PORT, makePool, Scene } from "../harness/scene.ts";
 import { haproxy, nginx, redis } from "../harness/servers.ts";
+import { withoutSyscall } from "../harness/syscalls.ts";
 import { type Need, systemTest } from "../harness/system.ts";
 import { PublicCopy, Run, TCPHUP, tcphup, type TcphupOptions } from "../harness/tcphup.ts";
 
@@ -141,7 +142,6 @@ systemTest("keepalive on MPTCP: what the kernel refuses is reported, the rest is
   assertEquals(outcomes(await keepalive(TO_SERVER, { netns })), { unchanged: 2 });
 });
 
-const SYS_SETSOCKOPT = Deno.build.arch === "x86_64" ? 54 : 208;
 const SO_KEEPALIVE = 9;
 const TCP_KEEPIDLE = 4;
 
@@ -149,8 +149,7 @@ systemTest("keepalive: what the kernel refuses, for part of it as well, is a fai
   const { doomed } = await Scene.make(netns, { count: 1 });
   // As a program for the setsockopt hook of a cgroup refuses it.
   const refusing = (option: number) => {
-    const filter = pythonProgram("without_syscall.py", `${SYS_SETSOCKOPT}:2=${option}`, "EPERM");
-    return keepalive(TO_SERVER, { netns, code: 1, command: [...filter, ...TCPHUP] });
+    return keepalive(TO_SERVER, { netns, code: 1, within: withoutSyscall("setsockopt", "EPERM", `2=${option}`) });
   };
   const noIdle = (await refusing(TCP_KEEPIDLE)).connections[0]!;
   assertEquals(noIdle.outcome, "failed");
@@ -431,7 +430,6 @@ systemTest(
 
 /** Hides the kernel's types, which only CAP_SYS_ADMIN may read otherwise. */
 const WITHOUT_BTF = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs tmpfs /sys/kernel/btf && exec "$@"', "sh"];
-const SYS_BPF = Deno.build.arch === "x86_64" ? 321 : 280;
 const BPF_PROG_LOAD = 5;
 
 systemTest(
@@ -439,13 +437,11 @@ systemTest(
   ["setpriv", "unshare", "BTF", "permission to use BPF"],
   async (netns) => {
     const { doomed } = await Scene.make(netns, { count: 110 });
-    const refusing = (what: string | number, errno: string) => ({
-      command: [...pythonProgram("without_syscall.py", `${what}`, errno), ...TCPHUP],
-    });
+    const refusing = (errno: string, when?: string) => ({ within: withoutSyscall("bpf", errno, when) });
     const cases: [RegExp, Partial<TcphupOptions>][] = [
-      [/BPF is denied: forbidden despite its capabilities, by a seccomp filter/, refusing(SYS_BPF, "EPERM")],
-      [/This kernel, or a seccomp filter, has no bpf\(2\)/, refusing(SYS_BPF, "ENOSYS")],
-      [/BPF cannot be used here: bpf\(BPF_PROG_LOAD\): EACCES/, refusing(`${SYS_BPF}:0=${BPF_PROG_LOAD}`, "EACCES")],
+      [/BPF is denied: forbidden despite its capabilities, by a seccomp filter/, refusing("EPERM")],
+      [/This kernel, or a seccomp filter, has no bpf\(2\)/, refusing("ENOSYS")],
+      [/BPF cannot be used here: bpf\(BPF_PROG_LOAD\): EACCES/, refusing("EACCES", `0=${BPF_PROG_LOAD}`)],
       [/BPF is denied: needs CAP_BPF and CAP_PERFMON/, { without: ["bpf", "perfmon", "sys_admin"] }],
       [/This kernel's types \(BTF\) cannot be read from .*: ENOENT/, { within: WITHOUT_BTF, without: ["sys_admin"] }],
     ];

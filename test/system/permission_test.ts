@@ -1,7 +1,7 @@
 // What an unprivileged user, a container's seccomp filter or a kernel without a feature leave possible.
 
 import { assert, assertEquals, assertMatch, assertNotMatch } from "@std/assert";
-import { Peer, pythonProgram } from "../harness/peer.ts";
+import { Peer } from "../harness/peer.ts";
 import {
   assertCountsAddUp,
   assertNoStackTrace,
@@ -10,6 +10,7 @@ import {
   DOOMED_PORT,
   Scene,
 } from "../harness/scene.ts";
+import { withoutSyscall } from "../harness/syscalls.ts";
 import { systemTest } from "../harness/system.ts";
 import { PublicCopy, TCPHUP, tcphup } from "../harness/tcphup.ts";
 
@@ -17,14 +18,8 @@ import { PublicCopy, TCPHUP, tcphup } from "../harness/tcphup.ts";
 const USER = 65534;
 const OTHER_USER = 64999;
 
-/** System call numbers of this machine, and the protocol number of sock_diag. */
-const [SYS_SOCKET, SYS_PIDFD_OPEN, SYS_PIDFD_GETFD] = Deno.build.arch === "aarch64" ? [198, 434, 438] : [41, 434, 438];
+/** The protocol number of sock_diag. */
 const NETLINK_SOCK_DIAG = 4;
-
-/** The command that starts tcphup where a system call fails. */
-function without(syscall: string | number, errno: string): string[] {
-  return [...pythonProgram("without_syscall.py", syscall, errno), ...TCPHUP];
-}
 
 systemTest("an unprivileged user hangs up on connections of their own", ["setpriv"], async (netns) => {
   await using copy = await PublicCopy.make();
@@ -131,22 +126,22 @@ systemTest("an unprivileged user lists everybody's connections", ["setpriv"], as
 systemTest("a seccomp filter against pidfd_getfd: denied, and the reason is not a capability", [], async (netns) => {
   const scene = await Scene.make(netns);
   const args = ["127.0.0.2", `${DOOMED_PORT}`, "--json"];
-  const command = without(SYS_PIDFD_GETFD, "EPERM");
-  const run = await tcphup(args, { netns, command, code: 4 });
+  const within = withoutSyscall("pidfd_getfd", "EPERM");
+  const run = await tcphup(args, { netns, within, code: 4 });
   assertEquals(run.outcomes(), ["denied", "denied", "denied"]);
   for (const { error } of run.json().connections) {
     assertMatch(error!, /seccomp/);
     assertNotMatch(error!, /needs CAP_SYS_PTRACE/);
   }
   await scene.assertUntouched();
-  const destroyed = await tcphup([...args, "--destroy"], { netns, command, code: 0 });
+  const destroyed = await tcphup([...args, "--destroy"], { netns, within, code: 0 });
   assertEquals(destroyed.json().destroyed, 3);
 });
 
-for (const [name, number] of [["pidfd_open", SYS_PIDFD_OPEN], ["pidfd_getfd", SYS_PIDFD_GETFD]] as const) {
+for (const name of ["pidfd_open", "pidfd_getfd"] as const) {
   systemTest(`a kernel without ${name}: exit 4, nothing touched`, [], async (netns) => {
     const scene = await Scene.make(netns);
-    const options = { netns, command: without(number, "ENOSYS"), code: 4 };
+    const options = { netns, within: withoutSyscall(name, "ENOSYS"), code: 4 };
     const run = await tcphup(["127.0.0.2", `${DOOMED_PORT}`, "--json"], options);
     assertEquals(run.outcomes(), ["unsupported", "unsupported", "unsupported"]);
     for (const { error } of run.json().connections) assertMatch(error!, new RegExp(name));
@@ -156,9 +151,9 @@ for (const [name, number] of [["pidfd_open", SYS_PIDFD_OPEN], ["pidfd_getfd", SY
 
 systemTest("a host without sock_diag: exit 4, one line", [], async (netns) => {
   const scene = await Scene.make(netns);
-  const command = without(`${SYS_SOCKET}:2=${NETLINK_SOCK_DIAG}`, "EPROTONOSUPPORT");
+  const within = withoutSyscall("socket", "EPROTONOSUPPORT", `2=${NETLINK_SOCK_DIAG}`);
   for (const name of ["hup", "ls"]) {
-    assertOneLine(await tcphup([name, "127.0.0.2", `${DOOMED_PORT}`], { netns, command, code: 4 }), /INET_DIAG/);
+    assertOneLine(await tcphup([name, "127.0.0.2", `${DOOMED_PORT}`], { netns, within, code: 4 }), /INET_DIAG/);
   }
   await scene.assertUntouched();
 });

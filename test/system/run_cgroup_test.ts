@@ -9,6 +9,7 @@ import type { SpawnOptions } from "../harness/namespace.ts";
 import { Peer, python, pythonProgram } from "../harness/peer.ts";
 import { commandLine, eventually, type Output, outputOf } from "../harness/process.ts";
 import { nginx, redis } from "../harness/servers.ts";
+import { withoutSyscall } from "../harness/syscalls.ts";
 import { type Need, systemTest } from "../harness/system.ts";
 import { TCPHUP } from "../harness/tcphup.ts";
 
@@ -373,8 +374,6 @@ groundTest(
 
 // Where it cannot be done, a supervisor does it.
 
-const SYS_acct = Deno.build.arch === "x86_64" ? 163 : 89;
-
 for (
   const [name, needs, { flags = [], without, within = [], command }, why] of [
     ["--no-bpf", [], { flags: ["--no-bpf"] }, /--no-bpf/],
@@ -405,7 +404,7 @@ for (
       command: ["echo", JSON.stringify([SET])],
     }, /loopback is down/],
     ["a seccomp filter", [], {
-      within: pythonProgram("deny.py", SYS_acct, 1),
+      within: withoutSyscall("acct", "EPERM"),
     }, /a seccomp filter is in force here/],
     ["no room for a further group", [], {
       within: [
@@ -445,6 +444,6 @@ servedTest("doctor says who would set the values, and leaves no group behind", [
   const { path } = ground.place.cgroup;
   assertMatch(await doctor(), new RegExp(`^ok .*: works, by a BPF program on the control group ${path}/tcphup-run-`));
   assertEquals(ground.groups(), []);
-  const filtered = await doctor(pythonProgram("deny.py", SYS_acct, 1));
+  const filtered = await doctor(withoutSyscall("acct", "EPERM"));
   assertMatch(filtered, /^ok .*: works, by a supervisor: a seccomp filter is in force here/);
 });

@@ -9,6 +9,7 @@ import { Dialogue } from "../harness/lines.ts";
 import { Namespace, type SpawnOptions } from "../harness/namespace.ts";
 import { Peer, python, pythonProgram } from "../harness/peer.ts";
 import { eventually, type Output, outputOf, run } from "../harness/process.ts";
+import { withoutSyscall } from "../harness/syscalls.ts";
 import { type Need, systemTest } from "../harness/system.ts";
 import { PublicCopy, TCPHUP } from "../harness/tcphup.ts";
 
@@ -663,14 +664,10 @@ print(s.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))`);
   },
 );
 
-const SYS_pidfd_getfd = 438;
-const SYS_seccomp = Deno.build.arch === "x86_64" ? 317 : 277;
-const EPERM = 1;
-
 servedTest("run: where pidfd_getfd(2) is forbidden, nothing starts; --on socket does without it", [], async (netns) => {
   const client = pythonProgram("options.py", "127.0.0.1", PORT);
   const denied = async (...flags: string[]) =>
-    await netns.run(pythonProgram("deny.py", SYS_pidfd_getfd, EPERM, ...launching(client, flags)));
+    await launch(netns, client, flags, { within: withoutSyscall("pidfd_getfd", "EPERM") });
   const { code, stdout, stderr } = await denied();
   assertEquals([code, stdout], [4, ""]);
   assertMatch(stderr, /^tcphup: the command's sockets cannot be duplicated: .*; --on socket does not duplicate any\n$/);
@@ -679,8 +676,8 @@ servedTest("run: where pidfd_getfd(2) is forbidden, nothing starts; --on socket 
 });
 
 systemTest("run: where seccomp(2) is forbidden, nothing starts", [], async (netns) => {
-  const command = launching(["echo", "started"]);
-  const { code, stdout, stderr } = await netns.run(pythonProgram("deny.py", SYS_seccomp, EPERM, ...command));
+  const options = { within: withoutSyscall("seccomp", "EPERM") };
+  const { code, stdout, stderr } = await launch(netns, ["echo", "started"], [], options);
   assertEquals([code, stdout], [4, ""]);
   assertEquals(stderr, "tcphup: the seccomp filter cannot be installed: EPERM\n");
   await unsupervised(netns);

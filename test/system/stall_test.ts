@@ -3,17 +3,17 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { JsonDocument, Row } from "../../src/cli/output/json.ts";
 import { uniqueAddress } from "../harness/namespace.ts";
-import { Peer, pythonProgram } from "../harness/peer.ts";
+import { Peer } from "../harness/peer.ts";
 import { commandLine, eventually } from "../harness/process.ts";
 import { assertCountsAddUp, DOOMED_PORT, KEPT_PORT, makePool, Scene } from "../harness/scene.ts";
 import { Stuck } from "../harness/stuck.ts";
+import { withoutSyscall } from "../harness/syscalls.ts";
 import { systemTest } from "../harness/system.ts";
 import { assertExit, engineOf, Running, TCPHUP, tcphup } from "../harness/tcphup.ts";
 
 /** The servers' address: with others, tests that look at the whole host would get stuck with these connections too. */
 const ADDRESS = uniqueAddress();
 const DOOMED = [ADDRESS, `${DOOMED_PORT}`];
-const SYS_BPF = Deno.build.arch === "x86_64" ? 321 : 280;
 const UNRESPONSIVE = /does not answer: blocked in the kernel/;
 
 /** Fails unless those, and no others, are named as stuck. Returns them. */
@@ -150,9 +150,9 @@ systemTest("when the process that works is killed another one finishes, and tell
 
 systemTest("a seccomp filter that kills at bpf(2) costs a process, and no more", [], async (netns) => {
   const { pool } = await makePool(netns, { accept: false });
-  const command = [...pythonProgram("without_syscall.py", SYS_BPF, "KILL"), ...TCPHUP];
+  const within = withoutSyscall("bpf", "KILL");
   // What is not accepted yet would be set with BPF.
-  const run = await tcphup(["keepalive", "any", "--json"], { netns, command, code: 1 });
+  const run = await tcphup(["keepalive", "any", "--json"], { netns, within, code: 1 });
   assertMatch(run.stderr, /^tcphup: the process that does the work was killed by signal 31\n/);
   assertEquals(run.outcomes().sort(), ["keepalive-set", "no-owner"]);
   assert((await pool.keepalive()).every(({ enabled }) => enabled));
@@ -197,17 +197,15 @@ systemTest("a process that works and was stopped answers a signal too", [], asyn
   assertEquals(run.json().matched, 20);
 });
 
-const SYS_MEMFD_CREATE = Deno.build.arch === "x86_64" ? 319 : 279;
-
 for (
-  const [what, command] of [
+  const [what, within] of [
     ["a limit of file sizes", ["prlimit", "--fsize=0:0"]],
-    ["a filter of system calls", pythonProgram("without_syscall.py", SYS_MEMFD_CREATE, "EPERM")],
+    ["a filter of system calls", withoutSyscall("memfd_create", "EPERM")],
   ] as const
 ) {
   systemTest(`where ${what} allows no second process tcphup does it alone`, [], async (netns) => {
     const scene = await Scene.make(netns, { address: ADDRESS });
-    await tcphup([...DOOMED, "--json"], { netns, command: [...command, ...TCPHUP], code: 0 });
+    await tcphup([...DOOMED, "--json"], { netns, within, code: 0 });
     await scene.assertHungUp();
   });
 }
