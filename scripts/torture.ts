@@ -12,7 +12,6 @@
 import { UsageError } from "../src/model/errors.ts";
 import { Random } from "../test/select/random.ts";
 import { readArguments } from "./arguments.ts";
-import { fromFileUrl } from "./bench/paths.ts";
 import { compile, TARGETS } from "./compile.ts";
 import { lines } from "./lines.ts";
 import { BUILD, fail } from "./tools.ts";
@@ -114,7 +113,7 @@ async function startWorker(options: Options, part: string, worker: number, tally
   const flags = Object.entries(own).map(([name, value]) => `--${name}=${value}`);
   // The shell stays, and buries what has lost its parents.
   const script = [...PREPARE, '"$@"; exit $?'].join(" && ");
-  const self = [Deno.execPath(), "run", "-A", fromFileUrl(new URL(import.meta.url)), ...flags];
+  const self = [Deno.execPath(), "run", "-A", import.meta.filename!, ...flags];
   const child = new Deno.Command("unshare", {
     args: ["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", script, "sh", ...self],
     stdin: "null",

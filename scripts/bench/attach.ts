@@ -10,7 +10,7 @@ import { sockOpsProgram } from "../../src/bpf/sock_ops.ts";
 import { resolveValues } from "../../src/keepalive/values.ts";
 import { unifiedPoint } from "../../src/linux/proc/cgroup.ts";
 import { compileSelection } from "../../src/select/compile_selection.ts";
-import { lines } from "../lines.ts";
+import { Dialogue } from "../../test/harness/lines.ts";
 import { median } from "./measure.ts";
 import type { Row } from "./row.ts";
 
@@ -69,12 +69,10 @@ async function compare(name: string, attach: Attach): Promise<Row> {
   const path = `/tcphup-bench-${Deno.pid}`;
   const group = `${unifiedPoint()}${path}`;
   await Deno.mkdir(group);
-  const args = ["-c", CLIENT, String(CONNECTIONS), group];
-  const client = new Deno.Command("/usr/bin/python3", { args, stdin: "piped", stdout: "piped" }).spawn();
-  const [writer, reader] = [client.stdin.getWriter(), lines(client.stdout).getReader()];
+  const client = Dialogue.start(["/usr/bin/python3", "-c", CLIENT, String(CONNECTIONS), group], "the client");
   const connect = async () => {
-    await writer.write(new TextEncoder().encode("\n"));
-    return Number((await reader.read()).value) / 1e6;
+    await client.tell("");
+    return Number(await client.line()) / 1e6;
   };
   const [without, under]: [number[], number[]] = [[], []];
   try {
@@ -86,8 +84,7 @@ async function compare(name: string, attach: Attach): Promise<Row> {
       detach();
     }
   } finally {
-    await writer.close();
-    await client.status;
+    await client.end();
     await Deno.remove(group);
   }
   const [base, cost] = [median(without), median(under)];

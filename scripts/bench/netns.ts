@@ -2,9 +2,9 @@
 // them together. A dump takes the kernel through the connections of all namespaces, so 200 dumps take it 200 times as long
 // as one that finds nothing.
 
-import { lines } from "../lines.ts";
+import { Dialogue } from "../../test/harness/lines.ts";
 import { median, repeat, time } from "./measure.ts";
-import { fromFileUrl, TCPHUP } from "./paths.ts";
+import { TCPHUP } from "./paths.ts";
 import type { Row } from "./row.ts";
 import { World } from "./world.ts";
 
@@ -16,27 +16,12 @@ const TIMES = 9;
 /** An address that nothing is connected to. */
 const NOBODY = "127.0.0.77";
 
-/** Namespaces that last until they are disposed of. */
-class Namespaces implements AsyncDisposable {
-  readonly #child: Deno.ChildProcess;
-
-  private constructor(child: Deno.ChildProcess) {
-    this.#child = child;
-  }
-
-  /** Makes so many, with so many sockets in all: the two ends of each connection are in the same one. */
-  static async make(namespaces: number, sockets: number): Promise<Namespaces> {
-    const script = fromFileUrl(new URL("./namespaces.py", import.meta.url));
-    const counts = [namespaces, sockets / namespaces / 2, PROCESSES].map(String);
-    const child = new Deno.Command("python3", { args: [script, ...counts], stdin: "piped", stdout: "piped" }).spawn();
-    for await (const line of lines(child.stdout)) if (line === "ready") return new Namespaces(child);
-    throw new Error("the namespaces of the benchmark could not be made");
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#child.stdin.close();
-    await this.#child.status;
-  }
+/** Makes so many namespaces, with so many sockets in all: the two ends of each connection are in the same one. */
+async function makeNamespaces(namespaces: number, sockets: number): Promise<Dialogue> {
+  const counts = [namespaces, sockets / namespaces / 2, PROCESSES].map(String);
+  const made = Dialogue.start(["python3", `${import.meta.dirname}/namespaces.py`, ...counts], "namespaces.py");
+  await made.line();
+  return made;
 }
 
 async function medianTime(command: readonly string[]): Promise<number> {
@@ -48,7 +33,7 @@ export async function netns(): Promise<Row[]> {
   const all = ["--netns", "all"];
   let none_ms, dry_ms, list_ms;
   {
-    await using _namespaces = await Namespaces.make(NAMESPACES, SOCKETS);
+    await using _namespaces = await makeNamespaces(NAMESPACES, SOCKETS);
     none_ms = await medianTime([...TCPHUP, "hup", NOBODY, ...all, "--dry-run"]);
     dry_ms = await medianTime([...TCPHUP, "hup", "any", ...all, "--dry-run"]);
     list_ms = await medianTime([...TCPHUP, "ls", "any", ...all]);

@@ -1,11 +1,6 @@
-// Where things are.
+// The command that is measured.
 
 import { ROOT, RUN_FLAGS } from "../tools.ts";
-
-/** The path of a file: URL. */
-export function fromFileUrl(url: URL): string {
-  return decodeURIComponent(url.pathname);
-}
 
 /** tcphup as these sources are, or the program that the variable TCPHUP names. */
 export const TCPHUP: readonly [string, ...string[]] =

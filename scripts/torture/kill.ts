@@ -11,7 +11,7 @@ import { commandLine, commandNamed, COMMANDS, launching, type Tortured } from ".
 import { changesSince, judge, judgeKilled } from "./judge.ts";
 import type { Part, Verdict } from "./part.ts";
 import { Strace } from "./strace.ts";
-import { type Command, Command as Started, kill, pause, type World } from "./world.ts";
+import { Command, kill, pause, type World } from "./world.ts";
 
 const SIGNALS: readonly Deno.Signal[] = ["SIGKILL", "SIGINT", "SIGTERM"];
 
@@ -71,7 +71,7 @@ export class Kills implements Part {
     const before = await this.#world.look();
     const running = moment.includes("@")
       ? this.#startWithSignalAt(tortured, signal, moment, undisturbed)
-      : new Started(commandLine(tortured));
+      : new Command(commandLine(tortured));
     if (running === null) return null;
     if (!moment.includes("@")) await this.#signalAfter(Number(moment) * undisturbed.ms, running, command, signal);
     else if (tortured.endless) await this.#signalAfter(ENDLESS_MS, running, command, "SIGINT");
@@ -102,7 +102,7 @@ export class Kills implements Part {
     const calls = await this.#strace.calls(command[0]);
     await this.#world.reset(MANY);
     const start = performance.now();
-    if (!tortured.endless) await new Started(command).end(this.#world.endStrays);
+    if (!tortured.endless) await new Command(command).end(this.#world.endStrays);
     const ms = tortured.endless ? ENDLESS_MS : performance.now() - start;
     const undisturbed = { ms, calls: Map.groupBy(calls.filter(({ own }) => own), ({ name }) => name) };
     this.#undisturbed.set(name, undisturbed);

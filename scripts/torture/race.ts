@@ -5,7 +5,7 @@
 import { PYTHON } from "../../test/harness/needs.ts";
 import { Dialogue } from "../../test/harness/lines.ts";
 import { Random } from "../../test/select/random.ts";
-import { fromFileUrl, TCPHUP } from "../bench/paths.ts";
+import { TCPHUP } from "../bench/paths.ts";
 import type { Call } from "./calls.ts";
 import { manners } from "./judge.ts";
 import type { Ended } from "./world.ts";
@@ -38,7 +38,7 @@ export class Races implements Part {
   async try(name: string): Promise<Verdict> {
     const [mode, seed] = name.split(":") as [string, string];
     const random = new Random(Number(seed));
-    await using racer = Dialogue.start([PYTHON, fromFileUrl(new URL("racer.py", import.meta.url)), mode], "racer.py");
+    await using racer = Dialogue.start([PYTHON, `${import.meta.dirname}/racer.py`, mode], "racer.py");
     await racer.line();
     const wrong: string[] = [];
     for (const end = performance.now() + CASE_MS; performance.now() < end;) wrong.push(...await this.#cut(random));

@@ -7,7 +7,6 @@ import type { KeepaliveSettings } from "../../src/model/connection.ts";
 import { PYTHON } from "../../test/harness/needs.ts";
 import { commandLine } from "../../test/harness/process.ts";
 import { Dialogue } from "../../test/harness/lines.ts";
-import { fromFileUrl } from "../bench/paths.ts";
 import { toCommand } from "../process.ts";
 
 /** What the holder of a connection sees of it. */
@@ -61,7 +60,7 @@ export class World implements AsyncDisposable {
   }
 
   static async open(): Promise<World> {
-    const program = fromFileUrl(new URL("holder.py", import.meta.url));
+    const program = `${import.meta.dirname}/holder.py`;
     const there = ["ip", "netns", "exec", OTHER];
     const holders = [[], [], there].map((enter, i) => {
       return Dialogue.start([...enter, PYTHON, program, `${i + 1}`], "holder.py");
