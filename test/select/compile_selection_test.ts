@@ -1,21 +1,14 @@
 // What a selection means: the kinds of criteria, alone, together and left out.
 
 import { assertEquals, assertThrows } from "@std/assert";
-import { formatPrefix, parseAddress, parsePrefix } from "../../src/model/address.ts";
+import { parseAddress, parsePrefix } from "../../src/model/address.ts";
 import { ALL_STATES, CONNECTED, stateMask } from "../../src/model/tcp_states.ts";
-import type { Filter } from "../../src/select/filter.ts";
 import type { SystemNames } from "../../src/select/names.ts";
 import { compileSelection, connectionsOnly } from "../../src/select/compile_selection.ts";
 import type { Selection } from "../../src/select/selection.ts";
 import { stableConditions } from "../../src/select/dump_plan.ts";
 import { UsageError } from "../../src/model/errors.ts";
-
-function known<T>(table: Record<string, T>, what: string): (name: string) => T {
-  return (name) => {
-    if (!Object.hasOwn(table, name)) throw new UsageError(`No ${what} "${name}"`);
-    return table[name]!;
-  };
-}
+import { known, show } from "./words.ts";
 
 /** Names of which each knows in which namespace it is asked. */
 function namesIn(interfaces: () => Record<string, number>, asked: string[] = []): SystemNames {
@@ -34,33 +27,6 @@ function namesIn(interfaces: () => Record<string, number>, asked: string[] = [])
 
 const names = namesIn(() => ({ eth0: 2 }));
 
-function show(filter: Filter): string {
-  switch (filter.op) {
-    case "all":
-    case "any":
-      return `${filter.op}(${filter.terms.map(show).join(", ")})`;
-    case "not":
-      return `not(${show(filter.term)})`;
-    case "address":
-      return `${filter.side} ${filter.prefixes.map(formatPrefix).join("|")}`;
-    case "port":
-      return `${filter.side} ${filter.from}-${filter.to}`;
-    case "interface":
-      return `interface ${filter.index}`;
-    case "mark":
-      return `mark ${filter.value}/${filter.mask}`;
-    case "uid":
-      return `uid ${filter.uid}`;
-    case "idle":
-    case "silent":
-      return `${filter.op} ${filter.ms}`;
-    case "state":
-      return `state ${filter.mask}`;
-    default:
-      return filter.op;
-  }
-}
-
 function meaning(selection: Selection): string {
   return show(compileSelection(selection, names).filter);
 }
@@ -76,7 +42,7 @@ Deno.test("alternatives of one kind, and kinds together", () => {
     [{ dst: "any", dport: 0 }, "all()"],
     [{ dport: 443 }, "dst 443-443"],
     [{ interface: ["eth0", "7"] }, "any(interface 2, interface 7)"],
-    [{ mark: 16, user: ["www", 1000] }, "all(mark 16/4294967295, any(uid 33, uid 1000))"],
+    [{ mark: 16, user: ["www", 1000] }, "all(mark 16/ffffffff, any(uid 33, uid 1000))"],
     [
       { idleForMs: 5000, silentForMs: 2500, stalled: true, closeWait: true },
       `all(idle 5000, silent 2500, stalled, state ${stateMask("CLOSE-WAIT")})`,

@@ -1,21 +1,14 @@
 // ss(8)'s filter language, read as ss reads it, and what is said of filters that are none.
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { formatPrefix, parseAddress } from "../../../src/model/address.ts";
-import type { Filter } from "../../../src/select/filter.ts";
+import { parseAddress } from "../../../src/model/address.ts";
 import { FilterError } from "../../../src/select/ss/lexer.ts";
 import type { FilterNames } from "../../../src/select/names.ts";
 import { parseFilter } from "../../../src/select/ss/parser.ts";
 import { ALL_STATES } from "../../../src/model/tcp_states.ts";
 import { UsageError } from "../../../src/model/errors.ts";
 import { Random } from "../random.ts";
-
-function known<T>(table: Record<string, T>, what: string): (name: string) => T {
-  return (name) => {
-    if (!Object.hasOwn(table, name)) throw new UsageError(`No ${what} "${name}"`);
-    return table[name]!;
-  };
-}
+import { known, show } from "../words.ts";
 
 const names: FilterNames = {
   addresses: known({
@@ -27,29 +20,6 @@ const names: FilterNames = {
   cgroupId: known({ "/system.slice": 5n, "a(b)": 6n, "x y": 7n, "a\\x2db": 8n }, "cgroup"),
   localPorts: () => ({ from: 32768, to: 60999 }),
 };
-
-/** A filter as text that says how it was understood. */
-function show(filter: Filter): string {
-  switch (filter.op) {
-    case "all":
-    case "any":
-      return `${filter.op}(${filter.terms.map(show).join(", ")})`;
-    case "not":
-      return `not(${show(filter.term)})`;
-    case "address":
-      return `${filter.side} ${filter.prefixes.map(formatPrefix).join("|")}`;
-    case "port":
-      return `${filter.side} ${filter.from}-${filter.to}`;
-    case "interface":
-      return `interface ${filter.index}`;
-    case "mark":
-      return `mark ${filter.value}/${filter.mask.toString(16)}`;
-    case "cgroup":
-      return `cgroup ${filter.id}`;
-    default:
-      return filter.op;
-  }
-}
 
 function understood(text: string): string {
   const { filter, states } = parseFilter(text, names);
