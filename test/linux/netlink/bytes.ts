@@ -1,9 +1,9 @@
 // Golden bytes, written as hexadecimal with a comment for each field.
 
 /** The bytes that lines of hexadecimal spell; what follows `;` in a line is a comment. */
-export function bytes(text: string): Uint8Array {
-  const digits = text.split("\n").map((line) => line.replace(/;.*/, "").trim()).join(" ").trim();
-  return Uint8Array.from(digits.split(/\s+/), (byte) => parseInt(byte, 16));
+export function bytes(...texts: string[]): Uint8Array<ArrayBuffer> {
+  const digits = texts.join("\n").replace(/;.*|\s/g, "");
+  return Uint8Array.from(digits.match(/../g) ?? [], (byte) => parseInt(byte, 16));
 }
 
 /** A view of the bytes, with others before them, as where messages lie in a datagram. */

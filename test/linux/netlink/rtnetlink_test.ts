@@ -9,18 +9,14 @@ import {
   encodeAddressRequest,
   encodeRouteRequest,
 } from "../../../src/linux/netlink/rtnetlink.ts";
-
-/** Hexadecimal bytes, in words for people. */
-function bytes(...hex: string[]): Uint8Array {
-  return Uint8Array.from(hex.join("").replaceAll(" ", "").match(/../g) ?? [], (byte) => parseInt(byte, 16));
-}
+import { bytes, viewAt } from "./bytes.ts";
 
 type Decode = typeof decodeAddress;
 
 /** What a payload decodes to, wherever in a buffer it lies. */
 function decoded(decode: Decode, payload: Uint8Array): string | null {
   const offset = 16;
-  const view = new DataView(new Uint8Array([...new Uint8Array(offset).fill(0xff), ...payload, 0xff, 0xff]).buffer);
+  const view = viewAt(new Uint8Array([...payload, 0xff, 0xff]), offset);
   const prefix = decode(view, offset, offset + payload.length);
   return prefix && formatPrefix(prefix);
 }

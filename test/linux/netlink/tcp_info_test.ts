@@ -3,13 +3,14 @@
 
 import { assertEquals } from "@std/assert";
 import { decodeMptcpInfo, decodeTcpInfo, idleTime, silentTime } from "../../../src/linux/netlink/tcp_info.ts";
+import { bytes } from "./bytes.ts";
 
-function bytes(...lines: string[]): DataView {
-  return new DataView(Uint8Array.from(lines.join(" ").trim().split(/\s+/), (hex) => parseInt(hex, 16)).buffer);
+function view(...lines: string[]): DataView {
+  return new DataView(bytes(...lines).buffer);
 }
 
 /** 2.1 s after the peer of an established connection went silent, with 1500 bytes on their way to it. */
-const SILENT_PEER = bytes(
+const SILENT_PEER = view(
   "01 04 02 00 02 07 aa 01  80 73 0c 00 40 9c 00 00", //   0 state ca_state retransmits probes backoff … rto ato
   "a8 05 00 00 18 02 00 00  01 00 00 00 00 00 00 00", //  16 snd_mss rcv_mss unacked sacked
   "01 00 00 00 01 00 00 00  00 00 00 00 ec 02 00 00", //  32 lost retrans fackets last_data_sent
@@ -79,7 +80,7 @@ Deno.test("a connection is idle since data went either way", () => {
   assertEquals(silentTime({ ...DECODED, lastAckRecvMs: 7 }), 7);
 });
 
-const MPTCP = bytes(
+const MPTCP = view(
   "00 00 00 02 00 00 00 00  02 00 00 00 1a 77 26 1c", //  0 subflows … subflows_max … flags token
   "1d 2b 25 b5 9d 81 6d df  1d 2b 25 b5 9d 81 6d df", // 16 write_seq snd_una
   "a3 0c c7 2f 0b 76 05 3d  00 00 00 00 00 00 00 00", // 32 rcv_nxt local_addr_used … retransmits
