@@ -6,6 +6,7 @@ import { type FindOptions, findOwners, MAX_OWNERS } from "../../src/resolve/find
 import { iterateSocketFiles } from "../../src/resolve/socket_files.ts";
 import { holdingsOf } from "../../src/resolve/sockets_of.ts";
 import { UnsupportedError } from "../../src/model/errors.ts";
+import { run } from "../harness/process.ts";
 import { hostTest } from "../harness/system.ts";
 import { type Held, withHolder } from "./holder.ts";
 import { asUnprivileged } from "./user.ts";
@@ -180,9 +181,8 @@ hostTest("in a pid namespace holders have its numbers, and those outside are non
   await withHolder(["at", 9], async (_pid, [outside]) => {
     const program = new URL("inside.ts", import.meta.url).pathname;
     const deno = [Deno.execPath(), "run", "-A", program, `${outside!.inode}`, ...WAYS];
-    const { stdout } = await new Deno.Command("unshare", { args: ["--pid", "--fork", "--mount-proc", ...deno] })
-      .output();
-    const { self, found } = JSON.parse(new TextDecoder().decode(stdout));
+    const { stdout } = await run(["unshare", "--pid", "--fork", "--mount-proc", ...deno]);
+    const { self, found } = JSON.parse(stdout);
     for (const owners of found) {
       assertEquals(owners, found[0]);
       assertEquals(owners.at(-1), null);

@@ -1,6 +1,6 @@
 // A process of the test's own that holds sockets: holder.py.
 
-import { Lines } from "../harness/lines.ts";
+import { Dialogue } from "../harness/lines.ts";
 import { PYTHON } from "../harness/needs.ts";
 
 /** A socket, and the descriptor that it is held by. */
@@ -35,17 +35,6 @@ export async function withHolder<Do extends keyof Answers>(
   test: (pid: number, answer: Answers[Do]) => void | Promise<void>,
 ): Promise<void> {
   const program = new URL("holder.py", import.meta.url).pathname;
-  const child = new Deno.Command(PYTHON, {
-    args: [program, what, ...numbers.map(String)],
-    stdin: "null",
-    stdout: "piped",
-  }).spawn();
-  try {
-    await using lines = new Lines(child.stdout);
-    const [answer] = await lines.next(1);
-    await test(child.pid, JSON.parse(answer!));
-  } finally {
-    child.kill("SIGKILL");
-    await child.status;
-  }
+  await using holder = Dialogue.start([PYTHON, program, what, ...numbers.map(String)], "holder.py");
+  await test(holder.pid, JSON.parse(await holder.line()));
 }

@@ -17,16 +17,10 @@ console.log(JSON.stringify(JSON.parse(Deno.args[0]).map((connection) => session.
 async function sessions(ssh: string | undefined, connections: HeldConnection[]): Promise<(string | null)[]> {
   const env = { ...Deno.env.toObject(), ...(ssh === undefined ? {} : { SSH_CONNECTION: ssh }) };
   if (ssh === undefined) delete env.SSH_CONNECTION;
-  const file = await Deno.makeTempFile({ suffix: ".ts" });
-  try {
-    await Deno.writeTextFile(file, SCRIPT);
-    const config = new URL("../../deno.json", import.meta.url).pathname;
-    const args = ["run", "--config", config, "--allow-ffi", file, JSON.stringify(connections)];
-    const { stdout } = await run([Deno.execPath(), ...args], { env, clearEnv: true });
-    return JSON.parse(stdout);
-  } finally {
-    await Deno.remove(file);
-  }
+  const config = new URL("../../deno.json", import.meta.url).pathname;
+  const args = ["run", "--config", config, "--allow-ffi", "-", JSON.stringify(connections)];
+  const { stdout } = await run([Deno.execPath(), ...args], { env, clearEnv: true, stdin: SCRIPT });
+  return JSON.parse(stdout);
 }
 
 /** The server's end of a connection. */
