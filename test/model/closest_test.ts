@@ -43,13 +43,8 @@ Deno.test("near is one slip, or two from five letters on, whatever the case", ()
 
 Deno.test("the only word that begins so is meant as well, and without one all are named", () => {
   const words = ["summary", "sort", "state"];
-  assertEquals(["sum", "so", "s", "", "x"].map((word) => suggestWord(word, words)), [
-    "summary",
-    "sort",
-    null,
-    null,
-    null,
-  ]);
+  const suggested = { sum: "summary", so: "sort", s: null, "": null, x: null };
+  for (const [word, expected] of Object.entries(suggested)) assertEquals(suggestWord(word, words), expected, word);
   assertEquals(expectedWord("sumary", words), 'did you mean "summary"?');
   assertEquals(expectedWord("x", words), "expected summary, sort, state");
 });

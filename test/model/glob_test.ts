@@ -53,14 +53,8 @@ Deno.test("many stars take no more time than few", () => {
 });
 
 Deno.test("a pattern is told from a name", () => {
-  assertEquals(["nginx", "a-b.c", "\\x2d", "nginx*", "n?x", "[n]ginx"].map(isGlob), [
-    false,
-    false,
-    false,
-    true,
-    true,
-    true,
-  ]);
+  const patterns = ["nginx*", "n?x", "[n]ginx"];
+  assertEquals(["nginx", "a-b.c", "\\x2d", ...patterns].filter(isGlob), patterns);
 });
 
 Deno.test("a range backwards is refused, with the pattern", () => {

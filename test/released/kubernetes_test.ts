@@ -223,15 +223,6 @@ Deno.test("the seccomp profile denies what it does not allow, and allows nothing
   assertEquals(profile.defaultAction, "SCMP_ACT_ERRNO");
   assertEquals(new Set(profile.syscalls.map(({ action }) => action)), new Set(["SCMP_ACT_ALLOW"]));
   const names = profile.syscalls.flatMap(({ names }) => names);
-  const harmful = [
-    "clone3",
-    "kill",
-    "mount",
-    "pivot_root",
-    "process_vm_writev",
-    "ptrace",
-    "unlinkat",
-    "unshare",
-  ];
+  const harmful = "clone3 kill mount pivot_root process_vm_writev ptrace unlinkat unshare".split(" ");
   assertEquals(harmful.filter((name) => names.includes(name)), []);
 });

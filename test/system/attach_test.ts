@@ -81,19 +81,8 @@ attachTest(
 
 attachTest("each value, and keepalive off", [], async (place) => {
   const { client } = await application(place);
-  const values = [
-    "--idle",
-    "20",
-    "--interval",
-    "5",
-    "--count",
-    "2",
-    "--user-timeout",
-    "99s",
-    "--window-clamp",
-    "20000",
-  ];
-  const attached = await place.attach(["any", ...values]);
+  const values = "--idle 20 --interval 5 --count 2 --user-timeout 99s --window-clamp 20000";
+  const attached = await place.attach(["any", ...values.split(" ")]);
   const wanted = { enabled: true, idle_s: 20, interval_s: 5, count: 2, user_timeout_ms: 99_000 };
   assertEquals(await (await client.connect("127.0.0.2", 8000)).keepalive(), [wanted]);
   await attached.end();

@@ -99,19 +99,8 @@ Deno.test("a missing value is reported, and no flag is taken for one", () => {
 });
 
 Deno.test("what is no flag of ours is quoted as it was typed", () => {
-  const odd = [
-    "--frobnicate",
-    "-z",
-    "-nz",
-    "---n",
-    "--=3",
-    "--no-json",
-    "--_",
-    "--_=any",
-    "--constructor",
-    "--__proto__=1",
-  ];
-  for (const word of odd) {
+  const odd = "--frobnicate -z -nz ---n --=3 --no-json --_ --_=any --constructor --__proto__=1";
+  for (const word of odd.split(" ")) {
     assertRefused([word, "any"], `Unknown option "${word}": see "tcphup --help"`);
     assertRefused(["ls", word], `Unknown option "${word}": see "tcphup ls --help"`);
   }
@@ -303,11 +292,6 @@ Deno.test("run: all from the command on is the command's, with -- before it or w
 
 Deno.test("a flag is given with a value or without", () => {
   const args = parseArguments(["ls", "--summary", "--watch", "--columns", "state", "any"]);
-  assertEquals(["summary", "watch", "columns", "sort", "json"].map((name) => args.given(name)), [
-    true,
-    true,
-    true,
-    false,
-    false,
-  ]);
+  const given = ["summary", "watch", "columns"];
+  assertEquals([...given, "sort", "json"].filter((name) => args.given(name)), given);
 });

@@ -18,13 +18,8 @@ Deno.test("rates", () => {
 });
 
 Deno.test("percentages", () => {
-  assertEquals(["0", "50", "50%", "12.5", "100"].map((text) => parsePercentage("jitter", text)), [
-    0,
-    0.5,
-    0.5,
-    0.125,
-    1,
-  ]);
+  const shares = ["0", "50", "50%", "12.5", "100"].map((text) => parsePercentage("jitter", text));
+  assertEquals(shares, [0, 0.5, 0.5, 0.125, 1]);
   for (const text of ["101", "-1", "half", "", "%", "50%%"]) {
     assertThrows(() => parsePercentage("jitter", text), UsageError, `"${text}": expected 0 to 100`);
   }
