@@ -71,12 +71,16 @@ export async function makePool(
   return { server, client, pool: await client.connect("127.0.0.2", DOOMED_PORT, options) };
 }
 
+/** A client in `netns`, with a server on a host of its own, which has the addresses 10.1.0.2 and 10.1.0.9. */
+export async function withFarServer(netns: Namespace, other: Namespace): Promise<Peer> {
+  await netns.link(other, ["10.1.0.1/24"], ["10.1.0.2/24", "10.1.0.9/24"]);
+  await Peer.start(other).listen("0.0.0.0", DOOMED_PORT);
+  return Peer.start(netns);
+}
+
 /** A client in `netns`, connected to a server on a host of its own that then goes silent on one of its two addresses. */
 export async function deadPeer(netns: Namespace, other: Namespace): Promise<{ stuck: Connections; kept: Connections }> {
-  await netns.link(other, ["10.1.0.1/24"], ["10.1.0.2/24", "10.1.0.9/24"]);
-  const server = Peer.start(other);
-  await server.listen("0.0.0.0", DOOMED_PORT);
-  const client = Peer.start(netns);
+  const client = await withFarServer(netns, other);
   const stuck = await client.connect("10.1.0.9", DOOMED_PORT, { count: 2 });
   const kept = await client.connect("10.1.0.2", DOOMED_PORT);
   await stuck.assertAlive();

@@ -5,7 +5,7 @@ import type { Finding } from "../../src/doctor/check_host.ts";
 import { Namespace } from "../harness/namespace.ts";
 import { type Connections, Peer } from "../harness/peer.ts";
 import { eventually } from "../harness/process.ts";
-import { assertCountsAddUp, assertOneLine, DOOMED_PORT, makePool, Scene } from "../harness/scene.ts";
+import { assertCountsAddUp, assertOneLine, DOOMED_PORT, makePool, Scene, withFarServer } from "../harness/scene.ts";
 import { type Need, systemTest } from "../harness/system.ts";
 import { assertExit, PublicCopy, type Run, Running, tcphup } from "../harness/tcphup.ts";
 
@@ -89,10 +89,7 @@ async function fateOfOrphans(netns: Namespace): Promise<"destroyed" | "unsupport
 
 systemTest("--destroy: what a process that is gone has left behind", [], async (netns) => {
   await using other = await Namespace.create();
-  await netns.link(other, ["10.1.0.1/24"], ["10.1.0.2/24", "10.1.0.9/24"]);
-  const server = Peer.start(other);
-  await server.listen("0.0.0.0", DOOMED_PORT);
-  const client = Peer.start(netns);
+  const client = await withFarServer(netns, other);
   await (await client.connect("10.1.0.9", DOOMED_PORT)).assertAlive();
   await netns.silence("10.1.0.9", other);
   await client.end();
@@ -129,10 +126,7 @@ for (const without of [[], ["net_admin"]]) {
   const how = without.length > 0 ? ", without CAP_NET_ADMIN" : "";
   systemTest(`--destroy-after: aborts what a dead peer holds up${how}`, ["setpriv"], async (netns) => {
     await using other = await Namespace.create();
-    await netns.link(other, ["10.1.0.1/24"], ["10.1.0.2/24", "10.1.0.9/24"]);
-    const server = Peer.start(other);
-    await server.listen("0.0.0.0", DOOMED_PORT);
-    const client = Peer.start(netns);
+    const client = await withFarServer(netns, other);
     const stuck = await client.connect("10.1.0.9", DOOMED_PORT, { count: 2 });
     const healthy = await client.connect("10.1.0.2", DOOMED_PORT, { count: 2 });
     await netns.silence("10.1.0.9", other);

@@ -4,6 +4,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Attached, Place } from "../harness/attach.ts";
 import { Cgroup } from "../harness/cgroup.ts";
 import { Directory } from "../harness/directory.ts";
+import { Dialogue } from "../harness/lines.ts";
 import { Peer, python } from "../harness/peer.ts";
 import { eventually } from "../harness/process.ts";
 import { assertOneLine, assertUsageError } from "../harness/scene.ts";
@@ -205,14 +206,9 @@ divertTest(
     await serve(place);
     const script = [Deno.execPath(), "eval", "--quiet", LEFT_BEHIND(place.cgroup.path)];
     const child = place.netns.spawn(script, { ...place.inside(), env: { DENO_NO_UPDATE_CHECK: "1" } });
-    const reader = child.stdout.getReader();
-    const { value } = await reader.read();
-    assertEquals(new TextDecoder().decode(value), "ended\n");
+    await using stuck = new Dialogue(child, "deno");
+    assertEquals(await stuck.line(), "ended");
     assertEquals(await connect(place, "127.0.0.5 8000"), "127.0.0.5 8000");
-    child.kill("SIGKILL");
-    await child.status;
-    await reader.cancel();
-    await child.stderr.cancel();
   },
 );
 
@@ -396,26 +392,21 @@ divertTest("a JVM, whose sockets are IPv6 ones", ["javac"], async (place) => {
   await serve(place);
   using directory = new Directory();
   await Deno.writeTextFile(`${directory.path}/Client.java`, JAVA);
-  const child = place.netns.spawn(["java", `${directory.path}/Client.java`, "127.0.0.5"], {
-    ...place.inside(place.cgroup),
-  });
-  const [writer, reader] = [child.stdin.getWriter(), child.stdout.getReader()];
+  const java = ["java", `${directory.path}/Client.java`, "127.0.0.5"];
+  await using client = new Dialogue(place.netns.spawn(java, place.inside(place.cgroup)), "java");
   const request = async () => {
-    await writer.write(new TextEncoder().encode("x"));
-    return new TextDecoder().decode((await reader.read()).value);
+    await client.tell("");
+    return await client.line();
   };
-  assertEquals(await request(), "/127.0.0.5:8000\n");
+  assertEquals(await request(), "/127.0.0.5:8000");
   const refused = await place.divert(["127.0.0.5", "8000", "--refuse"]);
   assertMatch(await request(), /^Connection refused/);
   await refused.end();
   await using redirected = await place.divert(["127.0.0.5", "8000", "--redirect", "127.0.0.6"]);
   // Java names the address that it has asked for.
-  assertEquals(await request(), "/127.0.0.5:8000\n");
+  assertEquals(await request(), "/127.0.0.5:8000");
   assertMatch((await redirected.end()).stdout, /^redirected 1 connect,/);
-  await writer.close();
-  await child.status;
-  await reader.cancel();
-  await child.stderr.cancel();
+  await client.end();
 });
 
 systemTest("doctor tries to refuse connects", NEEDS, async (netns) => {

@@ -4,7 +4,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Namespace, uniqueAddress } from "../harness/namespace.ts";
 import { type Connections, Peer, type Protocol } from "../harness/peer.ts";
 import { eventually } from "../harness/process.ts";
-import { assertCountsAddUp, DOOMED_PORT, Scene } from "../harness/scene.ts";
+import { assertCountsAddUp, DOOMED_PORT, Scene, withFarServer } from "../harness/scene.ts";
 import { type Need, systemTest } from "../harness/system.ts";
 import { TCPHUP, tcphup } from "../harness/tcphup.ts";
 
@@ -97,11 +97,10 @@ systemTest("--for takes what is new", [], async (netns) => {
 
 /** A client whose connects to a silent address go unanswered, until `move` has another host answer there. */
 async function unanswered(netns: Namespace, other: Namespace): Promise<{ client: Peer; move: () => Promise<unknown> }> {
-  await netns.link(other, ["10.1.0.1/24"], ["10.1.0.2/24", "10.1.0.9/24"]);
-  await Peer.start(other).listen("0.0.0.0", DOOMED_PORT);
+  const client = await withFarServer(netns, other);
   await netns.silence("10.1.0.9", other);
   const move = () => other.exec("ip", "address", "add", "10.1.0.9/24", "dev", "veth");
-  return { client: Peer.start(netns), move };
+  return { client, move };
 }
 
 systemTest("connect attempts whose next SYN is near are left to it, unless they are asked for", [], async (netns) => {

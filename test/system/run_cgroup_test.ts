@@ -6,6 +6,7 @@ import { goProgram, i386Program } from "../harness/built.ts";
 import { DEFAULTS } from "../harness/keepalive.ts";
 import { launching, unsupervised } from "../harness/launched.ts";
 import type { SpawnOptions } from "../harness/namespace.ts";
+import { Dialogue } from "../harness/lines.ts";
 import { Peer, python, pythonProgram } from "../harness/peer.ts";
 import { commandLine, eventually, type Output, outputOf } from "../harness/process.ts";
 import { nginx, redis } from "../harness/servers.ts";
@@ -250,13 +251,11 @@ groundTest(
   async (ground) => {
     const { netns } = ground.place;
     const child = ground.spawn(["sh", "-c", 'echo $$; read -r signal; kill -s "$signal" $$']);
-    const reader = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
-    assertEquals((await reader.read()).value, `${child.pid}\n`);
+    await using shell = new Dialogue(child, "sh");
+    assertEquals(await shell.line(), `${child.pid}`);
     assert(!(await netns.pids()).some((pid) => commandLine(pid).includes("supervise")), "no supervisor");
-    const writer = child.stdin.getWriter();
-    await writer.write(new TextEncoder().encode("USR1\n"));
+    await shell.tell("USR1");
     assertEquals((await child.status).signal, "SIGUSR1");
-    await Promise.all([writer.close().catch(() => {}), reader.cancel(), child.stderr.cancel()]);
     assertEquals((await ground.run(["sh", "-c", "exit 7"])).code, 7);
     const status =
       "grep -E '^(NoNewPrivs|Seccomp|Cap|Uid)' /proc/self/status; ls -l /proc/self/fd | grep -E 'bpf|cgroup|socket'; ulimit -a; env; pwd; ps -o tty= $$";

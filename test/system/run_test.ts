@@ -375,12 +375,10 @@ except OSError as error:
 
 systemTest("run: the command has tcphup's process id and parent, and its end is its own", [], async (netns) => {
   const child = netns.spawn(launching(["sh", "-c", 'echo $$ $PPID; read -r signal; kill -s "$signal" $$; exit 7']));
-  const reader = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
-  assertEquals((await reader.read()).value, `${child.pid} ${Deno.pid}\n`);
-  const writer = child.stdin.getWriter();
-  await writer.write(new TextEncoder().encode("USR1\n"));
+  await using shell = new Dialogue(child, "sh");
+  assertEquals(await shell.line(), `${child.pid} ${Deno.pid}`);
+  await shell.tell("USR1");
   assertEquals((await child.status).signal, "SIGUSR1");
-  await Promise.all([writer.close().catch(() => {}), reader.cancel(), child.stderr.cancel()]);
   assertEquals((await launch(netns, ["sh", "-c", "exit 7"])).code, 7);
   await unsupervised(netns);
 });

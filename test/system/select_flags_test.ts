@@ -4,6 +4,7 @@ import { assertEquals } from "@std/assert";
 import { Directory } from "../harness/directory.ts";
 import { Namespace } from "../harness/namespace.ts";
 import { assertSelects, selected } from "../harness/selected.ts";
+import { Dialogue } from "../harness/lines.ts";
 import { python } from "../harness/peer.ts";
 import { assertOneLine, assertUsageError, assertUsageErrors, DOOMED_PORT, KEPT_PORT, Scene } from "../harness/scene.ts";
 import { systemTest } from "../harness/system.ts";
@@ -84,9 +85,8 @@ inactive = socket.socket()
 inactive.bind(("127.0.0.1", 5555))
 print(flush=True)
 sys.stdin.read()`;
-    const child = netns.spawn(python(bound));
-    const output = child.stdout.getReader();
-    await output.read();
+    await using holder = new Dialogue(netns.spawn(python(bound)), "python3");
+    await holder.line();
     await assertSelects(netns, ["--state", "bound-inactive"], [5555]);
     await assertSelects(netns, ["-f", "state bound-inactive sport = :5555"], [5555]);
     await assertSelects(netns, ["--state", "closed"], []);
@@ -94,9 +94,7 @@ sys.stdin.read()`;
     const { state } = (await selected(netns, ["--state", "bound-inactive"]))[0]!;
     assertEquals(state, "UNCONN", "as ss has it");
     assertUsageError(await tcphup(["--state", "bound-inactive", "--destroy"], { netns }), /listeners never/);
-    await child.stdin.close();
-    while (!(await output.read()).done);
-    await child.status;
+    await holder.end();
   },
 );
 

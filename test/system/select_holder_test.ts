@@ -3,6 +3,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Cgroup } from "../harness/cgroup.ts";
 import { Namespace } from "../harness/namespace.ts";
+import { Dialogue } from "../harness/lines.ts";
 import { PYTHON } from "../harness/needs.ts";
 import { Peer, pythonProgram } from "../harness/peer.ts";
 import { eventually, run } from "../harness/process.ts";
@@ -202,9 +203,9 @@ systemTest("--cgroup: a Kubernetes pod by its UID, with either cgroup driver", [
 
 systemTest("a process in another pid namespace holds them", [], async (netns) => {
   const { server } = await Scene.make(netns);
-  const inside = netns.spawn(["unshare", "--pid", "--fork", "--mount-proc", ...pythonProgram("peer.py")]);
-  const writer = inside.stdin.getWriter();
-  await writer.write(new TextEncoder().encode('{"do":"connect","address":"127.0.0.4","port":8000}\n'));
+  const peer = ["unshare", "--pid", "--fork", "--mount-proc", ...pythonProgram("peer.py")];
+  await using inside = new Dialogue(netns.spawn(peer), "peer.py");
+  await inside.request("connect", { address: "127.0.0.4", port: 8000 });
   await server.serving(7);
   const connection = (await selected(netns, ["--pid", `${inside.pid}`, "--children"]))[0]!;
   assertEquals(connection.dst.address, "127.0.0.4");
@@ -212,7 +213,7 @@ systemTest("a process in another pid namespace holds them", [], async (netns) =>
   assert(connection.owners[0]!.pid > inside.pid, `${connection.owners[0]!.pid}`);
   const run = await tcphup(["--pid", `${connection.owners[0]!.pid}`, "--json"], { netns, code: 0 });
   assertEquals(run.outcomes(), ["hung-up"]);
-  await writer.close();
+  await inside.end();
 });
 
 systemTest("a process that lives in another network namespace holds them", [], async (netns) => {

@@ -6,6 +6,7 @@ import { processes } from "../../src/linux/proc/process.ts";
 import { NamespaceSet } from "../../src/select/namespace_set.ts";
 import { Directory } from "../harness/directory.ts";
 import { Namespace, uniqueAddress } from "../harness/namespace.ts";
+import { Lines } from "../harness/lines.ts";
 import { Peer } from "../harness/peer.ts";
 import { eventually, run } from "../harness/process.ts";
 import { assertOneLine, assertUsageError, Scene } from "../harness/scene.ts";
@@ -205,9 +206,8 @@ systemTest("a namespace that there is no way back from is not entered", [], asyn
   // Root of a user namespace of its own may enter network namespaces of that one, but not the one that it came from.
   const script = 'unshare --net sleep 1000 & echo $!; exec "$@"';
   const child = netns.spawn(["unshare", "--user", "--map-root-user", "sh", "-c", script, "sh", "cat"]);
-  const reader = child.stdout.getReader();
-  const pid = new TextDecoder().decode((await reader.read()).value).trim();
-  reader.releaseLock();
+  await using stdout = new Lines(child.stdout);
+  const [pid = ""] = await stdout.next(1);
   try {
     await eventually("the other namespace is there", async () => {
       const [inside, outside] = await Promise.all([pid, child.pid].map((pid) => Deno.readLink(`/proc/${pid}/ns/net`)));

@@ -17,26 +17,14 @@ import {
   terminalsOf,
   threads,
 } from "../../../src/linux/proc/process.ts";
-import { functionTest, PYTHON } from "../../harness/needs.ts";
+import { Dialogue } from "../../harness/lines.ts";
+import { functionTest } from "../../harness/needs.ts";
+import { python } from "../../harness/peer.ts";
 import { withHolder } from "../../resolve/holder.ts";
 import { asUnprivileged } from "../../resolve/user.ts";
 
 /** No process has this number: it is above what pid_max can be. */
 const NOBODY = 4_194_305;
-
-/** Runs a shell script of our own while it waits, with its process id. */
-async function withShell(script: string, test: (pid: number) => void | Promise<void>): Promise<void> {
-  const child = new Deno.Command("sh", { args: ["-c", script], stdin: "piped", stdout: "piped" }).spawn();
-  const reader = child.stdout.getReader();
-  try {
-    await reader.read();
-    await test(child.pid);
-  } finally {
-    await child.stdin.close();
-    await reader.cancel();
-    await child.status;
-  }
-}
 
 Deno.test("a file is read whole, however long it is", async () => {
   assertEquals(readFile("/proc/self/cmdline"), Deno.readTextFileSync("/proc/self/cmdline"));
@@ -125,28 +113,20 @@ sys.stdin.read()
 `;
 
 functionTest("a terminal is known by one number to who has it open and to whom it controls", ["python3"], async () => {
-  const child = new Deno.Command(PYTHON, { args: ["-c", ON_A_TERMINAL], stdin: "piped", stdout: "piped" })
-    .spawn();
-  const reader = child.stdout.getReader();
-  try {
-    const { value } = await reader.read();
-    const { pid, parent, session, terminal } = readStat(Number(new TextDecoder().decode(value)))!;
-    assertEquals([parent, session], [child.pid, pid]);
-    assert(terminalsOf(child.pid).includes(terminal), `${terminal}`);
-    assertEquals(terminalsOf(NOBODY), []);
-  } finally {
-    await child.stdin.close();
-    await reader.cancel();
-    await child.status;
-  }
+  await using child = Dialogue.start(python(ON_A_TERMINAL));
+  const { pid, parent, session, terminal } = readStat(Number(await child.line()))!;
+  assertEquals([parent, session], [child.pid, pid]);
+  assert(terminalsOf(child.pid).includes(terminal), `${terminal}`);
+  assertEquals(terminalsOf(NOBODY), []);
+  await child.end();
 });
 
 Deno.test("a name may have any characters, and the parent is found behind them", async () => {
   for (const name of ["a) S 1 (b", "()", "new\\nline", "two words"]) {
-    await withShell(`printf '${name}' > /proc/$$/comm; echo; read line`, (pid) => {
-      assertEquals(comm(pid), name.replace("\\n", "\n"));
-      assertEquals(parent(pid), Deno.pid);
-    });
+    await using shell = Dialogue.start(["sh", "-c", `printf '${name}' > /proc/$$/comm; echo; read line`]);
+    await shell.line();
+    assertEquals(comm(shell.pid), name.replace("\\n", "\n"));
+    assertEquals(parent(shell.pid), Deno.pid);
   }
 });
 
