@@ -137,7 +137,7 @@ const BY_HISTORY = section({ group: "Selection by history", commands: SELECTING,
   {
     name: "silent-for",
     value: "TIME",
-    bare: ["s", "m"],
+    bare: ["ms", "s"],
     help: "whose peer was not heard for this long, as in 2500ms: it seems dead, or is idle",
     more:
       "The lesser of tcpi_last_data_recv and tcpi_last_ack_recv: data, acknowledgements and answers to keepalive probes all " +
