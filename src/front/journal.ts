@@ -10,6 +10,7 @@ import { type Activity, avoidedUsers, excludedProcesses, markUnresponsive, PASS,
 import { avoidBpf } from "./policy.ts";
 import { handleOf, identityOf } from "../model/connection.ts";
 import type { Outcome, Target } from "../model/result.ts";
+import { counted } from "../model/wording.ts";
 import { type Entry, type Found, MODE, type Shared } from "./shared.ts";
 
 /** The outcomes that cannot be found out again. The mark of an outcome is its index plus 1. */
@@ -106,7 +107,7 @@ export function unanswered(): string[] {
   const lines = pids.slice(0, SHOWN).map((pid) => `pid ${pid} does not answer: blocked in the kernel`);
   if (unresponsive.some(({ kind, pid }) => kind === SUBJECT.list && pid !== PASS)) lines.push(WITHOUT_INFO);
   const more = pids.length - SHOWN;
-  if (more > 0) lines.push(more === 1 ? "1 more process does not answer" : `${more} more processes do not answer`);
+  if (more > 0) lines.push(counted(more, "more process does not answer", "more processes do not answer"));
   for (const uid of avoidedUsers) {
     lines.push(`uid ${uid}: too many processes do not answer, so that none was looked into`);
   }

@@ -93,3 +93,14 @@ Deno.test("a connection in a network namespace that cannot be entered is not sai
   assertMatch(there.result!.message!, /^Cannot enter the network namespace \/proc\/1\/ns\/net: it is gone/);
   disconnector.close();
 });
+
+Deno.test("so it is where the state of the connection is looked up in vain", () => {
+  const enter = () => {
+    throw new NetnsError({ ino: 1, paths: ["/proc/1/ns/net"] }, "forbidden");
+  };
+  const disconnector = new Disconnector({ lingerMs: 0 }, enter);
+  const there = target(null, { inode: 0, state: "ESTAB" });
+  disconnector.destroy(there, new SockDiag(enter));
+  assertMatch(there.result!.message!, /^Cannot enter the network namespace \/proc\/1\/ns\/net: it is forbidden/);
+  disconnector.close();
+});
