@@ -4,7 +4,7 @@
 // and connect the same socket to another peer, or listen on it. So both ends are compared as well, on the duplicate, some
 // microseconds before anything is done to it.
 
-import { isSyscallError } from "../../ffi/errno.ts";
+import { attempt, isSyscallError } from "../../ffi/errno.ts";
 import { statx } from "../../ffi/fs.ts";
 import {
   AF_INET,
@@ -83,23 +83,13 @@ function hasEnds(descriptor: Descriptor, { state, family, src, dst, interface: i
   if (index !== 0 && getsockopt(descriptor, SOL_SOCKET, SO_BINDTOIFINDEX) !== index) return false;
   if (state === "LISTEN") return getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN) === 1;
   // Unlike getpeername(2), SO_PEERNAME names the peer of a socket in SYN-SENT too.
-  const peer = ifConnected(() => getsockoptBytes(descriptor, SOL_SOCKET, SO_PEERNAME, ends[family]));
-  return peer !== null && isSockaddrOf(ends[family], dst);
+  const hasPeer = attempt(() => getsockoptBytes(descriptor, SOL_SOCKET, SO_PEERNAME, ends[family]), "ENOTCONN");
+  return hasPeer && isSockaddrOf(ends[family], dst);
 }
 
 const ends = { inet: new Uint8Array(SOCKADDR_IN_SIZE), inet6: new Uint8Array(SOCKADDR_IN6_SIZE) };
 
 /** Whether the peer of a connect has answered. */
 function hasAnswered(descriptor: Descriptor): boolean {
-  return ifConnected(() => getpeername(descriptor)) !== null;
-}
-
-/** Makes a call about the peer. Returns null when there is no peer. */
-function ifConnected<T>(call: () => T): T | null {
-  try {
-    return call();
-  } catch (error) {
-    if (isSyscallError(error, "ENOTCONN")) return null;
-    throw error;
-  }
+  return attempt(() => getpeername(descriptor), "ENOTCONN");
 }
